@@ -1,0 +1,46 @@
+"""See every layer's gradients, weights and updates while a model trains.
+
+    import gradscope
+
+    optimizer = gradscope.wrap(keras.optimizers.Adam(), "logs/run")
+    model.compile(optimizer, loss)
+    model.fit(x, y)                       # then: tensorboard --logdir logs
+
+    record = gradscope.read("logs/run")   # the same numbers in numpy
+    record["gradient_norm"]               # [steps, variables]
+
+Importing gradscope does not import TensorFlow; wrapping an optimizer does.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_HOMES = {
+    "Callback": "gradscope.wrapping.callback",
+    "Record": "gradscope.reading",
+    "flush": "gradscope.wrapping",
+    "read": "gradscope.reading",
+    "schedule": "gradscope.schedule",
+    "unwrap": "gradscope.wrapping",
+    "wrap": "gradscope.wrapping",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gradscope")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    value = module if name == "schedule" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,149 @@
+"""When to record: schedules are values that say which steps are due.
+
+A schedule is asked in three places with the same meaning: inside the traced
+step, where the step is a tensor; on the host, where it is an `int`; and in
+tests, where it is a numpy array. So `due` uses operators only.
+
+    Every(10)                  # each of the first 50 steps, then every 10th
+    Every(100, dense=0)        # 0, 100, 200, ...
+    At([0, 1, 10, 1000])       # just these
+    Seconds(30)                # the first step after every 30 seconds
+    Every(100) | At([4242])    # whatever either of them says
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from collections.abc import Iterable
+
+#: Faults show at the start, and TensorBoard's sampling loses the start first.
+DENSE_START = 50
+
+
+class Schedule:
+    """Decides which steps are recorded; `a | b` is due when either is.
+
+    A step is the optimizer's step number before its update; the first is 0.
+
+    Attributes:
+        seconds: For schedules by time, the seconds between two records;
+            infinite for schedules by step.
+    """
+
+    seconds: float = math.inf
+
+    def due(self, step):
+        """Returns whether `step` (int, array or tensor) is due."""
+        raise NotImplementedError
+
+    def __or__(self, other: Schedule) -> Schedule:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return Either(self, other)
+
+
+@dataclasses.dataclass(frozen=True)
+class Every(Schedule):
+    """Each of the first `dense` steps, then every `steps`-th step."""
+
+    steps: int
+    dense: int = DENSE_START
+
+    def __post_init__(self):
+        _check_integer("steps", self.steps, at_least=1)
+        _check_integer("dense", self.dense, at_least=0)
+
+    def due(self, step):
+        return (step % self.steps < 1) | (step < self.dense)
+
+
+@dataclasses.dataclass(frozen=True)
+class At(Schedule):
+    """Exactly the given steps."""
+
+    steps: tuple[int, ...]
+
+    def __init__(self, steps: Iterable[int]):
+        steps = tuple(steps)
+        for step in steps:
+            _check_integer("steps", step, at_least=0)
+        object.__setattr__(self, "steps", tuple(map(int, steps)))
+
+    def due(self, step):
+        due = step < 0
+        for one in self.steps:
+            due = due | ((step >= one) & (step <= one))
+        return due
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds(Schedule):
+    """The first step, then the first step after every `seconds` seconds.
+
+    The clock is read on the host between steps. What runs as one program
+    without coming back to the host (`steps_per_execution`, a loop inside one
+    `tf.function`) is asked by the background thread twice a second.
+    """
+
+    seconds: float
+
+    def __post_init__(self):
+        if not (self.seconds > 0 and math.isfinite(self.seconds)):
+            raise ValueError(
+                f"`seconds` must be a positive number, got {self.seconds!r}."
+            )
+
+    def due(self, step):
+        return step < 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Either(Schedule):
+    """Due when one of two schedules is."""
+
+    first: Schedule
+    second: Schedule
+
+    @property
+    def seconds(self) -> float:
+        return min(self.first.seconds, self.second.seconds)
+
+    def due(self, step):
+        return self.first.due(step) | self.second.due(step)
+
+
+NEVER = At([])
+
+
+def schedule_of(value, name: str, *, dense: int = DENSE_START) -> Schedule:
+    """Returns the schedule that a user's argument stands for.
+
+    Args:
+        value: A `Schedule`, or a number of steps for `Every(value, dense)`.
+        name: The argument's name, for the error.
+        dense: Length of the dense start that a bare number gets.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(value, Schedule):
+        return value
+    _check_integer(name, value, at_least=1)
+    return Every(operator.index(value), dense=dense)
+
+
+def _check_integer(name: str, value, *, at_least: int) -> None:
+    try:
+        valid = (
+            not isinstance(value, bool) and operator.index(value) >= at_least
+        )
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(
+            f"`{name}` must be a whole number of at least {at_least} or a "
+            f"gradscope.schedule.Schedule, got {value!r}. To record nothing, "
+            "do not wrap the optimizer."
+        )

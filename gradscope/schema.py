@@ -1,0 +1,183 @@
+"""The record: what the writer puts into an event file and every reader expects.
+
+One recorded step is one event. It holds, for each *family*, a float32 tensor
+`[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the schema
+itself is a JSON string under `gradscope/schema/<schema id>`. The id is part of
+the tag, so that rows are never read against the names of another model.
+
+This module is the only contract between writer and reader. It needs numpy
+alone: TensorBoard imports it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+PLUGIN_NAME = "gradscope"
+FORMAT_VERSION = 1
+
+#: Sub-directory of the user's log directory that one writer has to itself.
+#: TensorBoard's Python reader loses events when two files grow in one
+#: directory (tensorboard issue #1063).
+DIRECTORY = "gradscope"
+
+#: Statistics of one trainable variable in one step. Norms are L2 norms, of
+#: the gradient that reached the optimizer (before its clipping), of the weight
+#: before the step, and of the update (weight after minus weight before).
+VARIABLE_COLUMNS = (
+    "gradient_norm",
+    "gradient_rms",
+    "gradient_max",
+    "gradient_zero_fraction",
+    "gradient_nonfinite",
+    "weight_norm",
+    "weight_rms",
+    "update_norm",
+    "gradient_to_weight_ratio",
+    "update_to_weight_ratio",
+    "gradient_missing",
+)
+
+#: Numbers of the whole step. `recorded` and `dropped` count the records that
+#: this process wrote, and those that it lost, up to and including this one.
+RUN_COLUMNS = (
+    "learning_rate",
+    "global_gradient_norm",
+    "recorded",
+    "dropped",
+)
+
+FAMILIES = {"variables": VARIABLE_COLUMNS, "run": RUN_COLUMNS}
+
+
+class SchemaError(ValueError):
+    """A schema in an event file that this version cannot read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One trainable variable.
+
+    Attributes:
+        name: Unique in the run, `<layer>/<variable>`, as in `dense_1/kernel`.
+        layer: Name of the layer that owns it.
+        shape: Its shape.
+        dtype: Name of its dtype, as in `"float32"`.
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """Names of the rows and columns of a run's record.
+
+    Attributes:
+        variables: Trainable variables in forward order: rows of `variables`.
+        optimizer: Class name and configuration of the optimizer, as JSON.
+        columns: Column names of each family, as they are in the file.
+    """
+
+    variables: tuple[Variable, ...]
+    optimizer: dict = dataclasses.field(default_factory=dict)
+    columns: dict = dataclasses.field(default_factory=lambda: dict(FAMILIES))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers in the order of their first variable."""
+        return tuple(dict.fromkeys(v.layer for v in self.variables))
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that change when a row or a column changes."""
+        rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
+        columns = sorted((k, list(v)) for k, v in self.columns.items())
+        text = json.dumps([FORMAT_VERSION, rows, columns])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def rows(self, family: str) -> int:
+        """Number of rows of a family."""
+        return len(self.variables) if family == "variables" else 1
+
+    def to_json(self) -> str:
+        """Returns the text that `from_json` reads."""
+        return json.dumps(
+            {
+                "version": FORMAT_VERSION,
+                "variables": [dataclasses.asdict(v) for v in self.variables],
+                "columns": self.columns,
+                "optimizer": self.optimizer,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Schema:
+        """Returns the schema written by `to_json`.
+
+        Raises:
+            SchemaError: If the text is not such a schema, or is of a newer
+                format.
+        """
+        try:
+            data = json.loads(text)
+            version = int(data["version"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise SchemaError(f"not a gradscope schema: {error!r}") from error
+        if version > FORMAT_VERSION:
+            raise SchemaError(
+                f"the run was recorded in format {version}, this gradscope "
+                f"reads up to {FORMAT_VERSION}: upgrade gradscope."
+            )
+        try:
+            return cls(
+                variables=tuple(_variable(v) for v in data["variables"]),
+                optimizer=dict(data.get("optimizer", {})),
+                columns={
+                    str(family): tuple(map(str, names))
+                    for family, names in data["columns"].items()
+                },
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SchemaError(f"damaged gradscope schema: {error!r}") from error
+
+
+def _variable(data: dict) -> Variable:
+    return Variable(
+        name=str(data["name"]),
+        layer=str(data["layer"]),
+        shape=tuple(int(n) for n in data["shape"]),
+        dtype=str(data["dtype"]),
+    )
+
+
+def tag(family: str, schema_id: str) -> str:
+    """Returns the tag of a family (or of `"schema"`) in event files."""
+    return f"{PLUGIN_NAME}/{family}/{schema_id}"
+
+
+def parse_tag(text: str) -> tuple[str, str] | None:
+    """Returns `(family, schema id)` of a tag, None for a tag not of ours."""
+    parts = text.split("/")
+    if len(parts) != 3 or parts[0] != PLUGIN_NAME:
+        return None
+    return parts[1], parts[2]
+
+
+def plugin_content() -> bytes:
+    """Returns the content of the tags' plugin metadata.
+
+    It is small (14 bytes) because TensorFlow's writers repeat it.
+    """
+    return json.dumps({"version": FORMAT_VERSION}).encode()
