@@ -1,0 +1,195 @@
+"""Recorded runs, read through TensorBoard's data provider; no HTTP here."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+
+import numpy as np
+from tensorboard.data import provider
+
+from gradscope import reading, schema
+
+logger = logging.getLogger(__name__)
+
+# The provider's own thinning is random and keeps other steps for each number,
+# so ask for more than any run can have.
+_ALL = 10**9
+
+# 200 layers with two variables each, 5000 steps and 11 statistics: 88 MB.
+_CACHE_BYTES = 256 * 2**20
+
+_TOO_EARLY = (
+    "nothing recorded yet: steps are written every few seconds, on "
+    "`gradscope.flush()` and at the end of training."
+)
+_UNREADABLE = (
+    "this run cannot be read; TensorBoard's terminal says why. If it is very "
+    "large, start TensorBoard with `--samples_per_plugin=gradscope=1000`."
+)
+
+
+class UnreadableRun(Exception):
+    """A run that exists but cannot be shown; its text is for the user."""
+
+
+class Runs:
+    """All runs of a data provider; safe to use from several threads.
+
+    Args:
+        data_provider: A `tensorboard.data.provider.DataProvider`.
+    """
+
+    def __init__(self, data_provider):
+        self._provider = data_provider
+        # One at a time: a second reader of the same run finds it in the cache.
+        self._lock = threading.Lock()
+        self._records = collections.OrderedDict()
+        self._summaries = {}
+
+    def summaries(self, ctx, experiment_id: str) -> list[dict]:
+        """Returns what `/runs` tells of each run, sorted by name.
+
+        Only the small tags are read: 16 bytes a step, not all statistics.
+        """
+        with self._lock:
+            listed = self._list(ctx, experiment_id)
+            known, self._summaries = self._summaries, {}
+            told = []
+            for run, tags in sorted(listed.items()):
+                key = (experiment_id, run, _version(tags))
+                told.append(
+                    known.get(key)
+                    or self._summary(ctx, experiment_id, run, tags)
+                )
+                # What went wrong once may work the next time.
+                if "error" not in told[-1]:
+                    self._summaries[key] = told[-1]
+            return told
+
+    def record(self, ctx, experiment_id: str, run: str):
+        """Returns the record of one run, None if there is no such run.
+
+        Raises:
+            UnreadableRun: If it cannot be read.
+        """
+        with self._lock:
+            tags = self._list(ctx, experiment_id, run).get(run)
+            if not tags:
+                return None
+            key = (experiment_id, run)
+            version = _version(tags)
+            cached_version, record = self._records.pop(key, (None, None))
+            if cached_version != version:
+                record = self._read(ctx, experiment_id, run, tags)
+            self._records[key] = version, record
+            while len(self._records) > 1 and self._bytes() > _CACHE_BYTES:
+                self._records.popitem(last=False)
+            return record
+
+    def _bytes(self):
+        return sum(
+            family.nbytes
+            for _, record in self._records.values()
+            for family in record.families.values()
+        )
+
+    def _list(self, ctx, experiment_id, run=None):
+        """Returns `{run: {tag: TensorTimeSeries}}`, gradscope's tags only."""
+        listed = self._provider.list_tensors(
+            ctx,
+            experiment_id=experiment_id,
+            plugin_name=schema.PLUGIN_NAME,
+            run_tag_filter=provider.RunTagFilter(runs=run and [run]),
+        )
+        return {
+            run: {t: series for t, series in tags.items() if _family(t)}
+            for run, tags in listed.items()
+        }
+
+    def _summary(self, ctx, experiment_id, run, tags):
+        small = [t for t in tags if _family(t) in ("schema", "run")]
+        try:
+            return _describe(self._read(ctx, experiment_id, run, small))
+        except UnreadableRun as error:
+            return {"name": run, "error": str(error)}
+
+    def _read(self, ctx, experiment_id, run, tags):
+        try:
+            series = {
+                tag: self._series(ctx, experiment_id, run, tag) for tag in tags
+            }
+            record = reading.from_series(run, series)
+        except schema.SchemaError as error:
+            raise UnreadableRun(str(error)) from error
+        except Exception as error:
+            # From gRPC's limit of 256 MiB a reply to damaged tensors. One
+            # such run must not hide the others.
+            logger.warning("gradscope: cannot read %r", run, exc_info=True)
+            raise UnreadableRun(_UNREADABLE) from error
+        if record is None:
+            raise UnreadableRun(_TOO_EARLY)
+        return record
+
+    def _series(self, ctx, experiment_id, run, tag):
+        """Returns a tag's `(step, wall time, value)` in order of writing."""
+        data = self._provider.read_tensors(
+            ctx,
+            experiment_id=experiment_id,
+            plugin_name=schema.PLUGIN_NAME,
+            downsample=_ALL,
+            run_tag_filter=provider.RunTagFilter(runs=[run], tags=[tag]),
+        )
+        return [
+            (point.step, point.wall_time, _plain(point.numpy))
+            for point in data.get(run, {}).get(tag, [])
+        ]
+
+
+def _family(tag):
+    family, _ = schema.parse_tag(tag) or (None, None)
+    return family
+
+
+def _plain(array):
+    return array.item() if array.dtype == object else array
+
+
+def _version(tags):
+    """Returns what changes whenever a run grew or was restarted."""
+    return tuple(
+        (tag, series.max_step, series.max_wall_time)
+        for tag, series in sorted(tags.items())
+    )
+
+
+def _describe(record) -> dict:
+    variables = record.schema.variables
+    return {
+        "name": record.run,
+        "variables": [
+            {
+                "name": v.name,
+                "layer": v.layer,
+                "shape": list(v.shape),
+                "dtype": v.dtype,
+            }
+            for v in variables
+        ],
+        "layers": list(record.layers),
+        "steps": len(record.steps),
+        "first_step": int(record.steps[0]),
+        "last_step": int(record.steps[-1]),
+        "recorded": _last(record, "recorded"),
+        "dropped": _last(record, "dropped"),
+        "last_wall_time": float(record.wall_times[-1]),
+        "statistics": list(record.schema.columns.get("variables", ())),
+    }
+
+
+def _last(record, name):
+    """Returns the last value of a count, None if it was not recorded."""
+    if name not in record.statistics or np.isnan(record[name][-1]):
+        return None
+    return int(record[name][-1])

@@ -1,0 +1,160 @@
+"""Synthetic runs in real event files, for the tests of the plugin.
+
+Each function takes the log directory first and writes one run below it, under
+the name that TensorBoard gives it: `<name>/gradscope`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from gradscope import schema, writer
+
+COLUMNS = schema.VARIABLE_COLUMNS
+WALL_TIME = 1.7e9
+
+
+def network(layers: int, width: int = 32, name: str = "dense_{}"):
+    """Returns the schema of a multilayer perceptron."""
+    variables = []
+    for number in range(1, layers + 1):
+        layer = name.format(number)
+        for kind, shape in (("kernel", (width, width)), ("bias", (width,))):
+            variables.append(
+                schema.Variable(f"{layer}/{kind}", layer, shape, "float32")
+            )
+    return schema.Schema(tuple(variables), {"name": "SGD"})
+
+
+def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
+    """Returns float32 `[T, V, columns]` that fits the gradients' norms.
+
+    Args:
+        gradients: Gradient norms [T, V].
+        weights: Norm of every weight.
+    """
+    updates = 0.01 * gradients
+    numbers = {
+        "gradient_norm": gradients,
+        "gradient_rms": gradients / 32,
+        "gradient_max": gradients / 8,
+        "gradient_zero_fraction": (gradients == 0).astype(float),
+        "gradient_nonfinite": (~np.isfinite(gradients)).astype(float),
+        "weight_norm": np.full_like(gradients, weights),
+        "weight_rms": np.full_like(gradients, weights / 32),
+        "update_norm": updates,
+        "gradient_to_weight_ratio": gradients / weights,
+        "update_to_weight_ratio": updates / weights,
+        "gradient_missing": np.zeros_like(gradients),
+    }
+    return np.stack([numbers[n] for n in COLUMNS], axis=2).astype(np.float32)
+
+
+def write(logdir, name, described, steps, variables, *, dropped=0):
+    """Writes one run.
+
+    Args:
+        logdir: TensorBoard's log directory.
+        name: Name of the run, without `/gradscope`.
+        described: Its schema.
+        steps: T steps.
+        variables: float32 [T, V, columns].
+        dropped: How many records were lost, at every step.
+    """
+    file = writer.EventWriter(os.path.join(logdir, name, schema.DIRECTORY))
+    for index, (step, matrix) in enumerate(zip(steps, variables, strict=True)):
+        run = {"recorded": index + 1, "dropped": dropped}
+        run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
+        values = [
+            writer.family_value("variables", described.id, matrix),
+            writer.family_value("run", described.id, run),
+        ]
+        if index == 0:
+            values.append(writer.schema_value(described))
+        file.write(int(step), WALL_TIME + int(step), values)
+    file.close()
+
+
+def dense_then_sparse(steps: int) -> np.ndarray:
+    """Returns the first 50 steps, then every tenth: gradscope's default."""
+    return np.array([s for s in range(steps) if s < 50 or s % 10 == 0])
+
+
+def noisy(steps, variables, levels, seed=0):
+    """Returns gradient norms [T, V] around one level per variable."""
+    noise = np.random.default_rng(seed).normal(size=(len(steps), variables))
+    return np.asarray(levels) * np.exp(0.3 * noise)
+
+
+def healthy(logdir, name="healthy", layers=12, steps=400):
+    """A run whose layers all receive about the same gradient."""
+    described, steps = network(layers), dense_then_sparse(steps)
+    gradients = noisy(steps, 2 * layers, 0.5)
+    write(logdir, name, described, steps, statistics(gradients))
+
+
+def vanishing(logdir, name="vanishing", layers=12, steps=400):
+    """A run whose gradient loses two thirds of itself in every layer."""
+    described, steps = network(layers), dense_then_sparse(steps)
+    levels = np.repeat(10.0 ** -np.linspace(7.5, 0.5, layers), 2)
+    gradients = noisy(steps, 2 * layers, levels)
+    write(logdir, name, described, steps, statistics(gradients))
+
+
+def abnormal(logdir, name="abnormal", steps=120):
+    """A run of six layers with every kind of abnormal cell.
+
+    From step 30 dense_1 gets zeros, from 60 dense_2 has no gradient, at 80
+    dense_3 is infinite, from 90 all of dense_4 to dense_6 is NaN.
+    """
+    described, steps = network(6), np.arange(steps)
+    gradients = noisy(steps, 12, 0.1)
+    gradients[30:, 0:2] = 0
+    gradients[80, 4:6] = np.inf
+    gradients[90:, 6:12] = np.nan
+    numbers = statistics(gradients)
+    absent = [n for n, c in enumerate(COLUMNS) if c.startswith("gradient_")]
+    numbers[60:, 2:4, absent] = np.nan
+    numbers[60:, 2:4, COLUMNS.index("gradient_missing")] = 1
+    write(logdir, name, described, steps, numbers, dropped=3)
+
+
+def deep(logdir, name="deep", layers=200, steps=5000):
+    """A run of 200 layers whose gradient explodes around the middle."""
+    described = network(layers, name="block_{}/residual/dense")
+    steps = np.arange(steps)
+    bump = 6 * np.exp(-(((np.arange(layers) - 100) / 20) ** 2))
+    gradients = noisy(steps, 2 * layers, np.repeat(10.0 ** (bump - 5), 2))
+    write(logdir, name, described, steps, statistics(gradients))
+
+
+HOSTILE = "<img src=x onerror=alert(1)>_{}_🔥"
+
+
+def hostile(logdir, name="<b>bold</b> 🚀"):
+    """A run whose names are HTML and emoji."""
+    described, steps = network(3, name=HOSTILE), np.arange(5)
+    write(logdir, name, described, steps, statistics(noisy(steps, 6, 0.1)))
+
+
+def restarted(logdir, name="restarted"):
+    """A run of steps 0 to 99 that was resumed from step 50, to step 80."""
+    described = network(2)
+    first, again = np.arange(100), np.arange(50, 81)
+    write(logdir, name, described, first, statistics(noisy(first, 4, 0.1)))
+    write(logdir, name, described, again, statistics(noisy(again, 4, 0.2, 1)))
+
+
+def bad_schema(logdir, name="newer"):
+    """A run of a later gradscope, whose format nobody here knows."""
+    described = network(2)
+    text = described.to_json().replace('"version": 1', '"version": 99')
+    value = writer.schema_value(described)
+    value.tensor.string_val[0] = text.encode()
+    file = writer.EventWriter(os.path.join(logdir, name, schema.DIRECTORY))
+    matrix = statistics(np.ones((1, 4)))[0]
+    family = writer.family_value("variables", described.id, matrix)
+    file.write(0, WALL_TIME, [family, value])
+    file.close()

@@ -1,0 +1,409 @@
+"""The routes, through TensorBoard's own application and both data providers."""
+
+import argparse
+import importlib.resources
+import json
+import struct
+import time
+
+import numpy as np
+import pytest
+import runs
+from tensorboard.backend import application, security_validator
+from tensorboard.backend.event_processing import data_ingester
+from tensorboard.data import server_ingester
+from tensorboard.plugins import base_plugin
+from tensorboard.util import grpc_util
+from werkzeug.test import Client
+
+import gradscope
+from gradscope_plugin import data, matrix, plugin
+from gradscope_plugin.loader import SAMPLES
+
+BASE = "/data/plugin/gradscope"
+
+
+def python_provider(logdir, samples):
+    """Returns the provider of `tensorboard --load_fast=false`."""
+    flags = argparse.Namespace(
+        logdir=str(logdir),
+        logdir_spec="",
+        samples_per_plugin={"gradscope": samples},
+        purge_orphaned_data=True,
+        max_reload_threads=1,
+        reload_multifile=False,
+        detect_file_replacement=False,
+        reload_interval=0,
+        reload_task="blocking",
+    )
+    ingester = data_ingester.LocalDataIngester(flags)
+    ingester.start()
+    return ingester.data_provider
+
+
+def rust_provider(logdir, samples):
+    """Returns the provider of `tensorboard`, where it has a data server."""
+    ingester = server_ingester.SubprocessServerDataIngester(
+        server_binary=server_ingester.get_server_binary(),
+        logdir=str(logdir),
+        reload_interval=0,
+        channel_creds_type=grpc_util.ChannelCredsType.LOCAL,
+        samples_per_plugin={"gradscope": samples},
+    )
+    ingester.start()
+    return ingester.data_provider
+
+
+PROVIDERS = {"python": python_provider, "rust": rust_provider}
+
+
+@pytest.fixture(autouse=True)
+def strict_security(monkeypatch):
+    """TensorBoard 3 will refuse what it warns of today."""
+
+    def refuse(message):
+        raise AssertionError(message)
+
+    monkeypatch.setattr(security_validator, "_maybe_raise_value_error", refuse)
+
+
+def loaded(logdir, provider, samples=SAMPLES):
+    """Returns a provider that has read all runs below `logdir`."""
+    source = PROVIDERS[provider](logdir, samples)
+    expected = len(list(logdir.glob("**/*tfevents*")))
+    client = client_of(source)
+    # The data server reads in the background; half-read runs must not be
+    # compared. Two equal answers in a row, with all runs: it is done.
+    previous = None
+    for _ in range(100):
+        listed = client.get(f"{BASE}/runs").get_json()
+        if listed == previous and (listed or not expected):
+            return source
+        previous = listed
+        time.sleep(0.1)
+    raise AssertionError(f"{provider} has not read {logdir}: {listed}")
+
+
+def client_of(source):
+    """Returns a client of TensorBoard with gradscope as its only plugin."""
+    context = base_plugin.TBContext(data_provider=source)
+    return Client(
+        application.TensorBoardWSGI(
+            [plugin.GradscopePlugin(context)], data_provider=source
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    """Returns a log directory with runs of every kind."""
+    directory = tmp_path_factory.mktemp("logs")
+    runs.healthy(directory, layers=3, steps=100)
+    runs.abnormal(directory)
+    runs.hostile(directory)
+    runs.restarted(directory)
+    runs.bad_schema(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def sources(logdir):
+    return {name: loaded(logdir, name) for name in PROVIDERS}
+
+
+@pytest.fixture(params=PROVIDERS)
+def client(request, sources):
+    return client_of(sources[request.param])
+
+
+def get_matrix(client, run, statistic="gradient_norm", rows="variables"):
+    """Returns `(steps, values [rows, columns])` of a run."""
+    query = {"run": run, "statistic": statistic, "rows": rows}
+    response = client.get(f"{BASE}/matrix", query_string=query)
+    assert response.status_code == 200, response.text
+    assert response.content_type == "application/octet-stream"
+    height, width = struct.unpack("<II", response.data[:8])
+    steps = np.frombuffer(response.data, "<f8", width, 8)
+    values = np.frombuffer(response.data, "<f4", -1, 8 + 8 * width)
+    return steps, values.reshape(height, width)
+
+
+def test_runs_are_described(client):
+    response = client.get(f"{BASE}/runs")
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    listed = {run["name"]: run for run in response.get_json()}
+    assert list(listed) == sorted(listed)
+    healthy = dict(listed["healthy/gradscope"])
+    variables = healthy.pop("variables")
+    assert variables[:2] == [
+        {
+            "name": "dense_1/kernel",
+            "layer": "dense_1",
+            "shape": [32, 32],
+            "dtype": "float32",
+        },
+        {
+            "name": "dense_1/bias",
+            "layer": "dense_1",
+            "shape": [32],
+            "dtype": "float32",
+        },
+    ]
+    assert healthy == {
+        "name": "healthy/gradscope",
+        "layers": ["dense_1", "dense_2", "dense_3"],
+        "steps": 55,
+        "first_step": 0,
+        "last_step": 90,
+        "recorded": 55,
+        "dropped": 0,
+        "last_wall_time": runs.WALL_TIME + 90,
+        "statistics": list(runs.COLUMNS),
+    }
+    assert listed["abnormal/gradscope"]["dropped"] == 3
+
+
+def test_names_come_through_unchanged(client):
+    listed = {run["name"]: run for run in client.get(f"{BASE}/runs").get_json()}
+    hostile = listed["<b>bold</b> 🚀/gradscope"]
+    assert hostile["layers"][0] == runs.HOSTILE.format(1)
+    assert get_matrix(client, hostile["name"])[1].shape == (6, 5)
+
+
+def test_a_schema_that_cannot_be_read_is_reported_and_hides_nothing(client):
+    listed = {run["name"]: run for run in client.get(f"{BASE}/runs").get_json()}
+    assert set(listed["newer/gradscope"]) == {"name", "error"}
+    assert "upgrade gradscope" in listed["newer/gradscope"]["error"]
+    assert len(listed) == 5
+    response = client.get(
+        f"{BASE}/matrix",
+        query_string={
+            "run": "newer/gradscope",
+            "statistic": "gradient_norm",
+            "rows": "layers",
+        },
+    )
+    assert response.status_code == 500
+    assert "newer/gradscope: the run was recorded in format 99" in response.text
+
+
+@pytest.mark.parametrize("rows", matrix.ROWS)
+@pytest.mark.parametrize("run", ["healthy", "abnormal", "restarted"])
+def test_matrices_are_what_gradscope_read_returns(client, logdir, run, rows):
+    record = gradscope.read(logdir / run)
+    for statistic in ("gradient_norm", "update_to_weight_ratio"):
+        steps, values = get_matrix(client, f"{run}/gradscope", statistic, rows)
+        expected = {
+            "layers": record.by_layer(statistic),
+            "kernels": record[statistic][:, ::2],
+            "variables": record[statistic],
+        }[rows]
+        np.testing.assert_array_equal(steps, record.steps)
+        np.testing.assert_array_equal(values, expected.T)
+
+
+def test_values_are_exact_by_hand(client):
+    _, values = get_matrix(client, "abnormal/gradscope")
+    assert np.all(values[0, 30:] == 0)
+    assert np.all(np.isnan(values[2:4, 60:]))
+    assert np.all(values[4:6, 80] == np.inf)
+    assert np.all(np.isnan(values[6:, 90:]))
+    assert np.all(np.isfinite(values[:, :30]))
+
+
+def test_a_restarted_run_is_the_same_through_both_providers(sources):
+    first, second = (
+        get_matrix(client_of(source), "restarted/gradscope")
+        for source in sources.values()
+    )
+    np.testing.assert_array_equal(first[0], np.arange(81))
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_sampled_run_says_how_many_records_there_were(tmp_path, provider):
+    runs.healthy(tmp_path, layers=1, steps=400)
+    client = client_of(loaded(tmp_path, provider, samples=20))
+    (run,) = client.get(f"{BASE}/runs").get_json()
+    assert run["steps"] == 20
+    assert run["recorded"] == 85
+    steps, values = get_matrix(client, run["name"])
+    assert len(steps) == values.shape[1] == 20
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_empty_log_directory_has_no_runs(tmp_path, provider):
+    client = client_of(loaded(tmp_path, provider))
+    assert client.get(f"{BASE}/runs").get_json() == []
+
+
+GOOD = {
+    "run": "healthy/gradscope",
+    "statistic": "gradient_norm",
+    "rows": "layers",
+}
+
+
+@pytest.mark.parametrize(
+    "change, status, message",
+    [
+        ({"run": None}, 400, "`run` is missing: add `run=...`"),
+        ({"statistic": None}, 400, "`statistic` is missing"),
+        ({"rows": None}, 400, "`rows` is missing"),
+        (
+            {"rows": "units"},
+            400,
+            "`rows` must be one of layers, kernels, variables; got 'units'",
+        ),
+        (
+            {"statistic": "loss"},
+            400,
+            "`statistic` must be one of gradient_norm, gradient_rms,",
+        ),
+        ({"statistic": "learning_rate"}, 400, "got 'learning_rate'"),
+        ({"run": "nope"}, 404, "no run 'nope' was recorded"),
+        ({"run": "../healthy/gradscope"}, 404, "no run '../healthy"),
+    ],
+)
+def test_a_bad_request_says_what_is_wrong(client, change, status, message):
+    query = {k: v for k, v in {**GOOD, **change}.items() if v is not None}
+    response = client.get(f"{BASE}/matrix", query_string=query)
+    assert response.status_code == status
+    assert response.content_type == "text/plain; charset=utf-8"
+    assert message in response.text
+
+
+def test_a_matrix_that_is_too_large_names_the_remedy(client, monkeypatch):
+    monkeypatch.setattr(matrix, "MAX_BYTES", 1000)
+    response = client.get(f"{BASE}/matrix", query_string=GOOD)
+    assert response.status_code == 400
+    assert "the limit is 1000" in response.text
+    assert "--samples_per_plugin" in response.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("route", ["/runs", "/matrix", "/static/index.js"])
+def test_only_reading_is_allowed(client, method, route):
+    response = client.open(BASE + route, method=method)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, HEAD"
+    assert f"Method not allowed: {method}. Use GET." in response.text
+
+
+def test_head_is_get_without_the_body(client):
+    response = client.head(f"{BASE}/static/index.js")
+    assert response.status_code == 200
+    assert response.data == b""
+
+
+def test_every_static_file_is_served_with_its_type(client):
+    folder = importlib.resources.files("gradscope_plugin") / "static"
+    types = {".js": "text/javascript", ".css": "text/css"}
+    for file in folder.iterdir():
+        response = client.get(f"{BASE}/static/{file.name}")
+        assert response.status_code == 200, file.name
+        expected = types["." + file.name.rsplit(".", 1)[1]]
+        assert response.content_type == f"{expected}; charset=utf-8"
+        assert response.data == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "static/../plugin.py",
+        "static/%2e%2e/plugin.py",
+        "static/..%2fplugin.py",
+        "static/..%5cplugin.py",
+        "static//etc/passwd",
+        "static/%2fetc%2fpasswd",
+        "static/",
+        "static/index.js%00.css",
+        "static/nope.js",
+        "../../../etc/passwd",
+    ],
+)
+def test_nothing_but_the_page_is_served(client, path):
+    response = client.get(f"{BASE}/{path}")
+    assert response.status_code == 404
+    assert b"import" not in response.data and b"root:" not in response.data
+
+
+def test_the_listing_offers_the_tab_without_asking_the_plugin(client):
+    listing = client.get("/data/plugins_listing").get_json()["gradscope"]
+    assert listing["enabled"]
+    assert listing["tab_name"] == "Gradscope"
+    assert listing["loading_mechanism"]["module_path"] == (
+        "/data/plugin/gradscope/static/index.js"
+    )
+
+
+def test_every_route_is_documented(sources):
+    package = importlib.resources.files("gradscope_plugin")
+    text = (package / "http_api.md").read_text()
+    context = base_plugin.TBContext(data_provider=sources["python"])
+    for route in plugin.GradscopePlugin(context).get_plugin_apps():
+        assert f"`{route}`" in text
+
+
+class CountingProvider:
+    """Counts what is read; passes everything on."""
+
+    def __init__(self, source):
+        self._source = source
+        self.read = []
+
+    def list_tensors(self, *args, **kwargs):
+        return self._source.list_tensors(*args, **kwargs)
+
+    def read_tensors(self, *args, run_tag_filter, **kwargs):
+        assert len(run_tag_filter.runs) == len(run_tag_filter.tags) == 1
+        self.read += run_tag_filter.tags
+        return self._source.read_tensors(
+            *args, run_tag_filter=run_tag_filter, **kwargs
+        )
+
+
+def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
+    provider = CountingProvider(sources["python"])
+    reader = data.Runs(provider)
+    context = plugin_context()
+    for _ in range(2):
+        reader.summaries(context, "")
+        reader.record(context, "", "healthy/gradscope")
+    families = [tag.split("/")[1] for tag in provider.read]
+    assert families.count("variables") == 1
+
+
+def test_the_cache_forgets_the_run_used_longest_ago(sources, monkeypatch):
+    monkeypatch.setattr(data, "_CACHE_BYTES", 0)
+    provider = CountingProvider(sources["python"])
+    reader = data.Runs(provider)
+    for run in ("healthy", "abnormal", "abnormal", "healthy"):
+        assert reader.record(plugin_context(), "", f"{run}/gradscope")
+    families = [tag.split("/")[1] for tag in provider.read]
+    assert families.count("variables") == 3
+
+
+def test_a_failing_read_hides_no_other_run(sources, caplog):
+    class Failing(CountingProvider):
+        def read_tensors(self, *args, run_tag_filter, **kwargs):
+            if "healthy/gradscope" in run_tag_filter.runs:
+                raise RuntimeError("secret /home/me")
+            return super().read_tensors(
+                *args, run_tag_filter=run_tag_filter, **kwargs
+            )
+
+    reader = data.Runs(Failing(sources["python"]))
+    told = {r["name"]: r for r in reader.summaries(plugin_context(), "")}
+    assert "cannot be read" in told["healthy/gradscope"]["error"]
+    assert "secret" not in json.dumps(told)
+    assert "secret" in caplog.text
+    assert told["abnormal/gradscope"]["steps"] == 120
+
+
+def plugin_context():
+    from tensorboard import context
+
+    return context.RequestContext()
