@@ -42,13 +42,15 @@ VARIABLE_COLUMNS = (
     "gradient_missing",
 )
 
-#: Numbers of the whole step. `recorded` and `dropped` count the records that
-#: this process wrote, and those that it lost, up to and including this one.
+#: Numbers of the whole step. `recorded` counts the records that this process
+#: wrote up to and including this one, `dropped` those that it lost, and
+#: `histograms_dropped` the steps whose histograms it lost.
 RUN_COLUMNS = (
     "learning_rate",
     "global_gradient_norm",
     "recorded",
     "dropped",
+    "histograms_dropped",
 )
 
 FAMILIES = {"variables": VARIABLE_COLUMNS, "run": RUN_COLUMNS}

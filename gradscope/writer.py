@@ -40,6 +40,11 @@ class EventWriter:
         self._file = None
         self._described: set[str] = set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a file was started that is not closed."""
+        return self._file is not None
+
     def write(self, step: int, wall_time: float, values: list) -> None:
         """Writes one event.
 
@@ -68,9 +73,14 @@ class EventWriter:
     def close(self) -> None:
         """Flushes and closes; a later write starts another file."""
         if self._file is not None:
-            file, self._file = self._file, None
-            self._described.clear()
+            file = self._file
+            self.abandon()
             file.close()
+
+    def abandon(self) -> None:
+        """Forgets a file that cannot even be closed."""
+        self._file = None
+        self._described.clear()
 
     def _open(self) -> None:
         tf.io.gfile.makedirs(self._directory)

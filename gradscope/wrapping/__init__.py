@@ -1,0 +1,193 @@
+"""Where to look: optimizers are wrapped here, whatever their kind."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+
+import tensorflow as tf
+
+from gradscope import tabs
+from gradscope.drain import GradscopeWarning, warn_once
+from gradscope.schedule import NEVER, Schedule, schedule_of
+from gradscope.schema import DIRECTORY
+from gradscope.wrapping import keras
+from gradscope.wrapping.observer import Options
+
+#: Every seam whose optimizer is alive and wrapped.
+_seams: weakref.WeakSet = weakref.WeakSet()
+
+
+def wrap(
+    optimizer,
+    logdir: str | os.PathLike,
+    *,
+    model=None,
+    every: int | Schedule = 10,
+    histograms: int | Schedule | None = 100,
+    include: str | list[str] | None = None,
+    exclude: str | list[str] | None = None,
+):
+    """Observes an optimizer: its steps are recorded from now on.
+
+    The optimizer is returned as the very object that was passed in, and
+    trains exactly as before. What is measured is written every two seconds,
+    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit.
+
+    Args:
+        optimizer: A Keras 3 optimizer.
+        logdir: Directory of this run, as in `"logs/run"`. The event file goes
+            into its sub-directory `gradscope`.
+        model: The model that it trains, if its `train_function` may have been
+            traced already: it is traced anew.
+        every: Steps to record: every so many, after each of the first 50; or
+            a `gradscope.schedule.Schedule`.
+        histograms: Of the recorded steps, those that also get histograms and
+            ratios in TensorBoard's own tabs: a number (and step 0) or a
+            schedule; None for none.
+        include: Patterns of layer or variable names as in `"dense_*"` that
+            get histograms and ratios; None for all.
+        exclude: Patterns of those that do not, even if included.
+
+    Returns:
+        `optimizer`.
+
+    Raises:
+        TypeError: If it is not an optimizer that can be observed, or if a
+            pattern is not a string.
+        ValueError: If it is observed already, or an argument has no meaning.
+    """
+    if not keras.is_supported(optimizer):
+        raise TypeError(
+            "`optimizer` must be an instance of a Keras 3 optimizer with the "
+            f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
+            "it is passed to `compile`: "
+            "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
+        )
+    present = seam_of(optimizer)
+    if present is not None:
+        raise ValueError(
+            "`optimizer` is observed already and writes to "
+            f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
+            "first."
+        )
+    options = Options(
+        directory=_event_directory(logdir),
+        schedule=schedule_of(every, "every"),
+        histograms=(
+            NEVER
+            if histograms is None
+            else schedule_of(histograms, "histograms", dense=1)
+        ),
+        include=tabs.patterns(include, "include"),
+        exclude=tabs.patterns(exclude, "exclude"),
+    )
+    _take_over(options.directory)
+    _create(options.directory)
+    _seams.add(keras.KerasSeam(keras.innermost(optimizer), options))
+    _trace_anew(model)
+    return optimizer
+
+
+def unwrap(optimizer, *, model=None):
+    """Restores an optimizer, and writes and closes its record.
+
+    A `tf.function` that was traced meanwhile records no more, but keeps its
+    few ops; `model` traces its `train_function` anew.
+
+    Args:
+        optimizer: An observed optimizer.
+        model: The model that it trains.
+
+    Returns:
+        `optimizer`.
+
+    Raises:
+        ValueError: If it is not observed.
+    """
+    seam = seam_of(optimizer)
+    if seam is None:
+        raise ValueError(
+            f"`optimizer` is not observed, got {optimizer!r}. Only what was "
+            "passed to gradscope.wrap can be unwrapped, and only once."
+        )
+    _seams.discard(seam)
+    seam.remove()
+    _trace_anew(model)
+    return optimizer
+
+
+def flush(optimizer=None) -> None:
+    """Writes what was measured so far, for TensorBoard and `read` to see.
+
+    Args:
+        optimizer: An observed optimizer, None for all that there are.
+
+    Raises:
+        ValueError: If it is not observed.
+    """
+    if optimizer is None:
+        for seam in list(_seams):
+            seam.drain()
+        return
+    seam = seam_of(optimizer)
+    if seam is None:
+        raise ValueError(
+            f"`optimizer` is not observed, got {optimizer!r}. Pass one that "
+            "was wrapped, or None for all."
+        )
+    seam.drain()
+
+
+def seam_of(optimizer) -> keras.KerasSeam | None:
+    """Returns the seam of an optimizer, None if it is not observed."""
+    try:
+        seam = vars(keras.innermost(optimizer)).get("apply")
+    except TypeError:
+        return None
+    return seam if isinstance(seam, keras.KerasSeam) else None
+
+
+def _event_directory(logdir) -> str:
+    if not isinstance(logdir, str | os.PathLike):
+        raise TypeError(
+            f"`logdir` must be a path like 'logs/run', got {logdir!r}."
+        )
+    logdir = os.fspath(logdir)
+    if tf.io.gfile.exists(logdir) and not tf.io.gfile.isdir(logdir):
+        raise ValueError(
+            f"`logdir` must be a directory, {logdir!r} is a file. Give a "
+            "directory that exists or can be created."
+        )
+    return os.path.join(logdir, DIRECTORY)
+
+
+def _take_over(directory: str) -> None:
+    """Ends the record that another optimizer is writing to a directory.
+
+    This is a notebook's cell that ran twice, most of the time. Two writers in
+    one directory would lose events (tensorboard issue #1063).
+    """
+    for seam in list(_seams):
+        if seam.options.directory == directory:
+            unwrap(seam.optimizer)
+            warnings.warn(
+                f"{directory} was being written by another optimizer, which "
+                "is not observed any more. To observe both, give each its own "
+                "directory, as in 'logs/run/generator'.",
+                GradscopeWarning,
+                stacklevel=3,
+            )
+
+
+def _create(directory: str) -> None:
+    try:
+        tf.io.gfile.makedirs(directory)
+    except tf.errors.OpError as error:
+        warn_once(directory, error)
+
+
+def _trace_anew(model) -> None:
+    if model is not None:
+        model.train_function = None

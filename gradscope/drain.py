@@ -1,0 +1,181 @@
+"""The host side of the recorder: from the rings to the event file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import time
+import warnings
+
+import numpy as np
+
+from gradscope import background, tabs, writer
+from gradscope.measuring import statistics
+from gradscope.recorder import Ring
+from gradscope.schema import Schema
+
+#: Seconds after which the page sees a step, at the latest.
+PERIOD = 2.0
+
+_warned: set[str] = set()
+
+
+class GradscopeWarning(UserWarning):
+    """Something of gradscope failed; training is not affected."""
+
+
+@dataclasses.dataclass(eq=False)
+class Drain:
+    """Fetches what steps have measured and writes it.
+
+    A ring's row is the learning rate, then the measured statistics of all
+    variables. All methods may be called from any thread.
+
+    Attributes:
+        directory: Of the event files.
+        schema: Names of what was measured.
+        ring: The statistics of steps.
+        histograms: Ring of the selected variables' histograms, or None.
+        selected: Indices of the variables with histograms and ratios.
+    """
+
+    directory: str
+    schema: Schema
+    ring: Ring
+    histograms: Ring | None
+    selected: list[int]
+
+    def __post_init__(self):
+        self._writer = writer.EventWriter(self.directory)
+        self._sizes = np.array([v.size for v in self.schema.variables])
+        self._counts: dict[int, np.ndarray] = {}
+        self._recorded = 0
+        self._dropped = 0
+        self._histograms_dropped = 0
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._drained_at = time.time()
+        self._closed = False
+        background.watch(self)
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost: overwritten, or not writable."""
+        return self._dropped
+
+    def tick(self) -> None:
+        """Drains if there is something old or much; called twice a second."""
+        if self._foreign():
+            return
+        waiting = self.ring.waiting()
+        old = time.time() - self._drained_at > PERIOD
+        if waiting and (old or self.half_full(waiting)):
+            self.drain()
+
+    def half_full(self, waiting: int | None = None) -> bool:
+        """Returns whether a ring should be drained before it overflows."""
+        waiting = self.ring.waiting() if waiting is None else waiting
+        return waiting >= self.ring.rows // 2 or (
+            self.histograms is not None
+            and self.histograms.waiting() >= self.histograms.rows // 2
+        )
+
+    def drain(self) -> None:
+        """Writes everything that was measured since the last call.
+
+        If that fails there is one warning, and what could not be written is
+        counted as dropped; later records are tried again.
+        """
+        with self._lock:
+            if self._foreign():
+                return
+            steps, rows, lost = self.ring.fetch()
+            self._fetch_histograms()
+            self._dropped += lost
+            if len(steps):
+                self._write(steps, rows)
+            self._drained_at = time.time()
+
+    def close(self) -> None:
+        """Drains for the last time and closes the file."""
+        with self._lock:
+            if self._foreign():
+                return
+            self.drain()
+            self._closed = True
+            background.forget(self)
+            try:
+                self._writer.close()
+            except Exception as error:
+                self._warn(error)
+
+    def _foreign(self) -> bool:
+        # A forked data worker has the object, but not the file to write to.
+        return self._closed or os.getpid() != self._process
+
+    def _fetch_histograms(self) -> None:
+        # Fetched after the statistics, so a histogram may be ahead of its
+        # step; then it waits here.
+        if self.histograms is not None:
+            steps, rows, lost = self.histograms.fetch()
+            self._histograms_dropped += lost
+            self._counts.update(zip(steps.tolist(), rows, strict=True))
+
+    def _write(self, steps, rows) -> None:
+        times = np.linspace(self._drained_at, time.time(), len(steps) + 1)[1:]
+        for index, step in enumerate(steps.tolist()):
+            try:
+                values = self._values(step, rows[index])
+                self._writer.write(step, times[index], values)
+                self._recorded += 1
+            except Exception as error:
+                self._dropped += 1
+                self._warn(error)
+        try:
+            self._writer.flush()
+        except Exception as error:
+            self._warn(error)
+
+    def _values(self, step: int, row: np.ndarray) -> list:
+        rate, measured = row[0], row[1:].reshape(len(self._sizes), -1)
+        table = statistics.complete(measured, self._sizes)
+        norms = table[:, 0].astype(np.float64)
+        global_norm = np.sqrt(np.sum(norms[table[:, -1] == 0] ** 2))
+        counters = [self._recorded + 1, self._dropped, self._histograms_dropped]
+        run = [rate, global_norm, *counters]
+        schema_id = self.schema.id
+        values = [
+            writer.family_value("variables", schema_id, table),
+            writer.family_value("run", schema_id, np.array([run])),
+        ]
+        if not self._writer.is_open:
+            values.append(writer.schema_value(self.schema))
+        counts = self._counts.pop(step, None)
+        if counts is not None:
+            chosen = [self.schema.variables[i] for i in self.selected]
+            values += tabs.values(chosen, table[self.selected], counts)
+        return values
+
+    def _warn(self, error: Exception) -> None:
+        # A file that failed is not written to again: its end may be half a
+        # record. Another one is started when there is room again.
+        try:
+            self._writer.close()
+        except Exception:
+            self._writer.abandon()
+        warn_once(self.directory, error)
+
+
+def warn_once(directory: str, error: Exception) -> None:
+    """Warns that a directory cannot be written to, once in a process."""
+    if directory in _warned:
+        return
+    _warned.add(directory)
+    warnings.warn(
+        f"gradscope cannot write to {directory}: {error}. Training goes on; "
+        "what cannot be written is lost, and counted as dropped. Free or "
+        "choose another directory.",
+        GradscopeWarning,
+        stacklevel=3,
+    )

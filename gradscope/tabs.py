@@ -1,0 +1,95 @@
+"""What goes into TensorBoard's own Histograms, Distributions and Scalars tabs.
+
+Two hundred panels help nobody, so these have a cadence and a choice of layers
+of their own; the plugin's picture does not depend on them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+
+import numpy as np
+
+from gradscope import writer
+from gradscope.measuring import buckets
+from gradscope.schema import VARIABLE_COLUMNS, Variable
+
+#: First part of the histograms' tags, in the order of the recorded rows.
+KINDS = ("gradients", "weights", "updates")
+
+RATIOS = ("gradient_to_weight_ratio", "update_to_weight_ratio")
+
+
+def select(
+    variables: tuple[Variable, ...],
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> list[int]:
+    """Returns the indices of the variables that get panels.
+
+    Args:
+        variables: All variables.
+        include: Shell patterns as in `"dense_*"` of layer or variable names;
+            none means all.
+        exclude: Patterns of those that get none, even when included.
+    """
+
+    def matches(variable, patterns):
+        return any(
+            fnmatch.fnmatchcase(name, pattern)
+            for pattern in patterns
+            for name in (variable.layer, variable.name)
+        )
+
+    return [
+        index
+        for index, variable in enumerate(variables)
+        if (not include or matches(variable, include))
+        and not matches(variable, exclude)
+    ]
+
+
+def patterns(value, name: str) -> tuple[str, ...]:
+    """Returns the patterns of `include` or `exclude`.
+
+    Raises:
+        TypeError: If it is neither None, a string nor a list of strings.
+    """
+    if value is None:
+        return ()
+    chosen = (value,) if isinstance(value, str) else value
+    try:
+        chosen = tuple(chosen)
+    except TypeError:
+        chosen = (None,)
+    if not all(isinstance(pattern, str) for pattern in chosen):
+        raise TypeError(
+            f"`{name}` must be a pattern like 'dense_*' or a list of patterns "
+            f"of layer names, got {value!r}."
+        )
+    return chosen
+
+
+def values(
+    variables: list[Variable], statistics: np.ndarray, counts: np.ndarray
+) -> list:
+    """Returns the panels of one step.
+
+    Args:
+        variables: The selected variables, n of them.
+        statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
+        counts: Histograms `[len(KINDS) * n, buckets.COUNT]`, kind by kind.
+    """
+    counts = counts.reshape(len(KINDS), len(variables), buckets.COUNT)
+    panels = []
+    for index, variable in enumerate(variables):
+        for kind, kind_counts in zip(KINDS, counts, strict=True):
+            if kind_counts[index].any():
+                rows = buckets.tensorboard_rows(kind_counts[index])
+                tag = f"{kind}/{variable.name}"
+                panels.append(writer.histogram_value(tag, rows))
+        for ratio in RATIOS:
+            number = statistics[index, VARIABLE_COLUMNS.index(ratio)]
+            tag = f"ratios/{variable.name}/{ratio.removesuffix('_ratio')}"
+            panels.append(writer.scalar_value(tag, number))
+    return panels

@@ -1,0 +1,138 @@
+"""`fit` with two programs: the user's own, and one that also looks.
+
+A conditional around the measurement costs something in every step. `fit`
+comes back to the host before each batch, so there the host can choose: a step
+that is not due runs the very program that it would run without gradscope.
+"""
+
+from __future__ import annotations
+
+import os
+
+import keras
+
+from gradscope import wrapping
+from gradscope.schedule import Schedule
+
+
+class Callback(keras.callbacks.Callback):
+    """Observes a `fit`: `model.fit(x, y, callbacks=[Callback("logs/run")])`.
+
+    It wraps the optimizer of the compiled model when training starts, and
+    restores it when training ends. Steps that are not recorded cost nothing.
+
+    Args:
+        logdir: As for `gradscope.wrap`.
+        every, histograms, include, exclude: As for `gradscope.wrap`.
+
+    Raises:
+        TypeError, ValueError: As `gradscope.wrap`, when training starts.
+    """
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike,
+        *,
+        every: int | Schedule = 10,
+        histograms: int | Schedule | None = 100,
+        include: str | list[str] | None = None,
+        exclude: str | list[str] | None = None,
+    ):
+        super().__init__()
+        self._logdir = logdir
+        self._arguments = {
+            "every": every,
+            "histograms": histograms,
+            "include": include,
+            "exclude": exclude,
+        }
+        self._seam = None
+
+    def set_model(self, model):
+        super().set_model(model)
+        self._begin(model)
+
+    def on_train_begin(self, logs=None):
+        # In `fit`, `set_model` has wrapped already. A callback list that is
+        # used again by hand starts here.
+        self._begin(self.model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self._seam is None:
+            return
+        self._seam.plain = self._two_programs and not self._seam.due(self._step)
+        self.model.train_function = self._program(self._seam.plain)
+        self._step += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._seam is None:
+            return
+        self._seam.plain = False
+        self._seam.drain_if_half_full()
+        if self._unsure:
+            self._unsure = False
+            self._two_programs = self._two_programs and self._host_knows()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._seam is not None:
+            self._step = self._iterations()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._seam is not None:
+            self._seam.drain()
+            self._two_programs = self._two_programs and self._host_knows()
+
+    def on_train_end(self, logs=None):
+        self._end()
+
+    def _begin(self, model):
+        if (
+            self._seam is not None
+            and wrapping.seam_of(model.optimizer) is self._seam
+        ):
+            return
+        present = wrapping.seam_of(model.optimizer)
+        if present is not None and present is self._seam:
+            return
+        if isinstance(getattr(present, "callback", None), Callback):
+            # A training that was interrupted did not end its callbacks.
+            present.callback._end()
+        self._end()
+        wrapping.wrap(model.optimizer, self._logdir, **self._arguments)
+        self._seam = wrapping.seam_of(model.optimizer)
+        self._seam.callback = self
+        self._own_function = model.train_function
+        self._programs = {True: model.train_function}
+        model.train_function = None
+        self._step = self._iterations()
+        self._unsure = True
+        self._two_programs = (
+            model.steps_per_execution == 1 and not model.run_eagerly
+        )
+
+    def _iterations(self) -> int:
+        return int(self._seam.optimizer.iterations)
+
+    def _host_knows(self) -> bool:
+        """Returns whether counting batches gives the optimizer's step, and
+        whether random numbers allow for two programs."""
+        return (
+            self._iterations() == self._step
+            and not self._seam.has_program_state
+            and self._seam.optimizer is self.model.optimizer
+        )
+
+    def _program(self, plain: bool):
+        """Returns the model's `train_function`, of its own or observed."""
+        if self._programs.get(plain) is None:
+            self.model.make_train_function(force=True)
+            self._programs[plain] = self.model.train_function
+        return self._programs[plain]
+
+    def _end(self):
+        if self._seam is None:
+            return
+        optimizer, self._seam = self._seam.optimizer, None
+        if wrapping.seam_of(optimizer) is not None:
+            wrapping.unwrap(optimizer)
+        self.model.train_function = self._programs[True]

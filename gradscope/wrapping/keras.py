@@ -1,0 +1,280 @@
+"""The seam of Keras 3 optimizers: `apply`, overridden on the instance.
+
+The optimizer stays the object that it was: same class, same configuration,
+same variables, same checkpoint. Its `apply` is called exactly where and as
+often as before; what is added lies around it.
+"""
+
+from __future__ import annotations
+
+import types
+import warnings
+
+import tensorflow as tf
+
+from gradscope.drain import GradscopeWarning
+from gradscope.measuring import gradients
+from gradscope.wrapping import layers, tracing
+from gradscope.wrapping.observer import Observer, Options, finalize_with
+
+
+def is_supported(optimizer) -> bool:
+    """Returns whether this is a Keras 3 optimizer on TensorFlow."""
+    import keras
+
+    return isinstance(optimizer, keras.optimizers.Optimizer) and isinstance(
+        optimizer, tf.Module | tf.__internal__.tracking.AutoTrackable
+    )
+
+
+def innermost(optimizer):
+    """Returns the optimizer to observe: the one inside of a loss scale.
+
+    There the gradients arrive unscaled.
+    """
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+class KerasSeam:
+    """Stands in for the `apply` of one optimizer instance.
+
+    Args:
+        optimizer: The Keras optimizer; its instance attribute `apply` is set.
+        options: The arguments of `wrap`.
+    """
+
+    def __init__(self, optimizer, options: Options):
+        self.options = options
+        #: While True, `apply` is the optimizer's own and nothing else, also
+        #: in what is traced meanwhile: the callback's unobserved program.
+        self.plain = False
+        #: Whether a traced step holds random ops whose state belongs to the
+        #: program (`tf.random.*`): two programs would draw two streams.
+        self.has_program_state = False
+        self.optimizer = optimizer
+        self._apply = optimizer.apply
+        self._observer: Observer | None = None
+        self._failed = False
+        # Not through setattr, where Keras and TensorFlow track attributes.
+        vars(optimizer)["apply"] = self
+
+    def remove(self) -> None:
+        """Gives the optimizer its own `apply` back and closes the record."""
+        vars(self.optimizer).pop("apply", None)
+        self.plain = True
+        if self._observer is not None:
+            self._finalizer()
+
+    def drain(self) -> None:
+        """Writes what was measured so far."""
+        if self._observer is not None:
+            self._observer.drain.drain()
+
+    def drain_if_half_full(self) -> None:
+        """Writes what was measured, if it is much."""
+        if self._observer is not None and self._observer.drain.half_full():
+            self._observer.drain.drain()
+
+    def due(self, step: int) -> bool:
+        """Returns whether the step is recorded; True while not known."""
+        return self._observer is None or self._observer.gate.due_on_host(step)
+
+    def __deepcopy__(self, memo):
+        # A copy of the optimizer is not observed.
+        copied = memo.get(id(self.optimizer))
+        return types.MethodType(type(self.optimizer).apply, copied)
+
+    def __call__(self, grads, trainable_variables=None):
+        arguments = (
+            (grads,)
+            if trainable_variables is None
+            else (grads, trainable_variables)
+        )
+        if self.plain or self._failed:
+            return self._apply(*arguments)
+        try:
+            step = _Step(self, self.optimizer, *arguments)
+        except Exception as error:
+            return self._give_up(error, arguments)
+        if tf.executing_eagerly():
+            return step.eagerly()
+        if step.contained():
+            return None
+        return step.beside()
+
+    def observer(self, variables: list) -> Observer:
+        """Returns the observer, created for these variables if need be."""
+        if self._observer is None:
+            graph = tracing.current_graph()
+            order = layers.forward_order(variables, graph)
+            variables = [variables[index] for index in order]
+            self._observer = Observer(
+                [layers.tf_variable(v) for v in variables],
+                layers.describe(variables),
+                _description(self.optimizer),
+                self.options,
+            )
+            self._finalizer = finalize_with(self.optimizer, self._observer)
+        return self._observer
+
+    def call_original(self, *arguments):
+        """Calls the optimizer's own `apply`."""
+        return self._apply(*arguments)
+
+    def fail(self, error: Exception) -> None:
+        """Stops observing, with one warning."""
+        if not self._failed:
+            self._failed = True
+            warnings.warn(
+                f"gradscope cannot observe {type(self.optimizer).__name__}: "
+                f"{type(error).__name__}: {error}. Training goes on without "
+                "it. Please report this.",
+                GradscopeWarning,
+                stacklevel=4,
+            )
+
+    def _give_up(self, error, arguments):
+        # The optimizer has the first word: a call that it refuses too is the
+        # user's error and not ours.
+        result = self._apply(*arguments)
+        self.fail(error)
+        return result
+
+
+class _Step:
+    """One call of `apply` with what is needed to observe it.
+
+    Args:
+        seam: The seam that was called.
+        optimizer: Its optimizer.
+        grads: As passed to `apply`.
+        trainable_variables: As passed to `apply`.
+    """
+
+    def __init__(self, seam, optimizer, grads, trainable_variables=None):
+        self._seam = seam
+        self._arguments = (
+            (grads,)
+            if trainable_variables is None
+            else (grads, trainable_variables)
+        )
+        passed = trainable_variables
+        if passed is None:
+            passed = optimizer._trainable_variables
+        known = optimizer._trainable_variables if optimizer.built else passed
+        self._observer = seam.observer(list(known))
+        self._grads = self._observer.in_order(
+            grads, [layers.tf_variable(v) for v in passed]
+        )
+        self._built = optimizer.built
+        self._step = tf.cast(_value(optimizer.iterations), tf.int64)
+        self._rate = _learning_rate(optimizer)
+        if tf.executing_eagerly():
+            return
+        self._graph = tracing.current_graph()
+        seam.has_program_state |= tracing.has_program_state(self._graph)
+        self._due = self._observer.gate.due("record", self._step)
+
+    def eagerly(self):
+        """Runs the step; the host decides whether it is observed."""
+        if not self._observer.gate.due_on_host(int(self._step)):
+            return self._seam.call_original(*self._arguments)
+        before = self._observer.weights()
+        result = self._seam.call_original(*self._arguments)
+        try:
+            self._observer.record_eagerly(
+                self._step, self._rate, self._grads, before
+            )
+            if self._observer.drain.half_full():
+                self._observer.drain.drain()
+        except Exception as error:
+            self._seam.fail(error)
+        return result
+
+    def contained(self) -> bool:
+        """Adds a conditional that holds the step itself, observed or not.
+
+        Steps that are not observed then copy no weight: 1.03 times the plain
+        step for an MLP and 1.12 for 104 small variables, where looking from
+        beside costs 1.08 and 1.38.
+
+        Returns:
+            False, with nothing added, where that is not possible: the
+            optimizer still has to create variables, works on replicas, or
+            must be merged with the rest of the step as it is (XLA).
+        """
+        if not self._built or tracing.in_xla(self._graph):
+            return False
+
+        def observed():
+            before = self._observer.weights()
+            results.append(self._seam.call_original(*self._arguments))
+            self._record(self._grads, before)
+            return tf.constant(True)
+
+        def plain():
+            results.append(self._seam.call_original(*self._arguments))
+            return tf.constant(False)
+
+        results: list = []
+        try:
+            tf.cond(self._due, observed, plain)
+        except Exception:
+            # If it was the optimizer's error, `beside` raises it again.
+            return False
+        return all(result is None for result in results)
+
+    def beside(self):
+        """Runs the step as it is, and observes it from beside."""
+        # A function's graph runs reads and writes of a variable in the order
+        # of the program. Control dependencies would say it again, but keep
+        # `tf.function` from lifting the slots that a first call creates.
+        before = self._observer.weights()
+        result = self._seam.call_original(*self._arguments)
+
+        def observed():
+            copies = [gradients.regenerate(g, self._graph) for g in self._grads]
+            self._record(copies, before)
+            return tf.constant(True)
+
+        tf.cond(self._due, observed, lambda: tf.constant(False))
+        return result
+
+    def _record(self, grads, before) -> None:
+        try:
+            self._observer.record(self._step, self._rate, grads, before)
+        except Exception as error:
+            self._seam.fail(error)
+
+
+def _value(variable):
+    return tf.convert_to_tensor(getattr(variable, "value", variable))
+
+
+def _learning_rate(optimizer) -> tf.Tensor:
+    """Returns the learning rate of the step to come, NaN if only known by
+    calling the user's own function a second time."""
+    from keras.optimizers.schedules import LearningRateSchedule
+
+    rate = optimizer._learning_rate
+    if isinstance(rate, LearningRateSchedule) or not callable(rate):
+        rate = optimizer.learning_rate
+        return tf.cast(_value(rate), tf.float32)
+    return tf.constant(float("nan"))
+
+
+def _description(optimizer) -> dict:
+    import keras
+
+    try:
+        config = keras.optimizers.serialize(optimizer)["config"]
+    except Exception:  # a user's optimizer need not be serializable
+        config = {}
+    return {
+        "class": type(optimizer).__name__,
+        "config": {k: v for k, v in config.items() if _is_json(v)},
+    }
+
+
+def _is_json(value) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)

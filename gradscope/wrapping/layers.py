@@ -1,0 +1,112 @@
+"""Who owns which variable: names, layers and the order of the forward pass."""
+
+from __future__ import annotations
+
+import collections
+
+from gradscope.schema import Variable
+from gradscope.wrapping import tracing
+
+
+def describe(variables: list) -> tuple[Variable, ...]:
+    """Returns names, layers and shapes of variables, in the given order.
+
+    The layer is the variable's path without its last part, and without the
+    leading parts that all variables share (the model's name). Where two
+    layers have the same path, the second gets `_1` behind it.
+
+    Args:
+        variables: Keras variables or `tf.Variable`s.
+    """
+    paths = _without_common_start([_path(v) for v in variables])
+    layers = _unique_layers(paths)
+    return tuple(
+        Variable(
+            name=f"{layer}/{parts[-1]}",
+            layer=layer,
+            shape=tuple(variable.shape),
+            dtype=_dtype_name(variable.dtype),
+        )
+        for variable, parts, layer in zip(variables, paths, layers, strict=True)
+    )
+
+
+def forward_order(variables: list, graph) -> list[int]:
+    """Returns the variables' indices in the order in which a step reads them.
+
+    In a traced step the forward pass is the first to read a variable, so the
+    order is that of the computation, also for a subclassed model whose layers
+    were created in another order. Without a graph it is the given order.
+
+    Args:
+        variables: Keras variables or `tf.Variable`s.
+        graph: The step's graph (or a graph inside of it), None in eager mode.
+    """
+    first_use: dict[int, int] = {}
+    for outer in tracing.outermost_first(graph):
+        position = {op.name: i for i, op in enumerate(outer.get_operations())}
+        for external, internal in getattr(outer, "captures", ()):
+            uses = [position.get(op.name) for op in internal.consumers()]
+            uses = [use for use in uses if use is not None]
+            if uses:
+                first_use.setdefault(id(external), min(uses))
+    # Only the outermost graph that reads a variable sets its place, and what
+    # no graph reads keeps its place at the end.
+    last = max(first_use.values(), default=0) + 1
+    handles = [getattr(tf_variable(v), "handle", None) for v in variables]
+    return sorted(
+        range(len(variables)),
+        key=lambda index: first_use.get(id(handles[index]), last),
+    )
+
+
+def tf_variable(variable):
+    """Returns the `tf.Variable` behind a Keras variable."""
+    return (
+        getattr(variable, "value", variable)
+        if _is_keras(variable)
+        else variable
+    )
+
+
+def _is_keras(variable) -> bool:
+    return hasattr(variable, "path")
+
+
+def _path(variable) -> list[str]:
+    path = variable.path if _is_keras(variable) else variable.name
+    parts = path.removesuffix(":0").split("/")
+    # A variable outside of any layer is its own layer.
+    return parts if len(parts) > 1 else parts * 2
+
+
+def _dtype_name(dtype) -> str:
+    return getattr(dtype, "name", str(dtype))
+
+
+def _without_common_start(paths: list[list[str]]) -> list[list[str]]:
+    while paths and all(
+        len(path) > 2 and path[0] == paths[0][0] for path in paths
+    ):
+        paths = [path[1:] for path in paths]
+    return paths
+
+
+def _unique_layers(paths: list[list[str]]) -> list[str]:
+    """Returns a layer for each path, such that names are unique."""
+    taken = {"/".join(path[:-1]) for path in paths}
+    renamed: dict[tuple[str, int], str] = {}
+    seen: collections.Counter = collections.Counter()
+    layers = []
+    for path in paths:
+        layer = "/".join(path[:-1])
+        copy = seen["/".join(path)]
+        seen["/".join(path)] += 1
+        if copy and (layer, copy) not in renamed:
+            number = copy
+            while f"{layer}_{number}" in taken:
+                number += 1
+            renamed[layer, copy] = f"{layer}_{number}"
+            taken.add(f"{layer}_{number}")
+        layers.append(renamed.get((layer, copy), layer))
+    return layers
