@@ -219,8 +219,12 @@ def _join(parts: list[Record]) -> Record:
     ]
     steps = [int(parts[n].steps[i]) for n, i in order]
     kept = in_order(steps)
+    # A part whose steps were all done again by a later one is history.
+    alive = {order[index][0] for index in kept}
     variables = {
-        v.name: v for part in reversed(parts) for v in part.schema.variables
+        v.name: v
+        for n in sorted(alive, reverse=True)
+        for v in parts[n].schema.variables
     }
     schema = dataclasses.replace(
         last.schema, variables=tuple(variables.values())
