@@ -1,0 +1,74 @@
+/** Labels of the heatmap's axes; pure. */
+
+/**
+ * Chooses the columns to label. Columns are recorded steps, one beside the
+ * other, so the labels are even on the screen and uneven in steps.
+ * @param {ArrayLike<number>} steps of the columns, increasing
+ * @param {number} width in pixels
+ * @param {number=} gap least distance of two labels in pixels
+ * @return {number[]} columns: the first, the last, round steps between them
+ */
+export function tickColumns(steps, width, gap = 80) {
+  const last = steps.length - 1;
+  if (last <= 0) return steps.length ? [0] : [];
+  const intervals = Math.max(1, Math.min(last, Math.floor(width / gap)));
+  const reach = Math.floor(last / intervals / 4);
+  const chosen = [0];
+  for (let n = 1; n < intervals; n++) {
+    const center = Math.round(n * last / intervals);
+    chosen.push(roundest(steps, center - reach, center + reach));
+  }
+  return [...chosen, last];
+}
+
+/** Returns the column between two whose step ends in most zeros. */
+function roundest(steps, from, to) {
+  const middle = (from + to) / 2;
+  let best = from;
+  const rank = (column) => 1000 * roundness(steps[column])
+    - Math.abs(column - middle) / (to - from + 1);
+  for (let column = from + 1; column <= to; column++) {
+    if (rank(column) > rank(best)) best = column;
+  }
+  return best;
+}
+
+/** Twice the number of zeros at the end, one more for a five before them. */
+function roundness(step) {
+  let zeros = 0;
+  let rest = step;
+  while (rest > 0 && rest % 10 === 0) {
+    rest /= 10;
+    zeros += 1;
+  }
+  return 2 * zeros + (rest % 5 === 0 ? 1 : 0);
+}
+
+/** Returns whether the steps are the same distance apart throughout. */
+export function isEven(steps) {
+  const distance = steps[1] - steps[0];
+  return steps.every((step, i) => i < 2 || step - steps[i - 1] === distance);
+}
+
+/** Height of a row: as many of 420 pixels as fit, 3 (with 200 rows) to 18. */
+export function rowHeight(rows) {
+  return Math.max(3, Math.min(18, Math.floor(420 / rows)));
+}
+
+/** Returns the rows whose names fit, `space` pixels each. */
+export function labelledRows(rows, height, space = 14) {
+  const every = Math.max(1, Math.ceil(space / height));
+  return Array.from({length: Math.ceil(rows / every)}, (_, i) => i * every);
+}
+
+/** Returns the column of the last step at or before `step`, at least 0. */
+export function columnOf(steps, step) {
+  let low = 0;
+  let high = steps.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (steps[middle] <= step) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -1,0 +1,86 @@
+/** Cells of a grid: which kind each one is, and which of many is shown. */
+
+/** Kinds of cells. A NaN is never a small number, and a zero is not either. */
+export const NUMBER = 0;
+export const ZERO = 1;
+export const NAN = 2;
+export const INFINITE = 3;
+/** The variable had no gradient in this step. */
+export const MISSING = 4;
+/** Nothing was recorded of the variable in this step. */
+export const ABSENT = 5;
+
+/** In words, for the readout and the legend. */
+export const KIND_NAMES = {
+  [ZERO]: 'exactly zero',
+  [NAN]: 'NaN',
+  [INFINITE]: 'infinite',
+  [MISSING]: 'no gradient',
+  [ABSENT]: 'not recorded',
+};
+
+// Where many cells share a pixel the most abnormal one is drawn: one NaN in
+// 5000 steps must not be averaged away.
+const SEVERITY = {
+  [ABSENT]: 0, [NUMBER]: 1, [MISSING]: 2, [ZERO]: 3, [NAN]: 4, [INFINITE]: 5,
+};
+
+/**
+ * @param {Float32Array} values
+ * @param {{missing: ?Float32Array, ofGradient: boolean, zeroIsSpecial: boolean}}
+ *     options `missing` holds `gradient_missing` of the same cells
+ * @return {Uint8Array} the kind of each cell
+ */
+export function classify(values, {missing, ofGradient, zeroIsSpecial}) {
+  return Uint8Array.from(values, (value, cell) => {
+    if (Number.isNaN(value)) {
+      if (missing && Number.isNaN(missing[cell])) return ABSENT;
+      return missing && ofGradient && missing[cell] === 1 ? MISSING : NAN;
+    }
+    if (!Number.isFinite(value)) return INFINITE;
+    return zeroIsSpecial && value === 0 ? ZERO : NUMBER;
+  });
+}
+
+/**
+ * Chooses the cells to draw when there are more columns than pixels: of each
+ * row and pixel the most abnormal kind, and among numbers the one furthest
+ * from the middle of the scale.
+ * @param {{rows: number, columns: number, values: Float32Array,
+ *     kinds: Uint8Array}} grid row-major
+ * @param {number} pixels
+ * @param {(value: number) => number} position of the scale
+ * @return {{bins: number, source: Int32Array}} the column of each row and bin
+ */
+export function thin({rows, columns, values, kinds}, pixels, position) {
+  const bins = Math.min(columns, Math.max(1, Math.floor(pixels)));
+  const source = new Int32Array(rows * bins);
+  const weight = (cell) => kinds[cell] === NUMBER
+    ? 1 + Math.min(0.9, Math.abs(position(values[cell]) - 0.5))
+    : SEVERITY[kinds[cell]];
+  for (let row = 0; row < rows; row++) {
+    for (let bin = 0; bin < bins; bin++) {
+      const from = Math.floor(bin * columns / bins);
+      const to = Math.floor((bin + 1) * columns / bins);
+      let best = from;
+      for (let column = from + 1; column < to; column++) {
+        const cell = row * columns + column;
+        if (weight(cell) > weight(row * columns + best)) best = column;
+      }
+      source[row * bins + bin] = best;
+    }
+  }
+  return {bins, source};
+}
+
+/** Counts the numbers outside the scale: `{below, above, numbers}`. */
+export function outside({values, kinds}, [low, high]) {
+  const count = {below: 0, above: 0, numbers: 0};
+  values.forEach((value, cell) => {
+    if (kinds[cell] !== NUMBER) return;
+    count.numbers += 1;
+    if (value < low) count.below += 1;
+    if (value > high) count.above += 1;
+  });
+  return count;
+}

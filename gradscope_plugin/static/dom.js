@@ -1,0 +1,44 @@
+/** Two helpers that build the document; text never becomes HTML. */
+
+/**
+ * @param {string} tag
+ * @param {Object} properties set on the element; `aria-…`, `role`, `for` and
+ *     `data-…` as attributes
+ * @param {...(Node|string)} children
+ */
+export function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (/^(aria-|data-|role$|for$)/.test(name)) node.setAttribute(name, value);
+    else node[name] = value;
+  }
+  node.append(...children);
+  return node;
+}
+
+/**
+ * Returns `update(items)`, which keeps one child per key, in order. Nodes that
+ * stay are not touched, so neither focus nor picture flickers.
+ * @param {Element} parent
+ * @param {(item: Object) => string} keyOf
+ * @param {(item: Object) => {node: Element}} create anything with a node
+ */
+export function keyed(parent, keyOf, create) {
+  const parts = new Map();
+  return (items) => {
+    const keys = new Set(items.map(keyOf));
+    for (const [key, part] of parts) {
+      if (keys.has(key)) continue;
+      part.node.remove();
+      parts.delete(key);
+    }
+    return items.map((item, index) => {
+      const key = keyOf(item);
+      if (!parts.has(key)) parts.set(key, create(item));
+      const part = parts.get(key);
+      const there = parent.children[index] ?? null;
+      if (there !== part.node) parent.insertBefore(part.node, there);
+      return part;
+    });
+  };
+}

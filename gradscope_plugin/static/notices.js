@@ -1,0 +1,42 @@
+/** What the page says where there is nothing to draw; pure. */
+
+import {ABSENT, MISSING, NAN} from './cells.js';
+
+export const NOTICES = {
+  loading: {title: 'Reading the runs…'},
+  unreachable: {title: 'TensorBoard does not answer.'},
+  noneChosen: {
+    title: 'No run is selected.',
+    lines: ['Tick a run on the left, or change the filter.'],
+  },
+  noRuns: {
+    title: 'Nothing is recorded yet.',
+    lines: [
+      'Wrap the optimizer, train, and point TensorBoard at the directory '
+        + 'above. The first steps appear after a few seconds.',
+    ],
+    code: 'import gradscope\n\n'
+      + 'optimizer = gradscope.wrap(optimizer, "logs/run")\n'
+      + 'model.compile(optimizer, loss)\n'
+      + 'model.fit(x, y)\n\n'
+      + '# tensorboard --logdir logs',
+  },
+};
+
+/** Returns what a heatmap shows: `gradient norm of each layer, …`. */
+export function captionOf({label}, rows) {
+  return `${label} of each ${rows.replace(/s$/, '')}, input at the top`;
+}
+
+/** Returns why a grid shows no number, an empty text if it does. */
+export function messageOf(grid, rows) {
+  if (!grid) return '';
+  if (!grid.rows) {
+    return rows === 'kernels'
+      ? 'This run has no variable of two dimensions or more; see variables.'
+      : 'This run has no trainable variable.';
+  }
+  const empty = (kind) => [NAN, MISSING, ABSENT].includes(kind);
+  return grid.kinds.every(empty)
+    ? 'Not one number here: every cell is NaN or was not recorded.' : '';
+}

@@ -1,0 +1,58 @@
+/**
+ * What the page knows about each statistic: a table, no code.
+ *
+ * `scale` is log where only the order of magnitude says something, `domain` its
+ * default ends. They are fixed, so that a colour means the same number today
+ * and tomorrow, in this run and in that. `center` makes the colours diverge.
+ * `ends` says in words what a very small and a very large value mean.
+ */
+
+const log = (label, domain, help, more = {}) =>
+  ({label, scale: 'log', domain, help, ends: ['small', 'large'], ...more});
+const linear = (label, domain, help, more = {}) =>
+  ({label, scale: 'linear', domain, help, ends: ['', ''], ...more});
+
+const flow = {ends: ['vanishing', 'exploding']};
+
+export const STATISTICS = {
+  gradient_norm: log('gradient norm', [1e-8, 10],
+    'L2 norm of the gradient that reached the optimizer', flow),
+  gradient_rms: log('gradient rms', [1e-9, 1],
+    'root mean square of the gradient’s elements', flow),
+  gradient_max: log('largest gradient', [1e-8, 10],
+    'largest magnitude among the gradient’s elements', flow),
+  gradient_to_weight_ratio: log('gradient : weight', [1e-8, 10],
+    'gradient norm over weight norm', flow),
+  update_to_weight_ratio: log('update : weight', [1e-6, 1],
+    'how far the step moved the weights, relative to them; about 1e-3 is usual',
+    {center: 1e-3, ends: ['hardly learns', 'overwrites itself']}),
+  update_norm: log('update norm', [1e-8, 10],
+    'L2 norm of what the step added to the weights'),
+  weight_norm: log('weight norm', [1e-3, 1e3],
+    'L2 norm of the weights before the step'),
+  weight_rms: log('weight rms', [1e-5, 10],
+    'root mean square of the weights before the step'),
+  gradient_zero_fraction: linear('zero fraction', [0, 1],
+    'share of the gradient’s elements that are exactly zero',
+    {ends: ['none', 'all']}),
+  // The scale ends at 1: a single non-finite element must be seen.
+  gradient_nonfinite: linear('non-finite', [0, 1],
+    'number of the gradient’s elements that are NaN or infinite',
+    {ends: ['none', 'one or more']}),
+  gradient_missing: linear('no gradient', [0, 1],
+    '1 where the step had no gradient at all', {ends: ['no', 'yes']}),
+};
+
+/** Returns the entry of a statistic, a plain one for those of later files. */
+export function describe(name) {
+  return STATISTICS[name] ?? log(name.replaceAll('_', ' '), [1e-8, 10], '');
+}
+
+/** Returns the names that a run has, those of the table first, in its order. */
+export function ordered(names) {
+  const known = Object.keys(STATISTICS).filter((name) => names.includes(name));
+  return [...known, ...names.filter((name) => !known.includes(name))];
+}
+
+/** Names of the kinds of rows, as the server knows them. */
+export const ROWS = ['layers', 'kernels', 'variables'];

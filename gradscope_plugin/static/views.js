@@ -1,0 +1,164 @@
+/** The page around the heatmaps: run list, choices, readout, empty states. */
+
+import {element, keyed} from './dom.js';
+import {duration, runLabel} from './format.js';
+import {ROWS, describe} from './statistics.js';
+
+// Readable on white and on TensorBoard's dark grey; told apart by colour-blind
+// eyes (Okabe and Ito, without the two that are too light).
+const COLORS = [
+  '#7b61ff', '#0f9d8f', '#e06c00', '#d6448f',
+  '#3a86d8', '#8a7a00', '#c0392b', '#5f7d3b',
+];
+
+/** Returns `colorOf(name)`: the first eight names all get different colours. */
+export function createColors() {
+  const seen = new Map();
+  return (name) => {
+    if (!seen.has(name)) seen.set(name, COLORS[seen.size % COLORS.length]);
+    return seen.get(name);
+  };
+}
+
+/** The left column: filter, runs with checkboxes, what was kept. */
+export function createRunList({onFilter, onCheck, colorOf}) {
+  const filter = element('input', {type: 'search', spellcheck: false,
+    placeholder: 'filter, a regular expression',
+    'aria-label': 'Filter runs by a regular expression',
+    'aria-describedby': 'filter-error',
+    oninput: () => onFilter(filter.value)});
+  const error = element('p', {id: 'filter-error', className: 'error',
+    role: 'status'});
+  const list = element('ul');
+  const status = element('footer');
+  const updateItems = keyed(list, (run) => run.name,
+    (run) => runItem(run, onCheck, colorOf));
+  return {
+    node: element('aside', {className: 'runs', 'aria-label': 'Runs'},
+      element('h1', {}, 'Runs'), filter, error, list, status),
+    update({listed, shown, problem, text, lines}) {
+      if (filter !== document.activeElement) filter.value = text;
+      filter.setAttribute('aria-invalid', Boolean(problem));
+      error.textContent = problem;
+      updateItems(listed).forEach((item, index) =>
+        item.update(listed[index], shown.includes(listed[index])));
+      status.replaceChildren(...lines.map((line) => element('p', {}, line)));
+    },
+  };
+}
+
+/* <li><label><input type="checkbox"><span class="dot"></span>
+ *   <span>name</span><small>85 steps</small></label></li> */
+function runItem(run, onCheck, colorOf) {
+  const box = element('input', {type: 'checkbox',
+    onchange: () => onCheck(run.name, box.checked)});
+  const dot = element('span', {className: 'dot'});
+  dot.style.background = colorOf(run.name);
+  const detail = element('small');
+  const name = element('span', {className: 'name', title: run.name},
+    runLabel(run.name));
+  return {
+    node: element('li', {}, element('label', {}, box, dot, name, detail)),
+    update(now, checked) {
+      box.checked = checked;
+      detail.textContent = now.error ? 'cannot be read' : summary(now);
+      detail.classList.toggle('error', Boolean(now.error));
+    },
+  };
+}
+
+function summary({steps, last_wall_time: wallTime}) {
+  const age = duration(Date.now() / 1000 - wallTime);
+  return `${steps} step${steps === 1 ? '' : 's'} · last ${age} ago`;
+}
+
+/** Returns what became of the recorded steps of some runs, in sentences. */
+export function keptLines(runs) {
+  const kept = runs.reduce((sum, run) => sum + run.steps, 0);
+  const recorded = runs.reduce(
+    (sum, run) => sum + Math.max(run.steps, run.recorded ?? 0), 0);
+  const dropped = runs.reduce((sum, run) => sum + (run.dropped ?? 0), 0);
+  const lines = [`${kept} of ${recorded} recorded steps shown`];
+  if (kept < recorded) {
+    lines.push('tensorboard --samples_per_plugin=gradscope=0 keeps all');
+  }
+  if (dropped) lines.push(`${dropped} records were lost while training`);
+  return lines;
+}
+
+/** The choices above the heatmaps: statistic and rows. */
+export function createChoices({onStatistic, onRows}) {
+  const group = (label, labelOf, titleOf, onChoose) => {
+    const node = element('div', {className: 'choices', role: 'group',
+      'aria-label': label});
+    const update = keyed(node, (name) => name, (name) => ({
+      node: element('button', {type: 'button', title: titleOf(name),
+        onclick: () => onChoose(name)}, labelOf(name)),
+    }));
+    return {node, update: (names, chosen) => update(names).forEach(
+      (part, i) => part.node.setAttribute('aria-pressed', names[i] === chosen))};
+  };
+  const statistics = group('Statistic', (name) => describe(name).label,
+    (name) => describe(name).help, onStatistic);
+  const rows = group('Rows', (name) => name, (name) => ({
+    layers: 'one row a layer: its variables put together',
+    kernels: 'one row a variable of two dimensions or more',
+    variables: 'one row a variable',
+  })[name], onRows);
+  return {
+    node: element('div', {className: 'bar'}, statistics.node,
+      element('div', {className: 'rows'}, 'rows ', rows.node)),
+    update({names, statistic, kind}) {
+      statistics.update(names, statistic);
+      rows.update(ROWS, kind);
+    },
+  };
+}
+
+/** The line that says what is at the cursor, read aloud for the keyboard. */
+export function createReadout() {
+  const node = element('p', {className: 'readout', 'aria-live': 'off'});
+  return {
+    node,
+
+    /**
+     * @param {?{step: number, row: {name: string, shapes: string},
+     *     values: {label: string, color: string, text: string}[]}} cell
+     * @param {boolean} aloud
+     */
+    update(cell, aloud) {
+      node.setAttribute('aria-live', aloud ? 'polite' : 'off');
+      if (!cell) {
+        node.replaceChildren(element('span', {className: 'hint'},
+          'Point at a cell, or Tab to a heatmap and use the arrow keys.'));
+        return;
+      }
+      const values = cell.values.map(({label, color, text}) => {
+        const dot = element('span', {className: 'dot'});
+        dot.style.background = color;
+        return element('span', {className: 'value'}, dot, `${label} `,
+          element('b', {}, text));
+      });
+      node.replaceChildren(`step ${cell.step} · `, element('b', {},
+        cell.row.name), ` ${cell.row.shapes} `, ...values);
+    },
+  };
+}
+
+/** What is shown where there is no heatmap. */
+export function createNotice() {
+  const node = element('div', {className: 'notice', role: 'status'});
+  return {
+    node,
+
+    /** @param {?{title: string, lines: string[], code: string}} notice */
+    update(notice) {
+      node.hidden = !notice;
+      if (!notice) return;
+      const {title, lines = [], code} = notice;
+      node.replaceChildren(element('h2', {}, title),
+        ...lines.map((line) => element('p', {}, line)));
+      if (code) node.append(element('pre', {}, element('code', {}, code)));
+    },
+  };
+}
