@@ -1,0 +1,61 @@
+# `make demo` and `make test` work on a fresh machine; see CONTRIBUTING.md.
+
+PYTHON ?= python3
+LOGDIR ?= logs
+SERVE ?= 1
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+EXAMPLES := vanishing_middle_layer digits
+
+.PHONY: help demo test lint format benchmark browser
+
+help:
+	@echo "make demo       train the examples and show them in TensorBoard"
+	@echo "                (SERVE=0 ends after training, LOGDIR=logs)"
+	@echo "make test       set everything up, lint and run every test"
+	@echo "make lint       check the style;  make format repairs it"
+	@echo "make benchmark  measure what observing costs (10 minutes)"
+
+# TensorFlow's messages about missing GPUs would hide the numbers.
+demo: export TF_CPP_MIN_LOG_LEVEL = 3
+demo: $(VENV)/examples.stamp
+	rm -rf $(EXAMPLES:%=$(LOGDIR)/%)
+	for name in $(EXAMPLES); do \
+	    $(BIN)/python examples/$$name.py --logdir $(LOGDIR) || exit 1; done
+	@echo "Where to look: tensorboard --logdir $(LOGDIR), tab Gradscope;"
+	@echo "compare vanishing_middle_layer/broken with .../repaired."
+ifneq ($(SERVE),0)
+	$(BIN)/tensorboard --logdir $(LOGDIR)
+endif
+
+test: lint browser
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.overhead
+
+# The tests drive the page in Chromium, and its modules in node.
+browser:
+	@for need in chromium:chromium node:nodejs; do \
+	    command -v $${need%:*} > /dev/null && continue; \
+	    command -v apt-get > /dev/null || { \
+	        echo "Please install $${need%:*} and try again." >&2; exit 1; }; \
+	    $(SUDO) apt-get update -q && \
+	    $(SUDO) apt-get install -qy $${need#*:} || exit 1; done
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@

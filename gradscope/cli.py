@@ -1,0 +1,116 @@
+"""The command `gradscope`. TensorFlow is not needed, and not imported.
+
+gradscope export logs/run --csv run.csv --statistic gradient_norm
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+import gradscope
+from gradscope.reading import Record
+from gradscope.schema import VARIABLE_COLUMNS
+
+#: Row name of numbers that belong to the whole step, like the learning rate.
+WHOLE_STEP = "run"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Those of the command line by default.
+
+    Returns:
+        The exit code: 0, or 2 after a message on stderr when the command
+        cannot do what was asked.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run_command(options)
+    except (OSError, ValueError, KeyError) as error:
+        # `str` of a KeyError would put its message in quotes.
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"gradscope: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradscope", description="Look at recorded trainings."
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"gradscope {gradscope.__version__}",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    export = commands.add_parser(
+        "export",
+        help="write a run's numbers to a table",
+        description="Writes a table with the columns step, row, statistic and "
+        "value: one line for each number. What is undefined or was not "
+        "recorded is an empty value; infinity is inf or -inf. Numbers of the "
+        f"whole step, like the learning rate, have the row {WHOLE_STEP!r}.",
+    )
+    export.add_argument(
+        "run", metavar="RUN", help="directory that was given to gradscope.wrap"
+    )
+    export.add_argument(
+        "--csv", metavar="FILE", required=True, help="table to write"
+    )
+    export.add_argument(
+        "--statistic",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="only these, as in gradient_norm; all by default",
+    )
+    export.add_argument(
+        "--rows",
+        choices=["variables", "layers"],
+        default="variables",
+        help="a row for each variable (default) or for each layer",
+    )
+    export.set_defaults(run_command=_export)
+    return parser
+
+
+def _export(options: argparse.Namespace) -> None:
+    record = gradscope.read(options.run)
+    statistics = options.statistic or record.statistics
+    columns = [
+        (statistic, *_column(record, statistic, options.rows))
+        for statistic in statistics
+    ]
+    with open(options.csv, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["step", "row", "statistic", "value"])
+        table.writerows(_lines(record.steps, columns))
+
+
+def _column(
+    record: Record, statistic: str, rows: str
+) -> tuple[Sequence[str], np.ndarray]:
+    """Returns the names of N rows and a statistic of each, `[T, N]`."""
+    values = record[statistic]
+    if statistic not in VARIABLE_COLUMNS:
+        return [WHOLE_STEP], values[:, np.newaxis]
+    if rows == "layers":
+        return record.layers, record.by_layer(statistic)
+    return record.variables, values
+
+
+def _lines(steps, columns) -> Iterator[list]:
+    for index, step in enumerate(steps.tolist()):
+        for statistic, names, values in columns:
+            for name, value in zip(names, values[index], strict=True):
+                # The shortest text that is read back as the same float32.
+                text = "" if np.isnan(value) else str(value)
+                yield [step, name, statistic, text]
