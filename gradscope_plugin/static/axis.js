@@ -72,3 +72,25 @@ export function columnOf(steps, step) {
   }
   return low;
 }
+
+/**
+ * Returns the cell that a key leads to from another, null for other keys.
+ * @param {string} key as in KeyboardEvent
+ * @param {{row: number, column: number}} cell
+ * @param {{rows: number, columns: number}} grid
+ */
+export function moved(key, {row, column}, {rows, columns}) {
+  const page = Math.max(1, Math.round(columns / 10));
+  const to = {
+    ArrowLeft: [row, column - 1],
+    ArrowRight: [row, column + 1],
+    ArrowUp: [row - 1, column],
+    ArrowDown: [row + 1, column],
+    Home: [row, 0],
+    End: [row, columns - 1],
+    PageUp: [row, column - page],
+    PageDown: [row, column + page],
+  }[key];
+  const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
+  return to ? {row: clamp(to[0], rows), column: clamp(to[1], columns)} : null;
+}

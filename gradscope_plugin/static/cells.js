@@ -27,8 +27,9 @@ const SEVERITY = {
 
 /**
  * @param {Float32Array} values
- * @param {{missing: ?Float32Array, ofGradient: boolean, zeroIsSpecial: boolean}}
- *     options `missing` holds `gradient_missing` of the same cells
+ * @param {{missing: ?Float32Array, ofGradient: boolean,
+ *     zeroIsSpecial: boolean}} options `missing` holds `gradient_missing` of
+ *     the same cells
  * @return {Uint8Array} the kind of each cell
  */
 export function classify(values, {missing, ofGradient, zeroIsSpecial}) {
@@ -73,14 +74,16 @@ export function thin({rows, columns, values, kinds}, pixels, position) {
   return {bins, source};
 }
 
-/** Counts the numbers outside the scale: `{below, above, numbers}`. */
-export function outside({values, kinds}, [low, high]) {
+/** Counts the numbers of grids outside a scale: `{below, above, numbers}`. */
+export function outside(grids, [low, high]) {
   const count = {below: 0, above: 0, numbers: 0};
-  values.forEach((value, cell) => {
-    if (kinds[cell] !== NUMBER) return;
-    count.numbers += 1;
-    if (value < low) count.below += 1;
-    if (value > high) count.above += 1;
-  });
+  for (const {values, kinds} of grids) {
+    values.forEach((value, cell) => {
+      if (kinds[cell] !== NUMBER) return;
+      count.numbers += 1;
+      if (value < low) count.below += 1;
+      if (value > high) count.above += 1;
+    });
+  }
   return count;
 }

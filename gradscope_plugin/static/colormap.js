@@ -36,6 +36,34 @@ export const MARKS = {
   },
 };
 
+// Readable on white and on TensorBoard's dark grey; told apart by colour-blind
+// eyes (Okabe and Ito, without the two that are too light).
+const COLORS = [
+  '#7b61ff', '#0f9d8f', '#e06c00', '#d6448f',
+  '#3a86d8', '#8a7a00', '#c0392b', '#5f7d3b',
+];
+
+/** Returns `colorOf(name)`: the first eight names all get different colours. */
+export function createColors() {
+  const seen = new Map();
+  return (name) => {
+    if (!seen.has(name)) seen.set(name, COLORS[seen.size % COLORS.length]);
+    return seen.get(name);
+  };
+}
+
+/**
+ * Returns all that turns a cell into a colour. It is the one before if nothing
+ * changed, so that pictures need not be drawn again.
+ * @return {{position: Function, palette: Uint8Array, marks: Object}}
+ */
+export function lookOf(scale, {center}, theme, before) {
+  const key = JSON.stringify([scale.kind, scale.domain, center, theme]);
+  if (before?.key === key) return before;
+  return {key, position: scale.position, marks: MARKS[theme],
+    palette: center ? TWO_SIDED : SEQUENTIAL};
+}
+
 /** Returns the entry of a position, clamped to 0..1. */
 export function entryOf(position) {
   return Math.round(255 * Math.min(1, Math.max(0, position)));

@@ -1,6 +1,8 @@
 /** One run's heatmap with its names, axis and cursor. */
 
-import {columnOf, isEven, labelledRows, rowHeight, tickColumns} from './axis.js';
+import {
+  columnOf, isEven, labelledRows, moved, rowHeight, tickColumns,
+} from './axis.js';
 import {thin} from './cells.js';
 import {element} from './dom.js';
 import {shorten} from './format.js';
@@ -9,86 +11,119 @@ import {drawGrid} from './heatmap.js';
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps.';
 
-/**
- * @param {(cursor: {run: string, row: number, column: number}, byKey: boolean)
- *     => void} onCursor
- * @return {{node: Element, update: Function, showCursor: Function}}
- */
-export function createHeatmap(onCursor) {
-  const dom = build();
-  let shown = null;
-  let chosen = null;
+/** `node` goes into the document; `update` and `showCursor` fill it. */
+export class Heatmap {
+  #dom = build();
+  #run = '';
+  #grid = null;
+  #look = null;
+  #cursor = null;
+  #chosen = null;
 
-  const point = (event) => {
-    if (!shown?.grid) return;
-    const box = dom.cells.getBoundingClientRect();
-    const {rows} = shown.grid;
+  /**
+   * @param {(cell: {run: string, row: number, column: number},
+   *     byKey: boolean) => void} onCursor
+   */
+  constructor(onCursor) {
+    this.node = this.#dom.node;
+    const tell = (cell, byKey) =>
+      cell && onCursor({run: this.#run, ...cell}, byKey);
+    const point = (event) => tell(this.#cellAt(event), false);
+    const {cells} = this.#dom;
+    cells.addEventListener('pointermove', point);
+    cells.addEventListener('pointerdown', point);
+    cells.addEventListener('keydown', (event) => {
+      if (!this.#grid || event.ctrlKey || event.altKey || event.metaKey) return;
+      const cell = moved(event.key, this.#here(), this.#grid);
+      if (cell) event.preventDefault();
+      tell(cell, true);
+    });
+    cells.addEventListener('focus', () => {
+      if (cells.matches(':focus-visible')) tell(this.#here(), true);
+    });
+    new ResizeObserver(() => this.#draw()).observe(cells);
+  }
+
+  /**
+   * Shows a grid, or a message instead of it. Without either the old picture
+   * stays, pale, until there is one.
+   */
+  update({run, label, color, caption, message, grid, look}) {
+    const dom = this.#dom;
+    const isNew = grid !== this.#grid || look !== this.#look;
+    this.#run = run;
+    this.#grid = grid?.rows ? grid : null;
+    this.#look = look;
+    dom.dot.style.background = color;
+    dom.name.textContent = label;
+    dom.caption.textContent = caption;
+    dom.message.textContent = message;
+    dom.message.hidden = !message;
+    dom.node.classList.toggle('loading', !grid && !message);
+    dom.plot.hidden = Boolean(message) && !this.#grid;
+    if (!this.#grid || !isNew) return;
+    drawNames(dom, grid);
+    dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
+      + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);
+    this.#draw();
+  }
+
+  /** Shows `{run, row, step}`, in other runs only its step, and its value. */
+  showCursor(cursor, text) {
+    this.#cursor = cursor;
+    const {line, box, value} = this.#dom;
+    value.textContent = text;
+    line.hidden = !cursor;
+    box.hidden = cursor?.run !== this.#run;
+    if (!cursor || !this.#grid) return;
+    const {rows, columns} = this.#grid;
+    const {row, column} = this.#here();
+    const [left, width] = [percent(column, columns), percent(1, columns)];
+    Object.assign(line.style, {left, width});
+    Object.assign(box.style,
+      {left, width, top: percent(row, rows), height: percent(1, rows)});
+  }
+
+  #draw() {
+    const {canvas, cells, axis} = this.#dom;
+    const width = cells.clientWidth;
+    // A hidden tab has no width; the observer calls again when it has one.
+    if (!this.#grid || width === 0) return;
+    const density = window.devicePixelRatio || 1;
+    const {rows, steps} = this.#grid;
+    canvas.width = Math.round(width * density);
+    canvas.height = Math.round(rows * rowHeight(rows) * density);
+    this.#chosen = thin(this.#grid, width, this.#look.position);
+    drawGrid(canvas, this.#grid, this.#chosen, this.#look);
+    drawAxis(axis, steps, width);
+  }
+
+  /** Returns the cursor's cell in this run; at first that of the last step. */
+  #here() {
+    if (!this.#grid) return null;
+    const {rows, columns, steps} = this.#grid;
+    if (!this.#cursor) return {row: 0, column: columns - 1};
+    return {row: Math.min(this.#cursor.row, rows - 1),
+      column: columnOf(steps, this.#cursor.step)};
+  }
+
+  /** Returns the cell drawn under the pointer. */
+  #cellAt({clientX, clientY}) {
+    if (!this.#grid || !this.#chosen) return null;
+    const box = this.#dom.cells.getBoundingClientRect();
     const part = (offset, size, count) => Math.max(0, Math.min(count - 1,
       Math.floor(offset / size * count)));
-    const row = part(event.clientY - box.top, box.height, rows);
-    const bin = part(event.clientX - box.left, box.width, chosen.bins);
-    const column = chosen.source[row * chosen.bins + bin];
-    onCursor({run: shown.run.name, row, column}, false);
-  };
-  dom.cells.addEventListener('pointermove', point);
-  dom.cells.addEventListener('pointerdown', point);
-  dom.cells.addEventListener('keydown', (event) => {
-    const moved = shown?.grid && move(event, shown.grid, shown.cursor);
-    if (!moved) return;
-    event.preventDefault();
-    onCursor({run: shown.run.name, ...moved}, true);
-  });
-  dom.cells.addEventListener('focus', () => {
-    if (!shown?.grid || !dom.cells.matches(':focus-visible')) return;
-    onCursor({run: shown.run.name, ...here(shown.grid, shown.cursor)}, true);
-  });
-
-  function draw() {
-    const width = dom.cells.clientWidth;
-    // A hidden tab has no width; the observer calls again when it has one.
-    if (!shown?.grid?.rows || width === 0) return;
-    const {grid, look} = shown;
-    chosen = thin(grid, width, look.position);
-    const scale = window.devicePixelRatio || 1;
-    dom.canvas.width = Math.round(width * scale);
-    dom.canvas.height = Math.round(grid.rows * rowHeight(grid.rows) * scale);
-    drawGrid(dom.canvas, grid, chosen, look);
-    drawAxis(dom.axis, grid.steps, width);
-    placeCursor(dom, shown);
+    const {bins, source} = this.#chosen;
+    const row = part(clientY - box.top, box.height, this.#grid.rows);
+    const bin = part(clientX - box.left, box.width, bins);
+    return {row, column: source[row * bins + bin]};
   }
-  new ResizeObserver(draw).observe(dom.cells);
-
-  return {
-    node: dom.node,
-
-    /** Shows a grid, or a message instead of it. */
-    update({run, label, color, caption, grid, message, look, cursor}) {
-      shown = {run, grid, look, cursor};
-      dom.dot.style.background = color;
-      dom.name.textContent = label;
-      dom.caption.textContent = caption;
-      dom.message.textContent = message;
-      dom.message.hidden = !message;
-      dom.plot.hidden = !grid?.rows;
-      if (!grid?.rows) return;
-      drawNames(dom, grid);
-      dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
-        + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);
-      draw();
-    },
-
-    /** Shows `{run, row, column, step}`; in other runs only its step. */
-    showCursor(cursor) {
-      if (!shown) return;
-      shown.cursor = cursor;
-      placeCursor(dom, shown);
-    },
-  };
 }
 
 /*
  * <section class="heatmap">
- *   <h2><span class="dot"></span><b>run</b> <small>caption</small></h2>
+ *   <h2><span class="dot"></span><b>run</b> <small>caption</small>
+ *     <output>value at the cursor</output></h2>
  *   <p class="message"></p>
  *   <div class="plot">
  *     <div class="names"><span>dense_1</span>…</div>
@@ -102,6 +137,7 @@ function build() {
     dot: element('span', {className: 'dot'}),
     name: element('b'),
     caption: element('small'),
+    value: element('span', {className: 'value'}),
     message: element('p', {className: 'message'}),
     names: element('div', {className: 'names', 'aria-hidden': 'true'}),
     canvas: element('canvas'),
@@ -117,15 +153,15 @@ function build() {
   dom.plot = element('div', {className: 'plot'},
     dom.names, dom.cells, dom.axis);
   dom.node = element('section', {className: 'heatmap'},
-    element('h2', {}, dom.dot, dom.name, ' ', dom.caption),
+    element('h2', {}, dom.dot, dom.name, dom.caption, dom.value),
     dom.message, dom.plot);
   return dom;
 }
 
-function drawNames(dom, grid) {
+function drawNames({plot, names}, grid) {
   const height = rowHeight(grid.rows);
-  dom.plot.style.setProperty('--height', `${grid.rows * height}px`);
-  dom.names.replaceChildren(...labelledRows(grid.rows, height).map((row) => {
+  plot.style.setProperty('--height', `${grid.rows * height}px`);
+  names.replaceChildren(...labelledRows(grid.rows, height).map((row) => {
     const {name} = grid.named[row];
     const label = element('span', {title: name}, shorten(name));
     label.style.top = `${(row + 0.5) * height}px`;
@@ -134,56 +170,19 @@ function drawNames(dom, grid) {
 }
 
 function drawAxis(axis, steps, width) {
-  const columns = tickColumns(steps, width);
-  const labels = columns.map((column, index) => {
+  const labels = tickColumns(steps, width).map((column, index) => {
     const text = index ? String(steps[column]) : `step ${steps[column]}`;
     const label = element('span', {}, text);
-    label.style.left = `${100 * (column + 0.5) / steps.length}%`;
+    label.style.left = percent(column + 0.5, steps.length);
     return label;
   });
   labels[0].classList.add('first');
   if (labels.length > 1) labels.at(-1).classList.add('last');
-  const uneven = element('em', {}, 'one column per recorded step');
-  uneven.hidden = isEven(steps);
+  const uneven = element('em', {hidden: isEven(steps)},
+    'one column per recorded step');
   axis.replaceChildren(...labels, uneven);
 }
 
-/** Returns the cursor's cell in this grid: where it is, or the last step. */
-function here(grid, cursor) {
-  if (!cursor) return {row: 0, column: grid.columns - 1};
-  return {
-    row: Math.min(cursor.row, grid.rows - 1),
-    column: columnOf(grid.steps, cursor.step),
-  };
-}
-
-/** Returns the cell that a key leads to, null for other keys. */
-function move(event, grid, cursor) {
-  if (event.ctrlKey || event.altKey || event.metaKey) return null;
-  const {row, column} = here(grid, cursor);
-  const page = Math.max(1, Math.round(grid.columns / 10));
-  const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
-  const to = {
-    ArrowLeft: [row, column - 1],
-    ArrowRight: [row, column + 1],
-    ArrowUp: [row - 1, column],
-    ArrowDown: [row + 1, column],
-    Home: [row, 0],
-    End: [row, grid.columns - 1],
-    PageUp: [row, column - page],
-    PageDown: [row, column + page],
-  }[event.key];
-  return to && {row: clamp(to[0], grid.rows), column: clamp(to[1], grid.columns)};
-}
-
-function placeCursor(dom, {run, grid, cursor}) {
-  dom.line.hidden = !cursor;
-  dom.box.hidden = cursor?.run !== run.name;
-  if (!cursor || !grid?.rows) return;
-  const {row, column} = here(grid, cursor);
-  const left = `${100 * column / grid.columns}%`;
-  const width = `${100 / grid.columns}%`;
-  Object.assign(dom.line.style, {left, width});
-  Object.assign(dom.box.style, {left, width,
-    top: `${100 * row / grid.rows}%`, height: `${100 / grid.rows}%`});
+function percent(part, whole) {
+  return `${100 * part / whole}%`;
 }

@@ -3,8 +3,8 @@
 const RELOADED = 'experimental.DataReloaded';
 
 /**
- * Calls `reload` whenever TensorBoard has reloaded its data. A hidden tab, whose
- * height is 0, waits until it is seen.
+ * Calls `reload` whenever TensorBoard has reloaded its data. A hidden tab,
+ * whose height is 0, waits until it is seen.
  */
 export function followReloads(reload) {
   let due = false;

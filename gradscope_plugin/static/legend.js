@@ -38,7 +38,7 @@ export function createLegend({onDomain, onFit, onReset}) {
   const node = element('div', {className: 'legend', role: 'group',
     'aria-label': 'Colour scale'},
   words[0], ends[0], element('div', {className: 'ramp'}, bar, ticks),
-  ends[1], words[1], fit, reset, marks, problem);
+  ends[1], words[1], fit, reset, problem, marks);
 
   return {
     node,

@@ -12,8 +12,8 @@ export const NOTICES = {
   noRuns: {
     title: 'Nothing is recorded yet.',
     lines: [
-      'Wrap the optimizer, train, and point TensorBoard at the directory '
-        + 'above. The first steps appear after a few seconds.',
+      'Wrap the optimizer with a directory below this log directory, and '
+        + 'train. The first steps appear after a few seconds.',
     ],
     code: 'import gradscope\n\n'
       + 'optimizer = gradscope.wrap(optimizer, "logs/run")\n'

@@ -4,8 +4,9 @@ const log10 = Math.log10;
 
 /**
  * @param {{scale: string, domain: number[], center?: number}} description
- * @return {{position: (value: number) => number, ticks: number[],
- *     domain: number[]}} `position` is below 0 and above 1 outside the domain
+ * @return {{kind: string, position: (value: number) => number,
+ *     ticks: number[], domain: number[]}} `position` is below 0 or above 1
+ *     outside the domain
  */
 export function makeScale({scale, domain, center}) {
   return scale === 'log' ? logScale(domain, center) : linearScale(domain);
@@ -30,7 +31,7 @@ export function logScale(domain, center) {
         : 0.5 + 0.5 * (x - middle) / (high - middle);
     }
     : (value) => (log10(value) - low) / (high - low);
-  return {position, ticks: decades(low, high), domain};
+  return {kind: 'log', position, ticks: decades(low, high), domain};
 }
 
 /** @param {number[]} domain two numbers, the smaller one first */
@@ -38,7 +39,7 @@ export function linearScale(domain) {
   const [low, high] = checked(domain);
   const position = (value) => (value - low) / (high - low);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((x) => low + x * (high - low));
-  return {position, ticks, domain};
+  return {kind: 'linear', position, ticks, domain};
 }
 
 /**

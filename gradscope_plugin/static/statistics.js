@@ -39,8 +39,6 @@ export const STATISTICS = {
   gradient_nonfinite: linear('non-finite', [0, 1],
     'number of the gradient’s elements that are NaN or infinite',
     {ends: ['none', 'one or more']}),
-  gradient_missing: linear('no gradient', [0, 1],
-    '1 where the step had no gradient at all', {ends: ['no', 'yes']}),
 };
 
 /** Returns the entry of a statistic, a plain one for those of later files. */
@@ -48,10 +46,14 @@ export function describe(name) {
   return STATISTICS[name] ?? log(name.replaceAll('_', ' '), [1e-8, 10], '');
 }
 
-/** Returns the names that a run has, those of the table first, in its order. */
+/**
+ * Returns the statistics to choose from, those of the table first. Missing
+ * gradients are left out: they are marked in all others.
+ */
 export function ordered(names) {
   const known = Object.keys(STATISTICS).filter((name) => names.includes(name));
-  return [...known, ...names.filter((name) => !known.includes(name))];
+  return [...known, ...names.filter((name) => !known.includes(name)
+    && name !== 'gradient_missing')];
 }
 
 /** Names of the kinds of rows, as the server knows them. */

@@ -1,24 +1,14 @@
-/** The page around the heatmaps: run list, choices, readout, empty states. */
+/** The page around the heatmaps: run list, choices, empty states. */
 
 import {element, keyed} from './dom.js';
 import {duration, runLabel} from './format.js';
 import {ROWS, describe} from './statistics.js';
 
-// Readable on white and on TensorBoard's dark grey; told apart by colour-blind
-// eyes (Okabe and Ito, without the two that are too light).
-const COLORS = [
-  '#7b61ff', '#0f9d8f', '#e06c00', '#d6448f',
-  '#3a86d8', '#8a7a00', '#c0392b', '#5f7d3b',
-];
-
-/** Returns `colorOf(name)`: the first eight names all get different colours. */
-export function createColors() {
-  const seen = new Map();
-  return (name) => {
-    if (!seen.has(name)) seen.set(name, COLORS[seen.size % COLORS.length]);
-    return seen.get(name);
-  };
-}
+const ROW_HELP = {
+  layers: 'one row a layer: its variables put together',
+  kernels: 'one row a variable of two dimensions or more',
+  variables: 'one row a variable',
+};
 
 /** The left column: filter, runs with checkboxes, what was kept. */
 export function createRunList({onFilter, onCheck, colorOf}) {
@@ -73,7 +63,16 @@ function summary({steps, last_wall_time: wallTime}) {
 }
 
 /** Returns what became of the recorded steps of some runs, in sentences. */
-export function keptLines(runs) {
+export function statusLines(shown, updated) {
+  const runs = shown.filter((run) => !run.error);
+  const age = duration((Date.now() - updated) / 1000);
+  return [
+    ...(runs.length ? keptLines(runs) : []),
+    ...(updated ? [`updated ${age} ago`] : []),
+  ];
+}
+
+function keptLines(runs) {
   const kept = runs.reduce((sum, run) => sum + run.steps, 0);
   const recorded = runs.reduce(
     (sum, run) => sum + Math.max(run.steps, run.recorded ?? 0), 0);
@@ -88,61 +87,30 @@ export function keptLines(runs) {
 
 /** The choices above the heatmaps: statistic and rows. */
 export function createChoices({onStatistic, onRows}) {
-  const group = (label, labelOf, titleOf, onChoose) => {
-    const node = element('div', {className: 'choices', role: 'group',
-      'aria-label': label});
-    const update = keyed(node, (name) => name, (name) => ({
-      node: element('button', {type: 'button', title: titleOf(name),
-        onclick: () => onChoose(name)}, labelOf(name)),
-    }));
-    return {node, update: (names, chosen) => update(names).forEach(
-      (part, i) => part.node.setAttribute('aria-pressed', names[i] === chosen))};
-  };
-  const statistics = group('Statistic', (name) => describe(name).label,
-    (name) => describe(name).help, onStatistic);
-  const rows = group('Rows', (name) => name, (name) => ({
-    layers: 'one row a layer: its variables put together',
-    kernels: 'one row a variable of two dimensions or more',
-    variables: 'one row a variable',
-  })[name], onRows);
+  const statistics = group('Statistic', onStatistic, (name) => describe(name));
+  const rows = group('Rows', onRows,
+    (name) => ({label: name, help: ROW_HELP[name]}));
   return {
     node: element('div', {className: 'bar'}, statistics.node,
-      element('div', {className: 'rows'}, 'rows ', rows.node)),
-    update({names, statistic, kind}) {
-      statistics.update(names, statistic);
-      rows.update(ROWS, kind);
+      element('div', {className: 'rows'}, 'rows', rows.node)),
+    update(now) {
+      statistics.update(now.names, now.statistic);
+      rows.update(ROWS, now.rows);
     },
   };
 }
 
-/** The line that says what is at the cursor, read aloud for the keyboard. */
-export function createReadout() {
-  const node = element('p', {className: 'readout', 'aria-live': 'off'});
-  return {
-    node,
-
-    /**
-     * @param {?{step: number, row: {name: string, shapes: string},
-     *     values: {label: string, color: string, text: string}[]}} cell
-     * @param {boolean} aloud
-     */
-    update(cell, aloud) {
-      node.setAttribute('aria-live', aloud ? 'polite' : 'off');
-      if (!cell) {
-        node.replaceChildren(element('span', {className: 'hint'},
-          'Point at a cell, or Tab to a heatmap and use the arrow keys.'));
-        return;
-      }
-      const values = cell.values.map(({label, color, text}) => {
-        const dot = element('span', {className: 'dot'});
-        dot.style.background = color;
-        return element('span', {className: 'value'}, dot, `${label} `,
-          element('b', {}, text));
-      });
-      node.replaceChildren(`step ${cell.step} · `, element('b', {},
-        cell.row.name), ` ${cell.row.shapes} `, ...values);
-    },
-  };
+/** A group of buttons, of which one is pressed. */
+function group(label, onChoose, describeName) {
+  const node = element('div', {className: 'choices', role: 'group',
+    'aria-label': label});
+  const updateButtons = keyed(node, (name) => name, (name) => {
+    const {label: text, help} = describeName(name);
+    return {node: element('button', {type: 'button', title: help,
+      onclick: () => onChoose(name)}, text)};
+  });
+  return {node, update: (names, chosen) => updateButtons(names).forEach(
+    (part, i) => part.node.setAttribute('aria-pressed', names[i] === chosen))};
 }
 
 /** What is shown where there is no heatmap. */

@@ -1,0 +1,49 @@
+/** What is at the cursor, in words. */
+
+import {columnOf} from './axis.js';
+import {KIND_NAMES, NUMBER} from './cells.js';
+import {element} from './dom.js';
+import {exact} from './format.js';
+
+/**
+ * Returns a grid's value in the row and step of a cursor; an empty text where
+ * it has no such row. Says so when the step recorded before is another one.
+ */
+export function valueAt(grid, cursor) {
+  const row = cursor && grid
+    ? grid.named.findIndex(({name}) => name === cursor.name) : -1;
+  if (row < 0) return '';
+  const column = columnOf(grid.steps, cursor.step);
+  const cell = row * grid.columns + column;
+  const kind = grid.kinds[cell];
+  const text = kind === NUMBER ? exact(grid.values[cell]) : KIND_NAMES[kind];
+  const step = grid.steps[column];
+  return step === cursor.step ? text : `${text} (step ${step})`;
+}
+
+/** The line above the heatmaps, read aloud while the keyboard is used. */
+export function createReadout() {
+  const node = element('p', {className: 'readout', 'aria-live': 'off'});
+  return {
+    node,
+
+    /**
+     * @param {?{step: number, row: {name: string, shapes: string},
+     *     label: string, color: string, text: string}} cell
+     * @param {boolean} aloud
+     */
+    update(cell, aloud) {
+      node.setAttribute('aria-live', aloud ? 'polite' : 'off');
+      if (!cell) {
+        node.replaceChildren(element('span', {className: 'hint'},
+          'Point at a cell, or Tab to a heatmap and use the arrow keys.'));
+        return;
+      }
+      const dot = element('span', {className: 'dot'});
+      dot.style.background = cell.color;
+      node.replaceChildren(dot, `${cell.label} · step ${cell.step} · `,
+        element('b', {}, cell.row.name), ` ${cell.row.shapes} · `,
+        element('b', {className: 'value'}, cell.text));
+    },
+  };
+}
