@@ -5,12 +5,12 @@ to give back half of its input. With a layer of 16 more units in the middle its
 output becomes one constant, whatever comes in. What is wrong?
 
 Run `python examples/vanishing_middle_layer.py`, then `tensorboard --logdir
-logs`, tab Gradscope. In the run `broken` the gradient fades from the last layer
-to the first by a factor of several hundred, from the first step on; in
-`repaired` all layers have much the same colour. So it is neither the learning rate nor
-the clipping (it never fires): weights drawn from N(0, 0.001) shrink whatever
-passes through them, forwards and backwards. Xavier's initialisation keeps the
-scale, and a bias of 0.1 keeps the units alive.
+logs`, tab Gradscope. In the run `broken` the gradient fades from the last
+layer to the first by a factor of several hundred, from the first step on; in
+`repaired` all layers have much the same colour. So it is neither the learning
+rate nor the clipping (it never fires): weights drawn from N(0, 0.001) shrink
+whatever passes through them, forwards and backwards. Xavier's initialisation
+keeps the scale, and a bias of 0.1 keeps the units alive.
 """
 
 import argparse
