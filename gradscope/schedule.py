@@ -90,7 +90,11 @@ class Seconds(Schedule):
     seconds: float
 
     def __post_init__(self):
-        if not (self.seconds > 0 and math.isfinite(self.seconds)):
+        try:
+            valid = self.seconds > 0 and math.isfinite(self.seconds)
+        except TypeError:
+            valid = False
+        if not valid:
             raise ValueError(
                 f"`seconds` must be a positive number, got {self.seconds!r}."
             )

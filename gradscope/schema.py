@@ -55,6 +55,16 @@ RUN_COLUMNS = (
 
 FAMILIES = {"variables": VARIABLE_COLUMNS, "run": RUN_COLUMNS}
 
+#: What reading damaged text can raise; int(Infinity) is an OverflowError.
+_DAMAGE = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 
 class SchemaError(ValueError):
     """A schema in an event file that this version cannot read."""
@@ -135,7 +145,7 @@ class Schema:
         try:
             data = json.loads(text)
             version = int(data["version"])
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except _DAMAGE as error:
             raise SchemaError(f"not a gradscope schema: {error!r}") from error
         if version > FORMAT_VERSION:
             raise SchemaError(
@@ -151,7 +161,7 @@ class Schema:
                     for family, names in data["columns"].items()
                 },
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _DAMAGE as error:
             raise SchemaError(f"damaged gradscope schema: {error!r}") from error
 
 

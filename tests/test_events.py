@@ -1,0 +1,97 @@
+"""Event files, whole and damaged."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradscope import events, schema, writer
+
+VARIABLE = schema.Variable("dense/kernel", "dense", (2,), "float32")
+DESCRIBED = schema.Schema((VARIABLE,))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """An event file of steps 0, 1 and 2."""
+    file = writer.EventWriter(str(tmp_path))
+    for step in range(3):
+        matrix = np.full([1, 11], step)
+        value = writer.family_value("variables", DESCRIBED.id, matrix)
+        file.write(step, 100.0 + step, [value])
+    file.close()
+    (path,) = events.event_files(str(tmp_path))
+    return path
+
+
+def steps(path):
+    return [e.step for e in events.events(path) if e.summary.value]
+
+
+def test_events_come_in_the_order_of_writing(path):
+    read = list(events.events(path))
+    assert read[0].file_version == "brain.Event:2"
+    assert [e.step for e in read[1:]] == [0, 1, 2]
+    assert [e.wall_time for e in read[1:]] == [100, 101, 102]
+
+
+def test_a_file_that_ends_within_a_record_has_the_records_before(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    last = len(list(events.records(path))[-1]) + 16
+    for cut in range(1, last + 1):
+        with open(path, "wb") as file:
+            file.write(data[:-cut])
+        assert steps(path) == [0, 1], cut
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\xff" * 40, b"\0" * 4096])
+def test_a_file_of_garbage_has_no_events(tmp_path, data):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(data)
+    assert steps(path) == []
+
+
+def test_a_record_of_garbage_is_left_out(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    second = list(events.records(path))[2]
+    at = data.index(second)
+    damaged = data[:at] + b"\0" * len(second) + data[at + len(second) :]
+    with open(path, "wb") as file:
+        file.write(damaged)
+    assert steps(path) == [0, 2]
+
+
+def test_only_event_files_count_oldest_first(tmp_path):
+    for name in ["events.out.tfevents.2.b", "events.out.tfevents.1.c", "model"]:
+        (tmp_path / name).touch()
+    (tmp_path / "tfevents").mkdir()
+    assert events.event_files(str(tmp_path)) == [
+        str(tmp_path / "events.out.tfevents.1.c"),
+        str(tmp_path / "events.out.tfevents.2.b"),
+    ]
+
+
+@given(
+    st.sampled_from([(), (3,), (0, 2), (2, 3)]),
+    st.sampled_from(["float32", "float64"]),
+    st.integers(0, 99),
+)
+def test_an_array_survives(shape, dtype, seed):
+    array = np.random.default_rng(seed).normal(size=shape).astype(dtype)
+    read = events.to_numpy(writer._array_value("tag", array, "plugin").tensor)
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, array)
+
+
+def test_nan_and_infinity_survive():
+    value = writer.family_value("run", "id", [[np.nan, np.inf, -np.inf]])
+    np.testing.assert_array_equal(
+        events.to_numpy(value.tensor), [[np.nan, np.inf, -np.inf]]
+    )
+
+
+def test_a_string_scalar_is_bytes():
+    tensor = writer.schema_value(DESCRIBED).tensor
+    assert events.to_numpy(tensor) == DESCRIBED.to_json().encode()
