@@ -222,10 +222,12 @@ def _join(parts: list[Record]) -> Record:
     # A part whose steps were all done again by a later one is history.
     alive = {order[index][0] for index in kept}
     variables = {
-        v.name: v
-        for n in sorted(alive, reverse=True)
-        for v in parts[n].schema.variables
+        v.name: v for n in sorted(alive) for v in parts[n].schema.variables
     }
+    newest_first = dict.fromkeys(
+        name for n in sorted(alive, reverse=True) for name in parts[n].variables
+    )
+    variables = {name: variables[name] for name in newest_first}
     schema = dataclasses.replace(
         last.schema, variables=tuple(variables.values())
     )
@@ -239,9 +241,14 @@ def _join(parts: list[Record]) -> Record:
     for to, index in enumerate(kept):
         n, i = order[index]
         for family, values in parts[n].families.items():
-            rows = [names.index(name) for name in parts[n].variables]
-            target = families[family][to]
-            target[rows if family == "variables" else slice(None)] = values[i]
+            rows = [0]
+            if family == "variables":
+                rows = [names.index(name) for name in parts[n].variables]
+            columns = parts[n].schema.columns[family]
+            for column, name in enumerate(schema.columns.get(family, ())):
+                if name in columns:
+                    source = values[i, :, columns.index(name)]
+                    families[family][to, rows, column] = source
     return Record(
         run=last.run,
         schema=schema,
@@ -260,10 +267,12 @@ def _run_directory(directory: str) -> str:
             "to `gradscope.wrap`."
         )
     own = os.path.join(directory, schema_module.DIRECTORY)
-    for candidate in (own, directory):
-        if os.path.isdir(candidate) and events.event_files(candidate):
-            return candidate
-    below = runs_below(directory)
+    if os.path.isdir(own) and events.event_files(own):
+        return own
+    # Others write event files too, beside or above our sub-directories.
+    below = [path for path in runs_below(directory) if path != directory]
+    if not below and events.event_files(directory):
+        return directory
     if below:
         raise ValueError(
             f"{directory} holds {len(below)} runs, `read` takes one: "

@@ -101,13 +101,13 @@ def test_every_needs_a_positive_number(arguments):
 
 
 def test_a_dense_start_may_not_be_negative():
-    with pytest.raises(ValueError, match="`dense` must .* at least 0"):
+    with pytest.raises(ValueError, match=r"`dense` must .* at least 0"):
         Every(10, dense=-1)
 
 
 @pytest.mark.parametrize("steps", [[-1], [1.5], "12"])
 def test_at_needs_whole_steps(steps):
-    with pytest.raises(ValueError, match="`steps` must .* at least 0"):
+    with pytest.raises(ValueError, match=r"`steps` must .* at least 0"):
         At(steps)
 
 

@@ -1,0 +1,246 @@
+"""From event files to a record."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import runs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gradscope
+from gradscope import events, reading, schema, writer
+
+NET = runs.network(2)
+
+
+def write(logdir, steps, levels=0.1, described=NET, name="run"):
+    gradients = np.full([len(steps), len(described.variables)], levels)
+    numbers = runs.statistics(gradients)
+    runs.write(logdir, name, described, steps, numbers)
+    return os.path.join(logdir, name)
+
+
+def points(steps, described=NET, start=0.0, level=1.0):
+    """Returns the series of a run whose numbers are all `level`."""
+    shape = (len(described.variables), len(runs.COLUMNS))
+    series = [
+        (step, start + index, np.full(shape, level, np.float32))
+        for index, step in enumerate(steps)
+    ]
+    text = described.to_json().encode()
+    return {
+        schema.tag("variables", described.id): series,
+        schema.tag("schema", described.id): [(steps[0], start, text)],
+    }
+
+
+def test_a_record_has_what_was_written(tmp_path):
+    record = gradscope.read(write(tmp_path, [0, 1, 10], [0.1, 0.2, 0.3, 0.4]))
+    assert record.steps.tolist() == [0, 1, 10]
+    assert record.steps.dtype == np.int64
+    assert record.wall_times.tolist() == [1.7e9, 1.7e9 + 1, 1.7e9 + 10]
+    assert record.variables == tuple(v.name for v in NET.variables)
+    assert record.layers == ("dense_1", "dense_2")
+    norms = record["gradient_norm"]
+    assert norms.dtype == np.float32
+    np.testing.assert_allclose(norms, [[0.1, 0.2, 0.3, 0.4]] * 3)
+    assert record["recorded"].tolist() == [1, 2, 3]
+    assert np.isnan(record["learning_rate"]).all()
+
+
+def test_every_statistic_can_be_asked_for(tmp_path):
+    record = gradscope.read(write(tmp_path, [0]))
+    columns = (*schema.VARIABLE_COLUMNS, *schema.RUN_COLUMNS)
+    assert record.statistics == columns
+    assert all(len(record[name]) == 1 for name in columns)
+
+
+def test_an_unknown_statistic_is_answered_with_all_of_them(tmp_path):
+    record = gradscope.read(write(tmp_path, [0]))
+    with pytest.raises(KeyError, match=r"no statistic 'norm' .* gradient_norm"):
+        record["norm"]
+
+
+def test_a_run_is_read_from_its_own_directory_too(tmp_path):
+    run = write(tmp_path, [0])
+    inner = os.path.join(run, schema.DIRECTORY)
+    assert gradscope.read(inner).steps.tolist() == [0]
+    os.rename(inner, tmp_path / "copied")
+    assert gradscope.read(tmp_path / "copied").steps.tolist() == [0]
+
+
+def test_event_files_of_others_beside_the_run_do_not_matter(tmp_path):
+    run = write(tmp_path, [0])
+    (tmp_path / "run" / "events.out.tfevents.1.other").touch()
+    assert gradscope.read(run).steps.tolist() == [0]
+
+
+def test_several_runs_are_listed(tmp_path):
+    write(tmp_path, [0], name="a")
+    write(tmp_path, [0], name="b")
+    # TensorBoard's own callback writes here.
+    (tmp_path / "events.out.tfevents.1.other").touch()
+    with pytest.raises(ValueError, match=r"holds 2 runs, .*a/grad.*, .*b/grad"):
+        gradscope.read(tmp_path)
+
+
+def test_a_missing_directory_says_what_to_give(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no directory .*gone\. Give"):
+        gradscope.read(tmp_path / "gone")
+
+
+def test_an_empty_directory_has_nothing_recorded(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing was recorded in"):
+        gradscope.read(tmp_path)
+
+
+def test_a_run_without_a_whole_record_says_when_there_will_be_one(tmp_path):
+    run = write(tmp_path, [0])
+    (path,) = events.event_files(os.path.join(run, schema.DIRECTORY))
+    os.truncate(path, os.path.getsize(path) - 1)
+    with pytest.raises(FileNotFoundError, match="no whole record yet"):
+        gradscope.read(run)
+
+
+def test_a_run_of_a_newer_format_is_refused(tmp_path):
+    runs.bad_schema(tmp_path, "newer")
+    with pytest.raises(schema.SchemaError, match="upgrade gradscope"):
+        gradscope.read(tmp_path / "newer")
+
+
+def test_runs_below_finds_all_and_only_recorded_runs(tmp_path):
+    write(tmp_path, [0], name="b/deep")
+    write(tmp_path, [0], name="a")
+    (tmp_path / "c" / schema.DIRECTORY).mkdir(parents=True)
+    assert reading.runs_below(str(tmp_path)) == [
+        str(tmp_path / "a" / schema.DIRECTORY),
+        str(tmp_path / "b/deep" / schema.DIRECTORY),
+    ]
+
+
+@given(st.lists(st.integers(0, 20)))
+def test_kept_steps_increase_and_the_last_arrival_of_a_step_wins(steps):
+    kept = reading.in_order(steps)
+    assert kept == sorted(kept)
+    chosen = [steps[index] for index in kept]
+    assert all(a < b for a, b in zip(chosen, chosen[1:], strict=False))
+    # What is dropped was obsolete: a later point is at or before it.
+    for index in set(range(len(steps))) - set(kept):
+        assert min(steps[index + 1 :]) <= steps[index]
+    for index in kept:
+        assert all(later > steps[index] for later in steps[index + 1 :])
+
+
+def test_a_restarted_run_continues_where_it_was_restarted(tmp_path):
+    run = write(tmp_path, range(100), 0.1)
+    write(tmp_path, range(50, 81), 0.2)
+    record = gradscope.read(run)
+    assert record.steps.tolist() == list(range(81))
+    norms = record["gradient_norm"][:, 0]
+    np.testing.assert_allclose(norms, [0.1] * 50 + [0.2] * 31, rtol=1e-6)
+
+
+def test_without_a_schema_or_a_step_there_is_no_record():
+    series = points([0])
+    for tag in series:
+        assert reading.from_series("run", {tag: series[tag]}) is None
+    assert reading.from_series("run", {}) is None
+
+
+def test_points_of_a_wrong_shape_are_left_out():
+    series = points([0, 1])
+    series[schema.tag("variables", NET.id)].append((2, 2.0, np.ones([1, 1])))
+    assert reading.from_series("run", series).steps.tolist() == [0, 1]
+
+
+def test_a_family_that_misses_a_step_is_nan_there():
+    series = points([0, 1, 2])
+    run = np.ones([1, len(schema.RUN_COLUMNS)], np.float32)
+    series[schema.tag("run", NET.id)] = [(0, 0.0, run), (2, 2.0, run * 2)]
+    record = reading.from_series("run", series)
+    np.testing.assert_array_equal(record["learning_rate"], [1, np.nan, 2])
+
+
+def test_rows_of_another_model_are_nan_and_the_last_model_leads():
+    other = runs.network(1, name="new_{}")
+    series = points([0, 1]) | points([2, 3], other, start=10, level=2)
+    record = reading.from_series("run", series)
+    assert record.steps.tolist() == [0, 1, 2, 3]
+    assert record.layers == ("new_1", "dense_1", "dense_2")
+    nan = np.nan
+    expected = [[nan] * 2 + [1] * 4] * 2 + [[2] * 2 + [nan] * 4] * 2
+    np.testing.assert_array_equal(record["gradient_norm"], expected)
+
+
+def test_a_model_whose_steps_were_all_done_again_is_history():
+    other = runs.network(1, name="new_{}")
+    series = points([0, 1]) | points([0, 1], other, start=10)
+    assert reading.from_series("run", series).layers == ("new_1",)
+
+
+def test_a_variable_has_the_shape_of_the_last_model():
+    small, large = runs.network(1, width=2), runs.network(1, width=3)
+    for first, last in [(small, large), (large, small)]:
+        series = points([0], first) | points([1], last, start=10)
+        record = reading.from_series("run", series)
+        assert record.schema.variables == last.variables
+
+
+def test_columns_of_another_version_are_matched_by_name():
+    columns = ("gradient_missing", "gradient_norm")
+    old = schema.Schema(NET.variables, columns={"variables": columns})
+    numbers = np.array([[0, 5]] * 4, np.float32)
+    series = {
+        schema.tag("schema", old.id): [(0, 0.0, old.to_json().encode())],
+        schema.tag("variables", old.id): [(0, 0.0, numbers)],
+    }
+    record = reading.from_series("run", series | points([1], start=10, level=2))
+    assert record.steps.tolist() == [0, 1]
+    assert record["gradient_norm"].tolist() == [[5] * 4, [2] * 4]
+    assert np.isnan(record["weight_norm"][0]).all()
+
+
+def test_a_newer_family_of_an_older_part_is_left_out():
+    columns = {**schema.FAMILIES, "state": ("rate",)}
+    old = schema.Schema(NET.variables, columns=columns)
+    series = points([0], old) | points([1], start=10)
+    rate = np.ones([1, 1], np.float32)
+    series[schema.tag("state", old.id)] = [(0, 0.0, rate)]
+    record = reading.from_series("run", series)
+    assert record.steps.tolist() == [0, 1]
+    assert "rate" not in record.statistics
+
+
+def test_reading_does_not_import_tensorflow(tmp_path):
+    run = write(tmp_path, [0])
+    code = (
+        "import sys, gradscope; gradscope.read(sys.argv[1]); "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, run]).returncode == 0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_flipped_bits_in_a_file_are_no_crash(tmp_path_factory, seed):
+    random = np.random.default_rng(seed)
+    directory = str(tmp_path_factory.mktemp("run"))
+    file = writer.EventWriter(directory)
+    for step in range(3):
+        matrix = np.ones([4, 11])
+        values = [writer.family_value("variables", NET.id, matrix)]
+        file.write(step, 0.0, [*values, writer.schema_value(NET)])
+    file.close()
+    (path,) = events.event_files(directory)
+    with open(path, "rb+") as file:
+        data = bytearray(file.read())
+        for at in random.integers(0, len(data), 8):
+            data[at] ^= 1 << random.integers(8)
+        file.seek(0)
+        file.write(data)
+    try:
+        assert isinstance(gradscope.read(directory), reading.Record)
+    except (ValueError, FileNotFoundError) as error:
+        assert str(error)
