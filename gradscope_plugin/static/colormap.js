@@ -24,8 +24,8 @@ export const MARKS = {
     [ZERO]: [0, 0, 0],
     [NAN]: [214, 40, 40],
     [INFINITE]: [255, 0, 200],
-    [MISSING]: [196, 199, 207],
-    [ABSENT]: [236, 237, 240],
+    [MISSING]: [128, 131, 139],
+    [ABSENT]: [190, 192, 198],
   },
   dark: {
     [ZERO]: [0, 0, 0],

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import {ABSENT, NAN, NUMBER} from '../../gradscope_plugin/static/cells.js';
+import {createModel, parseMatrix, rowsOf}
+  from '../../gradscope_plugin/static/model.js';
+import {valueAt} from '../../gradscope_plugin/static/readout.js';
+
+// The example of http_api.md: steps 0 and 10, norms 0.5 and 0.25.
+const EXAMPLE = '01000000020000000000000000000000000000000000244'
+  + '00000003f0000803e';
+const bytes = (hex) => Uint8Array.from(
+  hex.match(/../g), (pair) => parseInt(pair, 16)).buffer;
+
+function encode(steps, rows) {
+  const values = Float32Array.from(rows.flat());
+  const buffer = new ArrayBuffer(8 + 8 * steps.length + 4 * values.length);
+  new Uint32Array(buffer, 0, 2).set([rows.length, steps.length]);
+  new Float64Array(buffer, 8, steps.length).set(steps);
+  new Float32Array(buffer, 8 + 8 * steps.length).set(values);
+  return buffer;
+}
+
+const RUN = {
+  name: 'a/gradscope',
+  layers: ['dense'],
+  variables: [
+    {name: 'dense/kernel', layer: 'dense', shape: [3, 4]},
+    {name: 'dense/bias', layer: 'dense', shape: [4]},
+  ],
+  statistics: ['gradient_norm', 'gradient_missing'],
+  steps: 2,
+  last_wall_time: 1,
+};
+
+test('the documented example is read', () => {
+  const {rows, columns, steps, values} = parseMatrix(bytes(EXAMPLE));
+  assert.deepEqual([rows, columns], [1, 2]);
+  assert.deepEqual([...steps], [0, 10]);
+  assert.deepEqual([...values], [0.5, 0.25]);
+});
+
+test('NaN and infinity survive', () => {
+  const {values} = parseMatrix(encode([0, 1], [[NaN, Infinity]]));
+  assert.deepEqual([...values], [NaN, Infinity]);
+});
+
+test('a matrix cut short is refused with both sizes', () => {
+  assert.throws(() => parseMatrix(bytes(EXAMPLE).slice(0, 28)),
+    /1 x 2 matrix of 32 bytes got 28/);
+});
+
+test('rows are named as the server orders them', () => {
+  assert.deepEqual(rowsOf(RUN, 'layers'),
+    [{name: 'dense', shapes: 'kernel [3, 4], bias [4]'}]);
+  assert.deepEqual(rowsOf(RUN, 'kernels'),
+    [{name: 'dense/kernel', shapes: '[3, 4]'}]);
+  assert.deepEqual(rowsOf(RUN, 'variables').map((row) => row.name),
+    ['dense/kernel', 'dense/bias']);
+});
+
+/** A server that answers with matrices by statistic, and counts requests. */
+function server(matrices) {
+  const urls = [];
+  const get = async (url) => {
+    urls.push(url);
+    const statistic = new URLSearchParams(url.split('?')[1]).get('statistic');
+    const reply = matrices[statistic];
+    if (reply instanceof Error) throw reply;
+    return {arrayBuffer: async () => reply, json: async () => matrices.runs};
+  };
+  return {get, urls};
+}
+
+test('grids know why a number is missing, and ask only if one is', async () => {
+  const {get, urls} = server({
+    gradient_norm: encode([0, 1, 2], [[1, NaN, NaN]]),
+    gradient_missing: encode([0, 1, 2], [[0, 0, NaN]]),
+    weight_norm: encode([0, 1, 2], [[1, 1, 1]]),
+  });
+  const model = createModel(get);
+  const grids = [];
+  const show = (run, grid) => grids.push(grid);
+  await model.grids([RUN], 'gradient_norm', 'layers', show);
+  await model.grids([RUN], 'weight_norm', 'layers', show);
+  assert.deepEqual([...grids[0].kinds], [NUMBER, NAN, ABSENT]);
+  assert.equal(urls.length, 3);
+  assert.ok(urls.every((url) => url.startsWith('matrix?run=a%2Fgradscope&')));
+  await model.grids([RUN], 'gradient_norm', 'layers', show);
+  assert.equal(urls.length, 3, 'unchanged: from the cache');
+  const grown = {...RUN, steps: 3};
+  await model.grids([grown], 'gradient_norm', 'layers', show);
+  assert.equal(urls.length, 5);
+});
+
+test('replies to an outdated request are dropped', async () => {
+  const waiting = [];
+  const get = () => new Promise((resolve) => waiting.push(resolve));
+  const model = createModel(get);
+  const shown = [];
+  const ask = (statistic) => model.grids([RUN], statistic, 'layers',
+    (run, grid) => shown.push(grid.values[0]));
+  const reply = (value) => ({arrayBuffer: async () => encode([0], [[value]])});
+  const both = [ask('gradient_norm'), ask('weight_norm')];
+  waiting[1](reply(2));
+  waiting[0](reply(1));
+  await Promise.all(both);
+  assert.deepEqual(shown, [2]);
+});
+
+test('an outdated list of runs is dropped', async () => {
+  const waiting = [];
+  const model = createModel(() => new Promise((r) => waiting.push(r)));
+  const [first, second] = [model.runs(), model.runs()];
+  waiting[1]({json: async () => ['new']});
+  waiting[0]({json: async () => ['old']});
+  assert.equal(await first, null);
+  assert.deepEqual(await second, ['new']);
+});
+
+test('an error is shown for its run, and asked again the next time', async () => {
+  const {get, urls} = server({gradient_norm: new Error('no such run')});
+  const model = createModel(get);
+  const errors = [];
+  const show = (run, grid, error) => errors.push(error);
+  await model.grids([RUN], 'gradient_norm', 'layers', show);
+  await model.grids([RUN], 'gradient_norm', 'layers', show);
+  assert.deepEqual(errors, ['no such run', 'no such run']);
+  assert.equal(urls.length, 2);
+});
+
+test('rows that do not fit the names are refused', async () => {
+  const {get} = server({gradient_norm: encode([0], [[1], [2]])});
+  let told;
+  await createModel(get).grids([RUN], 'gradient_norm', 'layers',
+    (run, grid, error) => {
+      told = error;
+    });
+  assert.match(told, /changed while it was read/);
+});
+
+test('the readout names the value, its kind, and another step', () => {
+  const grid = {named: [{name: 'a'}, {name: 'b'}], columns: 2, steps: [0, 10],
+    values: Float32Array.of(0.1, 1, 2, NaN), kinds: [NUMBER, NUMBER, NUMBER, NAN]};
+  assert.equal(valueAt(grid, {name: 'a', step: 0}), '0.1');
+  assert.equal(valueAt(grid, {name: 'a', step: 7}), '0.1 (step 0)');
+  assert.equal(valueAt(grid, {name: 'b', step: 10}), 'NaN');
+  assert.equal(valueAt(grid, {name: 'c', step: 0}), '');
+  assert.equal(valueAt(undefined, {name: 'a', step: 0}), '');
+  assert.equal(valueAt(grid, null), '');
+});

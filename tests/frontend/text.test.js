@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import {duration, exact, percent, runLabel, shorten, tidy}
+  from '../../gradscope_plugin/static/format.js';
+import {captionOf, messageOf} from '../../gradscope_plugin/static/notices.js';
+import {chooseRuns, createState} from '../../gradscope_plugin/static/state.js';
+import {describe, ordered}
+  from '../../gradscope_plugin/static/statistics.js';
+
+test('a float32 is written exactly and as short as possible', () => {
+  for (const [value, text] of [
+    [0.1, '0.1'], [1.2e-7, '1.2e-7'], [0.25, '0.25'], [0, '0'], [3e38, '3e38'],
+    [1 / 3, '0.33333334'], [NaN, 'NaN'], [Infinity, 'Infinity'],
+  ]) {
+    assert.equal(exact(Math.fround(value)), text);
+  }
+  for (let i = 0; i < 1000; i++) {
+    const value = Math.fround(Math.random() * 10 ** (i % 60 - 30));
+    assert.equal(Math.fround(Number(exact(value))), value);
+  }
+});
+
+test('numbers of a scale are short', () => {
+  assert.deepEqual([1e-8, 1e-3, 0.25, 10, 1e7, 0].map(tidy),
+    ['1e-8', '0.001', '0.25', '10', '1e7', '0']);
+});
+
+test('long names keep both of their ends, and emoji stay whole', () => {
+  assert.equal(shorten('dense_1'), 'dense_1');
+  assert.equal(shorten('block_12/residual/dense', 11), 'block…dense');
+  assert.equal(shorten('🔥'.repeat(30), 3), '🔥…🔥');
+});
+
+test('durations take one unit', () => {
+  assert.deepEqual([-3, 5.9, 60, 7200, 200000].map(duration),
+    ['0 s', '5 s', '1 min', '2 h', '2 d']);
+});
+
+test('a share is never rounded to nothing or to all', () => {
+  assert.deepEqual([0.0001, 0.37, 0.9999, 1].map(percent),
+    ['<1 %', '37 %', '>99 %', '100 %']);
+});
+
+test('a run is called as the user called it', () => {
+  assert.equal(runLabel('mlp/he/gradscope'), 'mlp/he');
+  assert.equal(runLabel('gradscope'), '.');
+  assert.equal(runLabel('gradscope/gradscope'), 'gradscope');
+});
+
+const RUNS = Array.from({length: 9}, (_, i) => ({name: `run${i}/gradscope`}));
+
+test('the first six runs are shown, then what the user ticks', () => {
+  const none = {filter: '', checked: {}};
+  assert.equal(chooseRuns(RUNS, none, runLabel).shown.length, 6);
+  const checked = {'run0/gradscope': false, 'run8/gradscope': true};
+  const {shown} = chooseRuns(RUNS, {filter: '', checked}, runLabel);
+  assert.deepEqual(shown.map((run) => runLabel(run.name)),
+    ['run1', 'run2', 'run3', 'run4', 'run5', 'run8']);
+});
+
+test('the filter is a regular expression, and says so when it is none', () => {
+  const filtered = chooseRuns(RUNS, {filter: 'RUN[78]', checked: {}}, runLabel);
+  assert.equal(filtered.listed.length, 2);
+  assert.equal(filtered.error, '');
+  const wrong = chooseRuns(RUNS, {filter: '[', checked: {}}, runLabel);
+  assert.match(wrong.error, /^Not a regular expression: /);
+  assert.equal(wrong.listed.length, 9);
+});
+
+test('choices are stored, and damaged storage is ignored', () => {
+  const kept = {};
+  const storage = {getItem: (key) => kept[key] ?? null,
+    setItem: (key, value) => {
+      kept[key] = value;
+    }};
+  let changes = 0;
+  createState(() => (changes += 1), storage).set({rows: 'kernels'});
+  assert.equal(changes, 1);
+  assert.ok(Object.keys(kept).every((key) => key.startsWith('gradscope.')));
+  assert.equal(createState(() => {}, storage).view.rows, 'kernels');
+  for (const text of ['{', 'null', '7', '{"rows": "units"}']) {
+    const damaged = {...storage, getItem: () => text};
+    assert.equal(createState(() => {}, damaged).view.rows, 'layers');
+  }
+  assert.equal(createState(() => {}, null).view.rows, 'layers');
+});
+
+test('statistics come in the order of the table, unknown ones last', () => {
+  assert.deepEqual(
+    ordered(['new_one', 'weight_norm', 'gradient_missing', 'gradient_norm']),
+    ['gradient_norm', 'weight_norm', 'new_one']);
+  assert.equal(describe('new_one').label, 'new one');
+  assert.equal(captionOf(describe('gradient_norm'), 'kernels'),
+    'gradient norm of each kernel, input at the top');
+});
+
+test('a grid without numbers says so', () => {
+  assert.equal(messageOf(undefined, 'layers'), '');
+  assert.equal(messageOf({rows: 1, kinds: Uint8Array.of(0, 2)}, 'layers'), '');
+  assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
+    /^Not one number here/);
+  assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
+});
