@@ -61,9 +61,16 @@ def events(path: str) -> Iterator:
 
 
 def to_numpy(tensor) -> np.ndarray | bytes:
-    """Returns the array, or the bytes of a string scalar, of a TensorProto."""
-    if tensor.dtype == _DT_STRING:
-        return tensor.string_val[0]
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
-    values = np.frombuffer(tensor.tensor_content, _DTYPES[tensor.dtype])
-    return values.reshape(shape)
+    """Returns the array, or the bytes of a string scalar, of a TensorProto.
+
+    Raises:
+        ValueError: If it is damaged, or of a type that gradscope never writes.
+    """
+    try:
+        if tensor.dtype == _DT_STRING:
+            return tensor.string_val[0]
+        shape = [dim.size for dim in tensor.tensor_shape.dim]
+        values = np.frombuffer(tensor.tensor_content, _DTYPES[tensor.dtype])
+        return values.reshape(shape)
+    except (IndexError, KeyError, ValueError) as error:
+        raise ValueError(f"damaged tensor: {error!r}") from error

@@ -105,14 +105,15 @@ def read(run_dir: str | os.PathLike) -> Record:
     for path in events.event_files(directory):
         for event in events.events(path):
             for value in event.summary.value:
-                if schema_module.parse_tag(value.tag):
-                    arrived.setdefault(value.tag, []).append(
-                        (
-                            event.step,
-                            event.wall_time,
-                            events.to_numpy(value.tensor),
-                        )
-                    )
+                if not schema_module.parse_tag(value.tag):
+                    continue
+                try:
+                    content = events.to_numpy(value.tensor)
+                except ValueError:
+                    continue  # damaged; the others are not
+                arrived.setdefault(value.tag, []).append(
+                    (event.step, event.wall_time, content)
+                )
     record = from_series(os.fspath(run_dir), arrived)
     if record is None:
         raise FileNotFoundError(

@@ -92,6 +92,17 @@ def test_nan_and_infinity_survive():
     )
 
 
+@pytest.mark.parametrize(
+    "damage", [{"dtype": 99}, {"dtype": 7}, {"tensor_content": b"12345"}]
+)
+def test_a_damaged_tensor_is_refused(damage):
+    tensor = writer.family_value("run", "id", [[1.0, 2.0]]).tensor
+    for field, content in damage.items():
+        setattr(tensor, field, content)
+    with pytest.raises(ValueError, match="damaged tensor"):
+        events.to_numpy(tensor)
+
+
 def test_a_string_scalar_is_bytes():
     tensor = writer.schema_value(DESCRIBED).tensor
     assert events.to_numpy(tensor) == DESCRIBED.to_json().encode()
