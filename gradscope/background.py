@@ -7,6 +7,8 @@ keeps no optimizer and no ring alive.
 
 from __future__ import annotations
 
+import atexit
+import collections
 import os
 import threading
 import warnings
@@ -17,18 +19,29 @@ import weakref
 INTERVAL = 0.5
 
 _watched: weakref.WeakSet = weakref.WeakSet()
+_retired: collections.deque = collections.deque()
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 _process = 0
 
 
 def watch(item) -> None:
-    """Calls `item.tick()` twice a second while the item lives."""
+    """Calls `item.tick()` twice a second while the item lives.
+
+    What is still watched when the interpreter exits is closed with
+    `item.close()`.
+    """
     global _thread, _process
     with _lock:
+        if _process != os.getpid():
+            # A forked worker inherits the items, but neither the thread nor
+            # the right to write their files.
+            _process, _thread = os.getpid(), None
+            _watched.clear()
+            _retired.clear()
+            atexit.register(_finish)
         _watched.add(item)
-        if _thread is None or not _thread.is_alive() or _process != os.getpid():
-            _process = os.getpid()
+        if _thread is None:
             _thread = threading.Thread(
                 target=_run, name="gradscope", daemon=True
             )
@@ -41,24 +54,53 @@ def forget(item) -> None:
         _watched.discard(item)
 
 
+def retire(item) -> None:
+    """Has the thread call `item.close()`; may be called by a finalizer.
+
+    Garbage is collected at any moment, in the middle of another model's trace
+    too. Variables that are read there become part of that trace, and it fails
+    when they are gone. Appending to a deque is all that is safe.
+    """
+    _retired.append(item)
+
+
 def _run() -> None:
     global _thread
     pause = threading.Event()
     while True:
         pause.wait(INTERVAL)
+        while _retired:
+            _guarded(_retired.popleft().close)
         with _lock:
             items = list(_watched)
             if not items:
                 _thread = None
                 return
         for item in items:
-            try:
-                item.tick()
-            except Exception as error:  # one must not stop the others
+            if not _guarded(item.tick):
                 forget(item)
-                warnings.warn(
-                    f"gradscope stopped fetching in the background: {error!r}. "
-                    "Training goes on; call `gradscope.flush()` now and then.",
-                    stacklevel=1,
-                )
         del items
+
+
+def _finish() -> None:
+    """Writes everything that is left, at interpreter exit."""
+    if os.getpid() != _process:
+        return
+    while _retired:
+        _guarded(_retired.popleft().close)
+    for item in list(_watched):
+        _guarded(item.close)
+
+
+def _guarded(action) -> bool:
+    """Runs an action; a failure is a warning, and stops no other."""
+    try:
+        action()
+    except Exception as error:
+        warnings.warn(
+            f"gradscope failed in the background: {error!r}. Training goes "
+            "on; call `gradscope.flush()` to write what was recorded.",
+            stacklevel=3,
+        )
+        return False
+    return True

@@ -20,32 +20,34 @@ def variable(value: np.ndarray, device: str) -> tf.Variable:
         device: Where to put it, `""` for TensorFlow's choice.
     """
     made: list[tf.Variable] = []
+    errors: list[Exception] = []
 
     def make():
-        with tf.device(device):
-            made.append(tf.Variable(value, trainable=False, name="gradscope"))
+        try:
+            with tf.device(device):
+                made.append(
+                    tf.Variable(value, trainable=False, name="gradscope")
+                )
+        except Exception as error:
+            errors.append(error)
 
     thread = threading.Thread(target=make)
     thread.start()
     thread.join()
-    if not made:
+    if errors:
         raise RuntimeError(
-            f"no variable of shape {value.shape} could be made on {device!r}."
-        )
+            f"no variable of shape {value.shape} could be made on {device!r}: "
+            f"{errors[0]}"
+        ) from errors[0]
     return made[0]
 
 
 def value(variable: tf.Variable) -> np.ndarray:
-    """Returns what a variable holds now, also while a graph is traced.
-
-    Garbage is collected at any time, so an optimizer can die, and its record
-    be closed, in the middle of another one's trace.
-    """
-    with tf.init_scope():
-        return variable.read_value().numpy()
+    """Returns what a variable holds now. Not to be called in a trace, which
+    would take the variable for one of its own."""
+    return variable.read_value().numpy()
 
 
 def assign(variable: tf.Variable, value) -> None:
-    """Sets a variable, also while a graph is traced."""
-    with tf.init_scope():
-        variable.assign(value)
+    """Sets a variable. Not to be called in a trace."""
+    variable.assign(value)

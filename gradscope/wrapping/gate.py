@@ -26,14 +26,14 @@ class Gate:
 
     def __init__(self, schedule: Schedule, histograms: Schedule, device: str):
         self._schedules = {"record": schedule, "histograms": histograms}
-        self._asked_at = dict.fromkeys(self._schedules, -math.inf)
+        self._asked_at = dict.fromkeys(self._schedules, time.monotonic())
+        self._closed = False
         self._open = state.variable(np.array(True), device)
         self._requested = {
-            name: state.variable(np.array(False), device)
+            name: state.variable(np.array(True), device)
             for name, schedule in self._schedules.items()
             if math.isfinite(schedule.seconds)
         }
-        self.tick()
 
     @property
     def by_time(self) -> bool:
@@ -54,9 +54,12 @@ class Gate:
 
     def due_on_host(self, step: int) -> bool:
         """Returns whether a step is recorded, without asking the device."""
+        if self._closed:
+            return False
         self.tick()
-        return bool(self._schedules["record"].due(step)) or any(
-            bool(state.value(flag)) for flag in self._requested.values()
+        requested = self._requested.get("record")
+        return bool(self._schedules["record"].due(step)) or (
+            requested is not None and bool(state.value(requested))
         )
 
     def answered(self, name: str) -> None:
@@ -74,4 +77,5 @@ class Gate:
 
     def close(self) -> None:
         """No step is due any more."""
+        self._closed = True
         state.assign(self._open, False)

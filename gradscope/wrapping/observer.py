@@ -101,6 +101,10 @@ class Observer:
             before: The weights before the step.
         """
         grads = [gradients.dense(g) for g in grads]
+        before = [
+            tf.ensure_shape(weight, variable.shape)
+            for weight, variable in zip(before, self.variables, strict=True)
+        ]
         after = self.weights()
         first = []
         if self._histograms is not None:
@@ -136,6 +140,7 @@ class Observer:
         return tf.constant(True)
 
 
-def finalize_with(owner, observer: Observer) -> weakref.finalize:
-    """Writes what is left when the owner dies, or at interpreter exit."""
-    return weakref.finalize(owner, observer.close)
+def retire_with(owner, observer: Observer) -> None:
+    """Has what is left written when the owner, an optimizer, dies."""
+    # At exit `background` closes everything itself, in the main thread.
+    weakref.finalize(owner, background.retire, observer).atexit = False
