@@ -1,0 +1,160 @@
+"""Training is the same, bit for bit, with gradscope and without."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from training import OBSERVED, OPTIMIZERS, state, train
+
+from gradscope.schedule import Every
+
+
+@functools.cache
+def plain_state(mode, optimizer):
+    return state(*train(mode, optimizer))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("mode, how", OBSERVED)
+def test_observing_changes_no_bit(mode, how, optimizer, tmp_path):
+    observed = train(
+        mode,
+        optimizer,
+        how=how,
+        logdir=tmp_path,
+        every=Every(3, dense=2),
+        histograms=6,
+    )
+    plain = plain_state(mode, optimizer)
+    for expected, actual in zip(plain, state(*observed), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def convolutional():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((14, 14, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.Conv2D(8, 3, activation="relu", kernel_regularizer="l2"),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(10),
+        ]
+    )
+
+
+def transformer():
+    layers = keras.layers
+    tokens = keras.Input((14, 14, 1))
+    hidden = layers.Reshape((14, 14))(tokens)
+    hidden = layers.Dense(16)(hidden)
+    normed = layers.LayerNormalization()(hidden)
+    attended = layers.MultiHeadAttention(2, 8, dropout=0.1)(normed, normed)
+    hidden = layers.Add()([hidden, attended])
+    normed = layers.LayerNormalization()(hidden)
+    hidden = layers.Add()([hidden, layers.Dense(16, "gelu")(normed)])
+    pooled = layers.GlobalAveragePooling1D()(hidden)
+    return keras.Model(tokens, layers.Dense(10)(pooled))
+
+
+def recurrent():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((14, 14, 1)),
+            layers.Reshape((14, 14)),
+            layers.LSTM(12),
+            layers.Dense(10),
+        ]
+    )
+
+
+@functools.cache
+def train_on_images(make, optimizer, jit, logdir):
+    keras.utils.set_random_seed(3)
+    model, optimizer = make(), OPTIMIZERS[optimizer]()
+    if logdir is not None:
+        import gradscope
+
+        gradscope.wrap(optimizer, logdir, every=Every(2, dense=0), histograms=4)
+    rng = np.random.default_rng(1)
+    images = rng.normal(size=(64, 14, 14, 1)).astype("float32")
+    labels = rng.integers(0, 10, 64)
+    model.compile(
+        optimizer,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=jit,
+    )
+    # 40 steps: a product that XLA rounds once instead of twice shows after 16.
+    model.fit(images, labels, batch_size=32, epochs=20, verbose=0)
+    return state(model, optimizer)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("make", [convolutional, transformer, recurrent])
+def test_observing_changes_no_bit_of_deeper_networks(
+    make, optimizer, jit, tmp_path
+):
+    plain = train_on_images(make, optimizer, jit, None)
+    observed = train_on_images(make, optimizer, jit, tmp_path)
+    for expected, actual in zip(plain, observed, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+class Noise(keras.layers.Layer):
+    """Draws from a stateful op, whose counter lives in the program."""
+
+    def call(self, inputs):
+        return inputs + tf.random.normal(tf.shape(inputs), stddev=0.1)
+
+
+def noisy():
+    return keras.Sequential(
+        [keras.Input((12,)), Noise(), keras.layers.Dense(3)]
+    )
+
+
+@pytest.mark.parametrize("how", ["wrap", "callback"])
+def test_stateful_random_ops_draw_the_same_stream(how, tmp_path):
+    plain = train("fit_graph", "sgd", make=noisy)
+    observed = train(
+        "fit_graph",
+        "sgd",
+        make=noisy,
+        how=how,
+        logdir=tmp_path,
+        every=Every(3, dense=0),
+    )
+    for expected, actual in zip(state(*plain), state(*observed), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_random_ops_after_the_step_draw_the_same_stream(tmp_path):
+    def noise_after_two_steps(observed):
+        import gradscope
+
+        keras.utils.set_random_seed(5)
+        variable = tf.Variable([1.0, 2.0])
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build([variable])
+        if observed:
+            gradscope.wrap(optimizer, tmp_path)
+
+        @tf.function
+        def step():
+            optimizer.apply([2 * variable], [variable])
+            first = tf.random.normal([3])
+            optimizer.apply([3 * variable], [variable])
+            return first, tf.random.normal([3])
+
+        return np.array([step(), step()])
+
+    np.testing.assert_array_equal(
+        noise_after_two_steps(True), noise_after_two_steps(False)
+    )
