@@ -72,7 +72,9 @@ def _combine(statistic, values, sizes, missing) -> np.ndarray:
         elif statistic in _RMS:
             result = np.sqrt(np.sum(present**2, axis=1) / sizes.sum(axis=1))
         elif statistic == "gradient_zero_fraction":
-            result = np.sum(present * sizes, axis=1) / sizes.sum(axis=1)
+            # Of an empty variable the share is undefined, the number zero.
+            zeros = np.where(sizes > 0, present * sizes, 0.0)
+            result = np.sum(zeros, axis=1) / sizes.sum(axis=1)
         elif statistic == "gradient_nonfinite":
             result = np.sum(present, axis=1)
         elif statistic == "gradient_missing":

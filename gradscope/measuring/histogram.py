@@ -38,7 +38,13 @@ def counts(tensors: list) -> tf.Tensor:
 
 def _raw_counts(tensor) -> tf.Tensor:
     """Returns how many elements have each value of the top bits."""
-    bits = tf.bitcast(tf.cast(tf.reshape(tensor, [-1]), tf.float32), tf.int32)
+    tensor = tf.reshape(tensor, [-1])
+    if tensor.dtype == tf.float64:
+        # A finite value beyond float32 must not become an infinite one.
+        limit = tf.constant(tf.float32.max, tf.float64)
+        inside = tf.clip_by_value(tensor, -limit, limit)
+        tensor = tf.where(tf.math.is_finite(tensor), inside, tensor)
+    bits = tf.bitcast(tf.cast(tensor, tf.float32), tf.int32)
     top = tf.bitwise.bitwise_and(
         tf.bitwise.right_shift(bits, _SHIFT), (1 << _BITS) - 1
     )

@@ -65,7 +65,10 @@ def norm(tensor) -> tf.Tensor:
 
 
 def largest(tensor) -> tf.Tensor:
-    """Returns the largest absolute value, a float32 scalar; 0 if empty."""
+    """Returns the largest absolute value, a float32 scalar; 0 if empty.
+
+    Anything if there is a NaN: XLA leaves it out on CPUs, TensorFlow does not.
+    """
     if tensor.shape.num_elements() == 0:
         return tf.constant(0.0)
     return tf.cast(tf.reduce_max(tf.abs(tensor)), tf.float32)
@@ -93,6 +96,10 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """
     value = dict(zip(MEASURED, measured.astype(np.float64).T, strict=True))
     with np.errstate(divide="ignore", invalid="ignore"):
+        # The norm is NaN just where an element is.
+        value["gradient_max"] = np.where(
+            np.isnan(value["gradient_norm"]), np.nan, value["gradient_max"]
+        )
         value["gradient_rms"] = value["gradient_norm"] / np.sqrt(sizes)
         value["weight_rms"] = value["weight_norm"] / np.sqrt(sizes)
         value["gradient_zero_fraction"] = value["gradient_zeros"] / sizes

@@ -1,0 +1,211 @@
+"""Numbers of a step, by hand and by law."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gradscope.measuring import gradients as gradients_module
+from gradscope.measuring import statistics
+from gradscope.schema import VARIABLE_COLUMNS
+
+DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
+
+
+def both_ways(function, *tensors):
+    """Returns the result of TensorFlow's kernels and of XLA's."""
+    compiled = tf.function(function, jit_compile=True)
+    return [function(*tensors).numpy(), compiled(*tensors).numpy()]
+
+
+def numbers(gradient, before=None, after=None, *, compiled=False):
+    """Returns all statistics of one variable."""
+    if before is None:
+        before = np.ones(np.shape(gradient), np.float32)
+    before = np.asarray(before)
+    after = before if after is None else after
+    gradient = None if gradient is None else tf.constant(gradient)
+
+    def measure():
+        return statistics.measure(
+            [gradient], [tf.constant(before)], [tf.constant(after)]
+        )
+
+    measured = tf.function(measure, jit_compile=True) if compiled else measure
+    sizes = np.array([before.size])
+    row = statistics.complete(measured().numpy(), sizes)[0]
+    assert row.dtype == np.float32
+    return dict(zip(VARIABLE_COLUMNS, row.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_by_hand(dtype):
+    found = numbers(
+        np.array([3, -4, 0, 0], dtype),
+        before=np.array([6, 0, 0, 8], dtype),
+        after=np.array([6, 3, 4, 8], dtype),
+    )
+    assert found == {
+        "gradient_norm": 5,
+        "gradient_rms": 2.5,
+        "gradient_max": 4,
+        "gradient_zero_fraction": 0.5,
+        "gradient_nonfinite": 0,
+        "weight_norm": 10,
+        "weight_rms": 5,
+        "update_norm": 5,
+        "gradient_to_weight_ratio": 0.5,
+        "update_to_weight_ratio": 0.5,
+        "gradient_missing": 0,
+    }
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=0, max_dims=3, max_side=6),
+        # No denormals: TensorFlow flushes them to zero.
+        elements=st.floats(-1e4, 1e4).map(lambda x: round(x, 4)),
+    ),
+    st.sampled_from(DTYPES),
+)
+def test_statistics_are_those_of_numpy(array, dtype):
+    array = np.asarray(array.astype(dtype))
+    wide = array.astype(np.float64)
+    tensor = tf.constant(array)
+    norm = np.sqrt(np.sum(wide**2))
+    np.testing.assert_allclose(statistics.norm(tensor), norm, rtol=1e-6)
+    largest = np.abs(wide).max()
+    np.testing.assert_allclose(statistics.largest(tensor), largest, rtol=1e-6)
+    assert statistics.zeros(tensor) == np.count_nonzero(wide == 0)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-18, 1.0, 1e19, 1e25])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_norms_neither_underflow_nor_overflow(scale, compiled):
+    gradient = np.array([3, 4, 0], np.float32) * np.float32(scale)
+    found = numbers(
+        gradient, before=gradient, after=0 * gradient, compiled=compiled
+    )
+    for name in ("gradient_norm", "weight_norm", "update_norm"):
+        assert found[name] == pytest.approx(5 * scale, rel=1e-6)
+    assert found["gradient_max"] == pytest.approx(4 * scale, rel=1e-6)
+    assert found["gradient_to_weight_ratio"] == pytest.approx(1)
+
+
+def test_a_float16_gradient_does_not_overflow():
+    found = numbers(np.full(100, 60000, np.float16))
+    assert found["gradient_norm"] == 10 * np.float32(np.float16(60000))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_counted_and_shown(bad, dtype, compiled):
+    gradient = np.array([1, bad, 2, bad, 0], dtype)
+    found = numbers(gradient, compiled=compiled)
+    assert found["gradient_nonfinite"] == 2
+    assert found["gradient_zero_fraction"] == pytest.approx(0.2)
+    for name in ("norm", "rms", "max", "to_weight_ratio"):
+        np.testing.assert_equal(found[f"gradient_{name}"], abs(bad))
+    assert found["weight_norm"] == pytest.approx(np.sqrt(5))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_missing_gradient_is_nan_and_said_to_be_missing(compiled):
+    found = numbers(None, before=np.array([3.0, 4.0]), compiled=compiled)
+    assert found.pop("gradient_missing") == 1
+    for name, number in found.items():
+        assert np.isnan(number) == name.startswith("gradient_"), name
+    assert found["weight_norm"] == 5 and found["update_norm"] == 0
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_of_an_empty_variable_norms_are_zero_and_shares_undefined(compiled):
+    empty = np.zeros([0, 3], np.float32)
+    found = numbers(empty, compiled=compiled)
+    for name in ("gradient_norm", "gradient_max", "weight_norm", "update_norm"):
+        assert found[name] == 0, name
+    for name in ("gradient_rms", "gradient_zero_fraction", "weight_rms"):
+        assert np.isnan(found[name]), name
+
+
+def test_a_scalar_variable_is_a_vector_of_one():
+    scalar = numbers(np.float32(3), np.float32(2), np.float32(1))
+    vector = numbers(*(np.array([n], np.float32) for n in (3, 2, 1)))
+    assert scalar == vector
+    assert scalar["update_to_weight_ratio"] == 0.5
+
+
+def test_a_weight_of_zero_that_moves_has_an_infinite_ratio():
+    zero, one = np.zeros(2, np.float32), np.ones(2, np.float32)
+    found = numbers(one, before=zero, after=one)
+    assert found["update_to_weight_ratio"] == np.inf
+    assert found["gradient_to_weight_ratio"] == np.inf
+
+
+def test_a_weight_of_zero_that_stays_has_no_ratio():
+    zero = np.zeros(2, np.float32)
+    found = numbers(zero, before=zero, after=zero)
+    assert np.isnan(found["update_to_weight_ratio"])
+    assert np.isnan(found["gradient_to_weight_ratio"])
+
+
+@given(st.integers(-60, 60), st.integers(0, 99))
+def test_ratios_are_free_of_scale(exponent, seed):
+    arrays = np.random.default_rng(seed).normal(size=[3, 7]).astype("float32")
+    scaled = np.ldexp(arrays, exponent)
+    for name in ("gradient_to_weight_ratio", "update_to_weight_ratio"):
+        assert numbers(*scaled)[name] == pytest.approx(numbers(*arrays)[name])
+
+
+def test_a_small_update_of_a_bfloat16_weight_is_exact():
+    before = np.array([1.0], ml_dtypes.bfloat16)
+    after = np.array([1.0 + 2.0**-7], ml_dtypes.bfloat16)
+    assert numbers(before, before, after)["update_norm"] == 2.0**-7
+    down = np.array([2.0**-7], ml_dtypes.bfloat16)
+    found = numbers(before, before, down)["update_norm"]
+    assert found == 1 - 2.0**-7  # needs 7 bits and the sign; float32 has them
+    wide = np.array([257 * 2.0**-8], np.float32)
+    small = np.array([2.0**-8], ml_dtypes.bfloat16)
+    moved = statistics.update(tf.constant(-small), tf.constant(before))
+    assert moved.dtype == tf.float32 and moved.numpy() == wide
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_sparse_gradient_with_repeated_rows_equals_its_dense_twin(compiled):
+    values = np.random.default_rng(0).normal(size=[4, 3]).astype("float32")
+    rows = np.array([5, 1, 5, 5])
+    twin = np.zeros([7, 3], np.float32)
+    np.add.at(twin, rows, values)
+    weight = tf.ones([7, 3])
+
+    def measure():
+        slices = tf.IndexedSlices(values, rows, tf.constant([7, 3]))
+        dense = gradients_module.dense(slices)
+        return statistics.measure([dense], [weight], [weight])
+
+    run = tf.function(measure, jit_compile=True) if compiled else measure
+    expected = statistics.measure([tf.constant(twin)], [weight], [weight])
+    np.testing.assert_allclose(run(), expected, rtol=1e-6)
+
+
+def test_more_elements_than_float32_can_count_are_counted():
+    zeros = tf.zeros([2**24 + 2**20], tf.float16)
+    for found in both_ways(statistics.zeros, zeros):
+        assert found == 2**24 + 2**20
+    for found in both_ways(statistics.nonfinite, zeros + np.nan):
+        assert found == 2**24 + 2**20
+
+
+def test_rows_are_variables_in_the_given_order():
+    weights = [tf.ones([n]) for n in (1, 4, 9)]
+    measured = statistics.measure(
+        [weights[0], None, weights[2]], weights, weights
+    )
+    assert measured.shape == (3, len(statistics.MEASURED))
+    norms = measured[:, statistics.MEASURED.index("weight_norm")]
+    assert norms.numpy().tolist() == [1, 2, 3]
