@@ -16,7 +16,7 @@ help:
 	@echo "                (SERVE=0 ends after training, LOGDIR=logs)"
 	@echo "make test       set everything up, lint and run every test"
 	@echo "make lint       check the style;  make format repairs it"
-	@echo "make benchmark  measure what observing costs (10 minutes)"
+	@echo "make benchmark  measure what observing costs (15 minutes)"
 
 # TensorFlow's messages about missing GPUs would hide the numbers.
 demo: export TF_CPP_MIN_LOG_LEVEL = 3

@@ -88,3 +88,15 @@ def test_every_example_is_in_the_index_and_in_the_demo():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
     assert names == set(demo.split()[2:])
     assert all(f"({name}.py)" in index for name in names)
+
+
+def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    programs = [part.split("```")[0] for part in readme.split("```python")[1:]]
+    x = np.random.default_rng(0).normal(size=[64, 4]).astype("float32")
+    names = {"x": x, "y": x[:, :1]}
+    exec(programs[0], names)
+    (reading,) = (p for p in programs if p.startswith("\nrecord ="))
+    exec(reading, names)
+    assert names["record"].steps.tolist() == list(range(20))

@@ -1,0 +1,1 @@
+"""What gradscope costs, as ratios that were measured in one run."""

@@ -1,0 +1,63 @@
+"""The networks that are timed, with one batch of random data each."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+BATCH = 128
+
+
+def mlp():
+    """A few large variables: what counts is the number of elements."""
+    hidden = [keras.layers.Dense(512, "relu") for _ in range(2)]
+    return keras.Sequential([keras.Input([784]), *hidden, output()])
+
+
+def conv_net():
+    """Small variables, much arithmetic: observing should not show."""
+    return keras.Sequential(
+        [
+            keras.Input([28, 28, 1]),
+            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+            keras.layers.Flatten(),
+            output(),
+        ]
+    )
+
+
+def deep_mlp():
+    """Many small variables: what counts is the number of operations."""
+    hidden = [keras.layers.Dense(64, "relu") for _ in range(49)]
+    return keras.Sequential([keras.Input([64]), *hidden, output()])
+
+
+def output():
+    return keras.layers.Dense(10)
+
+
+NETWORKS = {
+    "MLP 784-512-512-10": mlp,
+    "small conv net": conv_net,
+    "50 layers of 64": deep_mlp,
+}
+
+
+def compiled(network) -> keras.Model:
+    """Returns a new model that is ready to train."""
+    model = network()
+    model.compile(
+        keras.optimizers.Adam(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    return model
+
+
+def batch(model):
+    """Returns inputs and labels of one batch."""
+    random = np.random.default_rng(0)
+    shape = (BATCH, *model.input_shape[1:])
+    inputs = random.normal(size=shape).astype("float32")
+    return inputs, random.integers(10, size=BATCH)

@@ -1,0 +1,140 @@
+"""What is installed: complete, and cheap to import."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from importlib import metadata
+
+import pytest
+import runs
+
+import gradscope
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("gradscope", "gradscope_plugin")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from the source distribution as for a release."""
+    # A copy: builds leave files behind that the next one would pick up.
+    source = tmp_path_factory.mktemp("source")
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / package, ignore=ignored)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    run(sys.executable, "-m", "build", cwd=source)
+    (path,) = (source / "dist").glob("*.whl")
+    return path
+
+
+def run(*command, **options):
+    """Runs a command and returns its output; it must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_every_file_of_both_packages(wheel):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {
+        "gradscope/py.typed",
+        "gradscope_plugin/py.typed",
+        "gradscope_plugin/http_api.md",
+        "gradscope_plugin/static/index.js",
+    } <= wanted
+    assert wanted <= inside
+
+
+def test_the_wheel_holds_nothing_else(wheel):
+    inside = zipfile.ZipFile(wheel).namelist()
+    information = f"gradscope-{gradscope.__version__}.dist-info"
+    tops = {name.split("/")[0] for name in inside}
+    assert tops == {*PACKAGES, information}
+    assert any(name.endswith("LICENSE") for name in inside)
+
+
+def test_the_version_is_that_of_setup_cfg():
+    assert gradscope.__version__ == metadata.version("gradscope")
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert f"version = {gradscope.__version__}\n" in setup
+
+
+def test_the_newest_version_is_in_the_changelog():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(.+?)\]", changelog, re.MULTILINE)
+    assert newest[1] == gradscope.__version__
+
+
+def test_every_public_name_resolves_and_they_are_sorted():
+    assert gradscope.__all__ == sorted(gradscope.__all__)
+    assert set(gradscope.__all__) <= set(dir(gradscope))
+    assert all(hasattr(gradscope, name) for name in gradscope.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'warp'"):
+        gradscope.warp  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "gradscope",
+        "gradscope.reading, gradscope.schema, gradscope.schedule",
+        "gradscope.cli",
+        "gradscope_plugin.loader",
+        "gradscope_plugin.plugin",
+    ],
+)
+def test_reading_does_not_import_tensorflow(modules):
+    code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
+    assert run(sys.executable, "-c", code) == "False\n"
+
+
+def test_without_tensorflow_tensorboard_and_the_command_work(wheel, tmp_path):
+    logdir = tmp_path / "logs"
+    runs.healthy(logdir, "healthy", layers=2, steps=20)
+    venv = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", venv)
+    run(venv / "bin/python", "-m", "pip", "install", "--quiet", wheel)
+    installed = run(venv / "bin/python", "-m", "pip", "list")
+    assert "tensorflow" not in installed and "keras" not in installed
+
+    table = tmp_path / "run.csv"
+    command = venv / "bin/gradscope"
+    run(command, "export", logdir / "healthy", "--csv", table)
+    assert table.read_text().startswith("step,row,statistic,value\n0,dense_1")
+
+    assert tabs(venv / "bin/tensorboard", logdir)["gradscope"]["enabled"]
+
+
+def tabs(tensorboard, logdir):
+    """Starts a TensorBoard and returns its list of plugins."""
+    server = subprocess.Popen(
+        [tensorboard, "--logdir", logdir, "--port", "0", "--load_fast=false"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        printed = (re.search(r"http://\S+", x) for x in server.stderr)
+        address = next(found[0] for found in printed if found)
+        with urllib.request.urlopen(address + "data/plugins_listing") as reply:
+            return json.load(reply)
+    finally:
+        server.terminate()
+        server.communicate()
