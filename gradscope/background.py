@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import collections
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -69,8 +70,7 @@ def _run() -> None:
     pause = threading.Event()
     while True:
         pause.wait(INTERVAL)
-        while _retired:
-            _guarded(_retired.popleft().close)
+        _close_retired()
         with _lock:
             items = list(_watched)
             if not items:
@@ -79,16 +79,27 @@ def _run() -> None:
         for item in items:
             if not _guarded(item.tick):
                 forget(item)
-        del items
+        del items, item  # or the last one would live for ever
 
 
 def _finish() -> None:
     """Writes everything that is left, at interpreter exit."""
     if os.getpid() != _process:
         return
-    while _retired:
-        _guarded(_retired.popleft().close)
-    for item in list(_watched):
+    _close_retired()
+    with _lock:
+        items = list(_watched)
+    for item in items:
+        _guarded(item.close)
+
+
+def _close_retired() -> None:
+    # At interpreter exit two threads come here.
+    while True:
+        try:
+            item = _retired.popleft()
+        except IndexError:
+            return
         _guarded(item.close)
 
 
@@ -97,10 +108,13 @@ def _guarded(action) -> bool:
     try:
         action()
     except Exception as error:
-        warnings.warn(
-            f"gradscope failed in the background: {error!r}. Training goes "
-            "on; call `gradscope.flush()` to write what was recorded.",
-            stacklevel=3,
-        )
+        try:
+            warnings.warn(
+                f"gradscope failed in the background: {error!r}. Training "
+                "goes on; call `gradscope.flush()` to write what was recorded.",
+                stacklevel=3,
+            )
+        except Warning as warning:  # made an error, which would end the thread
+            print(warning, file=sys.stderr)
         return False
     return True
