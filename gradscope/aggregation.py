@@ -42,7 +42,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
         )
     if statistic in _RATIOS:
         over, under = (by_layer(record, name) for name in _RATIOS[statistic])
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return over / under
     owners = np.array([v.layer for v in record.schema.variables])
     sizes = np.array([v.size for v in record.schema.variables], np.float64)
@@ -59,14 +59,15 @@ def by_layer(record, statistic: str) -> np.ndarray:
         )
         for layer in record.layers
     ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _combine(statistic, values, sizes, missing) -> np.ndarray:
     """Combines `[T, n]` values of one layer's variables to `[T]`."""
     present = np.where(missing, 0.0, values)
     sizes = np.where(missing, 0.0, sizes)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         if statistic in _NORMS:
             result = np.sqrt(np.sum(present**2, axis=1))
         elif statistic in _RMS:

@@ -51,6 +51,7 @@ class Drain:
         self._sizes = np.array([v.size for v in self.schema.variables])
         self._counts: dict[int, np.ndarray] = {}
         self._recorded = 0
+        self._unflushed = 0
         self._dropped = 0
         self._histograms_dropped = 0
         self._lock = threading.RLock()
@@ -108,7 +109,7 @@ class Drain:
             try:
                 self._writer.close()
             except Exception as error:
-                self._warn(error)
+                self._give_up_file(error)
 
     def _foreign(self) -> bool:
         # A forked data worker has the object, but not the file to write to.
@@ -129,13 +130,15 @@ class Drain:
                 values = self._values(step, rows[index])
                 self._writer.write(step, times[index], values)
                 self._recorded += 1
+                self._unflushed += 1
             except Exception as error:
                 self._dropped += 1
-                self._warn(error)
+                self._give_up_file(error)
         try:
             self._writer.flush()
+            self._unflushed = 0
         except Exception as error:
-            self._warn(error)
+            self._give_up_file(error)
 
     def _values(self, step: int, row: np.ndarray) -> list:
         rate, measured = row[0], row[1:].reshape(len(self._sizes), -1)
@@ -157,7 +160,12 @@ class Drain:
             values += tabs.values(chosen, table[self.selected], counts)
         return values
 
-    def _warn(self, error: Exception) -> None:
+    def _give_up_file(self, error: Exception) -> None:
+        # What was not flushed counts as lost: a full disk shows only when a
+        # buffer is emptied, and TensorFlow then closes without complaint.
+        self._recorded -= self._unflushed
+        self._dropped += self._unflushed
+        self._unflushed = 0
         # A file that failed is not written to again: its end may be half a
         # record. Another one is started when there is room again.
         try:

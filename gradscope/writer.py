@@ -97,9 +97,11 @@ class EventWriter:
 
 def family_value(family: str, schema_id: str, matrix: np.ndarray):
     """Returns the value of one family, float32 `[rows, columns]`."""
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        matrix = np.asarray(matrix, np.float32)
     return _array_value(
         schema.tag(family, schema_id),
-        np.asarray(matrix, np.float32),
+        matrix,
         schema.PLUGIN_NAME,
         schema.plugin_content(),
     )

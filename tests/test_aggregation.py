@@ -137,6 +137,15 @@ def test_norms_near_the_end_of_float32_do_not_overflow():
     )
 
 
+def test_what_is_beyond_float32_is_infinite_without_a_warning():
+    large = [np.full(1, 3e38, "float32")] * 2
+    tiny = [np.full(1, 1e-20, "float32")] * 2
+    run = record(large, tiny, large, ["dense", "dense"])
+    assert run.by_layer("gradient_norm") == np.inf
+    assert (run["gradient_to_weight_ratio"] == np.inf).all()
+    assert run.by_layer("update_to_weight_ratio") == np.inf
+
+
 def test_a_layer_of_zeros_that_moved_has_an_infinite_ratio():
     zeros, ones = [np.zeros(2, "float32")], [np.ones(2, "float32")]
     moved = record(ones, zeros, ones, ["dense"])

@@ -209,3 +209,8 @@ def test_rows_are_variables_in_the_given_order():
     assert measured.shape == (3, len(statistics.MEASURED))
     norms = measured[:, statistics.MEASURED.index("weight_norm")]
     assert norms.numpy().tolist() == [1, 2, 3]
+
+
+def test_a_ratio_beyond_float32_is_infinite_without_a_warning():
+    found = numbers(np.full(1, 3e38, np.float32), np.full(1, 1e-30, np.float32))
+    assert found["gradient_to_weight_ratio"] == np.inf

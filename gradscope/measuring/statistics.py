@@ -95,7 +95,7 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         sizes: Number of elements of the V variables.
     """
     value = dict(zip(MEASURED, measured.astype(np.float64).T, strict=True))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         # The norm is NaN just where an element is.
         value["gradient_max"] = np.where(
             np.isnan(value["gradient_norm"]), np.nan, value["gradient_max"]
