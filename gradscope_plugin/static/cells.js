@@ -33,14 +33,20 @@ const SEVERITY = {
  * @return {Uint8Array} the kind of each cell
  */
 export function classify(values, {missing, ofGradient, zeroIsSpecial}) {
-  return Uint8Array.from(values, (value, cell) => {
+  const kindOf = (value, cell) => {
     if (Number.isNaN(value)) {
       if (missing && Number.isNaN(missing[cell])) return ABSENT;
       return missing && ofGradient && missing[cell] === 1 ? MISSING : NAN;
     }
     if (!Number.isFinite(value)) return INFINITE;
     return zeroIsSpecial && value === 0 ? ZERO : NUMBER;
-  });
+  };
+  // Uint8Array.from takes 300 ms for the million cells of 200 layers x 5000.
+  const kinds = new Uint8Array(values.length);
+  for (let cell = 0; cell < values.length; cell++) {
+    kinds[cell] = kindOf(values[cell], cell);
+  }
+  return kinds;
 }
 
 /**

@@ -11,6 +11,10 @@ export async function render() {
   followTheme(() => page.draw());
   followReloads(() => page.reload());
   setInterval(() => page.drawRunList(), 1000);
+  setInterval(() => {
+    // TensorBoard reloads only on request, and reads for seconds at first.
+    if (page.isEmpty && window.innerHeight > 0) page.reload();
+  }, 3000);
   await page.reload();
 }
 

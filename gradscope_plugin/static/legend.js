@@ -4,6 +4,12 @@ import {ABSENT, INFINITE, KIND_NAMES, MISSING, NAN, ZERO} from './cells.js';
 import {element} from './dom.js';
 import {percent, tidy} from './format.js';
 import {stripes} from './heatmap.js';
+import {isDomain} from './scale.js';
+
+const RULES = {
+  log: 'Two numbers above 0, the smaller one first.',
+  linear: 'Two numbers, the smaller one first.',
+};
 
 const KINDS = [ZERO, NAN, INFINITE, MISSING, ABSENT];
 
@@ -13,58 +19,65 @@ const KINDS = [ZERO, NAN, INFINITE, MISSING, ABSENT];
  * @return {{node: Element, update: Function}}
  */
 export function createLegend({onDomain, onFit, onReset}) {
-  const ends = [end('smallest colour'), end('largest colour')];
-  const bar = element('canvas', {width: 256, height: 1, 'aria-hidden': 'true'});
-  const ticks = element('div', {className: 'ticks', 'aria-hidden': 'true'});
-  const words = [element('span'), element('span')];
-  const problem = element('span', {role: 'status'});
-  const marks = element('ul');
-  const fit = element('button', {type: 'button', onclick: onFit,
-    title: 'Take the scale from the runs shown'}, 'fit');
-  const reset = element('button', {type: 'button', onclick: onReset,
-    title: 'Back to this statistic’s own scale'}, 'reset');
-  let scaleKind = 'log';
+  const dom = build(onFit, onReset);
+  let kind = 'log';
   const change = () => {
-    const domain = ends.map((input) => Number(input.value));
-    const valid = domain[0] < domain[1] && domain.every(Number.isFinite)
-      && (scaleKind !== 'log' || domain[0] > 0);
-    ends.forEach((input) => input.setAttribute('aria-invalid', !valid));
+    const domain = dom.ends.map((input) => Number(input.value));
+    const valid = isDomain(domain, kind);
+    dom.ends.forEach((input) => input.setAttribute('aria-invalid', !valid));
     if (valid) onDomain(domain);
-    else problem.textContent = scaleKind === 'log'
-      ? 'Two numbers above 0, the smaller one first.'
-      : 'Two numbers, the smaller one first.';
+    else dom.status.textContent = RULES[kind];
   };
-  ends.forEach((input) => input.addEventListener('change', change));
-  const node = element('div', {className: 'legend', role: 'group',
-    'aria-label': 'Colour scale'},
-  words[0], ends[0], element('div', {className: 'ramp'}, bar, ticks),
-  ends[1], words[1], fit, reset, problem, marks);
-
+  dom.ends.forEach((input) => input.addEventListener('change', change));
   return {
-    node,
+    node: dom.node,
 
     /** Shows a scale and how many of the cells shown lie outside of it. */
     update({description, scale, look, count, isDefault}) {
-      scaleKind = description.scale;
-      paint(bar, look.palette);
-      ends.forEach((input, index) => {
+      kind = scale.kind;
+      paint(dom.ramp, look.palette);
+      dom.ends.forEach((input, index) => {
         if (input !== document.activeElement) {
           input.value = tidy(scale.domain[index]);
         }
         input.setAttribute('aria-invalid', 'false');
-        words[index].textContent = description.ends[index];
+        dom.words[index].textContent = description.ends[index];
       });
-      ticks.replaceChildren(...scale.ticks.slice(1, -1).map((value) => {
+      dom.ticks.replaceChildren(...scale.ticks.slice(1, -1).map((value) => {
         const tick = element('span', {}, tidy(value));
         tick.style.left = `${100 * scale.position(value)}%`;
         return tick;
       }));
-      reset.hidden = isDefault;
-      problem.textContent = describeOutside(count);
-      const kinds = KINDS.filter((k) => k !== ZERO || scaleKind === 'log');
-      marks.replaceChildren(...kinds.map((kind) => mark(kind, look.marks)));
+      dom.reset.hidden = isDefault;
+      dom.status.textContent = describeOutside(count);
+      const kinds = KINDS.filter((k) => k !== ZERO || kind === 'log');
+      dom.marks.replaceChildren(...kinds.map((k) => mark(k, look.marks)));
     },
   };
+}
+
+/* <div class="legend">vanishing <input> <div class="ramp">…</div> <input>
+ *   exploding <button>fit</button> <span>3 % above this scale</span>
+ *   <ul><li>exactly zero</li>…</ul></div> */
+function build(onFit, onReset) {
+  const dom = {
+    words: [element('span'), element('span')],
+    ends: [end('smallest colour'), end('largest colour')],
+    ramp: element('canvas', {width: 256, height: 1, 'aria-hidden': 'true'}),
+    ticks: element('div', {className: 'ticks', 'aria-hidden': 'true'}),
+    reset: element('button', {type: 'button', onclick: onReset,
+      title: 'Back to this statistic’s own scale'}, 'reset'),
+    status: element('span', {role: 'status'}),
+    marks: element('ul'),
+  };
+  const fit = element('button', {type: 'button', onclick: onFit,
+    title: 'Take the scale from the runs shown'}, 'fit');
+  dom.node = element('div', {className: 'legend', role: 'group',
+    'aria-label': 'Colour scale'},
+  dom.words[0], dom.ends[0],
+  element('div', {className: 'ramp'}, dom.ramp, dom.ticks),
+  dom.ends[1], dom.words[1], fit, dom.reset, dom.status, dom.marks);
+  return dom;
 }
 
 function end(label) {

@@ -53,38 +53,11 @@ export function createModel(get = fetchOk) {
   let reloads = 0;
   let shows = 0;
 
-  async function matrix(run, statistic, rows) {
-    const query = new URLSearchParams({run: run.name, statistic, rows});
-    return parseMatrix(await (await get(`matrix?${query}`)).arrayBuffer());
-  }
-
-  async function grid(run, statistic, rows) {
-    const {rows: height, ...rest} = await matrix(run, statistic, rows);
-    const named = rowsOf(run, rows);
-    if (named.length !== height) {
-      throw new Error('The run changed while it was read. Reload the page.');
-    }
-    let missing = null;
-    // Only where a number is missing does it matter why.
-    if (run.statistics.includes('gradient_missing')
-        && rest.values.some(Number.isNaN)) {
-      const other = await matrix(run, 'gradient_missing', rows);
-      const same = other.values.length === rest.values.length;
-      missing = same ? other.values : null;
-    }
-    const kinds = classify(rest.values, {
-      missing,
-      ofGradient: statistic.startsWith('gradient_'),
-      zeroIsSpecial: describe(statistic).scale === 'log',
-    });
-    return {...rest, rows: height, named, kinds};
-  }
-
   function cached(run, statistic, rows) {
     const key = JSON.stringify(
       [run.name, statistic, rows, run.steps, run.last_wall_time]);
     if (!cache.has(key)) {
-      const reply = grid(run, statistic, rows);
+      const reply = fetchGrid(get, run, statistic, rows);
       cache.set(key, reply);
       reply.catch(() => cache.delete(key));
       if (cache.size > CACHED_GRIDS) cache.delete(cache.keys().next().value);
@@ -115,6 +88,34 @@ export function createModel(get = fetchOk) {
       )));
     },
   };
+}
+
+/** Returns a matrix with the names of its rows and the kinds of its cells. */
+async function fetchGrid(get, run, statistic, rows) {
+  const matrix = await fetchMatrix(get, run, statistic, rows);
+  const named = rowsOf(run, rows);
+  if (named.length !== matrix.rows) {
+    throw new Error('The run changed while it was read. Reload the page.');
+  }
+  let missing = null;
+  // Only where a number is missing does it matter why.
+  if (run.statistics.includes('gradient_missing')
+      && matrix.values.some(Number.isNaN)) {
+    const {values} = await fetchMatrix(get, run, 'gradient_missing', rows);
+    // A run that grew between the two requests has more steps in the second.
+    missing = values.length === matrix.values.length ? values : null;
+  }
+  const kinds = classify(matrix.values, {
+    missing,
+    ofGradient: statistic.startsWith('gradient_'),
+    zeroIsSpecial: describe(statistic).scale === 'log',
+  });
+  return {...matrix, named, kinds};
+}
+
+async function fetchMatrix(get, run, statistic, rows) {
+  const query = new URLSearchParams({run: run.name, statistic, rows});
+  return parseMatrix(await (await get(`matrix?${query}`)).arrayBuffer());
 }
 
 async function fetchOk(url) {

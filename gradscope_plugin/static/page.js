@@ -10,7 +10,7 @@ import {createLegend} from './legend.js';
 import {createModel} from './model.js';
 import {NOTICES, captionOf, messageOf} from './notices.js';
 import {createReadout, valueAt} from './readout.js';
-import {fitDomain, makeScale} from './scale.js';
+import {fitDomain, isDomain, makeScale} from './scale.js';
 import {chooseRuns, createState} from './state.js';
 import {describe, ordered} from './statistics.js';
 import * as views from './views.js';
@@ -97,6 +97,11 @@ export class Page {
     this.drawRunList();
   }
 
+  /** Whether there is no run yet; TensorBoard may still be reading them. */
+  get isEmpty() {
+    return !this.#runs?.length;
+  }
+
   /** Draws the left column, whose ages grow. */
   drawRunList() {
     const {listed, shown, error} = this.#chosen();
@@ -144,12 +149,14 @@ export class Page {
 
   #drawLegend() {
     const description = describe(this.#view.statistic);
-    const domain = this.#view.domains[this.#view.statistic];
+    const chosen = this.#view.domains[this.#view.statistic];
+    // What an earlier version stored may not fit the statistic any more.
+    const isDefault = !isDomain(chosen, description.scale);
     const scale = makeScale(
-      {...description, domain: domain ?? description.domain});
+      {...description, domain: isDefault ? description.domain : chosen});
     this.#look = lookOf(scale, description, theme(), this.#look);
     this.legend.update({description, scale, look: this.#look,
-      isDefault: !domain, count: outside(this.#grids(), scale.domain)});
+      isDefault, count: outside(this.#grids(), scale.domain)});
   }
 
   #drawHeatmaps(shown) {

@@ -18,10 +18,7 @@ export function makeScale({scale, domain, center}) {
  * @param {number=} center
  */
 export function logScale(domain, center) {
-  const [low, high] = checked(domain).map(log10);
-  if (!(domain[0] > 0)) {
-    throw new RangeError(`a log scale starts above 0, got ${domain[0]}`);
-  }
+  const [low, high] = checked(domain, 'log').map(log10);
   const middle = log10(center);
   const position = middle > low && middle < high
     ? (value) => {
@@ -36,7 +33,7 @@ export function logScale(domain, center) {
 
 /** @param {number[]} domain two numbers, the smaller one first */
 export function linearScale(domain) {
-  const [low, high] = checked(domain);
+  const [low, high] = checked(domain, 'linear');
   const position = (value) => (value - low) / (high - low);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((x) => low + x * (high - low));
   return {kind: 'linear', position, ticks, domain};
@@ -65,12 +62,18 @@ export function fitDomain(arrays, scale) {
   return ends.map((exponent) => Number(`1e${exponent}`));
 }
 
-function checked(domain) {
-  const [low, high] = domain;
-  if (!(low < high)) {
-    throw new RangeError(`a scale goes from less to more, got ${domain}`);
-  }
-  return domain;
+/** Returns whether a scale of a kind can have these two ends. */
+export function isDomain(domain, kind) {
+  const [low, high] = domain ?? [];
+  return low < high && Number.isFinite(high - low)
+    && (kind !== 'log' || low > 0);
+}
+
+function checked(domain, kind) {
+  if (isDomain(domain, kind)) return domain;
+  const rule = kind === 'log' ? 'above 0, from less to more'
+    : 'from less to more';
+  throw new RangeError(`a ${kind} scale goes ${rule}; got ${domain}`);
 }
 
 /** Returns at most eight powers of ten within two exponents. */

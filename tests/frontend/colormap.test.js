@@ -51,7 +51,8 @@ test('a look stays the same object until something changes', () => {
   const first = lookOf(linearScale([0, 1]), {}, 'light', null);
   assert.equal(lookOf(linearScale([0, 1]), {}, 'light', first), first);
   assert.notEqual(lookOf(linearScale([0, 2]), {}, 'light', first), first);
-  assert.equal(lookOf(linearScale([0, 1]), {}, 'dark', first).marks, MARKS.dark);
+  const dark = lookOf(linearScale([0, 1]), {}, 'dark', first);
+  assert.equal(dark.marks, MARKS.dark);
 });
 
 test('a run keeps its colour', () => {

@@ -118,7 +118,7 @@ test('an outdated list of runs is dropped', async () => {
   assert.deepEqual(await second, ['new']);
 });
 
-test('an error is shown for its run, and asked again the next time', async () => {
+test('an error is shown for its run, and not kept', async () => {
   const {get, urls} = server({gradient_norm: new Error('no such run')});
   const model = createModel(get);
   const errors = [];
@@ -141,7 +141,8 @@ test('rows that do not fit the names are refused', async () => {
 
 test('the readout names the value, its kind, and another step', () => {
   const grid = {named: [{name: 'a'}, {name: 'b'}], columns: 2, steps: [0, 10],
-    values: Float32Array.of(0.1, 1, 2, NaN), kinds: [NUMBER, NUMBER, NUMBER, NAN]};
+    values: Float32Array.of(0.1, 1, 2, NaN),
+    kinds: [NUMBER, NUMBER, NUMBER, NAN]};
   assert.equal(valueAt(grid, {name: 'a', step: 0}), '0.1');
   assert.equal(valueAt(grid, {name: 'a', step: 7}), '0.1 (step 0)');
   assert.equal(valueAt(grid, {name: 'b', step: 10}), 'NaN');

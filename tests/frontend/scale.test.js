@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {fitDomain, linearScale, logScale, makeScale}
-  from '../../gradscope_plugin/static/scale.js';
+import {
+  fitDomain, isDomain, linearScale, logScale, makeScale,
+} from '../../gradscope_plugin/static/scale.js';
 
 const close = (actual, expected) =>
   assert.ok(Math.abs(actual - expected) < 1e-12, `${actual} != ${expected}`);
@@ -50,9 +51,13 @@ test('the description of a statistic chooses the scale', () => {
 });
 
 test('domains that are none are refused', () => {
-  assert.throws(() => logScale([0, 1]), /starts above 0, got 0/);
-  assert.throws(() => logScale([1, 1]), /from less to more, got 1,1/);
-  assert.throws(() => linearScale([NaN, 1]), /from less to more/);
+  assert.throws(() => logScale([0, 1]), /log scale goes above 0.*got 0,1/);
+  assert.throws(() => logScale([1, 1]), /from less to more; got 1,1/);
+  assert.throws(() => linearScale([NaN, 1]), /linear scale .*got NaN,1/);
+  assert.equal(isDomain([0, 1], 'linear'), true);
+  for (const none of [undefined, null, [], [1], [0, Infinity], ['a', 'b']]) {
+    assert.equal(isDomain(none, 'linear'), false);
+  }
 });
 
 test('fitting takes whole decades and skips what is not a number', () => {
