@@ -65,12 +65,22 @@ def retire(item) -> None:
     _retired.append(item)
 
 
+def close_retired() -> None:
+    """Closes now what `retire` left for later. Not to be called in a trace."""
+    while _retired:
+        try:
+            item = _retired.popleft()
+        except IndexError:  # another thread was faster
+            return
+        _guarded(item.close)
+
+
 def _run() -> None:
     global _thread
     pause = threading.Event()
     while True:
         pause.wait(INTERVAL)
-        _close_retired()
+        close_retired()
         with _lock:
             items = list(_watched)
             if not items:
@@ -86,20 +96,10 @@ def _finish() -> None:
     """Writes everything that is left, at interpreter exit."""
     if os.getpid() != _process:
         return
-    _close_retired()
+    close_retired()
     with _lock:
         items = list(_watched)
     for item in items:
-        _guarded(item.close)
-
-
-def _close_retired() -> None:
-    # At interpreter exit two threads come here.
-    while True:
-        try:
-            item = _retired.popleft()
-        except IndexError:
-            return
         _guarded(item.close)
 
 

@@ -14,6 +14,7 @@ tests, where it is a numpy array. So `due` uses operators only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Iterable
@@ -73,9 +74,20 @@ class At(Schedule):
 
     def due(self, step):
         due = step < 0
-        for one in self.steps:
-            due = due | ((step >= one) & (step <= one))
+        for first, last in self._ranges:
+            due = due | ((step >= first) & (step <= last))
         return due
+
+    @functools.cached_property
+    def _ranges(self) -> list[list[int]]:
+        # Four ops a range: 1000 steps one by one would take 4 ms to ask.
+        ranges: list[list[int]] = []
+        for step in sorted(set(self.steps)):
+            if ranges and step == ranges[-1][1] + 1:
+                ranges[-1][1] = step
+            else:
+                ranges.append([step, step])
+        return ranges
 
 
 @dataclasses.dataclass(frozen=True)

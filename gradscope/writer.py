@@ -37,6 +37,7 @@ class EventWriter:
 
     def __init__(self, directory: str):
         self._directory = directory
+        self._path = ""
         self._file = None
         self._described: set[str] = set()
 
@@ -66,9 +67,16 @@ class EventWriter:
         self._described.update(value.tag for value in values)
 
     def flush(self) -> None:
-        """Hands everything written so far to the operating system."""
+        """Hands everything written so far to the operating system.
+
+        Raises:
+            FileNotFoundError: If a local file was removed meanwhile.
+        """
         if self._file is not None:
             self._file.flush()
+            # POSIX goes on writing to a removed file without complaint.
+            if "://" not in self._path and not os.path.exists(self._path):
+                raise FileNotFoundError(f"{self._path} was removed")
 
     def close(self) -> None:
         """Flushes and closes; a later write starts another file."""
@@ -88,7 +96,8 @@ class EventWriter:
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._file = tf.io.TFRecordWriter(os.path.join(self._directory, name))
+        self._path = os.path.join(self._directory, name)
+        self._file = tf.io.TFRecordWriter(self._path)
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"
         )

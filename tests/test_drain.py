@@ -3,6 +3,7 @@
 import itertools
 import os
 import resource
+import shutil
 import threading
 import warnings
 
@@ -224,6 +225,21 @@ def test_a_place_where_nothing_can_be_made_is_one_warning():
             records.drain()
     records.close()
     assert records.dropped == 3
+
+
+def test_a_directory_that_is_removed_is_made_again(tmp_path):
+    records = new(tmp_path / "run")
+    append(records, 0)
+    records.drain()
+    shutil.rmtree(tmp_path / "run")
+    append(records, 1)
+    with pytest.warns(GradscopeWarning, match="was removed"):
+        records.drain()
+    append(records, 2)
+    records.close()
+    record = gradscope.read(tmp_path / "run")
+    assert record.steps.tolist() == [2]
+    assert record["dropped"].tolist() == [1]
 
 
 def test_each_directory_has_its_own_warning():

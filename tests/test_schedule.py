@@ -38,6 +38,16 @@ def test_at_is_exactly_the_given_steps():
     assert due_steps(At([200, 3, 3, 0])) == [0, 3, 200]
 
 
+def test_a_range_of_steps_takes_few_operations():
+    with tf.Graph().as_default() as graph:
+        At(range(1000)).due(tf.compat.v1.placeholder(tf.int64, []))
+    assert len(graph.get_operations()) < 20
+    assert due_steps(At([*range(5, 9), *range(9, 12), 20])) == [
+        *range(5, 12),
+        20,
+    ]
+
+
 def test_a_union_is_due_when_either_is():
     assert due_steps(Every(100, dense=0) | At([7])) == [0, 7, 100, 200]
 

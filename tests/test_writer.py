@@ -1,5 +1,7 @@
 """What is written is read back, by us and by TensorBoard."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -110,6 +112,17 @@ def test_what_is_flushed_can_be_read_before_the_end(tmp_path):
     file.flush()
     assert gradscope.read(tmp_path).steps.tolist() == [3]
     file.close()
+
+
+def test_a_removed_file_is_noticed(tmp_path):
+    file = writer.EventWriter(str(tmp_path))
+    file.write(0, 0.0, values(0))
+    file.flush()
+    (path,) = events.event_files(str(tmp_path))
+    os.remove(path)
+    file.write(1, 0.0, values(1))
+    with pytest.raises(FileNotFoundError, match=r"tfevents.* was removed"):
+        file.flush()
 
 
 def test_an_abandoned_file_is_followed_by_another(tmp_path):
