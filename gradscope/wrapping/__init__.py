@@ -8,7 +8,7 @@ import weakref
 
 import tensorflow as tf
 
-from gradscope import tabs
+from gradscope import background, tabs
 from gradscope.drain import GradscopeWarning, warn_once
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
@@ -130,6 +130,7 @@ def flush(optimizer=None) -> None:
     if optimizer is None:
         for seam in list(_seams):
             seam.drain()
+        background.close_retired()
         return
     seam = seam_of(optimizer)
     if seam is None:

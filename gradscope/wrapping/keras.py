@@ -55,6 +55,7 @@ class KerasSeam:
         self._apply = optimizer.apply
         self._observer: Observer | None = None
         self._failed = False
+        self._first_step = self._host_step()
         # Not through setattr, where Keras and TensorFlow track attributes.
         vars(optimizer)["apply"] = self
 
@@ -62,11 +63,13 @@ class KerasSeam:
         """Gives the optimizer its own `apply` back and closes the record."""
         vars(self.optimizer).pop("apply", None)
         self.plain = True
+        self._warn_if_bypassed()
         if self._observer is not None:
             self._observer.close()
 
     def drain(self) -> None:
         """Writes what was measured so far."""
+        self._warn_if_bypassed()
         if self._observer is not None:
             self._observer.drain.drain()
 
@@ -127,6 +130,20 @@ class KerasSeam:
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "
                 f"{type(error).__name__}: {error}. Training goes on without "
                 "it. Please report this.",
+                GradscopeWarning,
+                stacklevel=4,
+            )
+
+    def _host_step(self) -> int:
+        return int(self.optimizer.iterations) if tf.executing_eagerly() else 0
+
+    def _warn_if_bypassed(self) -> None:
+        if self._observer is None and self._host_step() > self._first_step:
+            warnings.warn(
+                "gradscope has seen no step of this optimizer, though it made "
+                "some: the training step was traced before `wrap`. Call "
+                "`gradscope.wrap(optimizer, logdir, model=model)` before "
+                "`fit`, and before the first call of your own `tf.function`.",
                 GradscopeWarning,
                 stacklevel=4,
             )
