@@ -18,6 +18,7 @@ import importlib
 
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
+    "GradscopeWarning": "gradscope.errors",
     "Record": "gradscope.reading",
     "flush": "gradscope.wrapping",
     "read": "gradscope.reading",

@@ -15,6 +15,8 @@ import threading
 import warnings
 import weakref
 
+from gradscope.errors import GradscopeWarning
+
 #: Seconds between two looks. At 4096 rows a ring overflows within one look
 #: when more than 8000 steps a second are recorded.
 INTERVAL = 0.5
@@ -112,6 +114,7 @@ def _guarded(action) -> bool:
             warnings.warn(
                 f"gradscope failed in the background: {error!r}. Training "
                 "goes on; call `gradscope.flush()` to write what was recorded.",
+                GradscopeWarning,
                 stacklevel=3,
             )
         except Warning as warning:  # made an error, which would end the thread

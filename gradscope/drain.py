@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from gradscope import background, tabs, writer
+from gradscope.errors import GradscopeWarning
 from gradscope.measuring import statistics
 from gradscope.recorder import Ring
 from gradscope.schema import Schema
@@ -19,10 +20,6 @@ from gradscope.schema import Schema
 PERIOD = 2.0
 
 _warned: set[str] = set()
-
-
-class GradscopeWarning(UserWarning):
-    """Something of gradscope failed; training is not affected."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -58,6 +55,7 @@ class Drain:
         self._process = os.getpid()
         self._drained_at = time.time()
         self._closed = False
+        self._error: Exception | None = None
         background.watch(self)
 
     @property
@@ -97,6 +95,7 @@ class Drain:
             if len(steps):
                 self._write(steps, rows)
             self._drained_at = time.time()
+            self._warn()
 
     def close(self) -> None:
         """Drains for the last time and closes the file."""
@@ -110,6 +109,7 @@ class Drain:
                 self._writer.close()
             except Exception as error:
                 self._give_up_file(error)
+            self._warn()
 
     def _foreign(self) -> bool:
         # A forked data worker has the object, but not the file to write to.
@@ -134,6 +134,8 @@ class Drain:
             except Exception as error:
                 self._dropped += 1
                 self._give_up_file(error)
+        # Histograms of steps that were dropped wait for nothing.
+        self._counts = {s: c for s, c in self._counts.items() if s > steps[-1]}
         try:
             self._writer.flush()
             self._unflushed = 0
@@ -172,7 +174,13 @@ class Drain:
             self._writer.close()
         except Exception:
             self._writer.abandon()
-        warn_once(self.directory, error)
+        self._error = error
+
+    def _warn(self) -> None:
+        # Last of all: where warnings are made errors, this one raises.
+        error, self._error = self._error, None
+        if error is not None:
+            warn_once(self.directory, error)
 
 
 def warn_once(directory: str, error: Exception) -> None:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 import gradscope
 from gradscope import background, drain, events, schema
-from gradscope.drain import Drain, GradscopeWarning
+from gradscope.drain import Drain
+from gradscope.errors import GradscopeWarning
 from gradscope.measuring import buckets, statistics
 from gradscope.recorder import Ring
 

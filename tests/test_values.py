@@ -230,3 +230,13 @@ def test_repeated_rows_of_an_embedding_are_summed(jit, tmp_path):
     # Row 1 got [2, 2], row 3 got [1, 1].
     np.testing.assert_allclose(record["gradient_norm"], [[10**0.5]], rtol=1e-6)
     np.testing.assert_allclose(record["gradient_zero_fraction"], [[0.6]])
+
+
+def test_slices_without_a_shape_get_that_of_their_variable(tmp_path):
+    table = tf.Variable(np.ones([5, 2], np.float32))
+    optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
+    values = tf.constant([[3.0, 4.0]])
+    slices = tf.IndexedSlices(values, tf.constant([2]))
+    optimizer.apply([slices], [table])
+    record = gradscope.read(tmp_path)
+    np.testing.assert_allclose(record["gradient_norm"], [[5.0]], rtol=1e-6)

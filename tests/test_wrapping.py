@@ -18,7 +18,8 @@ from training import X, Y, dense_model, fit, train
 
 import gradscope
 from gradscope import recorder
-from gradscope.drain import Drain, GradscopeWarning
+from gradscope.drain import Drain
+from gradscope.errors import GradscopeWarning
 from gradscope.schedule import At, Every, Seconds
 
 

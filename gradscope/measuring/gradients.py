@@ -24,6 +24,18 @@ _MERGED = {
 _DEEPEST = 8
 
 
+def shaped(gradient, shape):
+    """Returns a gradient that knows its variable's shape.
+
+    `IndexedSlices` made by hand need not, and cannot be made dense then.
+    """
+    if isinstance(gradient, tf.IndexedSlices) and gradient.dense_shape is None:
+        return tf.IndexedSlices(
+            gradient.values, gradient.indices, tf.constant(shape.as_list())
+        )
+    return gradient
+
+
 def dense(gradient):
     """Returns a gradient as a tensor; rows of `IndexedSlices` are summed."""
     return None if gradient is None else tf.convert_to_tensor(gradient)

@@ -9,7 +9,8 @@ import weakref
 import tensorflow as tf
 
 from gradscope import background, tabs
-from gradscope.drain import GradscopeWarning, warn_once
+from gradscope.drain import warn_once
+from gradscope.errors import GradscopeWarning
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
 from gradscope.wrapping import keras

@@ -12,7 +12,7 @@ import warnings
 
 import tensorflow as tf
 
-from gradscope.drain import GradscopeWarning
+from gradscope.errors import GradscopeWarning
 from gradscope.measuring import gradients
 from gradscope.wrapping import layers, tracing
 from gradscope.wrapping.observer import Observer, Options, retire_with

@@ -88,7 +88,7 @@ class Observer:
         for gradient, variable in zip(grads, variables, strict=True):
             row = self._rows.get(variable.ref())
             if row is not None:
-                ordered[row] = gradient
+                ordered[row] = gradients.shaped(gradient, variable.shape)
         return ordered
 
     def record(self, step, rate, grads: list, before: list) -> None:
