@@ -58,6 +58,7 @@ def wrap(
         TypeError: If it is not an optimizer that can be observed, or if a
             pattern is not a string.
         ValueError: If it is observed already, or an argument has no meaning.
+        NotImplementedError: If it works on several replicas.
     """
     if not keras.is_supported(optimizer):
         raise TypeError(
@@ -65,6 +66,13 @@ def wrap(
             f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
             "it is passed to `compile`: "
             "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
+        )
+    replicas = keras.replicas(optimizer)
+    if replicas > 1:
+        raise NotImplementedError(
+            "gradscope cannot observe an optimizer of several replicas yet, "
+            f"this one has {replicas}. Train with one replica to look at it, "
+            "or do not wrap it."
         )
     present = seam_of(optimizer)
     if present is not None:

@@ -27,6 +27,12 @@ def is_supported(optimizer) -> bool:
     )
 
 
+def replicas(optimizer) -> int:
+    """Returns on how many replicas at once a Keras optimizer works."""
+    strategy = optimizer._distribution_strategy
+    return 1 if strategy is None else strategy.num_replicas_in_sync
+
+
 def innermost(optimizer):
     """Returns the optimizer to observe: the one inside of a loss scale.
 
