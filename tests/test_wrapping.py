@@ -284,6 +284,81 @@ def test_fits_and_compiles_follow_each_other_without_a_gap(
     assert gradscope.read(tmp_path).steps.tolist() == list(range(0, 50, 4))
 
 
+def test_evaluating_with_the_callback_observes_nothing(tmp_path):
+    model, optimizer = dense_model(), adam()
+    model.compile(optimizer, "mse")
+    callback = gradscope.Callback(tmp_path)
+    model.evaluate(X, X[:, :3], verbose=0, callbacks=[callback])
+    model.predict(X, verbose=0, callbacks=[callback])
+    assert "apply" not in vars(optimizer)
+
+
+def test_validation_during_a_fit_is_not_recorded(tmp_path):
+    model, optimizer = dense_model(), adam()
+    callbacks = [gradscope.Callback(tmp_path, every=1)]
+    model.compile(optimizer, "mse")
+    labels = X[:, :3]
+    model.fit(
+        X,
+        labels,
+        epochs=2,
+        verbose=0,
+        validation_data=(X, labels),
+        callbacks=callbacks,
+    )
+    assert gradscope.read(tmp_path).steps.tolist() == list(range(12))
+
+
+class Hesitant(keras.optimizers.SGD):
+    """Says `if` to a tensor, which works in a function thanks to AutoGraph."""
+
+    def apply(self, grads, trainable_variables=None):
+        if tf.reduce_sum(grads[0]) > 0:
+            trainable_variables[0].assign_sub(0.5 * grads[0])
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_autograph_reaches_the_users_optimizer(observed, tmp_path):
+    variable = tf.Variable([1.0])
+    optimizer = Hesitant()
+    optimizer.build([variable])
+    if observed:
+        gradscope.wrap(optimizer, tmp_path)
+
+    @tf.function
+    def step(gradient):
+        optimizer.apply([gradient], [variable])
+
+    step(tf.constant([1.0]))
+    step(tf.constant([-1.0]))
+    assert variable.numpy() == 0.5
+
+
+def test_tracing_says_nothing(tmp_path):
+    script = f"""
+        import keras, tensorflow as tf, gradscope
+        variable = tf.Variable([1.0, 2.0])
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build([variable])
+        gradscope.wrap(optimizer, {str(tmp_path)!r}, every=1)
+
+        @tf.function
+        def step():
+            optimizer.apply([2 * variable], [variable])
+
+        print("begin", flush=True)
+        step()
+    """
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert process.stdout.split("begin")[-1].strip() == ""
+
+
 class Interrupt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch == 5:

@@ -14,12 +14,16 @@ import keras
 from gradscope import wrapping
 from gradscope.schedule import Schedule
 
+PLAIN = True
+
 
 class Callback(keras.callbacks.Callback):
     """Observes a `fit`: `model.fit(x, y, callbacks=[Callback("logs/run")])`.
 
     It wraps the optimizer of the compiled model when training starts, and
     restores it when training ends. Steps that are not recorded cost nothing.
+    (Keras does not tell callbacks of a `KeyboardInterrupt`: after one, the
+    optimizer stays observed until the next `fit` or `gradscope.unwrap`.)
 
     Args:
         logdir: As for `gradscope.wrap`.
@@ -48,14 +52,20 @@ class Callback(keras.callbacks.Callback):
         }
         self._seam = None
 
-    def set_model(self, model):
-        super().set_model(model)
-        self._begin(model)
-
     def on_train_begin(self, logs=None):
-        # In `fit`, `set_model` has wrapped already. A callback list that is
-        # used again by hand starts here.
-        self._begin(self.model)
+        # Not in `set_model`, which `evaluate` and `predict` call too. That
+        # `fit` has made its function by now is no harm: none is traced yet,
+        # or it was traced before and is the plain program.
+        self._end_interrupted()
+        wrapping.wrap(self.model.optimizer, self._logdir, **self._arguments)
+        self._seam = wrapping.seam_of(self.model.optimizer)
+        self._seam.callback = self
+        self._programs = {PLAIN: self.model.train_function}
+        self._step = self._iterations()
+        self._unsure = True
+        self._two_programs = (
+            self.model.steps_per_execution == 1 and not self.model.run_eagerly
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._seam is None:
@@ -85,30 +95,12 @@ class Callback(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self._end()
 
-    def _begin(self, model):
-        if (
-            self._seam is not None
-            and wrapping.seam_of(model.optimizer) is self._seam
-        ):
-            return
-        present = wrapping.seam_of(model.optimizer)
-        if present is not None and present is self._seam:
-            return
-        if isinstance(getattr(present, "callback", None), Callback):
-            # A training that was interrupted did not end its callbacks.
-            present.callback._end()
+    def _end_interrupted(self):
+        """Ends what a training that was interrupted left without an end."""
         self._end()
-        wrapping.wrap(model.optimizer, self._logdir, **self._arguments)
-        self._seam = wrapping.seam_of(model.optimizer)
-        self._seam.callback = self
-        self._own_function = model.train_function
-        self._programs = {True: model.train_function}
-        model.train_function = None
-        self._step = self._iterations()
-        self._unsure = True
-        self._two_programs = (
-            model.steps_per_execution == 1 and not model.run_eagerly
-        )
+        present = wrapping.seam_of(self.model.optimizer)
+        if isinstance(getattr(present, "callback", None), Callback):
+            present.callback._end()
 
     def _iterations(self) -> int:
         return int(self._seam.optimizer.iterations)
@@ -135,4 +127,4 @@ class Callback(keras.callbacks.Callback):
         optimizer, self._seam = self._seam.optimizer, None
         if wrapping.seam_of(optimizer) is not None:
             wrapping.unwrap(optimizer)
-        self.model.train_function = self._programs[True]
+        self.model.train_function = self._programs[PLAIN]

@@ -35,6 +35,17 @@ def outermost_first(graph) -> list:
     return graphs
 
 
+def converted(function):
+    """Returns a function as AutoGraph, where it is at work, would call it.
+
+    A user's own optimizer may say `if` to a tensor.
+    """
+    context = tf.__internal__.autograph.control_status_ctx()
+    if context.status.name != "ENABLED":
+        return function
+    return tf.__internal__.autograph.tf_convert(function, context)
+
+
 def in_xla(graph) -> bool:
     """Returns whether a graph is traced to be compiled by XLA."""
     contexts = [g._get_control_flow_context() for g in outermost_first(graph)]
