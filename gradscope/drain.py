@@ -46,6 +46,8 @@ class Drain:
     def __post_init__(self):
         self._writer = writer.EventWriter(self.directory)
         self._sizes = np.array([v.size for v in self.schema.variables])
+        self._rings = [r for r in (self.ring, self.histograms) if r is not None]
+        self._room = min(ring.rows for ring in self._rings) // 2
         self._counts: dict[int, np.ndarray] = {}
         self._recorded = 0
         self._unflushed = 0
@@ -67,18 +69,29 @@ class Drain:
         """Drains if there is something old or much; called twice a second."""
         if self._foreign():
             return
-        waiting = self.ring.waiting()
         old = time.time() - self._drained_at > PERIOD
-        if waiting and (old or self.half_full(waiting)):
+        if self._room_on_device() <= 0 or (old and self.ring.waiting()):
             self.drain()
 
-    def half_full(self, waiting: int | None = None) -> bool:
-        """Returns whether a ring should be drained before it overflows."""
-        waiting = self.ring.waiting() if waiting is None else waiting
-        return waiting >= self.ring.rows // 2 or (
-            self.histograms is not None
-            and self.histograms.waiting() >= self.histograms.rows // 2
-        )
+    def stepped(self, steps: int = 1) -> None:
+        """Drains when a ring may be half full; called after observed steps.
+
+        How many steps there were is known on the host. The device is asked,
+        which waits for it, only when they could fill half a ring.
+
+        Args:
+            steps: How many there were since the last call.
+        """
+        self._room -= steps
+        if self._room <= 0:
+            self._room = self._room_on_device()
+        if self._room <= 0:
+            self.drain()
+            self._room = self._room_on_device()
+
+    def _room_on_device(self) -> int:
+        """Returns how many rows may come until a ring is half full."""
+        return min(ring.rows // 2 - ring.waiting() for ring in self._rings)
 
     def drain(self) -> None:
         """Writes everything that was measured since the last call.

@@ -143,17 +143,29 @@ def test_lost_histograms_are_counted(tmp_path):
     assert histogram_steps(tmp_path) == [3, 4]
 
 
-def test_half_full_rings_say_so(tmp_path):
-    records = new(tmp_path, rows=4, histogram_rows=4)
+def test_steps_are_drained_when_a_ring_is_half_full(tmp_path):
+    records = new(tmp_path, rows=6, histogram_rows=4)
     append(records, 0)
-    append_histogram(records, 0)
-    assert not records.half_full()
-    append_histogram(records, 1)
-    assert records.half_full()
-    records.drain()
+    records.stepped()
+    assert records.ring.waiting() == 1
     append(records, 1)
+    append_histogram(records, 1)
+    records.stepped()  # two steps, but one row of four is taken
+    append_histogram(records, 2)
     append(records, 2)
-    assert records.half_full()
+    records.stepped()
+    assert records.ring.waiting() == 0
+
+
+def test_steps_that_may_not_fill_half_a_ring_do_not_ask_the_device(
+    tmp_path, monkeypatch
+):
+    records = new(tmp_path, rows=100)
+    monkeypatch.setattr(type(records.ring), "waiting", None)
+    for _ in range(49):
+        records.stepped()
+    with pytest.raises(TypeError, match="not callable"):
+        records.stepped()
 
 
 def test_a_tick_drains_what_is_old_or_much(tmp_path, monkeypatch):

@@ -77,8 +77,9 @@ class Callback(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self._seam is None:
             return
+        if not self._seam.plain:
+            self._seam.stepped(self.model.steps_per_execution)
         self._seam.plain = False
-        self._seam.drain_if_half_full()
         if self._unsure:
             self._unsure = False
             self._two_programs = self._two_programs and self._host_knows()

@@ -84,10 +84,10 @@ class KerasSeam:
         if self._observer is not None:
             self._observer.drain.drain()
 
-    def drain_if_half_full(self) -> None:
-        """Writes what was measured, if it is much."""
-        if self._observer is not None and self._observer.drain.half_full():
-            self._observer.drain.drain()
+    def stepped(self, steps: int) -> None:
+        """Tells that observed steps were made, so that no ring overflows."""
+        if self._observer is not None:
+            self._observer.drain.stepped(steps)
 
     def due(self, step: int) -> bool:
         """Returns whether the step is recorded; True while not known."""
@@ -193,25 +193,24 @@ class _Step:
             grads, [layers.tf_variable(v) for v in passed]
         )
         self._step = tf.cast(_value(optimizer.iterations), tf.int64)
-        self._rate = _learning_rate(optimizer)
+        self._optimizer = optimizer
         if tf.executing_eagerly():
             return
+        self._rate = _learning_rate(optimizer)
         self._graph = tracing.current_graph()
         seam.has_program_state |= tracing.has_program_state(self._graph)
         self._due = self._observer.gate.due("record", self._step)
+        self._weights = self._before()
 
     def eagerly(self):
         """Runs the step; the host decides whether it is observed."""
         if not self._observer.gate.due_on_host(int(self._step)):
             return self._seam.call_original(*self._arguments)
-        before = self._observer.weights()
+        before, rate = self._observer.weights(), _learning_rate(self._optimizer)
         result = self._seam.call_original(*self._arguments)
         try:
-            self._observer.record_eagerly(
-                self._step, self._rate, self._grads, before
-            )
-            if self._observer.drain.half_full():
-                self._observer.drain.drain()
+            self._observer.record_eagerly(self._step, rate, self._grads, before)
+            self._observer.drain.stepped()
         except Exception as error:
             self._seam.fail(error)
         return result
@@ -223,7 +222,6 @@ class _Step:
         conditional as a whole, it would be optimized in another way, and the
         last bit of a momentum changes (seen with the gamma of a batch norm).
         """
-        before = self._before()
         # A function's graph runs reads and writes of a variable in the order
         # of the program. Control dependencies would say it again, but keep
         # `tf.function` from lifting the slots that a first call creates.
@@ -231,10 +229,13 @@ class _Step:
 
         def observed():
             copies = [gradients.regenerate(g, self._graph) for g in self._grads]
-            self._record(copies, before)
+            self._observer.record(self._step, self._rate, copies, self._weights)
             return tf.constant(True)
 
-        tf.cond(self._due, observed, lambda: tf.constant(False))
+        try:
+            tf.cond(self._due, observed, lambda: tf.constant(False))
+        except Exception as error:
+            self._seam.fail(error)
         return result
 
     def _before(self) -> list:
@@ -252,12 +253,6 @@ class _Step:
             lambda: [tf.zeros([0], v.dtype) for v in self._observer.variables],
         )
         return tf.nest.flatten(weights)  # of one variable it is not a list
-
-    def _record(self, grads, before) -> None:
-        try:
-            self._observer.record(self._step, self._rate, grads, before)
-        except Exception as error:
-            self._seam.fail(error)
 
 
 def _value(variable):
