@@ -7,6 +7,7 @@ numbers than TensorFlow from the same seed, so for it that is compiled too.)
 """
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -240,3 +241,27 @@ def test_slices_without_a_shape_get_that_of_their_variable(tmp_path):
     optimizer.apply([slices], [table])
     record = gradscope.read(tmp_path)
     np.testing.assert_allclose(record["gradient_norm"], [[5.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit", "fit_eager"])
+def test_of_accumulated_gradients_the_applied_mean_is_recorded(mode, tmp_path):
+    """SGD 1 moves the weight by just the gradient that it applies."""
+
+    class Noted(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            weights.append(self.model.get_weights()[0])
+
+    weights = []
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=4)
+    callback = gradscope.Callback(tmp_path, every=1)
+    MODES[mode](model, optimizer, callbacks=[Noted(), callback])
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == list(range(STEPS // 4))
+    moved = [norm(b - a) for a, b in itertools.pairwise(weights[::4])]
+    np.testing.assert_allclose(
+        record["gradient_norm"][: len(moved), 0], moved, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        record["update_norm"][: len(moved), 0], moved, rtol=1e-5
+    )

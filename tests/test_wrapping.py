@@ -359,6 +359,23 @@ def test_tracing_says_nothing(tmp_path):
     assert process.stdout.split("begin")[-1].strip() == ""
 
 
+def test_many_short_fits_trace_each_program_once(tmp_path):
+    model, optimizer = dense_model(), adam()
+    programs = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            programs.append(model.train_function)
+
+    callback = gradscope.Callback(tmp_path, every=Every(4, dense=0))
+    fit(model, optimizer, [callback, Look()])
+    for _ in range(3):
+        model.fit(X, Y, verbose=0, callbacks=[callback, Look()])
+    assert len(set(programs)) == 2
+    assert gradscope.read(tmp_path).steps.tolist() == list(range(0, 40, 4))
+    assert len(os.listdir(tmp_path / "gradscope")) == 1
+
+
 class Interrupt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch == 5:

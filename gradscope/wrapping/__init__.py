@@ -180,8 +180,12 @@ def _take_over(directory: str) -> None:
     one directory would lose events (tensorboard issue #1063).
     """
     for seam in list(_seams):
-        if seam.options.directory == directory:
-            unwrap(seam.optimizer)
+        if seam.options.directory != directory:
+            continue
+        _seams.discard(seam)
+        suspended = seam.suspended
+        seam.remove()
+        if not suspended:
             warnings.warn(
                 f"{directory} was being written by another optimizer, which "
                 "is not observed any more. To observe both, give each its own "

@@ -13,6 +13,7 @@ import keras
 
 from gradscope import wrapping
 from gradscope.schedule import Schedule
+from gradscope.wrapping.keras import innermost
 
 PLAIN = True
 
@@ -57,10 +58,8 @@ class Callback(keras.callbacks.Callback):
         # `fit` has made its function by now is no harm: none is traced yet,
         # or it was traced before and is the plain program.
         self._end_interrupted()
-        wrapping.wrap(self.model.optimizer, self._logdir, **self._arguments)
-        self._seam = wrapping.seam_of(self.model.optimizer)
-        self._seam.callback = self
-        self._programs = {PLAIN: self.model.train_function}
+        if not self._resume():
+            self._start()
         self._step = self._iterations()
         self._unsure = True
         self._two_programs = (
@@ -98,10 +97,29 @@ class Callback(keras.callbacks.Callback):
 
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
-        self._end()
         present = wrapping.seam_of(self.model.optimizer)
         if isinstance(getattr(present, "callback", None), Callback):
             present.callback._end()
+
+    def _start(self):
+        wrapping.wrap(self.model.optimizer, self._logdir, **self._arguments)
+        self._seam = wrapping.seam_of(self.model.optimizer)
+        self._seam.callback = self
+        self._programs = {PLAIN: self.model.train_function}
+
+    def _resume(self) -> bool:
+        """Goes on with the programs of the last `fit`, if they still are the
+        model's: a loop of many short ones traces each of them once."""
+        if (
+            self._seam is None
+            or not self._seam.suspended
+            or self._seam.plain
+            or self._seam.optimizer is not innermost(self.model.optimizer)
+            or self._programs.get(PLAIN) is not self.model.train_function
+        ):
+            return False
+        self._seam.resume()
+        return True
 
     def _iterations(self) -> int:
         return int(self._seam.optimizer.iterations)
@@ -123,9 +141,9 @@ class Callback(keras.callbacks.Callback):
         return self._programs[plain]
 
     def _end(self):
-        if self._seam is None:
+        if self._seam is None or self._seam.suspended:
             return
-        optimizer, self._seam = self._seam.optimizer, None
-        if wrapping.seam_of(optimizer) is not None:
-            wrapping.unwrap(optimizer)
+        self._seam.plain = False
+        self._seam.suspend()
+        self._seam.drain()
         self.model.train_function = self._programs[PLAIN]

@@ -14,9 +14,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
-from gradscope.measuring import gradients
 from gradscope.wrapping import layers, tracing
 from gradscope.wrapping.observer import Observer, Options, retire_with
+from gradscope.wrapping.step import Step
 
 
 def is_supported(optimizer) -> bool:
@@ -67,12 +67,26 @@ class KerasSeam:
         self._observer: Observer | None = None
         self._failed = False
         self._first_step = self._host_step()
+        self.resume()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the optimizer has its own `apply` for the time being."""
+        return vars(self.optimizer).get("apply") is not self
+
+    def resume(self) -> None:
+        """Stands in for the optimizer's `apply`."""
         # Not through setattr, where Keras and TensorFlow track attributes.
-        vars(optimizer)["apply"] = self
+        vars(self.optimizer)["apply"] = self
+
+    def suspend(self) -> None:
+        """Gives the optimizer its own `apply` back."""
+        vars(self.optimizer).pop("apply", None)
 
     def remove(self) -> None:
         """Gives the optimizer its own `apply` back and closes the record."""
-        vars(self.optimizer).pop("apply", None)
+        if not self.suspended:
+            self.suspend()
         self.plain = True
         self._warn_if_bypassed()
         if self._observer is not None:
@@ -107,7 +121,7 @@ class KerasSeam:
         if self.plain or self._failed:
             return self.call_original(*arguments)
         try:
-            step = _Step(self, self.optimizer, *arguments)
+            step = Step(self, *arguments)
         except Exception as error:
             return self._give_up(error, arguments)
         if tf.executing_eagerly():
@@ -165,110 +179,6 @@ class KerasSeam:
         result = self.call_original(*arguments)
         self.fail(error)
         return result
-
-
-class _Step:
-    """One call of `apply` with what is needed to observe it.
-
-    Args:
-        seam: The seam that was called.
-        optimizer: Its optimizer.
-        grads: As passed to `apply`.
-        trainable_variables: As passed to `apply`.
-    """
-
-    def __init__(self, seam, optimizer, grads, trainable_variables=None):
-        self._seam = seam
-        self._arguments = (
-            (grads,)
-            if trainable_variables is None
-            else (grads, trainable_variables)
-        )
-        passed = trainable_variables
-        if passed is None:
-            passed = optimizer._trainable_variables
-        known = optimizer._trainable_variables if optimizer.built else passed
-        self._observer = seam.observer(list(known))
-        self._grads = self._observer.in_order(
-            grads, [layers.tf_variable(v) for v in passed]
-        )
-        self._step = tf.cast(_value(optimizer.iterations), tf.int64)
-        self._optimizer = optimizer
-        if tf.executing_eagerly():
-            return
-        self._rate = _learning_rate(optimizer)
-        self._graph = tracing.current_graph()
-        seam.has_program_state |= tracing.has_program_state(self._graph)
-        self._due = self._observer.gate.due("record", self._step)
-        self._weights = self._before()
-
-    def eagerly(self):
-        """Runs the step; the host decides whether it is observed."""
-        if not self._observer.gate.due_on_host(int(self._step)):
-            return self._seam.call_original(*self._arguments)
-        before, rate = self._observer.weights(), _learning_rate(self._optimizer)
-        result = self._seam.call_original(*self._arguments)
-        try:
-            self._observer.record_eagerly(self._step, rate, self._grads, before)
-            self._observer.drain.stepped()
-        except Exception as error:
-            self._seam.fail(error)
-        return result
-
-    def in_graph(self):
-        """Adds the step as it is to the graph, and observes it from beside.
-
-        The optimizer's own part of the graph stays untouched: put into a
-        conditional as a whole, it would be optimized in another way, and the
-        last bit of a momentum changes (seen with the gamma of a batch norm).
-        """
-        # A function's graph runs reads and writes of a variable in the order
-        # of the program. Control dependencies would say it again, but keep
-        # `tf.function` from lifting the slots that a first call creates.
-        result = self._seam.call_original(*self._arguments)
-
-        def observed():
-            copies = [gradients.regenerate(g, self._graph) for g in self._grads]
-            self._observer.record(self._step, self._rate, copies, self._weights)
-            return tf.constant(True)
-
-        try:
-            tf.cond(self._due, observed, lambda: tf.constant(False))
-        except Exception as error:
-            self._seam.fail(error)
-        return result
-
-    def _before(self) -> list:
-        """Returns the weights before the step, empty where it is not due.
-
-        Merely to hold a weight costs something, as its update must then copy
-        it: with 104 small variables 1.29 times the plain step, against 1.14
-        for asking first. XLA, though, wants both branches to be of one shape.
-        """
-        if tracing.in_xla(self._graph):
-            return self._observer.weights()
-        weights = tf.cond(
-            self._due,
-            self._observer.weights,
-            lambda: [tf.zeros([0], v.dtype) for v in self._observer.variables],
-        )
-        return tf.nest.flatten(weights)  # of one variable it is not a list
-
-
-def _value(variable):
-    return tf.convert_to_tensor(getattr(variable, "value", variable))
-
-
-def _learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, NaN if only known by
-    calling the user's own function a second time."""
-    from keras.optimizers.schedules import LearningRateSchedule
-
-    rate = optimizer._learning_rate
-    if isinstance(rate, LearningRateSchedule) or not callable(rate):
-        rate = optimizer.learning_rate
-        return tf.cast(_value(rate), tf.float32)
-    return tf.constant(float("nan"))
 
 
 def _description(optimizer) -> dict:
