@@ -37,7 +37,16 @@ def __getattr__(name: str):
         return version("gradscope")
     if name not in _HOMES:
         raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
-    module = importlib.import_module(_HOMES[name])
+    try:
+        module = importlib.import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "keras"):
+            raise
+        raise ModuleNotFoundError(
+            f"gradscope.{name} needs {error.name}, which is not installed: "
+            "pip install 'gradscope[tensorflow]'. Reading runs does without.",
+            name=error.name,
+        ) from error
     value = module if name == "schedule" else getattr(module, name)
     globals()[name] = value
     return value

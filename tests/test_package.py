@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import urllib.request
 import zipfile
 from importlib import metadata
@@ -103,6 +104,21 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_reading_does_not_import_tensorflow(modules):
     code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
     assert run(sys.executable, "-c", code) == "False\n"
+
+
+def test_without_tensorflow_wrapping_says_what_to_install():
+    script = """
+        import sys
+        sys.modules["tensorflow"] = None
+        import gradscope
+        try:
+            gradscope.wrap
+        except ModuleNotFoundError as error:
+            print(error)
+    """
+    told = run(sys.executable, "-c", textwrap.dedent(script))
+    assert told.startswith("gradscope.wrap needs tensorflow, which is not")
+    assert "pip install 'gradscope[tensorflow]'" in told
 
 
 def test_without_tensorflow_tensorboard_and_the_command_work(wheel, tmp_path):
