@@ -17,7 +17,7 @@ import tensorflow as tf
 from training import X, Y, dense_model, fit, train
 
 import gradscope
-from gradscope import recorder
+from gradscope import background, recorder
 from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
 from gradscope.schedule import At, Every, Seconds
@@ -374,6 +374,19 @@ def test_many_short_fits_trace_each_program_once(tmp_path):
     assert len(set(programs)) == 2
     assert gradscope.read(tmp_path).steps.tolist() == list(range(0, 40, 4))
     assert len(os.listdir(tmp_path / "gradscope")) == 1
+
+
+def test_fits_with_new_callbacks_leave_no_ring_behind(tmp_path):
+    gc.collect()
+    gradscope.flush()
+    before = set(background._watched)
+    model, optimizer = dense_model(), adam()
+    for _ in range(3):
+        fit(model, optimizer, [gradscope.Callback(tmp_path)])
+    gc.collect()
+    gradscope.flush()
+    assert not set(background._watched) - before
+    assert len(gradscope.read(tmp_path).steps) == 50 + 2
 
 
 class Interrupt(keras.callbacks.Callback):

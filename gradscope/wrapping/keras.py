@@ -140,7 +140,7 @@ class KerasSeam:
                 _description(self.optimizer),
                 self.options,
             )
-            retire_with(self.optimizer, self._observer)
+            retire_with(self, self._observer)
         return self._observer
 
     def call_original(self, *arguments):

@@ -141,6 +141,7 @@ class Observer:
 
 
 def retire_with(owner, observer: Observer) -> None:
-    """Has what is left written when the owner, an optimizer, dies."""
+    """Has what is left written when the owner dies: the seam, which lives as
+    long as its optimizer is wrapped, or the callback that made it."""
     # At exit `background` closes everything itself, in the main thread.
     weakref.finalize(owner, background.retire, observer).atexit = False
