@@ -212,53 +212,60 @@ def _at_steps(wanted, steps, values):
 
 def _join(parts: list[Record]) -> Record:
     """Joins the parts of one run, oldest first; the last schema leads."""
-    last = parts[-1]
     if len(parts) == 1:
-        return last
+        return parts[0]
     order = [
         (n, i) for n, part in enumerate(parts) for i in range(len(part.steps))
     ]
-    steps = [int(parts[n].steps[i]) for n, i in order]
-    kept = in_order(steps)
+    kept = in_order([int(parts[n].steps[i]) for n, i in order])
+    order = [order[index] for index in kept]
     # A part whose steps were all done again by a later one is history.
-    alive = {order[index][0] for index in kept}
-    variables = {
-        v.name: v for n in sorted(alive) for v in parts[n].schema.variables
-    }
-    newest_first = dict.fromkeys(
-        name for n in sorted(alive, reverse=True) for name in parts[n].variables
-    )
-    variables = {name: variables[name] for name in newest_first}
-    schema = dataclasses.replace(
-        last.schema, variables=tuple(variables.values())
-    )
-    families = {
-        family: np.full(
-            (len(kept), schema.rows(family), len(columns)), np.nan, np.float32
-        )
-        for family, columns in schema.columns.items()
-    }
-    names = list(variables)
-    for to, index in enumerate(kept):
-        n, i = order[index]
-        for family, values in parts[n].families.items():
-            rows = [0]
-            if family == "variables":
-                rows = [names.index(name) for name in parts[n].variables]
-            columns = parts[n].schema.columns[family]
-            for column, name in enumerate(schema.columns.get(family, ())):
-                if name in columns:
-                    source = values[i, :, columns.index(name)]
-                    families[family][to, rows, column] = source
-    return Record(
-        run=last.run,
+    alive = [parts[n] for n in sorted({n for n, _ in order})]
+    schema = _joint_schema([part.schema for part in alive])
+    joined = Record(
+        run=parts[-1].run,
         schema=schema,
-        steps=np.array([steps[i] for i in kept], np.int64),
-        wall_times=np.array(
-            [parts[order[i][0]].wall_times[order[i][1]] for i in kept]
-        ),
-        families=families,
+        steps=np.array([parts[n].steps[i] for n, i in order], np.int64),
+        wall_times=np.array([parts[n].wall_times[i] for n, i in order]),
+        families={
+            family: np.full(
+                (len(order), schema.rows(family), len(columns)), np.nan
+            ).astype(np.float32)
+            for family, columns in schema.columns.items()
+        },
     )
+    for number, part in enumerate(parts):
+        chosen = [(to, i) for to, (n, i) in enumerate(order) if n == number]
+        if chosen:
+            _copy_steps(part, joined, *zip(*chosen, strict=True))
+    return joined
+
+
+def _joint_schema(schemas: list[Schema]) -> Schema:
+    """Returns the last schema with the variables of the others behind its
+    own; a variable has the shape that it had last."""
+    last = {v.name: v for schema in schemas for v in schema.variables}
+    names = dict.fromkeys(
+        v.name for schema in reversed(schemas) for v in schema.variables
+    )
+    variables = tuple(last[name] for name in names)
+    return dataclasses.replace(schemas[-1], variables=variables)
+
+
+def _copy_steps(part: Record, joined: Record, to, source) -> None:
+    """Copies the steps `source` of a part to the steps `to` of the whole."""
+    names = {name: row for row, name in enumerate(joined.variables)}
+    for family, values in part.families.items():
+        rows = [0]
+        if family == "variables":
+            rows = [names[name] for name in part.variables]
+        present = part.schema.columns[family]
+        columns = joined.schema.columns.get(family, ())
+        for column, name in enumerate(columns):
+            if name in present:
+                copied = values[list(source), :, present.index(name)]
+                target = joined.families[family]
+                target[np.ix_(to, rows, [column])] = copied[:, :, np.newaxis]
 
 
 def _run_directory(directory: str) -> str:

@@ -60,27 +60,7 @@ def wrap(
         ValueError: If it is observed already, or an argument has no meaning.
         NotImplementedError: If it works on several replicas.
     """
-    if not keras.is_supported(optimizer):
-        raise TypeError(
-            "`optimizer` must be an instance of a Keras 3 optimizer with the "
-            f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
-            "it is passed to `compile`: "
-            "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
-        )
-    replicas = keras.replicas(optimizer)
-    if replicas > 1:
-        raise NotImplementedError(
-            "gradscope cannot observe an optimizer of several replicas yet, "
-            f"this one has {replicas}. Train with one replica to look at it, "
-            "or do not wrap it."
-        )
-    present = seam_of(optimizer)
-    if present is not None:
-        raise ValueError(
-            "`optimizer` is observed already and writes to "
-            f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
-            "first."
-        )
+    _check(optimizer)
     options = Options(
         directory=_event_directory(logdir),
         schedule=schedule_of(every, "every"),
@@ -157,6 +137,31 @@ def seam_of(optimizer) -> keras.KerasSeam | None:
     except TypeError:
         return None
     return seam if isinstance(seam, keras.KerasSeam) else None
+
+
+def _check(optimizer) -> None:
+    """Raises what `wrap` promises for an optimizer that it cannot observe."""
+    if not keras.is_supported(optimizer):
+        raise TypeError(
+            "`optimizer` must be an instance of a Keras 3 optimizer with the "
+            f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
+            "it is passed to `compile`: "
+            "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
+        )
+    replicas = keras.replicas(optimizer)
+    if replicas > 1:
+        raise NotImplementedError(
+            "gradscope cannot observe an optimizer of several replicas yet, "
+            f"this one has {replicas}. Train with one replica to look at it, "
+            "or do not wrap it."
+        )
+    present = seam_of(optimizer)
+    if present is not None:
+        raise ValueError(
+            "`optimizer` is observed already and writes to "
+            f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
+            "first."
+        )
 
 
 def _event_directory(logdir) -> str:
