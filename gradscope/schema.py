@@ -190,6 +190,6 @@ def parse_tag(text: str) -> tuple[str, str] | None:
 def plugin_content() -> bytes:
     """Returns the content of the tags' plugin metadata.
 
-    It is small (14 bytes) because TensorFlow's writers repeat it.
+    Only what says how to read the tags: the names are in the schema's tag.
     """
     return json.dumps({"version": FORMAT_VERSION}).encode()

