@@ -11,8 +11,14 @@ import numpy as np
 
 from gradscope.schema import VARIABLE_COLUMNS
 
-_NORMS = {"gradient_norm", "weight_norm", "update_norm"}
+_NORMS = {
+    "gradient_norm",
+    "clipped_gradient_norm",
+    "weight_norm",
+    "update_norm",
+}
 _RMS = {"gradient_rms": "gradient_norm", "weight_rms": "weight_norm"}
+_SUMS = {"gradient_nonfinite", "gradient_size"}
 _RATIOS = {
     "gradient_to_weight_ratio": ("gradient_norm", "weight_norm"),
     "update_to_weight_ratio": ("update_norm", "weight_norm"),
@@ -25,8 +31,8 @@ def by_layer(record, statistic: str) -> np.ndarray:
     Norms are the root of the sum of squares; an rms is the norm over the
     root of the number of elements; a ratio is that of the layer's norms; the
     maximum is the largest; `gradient_zero_fraction` is weighted by size;
-    `gradient_nonfinite` is the sum; `gradient_missing` is 1 where all of the
-    layer's gradients are missing.
+    `gradient_nonfinite` and `gradient_size` are sums; `gradient_missing` is 1
+    where all of the layer's gradients are missing.
 
     Args:
         record: A `gradscope.reading.Record`.
@@ -46,15 +52,23 @@ def by_layer(record, statistic: str) -> np.ndarray:
             return over / under
     owners = np.array([v.layer for v in record.schema.variables])
     sizes = np.array([v.size for v in record.schema.variables], np.float64)
+    sizes = np.broadcast_to(sizes, (len(record.steps), len(sizes)))
     values = record[_RMS.get(statistic, statistic)].astype(np.float64)
     missing = record["gradient_missing"] != 0
-    if not statistic.startswith("gradient_") or statistic == "gradient_missing":
+    if statistic == "gradient_missing":
         missing = np.isnan(record["gradient_missing"])
+    elif "gradient" in statistic:
+        # Runs of version 0.1.0 had no such column, and dense gradients only.
+        if "gradient_size" in record.statistics:
+            sizes = record["gradient_size"].astype(np.float64)
+    else:
+        # What a step left out has neither weights nor an answer to this.
+        missing = np.isnan(record["gradient_missing"]) & np.isnan(values)
     columns = [
         _combine(
             statistic,
             values[:, owners == layer],
-            sizes[owners == layer],
+            sizes[:, owners == layer],
             missing[:, owners == layer],
         )
         for layer in record.layers
@@ -76,7 +90,7 @@ def _combine(statistic, values, sizes, missing) -> np.ndarray:
             # Of an empty variable the share is undefined, the number zero.
             zeros = np.where(sizes > 0, present * sizes, 0.0)
             result = np.sum(zeros, axis=1) / sizes.sum(axis=1)
-        elif statistic == "gradient_nonfinite":
+        elif statistic in _SUMS:
             result = np.sum(present, axis=1)
         elif statistic == "gradient_missing":
             result = np.min(np.where(missing, 1.0, values), axis=1)

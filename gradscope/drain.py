@@ -14,10 +14,13 @@ from gradscope import background, tabs, writer
 from gradscope.errors import GradscopeWarning
 from gradscope.measuring import statistics
 from gradscope.recorder import Ring
-from gradscope.schema import Schema
+from gradscope.schema import RUN_COLUMNS, VARIABLE_COLUMNS, Schema, tag
 
 #: Seconds after which the page sees a step, at the latest.
 PERIOD = 2.0
+
+#: What a ring's row begins with, before the statistics of the variables.
+HEADER = ("learning_rate", "loss_scale", "skipped")
 
 _warned: set[str] = set()
 
@@ -26,25 +29,24 @@ _warned: set[str] = set()
 class Drain:
     """Fetches what steps have measured and writes it.
 
-    A ring's row is the learning rate, then the measured statistics of all
-    variables. All methods may be called from any thread.
+    A ring's row is `HEADER`, then the measured statistics of all variables.
+    All methods may be called from any thread.
 
     Attributes:
-        directory: Of the event files.
+        file: Where to write; several drains may share it.
         schema: Names of what was measured.
         ring: The statistics of steps.
         histograms: Ring of the selected variables' histograms, or None.
         selected: Indices of the variables with histograms and ratios.
     """
 
-    directory: str
+    file: writer.EventWriter
     schema: Schema
     ring: Ring
     histograms: Ring | None
     selected: list[int]
 
     def __post_init__(self):
-        self._writer = writer.EventWriter(self.directory)
         self._sizes = np.array([v.size for v in self.schema.variables])
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
         self._room = min(ring.rows for ring in self._rings) // 2
@@ -119,7 +121,7 @@ class Drain:
             self._closed = True
             background.forget(self)
             try:
-                self._writer.close()
+                self.file.close()
             except Exception as error:
                 self._give_up_file(error)
             self._warn()
@@ -141,7 +143,7 @@ class Drain:
         for index, step in enumerate(steps.tolist()):
             try:
                 values = self._values(step, rows[index])
-                self._writer.write(step, times[index], values)
+                self.file.write(step, times[index], values)
                 self._recorded += 1
                 self._unflushed += 1
             except Exception as error:
@@ -150,24 +152,28 @@ class Drain:
         # Histograms of steps that were dropped wait for nothing.
         self._counts = {s: c for s, c in self._counts.items() if s > steps[-1]}
         try:
-            self._writer.flush()
+            self.file.flush()
             self._unflushed = 0
         except Exception as error:
             self._give_up_file(error)
 
     def _values(self, step: int, row: np.ndarray) -> list:
-        rate, measured = row[0], row[1:].reshape(len(self._sizes), -1)
+        run = dict(zip(HEADER, row, strict=False))
+        measured = row[len(HEADER) :].reshape(len(self._sizes), -1)
         table = statistics.complete(measured, self._sizes)
-        norms = table[:, 0].astype(np.float64)
-        global_norm = np.sqrt(np.sum(norms[table[:, -1] == 0] ** 2))
-        counters = [self._recorded + 1, self._dropped, self._histograms_dropped]
-        run = [rate, global_norm, *counters]
+        run["global_gradient_norm"] = _global(table, "gradient_norm")
+        run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
+        run["recorded"] = self._recorded + 1
+        run["dropped"] = self._dropped
+        run["histograms_dropped"] = self._histograms_dropped
         schema_id = self.schema.id
         values = [
             writer.family_value("variables", schema_id, table),
-            writer.family_value("run", schema_id, np.array([run])),
+            writer.family_value(
+                "run", schema_id, np.array([[run[n] for n in RUN_COLUMNS]])
+            ),
         ]
-        if not self._writer.is_open:
+        if not self.file.has(tag("schema", schema_id)):
             values.append(writer.schema_value(self.schema))
         counts = self._counts.pop(step, None)
         if counts is not None:
@@ -184,16 +190,23 @@ class Drain:
         # A file that failed is not written to again: its end may be half a
         # record. Another one is started when there is room again.
         try:
-            self._writer.close()
+            self.file.close()
         except Exception:
-            self._writer.abandon()
+            self.file.abandon()
         self._error = error
 
     def _warn(self) -> None:
         # Last of all: where warnings are made errors, this one raises.
         error, self._error = self._error, None
         if error is not None:
-            warn_once(self.directory, error)
+            warn_once(self.file.directory, error)
+
+
+def _global(table: np.ndarray, column: str) -> float:
+    """Returns the norm of all gradients as one vector, NaN without any."""
+    norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
+    there = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
+    return np.sqrt(np.sum(norms[there] ** 2)) if there.any() else np.nan
 
 
 def warn_once(directory: str, error: Exception) -> None:

@@ -39,6 +39,15 @@ class Schedule:
         """Returns whether `step` (int, array or tensor) is due."""
         raise NotImplementedError
 
+    def due_since(self, last, step):
+        """Returns whether any step after `last`, up to `step`, is due.
+
+        Args:
+            last: -1 or a step before `step` (int, array or tensor).
+            step: As for `due`.
+        """
+        raise NotImplementedError
+
     def __or__(self, other: Schedule) -> Schedule:
         if not isinstance(other, Schedule):
             return NotImplemented
@@ -59,6 +68,11 @@ class Every(Schedule):
     def due(self, step):
         return (step % self.steps < 1) | (step < self.dense)
 
+    def due_since(self, last, step):
+        return (step // self.steps > last // self.steps) | (
+            last + 1 < self.dense
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class At(Schedule):
@@ -76,6 +90,12 @@ class At(Schedule):
         due = step < 0
         for first, last in self._ranges:
             due = due | ((step >= first) & (step <= last))
+        return due
+
+    def due_since(self, last, step):
+        due = step < 0
+        for first, end in self._ranges:
+            due = due | ((step >= first) & (last < end))
         return due
 
     @functools.cached_property
@@ -114,6 +134,9 @@ class Seconds(Schedule):
     def due(self, step):
         return step < 0
 
+    def due_since(self, last, step):
+        return step < 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Either(Schedule):
@@ -128,6 +151,11 @@ class Either(Schedule):
 
     def due(self, step):
         return self.first.due(step) | self.second.due(step)
+
+    def due_since(self, last, step):
+        return self.first.due_since(last, step) | self.second.due_since(
+            last, step
+        )
 
 
 NEVER = At([])

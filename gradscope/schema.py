@@ -26,14 +26,19 @@ FORMAT_VERSION = 1
 DIRECTORY = "gradscope"
 
 #: Statistics of one trainable variable in one step. Norms are L2 norms, of
-#: the gradient that reached the optimizer (before its clipping), of the weight
-#: before the step, and of the update (weight after minus weight before).
+#: the gradient that the step applied (of all replicas, unscaled, before the
+#: optimizer's clipping; `clipped_gradient_norm` after it, NaN where it is
+#: off), of the weight before the step, and of the update (weight after minus
+#: weight before). `gradient_size` is the number of the gradient's elements: of
+#: a sparse one (`IndexedSlices`) only the rows that it has count.
 VARIABLE_COLUMNS = (
     "gradient_norm",
     "gradient_rms",
     "gradient_max",
     "gradient_zero_fraction",
+    "gradient_size",
     "gradient_nonfinite",
+    "clipped_gradient_norm",
     "weight_norm",
     "weight_rms",
     "update_norm",
@@ -42,12 +47,16 @@ VARIABLE_COLUMNS = (
     "gradient_missing",
 )
 
-#: Numbers of the whole step. `recorded` counts the records that this process
-#: wrote up to and including this one, `dropped` those that it lost, and
-#: `histograms_dropped` the steps whose histograms it lost.
+#: Numbers of the whole step. `skipped` counts the steps that a loss scale
+#: skipped for their overflow since the run was started, `recorded` the records
+#: that this process wrote up to and including this one, `dropped` those that
+#: it lost, and `histograms_dropped` the steps whose histograms it lost.
 RUN_COLUMNS = (
     "learning_rate",
     "global_gradient_norm",
+    "global_clipped_norm",
+    "loss_scale",
+    "skipped",
     "recorded",
     "dropped",
     "histograms_dropped",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
 import time
 
 import numpy as np
@@ -27,8 +28,9 @@ _file_numbers = itertools.count()
 class EventWriter:
     """Writes the events of one run into a directory of its own.
 
-    The file is created with the first event. Failures of the file system are
-    raised as TensorFlow's errors; the recorder decides what they mean.
+    May be shared by threads. The file is created with the first event.
+    Failures of the file system are raised as TensorFlow's errors; the drain
+    decides what they mean.
 
     Args:
         directory: Created where it does not exist; anything that
@@ -36,15 +38,15 @@ class EventWriter:
     """
 
     def __init__(self, directory: str):
-        self._directory = directory
+        self.directory = directory
         self._path = ""
         self._file = None
         self._described: set[str] = set()
+        self._lock = threading.RLock()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether a file was started that is not closed."""
-        return self._file is not None
+    def has(self, tag: str) -> bool:
+        """Returns whether the file that is open has this tag already."""
+        return tag in self._described
 
     def write(self, step: int, wall_time: float, values: list) -> None:
         """Writes one event.
@@ -54,17 +56,18 @@ class EventWriter:
             wall_time: Seconds since the epoch.
             values: `Summary.Value` protos, from the functions below.
         """
-        if self._file is None:
-            self._open()
-        event = tf.compat.v1.Event(step=step, wall_time=wall_time)
-        for value in values:
-            if value.tag in self._described:
-                # Only the first event's metadata counts; repeated, it would
-                # make up a third of the file.
-                value.ClearField("metadata")
-            event.summary.value.append(value)
-        self._file.write(event.SerializeToString())
-        self._described.update(value.tag for value in values)
+        with self._lock:
+            if self._file is None:
+                self._open()
+            event = tf.compat.v1.Event(step=step, wall_time=wall_time)
+            for value in values:
+                if value.tag in self._described:
+                    # Only the first event's metadata counts; repeated, it
+                    # would make up a third of the file.
+                    value.ClearField("metadata")
+                event.summary.value.append(value)
+            self._file.write(event.SerializeToString())
+            self._described.update(value.tag for value in values)
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system.
@@ -72,7 +75,9 @@ class EventWriter:
         Raises:
             FileNotFoundError: If a local file was removed meanwhile.
         """
-        if self._file is not None:
+        with self._lock:
+            if self._file is None:
+                return
             self._file.flush()
             # POSIX goes on writing to a removed file without complaint.
             if "://" not in self._path and not os.path.exists(self._path):
@@ -80,10 +85,11 @@ class EventWriter:
 
     def close(self) -> None:
         """Flushes and closes; a later write starts another file."""
-        if self._file is not None:
-            file = self._file
-            self.abandon()
-            file.close()
+        with self._lock:
+            if self._file is not None:
+                file = self._file
+                self.abandon()
+                file.close()
 
     def abandon(self) -> None:
         """Forgets a file that cannot even be closed."""
@@ -91,12 +97,12 @@ class EventWriter:
         self._described.clear()
 
     def _open(self) -> None:
-        tf.io.gfile.makedirs(self._directory)
+        tf.io.gfile.makedirs(self.directory)
         name = (
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._path = os.path.join(self._directory, name)
+        self._path = os.path.join(self.directory, name)
         self._file = tf.io.TFRecordWriter(self._path)
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"

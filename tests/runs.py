@@ -41,6 +41,8 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
         "gradient_rms": gradients / 32,
         "gradient_max": gradients / 8,
         "gradient_zero_fraction": (gradients == 0).astype(float),
+        "gradient_size": np.full_like(gradients, 1024),
+        "clipped_gradient_norm": np.full_like(gradients, np.nan),
         "gradient_nonfinite": (~np.isfinite(gradients)).astype(float),
         "weight_norm": np.full_like(gradients, weights),
         "weight_rms": np.full_like(gradients, weights / 32),
@@ -115,7 +117,7 @@ def abnormal(logdir, name="abnormal", steps=120):
     gradients[80, 4:6] = np.inf
     gradients[90:, 6:12] = np.nan
     numbers = statistics(gradients)
-    absent = [n for n, c in enumerate(COLUMNS) if c.startswith("gradient_")]
+    absent = [n for n, c in enumerate(COLUMNS) if "gradient_" in c]
     numbers[60:, 2:4, absent] = np.nan
     numbers[60:, 2:4, COLUMNS.index("gradient_missing")] = 1
     write(logdir, name, described, steps, numbers, dropped=3)

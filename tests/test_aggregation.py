@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 
 from gradscope import aggregation
 from gradscope.measuring import statistics
+from gradscope.measuring.gradients import touched as touched_values
 from gradscope.reading import Record
 from gradscope.schema import VARIABLE_COLUMNS, Schema, Variable
 
 
 def record(gradients, before, after, layers):
     """Returns the record of one step, a variable for each gradient."""
-    tensors = [
-        [None if a is None else tf.constant(a) for a in arrays]
-        for arrays in (gradients, before, after)
+    missing = [g is None for g in gradients]
+    touched = [
+        g if g is None else touched_values(tf.constant(g)) for g in gradients
     ]
-    table = statistics.measure(*tensors).numpy()
+    weights = [[tf.constant(w) for w in arrays] for arrays in (before, after)]
+    table = statistics.measure(touched, touched, *weights, missing).numpy()
     sizes = np.array([weight.size for weight in before])
     variables = tuple(
         Variable(f"{layer}/{index}", layer, weight.shape, "float32")
@@ -68,7 +70,9 @@ def test_three_and_four_make_five():
         "gradient_rms": 5 / np.sqrt(2),
         "gradient_max": 4,
         "gradient_zero_fraction": 0,
+        "gradient_size": 2,
         "gradient_nonfinite": 0,
+        "clipped_gradient_norm": 5,
         "weight_norm": 5,
         "weight_rms": 5 / np.sqrt(2),
         "update_norm": 2.5,
@@ -96,9 +100,46 @@ def test_a_variable_without_a_gradient_takes_no_part():
     run = record([ones[0], None], ones, ones, ["dense", "dense"])
     alone = record([ones[0]], ones[:1], ones[:1], ["dense"])
     for name in VARIABLE_COLUMNS:
-        if name.startswith("gradient_") and "weight" not in name:
+        if "gradient_" in name and "weight" not in name:
             assert run.by_layer(name) == alone.by_layer(name), name
     assert run.by_layer("weight_norm") == np.sqrt(np.float32(20))
+
+
+def test_a_variable_that_a_step_left_out_takes_no_part():
+    ones = [np.full(4, n, "float32") for n in (1, 2)]
+    run = record(ones, ones, ones, ["dense", "dense"])
+    run.families["variables"][:, 1] = np.nan
+    alone = record(ones[:1], ones[:1], ones[:1], ["dense"])
+    for name in VARIABLE_COLUMNS:
+        assert run.by_layer(name) == alone.by_layer(name), name
+
+
+def test_weights_count_where_what_was_passed_is_no_gradient():
+    ones = [np.full(4, n, "float32") for n in (1, 2)]
+    run = record(ones, ones, ones, ["dense", "dense"])
+    for column, name in enumerate(VARIABLE_COLUMNS):
+        if "gradient" in name:
+            run.families["variables"][:, 1, column] = np.nan
+    assert run.by_layer("weight_norm") == np.sqrt(np.float32(20))
+    assert run.by_layer("gradient_norm") == 2
+
+
+def test_a_weight_that_is_nan_is_seen_in_its_layer():
+    ones = [np.full(4, n, "float32") for n in (1, np.nan)]
+    run = record([ones[0]] * 2, ones, ones, ["dense", "dense"])
+    assert np.isnan(run.by_layer("weight_norm"))
+
+
+def test_rows_that_a_sparse_gradient_leaves_out_do_not_count():
+    ones = [np.full(4, n, "float32") for n in (1, 2)]
+    run = record(ones, ones, ones, ["dense", "dense"])
+    sizes = run["gradient_size"]
+    sizes[:, 1] = 1
+    run.families["variables"][:, :, VARIABLE_COLUMNS.index("gradient_size")] = (
+        sizes
+    )
+    np.testing.assert_allclose(run.by_layer("gradient_rms"), np.sqrt(20 / 5))
+    assert run.by_layer("gradient_size") == 5
 
 
 def test_a_layer_without_any_gradient_is_nan_and_missing():

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope import background, drain, events, schema
+from gradscope import background, drain, events, schema, writer
 from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
 from gradscope.measuring import buckets, statistics
@@ -23,7 +23,8 @@ VARIABLES = tuple(
     for layer in ("first", "second")
 )
 DESCRIBED = schema.Schema(VARIABLES)
-WIDTH = 1 + len(VARIABLES) * len(statistics.MEASURED)
+HEADER = [0.01, 1024.0, 2.0]
+WIDTH = len(drain.HEADER) + len(VARIABLES) * len(statistics.MEASURED)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,9 @@ def new(directory, *, rows=20, histogram_rows=None):
     if histogram_rows:
         histograms = Ring(histogram_rows, 3 * buckets.COUNT, "")
     ring = Ring(rows, WIDTH, "")
-    return Drain(str(directory), DESCRIBED, ring, histograms, [1])
+    return Drain(
+        writer.EventWriter(str(directory)), DESCRIBED, ring, histograms, [1]
+    )
 
 
 def measured(norm=3.0, missing=0.0):
@@ -49,7 +52,7 @@ def measured(norm=3.0, missing=0.0):
 
 def append(records, step, row=None):
     if row is None:
-        row = [0.01, *measured(3.0), *measured(4.0)]
+        row = [*HEADER, *measured(3.0), *measured(4.0)]
     records.ring.append(tf.constant(step, tf.int64), tf.constant(row))
 
 
@@ -83,9 +86,9 @@ def test_the_global_norm_is_that_of_all_gradients(tmp_path):
     records = new(tmp_path)
     append(records, 0)
     nan = float("nan")
-    append(records, 1, [0.01, *measured(3.0), *measured(nan, missing=1.0)])
-    append(records, 2, [0.01, *measured(3.0), *measured(nan)])
-    append(records, 3, [0.01, *measured(3e38), *measured(3e38)])
+    append(records, 1, [*HEADER, *measured(3.0), *measured(nan, missing=1.0)])
+    append(records, 2, [*HEADER, *measured(3.0), *measured(nan)])
+    append(records, 3, [*HEADER, *measured(3e38), *measured(3e38)])
     records.close()
     norms = gradscope.read(tmp_path)["global_gradient_norm"]
     np.testing.assert_array_equal(norms, [5, 3, nan, np.inf])
@@ -333,7 +336,7 @@ def test_a_file_that_cannot_be_closed_is_a_warning(tmp_path, monkeypatch):
     def broken():
         raise OSError("stale file handle")
 
-    monkeypatch.setattr(records._writer, "close", broken)
+    monkeypatch.setattr(records.file, "close", broken)
     with pytest.warns(GradscopeWarning, match="stale file handle"):
         records.close()
 

@@ -227,7 +227,9 @@ def test_reading_does_not_import_tensorflow(tmp_path):
 def test_a_damaged_tensor_is_left_out(tmp_path):
     file = writer.EventWriter(str(tmp_path))
     for step in range(3):
-        value = writer.family_value("variables", NET.id, np.ones([4, 11]))
+        value = writer.family_value(
+            "variables", NET.id, np.ones([4, len(schema.VARIABLE_COLUMNS)])
+        )
         if step == 1:
             value.tensor.dtype = 99
         file.write(step, 0.0, [value, writer.schema_value(NET)])
@@ -241,7 +243,7 @@ def test_flipped_bits_in_a_file_are_no_crash(tmp_path_factory, seed):
     directory = str(tmp_path_factory.mktemp("run"))
     file = writer.EventWriter(directory)
     for step in range(3):
-        matrix = np.ones([4, 11])
+        matrix = np.ones([4, len(schema.VARIABLE_COLUMNS)])
         values = [writer.family_value("variables", NET.id, matrix)]
         file.write(step, 0.0, [*values, writer.schema_value(NET)])
     file.close()

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradscope.measuring import gradients as gradients_module
-from gradscope.measuring import statistics
+from gradscope.measuring import gradients, statistics
 from gradscope.schema import VARIABLE_COLUMNS
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
@@ -21,6 +20,17 @@ def both_ways(function, *tensors):
     return [function(*tensors).numpy(), compiled(*tensors).numpy()]
 
 
+def measured(grads, before, after, clipped=None):
+    """Returns what is measured of a step, for gradients of any form."""
+    return statistics.measure(
+        [gradients.touched(g) for g in grads],
+        clipped and [gradients.touched(g) for g in clipped],
+        before,
+        after,
+        [g is None for g in grads],
+    )
+
+
 def numbers(gradient, before=None, after=None, *, compiled=False):
     """Returns all statistics of one variable."""
     if before is None:
@@ -30,13 +40,11 @@ def numbers(gradient, before=None, after=None, *, compiled=False):
     gradient = None if gradient is None else tf.constant(gradient)
 
     def measure():
-        return statistics.measure(
-            [gradient], [tf.constant(before)], [tf.constant(after)]
-        )
+        return measured([gradient], [tf.constant(before)], [tf.constant(after)])
 
-    measured = tf.function(measure, jit_compile=True) if compiled else measure
+    run = tf.function(measure, jit_compile=True) if compiled else measure
     sizes = np.array([before.size])
-    row = statistics.complete(measured().numpy(), sizes)[0]
+    row = statistics.complete(run().numpy(), sizes)[0]
     assert row.dtype == np.float32
     return dict(zip(VARIABLE_COLUMNS, row.tolist(), strict=True))
 
@@ -48,11 +56,13 @@ def test_a_step_by_hand(dtype):
         before=np.array([6, 0, 0, 8], dtype),
         after=np.array([6, 3, 4, 8], dtype),
     )
+    assert np.isnan(found.pop("clipped_gradient_norm"))
     assert found == {
         "gradient_norm": 5,
         "gradient_rms": 2.5,
         "gradient_max": 4,
         "gradient_zero_fraction": 0.5,
+        "gradient_size": 4,
         "gradient_nonfinite": 0,
         "weight_norm": 10,
         "weight_rms": 5,
@@ -119,7 +129,7 @@ def test_a_missing_gradient_is_nan_and_said_to_be_missing(compiled):
     found = numbers(None, before=np.array([3.0, 4.0]), compiled=compiled)
     assert found.pop("gradient_missing") == 1
     for name, number in found.items():
-        assert np.isnan(number) == name.startswith("gradient_"), name
+        assert np.isnan(number) == ("gradient_" in name), name
     assert found["weight_norm"] == 5 and found["update_norm"] == 0
 
 
@@ -136,7 +146,7 @@ def test_of_an_empty_variable_norms_are_zero_and_shares_undefined(compiled):
 def test_a_scalar_variable_is_a_vector_of_one():
     scalar = numbers(np.float32(3), np.float32(2), np.float32(1))
     vector = numbers(*(np.array([n], np.float32) for n in (3, 2, 1)))
-    assert scalar == vector
+    np.testing.assert_equal(scalar, vector)
     assert scalar["update_to_weight_ratio"] == 0.5
 
 
@@ -176,21 +186,46 @@ def test_a_small_update_of_a_bfloat16_weight_is_exact():
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_a_sparse_gradient_with_repeated_rows_equals_its_dense_twin(compiled):
-    values = np.random.default_rng(0).normal(size=[4, 3]).astype("float32")
-    rows = np.array([5, 1, 5, 5])
-    twin = np.zeros([7, 3], np.float32)
-    np.add.at(twin, rows, values)
+@pytest.mark.parametrize("rows", [[5, 1, 5, 5], [0, 0], [3], [6, 2, 0]])
+def test_a_sparse_gradient_is_that_of_its_summed_rows(rows, compiled):
+    values = np.random.default_rng(0).normal(size=[len(rows), 3])
+    values = np.where(values > 1, 0, values).astype("float32")
+    table = np.zeros([7, 3], np.float32)
+    np.add.at(table, rows, values)
     weight = tf.ones([7, 3])
 
     def measure():
-        slices = tf.IndexedSlices(values, rows, tf.constant([7, 3]))
-        dense = gradients_module.dense(slices)
-        return statistics.measure([dense], [weight], [weight])
+        slices = tf.IndexedSlices(values, tf.constant(rows))
+        return measured([slices], [weight], [weight])
 
     run = tf.function(measure, jit_compile=True) if compiled else measure
-    expected = statistics.measure([tf.constant(twin)], [weight], [weight])
+    touched = tf.constant(table[np.unique(rows)])
+    expected = measured([touched], [weight], [weight])
     np.testing.assert_allclose(run(), expected, rtol=1e-6)
+
+
+def test_a_sparse_gradient_without_rows_has_norm_zero_and_no_rms():
+    slices = tf.IndexedSlices(tf.zeros([0, 3]), tf.zeros([0], tf.int64))
+    row = measured([slices], [tf.ones([7, 3])], [tf.ones([7, 3])])
+    row = statistics.complete(row.numpy(), np.array([21]))[0]
+    found = dict(zip(VARIABLE_COLUMNS, row.tolist(), strict=True))
+    assert found["gradient_norm"] == 0 and found["gradient_missing"] == 0
+    assert np.isnan(found["gradient_rms"])
+    assert np.isnan(found["gradient_zero_fraction"])
+
+
+def test_the_clipped_norm_is_that_of_what_clipping_returned():
+    grads, clipped = [tf.constant([3.0, 4.0]), None], [tf.constant([1.0]), None]
+    weights = [tf.ones([2]), tf.ones([2])]
+    column = statistics.MEASURED.index("clipped_gradient_norm")
+    norms = measured(grads, weights, weights, clipped)[:, column]
+    np.testing.assert_array_equal(norms, [1, np.nan])
+
+
+def test_a_variable_that_is_no_part_of_a_step_has_no_numbers():
+    found = statistics.measure([None], None, [None], [None], [None]).numpy()
+    assert np.isnan(found).all()
+    assert np.isnan(statistics.complete(found, np.array([4]))).all()
 
 
 def test_more_elements_than_float32_can_count_are_counted():
@@ -203,11 +238,9 @@ def test_more_elements_than_float32_can_count_are_counted():
 
 def test_rows_are_variables_in_the_given_order():
     weights = [tf.ones([n]) for n in (1, 4, 9)]
-    measured = statistics.measure(
-        [weights[0], None, weights[2]], weights, weights
-    )
-    assert measured.shape == (3, len(statistics.MEASURED))
-    norms = measured[:, statistics.MEASURED.index("weight_norm")]
+    found = measured([weights[0], None, weights[2]], weights, weights)
+    assert found.shape == (3, len(statistics.MEASURED))
+    norms = found[:, statistics.MEASURED.index("weight_norm")]
     assert norms.numpy().tolist() == [1, 2, 3]
 
 

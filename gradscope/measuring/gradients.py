@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import tensorflow as tf
 
 #: Elementwise operations that XLA merges into the optimizer's own kernels and
@@ -34,6 +36,61 @@ def shaped(gradient, shape):
             gradient.values, gradient.indices, tf.constant(shape.as_list())
         )
     return gradient
+
+
+@dataclasses.dataclass
+class Touched:
+    """What a gradient says: all of a dense one, the rows of a sparse one.
+
+    Attributes:
+        values: Its values; of a sparse gradient the summed rows, and rows of
+            zeros behind them that mean nothing.
+        size: How many elements mean something, int64 scalar.
+    """
+
+    values: tf.Tensor
+    size: tf.Tensor
+
+    @property
+    def padding(self) -> tf.Tensor:
+        """How many elements mean nothing, int64 scalar."""
+        return tf.size(self.values, tf.int64) - self.size
+
+
+def touched(gradient) -> Touched | None:
+    """Returns the values of a gradient; rows of `IndexedSlices` are summed.
+
+    A sparse gradient has some rows of a table, some of them several times. It
+    is not made dense: a table of 10 million rows of 128 would take 5 GB.
+
+    Args:
+        gradient: Tensor, `IndexedSlices` or None.
+    """
+    if gradient is None:
+        return None
+    if not isinstance(gradient, tf.IndexedSlices):
+        values = tf.convert_to_tensor(gradient)
+        return Touched(values, tf.size(values, tf.int64))
+    order = tf.argsort(gradient.indices)
+    indices = tf.gather(gradient.indices, order)
+    is_new = tf.concat(
+        [tf.ones([1], tf.bool), indices[1:] != indices[:-1]], axis=0
+    )[: tf.size(indices)]
+    position = tf.cumsum(tf.cast(is_new, tf.int32)) - 1
+    rows = tf.math.unsorted_segment_sum(
+        tf.gather(gradient.values, order), position, tf.size(indices)
+    )
+    width = tf.reduce_prod(tf.shape(gradient.values, tf.int64)[1:])
+    return Touched(rows, tf.reduce_sum(tf.cast(is_new, tf.int64)) * width)
+
+
+def divided(gradient, by: float):
+    """Returns a gradient over a number, None for None."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(
+            gradient.values / by, gradient.indices, gradient.dense_shape
+        )
+    return None if gradient is None else gradient / by
 
 
 def dense(gradient):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope.measuring import buckets
+from gradscope.measuring.gradients import Touched
 
 _BITS = 10
 _SHIFT = 32 - _BITS
@@ -19,7 +20,8 @@ def counts(tensors: list) -> tf.Tensor:
     exact up to 2^24 in a bucket, where float32 ends.
 
     Args:
-        tensors: Float tensors of any shape.
+        tensors: Float tensors of any shape, `gradients.Touched` values, or
+            None for a histogram of nothing.
     """
     raw = tf.cast(tf.stack([_raw_counts(t) for t in tensors]), tf.float32)
     half = 1 << (_BITS - 1)
@@ -38,6 +40,12 @@ def counts(tensors: list) -> tf.Tensor:
 
 def _raw_counts(tensor) -> tf.Tensor:
     """Returns how many elements have each value of the top bits."""
+    if tensor is None:
+        return tf.zeros([1 << _BITS], tf.int32)
+    if isinstance(tensor, Touched):
+        zero = tf.one_hot(0, 1 << _BITS, dtype=tf.int32)
+        padding = tf.cast(tensor.padding, tf.int32)
+        return _raw_counts(tensor.values) - zero * padding
     tensor = tf.reshape(tensor, [-1])
     if tensor.dtype == tf.float64:
         # A finite value beyond float32 must not become an infinite one.

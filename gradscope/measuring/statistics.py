@@ -9,46 +9,65 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from gradscope.measuring.gradients import Touched
 from gradscope.schema import VARIABLE_COLUMNS
 
 MEASURED = (
     "gradient_norm",
     "gradient_max",
     "gradient_zeros",
+    "gradient_size",
     "gradient_nonfinite",
+    "clipped_gradient_norm",
     "weight_norm",
     "update_norm",
     "gradient_missing",
 )
 
 
-def measure(gradients: list, before: list, after: list) -> tf.Tensor:
+def measure(
+    gradients: list[Touched | None],
+    clipped: list[Touched | None] | None,
+    before: list,
+    after: list,
+    missing: list[bool | None],
+) -> tf.Tensor:
     """Returns the measured statistics of a step, float32 `[V, MEASURED]`.
 
     Args:
-        gradients: V dense float tensors of any shape, None where a variable
-            has no gradient.
-        before: The V weights before the step.
+        gradients: V gradients before clipping, None where a variable has
+            none.
+        clipped: V gradients after clipping, None where clipping is off.
+        before: The V weights before the step, None for a variable that is
+            no part of it.
         after: The V weights after it.
+        missing: Whether there should be a gradient but is none; None for NaN.
     """
-    missing = [1.0 if g is None else 0.0 for g in gradients]
+    values = [g and g.values for g in gradients]
+    clipped_values = [g and g.values for g in clipped or [None] * len(before)]
+    flags = [np.nan if flag is None else float(flag) for flag in missing]
     columns = [
-        _stack(gradients, norm),
-        _stack(gradients, largest),
-        _stack(gradients, zeros),
-        _stack(gradients, nonfinite),
+        _stack(values, norm),
+        _stack(values, largest),
+        _stack(gradients, _zeros_touched),
+        _stack(gradients, lambda g: tf.cast(g.size, tf.float32)),
+        _stack(values, nonfinite),
+        _stack(clipped_values, norm),
         _stack(before, norm),
         _stack(list(map(update, before, after)), norm),
-        tf.constant(missing, tf.float32),
+        tf.constant(flags, tf.float32),
     ]
     return tf.stack(columns, axis=1)
 
 
-def update(before, after) -> tf.Tensor:
+def update(before, after) -> tf.Tensor | None:
     """Returns how far a step moved a weight, at least in float32.
 
-    The difference of two bfloat16 numbers can need more than its 8 bits.
+    The difference of two bfloat16 numbers can need more than its 8 bits. None
+    for a weight that is None.
     """
+    if before is None:
+        return None
     if before.dtype.size < 4:
         before, after = (tf.cast(t, tf.float32) for t in (before, after))
     return after - before
@@ -88,7 +107,8 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Returns all statistics of variables, float32 `[V, VARIABLE_COLUMNS]`.
 
     A ratio to a weight of norm zero is infinite, and NaN where the other norm
-    is zero too. What belongs to a missing gradient is NaN.
+    is zero too. What belongs to a missing gradient is NaN. Of a sparse
+    gradient only the rows that it has count for its rms and its zeros.
 
     Args:
         measured: `[V, MEASURED]`, the result of `measure`.
@@ -100,9 +120,10 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         value["gradient_max"] = np.where(
             np.isnan(value["gradient_norm"]), np.nan, value["gradient_max"]
         )
-        value["gradient_rms"] = value["gradient_norm"] / np.sqrt(sizes)
+        touched = value["gradient_size"]
+        value["gradient_rms"] = value["gradient_norm"] / np.sqrt(touched)
+        value["gradient_zero_fraction"] = value["gradient_zeros"] / touched
         value["weight_rms"] = value["weight_norm"] / np.sqrt(sizes)
-        value["gradient_zero_fraction"] = value["gradient_zeros"] / sizes
         value["gradient_to_weight_ratio"] = (
             value["gradient_norm"] / value["weight_norm"]
         )
@@ -113,12 +134,19 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
+def _zeros_touched(gradient: Touched) -> tf.Tensor:
+    padding = tf.cast(gradient.padding, tf.float32)
+    return zeros(gradient.values) - padding
+
+
 def _count(mask) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(mask, tf.float32))
 
 
 def _stack(tensors, statistic) -> tf.Tensor:
     """Returns one statistic of each tensor, float32 `[V]`; NaN for None."""
+    if all(t is None for t in tensors):
+        return tf.fill([len(tensors)], np.float32(np.nan))
     return tf.stack(
         [
             tf.constant(np.nan, tf.float32) if t is None else statistic(t)

@@ -13,8 +13,12 @@ from gradscope.drain import warn_once
 from gradscope.errors import GradscopeWarning
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
-from gradscope.wrapping import keras
+from gradscope.wrapping import keras, replicas
 from gradscope.wrapping.observer import Options
+from gradscope.wrapping.seam import Seam
+
+#: One module for each kind of optimizer.
+_KINDS = (keras,)
 
 #: Every seam whose optimizer is alive and wrapped.
 _seams: weakref.WeakSet = weakref.WeakSet()
@@ -58,7 +62,8 @@ def wrap(
         TypeError: If it is not an optimizer that can be observed, or if a
             pattern is not a string.
         ValueError: If it is observed already, or an argument has no meaning.
-        NotImplementedError: If it works on several replicas.
+        NotImplementedError: If its kind is known, but not how it is used: a
+            strategy like `TPUStrategy`, accumulation on several replicas.
     """
     _check(optimizer)
     options = Options(
@@ -74,7 +79,7 @@ def wrap(
     )
     _take_over(options.directory)
     _create(options.directory)
-    _seams.add(keras.KerasSeam(keras.innermost(optimizer), options))
+    _seams.add(_kind(optimizer).SEAM(optimizer, options))
     _trace_anew(model)
     return optimizer
 
@@ -130,30 +135,33 @@ def flush(optimizer=None) -> None:
     seam.drain()
 
 
-def seam_of(optimizer) -> keras.KerasSeam | None:
+def seam_of(optimizer) -> Seam | None:
     """Returns the seam of an optimizer, None if it is not observed."""
-    try:
-        seam = vars(keras.innermost(optimizer)).get("apply")
-    except TypeError:
-        return None
-    return seam if isinstance(seam, keras.KerasSeam) else None
+    kind = _kind(optimizer)
+    return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
+
+
+def _kind(optimizer):
+    """Returns the module that knows this kind of optimizer, or None."""
+    return next((k for k in _KINDS if k.is_supported(optimizer)), None)
 
 
 def _check(optimizer) -> None:
     """Raises what `wrap` promises for an optimizer that it cannot observe."""
-    if not keras.is_supported(optimizer):
+    kind = _kind(optimizer)
+    if kind is None:
         raise TypeError(
             "`optimizer` must be an instance of a Keras 3 optimizer with the "
             f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
             "it is passed to `compile`: "
             "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
         )
-    replicas = keras.replicas(optimizer)
-    if replicas > 1:
+    reason = replicas.unsupported(kind.strategy(optimizer)) or kind.unsupported(
+        optimizer
+    )
+    if reason is not None:
         raise NotImplementedError(
-            "gradscope cannot observe an optimizer of several replicas yet, "
-            f"this one has {replicas}. Train with one replica to look at it, "
-            "or do not wrap it."
+            f"gradscope cannot observe this optimizer: {reason}."
         )
     present = seam_of(optimizer)
     if present is not None:

@@ -122,7 +122,7 @@ class Callback(keras.callbacks.Callback):
         return True
 
     def _iterations(self) -> int:
-        return int(self._seam.optimizer.iterations)
+        return self._seam.steps_made()
 
     def _host_knows(self) -> bool:
         """Returns whether counting batches gives the optimizer's step, and

@@ -28,7 +28,12 @@ class Gate:
         self._schedules = {"record": schedule, "histograms": histograms}
         self._asked_at = dict.fromkeys(self._schedules, time.monotonic())
         self._closed = False
-        self._open = state.variable(np.array(True), device)
+        self._device = device
+        #: Whether steps may still be recorded, a bool variable.
+        self.open = state.variable(np.array(True), device)
+        # The last step that was recorded of each part.
+        self._visited: dict[tuple, tf.Variable] = {}
+        self._visited_on_host: dict[tuple, int] = {}
         self._requested = {
             name: state.variable(np.array(True), device)
             for name, schedule in self._schedules.items()
@@ -40,27 +45,52 @@ class Gate:
         """Whether a schedule goes by the clock and needs `tick`."""
         return bool(self._requested)
 
-    def due(self, name: str, step: tf.Tensor) -> tf.Tensor:
+    def due(self, name: str, step, part: tuple | None = None) -> tf.Tensor:
         """Returns whether `"record"` or `"histograms"` is due, bool scalar.
+
+        An optimizer that is called with a part of its variables at a time is
+        due for each part, at its first call since a step that was: where two
+        parts take turns, every tenth step is always the same part's.
 
         Args:
             name: Which of the two schedules.
             step: int64 scalar.
+            part: The rows of the variables that a call is about, None for all.
         """
-        due = self._schedules[name].due(step)
+        schedule = self._schedules[name]
+        if part is None:
+            due = schedule.due(step)
+        else:
+            due = schedule.due_since(tf.identity(self._last(part)), step)
         if name in self._requested:
             due = due | self._requested[name]
-        return due & self._open
+        return due & self.open
 
-    def due_on_host(self, step: int) -> bool:
+    def due_on_host(self, step: int, part: tuple | None = None) -> bool:
         """Returns whether a step is recorded, without asking the device."""
         if self._closed:
             return False
         self.tick()
+        schedule = self._schedules["record"]
+        if part is None:
+            due = schedule.due(step)
+        else:
+            last = self._visited_on_host.get(part, -1)
+            due = schedule.due_since(last, step)
         requested = self._requested.get("record")
-        return bool(self._schedules["record"].due(step)) or (
+        return bool(due) or (
             requested is not None and bool(state.value(requested))
         )
+
+    def visited(self, part: tuple | None, step: tf.Tensor) -> None:
+        """Adds the ops that remember that a step of a part was recorded."""
+        if part is not None:
+            self._last(part).assign(step)
+
+    def visited_on_host(self, part: tuple | None, step: int) -> None:
+        """As `visited`, for steps without a graph."""
+        if part is not None:
+            self._visited_on_host[part] = step
 
     def answered(self, name: str) -> None:
         """Adds the ops that take a request by the clock back."""
@@ -78,4 +108,10 @@ class Gate:
     def close(self) -> None:
         """No step is due any more."""
         self._closed = True
-        state.assign(self._open, False)
+        state.assign(self.open, False)
+
+    def _last(self, part: tuple) -> tf.Variable:
+        if part not in self._visited:
+            never = np.array(-1, np.int64)
+            self._visited[part] = state.variable(never, self._device)
+        return self._visited[part]

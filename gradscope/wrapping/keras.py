@@ -1,37 +1,34 @@
-"""The seam of Keras 3 optimizers: `apply`, overridden on the instance.
-
-The optimizer stays the object that it was: same class, same configuration,
-same variables, same checkpoint. Its `apply` is called exactly where and as
-often as before; what is added lies around it.
-"""
+"""The seam of Keras 3 optimizers: `apply`, and what happens around it."""
 
 from __future__ import annotations
 
-import types
-import warnings
+import contextlib
+import sys
 from typing import ClassVar
 
 import tensorflow as tf
 
-from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import layers, tracing
-from gradscope.wrapping.observer import Observer, Options, retire_with
-from gradscope.wrapping.step import Step
+from gradscope.measuring import gradients
+from gradscope.wrapping import layers, replicas
+from gradscope.wrapping.call import Call
+from gradscope.wrapping.seam import Seam
+
+#: Methods of Keras: what a `LossScaleOptimizer` calls for a step that it
+#: skips, and what adds up the gradients of all replicas.
+_ALL_REDUCE = "_all_reduce_sum_gradients"
+_SKIP = "_stateful_handle_non_finite_grads"
 
 
 def is_supported(optimizer) -> bool:
     """Returns whether this is a Keras 3 optimizer on TensorFlow."""
-    import keras
-
-    return isinstance(optimizer, keras.optimizers.Optimizer) and isinstance(
-        optimizer, tf.Module | tf.__internal__.tracking.AutoTrackable
+    keras = sys.modules.get("keras")
+    return (
+        keras is not None
+        and isinstance(optimizer, keras.optimizers.Optimizer)
+        and isinstance(
+            optimizer, tf.Module | tf.__internal__.tracking.AutoTrackable
+        )
     )
-
-
-def replicas(optimizer) -> int:
-    """Returns on how many replicas at once a Keras optimizer works."""
-    strategy = optimizer._distribution_strategy
-    return 1 if strategy is None else strategy.num_replicas_in_sync
 
 
 def innermost(optimizer):
@@ -42,157 +39,275 @@ def innermost(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-class KerasSeam:
-    """Stands in for the `apply` of one optimizer instance.
+def strategy(optimizer):
+    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
+    return innermost(optimizer)._distribution_strategy
+
+
+def unsupported(optimizer) -> str | None:
+    """Returns why an optimizer cannot be observed, None if it can."""
+    optimizer = innermost(optimizer)
+    parts = _parts(optimizer)
+    if optimizer not in parts and any(
+        part.gradient_accumulation_steps for part in parts
+    ):
+        return (
+            "a MultiOptimizer whose parts accumulate gradients steps at "
+            "several rates. Wrap each of its parts in its own directory"
+        )
+    several = strategy(optimizer).num_replicas_in_sync > 1
+    if several and optimizer.gradient_accumulation_steps:
+        return (
+            "what several replicas accumulate is added up where it cannot be "
+            "seen. Train without `gradient_accumulation_steps`, or on one "
+            "replica"
+        )
+    return None
+
+
+class KerasSeam(Seam):
+    """Stands in for the `apply` of one Keras 3 optimizer instance.
 
     Args:
-        optimizer: The Keras optimizer; its instance attribute `apply` is set.
+        optimizer: The Keras optimizer, or a `LossScaleOptimizer` around it.
         options: The arguments of `wrap`.
     """
 
-    #: AutoGraph leaves an object with this attribute as it is. When it also
-    #: converted our code, tracing 104 variables took 26.6 s instead of 7.4.
-    autograph_info__: ClassVar[dict] = {}
+    method: ClassVar[str] = "apply"
 
-    def __init__(self, optimizer, options: Options):
-        self.options = options
-        #: While True, `apply` is the optimizer's own and nothing else, also
-        #: in what is traced meanwhile: the callback's unobserved program.
-        self.plain = False
-        #: Whether a traced step holds random ops whose state belongs to the
-        #: program (`tf.random.*`): two programs would draw two streams.
-        self.has_program_state = False
-        self.optimizer = optimizer
-        self._apply = optimizer.apply
-        self._observer: Observer | None = None
-        self._failed = False
-        self._first_step = self._host_step()
-        self.resume()
+    def __init__(self, optimizer, options):
+        inner = innermost(optimizer)
+        self._outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options)
 
-    @property
-    def suspended(self) -> bool:
-        """Whether the optimizer has its own `apply` for the time being."""
-        return vars(self.optimizer).get("apply") is not self
+    def call(self, grads, trainable_variables=None) -> Call:
+        return KerasCall(
+            self.optimizer, self._outer, grads, trainable_variables
+        )
+
+    def follow(self, grads, trainable_variables=None) -> None:
+        if reduction(self.optimizer) == "again":
+            replicas.all_reduced(grads)
+
+    def description(self) -> dict:
+        description = super().description()
+        if self._outer is not None:
+            description["loss_scale"] = type(self._outer).__name__
+        return description
+
+    def observer(self, known):
+        observer = super().observer(known)
+        if self._outer is not None:
+            observer.count_skips()
+        return observer
 
     def resume(self) -> None:
-        """Stands in for the optimizer's `apply`."""
-        # Not through setattr, where Keras and TensorFlow track attributes.
-        vars(self.optimizer)["apply"] = self
+        super().resume()
+        if self._outer is not None:
+            vars(self._outer)[_SKIP] = self._skip
 
     def suspend(self) -> None:
-        """Gives the optimizer its own `apply` back."""
-        vars(self.optimizer).pop("apply", None)
+        super().suspend()
+        if self._outer is not None:
+            vars(self._outer).pop(_SKIP, None)
 
-    def remove(self) -> None:
-        """Gives the optimizer its own `apply` back and closes the record."""
-        if not self.suspended:
-            self.suspend()
-        self.plain = True
-        self._warn_if_bypassed()
-        if self._observer is not None:
-            self._observer.close()
+    def _skip(self) -> None:
+        """Stands in for what the loss scale does where it skips a step."""
+        optimizer, outer = self.optimizer, self._outer
+        if not (self.plain or self._failed):
+            try:
+                self.observer(optimizer._trainable_variables).skip(
+                    tf.cast(_value(optimizer.iterations), tf.int64),
+                    _learning_rate(optimizer),
+                    tf.cast(_value(outer.dynamic_scale), tf.float32),
+                )
+            except Exception as error:
+                self.fail(error)
+        getattr(type(outer), _SKIP)(outer)
 
-    def drain(self) -> None:
-        """Writes what was measured so far."""
-        self._warn_if_bypassed()
-        if self._observer is not None:
-            self._observer.drain.drain()
+    def steps_made(self) -> int:
+        if not tf.executing_eagerly():
+            return 0
+        return int(layers.tf_variable(self.optimizer.iterations).numpy())
 
-    def stepped(self, steps: int) -> None:
-        """Tells that observed steps were made, so that no ring overflows."""
-        if self._observer is not None:
-            self._observer.drain.stepped(steps)
 
-    def due(self, step: int) -> bool:
-        """Returns whether the step is recorded; True while not known."""
-        return self._observer is None or self._observer.gate.due_on_host(step)
+class KerasCall(Call):
+    """One call of a Keras 3 optimizer's `apply`.
 
-    def __deepcopy__(self, memo):
-        # A copy of the optimizer is not observed.
-        copied = memo.get(id(self.optimizer))
-        return types.MethodType(type(self.optimizer).apply, copied)
+    Args:
+        optimizer: That is called.
+        outer: The `LossScaleOptimizer` around it, or None.
+        grads, trainable_variables: As passed to `apply`.
+    """
 
-    def __call__(self, grads, trainable_variables=None):
-        arguments = (
-            (grads,)
-            if trainable_variables is None
-            else (grads, trainable_variables)
+    def __init__(self, optimizer, outer, grads, trainable_variables):
+        passed = trainable_variables
+        if passed is None:
+            passed = optimizer._trainable_variables
+        passed = list(passed)
+        known = optimizer._trainable_variables if optimizer.built else passed
+        super().__init__(grads, passed, known, _value(optimizer.iterations))
+        self._optimizer = optimizer
+        self._outer = outer
+        self._overwritten = {
+            layers.tf_variable(v).ref()
+            for v in passed
+            if getattr(v, "overwrite_with_gradient", False)
+        }
+        self._accumulate(passed)
+        self._reduction = reduction(optimizer)
+        self._unclipped: list | None = None
+        if self._reduction == "again":
+            self._unclipped = replicas.all_reduced(self.grads)
+        self._notes: list = []
+
+    def learning_rate(self):
+        return _learning_rate(self._optimizer)
+
+    def loss_scale(self):
+        scale = self._optimizer.loss_scale_factor
+        if self._outer is not None:
+            scale = _value(self._outer.dynamic_scale)
+        return tf.cast(float("nan") if scale is None else scale, tf.float32)
+
+    def takes_gradient(self, variable) -> bool:
+        return (
+            self._reduction != "unknown"
+            and variable.ref() not in self._overwritten
         )
-        if self.plain or self._failed:
-            return self.call_original(*arguments)
-        try:
-            step = Step(self, *arguments)
-        except Exception as error:
-            return self._give_up(error, arguments)
-        if tf.executing_eagerly():
-            return step.eagerly()
-        return step.in_graph()
 
-    def observer(self, variables: list) -> Observer:
-        """Returns the observer, created for these variables if need be."""
-        if self._observer is None:
-            graph = tracing.current_graph()
-            order = layers.forward_order(variables, graph)
-            variables = [variables[index] for index in order]
-            self._observer = Observer(
-                [layers.tf_variable(v) for v in variables],
-                layers.describe(variables),
-                _description(self.optimizer),
-                self.options,
+    def run(self, original):
+        if self._reduction == "none":
+            return original()
+        with contextlib.ExitStack() as stack:
+            for part in _parts(self._optimizer):
+                noted = replicas.noted(part, _ALL_REDUCE, self._notes)
+                stack.enter_context(noted)
+            return original()
+
+    def reduced(self) -> list:
+        if self._reduction == "none":
+            return self.grads
+        return self._noted() if self._unclipped is None else self._unclipped
+
+    def applied(self, grads, accumulated):
+        factor = self._optimizer.loss_scale_factor
+        if factor is not None and self._reduction in ("none", "again"):
+            grads = [gradients.divided(g, factor) for g in grads]
+        if not accumulated:
+            return grads
+        return [
+            None
+            if gradient is None
+            else (gradient + tf.ensure_shape(sum_, v.shape)) / self._calls
+            for gradient, sum_, v in zip(
+                map(gradients.dense, grads),
+                accumulated,
+                self.variables,
+                strict=True,
             )
-            retire_with(self, self._observer)
-        return self._observer
+        ]
 
-    def call_original(self, *arguments):
-        """Calls the optimizer's own `apply` as it would be called here."""
-        return tracing.converted(self._apply)(*arguments)
+    def clipped(self, applied):
+        if not clips(self._optimizer):
+            return None
+        if self._reduction != "none":
+            return self._noted()
+        clipped: list = [None] * len(applied)
+        for part, indices in self._by_part().items():
+            there = [i for i in indices if applied[i] is not None]
+            grads = part._clip_gradients([applied[i] for i in there])
+            for index, gradient in zip(there, grads, strict=True):
+                clipped[index] = gradient
+        return clipped
 
-    def fail(self, error: Exception) -> None:
-        """Stops observing, with one warning."""
-        if not self._failed:
-            self._failed = True
-            warnings.warn(
-                f"gradscope cannot observe {type(self.optimizer).__name__}: "
-                f"{type(error).__name__}: {error}. Training goes on without "
-                "it. Please report this.",
-                GradscopeWarning,
-                stacklevel=4,
-            )
+    def _by_part(self) -> dict:
+        """Returns which of the call's variables each part updates."""
+        owners: dict = {}
+        parts = _parts(self._optimizer)
+        for index, variable in enumerate(self.variables):
+            part = parts[0]
+            if part is not self._optimizer:
+                key = self._optimizer._var_key(variable)
+                part = parts[self._optimizer._var_to_optimizer_idx[key]]
+            owners.setdefault(part, []).append(index)
+        return owners
 
-    def _host_step(self) -> int:
-        return int(self.optimizer.iterations) if tf.executing_eagerly() else 0
+    def _noted(self) -> list:
+        """Returns what the optimizer's own all-reduces returned."""
+        noted = {
+            layers.tf_variable(variable).ref(): gradient
+            for pairs in self._notes
+            for gradient, variable in pairs
+        }
+        return [noted.get(v.ref()) for v in self.variables]
 
-    def _warn_if_bypassed(self) -> None:
-        if self._observer is None and self._host_step() > self._first_step:
-            warnings.warn(
-                "gradscope has seen no step of this optimizer, though it made "
-                "some: the training step was traced before `wrap`. Call "
-                "`gradscope.wrap(optimizer, logdir, model=model)` before "
-                "`fit`, and before the first call of your own `tf.function`.",
-                GradscopeWarning,
-                stacklevel=4,
-            )
-
-    def _give_up(self, error, arguments):
-        # The optimizer has the first word: a call that it refuses too is the
-        # user's error and not ours.
-        result = self.call_original(*arguments)
-        self.fail(error)
-        return result
-
-
-def _description(optimizer) -> dict:
-    import keras
-
-    try:
-        config = keras.optimizers.serialize(optimizer)["config"]
-    except Exception:  # a user's optimizer need not be serializable
-        config = {}
-    return {
-        "class": type(optimizer).__name__,
-        "config": {k: v for k, v in config.items() if _is_json(v)},
-    }
+    def _accumulate(self, passed: list) -> None:
+        optimizer = self._optimizer
+        self._calls = optimizer.gradient_accumulation_steps or 1
+        if self._calls == 1:
+            return
+        calls = _value(optimizer._iterations)
+        self.applies = calls % self._calls >= self._calls - 1
+        if optimizer.built:
+            self.accumulators = [
+                layers.tf_variable(
+                    optimizer._accumulated_gradients[
+                        optimizer._get_variable_index(variable)
+                    ]
+                )
+                for variable in passed
+            ]
 
 
-def _is_json(value) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
+def reduction(optimizer) -> str:
+    """Returns where the gradients of all replicas are to be had.
+
+    `"none"` without replicas; `"noted"` in the optimizer's own all-reduce.
+    Keras clips the gradients of each replica before that, so where clipping
+    is on their sum before it must be made: `"again"` within one process, and
+    `"unknown"` over several, which would wait for each other for ever if only
+    one of them were observed.
+    """
+    distribution = strategy(optimizer)
+    if distribution.num_replicas_in_sync == 1:
+        return "none"
+    if not clips(optimizer):
+        return "noted"
+    return "unknown" if replicas.over_workers(distribution) else "again"
+
+
+def clips(optimizer) -> bool:
+    """Returns whether any clipping is on."""
+    return any(
+        part.clipnorm or part.global_clipnorm or part.clipvalue
+        for part in _parts(optimizer)
+    )
+
+
+def _parts(optimizer) -> list:
+    """Returns the optimizers that update variables: of a `MultiOptimizer`
+    its parts, or the optimizer itself."""
+    return getattr(optimizer, "optimizers", None) or [optimizer]
+
+
+def _value(variable):
+    return tf.convert_to_tensor(getattr(variable, "value", variable))
+
+
+def _learning_rate(optimizer) -> tf.Tensor:
+    """Returns the learning rate of the step to come, NaN if only known by
+    calling the user's own function a second time, or if there are several."""
+    from keras.optimizers.schedules import LearningRateSchedule
+
+    rate = optimizer._learning_rate
+    several = optimizer not in _parts(optimizer)
+    if several or (
+        callable(rate) and not isinstance(rate, LearningRateSchedule)
+    ):
+        return tf.constant(float("nan"))
+    return tf.cast(_value(optimizer.learning_rate), tf.float32)
+
+
+#: What the other kinds of optimizer call theirs, too.
+SEAM = KerasSeam

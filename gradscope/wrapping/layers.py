@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 
 from gradscope.schema import Variable
-from gradscope.wrapping import tracing
+from gradscope.wrapping import replicas, tracing
 
 
 def describe(variables: list) -> tuple[Variable, ...]:
@@ -61,12 +61,11 @@ def forward_order(variables: list, graph) -> list[int]:
 
 
 def tf_variable(variable):
-    """Returns the `tf.Variable` behind a Keras variable."""
-    return (
-        getattr(variable, "value", variable)
-        if _is_keras(variable)
-        else variable
-    )
+    """Returns the `tf.Variable` behind a Keras variable; of one that several
+    replicas have, the first one's."""
+    if _is_keras(variable):
+        variable = getattr(variable, "value", variable)
+    return replicas.local(variable)
 
 
 def _is_keras(variable) -> bool:

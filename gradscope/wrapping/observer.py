@@ -1,4 +1,4 @@
-"""What happens around one optimizer step: look before, step, look after."""
+"""What is measured of one optimizer step, after it, and where it is kept."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import dataclasses
 import functools
 import weakref
 
+import numpy as np
 import tensorflow as tf
 
-from gradscope import background, drain, recorder, tabs
+from gradscope import background, drain, recorder, state, tabs, writer
 from gradscope.measuring import buckets, gradients, histogram, statistics
-from gradscope.schedule import NEVER, Schedule
-from gradscope.schema import Schema, Variable
+from gradscope.schedule import NEVER, Every, Schedule
+from gradscope.schema import Schema
+from gradscope.wrapping import layers
 from gradscope.wrapping.gate import Gate
+
+#: Of the steps that a loss scale skipped: each of the first, then some. A
+#: network whose loss is NaN skips all that follow.
+_SKIPS = Every(100, dense=100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,37 +39,65 @@ class Options:
     exclude: tuple[str, ...]
 
 
+@dataclasses.dataclass
+class Look:
+    """One step, to be measured; lists are in the order of the rows.
+
+    Attributes:
+        step: int64 scalar, the optimizer's step before its update.
+        header: float32 `[drain.HEADER]`.
+        grads: Gradients before clipping, None where there is none.
+        clipped: Gradients after clipping, None where clipping is off.
+        missing: Whether there should be a gradient but is none; None where
+            there is nothing to expect.
+        before: The weights before the step, None where it left them out.
+    """
+
+    step: tf.Tensor
+    header: tf.Tensor
+    grads: list
+    clipped: list | None
+    missing: list[bool | None]
+    before: list
+
+
 class Observer:
     """Measures the steps of one optimizer, in whatever mode they run.
 
     Args:
-        variables: The `tf.Variable`s, in the order of the record's rows.
-        described: Their names.
+        known: The variables, Keras variables or `tf.Variable`s, in the order
+            of the record's rows.
+        file: Where the record goes.
         optimizer: JSON description of the optimizer.
         options: The arguments of `wrap`.
     """
 
     def __init__(
         self,
-        variables: list[tf.Variable],
-        described: tuple[Variable, ...],
+        known: list,
+        file: writer.EventWriter,
         optimizer: dict,
         options: Options,
     ):
-        self.variables = variables
-        self._rows = {v.ref(): row for row, v in enumerate(variables)}
-        device = variables[0].device
-        self.gate = Gate(options.schedule, options.histograms, device)
+        self.known = known
+        self.variables = [layers.tf_variable(v) for v in known]
+        self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
+        described = layers.describe(known)
+        self._device = self.variables[0].device
+        self.gate = Gate(options.schedule, options.histograms, self._device)
         selected = tabs.select(described, options.include, options.exclude)
         self._selected = [] if options.histograms == NEVER else selected
-        width = 1 + len(described) * len(statistics.MEASURED)
-        self._ring = recorder.ring(width, device)
+        self._width = len(drain.HEADER) + len(described) * len(
+            statistics.MEASURED
+        )
+        self._ring = recorder.ring(self._width, self._device)
         self._histograms = None
         if self._selected:
             width = len(tabs.KINDS) * len(self._selected) * buckets.COUNT
-            self._histograms = recorder.ring(width, device)
+            self._histograms = recorder.ring(width, self._device)
+        self._skipped: tf.Variable | None = None
         self.drain = drain.Drain(
-            options.directory,
+            file,
             Schema(described, optimizer),
             self._ring,
             self._histograms,
@@ -78,64 +112,120 @@ class Observer:
         self.drain.close()
         background.forget(self.gate)
 
-    def weights(self) -> list[tf.Tensor]:
-        """Returns the present value of every variable."""
-        return [tf.identity(variable) for variable in self.variables]
+    def covers(self, variables: list) -> bool:
+        """Returns whether there is a row for each of these variables."""
+        return all(layers.tf_variable(v).ref() in self._rows for v in variables)
 
-    def in_order(self, grads, variables: list[tf.Variable]) -> list:
-        """Returns the gradients in the order of the rows, None if missing."""
+    def part(self, variables: list) -> tuple[int, ...] | None:
+        """Returns the rows of a call's variables, None where it is all."""
+        rows = tuple(sorted(self._rows[v.ref()] for v in variables))
+        return None if len(rows) == len(self.variables) else rows
+
+    def in_rows(self, variables: list, values: list) -> list:
+        """Returns values of variables in the order of the rows, None for
+        variables that are not among these."""
         ordered = [None] * len(self.variables)
-        for gradient, variable in zip(grads, variables, strict=True):
-            row = self._rows.get(variable.ref())
-            if row is not None:
-                ordered[row] = gradients.shaped(gradient, variable.shape)
+        for variable, value in zip(variables, values, strict=True):
+            ordered[self._rows[variable.ref()]] = value
         return ordered
 
-    def record(self, step, rate, grads: list, before: list) -> None:
-        """Adds the ops that measure and append one step, after the step.
-
-        Args:
-            step: int64 scalar, the optimizer's step before its update.
-            rate: float32 scalar, the learning rate.
-            grads: Gradients in the order of the rows.
-            before: The weights before the step.
-        """
-        grads = [gradients.dense(g) for g in grads]
+    def record(self, look: Look) -> None:
+        """Adds the ops that measure and append one step, after the step."""
         before = [
-            tf.ensure_shape(weight, variable.shape)
+            None if weight is None else tf.ensure_shape(weight, variable.shape)
+            for weight, variable in zip(
+                look.before, self.variables, strict=True
+            )
+        ]
+        after = [
+            None if weight is None else tf.identity(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
-        after = self.weights()
+        grads = [gradients.touched(g) for g in look.grads]
+        clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
         first = []
         if self._histograms is not None:
             appended = tf.cond(
-                self.gate.due("histograms", step),
-                lambda: self._append_histograms(step, grads, before, after),
+                self.gate.due("histograms", look.step),
+                lambda: self._append_histograms(look, grads, before, after),
                 lambda: tf.constant(False),
             )
             first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(grads, before, after)
-        row = tf.concat([[rate], tf.reshape(measured, [-1])], axis=0)
+        measured = statistics.measure(
+            grads, clipped, before, after, look.missing
+        )
+        row = tf.concat([look.header, tf.reshape(measured, [-1])], axis=0)
         # The drain takes a step with whatever histograms are there by then.
         with tf.control_dependencies(first):
-            self._ring.append(step, row)
+            self._ring.append(look.step, row)
         self.gate.answered("record")
 
-    @functools.cached_property
-    def record_eagerly(self):
-        """`record` as one compiled function, for steps without a graph."""
-        return tf.function(self.record, autograph=False)
+    def skipped(self) -> tf.Tensor:
+        """Returns how many steps a loss scale skipped, float32, NaN where
+        there is no loss scale."""
+        if self._skipped is None:
+            return tf.constant(float("nan"))
+        return tf.cast(self._skipped, tf.float32)
 
-    def _append_histograms(self, step, grads, before, after) -> tf.Tensor:
-        updates = map(statistics.update, before, after)
-        tensors = [
-            tf.zeros([0]) if all_of[row] is None else all_of[row]
-            for all_of in (grads, before, list(updates))
+    def count_skips(self) -> None:
+        """Has `skipped` count; called before the first step."""
+        if self._skipped is None:
+            self._skipped = state.variable(np.zeros([], np.int64), self._device)
+
+    def skip(self, step, rate, loss_scale) -> None:
+        """Adds the ops that count and append a step that was skipped.
+
+        It has a row of its own, with no gradients and no update, before that
+        of the step that was applied under the same number later.
+
+        Args:
+            step: int64 scalar.
+            rate, loss_scale: float32 scalars.
+        """
+        tf.raw_ops.AssignAddVariableOp(
+            resource=self._skipped.handle, value=tf.ones([], tf.int64)
+        )
+        nothing = tf.fill([self._width - len(drain.HEADER)], float("nan"))
+
+        def append():
+            header = tf.stack([rate, loss_scale, self.skipped()])
+            self._ring.append(step, tf.concat([header, nothing], axis=0))
+            return tf.constant(True)
+
+        skips = tf.identity(self._skipped) - 1
+        tf.cond(
+            _SKIPS.due(skips) & self.gate.open,
+            append,
+            lambda: tf.constant(False),
+        )
+
+    def record_eagerly(self, look: Look) -> None:
+        """`record` for steps without a graph."""
+        self._compiled(
+            tuple(look.missing),
+            look.step,
+            look.header,
+            look.grads,
+            look.clipped,
+            look.before,
+        )
+
+    @functools.cached_property
+    def _compiled(self):
+        def record(missing, step, header, grads, clipped, before):
+            self.record(Look(step, header, grads, clipped, missing, before))
+
+        return tf.function(record, autograph=False)
+
+    def _append_histograms(self, look, grads, before, after) -> tf.Tensor:
+        updates = list(map(statistics.update, before, after))
+        chosen = [
+            kind[row]
+            for kind in (grads, before, updates)
             for row in self._selected
         ]
-        self._histograms.append(
-            step, tf.reshape(histogram.counts(tensors), [-1])
-        )
+        counts = tf.reshape(histogram.counts(chosen), [-1])
+        self._histograms.append(look.step, counts)
         self.gate.answered("histograms")
         return tf.constant(True)
 

@@ -1,84 +1,79 @@
-"""One call of a Keras optimizer's `apply`, with what observes it around it."""
+"""One step of an optimizer, with what observes it around it."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 from gradscope.measuring import gradients
-from gradscope.wrapping import layers, tracing
+from gradscope.wrapping import tracing
+from gradscope.wrapping.observer import Look
 
 
 class Step:
-    """One call of `apply`, eager or in a graph that is being traced.
+    """One call of an optimizer, eager or in a graph that is being traced.
 
-    With `gradient_accumulation_steps` only the calls that apply what was
-    accumulated are steps, and the gradient is the mean that they apply.
+    With gradient accumulation only the calls that apply what was accumulated
+    are steps, and the gradient is the mean that they apply.
 
     Args:
-        seam: The `KerasSeam` that was called.
-        grads: As passed to `apply`.
-        trainable_variables: As passed to `apply`.
+        seam: The `Seam` that was called.
+        observer: The observer of the optimizer's variables.
+        call: What the optimizer was given.
     """
 
-    def __init__(self, seam, grads, trainable_variables=None):
-        optimizer = seam.optimizer
+    def __init__(self, seam, observer, call):
         self._seam = seam
-        self._arguments = (
-            (grads,)
-            if trainable_variables is None
-            else (grads, trainable_variables)
-        )
-        passed = trainable_variables
-        if passed is None:
-            passed = optimizer._trainable_variables
-        known = optimizer._trainable_variables if optimizer.built else passed
-        self._observer = seam.observer(list(known))
-        self._grads = self._observer.in_order(
-            grads, [layers.tf_variable(v) for v in passed]
-        )
-        self._calls = optimizer.gradient_accumulation_steps or 1
-        self._accumulators = _accumulators(optimizer, self._observer.variables)
-        self._step = tf.cast(_value(optimizer.iterations), tf.int64)
-        self._applies = True
-        if self._calls > 1:
-            calls = _value(optimizer._iterations)
-            self._applies = calls % self._calls >= self._calls - 1
+        self._observer = observer
+        self._call = call
+        self._part = observer.part(call.variables)
         if not tf.executing_eagerly():
             self._prepare_in_graph()
 
-    def eagerly(self):
-        """Runs the step; the host decides whether it is observed."""
-        due = bool(self._applies) and self._observer.gate.due_on_host(
-            int(self._step)
+    def eagerly(self, original):
+        """Runs the step; the host decides whether it is observed.
+
+        Args:
+            original: Calls the optimizer's own code.
+        """
+        due = bool(self._call.applies) and self._observer.gate.due_on_host(
+            int(self._call.step), self._part
         )
         if not due:
-            return self._seam.call_original(*self._arguments)
-        held, rate = self._held(), _learning_rate(self._seam.optimizer)
-        result = self._seam.call_original(*self._arguments)
+            return original()
+        held, header = self._held(), self._header()
+        result = self._call.run(original)
         try:
-            before, applied = self._split(held, self._grads)
-            self._observer.record_eagerly(self._step, rate, applied, before)
+            look = self._look(header, held, self._call.reduced())
+            self._observer.record_eagerly(look)
+            self._observer.gate.visited_on_host(self._part, int(look.step))
             self._observer.drain.stepped()
         except Exception as error:
             self._seam.fail(error)
         return result
 
-    def in_graph(self):
+    def in_graph(self, original):
         """Adds the step as it is to the graph, and observes it from beside.
 
         The optimizer's own part of the graph stays untouched: put into a
         conditional as a whole, it would be optimized in another way, and the
         last bit of a momentum changes (seen with the gamma of a batch norm).
+
+        Args:
+            original: Calls the optimizer's own code.
         """
         # A function's graph runs reads and writes of a variable in the order
         # of the program. Control dependencies would say it again, but keep
         # `tf.function` from lifting the slots that a first call creates.
-        result = self._seam.call_original(*self._arguments)
+        result = self._call.run(original)
 
         def observed():
-            copies = [gradients.regenerate(g, self._graph) for g in self._grads]
-            before, applied = self._split(self._held_before, copies)
-            self._observer.record(self._step, self._rate, applied, before)
+            copies = [
+                gradients.regenerate(g, self._graph)
+                for g in self._call.reduced()
+            ]
+            look = self._look(self._header_before, self._held_before, copies)
+            self._observer.record(look)
+            self._observer.gate.visited(self._part, look.step)
             return tf.constant(True)
 
         try:
@@ -90,16 +85,26 @@ class Step:
     def _prepare_in_graph(self) -> None:
         self._graph = tracing.current_graph()
         self._seam.has_program_state |= tracing.has_program_state(self._graph)
-        self._rate = _learning_rate(self._seam.optimizer)
-        due = self._observer.gate.due("record", self._step)
-        self._due = due & self._applies if self._calls > 1 else due
+        self._header_before = self._header()
+        due = self._observer.gate.due("record", self._call.step, self._part)
+        applies = self._call.applies
+        self._due = due if applies is True else due & applies
         self._held_before = self._conditionally_held()
+
+    def _header(self) -> tf.Tensor:
+        return tf.stack(
+            [
+                self._call.learning_rate(),
+                self._call.loss_scale(),
+                self._observer.skipped(),
+            ]
+        )
 
     def _held(self) -> list[tf.Tensor]:
         """Returns what must be read before the step: weights, accumulators."""
         return [
-            *self._observer.weights(),
-            *(tf.identity(variable) for variable in self._accumulators),
+            tf.identity(variable)
+            for variable in [*self._call.variables, *self._call.accumulators]
         ]
 
     def _conditionally_held(self) -> list[tf.Tensor]:
@@ -111,7 +116,7 @@ class Step:
         """
         if tracing.in_xla(self._graph):
             return self._held()
-        variables = [*self._observer.variables, *self._accumulators]
+        variables = [*self._call.variables, *self._call.accumulators]
         held = tf.cond(
             self._due,
             self._held,
@@ -119,52 +124,33 @@ class Step:
         )
         return tf.nest.flatten(held)  # of one variable it is not a list
 
-    def _split(self, held: list, grads: list) -> tuple[list, list]:
-        """Returns the weights before the step, and the gradients it applies."""
-        count = len(self._observer.variables)
-        before, accumulated = held[:count], held[count:]
-        if not accumulated:
-            return before, grads
-        applied = [
-            None
-            if gradient is None
-            else (gradient + tf.ensure_shape(sum_, v.shape)) / self._calls
-            for gradient, sum_, v in zip(
-                map(gradients.dense, grads),
-                accumulated,
-                self._observer.variables,
-                strict=True,
-            )
+    def _look(self, header, held: list, grads: list) -> Look:
+        """Returns what there is to be measured, in the order of the rows.
+
+        Args:
+            header, held: What `_header` and `_held` returned before the step.
+            grads: `call.reduced()`, or copies of them.
+        """
+        call = self._call
+        chosen = [
+            gradients.shaped(gradient, variable.shape)
+            if call.takes_gradient(variable)
+            else None
+            for gradient, variable in zip(grads, call.variables, strict=True)
         ]
-        return before, applied
-
-
-def _accumulators(optimizer, variables: list) -> list[tf.Variable]:
-    """Returns the sums of earlier gradients, one for each variable; none
-    where the optimizer does not accumulate."""
-    if not optimizer.gradient_accumulation_steps or not optimizer.built:
-        return []
-    return [
-        layers.tf_variable(
-            optimizer._accumulated_gradients[
-                optimizer._get_variable_index(variable)
-            ]
+        count = len(call.variables)
+        applied = call.applied(chosen, held[count:])
+        clipped = call.clipped(applied)
+        missing = [
+            gradient is None if call.takes_gradient(variable) else None
+            for gradient, variable in zip(grads, call.variables, strict=True)
+        ]
+        rows = self._observer.in_rows
+        return Look(
+            step=call.step,
+            header=header,
+            grads=rows(call.variables, applied),
+            clipped=None if clipped is None else rows(call.variables, clipped),
+            missing=rows(call.variables, missing),
+            before=rows(call.variables, held[:count]),
         )
-        for variable in variables
-    ]
-
-
-def _value(variable):
-    return tf.convert_to_tensor(getattr(variable, "value", variable))
-
-
-def _learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, NaN if only known by
-    calling the user's own function a second time."""
-    from keras.optimizers.schedules import LearningRateSchedule
-
-    rate = optimizer._learning_rate
-    if isinstance(rate, LearningRateSchedule) or not callable(rate):
-        rate = optimizer.learning_rate
-        return tf.cast(_value(rate), tf.float32)
-    return tf.constant(float("nan"))

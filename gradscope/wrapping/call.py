@@ -1,0 +1,69 @@
+"""One call of an optimizer, told in the same words for every kind."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from gradscope.wrapping import layers
+
+
+class Call:
+    """What one call of an optimizer was given, and what it will do with it.
+
+    Made before the optimizer's own code runs, for what it says of the step's
+    start. Here are the answers for an optimizer without any options; the
+    kinds of optimizer have subclasses.
+
+    Attributes:
+        grads: The gradients as they were passed: tensors, `IndexedSlices`,
+            None where a variable has none.
+        variables: The `tf.Variable`s they belong to.
+        known: All variables of the optimizer as its user knows them, Keras
+            variables or `tf.Variable`s: what the record has rows for.
+        step: int64 scalar, the optimizer's step before the update.
+        accumulators: Sums of the gradients of earlier calls, one for each of
+            `variables`; empty where the optimizer does not accumulate.
+        applies: Whether the call changes weights: True, or a bool scalar
+            where the optimizer accumulates.
+    """
+
+    def __init__(self, grads: list, variables: list, known: list, step):
+        self.grads = list(grads)
+        self.variables = [layers.tf_variable(v) for v in variables]
+        self.known = list(known)
+        self.step = tf.cast(step, tf.int64)
+        self.accumulators: list[tf.Variable] = []
+        self.applies = True
+
+    def learning_rate(self) -> tf.Tensor:
+        """Returns the learning rate, float32 scalar, NaN where not known."""
+        return tf.constant(float("nan"))
+
+    def loss_scale(self) -> tf.Tensor:
+        """Returns the loss scale, float32 scalar, NaN where there is none."""
+        return tf.constant(float("nan"))
+
+    def takes_gradient(self, variable: tf.Variable) -> bool:
+        """Returns whether what was passed for a variable is a gradient."""
+        return True
+
+    def run(self, original):
+        """Calls `original`, the optimizer's own code."""
+        return original()
+
+    def applied(self, grads: list, accumulated: list) -> list:
+        """Returns the gradients that the step applied, before clipping.
+
+        Args:
+            grads: `self.reduced()`, or copies of them.
+            accumulated: The values of `accumulators` before the step.
+        """
+        return grads
+
+    def reduced(self) -> list:
+        """Returns the gradients of all replicas; after `run`."""
+        return self.grads
+
+    def clipped(self, applied: list) -> list | None:
+        """Returns what clipping makes of `applied`, None where it is off."""
+        return None
