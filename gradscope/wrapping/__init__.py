@@ -78,8 +78,10 @@ def wrap(
         exclude=tabs.patterns(exclude, "exclude"),
     )
     _take_over(options.directory)
-    _create(options.directory)
-    _seams.add(_kind(optimizer).SEAM(optimizer, options))
+    kind = _kind(optimizer)
+    if replicas.writes(kind.strategy(optimizer)):
+        _create(options.directory)
+    _seams.add(kind.SEAM(optimizer, options))
     _trace_anew(model)
     return optimizer
 

@@ -46,6 +46,12 @@ def is_first() -> bool:
     return index == 0
 
 
+def writes(strategy) -> bool:
+    """Returns whether this process writes the record: of several workers the
+    chief alone does."""
+    return strategy is None or strategy.extended.should_save_summary
+
+
 def local(variable):
     """Returns a replica's own `tf.Variable` of a distributed one."""
     values = getattr(variable, "_values", None)

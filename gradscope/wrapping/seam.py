@@ -50,6 +50,7 @@ class Seam:
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         self._failed = False
+        self._called = False
         self._first_step = self.steps_made()
         self.resume()
 
@@ -136,6 +137,7 @@ class Seam:
 
         if self.plain or self._failed:
             return original()
+        self._called = True
         if not replicas.is_first():
             self.follow(*arguments, **keywords)
             return original()
@@ -186,7 +188,7 @@ class Seam:
             )
 
     def _warn_if_bypassed(self) -> None:
-        if not self._observers and self.steps_made() > self._first_step:
+        if not self._called and self.steps_made() > self._first_step:
             warnings.warn(
                 "gradscope has seen no step of this optimizer, though it made "
                 "some: the training step was traced before `wrap`. Call "

@@ -1,0 +1,188 @@
+"""Several replicas: the same weights, and the values of the global batch."""
+
+import itertools
+import json
+import os
+import pickle
+import re
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import replicas
+import tensorflow as tf
+
+import gradscope
+
+LIMIT = 240
+
+
+def start(kind, out, **environment):
+    """Returns a process that trains."""
+    return subprocess.Popen(
+        [sys.executable, replicas.__file__, kind, str(out)],
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def results(process, out):
+    _, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, errors[-3000:]
+    with open(out, "rb") as file:
+        return pickle.load(file)
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mirrored") / "weights"
+    return results(start("mirrored", out), out), f"{out}.logs"
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """Two processes that train together, the chief's results first."""
+    directory = tmp_path_factory.mktemp("workers")
+    ports = free_ports(2)
+    processes = []
+    for index in range(2):
+        task = {
+            "cluster": {"worker": [f"localhost:{port}" for port in ports]},
+            "task": {"type": "worker", "index": index},
+        }
+        out = directory / str(index)
+        processes.append(start("workers", out, TF_CONFIG=json.dumps(task)))
+    return [
+        (results(process, directory / str(index)), f"{directory}/{index}.logs")
+        for index, process in enumerate(processes)
+    ]
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def norms(arrays):
+    return [np.linalg.norm(np.float64(a).ravel()) for a in arrays]
+
+
+def expected(notes, optimizer):
+    """Returns what is to be recorded, from the global batch on one device."""
+    model = replicas.network()
+    steps = []
+    for number, (before, after) in enumerate(itertools.pairwise(notes)):
+        model.set_weights(before)
+        part = slice(number * replicas.BATCH, (number + 1) * replicas.BATCH)
+        with tf.GradientTape() as tape:
+            logits = model(replicas.X[part])
+            value = replicas.loss()(replicas.Y[part], logits)
+        grads = tape.gradient(value, model.trainable_variables)
+        update = [np.float64(b) - a for a, b in zip(before, after, strict=True)]
+        steps.append(
+            {
+                "gradient_norm": norms(g.numpy() for g in grads),
+                "gradient_max": [np.abs(g.numpy()).max() for g in grads],
+                "weight_norm": norms(before),
+                "update_norm": norms(update),
+                "gradient_size": [g.numpy().size for g in grads],
+            }
+        )
+    return {name: [step[name] for step in steps] for name in steps[0]}
+
+
+def check(record, notes, optimizer, *, gradients=True):
+    assert record.steps.tolist() == list(range(replicas.STEPS))
+    assert list(record.variables) == [
+        "first/kernel",
+        "first/bias",
+        "logits/kernel",
+        "logits/bias",
+    ]
+    for name, values in expected(notes, optimizer).items():
+        if gradients or not name.startswith("gradient"):
+            np.testing.assert_allclose(
+                record[name], values, rtol=1e-5, atol=1e-7, err_msg=name
+            )
+
+
+def same_weights(plain, observed):
+    for a, b in zip(plain, observed, strict=True):
+        for expected, actual in zip(a, b, strict=True):
+            np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("mode, optimizer, how", replicas.MIRRORED)
+def test_mirrored_replicas_train_the_same_and_have_global_values(
+    mode, optimizer, how, mirrored
+):
+    trained, logs = mirrored
+    observed = trained[mode, optimizer, how]
+    same_weights(trained[mode, optimizer, None], observed)
+    record = gradscope.read(f"{logs}/{mode}_{optimizer}_{how}")
+    check(record, observed, optimizer)
+    scales = {"scaled": 64, "clipped_scaled": 64, "loss_scale": 2**15}
+    scale = [scales.get(optimizer, np.nan)] * replicas.STEPS
+    np.testing.assert_array_equal(record["loss_scale"], scale)
+    clipped = record["clipped_gradient_norm"]
+    if optimizer == "adamw":
+        # Each of two replicas clips to .05 before their gradients are added.
+        assert (clipped > 0).all() and (clipped < 0.1 + 1e-6).all()
+    elif optimizer == "clipped_scaled":
+        assert (record["global_clipped_norm"] < 0.2 + 1e-6).all()
+        # SGD: what was applied is the update over the learning rate.
+        np.testing.assert_allclose(
+            clipped, record["update_norm"] / 0.1, rtol=1e-4
+        )
+    else:
+        assert np.isnan(clipped).all()
+
+
+@pytest.mark.parametrize("mode, optimizer, how", replicas.WORKERS)
+def test_workers_train_the_same_and_the_chief_writes(
+    mode, optimizer, how, workers
+):
+    for trained, _ in workers:
+        same_weights(
+            trained[mode, optimizer, None], trained[mode, optimizer, how]
+        )
+    (trained, logs), (_, others) = workers
+    assert not os.path.exists(others)
+    record = gradscope.read(f"{logs}/{mode}_{optimizer}_{how}")
+    clips = optimizer == "adamw"
+    check(record, trained[mode, optimizer, how], optimizer, gradients=not clips)
+    if clips:
+        # Known only after each worker has clipped its own.
+        assert np.isnan(record["gradient_norm"]).all()
+        assert np.isnan(record["gradient_missing"]).all()
+        assert (record["clipped_gradient_norm"] < 0.1 + 1e-6).all()
+
+
+def test_what_several_replicas_accumulate_is_refused(tmp_path):
+    script = f"""
+import keras, tensorflow as tf, gradscope
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+with tf.distribute.MirroredStrategy().scope():
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+gradscope.wrap(optimizer, {str(tmp_path)!r})
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert re.search(
+        "NotImplementedError: gradscope cannot observe this optimizer: what "
+        "several replicas accumulate .* Train without "
+        "`gradient_accumulation_steps`, or on one replica",
+        process.stderr,
+    )
