@@ -12,6 +12,7 @@ from gradscope.measuring import gradients
 from gradscope.wrapping import layers, replicas
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.seam import Seam
+from gradscope.wrapping.standin import StandIn
 
 #: Methods of Keras: what a `LossScaleOptimizer` calls for a step that it
 #: skips, and what adds up the gradients of all replicas.
@@ -77,8 +78,15 @@ class KerasSeam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
-        self._outer = None if optimizer is inner else optimizer
+        self._outer = None
+        self._skip: StandIn | None = None
+        self._build: StandIn | None = None
         super().__init__(inner, options)
+        if optimizer is not inner:
+            self._scaled_by(optimizer)
+        else:
+            self._build = StandIn(optimizer, "build", self._built)
+            self._build.install()
 
     def call(self, grads, trainable_variables=None) -> Call:
         return KerasCall(
@@ -103,18 +111,47 @@ class KerasSeam(Seam):
 
     def resume(self) -> None:
         super().resume()
-        if self._outer is not None:
-            vars(self._outer)[_SKIP] = self._skip
+        if self._skip is not None:
+            self._skip.install()
 
     def suspend(self) -> None:
         super().suspend()
-        if self._outer is not None:
-            vars(self._outer).pop(_SKIP, None)
+        for stand_in in (self._skip, self._build):
+            if stand_in is not None:
+                stand_in.remove()
 
-    def _skip(self) -> None:
+    def _scaled_by(self, outer) -> None:
+        """Takes notice of the loss scale around the optimizer."""
+        self._outer = outer
+        self._skip = StandIn(outer, _SKIP, self._skipped)
+        self._skip.install()
+        for observer in self._observers:
+            observer.count_skips()
+
+    def _built(self, *arguments, **keywords):
+        """Stands in for the optimizer's `build`.
+
+        With the policy `mixed_float16`, `compile` puts a loss scale around
+        the optimizer after it was wrapped. Nothing leads from the inner one
+        to the outer but that the outer calls this.
+        """
+        self._build.remove()
+        caller = sys._getframe(1)
+        for _ in range(8):
+            owner = caller.f_locals.get("self")
+            if getattr(owner, "inner_optimizer", None) is self.optimizer:
+                self._scaled_by(owner)
+                break
+            caller = caller.f_back
+            if caller is None:
+                break
+        return self._build.original(*arguments, **keywords)
+
+    def _skipped(self):
         """Stands in for what the loss scale does where it skips a step."""
         optimizer, outer = self.optimizer, self._outer
         if not (self.plain or self._failed):
+            self._called = True
             try:
                 self.observer(optimizer._trainable_variables).skip(
                     tf.cast(_value(optimizer.iterations), tf.int64),
@@ -123,7 +160,7 @@ class KerasSeam(Seam):
                 )
             except Exception as error:
                 self.fail(error)
-        getattr(type(outer), _SKIP)(outer)
+        return self._skip.original()
 
     def steps_made(self) -> int:
         if not tf.executing_eagerly():

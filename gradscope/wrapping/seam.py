@@ -7,7 +7,6 @@ often as before; what is added lies around it.
 
 from __future__ import annotations
 
-import types
 import warnings
 from typing import ClassVar
 
@@ -18,6 +17,7 @@ from gradscope.errors import GradscopeWarning
 from gradscope.wrapping import layers, replicas, tracing
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.observer import Observer, Options, retire_with
+from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.step import Step
 
 
@@ -32,10 +32,6 @@ class Seam:
     #: Name of the method; subclasses say which.
     method: ClassVar[str]
 
-    #: AutoGraph leaves an object with this attribute as it is. When it also
-    #: converted our code, tracing 104 variables took 26.6 s instead of 7.4.
-    autograph_info__: ClassVar[dict] = {}
-
     def __init__(self, optimizer, options: Options):
         self.options = options
         #: While True, the method is the optimizer's own and nothing else, also
@@ -45,8 +41,7 @@ class Seam:
         #: program (`tf.random.*`): two programs would draw two streams.
         self.has_program_state = False
         self.optimizer = optimizer
-        self._original = getattr(optimizer, self.method)
-        self._own = vars(optimizer).get(self.method)
+        self._stand_in = StandIn(optimizer, self.method, self)
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         self._failed = False
@@ -57,7 +52,8 @@ class Seam:
     @classmethod
     def of(cls, optimizer) -> Seam | None:
         """Returns the seam of an optimizer, None if it is not observed."""
-        seam = vars(optimizer).get(cls.method)
+        stand_in = vars(optimizer).get(cls.method)
+        seam = getattr(stand_in, "function", None)
         return seam if isinstance(seam, Seam) else None
 
     def call(self, *arguments, **keywords) -> Call:
@@ -85,23 +81,19 @@ class Seam:
     @property
     def suspended(self) -> bool:
         """Whether the optimizer has its own method for the time being."""
-        return vars(self.optimizer).get(self.method) is not self
+        return not self._stand_in.installed
 
     def resume(self) -> None:
         """Stands in for the optimizer's method."""
-        # Not through setattr, where Keras and TensorFlow track attributes.
-        vars(self.optimizer)[self.method] = self
+        self._stand_in.install()
 
     def suspend(self) -> None:
         """Gives the optimizer its own method back."""
-        vars(self.optimizer).pop(self.method, None)
-        if self._own is not None:  # set by somebody else before
-            vars(self.optimizer)[self.method] = self._own
+        self._stand_in.remove()
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
-        if not self.suspended:
-            self.suspend()
+        self.suspend()
         self.plain = True
         self._warn_if_bypassed()
         for observer in self._observers:
@@ -124,16 +116,9 @@ class Seam:
             observer.gate.due_on_host(step) for observer in self._observers
         )
 
-    def __deepcopy__(self, memo):
-        # A copy of the optimizer is not observed.
-        copied = memo.get(id(self.optimizer))
-        return types.MethodType(
-            getattr(type(self.optimizer), self.method), copied
-        )
-
     def __call__(self, *arguments, **keywords):
         def original():
-            return tracing.converted(self._original)(*arguments, **keywords)
+            return self._stand_in.original(*arguments, **keywords)
 
         if self.plain or self._failed:
             return original()
