@@ -73,6 +73,7 @@ def loop(model, optimizer, before_step=lambda: None, wrapper=lambda f: f):
     def step(x, y):
         with tf.GradientTape() as tape:
             value = compute(y, model(x, training=True))
+            value = optimizer.scale_loss(value)
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return value
