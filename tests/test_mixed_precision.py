@@ -1,0 +1,196 @@
+"""float16 with a loss scale, and bfloat16."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from training import STEPS, X, Y, batches, loss, state
+
+import gradscope
+from gradscope.schedule import Every
+
+HOWS = ["plain", "inner", "compiled", "callback"]
+
+
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
+def policy(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def network():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Dense(16, "relu", name="first"),
+            layers.Dropout(0.2),
+            layers.Dense(3, dtype="float32", name="logits"),
+        ]
+    )
+
+
+def fit(how, logdir, *, scale=None, every=1, **arguments):
+    """Trains with a loss scale from `compile` or with a given one.
+
+    `how` is where the optimizer is wrapped: not at all, before `compile` puts
+    a loss scale around it, after it, or by the callback.
+    """
+    keras.utils.set_random_seed(7)
+    model = network()
+    optimizer = keras.optimizers.Adam(0.01)
+    if how == "inner":
+        gradscope.wrap(optimizer, logdir, every=every)
+    if scale is not None:
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            optimizer, initial_scale=scale
+        )
+    model.compile(optimizer, loss(), **arguments)
+    if how == "compiled":
+        gradscope.wrap(model.optimizer, logdir, every=every)
+    callbacks = []
+    if how == "callback":
+        callbacks = [gradscope.Callback(logdir, every=every)]
+    with warnings.catch_warnings():
+        # numpy says so where float16 overflows; ours are still errors.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        model.fit(
+            X,
+            Y,
+            batch_size=16,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks,
+        )
+    return model
+
+
+@pytest.mark.parametrize("how", HOWS[1:])
+@pytest.mark.parametrize("jit", [False, True])
+def test_mixed_precision_keeps_every_bit(policy, jit, how, tmp_path):
+    every = Every(3, dense=2)
+    plain = fit("plain", None, jit_compile=jit)
+    observed = fit(how, tmp_path, every=every, jit_compile=jit)
+    for a, b in zip(
+        state(plain, plain.optimizer),
+        state(observed, observed.optimizer),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [
+        n for n in range(STEPS) if n < 2 or n % 3 == 0
+    ]
+    scale = 2.0**15 if policy == "mixed_float16" else np.nan
+    np.testing.assert_array_equal(record["loss_scale"], scale)
+    skipped = 0 if policy == "mixed_float16" else np.nan
+    np.testing.assert_array_equal(record["skipped"], skipped)
+
+
+@pytest.mark.parametrize("how", HOWS[1:])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"jit_compile": False},
+        {"jit_compile": True},
+        {"run_eagerly": True},
+        {"steps_per_execution": 4, "jit_compile": False},
+    ],
+    ids=["graph", "jit", "eager", "4_steps"],
+)
+def test_skipped_steps_are_counted_and_are_no_nan(arguments, how, tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        plain = fit("plain", None, scale=2.0**30, **arguments)
+        model = fit(how, tmp_path, scale=2.0**30, **arguments)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for a, b in zip(
+        state(plain, plain.optimizer),
+        state(model, model.optimizer),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    applied = int(model.optimizer.iterations)
+    count = STEPS - applied
+    assert count > 2
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == list(range(applied))
+    assert record["skipped"][-1] == count
+    scale = float(model.optimizer.dynamic_scale)
+    assert record["loss_scale"][-1] == scale == 2.0 ** (30 - count)
+    # What was skipped was never applied: no gradient and no NaN of it.
+    assert (record["gradient_nonfinite"] == 0).all()
+    assert np.isfinite(record["gradient_norm"]).all()
+
+
+def test_unscaled_gradients_are_those_of_a_plain_tape(tmp_path):
+    """The loss scale is a power of two: nothing is rounded by it."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    gradscope.wrap(optimizer, tmp_path, every=1)
+    optimizer.build(model.trainable_variables)
+    expected = []
+    for x, y in list(batches())[:5]:
+        with tf.GradientTape(persistent=True) as tape:
+            value = loss()(y, model(x))
+            scaled = optimizer.scale_loss(value)
+        unscaled = tape.gradient(value, model.trainable_variables)
+        expected.append([tf.norm(g).numpy() for g in unscaled])
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+    record = gradscope.read(tmp_path)
+    np.testing.assert_allclose(record["gradient_norm"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_that_is_skipped_again_and_again_is_seen(compiled, tmp_path):
+    """A loss of NaN: nothing is ever applied, and that is what is shown."""
+    variable = keras.Variable([1.0, 2.0])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    gradscope.wrap(optimizer, tmp_path)
+    optimizer.build([variable])
+
+    def step():
+        optimizer.apply([tf.constant([np.nan, 1.0])], [variable])
+
+    if compiled:
+        step = tf.function(step)
+    for _ in range(5):
+        step()
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0]
+    assert record["skipped"].tolist() == [5]
+    assert np.isnan(record["gradient_norm"]).all()
+    assert np.isnan(record["gradient_missing"]).all()
+    # For a long time: not a record for each of them.
+    for _ in range(150):
+        step()
+    record = gradscope.read(tmp_path)
+    assert record["skipped"].tolist() == [101]
+    assert record["loss_scale"].tolist() == [2.0 ** (15 - 100)]
+
+
+def test_unwrapping_gives_the_loss_scale_its_methods_back(tmp_path):
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    before = dict(vars(optimizer)), dict(vars(optimizer.inner_optimizer))
+    gradscope.wrap(optimizer, tmp_path)
+    assert dict(vars(optimizer)) != before[0]
+    gradscope.unwrap(optimizer)
+    after = dict(vars(optimizer)), dict(vars(optimizer.inner_optimizer))
+    assert after == before
+    inner = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
+    outer = keras.optimizers.LossScaleOptimizer(inner)
+    outer.build([keras.Variable([1.0])])
+    gradscope.unwrap(outer)
+    for one in (inner, outer):
+        assert not any(
+            type(value).__module__.startswith("gradscope")
+            for value in vars(one).values()
+        )
