@@ -214,11 +214,17 @@ def _join(parts: list[Record]) -> Record:
     """Joins the parts of one run, oldest first; the last schema leads."""
     if len(parts) == 1:
         return parts[0]
-    order = [
-        (n, i) for n, part in enumerate(parts) for i in range(len(part.steps))
+    arrived = [
+        (n, i)
+        for together in _simultaneous(parts)
+        for _, n, i in sorted(
+            (step, n, i)
+            for n in together
+            for i, step in enumerate(parts[n].steps.tolist())
+        )
     ]
-    kept = in_order([int(parts[n].steps[i]) for n, i in order])
-    order = [order[index] for index in kept]
+    kept = in_order([int(parts[n].steps[i]) for n, i in arrived])
+    order = [arrived[index] for index in kept]
     # A part whose steps were all done again by a later one is history.
     alive = [parts[n] for n in sorted({n for n, _ in order})]
     schema = _joint_schema([part.schema for part in alive])
@@ -239,6 +245,24 @@ def _join(parts: list[Record]) -> Record:
         if chosen:
             _copy_steps(part, joined, *zip(*chosen, strict=True))
     return joined
+
+
+def _simultaneous(parts: list[Record]) -> list[list[int]]:
+    """Returns which of the parts were recorded at the same time.
+
+    Parts follow each other (another model, or another version of gradscope),
+    or take turns: an optimizer that met new variables may go on with the old
+    ones as well. Of these the times are those of fetching, so that only their
+    steps tell the order.
+    """
+    groups: list[list[int]] = []
+    end = -np.inf
+    for number in np.argsort([part.wall_times[0] for part in parts]):
+        if not groups or parts[number].wall_times[0] >= end:
+            groups.append([])
+        groups[-1].append(int(number))
+        end = max(end, parts[number].wall_times[-1])
+    return groups
 
 
 def _joint_schema(schemas: list[Schema]) -> Schema:

@@ -176,6 +176,17 @@ def test_rows_of_another_model_are_nan_and_the_last_model_leads():
     np.testing.assert_array_equal(record["gradient_norm"], expected)
 
 
+def test_parts_that_take_turns_lose_no_step():
+    other = runs.network(1, name="new_{}")
+    # Fetched by two drains, whose clocks say little about the order.
+    series = points([0, 1, 2, 5, 6, 7]) | points([3, 4, 8], other, start=0.5)
+    record = reading.from_series("run", series)
+    assert record.steps.tolist() == list(range(9))
+    norms = record.by_layer("gradient_norm")
+    of_new = ~np.isnan(norms[:, record.layers.index("new_1")])
+    assert np.flatnonzero(of_new).tolist() == [3, 4, 8]
+
+
 def test_a_model_whose_steps_were_all_done_again_is_history():
     other = runs.network(1, name="new_{}")
     series = points([0, 1]) | points([0, 1], other, start=10)
