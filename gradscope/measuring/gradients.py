@@ -74,7 +74,7 @@ def touched(gradient) -> Touched | None:
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
     is_new = tf.concat(
-        [tf.ones([1], tf.bool), indices[1:] != indices[:-1]], axis=0
+        [tf.ones([1], tf.bool), tf.not_equal(indices[1:], indices[:-1])], axis=0
     )[: tf.size(indices)]
     position = tf.cumsum(tf.cast(is_new, tf.int32)) - 1
     rows = tf.math.unsorted_segment_sum(

@@ -13,12 +13,12 @@ from gradscope.drain import warn_once
 from gradscope.errors import GradscopeWarning
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
-from gradscope.wrapping import keras, replicas
+from gradscope.wrapping import compat_v1, keras, replicas
 from gradscope.wrapping.observer import Options
 from gradscope.wrapping.seam import Seam
 
 #: One module for each kind of optimizer.
-_KINDS = (keras,)
+_KINDS = (keras, compat_v1)
 
 #: Every seam whose optimizer is alive and wrapped.
 _seams: weakref.WeakSet = weakref.WeakSet()

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import collections
+import math
 
 from gradscope.schema import Variable
 from gradscope.wrapping import replicas, tracing
+
+# Ops of TensorFlow 1 that hand on a variable's value, and that look after it.
+_READS = {"Identity", "ReadVariableOp", "Cast"}
+_CARES = {
+    "Assign",
+    "AssignVariableOp",
+    "IsVariableInitialized",
+    "VarIsInitializedOp",
+}
 
 
 def describe(variables: list) -> tuple[Variable, ...]:
@@ -24,7 +34,7 @@ def describe(variables: list) -> tuple[Variable, ...]:
         Variable(
             name=f"{layer}/{parts[-1]}",
             layer=layer,
-            shape=tuple(variable.shape),
+            shape=tuple(map(int, variable.shape)),
             dtype=_dtype_name(variable.dtype),
         )
         for variable, parts, layer in zip(variables, paths, layers, strict=True)
@@ -42,6 +52,9 @@ def forward_order(variables: list, graph) -> list[int]:
         variables: Keras variables or `tf.Variable`s.
         graph: The step's graph (or a graph inside of it), None in eager mode.
     """
+    if tracing.session_graph(graph) is not None:
+        uses = [_first_use(tf_variable(v)) for v in variables]
+        return sorted(range(len(uses)), key=lambda index: uses[index])
     first_use: dict[int, int] = {}
     for outer in tracing.outermost_first(graph):
         position = {op.name: i for i, op in enumerate(outer.get_operations())}
@@ -60,11 +73,29 @@ def forward_order(variables: list, graph) -> list[int]:
     )
 
 
+def _first_use(variable) -> float:
+    """Returns where in its graph the first op is that works with a variable's
+    value: not where it is merely initialised, read or checked."""
+    pending = [getattr(variable, "handle", None)]
+    if pending == [None]:
+        pending = [variable._ref()]
+    first = math.inf
+    while pending:
+        for consumer in pending.pop().consumers():
+            if consumer.type in _READS:
+                pending.extend(consumer.outputs)
+            elif consumer.type not in _CARES:
+                first = min(first, consumer._id)
+    return first
+
+
 def tf_variable(variable):
     """Returns the `tf.Variable` behind a Keras variable; of one that several
     replicas have, the first one's."""
     if _is_keras(variable):
         variable = getattr(variable, "value", variable)
+    if hasattr(variable, "true_dtype"):  # tf_keras, in mixed precision
+        variable = variable._variable
     return replicas.local(variable)
 
 
@@ -80,6 +111,7 @@ def _path(variable) -> list[str]:
 
 
 def _dtype_name(dtype) -> str:
+    dtype = getattr(dtype, "base_dtype", dtype)  # not `float32_ref`
     return getattr(dtype, "name", str(dtype))
 
 

@@ -60,6 +60,10 @@ class Seam:
         """Returns the call that was made with these arguments."""
         raise NotImplementedError
 
+    def step(self, call: Call) -> Step:
+        """Returns what observes a call."""
+        return Step(self, self.observer(call.known), call)
+
     def follow(self, *arguments, **keywords) -> None:
         """Does what all replicas must do together for the one observed."""
 
@@ -127,8 +131,7 @@ class Seam:
             self.follow(*arguments, **keywords)
             return original()
         try:
-            call = self.call(*arguments, **keywords)
-            step = Step(self, self.observer(call.known), call)
+            step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
             # The optimizer has the first word: a call that it refuses too is
             # the user's error and not ours.
@@ -145,7 +148,7 @@ class Seam:
         When an optimizer meets new variables, it gets an observer of the old
         and the new ones; programs that were traced before keep theirs.
         """
-        present = self._observers[-1] if self._observers else None
+        present = self.latest()
         if present is not None and present.covers(known):
             return present
         if present is not None:
@@ -159,6 +162,10 @@ class Seam:
         retire_with(self, observer)
         self._observers.append(observer)
         return observer
+
+    def latest(self) -> Observer | None:
+        """Returns the observer of the variables that were met so far."""
+        return self._observers[-1] if self._observers else None
 
     def fail(self, error: Exception) -> None:
         """Stops observing, with one warning."""

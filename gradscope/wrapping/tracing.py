@@ -35,6 +35,15 @@ def outermost_first(graph) -> list:
     return graphs
 
 
+def session_graph(graph):
+    """Returns the graph, or the one around it, that a `tf.compat.v1.Session`
+    is to run; None if it is a function's, or in eager mode."""
+    if graph is None:
+        return None
+    outermost = outermost_first(graph)[0]
+    return None if outermost.building_function else outermost
+
+
 def converted(function):
     """Returns a function as AutoGraph, where it is at work, would call it.
 

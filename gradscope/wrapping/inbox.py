@@ -1,0 +1,224 @@
+"""Where the steps of a `tf.compat.v1.Session` hand over what they measured."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import glob
+import itertools
+import os
+import sys
+import tempfile
+import threading
+import warnings
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from gradscope import drain, host_ring, tabs, writer
+from gradscope.errors import GradscopeWarning
+from gradscope.measuring import buckets, statistics
+from gradscope.schedule import NEVER
+from gradscope.schema import Schema, Variable
+
+#: The inboxes of this process by number. A graph knows the number alone, so
+#: that one which outlives its inbox (`import_meta_graph`) delivers in vain.
+_inboxes: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+_marker: tuple[int, str] = (0, "")
+
+
+class Inbox:
+    """Takes the steps of one optimizer's train ops in one graph.
+
+    It is opened by the first step. Until then, further train ops may join:
+    what they have in common is one record. It knows nothing of the graph,
+    which would live as long as it does.
+
+    Args:
+        file: Where the record goes.
+        optimizer: JSON description of the optimizer.
+        options: The arguments of `wrap`.
+    """
+
+    def __init__(self, file: writer.EventWriter, optimizer: dict, options):
+        self._file = file
+        self._optimizer = optimizer
+        self._options = options
+        self._described: tuple[Variable, ...] = ()
+        self._parts: list[list[int]] = []
+        self._drain: drain.Drain | None = None
+        self._closed = False
+        self._failed = False
+        self._lock = threading.RLock()
+        self.number = next(_numbers)
+        _inboxes[self.number] = self
+
+    @property
+    def has_histograms(self) -> bool:
+        """Whether any histograms are wanted at all."""
+        return self._options.histograms != NEVER
+
+    def expect(
+        self, described: tuple[Variable, ...], parts: list[list[int]]
+    ) -> bool:
+        """Says what will come, all of it anew with each train op.
+
+        Args:
+            described: The record's rows.
+            parts: For each train op the rows of its variables.
+
+        Returns:
+            False if it is too late: a step has come already.
+        """
+        with self._lock:
+            if self._drain is None:
+                self._described, self._parts = described, parts
+            return self._drain is None
+
+    def put(self, part: int, step: int, row, counts) -> bool:
+        """Takes one step.
+
+        Args:
+            part: Number of the train op.
+            step: The step before the update.
+            row: float32, `drain.HEADER` and what was measured of the part's
+                variables.
+            counts: float32 `[KINDS, variables, COUNT]`, or empty.
+
+        Returns:
+            Whether any more steps are wanted.
+        """
+        with self._lock:
+            if self._closed:
+                return False
+            if self._drain is None:
+                self._open()
+        rows = self._parts[part]
+        if counts.size and self._histograms is not None:
+            table = np.zeros(
+                [len(tabs.KINDS), len(self._described), buckets.COUNT],
+                np.float32,
+            )
+            table[:, rows] = counts.reshape(len(tabs.KINDS), len(rows), -1)
+            selected = table[:, self._selected].reshape(-1)
+            self._histograms.put(step, selected, part, np.add)
+        header, measured = np.split(row, [len(drain.HEADER)])
+        width = len(statistics.MEASURED)
+        table = np.full([len(self._described), width], np.nan, np.float32)
+        table[rows] = measured.reshape(len(rows), width)
+        whole = np.concatenate([header, table.reshape(-1)])
+        if self._ring.put(step, whole, part, _filled):
+            self._drain.stepped()
+        return True
+
+    def drain(self) -> None:
+        """Writes what came so far."""
+        if self._drain is not None:
+            self._drain.drain()
+
+    def stepped(self, steps: int) -> None:
+        """Nothing to do: each step that comes has told the drain itself."""
+
+    def close(self) -> None:
+        """Writes what is left; no more steps are taken."""
+        with self._lock:
+            self._closed = True
+        if self._drain is not None:
+            self._drain.close()
+
+    def fail(self, error: Exception) -> None:
+        """Takes no more steps, with one warning."""
+        self._closed = True
+        if self._failed:
+            return
+        self._failed = True
+        message = (
+            f"gradscope cannot record the steps of {self._optimizer['class']}: "
+            f"{type(error).__name__}: {error}. Training goes on without it. "
+            "Please report this."
+        )
+        try:
+            warnings.warn(message, GradscopeWarning, stacklevel=3)
+        except Warning:  # made an error, which would end the training
+            print(message, file=sys.stderr)
+
+    def _open(self) -> None:
+        options = self._options
+        count = len(self._described)
+        selected = tabs.select(
+            self._described, options.include, options.exclude
+        )
+        self._selected = selected if self.has_histograms else []
+        self._histograms = None
+        if self._selected:
+            self._histograms = host_ring.ring(
+                len(tabs.KINDS) * len(self._selected) * buckets.COUNT
+            )
+        self._ring = host_ring.ring(
+            len(drain.HEADER) + count * len(statistics.MEASURED)
+        )
+        self._drain = drain.Drain(
+            self._file,
+            Schema(self._described, self._optimizer),
+            self._ring,
+            self._histograms,
+            self._selected,
+        )
+
+
+def deliver(number, part, step, row, counts) -> np.int64:
+    """What a graph calls: `Inbox.put` for the inbox of that number.
+
+    It belongs to this module, and not to a graph: TensorFlow forgets the
+    functions of a graph that is gone, but not a copy that was imported.
+
+    Returns:
+        1 if more steps are wanted, else 0.
+    """
+    inbox = _inboxes.get(int(number))
+    if inbox is None:
+        return np.int64(0)
+    try:
+        return np.int64(inbox.put(int(part), int(step), row, counts))
+    except Exception as error:
+        inbox.fail(error)
+        return np.int64(0)
+
+
+def is_here() -> tf.Tensor:
+    """Returns whether the graph runs in the process that built it.
+
+    A checkpoint has a copy of the graph beside it. Where a program imports
+    it and trains on, there is no `deliver`, and calling it would be an error.
+    """
+    paths = [glob.escape(_marker_path())]
+    own = f"/proc/self/task/{os.getpid()}"
+    if os.path.exists(own):  # Linux; a killed process leaves its marker
+        paths.append(own)
+    found = tf.io.matching_files(tf.constant(paths))
+    return tf.equal(tf.size(found), len(paths))
+
+
+def _marker_path() -> str:
+    """Returns a file that is there as long as this process lives."""
+    global _marker
+    process, path = _marker
+    if process != os.getpid() or not os.path.exists(path):
+        file, path = tempfile.mkstemp(prefix="gradscope-")
+        os.close(file)
+        _marker = (os.getpid(), path)
+        atexit.register(_remove_marker, *_marker)
+    return path
+
+
+def _remove_marker(process: int, path: str) -> None:
+    if process == os.getpid():
+        with contextlib.suppress(OSError):
+            os.remove(path)
+
+
+def _filled(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+    """Returns two parts of one step as one row: each is NaN elsewhere."""
+    return np.where(np.isnan(newer), older, newer)
