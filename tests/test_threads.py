@@ -1,0 +1,133 @@
+"""Trainings side by side: in threads, and with forked workers."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from training import X, Y, dense_model, loss
+
+import gradscope
+from gradscope import events
+
+
+def train(how, logdir, compiled):
+    model = dense_model()
+    optimizer = keras.optimizers.Adam(0.01)
+    callbacks = []
+    if how == "wrap":
+        gradscope.wrap(optimizer, logdir, every=2)
+    elif how == "callback":
+        callbacks = [gradscope.Callback(logdir, every=2)]
+    model.compile(optimizer, loss(), jit_compile=compiled)
+    model.fit(
+        X,
+        Y,
+        batch_size=16,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    return [v.numpy() for v in model.variables]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("how", ["wrap", "callback"])
+def test_two_models_are_trained_in_two_threads(how, compiled, tmp_path):
+    errors = []
+
+    def run(number):
+        try:
+            train(how, tmp_path / str(number), compiled)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=[n]) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    gradscope.flush()
+    for number in range(2):
+        record = gradscope.read(tmp_path / str(number))
+        assert record.steps.tolist() == list(range(33))
+        assert np.isfinite(record["gradient_norm"]).all()
+        assert record["recorded"].tolist() == list(range(1, 34))
+
+
+def test_loops_in_threads_keep_their_weights_apart(tmp_path):
+    """Each step adds 1 to its own variable, which its record tells."""
+
+    def run(number):
+        variable = tf.Variable([float(number)])
+        optimizer = keras.optimizers.SGD(1.0)
+        optimizer.build([variable])
+        gradscope.wrap(optimizer, tmp_path / str(number), every=1)
+        step = tf.function(lambda: optimizer.apply([-tf.ones([1])], [variable]))
+        for _ in range(40):
+            step()
+        gradscope.unwrap(optimizer)
+
+    threads = [threading.Thread(target=run, args=[n]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(4):
+        record = gradscope.read(tmp_path / str(number))
+        expected = number + np.arange(40.0)
+        np.testing.assert_array_equal(record["weight_norm"][:, 0], expected)
+
+
+def _touch(_):
+    """What a data worker may do by accident, and what its exit does."""
+    gradscope.flush()
+    return os.getpid()
+
+
+def test_forked_workers_of_a_pool_never_write(tmp_path):
+    optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path, every=1)
+    variable = keras.Variable([1.0])
+    optimizer.apply([tf.ones([1])], [variable])
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        workers = set(pool.map(_touch, range(8)))
+    assert os.getpid() not in workers
+    optimizer.apply([tf.ones([1])], [variable])
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0, 1]
+    (path,) = events.event_files(str(tmp_path / "gradscope"))
+    assert f".{os.getpid()}." in path
+
+
+def test_a_fork_that_ends_as_a_program_does_writes_nothing(tmp_path):
+    """`os.fork` and `sys.exit` run what was registered for the exit."""
+    script = f"""
+        import os, sys, keras, tensorflow as tf, gradscope
+        optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), {str(tmp_path)!r})
+        variable = keras.Variable([1.0])
+        optimizer.apply([tf.ones([1])], [variable])
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        optimizer.apply([tf.ones([1])], [variable])
+        print(os.getpid())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    files = events.event_files(str(tmp_path / "gradscope"))
+    assert [f".{done.stdout.strip()}." in path for path in files] == [True]
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
