@@ -21,14 +21,10 @@ _SKIP = "_stateful_handle_non_finite_grads"
 
 
 def is_supported(optimizer) -> bool:
-    """Returns whether this is a Keras 3 optimizer on TensorFlow."""
+    """Returns whether this is a Keras 3 optimizer."""
     keras = sys.modules.get("keras")
-    return (
-        keras is not None
-        and isinstance(optimizer, keras.optimizers.Optimizer)
-        and isinstance(
-            optimizer, tf.Module | tf.__internal__.tracking.AutoTrackable
-        )
+    return keras is not None and isinstance(
+        optimizer, keras.optimizers.Optimizer
     )
 
 
@@ -42,11 +38,20 @@ def innermost(optimizer):
 
 def strategy(optimizer):
     """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
-    return innermost(optimizer)._distribution_strategy
+    return getattr(innermost(optimizer), "_distribution_strategy", None)
 
 
 def unsupported(optimizer) -> str | None:
     """Returns why an optimizer cannot be observed, None if it can."""
+    backend = sys.modules["keras"].backend.backend()
+    if backend != "tensorflow":
+        # Their steps are pure functions: what is measured could only leave
+        # them among the optimizer's variables, and so in every checkpoint.
+        return (
+            f"Keras runs on its {backend!r} backend, and gradscope observes "
+            "Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before Keras "
+            "is imported, or do not wrap it"
+        )
     optimizer = innermost(optimizer)
     parts = _parts(optimizer)
     if optimizer not in parts and any(

@@ -1,0 +1,43 @@
+"""Keras on other backends is refused with a reason and a remedy."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+OPTIMIZER = "import keras; optimizer = keras.optimizers.SGD(0.1)"
+WRAP = "import gradscope; gradscope.wrap(optimizer, '{logdir}')"
+FIT = """
+import numpy
+import gradscope
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile(optimizer, "mse")
+callback = gradscope.Callback('{logdir}')
+x = numpy.ones([4, 2])
+model.fit(x, x[:, :1], verbose=0, callbacks=[callback])
+"""
+
+
+@pytest.mark.parametrize(
+    "backend, observe",
+    # Keras on numpy cannot `fit`.
+    [("jax", WRAP), ("jax", FIT), ("numpy", WRAP)],
+    ids=["jax-wrap", "jax-callback", "numpy-wrap"],
+)
+def test_other_backends_are_refused_with_a_remedy(backend, observe, tmp_path):
+    script = "\n".join([OPTIMIZER, observe.format(logdir=tmp_path)])
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        "NotImplementedError: gradscope cannot observe this optimizer: Keras "
+        f"runs on its '{backend}' backend, and gradscope observes Keras on "
+        "TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported, "
+        "or do not wrap it."
+    ) in done.stderr
