@@ -123,6 +123,10 @@ def regenerate(gradient, graph):
 
 def _copy(tensor, graph, copies, depth):
     operation = tensor.op
+    if operation.type == "IdentityN" and operation.graph is graph:
+        # All gradients at once, from an all-reduce of tf_keras.
+        inner = operation.inputs[tensor.value_index]
+        return _copy(inner, graph, copies, depth)
     mergeable = operation.type in _MERGED and operation.graph is graph
     if not mergeable or depth == 0:
         return tensor

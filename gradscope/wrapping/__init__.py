@@ -13,12 +13,18 @@ from gradscope.drain import warn_once
 from gradscope.errors import GradscopeWarning
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
-from gradscope.wrapping import compat_v1, keras, replicas
+from gradscope.wrapping import (
+    compat_v1,
+    keras,
+    replicas,
+    tf_keras,
+    tf_keras_legacy,
+)
 from gradscope.wrapping.observer import Options
 from gradscope.wrapping.seam import Seam
 
 #: One module for each kind of optimizer.
-_KINDS = (keras, compat_v1)
+_KINDS = (keras, tf_keras, tf_keras_legacy, compat_v1)
 
 #: Every seam whose optimizer is alive and wrapped.
 _seams: weakref.WeakSet = weakref.WeakSet()
@@ -41,7 +47,7 @@ def wrap(
     on `flush`, on `unwrap`, when the optimizer is deleted, and at exit.
 
     Args:
-        optimizer: A Keras 3 optimizer.
+        optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
         logdir: Directory of this run, as in `"logs/run"`. The event file goes
             into its sub-directory `gradscope`.
         model: The model that it trains, if its `train_function` may have been
@@ -154,7 +160,8 @@ def _check(optimizer) -> None:
     if kind is None:
         raise TypeError(
             "`optimizer` must be an instance of a Keras 3 optimizer with the "
-            f"TensorFlow backend, got {optimizer!r}. Wrap the optimizer before "
+            "TensorFlow backend, of one of tf_keras (current or legacy) or of "
+            f"tf.compat.v1.train, got {optimizer!r}. Wrap the optimizer before "
             "it is passed to `compile`: "
             "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
         )

@@ -51,6 +51,13 @@ class Call:
         """Calls `original`, the optimizer's own code."""
         return original()
 
+    def made(self):
+        """Returns whether the step was made after all; after `run`.
+
+        True, or a bool scalar where a loss scale skips steps that overflow.
+        """
+        return True
+
     def applied(self, grads: list, accumulated: list) -> list:
         """Returns the gradients that the step applied, before clipping.
 

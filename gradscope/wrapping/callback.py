@@ -63,7 +63,7 @@ class Callback(keras.callbacks.Callback):
         self._step = self._iterations()
         self._unsure = True
         self._two_programs = (
-            self.model.steps_per_execution == 1 and not self.model.run_eagerly
+            self._steps_per_execution() == 1 and not self.model.run_eagerly
         )
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -77,7 +77,7 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         if not self._seam.plain:
-            self._seam.stepped(self.model.steps_per_execution)
+            self._seam.stepped(self._steps_per_execution())
         self._seam.plain = False
         if self._unsure:
             self._unsure = False
@@ -94,6 +94,19 @@ class Callback(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._end()
+
+    # What the CallbackList of tf_keras asks for in a callback.
+
+    _supports_tf_logs = True
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return True
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return False
 
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
@@ -120,6 +133,14 @@ class Callback(keras.callbacks.Callback):
             return False
         self._seam.resume()
         return True
+
+    def _steps_per_execution(self) -> int:
+        # A number in Keras 3. In tf_keras a variable, which may be tuned in
+        # the course of a fit, and None after some ways of loading a model.
+        steps = self.model.steps_per_execution
+        if getattr(self.model, "autotune_steps_per_execution", False):
+            return max(2, int(steps))
+        return int(1 if steps is None else steps)
 
     def _iterations(self) -> int:
         return self._seam.steps_made()

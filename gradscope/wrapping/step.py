@@ -43,6 +43,8 @@ class Step:
         held, header = self._held(), self._header()
         result = self._call.run(original)
         try:
+            if not bool(self._call.made()):
+                return result
             look = self._look(header, held, self._call.reduced())
             self._observer.record_eagerly(look)
             self._observer.gate.visited_on_host(self._part, int(look.step))
@@ -77,7 +79,9 @@ class Step:
             return tf.constant(True)
 
         try:
-            tf.cond(self._due, observed, lambda: tf.constant(False))
+            made = self._call.made()
+            due = self._due if made is True else self._due & made
+            tf.cond(due, observed, lambda: tf.constant(False))
         except Exception as error:
             self._seam.fail(error)
         return result
