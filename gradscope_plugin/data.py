@@ -183,6 +183,7 @@ def _describe(record) -> dict:
         "last_step": int(record.steps[-1]),
         "recorded": _last(record, "recorded"),
         "dropped": _last(record, "dropped"),
+        "skipped": _last(record, "skipped"),
         "last_wall_time": float(record.wall_times[-1]),
         "statistics": list(record.schema.columns.get("variables", ())),
     }

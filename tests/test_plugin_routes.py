@@ -158,6 +158,7 @@ def test_runs_are_described(client):
         "last_step": 90,
         "recorded": 55,
         "dropped": 0,
+        "skipped": None,
         "last_wall_time": runs.WALL_TIME + 90,
         "statistics": list(runs.COLUMNS),
     }

@@ -7,7 +7,7 @@ export const NAN = 2;
 export const INFINITE = 3;
 /** The variable had no gradient in this step. */
 export const MISSING = 4;
-/** Nothing was recorded of the variable in this step. */
+/** The variable was no part of this step, or nothing of it was recorded. */
 export const ABSENT = 5;
 
 /** In words, for the readout and the legend. */
@@ -28,15 +28,18 @@ const SEVERITY = {
 /**
  * @param {Float32Array} values
  * @param {{missing: ?Float32Array, ofGradient: boolean,
- *     zeroIsSpecial: boolean}} options `missing` holds `gradient_missing` of
- *     the same cells
+ *     zeroIsSpecial: boolean, optional: (boolean|undefined)}} options
+ *     `missing` holds `gradient_missing` of the same cells; where a statistic
+ *     is `optional`, a NaN says that there is none
  * @return {Uint8Array} the kind of each cell
  */
-export function classify(values, {missing, ofGradient, zeroIsSpecial}) {
+export function classify(values, options) {
+  const {missing, ofGradient, zeroIsSpecial, optional} = options;
   const kindOf = (value, cell) => {
     if (Number.isNaN(value)) {
       if (missing && Number.isNaN(missing[cell])) return ABSENT;
-      return missing && ofGradient && missing[cell] === 1 ? MISSING : NAN;
+      if (missing && ofGradient && missing[cell] === 1) return MISSING;
+      return optional ? ABSENT : NAN;
     }
     if (!Number.isFinite(value)) return INFINITE;
     return zeroIsSpecial && value === 0 ? ZERO : NUMBER;

@@ -107,8 +107,9 @@ async function fetchGrid(get, run, statistic, rows) {
   }
   const kinds = classify(matrix.values, {
     missing,
-    ofGradient: statistic.startsWith('gradient_'),
+    ofGradient: statistic.includes('gradient_'),
     zeroIsSpecial: describe(statistic).scale === 'log',
+    optional: Boolean(describe(statistic).optional),
   });
   return {...matrix, named, kinds};
 }

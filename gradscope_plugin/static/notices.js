@@ -29,7 +29,7 @@ export function captionOf({label}, rows) {
 }
 
 /** Returns why a grid shows no number, an empty text if it does. */
-export function messageOf(grid, rows) {
+export function messageOf(grid, rows, {optional} = {}) {
   if (!grid) return '';
   if (!grid.rows) {
     return rows === 'kernels'
@@ -37,6 +37,7 @@ export function messageOf(grid, rows) {
       : 'This run has no trainable variable.';
   }
   const empty = (kind) => [NAN, MISSING, ABSENT].includes(kind);
-  return grid.kinds.every(empty)
-    ? 'Not one number here: every cell is NaN or was not recorded.' : '';
+  if (!grid.kinds.every(empty)) return '';
+  return optional
+    ?? 'Not one number here: every cell is NaN or was not recorded.';
 }

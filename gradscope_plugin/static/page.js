@@ -169,7 +169,7 @@ export class Page {
         label: runLabel(run.name),
         color: this.#colorOf(run.name),
         caption: run.error ? '' : captionOf(description, this.#view.rows),
-        message: error ?? messageOf(grid, this.#view.rows),
+        message: error ?? messageOf(grid, this.#view.rows, description),
         grid,
         look: this.#look,
       });

@@ -4,7 +4,7 @@
  * `scale` is log where only the order of magnitude says something, `domain` its
  * default ends. They are fixed, so that a colour means the same number today
  * and tomorrow, in this run and in that. `center` makes the colours diverge.
- * `ends` says in words what a very small and a very large value mean.
+ * `optional` says why a run may have no such number at all. `ends` says in words what a very small and a very large value mean.
  */
 
 const log = (label, domain, help, more = {}) =>
@@ -16,11 +16,14 @@ const flow = {ends: ['vanishing', 'exploding']};
 
 export const STATISTICS = {
   gradient_norm: log('gradient norm', [1e-8, 10],
-    'L2 norm of the gradient that reached the optimizer', flow),
+    'L2 norm of the gradient that the step applied, before clipping', flow),
   gradient_rms: log('gradient rms', [1e-9, 1],
     'root mean square of the gradient’s elements', flow),
   gradient_max: log('largest gradient', [1e-8, 10],
     'largest magnitude among the gradient’s elements', flow),
+  clipped_gradient_norm: log('clipped gradient', [1e-8, 10],
+    'L2 norm of the gradient after the optimizer’s own clipping',
+    {...flow, optional: 'The optimizer of this run does not clip.'}),
   gradient_to_weight_ratio: log('gradient : weight', [1e-8, 10],
     'gradient norm over weight norm', flow),
   update_to_weight_ratio: log('update : weight', [1e-6, 1],
@@ -35,6 +38,8 @@ export const STATISTICS = {
   gradient_zero_fraction: linear('zero fraction', [0, 1],
     'share of the gradient’s elements that are exactly zero',
     {ends: ['none', 'all']}),
+  gradient_size: log('gradient size', [1, 1e8],
+    'number of the gradient’s elements; of an embedding, of the rows in use'),
   // The scale ends at 1: a single non-finite element must be seen.
   gradient_nonfinite: linear('non-finite', [0, 1],
     'number of the gradient’s elements that are NaN or infinite',

@@ -82,6 +82,8 @@ function keptLines(runs) {
     lines.push('tensorboard --samples_per_plugin=gradscope=0 keeps all');
   }
   if (dropped) lines.push(`${dropped} records were lost while training`);
+  const skipped = runs.reduce((sum, run) => sum + (run.skipped ?? 0), 0);
+  if (skipped) lines.push(`${skipped} steps skipped by the loss scale`);
   return lines;
 }
 

@@ -26,6 +26,13 @@ test('gradient_missing tells why there is no number', () => {
   assert.deepEqual([...classify(values, ofWeight)], [NAN, NAN, ABSENT, NUMBER]);
 });
 
+test('where a statistic is optional, a NaN says that there is none', () => {
+  const values = Float32Array.of(NaN, NaN, 1);
+  const missing = Float32Array.of(0, 1, 0);
+  assert.deepEqual([...classify(values, {...LOG, missing, optional: true})],
+    [ABSENT, MISSING, NUMBER]);
+});
+
 function grid(rows, values) {
   const numbers = Float32Array.from(values);
   return {rows, columns: numbers.length / rows, values: numbers,

@@ -101,4 +101,7 @@ test('a grid without numbers says so', () => {
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
     /^Not one number here/);
   assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
+  const clipped = describe('clipped_gradient_norm');
+  assert.match(messageOf({rows: 1, kinds: Uint8Array.of(5)}, 'layers', clipped),
+    /does not clip/);
 });
