@@ -37,6 +37,26 @@ def test_step_and_host_agree(schedule):
         assert due(gate, step) == gate.due_on_host(step) == expected
 
 
+def test_a_part_is_due_once_since_each_due_step():
+    gate = Gate(Every(10, dense=0), Every(20, dense=0), "")
+    found = {(0,): [], (1, 2): []}
+    histograms = []
+    for step in range(50):
+        part = (0,) if step % 2 == 0 else (1, 2)
+        tensor = tf.constant(step, tf.int64)
+        asked = bool(gate.due("record", tensor, part))
+        assert asked == gate.due_on_host(step, part)
+        if asked:
+            found[part].append(step)
+            gate.visited("record", tensor, part)
+            gate.visited_on_host(step, part)
+            if gate.due("histograms", tensor, part):
+                histograms.append(step)
+                gate.visited("histograms", tensor, part)
+    assert found == {(0,): [0, 10, 20, 30, 40], (1, 2): [1, 11, 21, 31, 41]}
+    assert histograms == [0, 1, 20, 21, 40, 41]
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_traced_step_stops_asking_when_the_gate_is_closed(jit_compile):
     gate = Gate(Every(1), Every(2, dense=0), "")

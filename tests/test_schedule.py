@@ -56,7 +56,30 @@ def test_never_is_never():
     assert due_steps(NEVER) == []
 
 
+@given(
+    st.sampled_from(
+        [
+            Every(10),
+            Every(7, dense=0),
+            Every(3, dense=2),
+            At([0, 1, 2, 9, 30]),
+            At([5]) | Every(20, dense=0),
+            NEVER,
+        ]
+    ),
+    st.integers(-1, 60),
+    st.integers(1, 60),
+)
+def test_due_since_is_whether_any_step_since_was_due(schedule, last, more):
+    step = last + more
+    expected = any(schedule.due(s) for s in range(last + 1, step + 1))
+    assert bool(schedule.due_since(last, step)) == expected
+    tensors = tf.constant(last, tf.int64), tf.constant(step, tf.int64)
+    assert bool(schedule.due_since(*tensors)) == expected
+
+
 def test_seconds_are_not_a_matter_of_steps():
+    assert not Seconds(1).due_since(0, 100)
     assert due_steps(Seconds(1)) == []
 
 

@@ -31,7 +31,7 @@ class Gate:
         self._device = device
         #: Whether steps may still be recorded, a bool variable.
         self.open = state.variable(np.array(True), device)
-        # The last step that was recorded of each part.
+        # The last step that was recorded of each schedule and part.
         self._visited: dict[tuple, tf.Variable] = {}
         self._visited_on_host: dict[tuple, int] = {}
         self._requested = {
@@ -61,7 +61,7 @@ class Gate:
         if part is None:
             due = schedule.due(step)
         else:
-            due = schedule.due_since(tf.identity(self._last(part)), step)
+            due = schedule.due_since(tf.identity(self._last(name, part)), step)
         if name in self._requested:
             due = due | self._requested[name]
         return due & self.open
@@ -82,13 +82,13 @@ class Gate:
             requested is not None and bool(state.value(requested))
         )
 
-    def visited(self, part: tuple | None, step: tf.Tensor) -> None:
-        """Adds the ops that remember that a step of a part was recorded."""
+    def visited(self, name: str, step: tf.Tensor, part: tuple | None) -> None:
+        """Adds the ops that remember that a part's step was recorded."""
         if part is not None:
-            self._last(part).assign(step)
+            self._last(name, part).assign(step)
 
-    def visited_on_host(self, part: tuple | None, step: int) -> None:
-        """As `visited`, for steps without a graph."""
+    def visited_on_host(self, step: int, part: tuple | None) -> None:
+        """As `visited` of `"record"`, for steps without a graph."""
         if part is not None:
             self._visited_on_host[part] = step
 
@@ -110,8 +110,8 @@ class Gate:
         self._closed = True
         state.assign(self.open, False)
 
-    def _last(self, part: tuple) -> tf.Variable:
-        if part not in self._visited:
+    def _last(self, name: str, part: tuple) -> tf.Variable:
+        if (name, part) not in self._visited:
             never = np.array(-1, np.int64)
-            self._visited[part] = state.variable(never, self._device)
-        return self._visited[part]
+            self._visited[name, part] = state.variable(never, self._device)
+        return self._visited[name, part]

@@ -45,6 +45,7 @@ class Look:
 
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
+        part: The rows that it is about, None for all.
         header: float32 `[drain.HEADER]`.
         grads: Gradients before clipping, None where there is none.
         clipped: Gradients after clipping, None where clipping is off.
@@ -54,6 +55,7 @@ class Look:
     """
 
     step: tf.Tensor
+    part: tuple[int, ...] | None
     header: tf.Tensor
     grads: list
     clipped: list | None
@@ -146,7 +148,7 @@ class Observer:
         first = []
         if self._histograms is not None:
             appended = tf.cond(
-                self.gate.due("histograms", look.step),
+                self.gate.due("histograms", look.step, look.part),
                 lambda: self._append_histograms(look, grads, before, after),
                 lambda: tf.constant(False),
             )
@@ -201,19 +203,16 @@ class Observer:
 
     def record_eagerly(self, look: Look) -> None:
         """`record` for steps without a graph."""
-        self._compiled(
-            tuple(look.missing),
-            look.step,
-            look.header,
-            look.grads,
-            look.clipped,
-            look.before,
-        )
+        fixed = look.part, tuple(look.missing)
+        arrays = look.step, look.header, look.grads, look.clipped, look.before
+        self._compiled(*fixed, *arrays)
 
     @functools.cached_property
     def _compiled(self):
-        def record(missing, step, header, grads, clipped, before):
-            self.record(Look(step, header, grads, clipped, missing, before))
+        def record(part, missing, step, header, grads, clipped, before):
+            self.record(
+                Look(step, part, header, grads, clipped, missing, before)
+            )
 
         return tf.function(record, autograph=False)
 
@@ -226,6 +225,7 @@ class Observer:
         ]
         counts = tf.reshape(histogram.counts(chosen), [-1])
         self._histograms.append(look.step, counts)
+        self.gate.visited("histograms", look.step, look.part)
         self.gate.answered("histograms")
         return tf.constant(True)
 

@@ -47,7 +47,7 @@ class Step:
                 return result
             look = self._look(header, held, self._call.reduced())
             self._observer.record_eagerly(look)
-            self._observer.gate.visited_on_host(self._part, int(look.step))
+            self._observer.gate.visited_on_host(int(look.step), self._part)
             self._observer.drain.stepped()
         except Exception as error:
             self._seam.fail(error)
@@ -75,7 +75,7 @@ class Step:
             ]
             look = self._look(self._header_before, self._held_before, copies)
             self._observer.record(look)
-            self._observer.gate.visited(self._part, look.step)
+            self._observer.gate.visited("record", look.step, self._part)
             return tf.constant(True)
 
         try:
@@ -152,6 +152,7 @@ class Step:
         rows = self._observer.in_rows
         return Look(
             step=call.step,
+            part=self._part,
             header=header,
             grads=rows(call.variables, applied),
             clipped=None if clipped is None else rows(call.variables, clipped),
