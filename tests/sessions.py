@@ -56,8 +56,8 @@ class Network:
             variable = functools.partial(
                 v1.get_variable, use_resource=KINDS[kind]
             )
-            self.x = v1.placeholder(tf.float32, [None, 4])
-            self.words = v1.placeholder(tf.int64, [None])
+            self.x = v1.placeholder(tf.float32, [None, 4], "x")
+            self.words = v1.placeholder(tf.int64, [None], "words")
             # Made in another order than they are used in.
             last = variable("last/kernel", [3, 1])
             table = variable("words/table", [5, 4])
@@ -93,7 +93,9 @@ class Network:
         return notes
 
 
-def train(optimizer="sgd", kind="resource", logdir=None, *, network=None, **options):
+def train(
+    optimizer="sgd", kind="resource", logdir=None, *, network=None, **options
+):
     """Trains a new network; returns its notes and itself."""
     network = network or Network(kind)
     with network.graph.as_default():

@@ -201,3 +201,65 @@ def test_the_loss_scale_is_that_of_the_step(tmp_path):
     train("fit_graph", "sgd", how="wrap", logdir=tmp_path / "c")
     assert np.isnan(gradscope.read(tmp_path / "c")["loss_scale"]).all()
     assert np.isnan(gradscope.read(tmp_path / "c")["skipped"]).all()
+
+
+def test_the_update_includes_a_constraint(tmp_path):
+    """By hand: 3 and 4 minus 0 each, then scaled to length 1."""
+    variable = keras.Variable([3.0, 4.0])
+    variable.constraint = keras.constraints.UnitNorm(axis=0)
+    optimizer = gradscope.wrap(optimizers.SGD(0.1), tmp_path)
+    optimizer.apply([tf.zeros([2])], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.6, 0.8], rtol=1e-6)
+    record = gradscope.read(tmp_path)
+    np.testing.assert_allclose(record["update_norm"], [[4.0]], rtol=1e-6)
+    np.testing.assert_array_equal(record["gradient_norm"], [[0.0]])
+
+
+class Linear(tf.Module):
+    """A model without Keras."""
+
+    def __init__(self, inputs, outputs, name):
+        super().__init__(name=name)
+        with self.name_scope:
+            start = tf.random.stateless_normal([inputs, outputs], seed=[1, 2])
+            self.w = tf.Variable(start, name="w")
+            self.b = tf.Variable(tf.zeros([outputs]), name="b")
+
+    def __call__(self, x):
+        return x @ self.w + self.b
+
+
+@pytest.mark.parametrize("wrapper", ["eager", "function", "jit"])
+def test_a_module_without_keras_is_observed(wrapper, tmp_path):
+    def trained(observed):
+        first, second = Linear(12, 8, "first"), Linear(8, 3, "second")
+        variables = [*first.trainable_variables, *second.trainable_variables]
+        optimizer = optimizers.Adam(0.01)
+        if observed:
+            gradscope.wrap(optimizer, tmp_path, every=1)
+        optimizer.build(variables)
+        norms = []
+
+        def step(x, y):
+            with tf.GradientTape() as tape:
+                value = loss()(y, second(tf.tanh(first(x))))
+            gradients = tape.gradient(value, variables)
+            optimizer.apply(gradients, variables)
+            return [tf.norm(g) for g in gradients]
+
+        if wrapper != "eager":
+            step = tf.function(step, jit_compile=wrapper == "jit")
+        for x, y in list(batches())[:6]:
+            norms.append(step(tf.constant(x), tf.constant(y)))
+        return [v.numpy() for v in variables], np.array(norms), variables
+
+    plain, norms, variables = trained(False)
+    observed, _, _ = trained(True)
+    for expected, actual in zip(plain, observed, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    record = gradscope.read(tmp_path)
+    assert set(record.layers) == {"first", "second"}
+    order = [record.variables.index(v.name.split(":")[0]) for v in variables]
+    np.testing.assert_allclose(
+        record["gradient_norm"][:, order], norms, rtol=1e-5
+    )

@@ -186,3 +186,14 @@ gradscope.wrap(optimizer, {str(tmp_path)!r})
         "`gradient_accumulation_steps`, or on one replica",
         process.stderr,
     )
+
+
+@pytest.mark.parametrize("mode", ["fit", "function", "eager"])
+def test_one_device_of_a_strategy(mode, tmp_path):
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    plain = replicas.train(strategy, mode, "adamw", None, None)
+    observed = replicas.train(strategy, mode, "adamw", "wrap", str(tmp_path))
+    same_weights(plain, observed)
+    record = gradscope.read(tmp_path)
+    check(record, observed, "adamw")
+    assert (record["clipped_gradient_norm"] < 0.05 + 1e-6).all()
