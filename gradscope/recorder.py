@@ -91,7 +91,7 @@ class Ring:
         if first == count:
             return np.zeros(0, np.int64), np.zeros([0, 0], np.float32), 0
         slots = np.arange(first, count) % self._slots
-        with tf.init_scope():
+        with state.eagerly():
             rows = tf.gather(self._rows, slots).numpy()
         whole = max(first, int(state.value(self._count)) - self._slots + 1)
         rows = rows[min(whole, count) - first :]

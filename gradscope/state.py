@@ -45,9 +45,17 @@ def variable(value: np.ndarray, device: str) -> tf.Variable:
 def value(variable: tf.Variable) -> np.ndarray:
     """Returns what a variable holds now. Not to be called in a trace, which
     would take the variable for one of its own."""
-    return variable.read_value().numpy()
+    with eagerly():
+        return variable.read_value().numpy()
 
 
 def assign(variable: tf.Variable, value) -> None:
     """Sets a variable. Not to be called in a trace."""
-    variable.assign(value)
+    with eagerly():
+        variable.assign(value)
+
+
+def eagerly():
+    """Returns the context of what is done at once, also where a graph of
+    TensorFlow 1 is being built."""
+    return tf.__internal__.eager_context.eager_mode()

@@ -198,6 +198,8 @@ class V1Call(Call):
 
     def __init__(self, optimizer, outer, grads_and_vars, step):
         grads, variables = _separated(grads_and_vars)
+        # Of the very dtype, a cast would return the variable.
+        step = tf.identity(step)
         super().__init__(as_tensors(grads), variables, variables, step)
         self._optimizer = optimizer
         self._outer = outer

@@ -38,10 +38,10 @@ def outermost_first(graph) -> list:
 def session_graph(graph):
     """Returns the graph, or the one around it, that a `tf.compat.v1.Session`
     is to run; None if it is a function's, or in eager mode."""
-    if graph is None:
+    # A function that is traced in eager mode has a graph around it, too.
+    if graph is None or tf.compat.v1.executing_eagerly_outside_functions():
         return None
-    outermost = outermost_first(graph)[0]
-    return None if outermost.building_function else outermost
+    return outermost_first(graph)[0]
 
 
 def converted(function):
