@@ -136,11 +136,11 @@ class Callback(keras.callbacks.Callback):
 
     def _steps_per_execution(self) -> int:
         # A number in Keras 3. In tf_keras a variable, which may be tuned in
-        # the course of a fit, and None after some ways of loading a model.
+        # the course of a fit.
         steps = self.model.steps_per_execution
         if getattr(self.model, "autotune_steps_per_execution", False):
-            return max(2, int(steps))
-        return int(1 if steps is None else steps)
+            return max(2, int(steps.numpy()))
+        return int(steps.numpy() if hasattr(steps, "numpy") else steps)
 
     def _iterations(self) -> int:
         return self._seam.steps_made()

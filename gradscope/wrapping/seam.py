@@ -74,13 +74,17 @@ class Seam:
     def description(self) -> dict:
         """Returns the optimizer's class and configuration, as JSON."""
         try:
-            config = self.optimizer.get_config()
+            config = self.config()
         except Exception:  # a user's optimizer need not have one
             config = {}
         return {
             "class": type(self.optimizer).__name__,
             "config": {k: v for k, v in config.items() if _is_json(v)},
         }
+
+    def config(self) -> dict:
+        """Returns the optimizer's configuration; may fail."""
+        return self.optimizer.get_config()
 
     @property
     def suspended(self) -> bool:

@@ -1,25 +1,18 @@
-"""The seam of tf_keras optimizers (Keras 2): `apply_gradients`."""
+"""The seam of tf_keras's current optimizers (Keras 2)."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from typing import ClassVar
 
-import numpy as np
-import tensorflow as tf
-
-from gradscope.wrapping import layers, replicas
-from gradscope.wrapping.call import Call
-from gradscope.wrapping.loss_scale import LossScale, around
-from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
-
-_GRAPH_MODE = (
-    "it trains in the graph mode of TensorFlow 1, where there is a Session. "
-    "Leave eager execution enabled, or use an optimizer of tf.compat.v1.train "
-    "there"
+from gradscope.wrapping.tf_keras_seam import (
+    TfKerasSeam,
+    innermost,
+    strategy,
+    unsupported,
 )
+
+__all__ = ["SEAM", "innermost", "is_supported", "strategy", "unsupported"]
 
 
 def is_supported(optimizer) -> bool:
@@ -29,257 +22,6 @@ def is_supported(optimizer) -> bool:
     return tf_keras is not None and isinstance(
         optimizer, tf_keras.optimizers.Optimizer
     )
-
-
-def innermost(optimizer):
-    """Returns the optimizer to observe: the one inside of a loss scale.
-
-    There the gradients arrive unscaled.
-    """
-    return getattr(optimizer, "inner_optimizer", optimizer)
-
-
-def strategy(optimizer):
-    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
-    return innermost(optimizer)._distribution_strategy
-
-
-def unsupported(optimizer) -> str | None:
-    """Returns why an optimizer cannot be observed, None if it can."""
-    inner = innermost(optimizer)
-    reason = _impossible(inner)
-    if reason is None and inner is optimizer:
-        reason = _inside(inner)
-    return reason
-
-
-def _inside(optimizer) -> str | None:
-    """Returns why an optimizer without a known loss scale cannot be observed,
-    None if it has none."""
-    if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
-        return (
-            "there is a LossScaleOptimizer around it. Pass that one to "
-            "gradscope.wrap"
-        )
-    return None
-
-
-def _impossible(optimizer) -> str | None:
-    """Returns why optimizers of this kind cannot be observed here."""
-    if getattr(optimizer, "_mesh", None) is not None or getattr(
-        optimizer, "_run_with_dtensor", False
-    ):
-        return (
-            "it belongs to a DTensor mesh, where each variable is spread over "
-            "devices. Train with a tf.distribute.MirroredStrategy to look at it"
-        )
-    if not tf.compat.v1.executing_eagerly_outside_functions():
-        return _GRAPH_MODE
-    return None
-
-
-class TfKerasCall(Call):
-    """One call of `apply_gradients`.
-
-    Args:
-        optimizer: That is called.
-        pairs: Of gradients and variables, as passed.
-        known: All variables of the optimizer.
-        aggregates: Whether the optimizer adds up the gradients of all
-            replicas itself.
-        loss_scale: The `LossScale` around it, or None.
-    """
-
-    #: The method that adds up the gradients of all replicas.
-    aggregate: ClassVar[str] = "aggregate_gradients"
-
-    def __init__(self, optimizer, pairs, known, aggregates, loss_scale):
-        grads, variables = zip(*pairs, strict=True)
-        super().__init__(grads, variables, known, value(optimizer.iterations))
-        self._optimizer = optimizer
-        self._aggregates = aggregates
-        self._loss_scale = loss_scale
-        self._scale = super().loss_scale()
-        if loss_scale is not None:
-            self._scale = loss_scale.now()
-        self._notes: list = []
-        if len({v.ref() for v in self.variables}) < len(self.variables):
-            raise NotImplementedError("one call has a variable twice")
-
-    def learning_rate(self):
-        return learning_rate(self._optimizer)
-
-    def loss_scale(self):
-        return self._scale
-
-    def made(self):
-        return True if self._loss_scale is None else self._loss_scale.applies
-
-    def run(self, original):
-        if not self._aggregates:
-            return original()
-        # Also of one replica: the user may have a method of their own.
-        with replicas.noted(self._optimizer, self.aggregate, self._notes):
-            return original()
-
-    def reduced(self):
-        if not self._aggregates:
-            return self.grads
-        if not self._notes:
-            raise RuntimeError(f"it never calls its own {self.aggregate}")
-        return self.in_order(self._notes[0])
-
-    def clipped(self, applied):
-        if not clips(self._optimizer):
-            return None
-        there = [i for i, g in enumerate(applied) if g is not None]
-        grads = self._optimizer._clip_gradients([applied[i] for i in there])
-        clipped = dict(zip(there, grads, strict=True))
-        return [clipped.get(i) for i in range(len(applied))]
-
-    def in_order(self, pairs) -> list:
-        """Returns the gradients of pairs in the order of `variables`."""
-        grads = {layers.tf_variable(v).ref(): g for g, v in pairs}
-        return [grads.get(v.ref()) for v in self.variables]
-
-
-class TfKerasSeam(Seam):
-    """Stands in for `apply_gradients` of one of tf_keras's optimizers.
-
-    Args:
-        optimizer: The optimizer, or a `LossScaleOptimizer` around it.
-        options: The arguments of `wrap`.
-    """
-
-    method: ClassVar[str] = "apply_gradients"
-
-    #: What one call is, and the method with which gradients are computed.
-    kind: ClassVar[type[TfKerasCall]] = TfKerasCall
-    compute: ClassVar[str] = "compute_gradients"
-
-    def __init__(self, optimizer, options):
-        inner = innermost(optimizer)
-        self._loss_scale: LossScale | None = None
-        if optimizer is not inner:
-            self._loss_scale = LossScale(self, optimizer)
-        self._compute = StandIn(inner, self.compute, self._computed)
-        super().__init__(inner, options)
-
-    def __call__(self, grads_and_vars, *arguments, **keywords):
-        # Often a `zip`, which can be read only once.
-        pairs = list(grads_and_vars)
-        if self._loss_scale is not None:
-            return self._stand_in.original(pairs, *arguments, **keywords)
-        return super().__call__(pairs, *arguments, **keywords)
-
-    def around(self, stand_in, pairs, *arguments, **keywords):
-        if not pairs:  # which is no step for the optimizer either
-            return stand_in.original(pairs, *arguments, **keywords)
-        return super().around(stand_in, pairs, *arguments, **keywords)
-
-    def call(self, pairs, *arguments, **keywords) -> Call:
-        self.prepare()
-        known = self.known([v for _, v in pairs])
-        aggregates = self.aggregates(*arguments, **keywords)
-        call = self.kind(
-            self.optimizer, pairs, known, aggregates, self._loss_scale
-        )
-        if self._loss_scale is not None:
-            self._loss_scale.call = call
-        return call
-
-    def aggregates(
-        self,
-        *arguments,
-        skip_gradients_aggregation=False,
-        experimental_aggregate_gradients=True,
-        **_,
-    ) -> bool:
-        """Returns whether the optimizer itself adds up the gradients of all
-        replicas, from the further arguments of a call."""
-        # The only one that may be a bool, of the optimizer and its loss scale.
-        skips = skip_gradients_aggregation or True in arguments
-        return experimental_aggregate_gradients and not skips
-
-    def prepare(self) -> None:
-        """Raises what cannot be observed, for a reason that `wrap` had not."""
-        current = tf.distribute.get_strategy()
-        reason = replicas.unsupported(current) or _impossible(self.optimizer)
-        if reason is None and self._loss_scale is None:
-            reason = _inside(self.optimizer)
-        if reason is not None:
-            raise NotImplementedError(reason)
-
-    def known(self, passed: list) -> list:
-        """Returns all variables of the optimizer, as far as they are told.
-
-        Args:
-            passed: Those of a call.
-        """
-        return passed
-
-    @property
-    def observes(self) -> bool:
-        """Whether calls are observed now."""
-        return not (self.plain or self._failed)
-
-    def description(self):
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
-            description = super().description()
-            with contextlib.suppress(Exception):
-                config = self.optimizer.get_config()
-                description["config"] |= {
-                    name: number.item()
-                    for name, number in config.items()
-                    if isinstance(number, np.generic)
-                }
-        if self._loss_scale is not None:
-            description["loss_scale"] = self._loss_scale.name
-        return description
-
-    def observer(self, known):
-        observer = super().observer(known)
-        if self._loss_scale is not None:
-            observer.count_skips()
-        return observer
-
-    def resume(self):
-        super().resume()
-        for other in self._others():
-            other.install()
-
-    def suspend(self):
-        super().suspend()
-        for other in self._others():
-            other.remove()
-
-    def steps_made(self):
-        iterations = self.iterations()
-        if iterations is None or not tf.executing_eagerly():
-            return 0
-        return int(layers.tf_variable(iterations).numpy())
-
-    def iterations(self):
-        """Returns the optimizer's own count, None where it has none yet."""
-        return self.optimizer.iterations
-
-    def _others(self) -> list:
-        """Returns what else stands in for a method."""
-        scales = [] if self._loss_scale is None else [self._loss_scale]
-        return [self._compute, *scales]
-
-    def _computed(self, *arguments, **keywords):
-        """Stands in for what computes gradients, before they are applied.
-
-        With the policy `mixed_float16`, `compile` puts a loss scale around an
-        optimizer that was wrapped.
-        """
-        if self.observes and self._loss_scale is None:
-            outer = around(self.optimizer)
-            if outer is not None:
-                self._loss_scale = LossScale(self, outer)
-                self._loss_scale.install()
-        return self._compute.original(*arguments, **keywords)
 
 
 class CurrentSeam(TfKerasSeam):
@@ -306,33 +48,6 @@ class CurrentSeam(TfKerasSeam):
         if not getattr(self.optimizer, "_built", False):
             self._built_for = variables
         return self._build.original(variables)
-
-
-def clips(optimizer) -> bool:
-    """Returns whether any clipping is on."""
-    return any(
-        limit is not None and limit > 0
-        for limit in (
-            optimizer.clipnorm,
-            optimizer.global_clipnorm,
-            optimizer.clipvalue,
-        )
-    )
-
-
-def value(variable) -> tf.Tensor:
-    """Returns a tensor of what a variable holds, on one of its replicas."""
-    return tf.convert_to_tensor(layers.tf_variable(variable))
-
-
-def learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, NaN without one."""
-    rate = getattr(optimizer, "_learning_rate", None)
-    if rate is None:
-        return tf.constant(float("nan"))
-    if callable(rate):  # a schedule
-        rate = rate(optimizer.iterations)
-    return tf.cast(value(rate), tf.float32)
 
 
 #: What the other kinds of optimizer call theirs, too.

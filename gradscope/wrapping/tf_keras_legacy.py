@@ -9,9 +9,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from gradscope.measuring import gradients
-from gradscope.wrapping import replicas, tf_keras, tracing
-from gradscope.wrapping.tf_keras import (
-    TfKerasCall,
+from gradscope.wrapping import replicas, tracing
+from gradscope.wrapping.tf_keras_call import TfKerasCall, clips
+from gradscope.wrapping.tf_keras_seam import (
     TfKerasSeam,
     innermost,
     strategy,
@@ -73,7 +73,7 @@ class LegacyCall(TfKerasCall):
             if self._graph is None:
                 return grads
             return [gradients.regenerate(g, self._graph) for g in grads]
-        if not tf_keras.clips(self._optimizer):
+        if not clips(self._optimizer):
             return None
         pairs = zip(applied, self.variables, strict=True)
         there = [(g, v) for g, v in pairs if g is not None]
@@ -103,6 +103,12 @@ class LegacySeam(TfKerasSeam):
             _ = optimizer.iterations
             optimizer._create_hypers()
 
+    def config(self):
+        # It would call a user's functions, as for the learning rate.
+        if any(map(_is_function, self.optimizer._hyper.values())):
+            return {}
+        return super().config()
+
     def iterations(self):
         # The property would make one.
         return self.optimizer._iterations
@@ -111,13 +117,18 @@ class LegacySeam(TfKerasSeam):
 def learning_rate(optimizer) -> tf.Tensor:
     """Returns the learning rate of the step to come, with its decay; NaN if
     only known by calling the user's own function a second time."""
-    schedules = sys.modules["tf_keras"].optimizers.schedules
     rate = optimizer._hyper.get("learning_rate")
-    if rate is None or (
-        callable(rate) and not isinstance(rate, schedules.LearningRateSchedule)
-    ):
+    if rate is None or _is_function(rate):
         return tf.constant(float("nan"))
     return tf.identity(optimizer._decayed_lr(tf.float32))
+
+
+def _is_function(value) -> bool:
+    """Returns whether a hyperparameter is a function of the user's own."""
+    schedules = sys.modules["tf_keras"].optimizers.schedules
+    return callable(value) and not isinstance(
+        value, schedules.LearningRateSchedule
+    )
 
 
 def _scope_to_come(name: str):
