@@ -563,6 +563,115 @@ def test_a_train_op_in_a_branch(tmp_path):
     np.testing.assert_allclose(record["update_norm"][:, row], moved, rtol=1e-5)
 
 
+def test_a_train_op_in_a_loop(tmp_path):
+    def trained(logdir):
+        with tf.Graph().as_default():
+            weight = v1.get_variable("weight", initializer=[3.0, 4.0])
+            optimizer = v1.train.MomentumOptimizer(0.1, 0.9)
+            if logdir is not None:
+                gradscope.wrap(optimizer, logdir)
+
+            def body(number):
+                pairs = [(weight.read_value(), weight)]
+                with tf.control_dependencies(
+                    [optimizer.apply_gradients(pairs)]
+                ):
+                    return number + 1
+
+            loop = tf.while_loop(lambda n: n < 5, body, [tf.constant(0)])
+            session = v1.Session()
+            session.run(v1.global_variables_initializer())
+            session.run(loop)
+            return session.run(weight)
+
+    np.testing.assert_array_equal(trained(tmp_path), trained(None))
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == list(range(5))
+    np.testing.assert_allclose(
+        record["gradient_norm"], record["weight_norm"], rtol=1e-6
+    )
+
+
+def test_a_server_of_this_process_and_devices_by_name(tmp_path):
+    server = tf.distribute.Server.create_local_server()
+    with tf.Graph().as_default() as graph:
+        with tf.device("/job:localhost/task:0/device:CPU:0"):
+            train_op, _ = counting(tmp_path)
+        with v1.train.MonitoredTrainingSession(server.target) as session:
+            for _ in range(3):
+                session.run(train_op)
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2]
+    devices = {
+        op.device
+        for op in graph.get_operations()
+        if op.name.startswith("gradscope/")
+    }
+    # The job is the user's; the device is left to TensorFlow, or the host.
+    task = "/job:localhost/task:0"
+    assert devices <= {task, f"{task}/device:CPU:0"}
+
+
+def test_the_pieces_of_a_variable_belong_to_one_layer(tmp_path):
+    with tf.Graph().as_default():
+        halves = v1.fixed_size_partitioner(2)
+        with v1.variable_scope("net", partitioner=halves):
+            kernel = v1.get_variable("dense/kernel", [4, 3])
+            bias = v1.get_variable("dense/bias", [4])
+            top = v1.get_variable("top/bias", [4])
+        loss = sum(tf.nn.l2_loss(v.as_tensor()) for v in (kernel, bias, top))
+        optimizer = gradscope.wrap(v1.train.AdamOptimizer(), tmp_path)
+        train_op = optimizer.minimize(loss)
+        session = v1.Session()
+        session.run(v1.global_variables_initializer())
+        session.run(train_op)
+    record = gradscope.read(tmp_path)
+    assert record.layers == ("dense", "top")
+    assert record.variables == (
+        "dense/kernel/part_0",
+        "dense/kernel/part_1",
+        "dense/bias/part_0",
+        "dense/bias/part_1",
+        "top/bias/part_0",
+        "top/bias/part_1",
+    )
+
+
+def test_threads_that_race_lose_nothing_but_numbers(tmp_path):
+    """Which step is whose is then undefined, but all are written."""
+    with tf.Graph().as_default():
+        train_op, weight = counting(tmp_path, every=1)
+        session = v1.Session()
+        session.run(v1.global_variables_initializer())
+    threads = [
+        threading.Thread(
+            target=lambda: [session.run(train_op) for _ in range(20)]
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_allclose(session.run(weight), [-3, -2], atol=1e-4)
+    gradscope.flush()
+    assert len(written(tmp_path)) == 60
+
+
+@pytest.mark.parametrize(
+    "options, panels",
+    [({"histograms": None}, []), ({"include": "den*"}, ["dense"])],
+)
+def test_histograms_can_be_chosen(options, panels, tmp_path):
+    notes, _ = train("adam", "resource", tmp_path, **options)
+    assert_same(notes, train("adam", "resource")[0])
+    gradscope.flush()
+    assert len(gradscope.read(tmp_path).steps) == STEPS
+    tags = {v.tag for event in written(tmp_path) for v in event.summary.value}
+    kinds = ("gradients/", "weights/", "updates/")
+    there = {tag.split("/")[1] for tag in tags if tag.startswith(kinds)}
+    assert there == set(panels)
+
+
 # Optimizers around optimizers
 
 
@@ -746,7 +855,6 @@ def run_program(settings, body, **environment):
     "settings",
     [
         "v1.disable_v2_behavior()",
-        "v1.disable_eager_execution(); v1.disable_control_flow_v2()",
         "v1.disable_v2_behavior(); v1.enable_control_flow_v2()",
     ],
 )
@@ -944,6 +1052,50 @@ def test_a_train_op_that_is_an_update_itself_is_told(tmp_path):
         np.testing.assert_allclose(session.run(weight), [2, 3])
 
 
+def test_a_train_op_that_was_there_before_is_told(tmp_path):
+    class Own(v1.train.GradientDescentOptimizer):
+        def apply_gradients(self, grads_and_vars):
+            return there
+
+    with tf.Graph().as_default():
+        there = tf.no_op("there")
+        weight = v1.get_variable("weight", initializer=[3.0, 4.0])
+        session = v1.Session()
+        session.run(there)
+        optimizer = gradscope.wrap(Own(0.1), tmp_path)
+        with pytest.warns(
+            GradscopeWarning,
+            match="'there' is older than this call. Let `apply_gradients` ret",
+        ):
+            session.run(optimizer.apply_gradients([(tf.ones([2]), weight)]))
+
+
+def test_a_train_op_on_a_parameter_server_is_told(tmp_path):
+    with tf.Graph().as_default(), tf.device("/job:ps/task:0"):
+        weight = v1.get_variable("weight", initializer=[3.0, 4.0])
+        optimizer = gradscope.wrap(v1.train.AdamOptimizer(), tmp_path)
+        with pytest.warns(
+            GradscopeWarning,
+            match=r"is placed on /job:ps/task:0, .* Call `apply_gradients` on",
+        ):
+            optimizer.minimize(tf.nn.l2_loss(weight))
+
+
+def test_a_worker_of_parameter_servers_delivers_itself(tmp_path):
+    with tf.Graph().as_default() as graph:
+        setter = v1.train.replica_device_setter(
+            ps_tasks=1, worker_device="/job:worker/task:3"
+        )
+        with v1.device(setter):
+            weight = v1.get_variable("weight", initializer=[3.0, 4.0])
+            optimizer = gradscope.wrap(v1.train.AdamOptimizer(), tmp_path)
+            optimizer.minimize(tf.nn.l2_loss(weight))
+    assert weight.device == "/job:ps/task:0"
+    kinds = ("MutableHashTableV2", "LookupTableFindV2", "LookupTableInsertV2")
+    cells = [op.device for op in graph.get_operations() if op.type in kinds]
+    assert set(cells) == {"/job:worker/task:3/device:CPU:0"}
+
+
 def test_a_train_op_that_is_none_is_told(tmp_path):
     class Own(v1.train.GradientDescentOptimizer):
         def apply_gradients(self, grads_and_vars):
@@ -1077,3 +1229,24 @@ def test_no_due_step_is_lost_uncounted(tmp_path, monkeypatch):
     assert len(record.steps) + record["dropped"][-1] == 50
     assert record["histograms_dropped"][-1] == 0
     assert len(tensorboard_histograms(tmp_path)["weights/weight/weight"]) > 40
+
+
+def test_a_model_of_tf_keras_takes_it(tmp_path):
+    import tf_keras
+
+    def trained(logdir):
+        tf_keras.utils.set_random_seed(7)
+        model = tf_keras.Sequential([tf_keras.layers.Dense(3, name="layer")])
+        optimizer = v1.train.AdamOptimizer(0.1)
+        if logdir is not None:
+            gradscope.wrap(optimizer, logdir)
+        model.compile(optimizer, "mse")
+        x, y = np.ones([32, 4]), np.ones([32, 3])
+        model.fit(x, y, batch_size=8, verbose=0)
+        return model.get_weights()
+
+    for left, right in zip(trained(tmp_path), trained(None), strict=True):
+        np.testing.assert_array_equal(left, right)
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0, 1, 2, 3]
+    assert record.layers == ("layer",)

@@ -4,6 +4,12 @@ What is recorded is the gradient that reaches `apply_gradients`: after what
 the user's own code did to it since `compute_gradients`. The train op stays
 the op that it was; see `session` for how it is observed in a session, and
 `step` for eager mode and `tf.function`.
+
+The step is the `global_step` that was passed, before it is incremented, or
+the number of runs in this session. Threads that run one train op at the same
+time may share a number, and their updates are seen in each other's. Sessions
+of other processes (`grpc://`), and copies of the graph that are imported
+elsewhere, train on and are not observed.
 """
 
 from __future__ import annotations

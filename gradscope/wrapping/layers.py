@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+import re
 
 from gradscope.schema import Variable
 from gradscope.wrapping import replicas, tracing
@@ -16,6 +17,9 @@ _CARES = {
     "IsVariableInitialized",
     "VarIsInitializedOp",
 }
+
+# One of the pieces that a partitioner of TensorFlow 1 cuts a variable into.
+_PARTITION = re.compile(r"part_\d+")
 
 
 def describe(variables: list) -> tuple[Variable, ...]:
@@ -106,6 +110,8 @@ def _is_keras(variable) -> bool:
 def _path(variable) -> list[str]:
     path = variable.path if _is_keras(variable) else variable.name
     parts = path.removesuffix(":0").split("/")
+    if len(parts) > 2 and _PARTITION.fullmatch(parts[-1]):
+        parts[-2:] = ["/".join(parts[-2:])]
     # A variable outside of any layer is its own layer.
     return parts if len(parts) > 1 else parts * 2
 

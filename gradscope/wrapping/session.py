@@ -106,13 +106,33 @@ class SessionStep:
             result = original()
         try:
             train_op = result.op if tf.is_tensor(result) else result
-            _check(train_op, self._variables)
+            self._check(train_op)
             with _beside(self._graph):
                 observed = self._observed(train_op)
             train_op._add_control_inputs([observed])
         except Exception as error:
             self._seam.fail(error)
         return result
+
+    def _check(self, train_op) -> None:
+        """Raises where nothing can be done between updates and train op."""
+        if not isinstance(train_op, tf.Operation):
+            raise TypeError(
+                f"`apply_gradients` must return an operation, got {train_op!r}"
+            )
+        states = {_state(variable).name for variable in self._variables}
+        if any(tensor.name in states for tensor in train_op.inputs):
+            raise NotImplementedError(
+                f"the train op {train_op.name!r} itself updates a variable. "
+                "Let `apply_gradients` return `tf.group(updates)`"
+            )
+        # A session that has run an op refuses to run it changed.
+        is_older = train_op._id < self._gate.due.op._id
+        if train_op.graph is not self._graph or is_older:
+            raise NotImplementedError(
+                f"the train op {train_op.name!r} is older than this call. Let "
+                "`apply_gradients` return a new one"
+            )
 
     def _observed(self, train_op) -> tf.Operation:
         before = [*train_op.control_inputs, *(t.op for t in train_op.inputs)]
@@ -231,20 +251,6 @@ def as_tensors(grads: list) -> list:
     ]
 
 
-def _check(train_op, variables: list) -> None:
-    """Raises where the weights after the step cannot be had before its end."""
-    if not isinstance(train_op, tf.Operation):
-        raise TypeError(
-            f"`apply_gradients` must return an operation, got {train_op!r}"
-        )
-    states = {_state(variable).name for variable in variables}
-    if any(tensor.name in states for tensor in train_op.inputs):
-        raise NotImplementedError(
-            f"the train op {train_op.name!r} itself updates a variable. Let "
-            "`apply_gradients` return `tf.group(updates)`"
-        )
-
-
 def _is_reference(variable) -> bool:
     """Returns whether a variable is updated in place, where readers look."""
     return variable.dtype != variable.dtype.base_dtype
@@ -277,6 +283,12 @@ def _task() -> str:
     """Returns the job and task of the user's `tf.device`, without a device:
     not every op of ours has a kernel for a GPU."""
     device = tf.DeviceSpec.from_string(tf.no_op("place").device)
+    if device.job == "ps":
+        raise NotImplementedError(
+            f"its train op is placed on {device.to_string()}, a parameter "
+            "server, from where nothing can be delivered to this process. "
+            "Call `apply_gradients` on a worker's device"
+        )
     return device.replace(device_type=None, device_index=None).to_string()
 
 
@@ -286,12 +298,13 @@ def _beside(graph):
     graphs = tracing.outermost_first(graph)
     before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
     try:
-        with (
-            graph.name_scope("gradscope"),
-            graph.colocate_with(None, ignore_existing=True),
-        ):
+        with graph.name_scope("gradscope"):
             task = _task()
-            with tf.device(None), tf.device(task):
+            with (
+                # Resets the device, too.
+                graph.colocate_with(None, ignore_existing=True),
+                tf.device(task),
+            ):
                 yield
     finally:
         for g, collections in zip(graphs, before, strict=True):
