@@ -30,7 +30,7 @@ EVERYWHERE = ("adamw", "legacy_adam")
 BITS = (
     [(mode, how, name) for mode, how in OBSERVED for name in EVERYWHERE]
     + [("fit_graph", "wrap", n) for n in OPTIMIZERS if n not in EVERYWHERE]
-    + [("fit_jit", "wrap", n) for n in ("sgd", "legacy_rmsprop")]
+    + [("fit_jit", "wrap", n) for n in ("adam", "legacy_rmsprop")]
     + [("loop_jit", "wrap", n) for n in ("lion", "legacy_sgd")]
 )
 
@@ -365,3 +365,11 @@ def test_the_callback_leaves_steps_that_are_not_due_alone(tmp_path):
     plain = {programs[number] for number in range(STEPS) if number % 4}
     assert len(observed) == len(plain) == 1 and observed != plain
     assert gradscope.read(tmp_path).steps.tolist() == [0, 4, 8]
+
+
+def test_the_callback_with_a_tuned_number_of_steps(tmp_path):
+    callbacks = [gradscope.Callback(tmp_path, every=1)]
+    model, optimizer = plain_network(), OPTIMIZERS["adam"]()
+    options = {"steps_per_execution": "auto"}
+    MODES["fit_graph"](model, optimizer, callbacks, **options)
+    assert gradscope.read(tmp_path).steps.tolist() == list(range(STEPS))

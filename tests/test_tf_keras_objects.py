@@ -266,6 +266,23 @@ def test_a_dtensor_mesh_is_refused(tmp_path):
         gradscope.wrap(optimizer, tmp_path)
 
 
+def test_a_strategy_that_is_not_supported_is_refused_or_told(tmp_path):
+    central = tf.distribute.experimental.CentralStorageStrategy
+    strategy = central(["CPU:0"], "CPU:0")
+    text = "it belongs to a CentralStorageStrategy"
+    with strategy.scope():
+        for kind in (current, legacy):
+            with pytest.raises(NotImplementedError, match=text):
+                gradscope.wrap(kind.SGD(0.5), tmp_path)
+    # A legacy optimizer learns of its strategy when it is called.
+    optimizer = gradscope.wrap(legacy.SGD(0.5), tmp_path)
+    with strategy.scope():
+        weight = tf.Variable([1.0])
+    with pytest.warns(gradscope.GradscopeWarning, match=text):
+        strategy.run(lambda: step(optimizer, [1.0], weight) and None)
+    np.testing.assert_allclose(weight.numpy(), [0.5])
+
+
 def test_a_graph_of_tensorflow_1_is_refused_at_once_or_told(kind, tmp_path):
     optimizer = gradscope.wrap(kind.SGD(0.5), tmp_path / "before")
     text = "the graph mode of TensorFlow 1.*optimizer of tf.compat.v1.train"

@@ -13,7 +13,7 @@ from gradscope.wrapping.standin import StandIn
 _FRAMES = 8
 
 
-def around(optimizer):
+def outer_of(optimizer):
     """Returns the `LossScaleOptimizer` that is just calling an optimizer,
     None without. Nothing else leads from the inner one to the outer."""
     frame = sys._getframe(1)
@@ -76,7 +76,10 @@ class LossScale:
     def _applied(self, grads_and_vars, *arguments, **keywords):
         """Stands in for `apply_gradients` of the `LossScaleOptimizer`."""
         pairs = list(grads_and_vars)
-        return self._seam.around(self._apply, pairs, *arguments, **keywords)
+        result = self._seam.around(self._apply, pairs, *arguments, **keywords)
+        if replicas.is_first():
+            self.call, self.applies = None, True  # they hold the gradients
+        return result
 
     def _updated(self, grads):
         """Stands in for what changes the scale and decides about a step."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from gradscope.wrapping import layers, replicas
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.loss_scale import LossScale, around
+from gradscope.wrapping.loss_scale import LossScale, outer_of
 from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.tf_keras_call import TfKerasCall
@@ -200,8 +200,14 @@ class TfKerasSeam(Seam):
         optimizer that was wrapped.
         """
         if self.observes and self._loss_scale is None:
-            outer = around(self.optimizer)
-            if outer is not None:
-                self._loss_scale = LossScale(self, outer)
-                self._loss_scale.install()
+            try:
+                self._find_loss_scale()
+            except Exception as error:
+                self.fail(error)
         return self._compute.original(*arguments, **keywords)
+
+    def _find_loss_scale(self) -> None:
+        outer = outer_of(self.optimizer)
+        if outer is not None:
+            self._loss_scale = LossScale(self, outer)
+            self._loss_scale.install()
