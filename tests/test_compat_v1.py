@@ -60,6 +60,10 @@ def test_training_is_the_same_bit_for_bit(optimizer, kind, tmp_path):
     record = gradscope.read(tmp_path)
     assert record.steps.tolist() == list(range(STEPS))
     assert list(record.variables) == network.names
+    rate = {"adadelta": 10.0, "rmsprop": 0.01, "centered": 0.01}
+    np.testing.assert_allclose(
+        record["learning_rate"], rate.get(optimizer, 0.1)
+    )
     for row, variable in enumerate(network.variables):
         for step in range(STEPS):
             before, after = (
@@ -210,16 +214,6 @@ def test_histograms_count_every_element(tmp_path):
 
 
 # Learning rates
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_learning_rate_of_each_optimizer_is_known(optimizer, tmp_path):
-    train(optimizer, "resource", tmp_path)
-    rates = {"adadelta": 10.0, "rmsprop": 0.01, "centered": 0.01}
-    expected = rates.get(optimizer, 0.1)
-    np.testing.assert_allclose(
-        gradscope.read(tmp_path)["learning_rate"], expected
-    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -852,13 +846,16 @@ def run_program(settings, body, **environment):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "settings, scaled_kinds",
     [
-        "v1.disable_v2_behavior()",
-        "v1.disable_v2_behavior(); v1.enable_control_flow_v2()",
+        ("v1.disable_v2_behavior()", ["reference", "resource"]),
+        # TensorFlow 2's `cond` takes no reference variables, and the global
+        # step is one here.
+        ("v1.disable_v2_behavior(); v1.enable_control_flow_v2()", []),
     ],
+    ids=["cond_v1", "cond_v2"],
 )
-def test_a_program_of_tensorflow_1(settings, tmp_path):
+def test_a_program_of_tensorflow_1(settings, scaled_kinds, tmp_path):
     """Reference variables are the default, and nothing is ever eager."""
     body = f"""
         for kind in sessions.KINDS:
@@ -871,6 +868,20 @@ def test_a_program_of_tensorflow_1(settings, tmp_path):
                 record = gradscope.read(logdir)
                 assert record.steps.tolist() == list(range(sessions.STEPS))
                 assert list(record.variables) == network.names
+        # In branches; a dynamic loss scale is one around its optimizer.
+        import test_compat_v1 as tests
+        logdir = {str(tmp_path)!r} + "/branch"
+        notes = tests.trained_in_a_branch(logdir)
+        sessions.assert_same(notes, tests.trained_in_a_branch(None))
+        assert gradscope.read(logdir).steps.tolist() == [0, 1, 2]
+        scale = lambda: v1.train.experimental.DynamicLossScale(1024.0)
+        for kind in {scaled_kinds!r}:
+            logdir = {str(tmp_path)!r} + "/scaled_" + kind
+            notes, _ = tests.scaled(logdir, scale, kind)
+            sessions.assert_same(notes, tests.scaled(None, scale, kind)[0])
+            record = gradscope.read(logdir)
+            assert record.steps.tolist() == list(range(sessions.STEPS))
+            assert record["update_norm"].min() > 0
         # Written when the program ends.
         weight = v1.get_variable("weight", initializer=[3.0, 4.0])
         train_op = gradscope.wrap(
@@ -901,25 +912,6 @@ def test_a_program_of_tensorflow_1(settings, tmp_path):
     record = gradscope.read(tmp_path / "end")
     np.testing.assert_allclose(record["gradient_norm"], [[5.0], [0.0]])
     np.testing.assert_allclose(record["weight_norm"], [[5.0], [0.0]])
-
-
-def test_branches_of_tensorflow_1(tmp_path):
-    """Where a dynamic loss scale takes reference variables, too."""
-    body = f"""
-        import test_compat_v1 as tests
-        logdir = {str(tmp_path)!r}
-        notes = tests.trained_in_a_branch(logdir + "/branch")
-        sessions.assert_same(notes, tests.trained_in_a_branch(None))
-        assert gradscope.read(logdir + "/branch").steps.tolist() == [0, 1, 2]
-        scale = lambda: v1.train.experimental.DynamicLossScale(1024.0)
-        for kind in sessions.KINDS:
-            notes, _ = tests.scaled(logdir + "/" + kind, scale, kind)
-            sessions.assert_same(notes, tests.scaled(None, scale, kind)[0])
-            record = gradscope.read(logdir + "/" + kind)
-            assert record.steps.tolist() == list(range(sessions.STEPS))
-            assert record["update_norm"].min() > 0
-    """
-    run_program("v1.disable_control_flow_v2()", body)
 
 
 def test_a_session_that_compiles_clusters(tmp_path):
