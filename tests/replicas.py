@@ -50,8 +50,13 @@ MIRRORED = [
     ("eager", "adamw", "wrap"),
 ]
 
-# Keras 3 itself cannot `fit` on several workers.
-WORKERS = [("function", "sgd", "wrap"), ("function", "adamw", "wrap")]
+# Keras 3 itself cannot `fit` on several workers, tf_keras can.
+WORKERS = [
+    ("function", "sgd", "wrap"),
+    ("function", "adamw", "wrap"),
+    ("tf_keras", "sgd", "wrap"),
+    ("tf_keras", "clipped", "wrap"),
+]
 
 
 def network():
@@ -74,6 +79,8 @@ def loss(**options):
 
 def train(strategy, mode, optimizer, how, logdir):
     """Returns the weights before every step, and those at the end."""
+    if mode == "tf_keras":
+        return fit_tf_keras(strategy, optimizer, how, logdir)
     keras.utils.set_random_seed(7)
     notes = []
     with strategy.scope():
@@ -112,6 +119,50 @@ def train(strategy, mode, optimizer, how, logdir):
     return notes
 
 
+def fit_tf_keras(strategy, optimizer, how, logdir):
+    """Returns the weights before every step of a fit of tf_keras."""
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(7)
+    notes = []
+    with strategy.scope():
+        layers = tf_keras.layers
+        model = tf_keras.Sequential(
+            [
+                layers.InputLayer((5,)),
+                layers.Dense(7, "tanh", name="first"),
+                layers.Dense(3, name="logits"),
+            ],
+            name="network",
+        )
+        clipnorm = 0.05 if optimizer == "clipped" else None
+        optimizer = tf_keras.optimizers.SGD(0.1, 0.9, clipnorm=clipnorm)
+        if how == "wrap":
+            gradscope.wrap(optimizer, logdir, every=1)
+        model.compile(
+            optimizer,
+            tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+
+    def note(*_, **__):
+        notes.append(model.get_weights())
+
+    note_batch = tf_keras.callbacks.LambdaCallback(on_train_batch_begin=note)
+    model.fit(dataset(), verbose=0, callbacks=[note_batch])
+    note()
+    gradscope.flush()
+    return notes
+
+
+def dataset():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    return data.with_options(options)
+
+
 def loop(strategy, model, optimizer, before_step, compiled):
     compute = loss(reduction="sum")
 
@@ -127,13 +178,7 @@ def loop(strategy, model, optimizer, before_step, compiled):
 
     if compiled:
         run = tf.function(run)
-    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH)
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    data = strategy.experimental_distribute_dataset(data.with_options(options))
-    for x, y in data:
+    for x, y in strategy.experimental_distribute_dataset(dataset()):
         before_step()
         run(x, y)
 

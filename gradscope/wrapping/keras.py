@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from gradscope.wrapping import keras_call, layers, replicas
+from gradscope.wrapping import keras_call, layers, loss_scale, replicas
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
@@ -133,19 +133,12 @@ class KerasSeam(Seam):
         """Stands in for the optimizer's `build`.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around
-        the optimizer after it was wrapped. Nothing leads from the inner one
-        to the outer but that the outer calls this.
+        the optimizer after it was wrapped, and that one calls this.
         """
         self._build.remove()
-        caller = sys._getframe(1)
-        for _ in range(8):
-            owner = caller.f_locals.get("self")
-            if getattr(owner, "inner_optimizer", None) is self.optimizer:
-                self._scaled_by(owner)
-                break
-            caller = caller.f_back
-            if caller is None:
-                break
+        outer = loss_scale.outer_of(self.optimizer)
+        if outer is not None:
+            self._scaled_by(outer)
         return self._build.original(*arguments, **keywords)
 
     def _skipped(self):

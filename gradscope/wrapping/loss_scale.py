@@ -1,4 +1,4 @@
-"""The `LossScaleOptimizer` of tf_keras around an optimizer."""
+"""The `LossScaleOptimizer` around an optimizer; what that of tf_keras does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def outer_of(optimizer):
     frame = sys._getframe(1)
     for _ in range(_FRAMES):
         owner = frame.f_locals.get("self")
-        if hasattr(type(owner), "inner_optimizer") and (
+        kinds = (kind.__name__ for kind in type(owner).__mro__)
+        if any("LossScaleOptimizer" in kind for kind in kinds) and (
             owner.inner_optimizer is optimizer
         ):
             return owner
