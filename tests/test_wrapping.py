@@ -591,18 +591,26 @@ def test_the_schema_tells_the_optimizer(tmp_path):
     json.dumps(described)
 
 
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_eager", "loop_jit"])
+@pytest.mark.parametrize(
+    "where, name",
+    [
+        ("measuring.statistics", "measure"),
+        ("wrapping.step.Step", "_held"),
+        ("wrapping.keras_call.KerasCall", "__init__"),
+    ],
+    ids=["after", "before", "at once"],
+)
 def test_a_failure_of_gradscope_is_a_warning_and_training_goes_on(
-    tmp_path, monkeypatch
+    where, name, mode, tmp_path, monkeypatch
 ):
-    from gradscope.measuring import statistics
-
     def broken(*_):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(statistics, "measure", broken)
+    monkeypatch.setattr(f"gradscope.{where}.{name}", broken)
     with pytest.warns(GradscopeWarning, match=r"cannot observe Adam.*no such"):
-        model, _ = train("fit_graph", "adam", how="wrap", logdir=tmp_path)
-    plain, _ = train("fit_graph", "adam")
+        model, _ = train(mode, "adam", how="wrap", logdir=tmp_path)
+    plain, _ = train(mode, "adam")
     for a, b in zip(model.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -40,7 +40,12 @@ class Step:
         )
         if not due:
             return original()
-        held, header = self._held(), self._header()
+        try:
+            held, header = self._held(), self._header()
+        except Exception as error:
+            result = original()
+            self._seam.fail(error)
+            return result
         result = self._call.run(original)
         try:
             if not bool(self._call.made()):
