@@ -182,8 +182,8 @@ def test_parts_that_take_turns_lose_no_step():
     series = points([0, 1, 2, 5, 6, 7]) | points([3, 4, 8], other, start=0.5)
     record = reading.from_series("run", series)
     assert record.steps.tolist() == list(range(9))
-    norms = record.by_layer("gradient_norm")
-    of_new = ~np.isnan(norms[:, record.layers.index("new_1")])
+    column = record.variables.index("new_1/kernel")
+    of_new = ~np.isnan(record["gradient_norm"][:, column])
     assert np.flatnonzero(of_new).tolist() == [3, 4, 8]
 
 
