@@ -14,7 +14,13 @@ from gradscope import background, tabs, writer
 from gradscope.errors import GradscopeWarning
 from gradscope.measuring import statistics
 from gradscope.recorder import Ring
-from gradscope.schema import RUN_COLUMNS, VARIABLE_COLUMNS, Schema, tag
+from gradscope.schema import (
+    ACTIVATION_COLUMNS,
+    RUN_COLUMNS,
+    VARIABLE_COLUMNS,
+    Schema,
+    tag,
+)
 
 #: Seconds after which the page sees a step, at the latest.
 PERIOD = 2.0
@@ -29,7 +35,8 @@ _warned: set[str] = set()
 class Drain:
     """Fetches what steps have measured and writes it.
 
-    A ring's row is `HEADER`, then the measured statistics of all variables.
+    A ring's row is `HEADER`, then the measured statistics of all variables,
+    then those of all activations.
     All methods may be called from any thread.
 
     Attributes:
@@ -159,7 +166,9 @@ class Drain:
 
     def _values(self, step: int, row: np.ndarray) -> list:
         run = dict(zip(HEADER, row, strict=False))
-        measured = row[len(HEADER) :].reshape(len(self._sizes), -1)
+        activations = len(self.schema.activations) * len(ACTIVATION_COLUMNS)
+        end = len(row) - activations
+        measured = row[len(HEADER) : end].reshape(len(self._sizes), -1)
         table = statistics.complete(measured, self._sizes)
         run["global_gradient_norm"] = _global(table, "gradient_norm")
         run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
@@ -173,6 +182,14 @@ class Drain:
                 "run", schema_id, np.array([[run[n] for n in RUN_COLUMNS]])
             ),
         ]
+        if activations:
+            values.append(
+                writer.family_value(
+                    "activations",
+                    schema_id,
+                    row[end:].reshape(-1, len(ACTIVATION_COLUMNS)),
+                )
+            )
         if not self.file.has(tag("schema", schema_id)):
             values.append(writer.schema_value(self.schema))
         counts = self._counts.pop(step, None)

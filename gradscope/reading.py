@@ -47,7 +47,12 @@ class Record:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the variables in forward order."""
-        return tuple(v.name for v in self.schema.variables)
+        return self.schema.rows("variables")
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations in forward order."""
+        return self.schema.rows("activations")
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -60,7 +65,8 @@ class Record:
         return tuple(n for f in self.families for n in self.schema.columns[f])
 
     def __getitem__(self, statistic: str) -> np.ndarray:
-        """Returns float32 `[T, V]`, or `[T]` for a number of the whole step.
+        """Returns float32 `[T, V]`, `[T, A]` for a statistic of activations,
+        or `[T]` for a number of the whole step.
 
         Raises:
             KeyError: If there is no such statistic; the message lists all.
@@ -169,7 +175,7 @@ def _part(run, schema, schema_id, series) -> Record | None:
         points = series.get(schema_module.tag(family, schema_id))
         if not points:
             continue
-        shape = (schema.rows(family), len(columns))
+        shape = (len(schema.rows(family)), len(columns))
         points = [p for p in points if np.shape(p[2]) == shape]
         points = [points[i] for i in in_order([p[0] for p in points])]
         if not points:
@@ -235,9 +241,10 @@ def _join(parts: list[Record]) -> Record:
         wall_times=np.array([parts[n].wall_times[i] for n, i in order]),
         families={
             family: np.full(
-                (len(order), schema.rows(family), len(columns)), np.nan
+                (len(order), len(schema.rows(family)), len(columns)), np.nan
             ).astype(np.float32)
             for family, columns in schema.columns.items()
+            if schema.rows(family)
         },
     )
     for number, part in enumerate(parts):
@@ -266,25 +273,33 @@ def _simultaneous(parts: list[Record]) -> list[list[int]]:
 
 
 def _joint_schema(schemas: list[Schema]) -> Schema:
-    """Returns the last schema with the variables of the others behind its
-    own; a variable has the shape that it had last."""
-    last = {v.name: v for schema in schemas for v in schema.variables}
-    names = dict.fromkeys(
-        v.name for schema in reversed(schemas) for v in schema.variables
+    """Returns the last schema with the rows of the others behind its own; a
+    variable has the shape that it had last."""
+
+    def joint(attribute):
+        rows = [getattr(schema, attribute) for schema in schemas]
+        last = {row.name: row for of_one in rows for row in of_one}
+        names = dict.fromkeys(
+            row.name for of_one in reversed(rows) for row in of_one
+        )
+        return tuple(last[name] for name in names)
+
+    return dataclasses.replace(
+        schemas[-1],
+        variables=joint("variables"),
+        activations=joint("activations"),
     )
-    variables = tuple(last[name] for name in names)
-    return dataclasses.replace(schemas[-1], variables=variables)
 
 
 def _copy_steps(part: Record, joined: Record, to, source) -> None:
     """Copies the steps `source` of a part to the steps `to` of the whole."""
-    names = {name: row for row, name in enumerate(joined.variables)}
     for family, values in part.families.items():
-        rows = [0]
-        if family == "variables":
-            rows = [names[name] for name in part.variables]
+        names = {n: row for row, n in enumerate(joined.schema.rows(family))}
+        rows = [names[name] for name in part.schema.rows(family)]
         present = part.schema.columns[family]
         columns = joined.schema.columns.get(family, ())
+        if family not in joined.families:
+            continue
         for column, name in enumerate(columns):
             if name in present:
                 copied = values[list(source), :, present.index(name)]

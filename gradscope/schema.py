@@ -62,7 +62,25 @@ RUN_COLUMNS = (
     "histograms_dropped",
 )
 
-FAMILIES = {"variables": VARIABLE_COLUMNS, "run": RUN_COLUMNS}
+#: Statistics of one activation in one step; see `measuring.activations`.
+#: Units are dead or always on over a window of examples, and NaN until so many
+#: were seen; the others are those of the step.
+ACTIVATION_COLUMNS = (
+    "dead_fraction",
+    "always_on_fraction",
+    "zero_fraction",
+    "saturated_fraction",
+    "activation_mean",
+    "activation_rms",
+    "activation_max",
+    "activation_nonfinite",
+)
+
+FAMILIES = {
+    "variables": VARIABLE_COLUMNS,
+    "activations": ACTIVATION_COLUMNS,
+    "run": RUN_COLUMNS,
+}
 
 #: What reading damaged text can raise; int(Infinity) is an OverflowError.
 _DAMAGE = (
@@ -102,6 +120,21 @@ class Variable:
 
 
 @dataclasses.dataclass(frozen=True)
+class Activation:
+    """One activation of the forward pass.
+
+    Attributes:
+        name: Unique in the run, as in `dense_1/relu`.
+        kind: Its function, as in `"relu"`.
+        units: Size of its last axis.
+    """
+
+    name: str
+    kind: str
+    units: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Schema:
     """Names of the rows and columns of a run's record.
 
@@ -109,11 +142,16 @@ class Schema:
         variables: Trainable variables in forward order: rows of `variables`.
         optimizer: Class name and configuration of the optimizer, as JSON.
         columns: Column names of each family, as they are in the file.
+        activations: In forward order: rows of `activations`.
+        unseen: Names of what could not be observed, as of functions inside
+            of the step's.
     """
 
     variables: tuple[Variable, ...]
     optimizer: dict = dataclasses.field(default_factory=dict)
     columns: dict = dataclasses.field(default_factory=lambda: dict(FAMILIES))
+    activations: tuple[Activation, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -124,13 +162,19 @@ class Schema:
     def id(self) -> str:
         """Eight hex digits that change when a row or a column changes."""
         rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
+        rows += [[a.name, a.kind, a.units] for a in self.activations]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def rows(self, family: str) -> int:
-        """Number of rows of a family."""
-        return len(self.variables) if family == "variables" else 1
+    def rows(self, family: str) -> tuple[str, ...]:
+        """Names of the rows of a family; a number of the whole step has one
+        row without a name."""
+        if family == "variables":
+            return tuple(v.name for v in self.variables)
+        if family == "activations":
+            return tuple(a.name for a in self.activations)
+        return ("",)
 
     def to_json(self) -> str:
         """Returns the text that `from_json` reads."""
@@ -138,6 +182,10 @@ class Schema:
             {
                 "version": FORMAT_VERSION,
                 "variables": [dataclasses.asdict(v) for v in self.variables],
+                "activations": [
+                    dataclasses.asdict(a) for a in self.activations
+                ],
+                "unseen": list(self.unseen),
                 "columns": self.columns,
                 "optimizer": self.optimizer,
             }
@@ -169,6 +217,11 @@ class Schema:
                     str(family): tuple(map(str, names))
                     for family, names in data["columns"].items()
                 },
+                # Of version 0.1.0 on.
+                activations=tuple(
+                    _activation(a) for a in data.get("activations", ())
+                ),
+                unseen=tuple(map(str, data.get("unseen", ()))),
             )
         except _DAMAGE as error:
             raise SchemaError(f"damaged gradscope schema: {error!r}") from error
@@ -180,6 +233,14 @@ def _variable(data: dict) -> Variable:
         layer=str(data["layer"]),
         shape=tuple(int(n) for n in data["shape"]),
         dtype=str(data["dtype"]),
+    )
+
+
+def _activation(data: dict) -> Activation:
+    return Activation(
+        name=str(data["name"]),
+        kind=str(data["kind"]),
+        units=int(data["units"]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import logging
 import threading
 
@@ -178,6 +179,10 @@ def _describe(record) -> dict:
             for v in variables
         ],
         "layers": list(record.layers),
+        "activations": [
+            dataclasses.asdict(a) for a in record.schema.activations
+        ],
+        "unseen": list(record.schema.unseen),
         "steps": len(record.steps),
         "first_step": int(record.steps[0]),
         "last_step": int(record.steps[-1]),
@@ -186,6 +191,11 @@ def _describe(record) -> dict:
         "skipped": _last(record, "skipped"),
         "last_wall_time": float(record.wall_times[-1]),
         "statistics": list(record.schema.columns.get("variables", ())),
+        "activation_statistics": list(
+            record.schema.columns.get("activations", ())
+            if record.schema.activations
+            else ()
+        ),
     }
 
 

@@ -27,6 +27,7 @@ ROWS = {
     "layers": lambda record, statistic: record.by_layer(statistic),
     "kernels": _kernels,
     "variables": lambda record, statistic: record[statistic],
+    "activations": lambda record, statistic: record[statistic],
 }
 
 

@@ -108,7 +108,8 @@ class GradscopePlugin(base_plugin.TBPlugin):
             raise errors.NotFoundError(
                 f"no run {run!r} was recorded; `runs` lists all."
             )
-        known = record.schema.columns.get("variables", ())
+        family = "activations" if rows == "activations" else "variables"
+        known = record.schema.columns.get(family, ())
         _check("statistic", statistic, known)
         try:
             body = matrix.encode(

@@ -103,8 +103,14 @@ def test_size_is_the_number_of_elements(shape, size):
 
 def test_variables_have_a_row_each_and_the_run_has_one():
     described = Schema((KERNEL, BIAS))
-    assert described.rows("variables") == 2
-    assert described.rows("run") == 1
+    assert described.rows("variables") == (KERNEL.name, BIAS.name)
+    assert described.rows("activations") == ()
+    assert described.rows("run") == ("",)
+    relu = schema.Activation("dense/relu", "relu", 3)
+    described = Schema((KERNEL,), activations=(relu,), unseen=("while",))
+    assert described.rows("activations") == ("dense/relu",)
+    assert described.id != Schema((KERNEL,)).id
+    assert Schema.from_json(described.to_json()) == described
 
 
 def test_a_tag_says_family_and_schema():

@@ -82,13 +82,14 @@ KINDS = {
     "softmax": Kind(lambda x, y: 4 * y * (1 - y)),
 }
 
+#: What `measure` returns, in the order of `schema.ACTIVATION_COLUMNS`.
 MEASURED = (
     "zero_fraction",
     "saturated_fraction",
-    "mean",
-    "rms",
-    "max",
-    "nonfinite",
+    "activation_mean",
+    "activation_rms",
+    "activation_max",
+    "activation_nonfinite",
 )
 
 
@@ -136,21 +137,17 @@ def rested(outputs: list) -> tf.Tensor:
     return _for_any(outputs, lambda y: tf.logical_not(y > 0))
 
 
-def examples(outputs: list) -> tf.Tensor:
-    """Returns how many examples a step had, int32 scalar."""
-    return tf.shape(outputs[0])[0]
-
-
-def since(before: tf.Tensor, happened: tf.Tensor, count) -> tf.Tensor:
+def since(before: tf.Tensor, happened: tf.Tensor, examples) -> tf.Tensor:
     """Returns how many examples ago something happened to each unit.
 
     Args:
-        before: The result of the step before, int32 `[units]`; zeros at first.
+        before: The result of the step before, float32 `[units]`; zeros at
+            first.
         happened: Whether it happened in this step, bool `[units]`.
-        count: The examples of this step, int32 scalar.
+        examples: How many this step had, float32, scalar or `[units]`.
     """
-    # Stays where it is before it would overflow.
-    later = tf.minimum(before, 2**31 - 1 - count) + count
+    # Beyond this float32 does not count on.
+    later = tf.minimum(before + examples, 2.0**24)
     return tf.where(happened, tf.zeros_like(before), later)
 
 
@@ -161,12 +158,13 @@ def share_without(since_then: tf.Tensor, seen, window) -> tf.Tensor:
     NaN while fewer examples than that were seen: nothing is known yet.
 
     Args:
-        since_then: The result of `since`, int32 `[units]`.
-        seen: How many examples were seen at all, int32 scalar.
-        window: Number of examples, int32 scalar.
+        since_then: The result of `since`, float32 `[units]`.
+        seen: How many examples were seen at all, float32 scalar.
+        window: Number of examples.
     """
-    share = _share(since_then >= window)
-    return tf.where(seen >= window, share, tf.constant(np.nan, tf.float32))
+    share = _share(since_then >= float(window))
+    unknown = tf.constant(np.nan, tf.float32)
+    return tf.where(seen >= float(window), share, unknown)
 
 
 def _wide(tensor) -> tf.Tensor:

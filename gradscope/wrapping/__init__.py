@@ -39,6 +39,7 @@ def wrap(
     histograms: int | Schedule | None = 100,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
+    window: int = 1000,
 ):
     """Observes an optimizer: its steps are recorded from now on.
 
@@ -60,6 +61,8 @@ def wrap(
         include: Patterns of layer or variable names as in `"dense_*"` that
             get histograms and ratios; None for all.
         exclude: Patterns of those that do not, even if included.
+        window: Number of examples for which a unit must be zero to be called
+            dead, counted over the recorded steps.
 
     Returns:
         `optimizer`.
@@ -82,6 +85,7 @@ def wrap(
         ),
         include=tabs.patterns(include, "include"),
         exclude=tabs.patterns(exclude, "exclude"),
+        window=_window(window),
     )
     _take_over(options.directory)
     kind = _kind(optimizer)
@@ -179,6 +183,16 @@ def _check(optimizer) -> None:
             f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
             "first."
         )
+
+
+def _window(window) -> int:
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise ValueError(
+            "`window` must be a whole number of examples of at least 1, got "
+            f"{window!r}. Below some 1000, units that are merely rare pass "
+            "for dead ones."
+        )
+    return window
 
 
 def _event_directory(logdir) -> str:

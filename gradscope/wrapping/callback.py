@@ -28,7 +28,7 @@ class Callback(keras.callbacks.Callback):
 
     Args:
         logdir: As for `gradscope.wrap`.
-        every, histograms, include, exclude: As for `gradscope.wrap`.
+        every, histograms, include, exclude, window: As for `gradscope.wrap`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -42,6 +42,7 @@ class Callback(keras.callbacks.Callback):
         histograms: int | Schedule | None = 100,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
+        window: int = 1000,
     ):
         super().__init__()
         self._logdir = logdir
@@ -50,6 +51,7 @@ class Callback(keras.callbacks.Callback):
             "histograms": histograms,
             "include": include,
             "exclude": exclude,
+            "window": window,
         }
         self._seam = None
 

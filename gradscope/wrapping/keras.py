@@ -104,8 +104,8 @@ class KerasSeam(Seam):
             description["loss_scale"] = type(self._outer).__name__
         return description
 
-    def observer(self, known):
-        observer = super().observer(known)
+    def observer(self, known, *watched):
+        observer = super().observer(known, *watched)
         if self._outer is not None:
             observer.count_skips()
         return observer

@@ -12,9 +12,11 @@ import tensorflow as tf
 from gradscope import background, drain, recorder, state, tabs, writer
 from gradscope.measuring import buckets, gradients, histogram, statistics
 from gradscope.schedule import NEVER, Every, Schedule
-from gradscope.schema import Schema
+from gradscope.schema import ACTIVATION_COLUMNS, Activation, Schema
 from gradscope.wrapping import layers
+from gradscope.wrapping.activations import Found
 from gradscope.wrapping.gate import Gate
+from gradscope.wrapping.watch import Watch
 
 #: Of the steps that a loss scale skipped: each of the first, then some. A
 #: network whose loss is NaN skips all that follow.
@@ -30,6 +32,7 @@ class Options:
         schedule: Steps to record.
         histograms: Of these, steps with histograms and ratios.
         include, exclude: Patterns of layers with histograms and ratios.
+        window: Examples for which a dead unit was zero.
     """
 
     directory: str
@@ -37,6 +40,7 @@ class Options:
     histograms: Schedule
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    window: int = 1000
 
 
 @dataclasses.dataclass
@@ -52,6 +56,7 @@ class Look:
         missing: Whether there should be a gradient but is none; None where
             there is nothing to expect.
         before: The weights before the step, None where it left them out.
+        found: The activations of the step's graph.
     """
 
     step: tf.Tensor
@@ -61,6 +66,7 @@ class Look:
     clipped: list | None
     missing: list[bool | None]
     before: list
+    found: dict[Activation, Found] = dataclasses.field(default_factory=dict)
 
 
 class Observer:
@@ -72,6 +78,8 @@ class Observer:
         file: Where the record goes.
         optimizer: JSON description of the optimizer.
         options: The arguments of `wrap`.
+        activations: In the order of the record's rows.
+        unseen: What cannot be observed, by name.
     """
 
     def __init__(
@@ -80,6 +88,8 @@ class Observer:
         file: writer.EventWriter,
         optimizer: dict,
         options: Options,
+        activations: tuple[Activation, ...] = (),
+        unseen: tuple[str, ...] = (),
     ):
         self.known = known
         self.variables = [layers.tf_variable(v) for v in known]
@@ -89,8 +99,11 @@ class Observer:
         self.gate = Gate(options.schedule, options.histograms, self._device)
         selected = tabs.select(described, options.include, options.exclude)
         self._selected = [] if options.histograms == NEVER else selected
-        self._width = len(drain.HEADER) + len(described) * len(
-            statistics.MEASURED
+        self.watch = Watch(activations, options.window, self._device)
+        self._width = (
+            len(drain.HEADER)
+            + len(described) * len(statistics.MEASURED)
+            + len(activations) * len(ACTIVATION_COLUMNS)
         )
         self._ring = recorder.ring(self._width, self._device)
         self._histograms = None
@@ -100,7 +113,9 @@ class Observer:
         self._skipped: tf.Variable | None = None
         self.drain = drain.Drain(
             file,
-            Schema(described, optimizer),
+            Schema(
+                described, optimizer, activations=activations, unseen=unseen
+            ),
             self._ring,
             self._histograms,
             self._selected,
@@ -156,7 +171,15 @@ class Observer:
         measured = statistics.measure(
             grads, clipped, before, after, look.missing
         )
-        row = tf.concat([look.header, tf.reshape(measured, [-1])], axis=0)
+        watched = self.watch.measure(look.found)
+        row = tf.concat(
+            [
+                look.header,
+                tf.reshape(measured, [-1]),
+                tf.reshape(watched, [-1]),
+            ],
+            axis=0,
+        )
         # The drain takes a step with whatever histograms are there by then.
         with tf.control_dependencies(first):
             self._ring.append(look.step, row)

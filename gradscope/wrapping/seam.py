@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gradscope import writer
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import layers, replicas, tracing
+from gradscope.wrapping import activations, layers, replicas, tracing
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
@@ -62,7 +62,23 @@ class Seam:
 
     def step(self, call: Call) -> Step:
         """Returns what observes a call."""
-        return Step(self, self.observer(call.known), call)
+        found, unseen = self.activations(call.known)
+        observer = self.observer(call.known, tuple(found), unseen)
+        return Step(self, observer, call, found)
+
+    def activations(self, known: list) -> tuple[dict, tuple[str, ...]]:
+        """Returns the activations of the graph that is being traced, and what
+        of them cannot be observed, by name."""
+        graph = tracing.current_graph()
+        if graph is None:
+            return {}, ("eager steps have no graph",)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return {}, ("several replicas",)
+        found, unseen = activations.find(graph)
+        variables = [layers.tf_variable(v) for v in known]
+        owners = activations.owners_of(graph, variables, layers.describe(known))
+        described = activations.describe(found, owners)
+        return dict(zip(described, found, strict=True)), tuple(unseen)
 
     def follow(self, *arguments, **keywords) -> None:
         """Does what all replicas must do together for the one observed."""
@@ -151,22 +167,30 @@ class Seam:
             return step.eagerly(original)
         return step.in_graph(original)
 
-    def observer(self, known: list) -> Observer:
+    def observer(
+        self, known: list, watched: tuple = (), unseen: tuple = ()
+    ) -> Observer:
         """Returns the observer of these variables, created if need be.
 
         When an optimizer meets new variables, it gets an observer of the old
         and the new ones; programs that were traced before keep theirs.
         """
         present = self.latest()
-        if present is not None and present.covers(known):
-            return present
         if present is not None:
+            if present.covers(known) and present.watch.covers(watched):
+                return present
             met = [v for v in known if not present.covers([v])]
             known = [*present.known, *met]
+            watched = tuple(dict.fromkeys([*present.watch.described, *watched]))
         graph = tracing.current_graph()
         known = [known[index] for index in layers.forward_order(known, graph)]
         observer = Observer(
-            known, self._writer, self.description(), self.options
+            known,
+            self._writer,
+            self.description(),
+            self.options,
+            watched,
+            unseen,
         )
         retire_with(self, observer)
         self._observers.append(observer)

@@ -19,12 +19,14 @@ class Step:
         seam: The `Seam` that was called.
         observer: The observer of the optimizer's variables.
         call: What the optimizer was given.
+        found: The activations of the step's graph.
     """
 
-    def __init__(self, seam, observer, call):
+    def __init__(self, seam, observer, call, found=None):
         self._seam = seam
         self._observer = observer
         self._call = call
+        self._found = found or {}
         self._part = observer.part(call.variables)
         if not tf.executing_eagerly():
             self._prepare_in_graph()
@@ -163,4 +165,5 @@ class Step:
             clipped=None if clipped is None else rows(call.variables, clipped),
             missing=rows(call.variables, missing),
             before=rows(call.variables, held[:count]),
+            found=self._found,
         )

@@ -162,8 +162,8 @@ class TfKerasSeam(Seam):
             for name, value in config.items()
         }
 
-    def observer(self, known):
-        observer = super().observer(known)
+    def observer(self, known, *watched):
+        observer = super().observer(known, *watched)
         if self._loss_scale is not None:
             observer.count_skips()
         return observer

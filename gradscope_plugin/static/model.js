@@ -40,6 +40,11 @@ export function rowsOf(run, rows) {
         .join(', '),
     }));
   }
+  if (rows === 'activations') {
+    return run.activations.map(({name, kind, units}) => ({
+      name, shapes: `${kind}, ${units} units`,
+    }));
+  }
   return run.variables
     .filter((v) => rows === 'variables' || v.shape.length >= 2)
     .map((variable) => ({name: variable.name, shapes: shape(variable)}));
@@ -90,8 +95,14 @@ export function createModel(get = fetchOk) {
   };
 }
 
+const NO_ROWS = {rows: 0, columns: 0, steps: new Float64Array(),
+  values: new Float32Array(), kinds: new Uint8Array(), named: []};
+
 /** Returns a matrix with the names of its rows and the kinds of its cells. */
-async function fetchGrid(get, run, statistic, rows) {
+async function fetchGrid(get, run, statistic, chosenRows) {
+  const description = describe(statistic);
+  const rows = description.rows ?? chosenRows;
+  if (rows === 'activations' && !run.activations?.length) return NO_ROWS;
   const matrix = await fetchMatrix(get, run, statistic, rows);
   const named = rowsOf(run, rows);
   if (named.length !== matrix.rows) {
@@ -99,7 +110,7 @@ async function fetchGrid(get, run, statistic, rows) {
   }
   let missing = null;
   // Only where a number is missing does it matter why.
-  if (run.statistics.includes('gradient_missing')
+  if (rows !== 'activations' && run.statistics.includes('gradient_missing')
       && matrix.values.some(Number.isNaN)) {
     const {values} = await fetchMatrix(get, run, 'gradient_missing', rows);
     // A run that grew between the two requests has more steps in the second.
@@ -108,8 +119,8 @@ async function fetchGrid(get, run, statistic, rows) {
   const kinds = classify(matrix.values, {
     missing,
     ofGradient: statistic.includes('gradient_'),
-    zeroIsSpecial: describe(statistic).scale === 'log',
-    optional: Boolean(describe(statistic).optional),
+    zeroIsSpecial: description.scale === 'log',
+    optional: Boolean(description.optional),
   });
   return {...matrix, named, kinds};
 }

@@ -29,9 +29,10 @@ export function captionOf({label}, rows) {
 }
 
 /** Returns why a grid shows no number, an empty text if it does. */
-export function messageOf(grid, rows, {optional} = {}) {
+export function messageOf(grid, rows, {optional, rows: own} = {}) {
   if (!grid) return '';
   if (!grid.rows) {
+    if (own === 'activations') return 'No activation of this run was observed.';
     return rows === 'kernels'
       ? 'This run has no variable of two dimensions or more; see variables.'
       : 'This run has no trainable variable.';

@@ -86,7 +86,8 @@ export class Page {
   /** Draws what was fetched. */
   draw() {
     const {shown} = this.#chosen();
-    const names = [...new Set(shown.flatMap((run) => run.statistics ?? []))];
+    const names = [...new Set(shown.flatMap((run) =>
+      [...run.statistics ?? [], ...run.activation_statistics ?? []]))];
     this.notice.update(this.#noticeFor(shown));
     this.header.hidden = !names.length;
     this.choices.update({names: ordered(names),
@@ -168,7 +169,8 @@ export class Page {
         run: run.name,
         label: runLabel(run.name),
         color: this.#colorOf(run.name),
-        caption: run.error ? '' : captionOf(description, this.#view.rows),
+        caption: run.error ? '' : captionOf(description,
+          description.rows ?? this.#view.rows),
         message: error ?? messageOf(grid, this.#view.rows, description),
         grid,
         look: this.#look,

@@ -4,7 +4,8 @@
  * `scale` is log where only the order of magnitude says something, `domain` its
  * default ends. They are fixed, so that a colour means the same number today
  * and tomorrow, in this run and in that. `center` makes the colours diverge.
- * `optional` says why a run may have no such number at all. `ends` says in words what a very small and a very large value mean.
+ * `optional` says why a run may have no such number at all, `rows` that its
+ * rows are others than those chosen. `ends` says in words what a very small and a very large value mean.
  */
 
 const log = (label, domain, help, more = {}) =>
@@ -13,6 +14,10 @@ const linear = (label, domain, help, more = {}) =>
   ({label, scale: 'linear', domain, help, ends: ['', ''], ...more});
 
 const flow = {ends: ['vanishing', 'exploding']};
+
+const activation = (label, help, more = {}) =>
+  linear(label, [0, 1], help, {rows: 'activations', ...more});
+const share = {ends: ['none', 'all']};
 
 export const STATISTICS = {
   gradient_norm: log('gradient norm', [1e-8, 10],
@@ -43,6 +48,29 @@ export const STATISTICS = {
   // The scale ends at 1: a single non-finite element must be seen.
   gradient_nonfinite: linear('non-finite', [0, 1],
     'number of the gradient’s elements that are NaN or infinite',
+    {ends: ['none', 'one or more']}),
+  dead_fraction: activation('dead units',
+    'share of the units that were zero for every example of a window',
+    {...share, optional: 'No unit of this run can be dead, or too few examples '
+      + 'were seen so far.'}),
+  always_on_fraction: activation('always on',
+    'share of the units that were above zero for every example of a window',
+    {...share, optional: 'No activation of this run can be always on, or too '
+      + 'few examples were seen so far.'}),
+  zero_fraction: activation('zero outputs',
+    'share of the activation’s outputs that are exactly zero', share),
+  saturated_fraction: activation('saturated',
+    'share of the outputs where the function’s slope is below 5 % of its '
+      + 'largest', {...share, optional: 'No activation here can saturate.'}),
+  activation_rms: log('activation rms', [1e-5, 1e3],
+    'root mean square of the activation’s outputs', {rows: 'activations'}),
+  activation_max: log('largest activation', [1e-5, 1e3],
+    'largest magnitude among the activation’s outputs', {rows: 'activations'}),
+  activation_mean: linear('activation mean', [-1, 1],
+    'mean of the activation’s outputs',
+    {rows: 'activations', ends: ['negative', 'positive']}),
+  activation_nonfinite: activation('non-finite outputs',
+    'number of the activation’s outputs that are NaN or infinite',
     {ends: ['none', 'one or more']}),
 };
 
