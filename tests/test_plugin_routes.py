@@ -1,6 +1,7 @@
 """The routes, through TensorBoard's own application and both data providers."""
 
 import argparse
+import dataclasses
 import importlib.resources
 import json
 import struct
@@ -17,6 +18,7 @@ from tensorboard.util import grpc_util
 from werkzeug.test import Client
 
 import gradscope
+from gradscope import schema, writer
 from gradscope_plugin import data, matrix, plugin
 from gradscope_plugin.loader import SAMPLES
 
@@ -412,3 +414,49 @@ def plugin_context():
     from tensorboard import context
 
     return context.RequestContext()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_activations_have_rows_of_their_own(provider, tmp_path):
+    net = runs.network(1)
+    relu = schema.Activation("dense_1/relu", "relu", 32)
+    described = dataclasses.replace(
+        net, activations=(relu,), unseen=("a/loop",)
+    )
+    columns = len(schema.ACTIVATION_COLUMNS)
+    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    for step in range(3):
+        values = [
+            writer.family_value(
+                "variables",
+                described.id,
+                np.ones([len(net.variables), len(runs.COLUMNS)]),
+            ),
+            writer.family_value(
+                "activations", described.id, np.full([1, columns], step / 4)
+            ),
+            writer.family_value(
+                "run", described.id, np.ones([1, len(schema.RUN_COLUMNS)])
+            ),
+            writer.schema_value(described),
+        ]
+        file.write(step, float(step), values)
+    file.close()
+    client = client_of(loaded(tmp_path, provider))
+    (listed,) = client.get(f"{BASE}/runs").get_json()
+    assert listed["activations"] == [dataclasses.asdict(relu)]
+    assert listed["unseen"] == ["a/loop"]
+    assert listed["activation_statistics"] == list(schema.ACTIVATION_COLUMNS)
+    name = "run/gradscope"
+    steps, values = get_matrix(client, name, "dead_fraction", "activations")
+    np.testing.assert_array_equal(steps, [0, 1, 2])
+    np.testing.assert_array_equal(values, [[0, 0.25, 0.5]])
+    wrong = client.get(
+        f"{BASE}/matrix",
+        query_string={
+            "run": name,
+            "statistic": "dead_fraction",
+            "rows": "layers",
+        },
+    )
+    assert wrong.status_code == 400

@@ -93,6 +93,26 @@ test('grids know why a number is missing, and ask only if one is', async () => {
   assert.equal(urls.length, 5);
 });
 
+test('activations have rows of their own', async () => {
+  const run = {...RUN, activations: [{name: 'a/relu', kind: 'relu', units: 3}],
+    activation_statistics: ['dead_fraction']};
+  assert.deepEqual(rowsOf(run, 'activations'),
+    [{name: 'a/relu', shapes: 'relu, 3 units'}]);
+  const asked = [];
+  const model = createModel(async (url) => {
+    asked.push(url);
+    return {arrayBuffer: async () => encode([0, 1], [[NaN, 0.5]])};
+  });
+  const grids = {};
+  await model.grids([run, {...RUN, name: 'without', activations: []}],
+    'dead_fraction', 'layers', ({name}, grid) => { grids[name] = grid; });
+  assert.equal(asked.length, 1);
+  assert.match(asked[0], /rows=activations/);
+  assert.equal(grids.without.rows, 0);
+  // Too few examples so far: that is no NaN among the numbers.
+  assert.deepEqual([...grids[run.name].kinds], [ABSENT, NUMBER]);
+});
+
 test('replies to an outdated request are dropped', async () => {
   const waiting = [];
   const get = () => new Promise((resolve) => waiting.push(resolve));
