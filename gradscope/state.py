@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import numpy as np
 import tensorflow as tf
+
+# Has no public name: what is called after every op, as by checks of numerics.
+from tensorflow.python.eager import context
 
 
 def variable(value: np.ndarray, device: str) -> tf.Variable:
@@ -55,7 +59,22 @@ def assign(variable: tf.Variable, value) -> None:
         variable.assign(value)
 
 
+@contextlib.contextmanager
 def eagerly():
-    """Returns the context of what is done at once, also where a graph of
-    TensorFlow 1 is being built."""
-    return tf.__internal__.eager_context.eager_mode()
+    """A place for what is done at once, also where a graph of TensorFlow 1 is
+    being built."""
+    with tf.__internal__.eager_context.eager_mode(), unchecked():
+        yield
+
+
+@contextlib.contextmanager
+def unchecked():
+    """A place for ops of ours where `tf.debugging.enable_check_numerics` does
+    not look: our NaN says that a number is not known, and is no fault."""
+    callbacks = context.context().op_callbacks  # this thread's
+    before = list(callbacks)
+    callbacks.clear()
+    try:
+        yield
+    finally:
+        callbacks[:] = before

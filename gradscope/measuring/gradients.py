@@ -122,6 +122,8 @@ def regenerate(gradient, graph):
 
 
 def _copy(tensor, graph, copies, depth):
+    if not tf.is_symbolic_tensor(tensor):  # a variable, an array
+        return tf.convert_to_tensor(tensor)
     operation = tensor.op
     if operation.type == "IdentityN" and operation.graph is graph:
         # All gradients at once, from an all-reduce of tf_keras.

@@ -31,6 +31,7 @@ class Call:
         self.grads = list(grads)
         self.variables = [layers.tf_variable(v) for v in variables]
         self.known = list(known)
+        check_distinct(self.variables)
         self.step = tf.cast(step, tf.int64)
         self.accumulators: list[tf.Variable] = []
         self.applies = True
@@ -74,3 +75,12 @@ class Call:
     def clipped(self, applied: list) -> list | None:
         """Returns what clipping makes of `applied`, None where it is off."""
         return None
+
+
+def check_distinct(variables: list) -> None:
+    """Raises where a call has a variable more than once."""
+    if len({v.ref() for v in variables}) < len(variables):
+        raise NotImplementedError(
+            "one call has a variable twice, as where two models share a "
+            "layer. Pass each variable once, with the sum of its gradients"
+        )

@@ -8,10 +8,12 @@ that is not due runs the very program that it would run without gradscope.
 from __future__ import annotations
 
 import os
+import warnings
 
 import keras
 
 from gradscope import wrapping
+from gradscope.errors import GradscopeWarning
 from gradscope.schedule import Schedule
 from gradscope.wrapping.keras import innermost
 
@@ -167,6 +169,16 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
+        if self._seam.is_idle and self._step:
+            name = type(self._seam.optimizer).__name__
+            warnings.warn(
+                f"gradscope.Callback saw no step: this `fit` made none with "
+                f"`model.optimizer`, a {name}. Where a model trains with "
+                "optimizers of its own, pass each of them to gradscope.wrap, "
+                "with a directory of its own.",
+                GradscopeWarning,
+                stacklevel=2,
+            )
         self._seam.suspend()
         self._seam.drain()
         self.model.train_function = self._programs[PLAIN]

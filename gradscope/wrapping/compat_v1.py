@@ -24,7 +24,7 @@ import tensorflow as tf
 from gradscope import state
 from gradscope.errors import GradscopeWarning
 from gradscope.wrapping import tracing
-from gradscope.wrapping.call import Call
+from gradscope.wrapping.call import Call, check_distinct
 from gradscope.wrapping.inbox import Inbox
 from gradscope.wrapping.observer import retire_with
 from gradscope.wrapping.seam import Seam
@@ -225,6 +225,7 @@ class SessionCall(V1Call):
 
     def __init__(self, optimizer, outer, grads_and_vars, global_step):
         self.grads, self.variables = _separated(grads_and_vars)
+        check_distinct(self.variables)
         self._optimizer = optimizer
         self._outer = outer
         self._global_step = global_step

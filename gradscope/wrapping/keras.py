@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from gradscope import state
 from gradscope.wrapping import keras_call, layers, loss_scale, replicas
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.seam import Seam
@@ -29,7 +30,8 @@ def innermost(optimizer):
 
     There the gradients arrive unscaled.
     """
-    return getattr(optimizer, "inner_optimizer", optimizer)
+    scaled = loss_scale.is_loss_scale(optimizer)
+    return optimizer.inner_optimizer if scaled else optimizer
 
 
 def strategy(optimizer):
@@ -89,7 +91,16 @@ class KerasSeam(Seam):
             self._build = StandIn(optimizer, "build", self._built)
             self._build.install()
 
+    def __call__(self, grads, trainable_variables=None):
+        if not len(grads):  # which is no step for the optimizer either
+            return self._stand_in.original(grads, trainable_variables)
+        # Often a generator, which can be read only once, and two read it.
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+        return super().__call__(grads, trainable_variables)
+
     def call(self, grads, trainable_variables=None) -> Call:
+        self._check_replicas()
         return keras_call.KerasCall(
             self.optimizer, self._outer, grads, trainable_variables
         )
@@ -121,6 +132,17 @@ class KerasSeam(Seam):
             if stand_in is not None:
                 stand_in.remove()
 
+    def _check_replicas(self) -> None:
+        """Raises what was not to be seen at `wrap`."""
+        present = tf.distribute.get_strategy()
+        own = strategy(self.optimizer)
+        if present.num_replicas_in_sync > own.num_replicas_in_sync:
+            raise NotImplementedError(
+                f"it steps on {present.num_replicas_in_sync} replicas, and "
+                "was made outside of their strategy, so that its own count is "
+                "wrong. Create the optimizer inside of `strategy.scope()`"
+            )
+
     def _scaled_by(self, outer) -> None:
         """Takes notice of the loss scale around the optimizer."""
         self._outer = outer
@@ -141,17 +163,21 @@ class KerasSeam(Seam):
             self._scaled_by(outer)
         return self._build.original(*arguments, **keywords)
 
+    def _count_skip(self) -> None:
+        optimizer, outer = self.optimizer, self._outer
+        with state.unchecked():
+            self.observer(optimizer._trainable_variables).skip(
+                tf.cast(keras_call.value(optimizer.iterations), tf.int64),
+                keras_call.learning_rate(optimizer),
+                tf.cast(keras_call.value(outer.dynamic_scale), tf.float32),
+            )
+
     def _skipped(self):
         """Stands in for what the loss scale does where it skips a step."""
-        optimizer, outer = self.optimizer, self._outer
         if not (self.plain or self._failed):
             self._called = True
             try:
-                self.observer(optimizer._trainable_variables).skip(
-                    tf.cast(keras_call.value(optimizer.iterations), tf.int64),
-                    keras_call.learning_rate(optimizer),
-                    tf.cast(keras_call.value(outer.dynamic_scale), tf.float32),
-                )
+                self._count_skip()
             except Exception as error:
                 self.fail(error)
         return self._skip.original()

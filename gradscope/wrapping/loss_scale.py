@@ -6,11 +6,18 @@ import sys
 
 import tensorflow as tf
 
+from gradscope import state
 from gradscope.wrapping import layers, replicas
 from gradscope.wrapping.standin import StandIn
 
 #: How far up its caller a `LossScaleOptimizer` is looked for.
 _FRAMES = 8
+
+
+def is_loss_scale(optimizer) -> bool:
+    """Returns whether this is a `LossScaleOptimizer`, of whichever Keras."""
+    kinds = (kind.__name__ for kind in type(optimizer).__mro__)
+    return any("LossScaleOptimizer" in kind for kind in kinds)
 
 
 def outer_of(optimizer):
@@ -19,10 +26,7 @@ def outer_of(optimizer):
     frame = sys._getframe(1)
     for _ in range(_FRAMES):
         owner = frame.f_locals.get("self")
-        kinds = (kind.__name__ for kind in type(owner).__mro__)
-        if any("LossScaleOptimizer" in kind for kind in kinds) and (
-            owner.inner_optimizer is optimizer
-        ):
+        if is_loss_scale(owner) and owner.inner_optimizer is optimizer:
             return owner
         frame = frame.f_back
         if frame is None:
@@ -103,4 +107,5 @@ class LossScale:
             observer.skip(call.step, rate, scale)
             return tf.constant(True)
 
-        tf.cond(self.applies, lambda: tf.constant(False), skip)
+        with state.unchecked():
+            tf.cond(self.applies, lambda: tf.constant(False), skip)

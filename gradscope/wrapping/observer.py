@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 import weakref
 
 import numpy as np
 import tensorflow as tf
 
 from gradscope import background, drain, recorder, state, tabs, writer
+from gradscope.errors import GradscopeWarning
 from gradscope.measuring import buckets, gradients, histogram, statistics
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.schema import ACTIVATION_COLUMNS, Activation, Schema
@@ -99,6 +101,14 @@ class Observer:
         self.gate = Gate(options.schedule, options.histograms, self._device)
         selected = tabs.select(described, options.include, options.exclude)
         self._selected = [] if options.histograms == NEVER else selected
+        if options.include and not selected:
+            warnings.warn(
+                f"`include={list(options.include)}` leaves no layer for "
+                "TensorBoard's own tabs. There are "
+                f"{', '.join(dict.fromkeys(v.layer for v in described))}.",
+                GradscopeWarning,
+                stacklevel=5,
+            )
         self.watch = Watch(activations, options.window, self._device)
         self._width = (
             len(drain.HEADER)
@@ -237,7 +247,9 @@ class Observer:
                 Look(step, part, header, grads, clipped, missing, before)
             )
 
-        return tf.function(record, autograph=False)
+        # Slices of changing length would be traced again and again: 16 times
+        # slower for an embedding with sentences of all lengths.
+        return tf.function(record, autograph=False, reduce_retracing=True)
 
     def _append_histograms(self, look, grads, before, after) -> tf.Tensor:
         updates = list(map(statistics.update, before, after))

@@ -204,16 +204,25 @@ class Seam:
         """Stops observing, with one warning."""
         if not self._failed:
             self._failed = True
+            reason, request = f"{error}", ""
+            if not isinstance(error, NotImplementedError):
+                reason = f"{type(error).__name__}: {error}"
+                request = " Please report this."
             warnings.warn(
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "
-                f"{type(error).__name__}: {error}. Training goes on without "
-                "it. Please report this.",
+                f"{reason}. Training goes on without it.{request}",
                 GradscopeWarning,
                 stacklevel=4,
             )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the optimizer made no step since it was wrapped."""
+        return not self._called and self.steps_made() == self._first_step
+
     def _warn_if_bypassed(self) -> None:
         if not self._called and self.steps_made() > self._first_step:
+            self._called = True  # say it once
             warnings.warn(
                 "gradscope has seen no step of this optimizer, though it made "
                 "some: the training step was traced before `wrap`. Call "

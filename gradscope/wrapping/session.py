@@ -13,6 +13,7 @@ import contextlib
 
 import tensorflow as tf
 
+from gradscope import state
 from gradscope.drain import HEADER
 from gradscope.measuring import gradients, histogram, statistics
 from gradscope.wrapping import layers, tracing
@@ -298,7 +299,7 @@ def _beside(graph):
     graphs = tracing.outermost_first(graph)
     before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
     try:
-        with graph.name_scope("gradscope"):
+        with state.unchecked(), graph.name_scope("gradscope"):
             task = _task()
             with (
                 # Resets the device, too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from gradscope import state
 from gradscope.measuring import gradients
 from gradscope.wrapping import tracing
 from gradscope.wrapping.observer import Look
@@ -29,7 +30,8 @@ class Step:
         self._found = found or {}
         self._part = observer.part(call.variables)
         if not tf.executing_eagerly():
-            self._prepare_in_graph()
+            with state.unchecked():
+                self._prepare_in_graph()
 
     def eagerly(self, original):
         """Runs the step; the host decides whether it is observed.
@@ -43,7 +45,8 @@ class Step:
         if not due:
             return original()
         try:
-            held, header = self._held(), self._header()
+            with state.unchecked():
+                held, header = self._held(), self._header()
         except Exception as error:
             result = original()
             self._seam.fail(error)
@@ -52,8 +55,9 @@ class Step:
         try:
             if not bool(self._call.made()):
                 return result
-            look = self._look(header, held, self._call.reduced())
-            self._observer.record_eagerly(look)
+            with state.unchecked():
+                look = self._look(header, held, self._call.reduced())
+                self._observer.record_eagerly(look)
             self._observer.gate.visited_on_host(int(look.step), self._part)
             self._observer.drain.stepped()
         except Exception as error:
@@ -88,7 +92,8 @@ class Step:
         try:
             made = self._call.made()
             due = self._due if made is True else self._due & made
-            tf.cond(due, observed, lambda: tf.constant(False))
+            with state.unchecked():
+                tf.cond(due, observed, lambda: tf.constant(False))
         except Exception as error:
             self._seam.fail(error)
         return result
@@ -119,11 +124,13 @@ class Step:
         ]
 
     def _conditionally_held(self) -> list[tf.Tensor]:
-        """Returns what must be read before, empty where the step is not due.
+        """Returns what must be read before, or nothing that means anything
+        where the step is not due.
 
         Merely to hold a weight costs something, as its update must then copy
         it: with 104 small variables 1.29 times the plain step, against 1.14
-        for asking first. XLA, though, wants both branches to be of one shape.
+        for asking first. XLA wants both branches to be of one shape, also of
+        a function that was traced outside of it and is called inside.
         """
         if tracing.in_xla(self._graph):
             return self._held()
@@ -131,7 +138,10 @@ class Step:
         held = tf.cond(
             self._due,
             self._held,
-            lambda: [tf.zeros([0], v.dtype) for v in variables],
+            lambda: [
+                tf.raw_ops.Empty(shape=v.shape.as_list(), dtype=v.dtype)
+                for v in variables
+            ],
         )
         return tf.nest.flatten(held)  # of one variable it is not a list
 

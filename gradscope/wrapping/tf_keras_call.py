@@ -35,8 +35,6 @@ class TfKerasCall(Call):
         if loss_scale is not None:
             self._scale = loss_scale.now()
         self._notes: list = []
-        if len({v.ref() for v in self.variables}) < len(self.variables):
-            raise NotImplementedError("one call has a variable twice")
 
     def learning_rate(self):
         return learning_rate(self._optimizer)

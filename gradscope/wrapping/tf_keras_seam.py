@@ -9,7 +9,11 @@ import tensorflow as tf
 
 from gradscope.wrapping import layers, replicas
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.loss_scale import LossScale, outer_of
+from gradscope.wrapping.loss_scale import (
+    LossScale,
+    is_loss_scale,
+    outer_of,
+)
 from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.tf_keras_call import TfKerasCall
@@ -26,7 +30,8 @@ def innermost(optimizer):
 
     There the gradients arrive unscaled.
     """
-    return getattr(optimizer, "inner_optimizer", optimizer)
+    scaled = is_loss_scale(optimizer)
+    return optimizer.inner_optimizer if scaled else optimizer
 
 
 def strategy(optimizer):
