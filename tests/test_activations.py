@@ -20,7 +20,9 @@ X = np.linspace(-9, 9, 1801).astype("float32")
 
 def numbers(kind, x, y, compiled=False):
     def measure():
-        return activations.measure(kind, [tf.constant(x)], [tf.constant(y)])
+        return activations.measure(kind, *map(tf.constant, (x[None], y[None])))[
+            0
+        ]
 
     run = tf.function(measure, jit_compile=True) if compiled else measure
     return dict(zip(MEASURED, run().numpy().tolist(), strict=True))
@@ -87,25 +89,34 @@ def test_what_is_not_finite_is_counted():
     assert numbers("tanh", y, y)["activation_nonfinite"] == 3
 
 
-def test_calls_of_a_layer_are_one_activation():
-    parts = [tf.constant([[1.0, 0.0]]), tf.constant([[3.0, 0.0], [5.0, 0.0]])]
-    together = activations.measure("relu", parts, parts)
-    whole = [tf.concat(parts, axis=0)]
-    np.testing.assert_allclose(
-        together, activations.measure("relu", whole, whole)
-    )
-    assert activations.fired(parts).numpy().tolist() == [True, False]
-    assert activations.rested(parts).numpy().tolist() == [False, True]
+def test_time_steps_of_a_layer_are_one_activation():
+    parts = [tf.constant([[1.0, 0.0]]), tf.constant([[3.0, 0.0]])]
+    y = activations.sample([parts])
+    whole = tf.constant([[[1.0, 0.0], [3.0, 0.0]]])
+    np.testing.assert_array_equal(y, whole)
+    assert activations.fired(y).numpy().tolist() == [[True, False]]
+    assert activations.rested(y).numpy().tolist() == [[False, True]]
+
+
+def test_several_activations_are_measured_as_each_of_them():
+    random = np.random.default_rng(0)
+    tensors = [tf.constant(random.normal(size=[n, 4])) for n in (5, 3)]
+    # Those of the examples that both have.
+    y = activations.sample([[t] for t in tensors])
+    assert y.shape == [2, 3, 4]
+    both = activations.measure("relu", y, tf.nn.relu(y))
+    for row, tensor in enumerate(tensors):
+        one = tensor[None, :3]
+        alone = activations.measure("relu", one, tf.nn.relu(one))
+        np.testing.assert_allclose(both[row], alone[0])
 
 
 def test_a_channel_fires_at_any_position():
-    image = np.zeros([2, 3, 3, 2], np.float32)
-    image[1, 2, 0, 1] = 0.1
-    assert activations.fired([tf.constant(image)]).numpy().tolist() == [
-        False,
-        True,
-    ]
-    assert activations.rested([tf.constant(image)]).numpy().all()
+    image = np.zeros([1, 2, 3, 3, 2], np.float32)
+    image[0, 1, 2, 0, 1] = 0.1
+    y = tf.constant(image)
+    assert activations.fired(y).numpy().tolist() == [[False, True]]
+    assert activations.rested(y).numpy().all()
 
 
 @given(
@@ -122,7 +133,7 @@ def test_the_window_is_that_of_a_brute_force_count(batches, window, seed):
     idle = tf.zeros([5])
     for number, y in enumerate(outputs):
         idle = activations.since(
-            idle, activations.fired([tf.constant(y)]), float(len(y))
+            idle, activations.fired(tf.constant(y[None]))[0], float(len(y))
         )
         seen = sum(batches[: number + 1])
         share = activations.share_without(idle, float(seen), window).numpy()
@@ -141,3 +152,11 @@ def test_counts_of_examples_end_where_float32_does():
     idle = tf.constant([2.0**24 - 5])
     later = activations.since(idle, tf.constant([False]), 100.0)
     assert later.numpy().tolist() == [2**24]
+
+
+@pytest.mark.parametrize("shape", [[7, 5], [300, 64, 64, 1], [3, 10**6]])
+def test_of_large_activations_the_first_examples_are_looked_at(shape):
+    looked = activations.sample([[tf.zeros(shape)]])
+    assert looked.shape[2:] == shape[1:]
+    most = max(1, activations.MOST // np.prod(shape[1:]))
+    assert looked.shape[1] == min(shape[0], most)

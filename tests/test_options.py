@@ -37,7 +37,7 @@ def scheduled():
     return optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 3, 0.7))
 
 
-#: Options of optimizers, in all modes.
+#: Options of optimizers.
 OPTIONS = {
     "clipvalue": lambda: optimizers.SGD(0.05, clipvalue=0.02),
     "global_clipnorm": lambda: optimizers.Adam(0.01, global_clipnorm=0.1),
@@ -59,7 +59,7 @@ OPTIONS = {
     "muon": lambda: optimizers.Muon(0.01),
 }
 
-#: Other optimizers, in two modes.
+#: Other optimizers.
 OTHERS = {
     "accumulation": lambda: optimizers.Adam(
         0.01, gradient_accumulation_steps=3, clipnorm=0.05
@@ -73,11 +73,16 @@ OTHERS = {
     "nadam": lambda: optimizers.Nadam(0.01),
 }
 
+# Graph and XLA are what can change a bit; how steps come is in test_bits.
 MATRIX = [
     (mode, name)
-    for name in OPTIONS
-    for mode in ("fit_graph", "fit_jit", "fit_7_steps", "loop_eager")
-] + [(mode, name) for name in OTHERS for mode in ("fit_graph", "fit_jit")]
+    for name in OPTIONS | OTHERS
+    for mode in ("fit_graph", "fit_jit")
+] + [
+    (mode, name)
+    for name in ("multi", "loss_scale", "ema")
+    for mode in ("fit_7_steps", "loop_eager")
+]
 
 
 @pytest.fixture(autouse=True)

@@ -93,48 +93,69 @@ MEASURED = (
 )
 
 
-def measure(kind: str, inputs: list, outputs: list) -> tf.Tensor:
-    """Returns the statistics of one activation in one step, float32
-    `[MEASURED]`.
+#: Numbers of one activation that are looked at in one step: of a convolution
+#: with 3 million outputs, 8 passes over all would take longer than the step.
+MOST = 2**18
+
+
+def sample(tensors: list[list]) -> tf.Tensor:
+    """Returns the first examples of n activations, `[n, examples, ..., units]`:
+    as many as all have, and as hold `MOST` numbers, and at least one.
+
+    Args:
+        tensors: For each activation its tensors `[examples, ..., units]`: one,
+            or one for each time step of a time-distributed layer. All are of
+            one shape but for the number of examples.
+    """
+    count = tf.reduce_min([tf.shape(t)[0] for calls in tensors for t in calls])
+    size = tensors[0][0].shape[1:].num_elements()
+    if size is not None:
+        count = tf.minimum(count, max(1, MOST // max(1, size)))
+    return tf.stack(
+        [tf.concat([t[:count] for t in calls], axis=0) for calls in tensors]
+    )
+
+
+def measure(kind: str, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Returns the statistics of n activations in one step, float32
+    `[n, MEASURED]`.
 
     Args:
         kind: One of `KINDS`.
-        inputs: What the activation function was given: one tensor, or one for
-            each time step or call of the layer. Any float dtype and shape.
-        outputs: What it returned.
+        x: What the activation function was given, `[n, ...]` of any float
+            dtype.
+        y: What it returned, of the same shape.
     """
-    x, y = (
-        tf.concat([tf.reshape(_wide(t), [-1]) for t in tensors], axis=0)
-        for tensors in (inputs, outputs)
-    )
+    x, y = _flat(x), _flat(y)
+    saturated = tf.fill([y.shape[0]], np.float32(np.nan))
     derivative = KINDS[kind].derivative
-    saturated = tf.constant(np.nan, tf.float32)
     if derivative is not None:
-        small = tf.abs(derivative(x, y)) < SATURATED
-        saturated = _share(small)
+        saturated = _share(tf.abs(derivative(x, y)) < SATURATED)
+    finite = tf.cast(tf.math.is_finite(y), tf.float32)
     return tf.stack(
         [
-            _share(tf.equal(y, 0)),
+            _share(tf.equal(y, 0.0)),
             saturated,
-            tf.reduce_mean(y),
-            tf.sqrt(tf.reduce_mean(y * y)),
-            tf.reduce_max(tf.abs(y)),
-            tf.reduce_sum(
-                tf.cast(tf.logical_not(tf.math.is_finite(y)), tf.float32)
-            ),
-        ]
+            tf.reduce_mean(y, axis=1),
+            tf.sqrt(tf.reduce_mean(y * y, axis=1)),
+            tf.reduce_max(tf.abs(y), axis=1),
+            tf.reduce_sum(1.0 - finite, axis=1),
+        ],
+        axis=1,
     )
 
 
-def fired(outputs: list) -> tf.Tensor:
-    """Returns which units were above zero for any example, bool `[units]`."""
-    return _for_any(outputs, lambda y: y > 0)
+def fired(y: tf.Tensor) -> tf.Tensor:
+    """Returns which units were above zero for any example, bool
+    `[n, units]`, of outputs `[n, examples, ..., units]`."""
+    return tf.reduce_any(y > 0, axis=list(range(1, y.shape.rank - 1)))
 
 
-def rested(outputs: list) -> tf.Tensor:
-    """Returns which units were not above zero for any example, bool
-    `[units]`: a unit that never rests is always on."""
-    return _for_any(outputs, lambda y: tf.logical_not(y > 0))
+def rested(y: tf.Tensor) -> tf.Tensor:
+    """Returns which units were not above zero for any example, as `fired`: a
+    unit that never rests is always on."""
+    on = tf.reduce_all(y > 0, axis=list(range(1, y.shape.rank - 1)))
+    return tf.logical_not(on)
 
 
 def since(before: tf.Tensor, happened: tf.Tensor, examples) -> tf.Tensor:
@@ -167,18 +188,10 @@ def share_without(since_then: tf.Tensor, seen, window) -> tf.Tensor:
     return tf.where(seen >= float(window), share, unknown)
 
 
-def _wide(tensor) -> tf.Tensor:
-    """Sums of float16 numbers overflow."""
-    return tf.cast(tensor, tf.float32)
+def _flat(tensor) -> tf.Tensor:
+    # Sums of float16 numbers would overflow.
+    return tf.reshape(tf.cast(tensor, tf.float32), [tensor.shape[0], -1])
 
 
 def _share(mask) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(mask, tf.float32))
-
-
-def _for_any(outputs, test) -> tf.Tensor:
-    masks = [
-        tf.reduce_any(test(y), axis=list(range(y.shape.rank - 1)))
-        for y in outputs
-    ]
-    return tf.reduce_any(tf.stack(masks), axis=0)
+    return tf.reduce_mean(tf.cast(mask, tf.float32), axis=-1)

@@ -51,39 +51,54 @@ class Watch:
         """
         if not self.described:
             return tf.zeros([0, len(ACTIVATION_COLUMNS)])
-        shares = self._count(found) if self._counted else {}
-        unknown = tf.fill([2], np.float32(np.nan))
-        nothing = tf.fill([len(activations.MEASURED)], np.float32(np.nan))
-        rows = []
-        for described in self.described:
-            one = found.get(described)
-            measured = nothing
-            if one is not None:
-                measured = activations.measure(
-                    described.kind, one.inputs, one.outputs
+        measured: dict[Activation, tf.Tensor] = {}
+        fired: dict[Activation, tf.Tensor] = {}
+        rested: dict[Activation, tf.Tensor] = {}
+        examples: dict[Activation, tf.Tensor] = {}
+        for alike in _alike(found):
+            x = activations.sample([found[one].inputs for one in alike])
+            y = activations.sample([found[one].outputs for one in alike])
+            kind, calls = alike[0].kind, len(found[alike[0]].outputs)
+            measured |= _each(alike, activations.measure(kind, x, y))
+            fired |= _each(alike, activations.fired(y))
+            rested |= _each(alike, activations.rested(y))
+            count = tf.cast(tf.shape(y)[1] // calls, tf.float32)
+            examples |= dict.fromkeys(alike, count)
+        shares = {}
+        if self._counted:
+            shares = self._count(fired, rested, examples)
+        nothing = tf.fill([2], np.float32(np.nan))
+        unknown = tf.fill([len(activations.MEASURED)], np.float32(np.nan))
+        return tf.stack(
+            [
+                tf.concat(
+                    [shares.get(one, nothing), measured.get(one, unknown)], 0
                 )
-            rows.append(
-                tf.concat([shares.get(described, unknown), measured], axis=0)
-            )
-        return tf.stack(rows)
+                for one in self.described
+            ]
+        )
 
-    def _count(self, found) -> dict[Activation, tf.Tensor]:
-        """Returns the shares of dead and of always-on units."""
-        fired, rested, examples = [], [], []
-        for described in self._counted:
-            one = found.get(described)
-            if one is None:
-                fired.append(tf.zeros([described.units], tf.bool))
-                rested.append(tf.zeros([described.units], tf.bool))
-                examples.append(tf.zeros([]))
-            else:
-                fired.append(activations.fired(one.outputs))
-                rested.append(activations.rested(one.outputs))
-                count = tf.shape(one.outputs[0])[0]
-                examples.append(tf.cast(count, tf.float32))
-        sizes = [a.units for a in self._counted]
-        examples = tf.stack(examples)
-        happened = tf.stack([tf.concat(fired, 0), tf.concat(rested, 0)])
+    def _count(self, fired, rested, examples) -> dict[Activation, tf.Tensor]:
+        """Returns the shares of dead and of always-on units.
+
+        What is not in this step's graph has no examples in it.
+        """
+        sizes = [one.units for one in self._counted]
+        happened = tf.stack(
+            [
+                tf.concat(
+                    [
+                        of.get(one, tf.zeros([one.units], tf.bool))
+                        for one in self._counted
+                    ],
+                    axis=0,
+                )
+                for of in (fired, rested)
+            ]
+        )
+        examples = tf.stack(
+            [examples.get(one, tf.zeros([])) for one in self._counted]
+        )
         since = activations.since(
             tf.identity(self._since), happened, tf.repeat(examples, sizes)
         )
@@ -106,6 +121,21 @@ class Watch:
                 strict=True,
             )
         }
+
+
+def _alike(found: dict[Activation, Found]) -> list[list[Activation]]:
+    """Returns the activations in groups that can be measured as one tensor:
+    50 layers of one width take the operations of one."""
+    groups: dict[tuple, list[Activation]] = {}
+    for described, one in found.items():
+        y = one.outputs[0]
+        shape = tuple(y.shape[1:]), y.dtype, len(one.outputs)
+        groups.setdefault((described.kind, *shape), []).append(described)
+    return list(groups.values())
+
+
+def _each(alike: list[Activation], values: tf.Tensor) -> dict:
+    return dict(zip(alike, tf.unstack(values, len(alike)), strict=True))
 
 
 def _counts(described: Activation, row: int) -> bool:
