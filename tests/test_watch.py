@@ -10,7 +10,7 @@ from training import BATCH, STEPS, X, Y, batches, loop, loss
 
 import gradscope
 
-MODES = ["fit_graph", "fit_jit", "fit_3_steps", "function", "jit"]
+MODES = ["fit_graph", "fit_3_steps", "function"]
 layers = keras.layers
 
 
@@ -31,14 +31,13 @@ def network():
 def train(mode, model, logdir, optimizer=None, **options):
     optimizer = optimizer or keras.optimizers.SGD(0.05)
     gradscope.wrap(optimizer, logdir, every=1, **options)
-    if mode in ("function", "jit"):
-        wrapper = functools.partial(tf.function, jit_compile=mode == "jit")
-        loop(model, optimizer, wrapper=wrapper)
+    if mode == "function":
+        loop(model, optimizer, wrapper=tf.function)
     else:
         model.compile(
             optimizer,
             loss(),
-            jit_compile=mode == "fit_jit",
+            jit_compile=False,
             steps_per_execution=3 if mode == "fit_3_steps" else 1,
         )
         model.fit(X, Y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0)
@@ -136,8 +135,7 @@ def test_batches_of_one_say_nothing_about_dead_units(tmp_path):
     assert (dead[99:] == 0).all()
 
 
-@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit"])
-def test_dead_and_always_on_units_are_counted_and_may_revive(mode, tmp_path):
+def test_dead_and_always_on_units_are_counted_and_may_revive(tmp_path):
     class Three(layers.Layer):
         """Units that are dead, always on and alive, from a moment on."""
 
@@ -152,7 +150,7 @@ def test_dead_and_always_on_units_are_counted_and_may_revive(mode, tmp_path):
     )
     optimizer = keras.optimizers.SGD(0.0)
     gradscope.wrap(optimizer, tmp_path, every=1, window=30)
-    model.compile(optimizer, loss(), jit_compile=mode == "fit_jit")
+    model.compile(optimizer, loss(), jit_compile=False)
     bias = model.layers[0].bias
     for values in ([-99.0, 99.0, 0.0], [0.0, 0.0, 0.0]):
         bias.assign(values)
@@ -204,7 +202,9 @@ def test_activations_are_found_however_they_are_written(tmp_path):
     model = Everything()
     optimizer = keras.optimizers.SGD(0.01)
     gradscope.wrap(optimizer, tmp_path, every=1, window=50)
-    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", jit_compile=False
+    )
     model.fit(X, Y, batch_size=16, epochs=1, verbose=0)
     record = gradscope.read(tmp_path)
     kinds = [a.kind for a in record.schema.activations]
@@ -240,14 +240,24 @@ def test_a_retraced_step_goes_on_counting(tmp_path):
     assert len(record.steps) == STEPS
 
 
-def test_eager_steps_say_that_they_have_no_graph(tmp_path):
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        ({"run_eagerly": True}, "eager steps have no graph"),
+        ({"jit_compile": True}, "steps that XLA compiles"),
+    ],
+    ids=["eager", "jit"],
+)
+def test_where_activations_are_not_observed_is_told(
+    arguments, reason, tmp_path
+):
     model = network()
     optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
-    model.compile(optimizer, loss(), run_eagerly=True)
+    model.compile(optimizer, loss(), **arguments)
     model.fit(X[:32], Y[:32], verbose=0)
     record = gradscope.read(tmp_path)
     assert record.activations == ()
-    assert record.schema.unseen == ("eager steps have no graph",)
+    assert record.schema.unseen == (reason,)
 
 
 @pytest.mark.parametrize("window", [0, -5, 2.5, True, "many", None])
