@@ -15,6 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from gradscope.schema import ACTIVATION_COLUMNS
+
 #: An element is saturated where the derivative of its activation function is
 #: below this share of the largest that the function has: a gradient that
 #: passes is all but lost. For the sigmoid that is an output below .013 or
@@ -82,16 +84,8 @@ KINDS = {
     "softmax": Kind(lambda x, y: 4 * y * (1 - y)),
 }
 
-#: What `measure` returns, in the order of `schema.ACTIVATION_COLUMNS`.
-MEASURED = (
-    "zero_fraction",
-    "saturated_fraction",
-    "activation_mean",
-    "activation_rms",
-    "activation_max",
-    "activation_nonfinite",
-)
-
+#: What `measure` returns: all columns but those of units over a window.
+MEASURED = ACTIVATION_COLUMNS[2:]
 
 #: Numbers of one activation that are looked at in one step: of a convolution
 #: with 3 million outputs, 8 passes over all would take longer than the step.

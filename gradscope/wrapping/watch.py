@@ -31,12 +31,12 @@ class Watch:
         self._window = window
         #: Those whose units may be dead, or always on.
         self._counted = [a for a in described if _is_counted(a)]
-        units = sum(a.units for a in self._counted)
-        # Examples since each unit was above zero, and since it was not.
-        self._since = state.variable(np.zeros([2, units], np.float32), device)
-        self._seen = state.variable(
-            np.zeros([len(self._counted)], np.float32), device
-        )
+        if self._counted:
+            # Examples since each unit was above zero, and since it was not.
+            units = sum(a.units for a in self._counted)
+            zeros = np.zeros([2, units], np.float32)
+            self._since = state.variable(zeros, device)
+            self._seen = state.variable(zeros[0, : len(self._counted)], device)
 
     def covers(self, described: tuple[Activation, ...]) -> bool:
         """Returns whether there is a row for each of these."""
@@ -60,6 +60,8 @@ class Watch:
             y = activations.sample([found[one].outputs for one in alike])
             kind, calls = alike[0].kind, len(found[alike[0]].outputs)
             measured |= _each(alike, activations.measure(kind, x, y))
+            if not _is_counted(alike[0]):
+                continue
             fired |= _each(alike, activations.fired(y))
             rested |= _each(alike, activations.rested(y))
             count = tf.cast(tf.shape(y)[1] // calls, tf.float32)
