@@ -36,14 +36,15 @@ class Training:
     finish: Callable = lambda: None
 
 
-def fit(model, logdir, every=None) -> Training:
+def fit(model, logdir, every=None, **options) -> Training:
     """`fit`, step by step; with the callback unless `every` is None."""
     data = tf.data.Dataset.from_tensors(batch(model)).repeat()
     iterator = iter(data)
     if every is None:
         model.make_train_function()
         return Training(lambda: model.train_function(iterator)["loss"])
-    callback = gradscope.Callback(logdir, every=Every(every, dense=0))
+    schedule = Every(every, dense=0)
+    callback = gradscope.Callback(logdir, every=schedule, **options)
     callback.set_model(model)
     callback.on_train_begin()
     callback.on_epoch_begin(0)
@@ -55,6 +56,17 @@ def fit(model, logdir, every=None) -> Training:
         return loss
 
     return Training(step, lambda: gradscope.flush(model.optimizer))
+
+
+def compiled_fit(model, logdir, every=None) -> Training:
+    """`fit` of a model that XLA compiles."""
+    model.jit_compile = True
+    return fit(model, logdir, every)
+
+
+def fit_without_activations(model, logdir, every) -> Training:
+    """`fit` with nothing of what lies between the weights."""
+    return fit(model, logdir, every, activations=False)
 
 
 def loop(model, logdir, every=None) -> Training:
@@ -103,6 +115,16 @@ VARIANTS = {
         ("`gradscope.Callback`, every step", fit, 1),
         ("`gradscope.Callback`, every 10", fit, 10),
         ("`gradscope.Callback`, every 100", fit, 100),
+        (
+            "every step, `activations=False`",
+            fit_without_activations,
+            1,
+        ),
+        ("every 10, `activations=False`", fit_without_activations, 10),
+    ],
+    ("plain `fit`, `jit_compile=True`", compiled_fit, None): [
+        ("`gradscope.Callback` with XLA, every step", compiled_fit, 1),
+        ("`gradscope.Callback` with XLA, every 10", compiled_fit, 10),
     ],
     ("plain loop in `tf.function`", loop, None): [
         ("`gradscope.wrap`, every step", loop, 1),

@@ -19,8 +19,9 @@ import importlib
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
     "GradscopeWarning": "gradscope.errors",
-    "Record": "gradscope.reading",
+    "Record": "gradscope.record",
     "flush": "gradscope.wrapping",
+    "probe": "gradscope.wrapping.probing",
     "read": "gradscope.reading",
     "schedule": "gradscope.schedule",
     "unwrap": "gradscope.wrapping",

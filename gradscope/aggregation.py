@@ -35,7 +35,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
     where all of the layer's gradients are missing.
 
     Args:
-        record: A `gradscope.reading.Record`.
+        record: A `gradscope.Record`.
         statistic: Name of a column of the family `variables`.
 
     Raises:
@@ -58,9 +58,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
     if statistic == "gradient_missing":
         missing = np.isnan(record["gradient_missing"])
     elif "gradient" in statistic:
-        # Runs of version 0.1.0 had no such column, and dense gradients only.
-        if "gradient_size" in record.statistics:
-            sizes = record["gradient_size"].astype(np.float64)
+        sizes = record["gradient_size"].astype(np.float64)
     else:
         # What a step left out has neither weights nor an answer to this.
         missing = np.isnan(record["gradient_missing"]) & np.isnan(values)

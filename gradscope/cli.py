@@ -1,6 +1,7 @@
 """The command `gradscope`. TensorFlow is not needed, and not imported.
 
 gradscope export logs/run --csv run.csv --statistic gradient_norm
+gradscope nonfinite logs/run
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import gradscope
-from gradscope.reading import Record
+from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS
 
 #: Row name of numbers that belong to the whole step, like the learning rate.
@@ -59,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "recorded is an empty value; infinity is inf or -inf. Numbers of the "
         f"whole step, like the learning rate, have the row {WHOLE_STEP!r}.",
     )
-    export.add_argument(
-        "run", metavar="RUN", help="directory that was given to gradscope.wrap"
-    )
+    _add_run(export)
     export.add_argument(
         "--csv", metavar="FILE", required=True, help="table to write"
     )
@@ -79,7 +78,31 @@ def _parser() -> argparse.ArgumentParser:
         help="a row for each variable (default) or for each layer",
     )
     export.set_defaults(run_command=_export)
+    nonfinite = commands.add_parser(
+        "nonfinite",
+        help="say what became NaN or infinite first",
+        description="Says what became NaN or infinite first, in which step, "
+        "and where to look next.",
+    )
+    _add_run(nonfinite)
+    nonfinite.set_defaults(run_command=_nonfinite)
     return parser
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run", metavar="RUN", help="directory that was given to gradscope.wrap"
+    )
+
+
+def _nonfinite(options: argparse.Namespace) -> None:
+    record = gradscope.read(options.run)
+    found = record.first_nonfinite()
+    if found is None:
+        steps = len(record.steps)
+        print(f"nothing became NaN or infinite in {steps} recorded steps")
+    else:
+        print(found.message)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -100,11 +123,16 @@ def _column(
 ) -> tuple[Sequence[str], np.ndarray]:
     """Returns the names of N rows and a statistic of each, `[T, N]`."""
     values = record[statistic]
-    if statistic not in VARIABLE_COLUMNS:
+    if values.ndim == 1:
         return [WHOLE_STEP], values[:, np.newaxis]
-    if rows == "layers":
+    if statistic in VARIABLE_COLUMNS and rows == "layers":
         return record.layers, record.by_layer(statistic)
-    return record.variables, values
+    family = next(
+        family
+        for family in record.families
+        if statistic in record.schema.columns[family]
+    )
+    return record.schema.rows(family), values
 
 
 def _lines(steps, columns) -> Iterator[list]:

@@ -10,23 +10,23 @@ import warnings
 
 import numpy as np
 
-from gradscope import background, tabs, writer
+from gradscope import background, merging, tabs, writer
 from gradscope.errors import GradscopeWarning
+from gradscope.layout import HEADER, STATE_MEASURED, Layout
 from gradscope.measuring import statistics
+from gradscope.moving import Moving
 from gradscope.recorder import Ring
 from gradscope.schema import (
-    ACTIVATION_COLUMNS,
     RUN_COLUMNS,
+    STATE_COLUMNS,
     VARIABLE_COLUMNS,
     Schema,
     tag,
 )
+from gradscope.units import Units
 
 #: Seconds after which the page sees a step, at the latest.
 PERIOD = 2.0
-
-#: What a ring's row begins with, before the statistics of the variables.
-HEADER = ("learning_rate", "loss_scale", "skipped")
 
 _warned: set[str] = set()
 
@@ -35,16 +35,15 @@ _warned: set[str] = set()
 class Drain:
     """Fetches what steps have measured and writes it.
 
-    A ring's row is `HEADER`, then the measured statistics of all variables,
-    then those of all activations.
     All methods may be called from any thread.
 
     Attributes:
         file: Where to write; several drains may share it.
         schema: Names of what was measured.
-        ring: The statistics of steps.
+        ring: The statistics of steps; a row is a `Layout`.
         histograms: Ring of the selected variables' histograms, or None.
         selected: Indices of the variables with histograms and ratios.
+        window: Examples for which a dead unit was zero.
     """
 
     file: writer.EventWriter
@@ -52,8 +51,17 @@ class Drain:
     ring: Ring
     histograms: Ring | None
     selected: list[int]
+    window: int
 
     def __post_init__(self):
+        self._layout = Layout.of(self.schema)
+        self._units = Units(self.schema.activations, self.window)
+        self._moving = Moving(self.schema.states)
+        # What other replicas tell of the same steps, and steps that still
+        # wait for it.
+        self._others: dict[int, Ring] = {}
+        self._told: dict[int, list[np.ndarray]] = {}
+        self._waiting: list[tuple[int, np.ndarray]] = []
         self._sizes = np.array([v.size for v in self.schema.variables])
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
         self._room = min(ring.rows for ring in self._rings) // 2
@@ -114,8 +122,9 @@ class Drain:
             steps, rows, lost = self.ring.fetch()
             self._fetch_histograms()
             self._dropped += lost
-            if len(steps):
-                self._write(steps, rows)
+            ready = self._complete(list(zip(steps.tolist(), rows, strict=True)))
+            if ready:
+                self._write(ready)
             self._drained_at = time.time()
             self._warn()
 
@@ -125,6 +134,8 @@ class Drain:
             if self._foreign():
                 return
             self.drain()
+            if self._waiting:  # what has waited once is taken as it is
+                self.drain()
             self._closed = True
             background.forget(self)
             try:
@@ -137,6 +148,56 @@ class Drain:
         # A forked data worker has the object, but not the file to write to.
         return self._closed or os.getpid() != self._process
 
+    def listen(self, replica: int, ring: Ring) -> None:
+        """Has the forward pass of another replica taken into account.
+
+        Args:
+            replica: Its number.
+            ring: Gets rows of `Layout.forward` in the same steps.
+        """
+        with self._lock:
+            self._others[replica] = ring
+
+    def probed(self, step: int, losses: tuple[float, float]) -> None:
+        """Writes the two losses of a probe.
+
+        Args:
+            step: The optimizer's step then.
+            losses: `PROBE_COLUMNS`.
+        """
+        with self._lock:
+            if self._foreign():
+                return
+            value = writer.family_value(
+                "probe", self.schema.id, np.array([losses])
+            )
+            try:
+                self.file.write(step, time.time(), [value, *self._described()])
+                self.file.flush()
+            except Exception as error:
+                self._give_up_file(error)
+            self._warn()
+
+    def _complete(self, arrived: list) -> list:
+        """Returns the steps that can be written: of which all replicas told.
+
+        A step waits for another replica until the next call; that one may run
+        behind, or have left.
+        """
+        late, self._waiting = self._waiting, []
+        for ring in self._others.values():
+            steps, rows, _ = ring.fetch()
+            for step, row in zip(steps.tolist(), rows, strict=True):
+                self._told.setdefault(step, []).append(row)
+        missing = [
+            len(self._told.get(step, ())) < len(self._others)
+            for step, _ in arrived
+        ]
+        if any(missing):
+            first = missing.index(True)
+            arrived, self._waiting = arrived[:first], arrived[first:]
+        return late + arrived
+
     def _fetch_histograms(self) -> None:
         # Fetched after the statistics, so a histogram may be ahead of its
         # step; then it waits here.
@@ -145,19 +206,20 @@ class Drain:
             self._histograms_dropped += lost
             self._counts.update(zip(steps.tolist(), rows, strict=True))
 
-    def _write(self, steps, rows) -> None:
-        times = np.linspace(self._drained_at, time.time(), len(steps) + 1)[1:]
-        for index, step in enumerate(steps.tolist()):
+    def _write(self, rows: list[tuple[int, np.ndarray]]) -> None:
+        times = np.linspace(self._drained_at, time.time(), len(rows) + 1)[1:]
+        for wall_time, (step, row) in zip(times, rows, strict=True):
             try:
-                values = self._values(step, rows[index])
-                self.file.write(step, times[index], values)
+                self.file.write(step, wall_time, self._values(step, row))
                 self._recorded += 1
                 self._unflushed += 1
             except Exception as error:
                 self._dropped += 1
                 self._give_up_file(error)
         # Histograms of steps that were dropped wait for nothing.
-        self._counts = {s: c for s, c in self._counts.items() if s > steps[-1]}
+        last = rows[-1][0]
+        self._counts = {s: c for s, c in self._counts.items() if s > last}
+        self._told = {s: r for s, r in self._told.items() if s > last}
         try:
             self.file.flush()
             self._unflushed = 0
@@ -165,38 +227,61 @@ class Drain:
             self._give_up_file(error)
 
     def _values(self, step: int, row: np.ndarray) -> list:
-        run = dict(zip(HEADER, row, strict=False))
-        activations = len(self.schema.activations) * len(ACTIVATION_COLUMNS)
-        end = len(row) - activations
-        measured = row[len(HEADER) : end].reshape(len(self._sizes), -1)
-        table = statistics.complete(measured, self._sizes)
-        run["global_gradient_norm"] = _global(table, "gradient_norm")
-        run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
-        run["recorded"] = self._recorded + 1
-        run["dropped"] = self._dropped
-        run["histograms_dropped"] = self._histograms_dropped
-        schema_id = self.schema.id
+        segments = self._layout.split(row)
+        table = statistics.complete(segments["variables"], self._sizes)
+        forward = self._forward(step, segments)
+        run = self._run(segments, table)
+        tables = {"variables": table, "run": run, **forward}
         values = [
-            writer.family_value("variables", schema_id, table),
-            writer.family_value(
-                "run", schema_id, np.array([[run[n] for n in RUN_COLUMNS]])
-            ),
+            writer.family_value(family, self.schema.id, matrix)
+            for family, matrix in tables.items()
         ]
-        if activations:
-            values.append(
-                writer.family_value(
-                    "activations",
-                    schema_id,
-                    row[end:].reshape(-1, len(ACTIVATION_COLUMNS)),
-                )
-            )
-        if not self.file.has(tag("schema", schema_id)):
-            values.append(writer.schema_value(self.schema))
+        values += self._described()
         counts = self._counts.pop(step, None)
         if counts is not None:
             chosen = [self.schema.variables[i] for i in self.selected]
             values += tabs.values(chosen, table[self.selected], counts)
         return values
+
+    def _run(self, segments, table) -> np.ndarray:
+        run = dict(zip(HEADER, segments["header"], strict=True))
+        run["loss"] = segments["loss"][0]
+        run["global_gradient_norm"] = _global(table, "gradient_norm")
+        run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
+        run["recorded"] = self._recorded + 1
+        run["dropped"] = self._dropped
+        run["histograms_dropped"] = self._histograms_dropped
+        return np.array([[run[name] for name in RUN_COLUMNS]])
+
+    def _forward(self, step: int, segments) -> dict[str, np.ndarray]:
+        """Returns the families of the forward pass, of those with rows."""
+        others = [
+            self._layout.split_forward(row) for row in self._told.pop(step, ())
+        ]
+        own = {name: segments[name] for name in self._layout.forward}
+        whole = merging.merged([own, *others])
+        segments.update(whole)
+        measured = whole["activations"]
+        shares = self._units.count(step, whole["activity"], measured[:, -1])
+        state = dict(zip(STATE_MEASURED, whole["state"].T, strict=True))
+        state["state_movement"] = self._moving.movement(whole["moving"])
+        tables = {
+            "activations": np.concatenate([shares, measured[:, :-1]], axis=1),
+            "state": np.stack([state[name] for name in STATE_COLUMNS], axis=1),
+            "data": whole["data"],
+            "units": self._units.map(step),
+        }
+        return {
+            family: matrix
+            for family, matrix in tables.items()
+            if matrix is not None and len(matrix)
+        }
+
+    def _described(self) -> list:
+        """Returns the value of the schema, if the file has none yet."""
+        if self.file.has(tag("schema", self.schema.id)):
+            return []
+        return [writer.schema_value(self.schema)]
 
     def _give_up_file(self, error: Exception) -> None:
         # What was not flushed counts as lost: a full disk shows only when a

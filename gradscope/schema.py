@@ -5,8 +5,11 @@ One recorded step is one event. It holds, for each *family*, a float32 tensor
 itself is a JSON string under `gradscope/schema/<schema id>`. The id is part of
 the tag, so that rows are never read against the names of another model.
 
-This module is the only contract between writer and reader. It needs numpy
-alone: TensorBoard imports it.
+Some families have no numbers in most steps (`columns.OCCASIONAL`): then the
+event leaves them out.
+
+This module, with `columns` and `rows`, is the only contract between writer and
+reader. It needs numpy alone: TensorBoard imports it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,40 @@ import dataclasses
 import hashlib
 import json
 
-import numpy as np
+from gradscope.columns import (
+    ACTIVATION_COLUMNS,
+    DATA_COLUMNS,
+    FAMILIES,
+    OCCASIONAL,
+    PROBE_COLUMNS,
+    RUN_COLUMNS,
+    STATE_COLUMNS,
+    UNIT_COLUMNS,
+    VARIABLE_COLUMNS,
+)
+from gradscope.rows import Activation, State, Variable
+
+__all__ = [
+    "ACTIVATION_COLUMNS",
+    "DATA_COLUMNS",
+    "DIRECTORY",
+    "FAMILIES",
+    "OCCASIONAL",
+    "PLUGIN_NAME",
+    "PROBE_COLUMNS",
+    "RUN_COLUMNS",
+    "STATE_COLUMNS",
+    "UNIT_COLUMNS",
+    "VARIABLE_COLUMNS",
+    "Activation",
+    "Schema",
+    "SchemaError",
+    "State",
+    "Variable",
+    "parse_tag",
+    "plugin_content",
+    "tag",
+]
 
 PLUGIN_NAME = "gradscope"
 FORMAT_VERSION = 1
@@ -24,63 +60,6 @@ FORMAT_VERSION = 1
 #: TensorBoard's Python reader loses events when two files grow in one
 #: directory (tensorboard issue #1063).
 DIRECTORY = "gradscope"
-
-#: Statistics of one trainable variable in one step. Norms are L2 norms, of
-#: the gradient that the step applied (of all replicas, unscaled, before the
-#: optimizer's clipping; `clipped_gradient_norm` after it, NaN where it is
-#: off), of the weight before the step, and of the update (weight after minus
-#: weight before). `gradient_size` is the number of the gradient's elements: of
-#: a sparse one (`IndexedSlices`) only the rows that it has count.
-VARIABLE_COLUMNS = (
-    "gradient_norm",
-    "gradient_rms",
-    "gradient_max",
-    "gradient_zero_fraction",
-    "gradient_size",
-    "gradient_nonfinite",
-    "clipped_gradient_norm",
-    "weight_norm",
-    "weight_rms",
-    "update_norm",
-    "gradient_to_weight_ratio",
-    "update_to_weight_ratio",
-    "gradient_missing",
-)
-
-#: Numbers of the whole step. `skipped` counts the steps that a loss scale
-#: skipped for their overflow since the run was started, `recorded` the records
-#: that this process wrote up to and including this one, `dropped` those that
-#: it lost, and `histograms_dropped` the steps whose histograms it lost.
-RUN_COLUMNS = (
-    "learning_rate",
-    "global_gradient_norm",
-    "global_clipped_norm",
-    "loss_scale",
-    "skipped",
-    "recorded",
-    "dropped",
-    "histograms_dropped",
-)
-
-#: Statistics of one activation in one step; see `measuring.activations`.
-#: Units are dead or always on over a window of examples, and NaN until so many
-#: were seen; the others are those of the step.
-ACTIVATION_COLUMNS = (
-    "dead_fraction",
-    "always_on_fraction",
-    "zero_fraction",
-    "saturated_fraction",
-    "activation_mean",
-    "activation_rms",
-    "activation_max",
-    "activation_nonfinite",
-)
-
-FAMILIES = {
-    "variables": VARIABLE_COLUMNS,
-    "activations": ACTIVATION_COLUMNS,
-    "run": RUN_COLUMNS,
-}
 
 #: What reading damaged text can raise; int(Infinity) is an OverflowError.
 _DAMAGE = (
@@ -98,43 +77,6 @@ class SchemaError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Variable:
-    """One trainable variable.
-
-    Attributes:
-        name: Unique in the run, `<layer>/<variable>`, as in `dense_1/kernel`.
-        layer: Name of the layer that owns it.
-        shape: Its shape.
-        dtype: Name of its dtype, as in `"float32"`.
-    """
-
-    name: str
-    layer: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-
-@dataclasses.dataclass(frozen=True)
-class Activation:
-    """One activation of the forward pass.
-
-    Attributes:
-        name: Unique in the run, as in `dense_1/relu`.
-        kind: Its function, as in `"relu"`.
-        units: Size of its last axis.
-    """
-
-    name: str
-    kind: str
-    units: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Schema:
     """Names of the rows and columns of a run's record.
 
@@ -142,15 +84,22 @@ class Schema:
         variables: Trainable variables in forward order: rows of `variables`.
         optimizer: Class name and configuration of the optimizer, as JSON.
         columns: Column names of each family, as they are in the file.
-        activations: In forward order: rows of `activations`.
+        activations: In forward order: rows of `activations`, and with their
+            units of `units`.
+        states: Layers that drop units or keep a state: rows of `state`.
+        data: Names of inputs, outputs and targets: rows of `data`.
         unseen: Names of what could not be observed, as of functions inside
             of the step's.
     """
 
     variables: tuple[Variable, ...]
     optimizer: dict = dataclasses.field(default_factory=dict)
-    columns: dict = dataclasses.field(default_factory=lambda: dict(FAMILIES))
+    columns: dict = dataclasses.field(
+        default_factory=lambda: FAMILIES | OCCASIONAL
+    )
     activations: tuple[Activation, ...] = ()
+    states: tuple[State, ...] = ()
+    data: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
     @property
@@ -163,6 +112,8 @@ class Schema:
         """Eight hex digits that change when a row or a column changes."""
         rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
         rows += [[a.name, a.kind, a.units] for a in self.activations]
+        rows += [[s.name, s.kind] for s in self.states]
+        rows += [list(self.data)]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -170,25 +121,23 @@ class Schema:
     def rows(self, family: str) -> tuple[str, ...]:
         """Names of the rows of a family; a number of the whole step has one
         row without a name."""
-        if family == "variables":
-            return tuple(v.name for v in self.variables)
-        if family == "activations":
-            return tuple(a.name for a in self.activations)
+        if family == "units":
+            return tuple(n for a in self.activations for n in a.group_names)
+        if family == "data":
+            return self.data
+        named = {
+            "variables": self.variables,
+            "activations": self.activations,
+            "state": self.states,
+        }
+        if family in named:
+            return tuple(row.name for row in named[family])
         return ("",)
 
     def to_json(self) -> str:
         """Returns the text that `from_json` reads."""
         return json.dumps(
-            {
-                "version": FORMAT_VERSION,
-                "variables": [dataclasses.asdict(v) for v in self.variables],
-                "activations": [
-                    dataclasses.asdict(a) for a in self.activations
-                ],
-                "unseen": list(self.unseen),
-                "columns": self.columns,
-                "optimizer": self.optimizer,
-            }
+            {"version": FORMAT_VERSION, **dataclasses.asdict(self)}
         )
 
     @classmethod
@@ -217,10 +166,11 @@ class Schema:
                     str(family): tuple(map(str, names))
                     for family, names in data["columns"].items()
                 },
-                # Of version 0.1.0 on.
                 activations=tuple(
                     _activation(a) for a in data.get("activations", ())
                 ),
+                states=tuple(_state(s) for s in data.get("states", ())),
+                data=tuple(map(str, data.get("data", ()))),
                 unseen=tuple(map(str, data.get("unseen", ()))),
             )
         except _DAMAGE as error:
@@ -241,6 +191,15 @@ def _activation(data: dict) -> Activation:
         name=str(data["name"]),
         kind=str(data["kind"]),
         units=int(data["units"]),
+        dtype=str(data.get("dtype", "float32")),
+    )
+
+
+def _state(data: dict) -> State:
+    return State(
+        name=str(data["name"]),
+        kind=str(data["kind"]),
+        size=int(data.get("size", 0)),
     )
 
 

@@ -7,10 +7,12 @@ of their own; the plugin's picture does not depend on them.
 from __future__ import annotations
 
 import fnmatch
+import warnings
 
 import numpy as np
 
 from gradscope import writer
+from gradscope.errors import GradscopeWarning
 from gradscope.measuring import buckets
 from gradscope.schema import VARIABLE_COLUMNS, Variable
 
@@ -25,7 +27,8 @@ def select(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> list[int]:
-    """Returns the indices of the variables that get panels.
+    """Returns the indices of the variables that get panels; warns if a choice
+    leaves none.
 
     Args:
         variables: All variables.
@@ -41,12 +44,21 @@ def select(
             for name in (variable.layer, variable.name)
         )
 
-    return [
+    selected = [
         index
         for index, variable in enumerate(variables)
         if (not include or matches(variable, include))
         and not matches(variable, exclude)
     ]
+    if include and not selected:
+        warnings.warn(
+            f"`include={list(include)}` leaves no layer for TensorBoard's own "
+            "tabs. There are "
+            f"{', '.join(dict.fromkeys(v.layer for v in variables))}.",
+            GradscopeWarning,
+            stacklevel=6,
+        )
+    return selected
 
 
 def patterns(value, name: str) -> tuple[str, ...]:

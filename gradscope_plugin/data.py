@@ -10,7 +10,7 @@ import threading
 import numpy as np
 from tensorboard.data import provider
 
-from gradscope import reading, schema
+from gradscope import joining, schema
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ _ALL = 10**9
 
 # 200 layers with two variables each, 5000 steps and 11 statistics: 88 MB.
 _CACHE_BYTES = 256 * 2**20
+
+# 36 bytes a step; the others are thousands.
+_SMALL = ("schema", "run")
 
 _TOO_EARLY = (
     "nothing recorded yet: steps are written every few seconds, on "
@@ -52,7 +55,7 @@ class Runs:
     def summaries(self, ctx, experiment_id: str) -> list[dict]:
         """Returns what `/runs` tells of each run, sorted by name.
 
-        Only the small tags are read: 16 bytes a step, not all statistics.
+        Only the small tags are read; of the others there is but the list.
         """
         with self._lock:
             listed = self._list(ctx, experiment_id)
@@ -69,8 +72,16 @@ class Runs:
                     self._summaries[key] = told[-1]
             return told
 
-    def record(self, ctx, experiment_id: str, run: str):
+    def record(self, ctx, experiment_id: str, run: str, family: str):
         """Returns the record of one run, None if there is no such run.
+
+        Args:
+            ctx: TensorBoard's `RequestContext`.
+            experiment_id: TensorBoard's name of the log directory.
+            run: Name of the run.
+            family: One that the record must have. What only some steps have
+                is read apart from what all have: of a deep network both are
+                large, and a page shows one of them.
 
         Raises:
             UnreadableRun: If it cannot be read.
@@ -79,7 +90,14 @@ class Runs:
             tags = self._list(ctx, experiment_id, run).get(run)
             if not tags:
                 return None
-            key = (experiment_id, run)
+            rare = family in schema.OCCASIONAL
+            families = {*_SMALL, family} if rare else schema.FAMILIES
+            tags = {
+                tag: series
+                for tag, series in tags.items()
+                if _family(tag) in {"schema", *families}
+            }
+            key = (experiment_id, run, family if rare else None)
             version = _version(tags)
             cached_version, record = self._records.pop(key, (None, None))
             if cached_version != version:
@@ -91,9 +109,12 @@ class Runs:
 
     def _bytes(self):
         return sum(
-            family.nbytes
+            values.nbytes
             for _, record in self._records.values()
-            for family in record.families.values()
+            for values in (
+                *record.families.values(),
+                *(values for _, values in record.rare.values()),
+            )
         )
 
     def _list(self, ctx, experiment_id, run=None):
@@ -110,9 +131,11 @@ class Runs:
         }
 
     def _summary(self, ctx, experiment_id, run, tags):
-        small = [t for t in tags if _family(t) in ("schema", "run")]
+        small = [t for t in tags if _family(t) in _SMALL]
+        families = {_family(tag) for tag in tags}
         try:
-            return _describe(self._read(ctx, experiment_id, run, small))
+            record = self._read(ctx, experiment_id, run, small)
+            return _describe(record, families)
         except UnreadableRun as error:
             return {"name": run, "error": str(error)}
 
@@ -121,7 +144,7 @@ class Runs:
             series = {
                 tag: self._series(ctx, experiment_id, run, tag) for tag in tags
             }
-            record = reading.from_series(run, series)
+            record = joining.from_series(run, series)
         except schema.SchemaError as error:
             raise UnreadableRun(str(error)) from error
         except Exception as error:
@@ -148,6 +171,15 @@ class Runs:
         ]
 
 
+# What `/runs` calls the columns of which family.
+_STATISTICS = {
+    "activation_statistics": "activations",
+    "state_statistics": "state",
+    "data_statistics": "data",
+    "unit_statistics": "units",
+}
+
+
 def _family(tag):
     family, _ = schema.parse_tag(tag) or (None, None)
     return family
@@ -165,7 +197,8 @@ def _version(tags):
     )
 
 
-def _describe(record) -> dict:
+def _describe(record, families) -> dict:
+    """Returns what `/runs` tells of a run that has these families' tags."""
     variables = record.schema.variables
     return {
         "name": record.run,
@@ -179,9 +212,9 @@ def _describe(record) -> dict:
             for v in variables
         ],
         "layers": list(record.layers),
-        "activations": [
-            dataclasses.asdict(a) for a in record.schema.activations
-        ],
+        "activations": [_activation(a) for a in record.schema.activations],
+        "states": [dataclasses.asdict(s) for s in record.schema.states],
+        "data": list(record.schema.data),
         "unseen": list(record.schema.unseen),
         "steps": len(record.steps),
         "first_step": int(record.steps[0]),
@@ -191,12 +224,27 @@ def _describe(record) -> dict:
         "skipped": _last(record, "skipped"),
         "last_wall_time": float(record.wall_times[-1]),
         "statistics": list(record.schema.columns.get("variables", ())),
-        "activation_statistics": list(
-            record.schema.columns.get("activations", ())
-            if record.schema.activations
-            else ()
-        ),
+        **{
+            key: _statistics(record, family, families)
+            for key, family in _STATISTICS.items()
+        },
     }
+
+
+def _activation(activation) -> dict:
+    """Returns an activation, with how many units a row of its map has."""
+    first, last = next(iter(activation.groups), (0, -1))
+    return {
+        **dataclasses.asdict(activation),
+        "units_per_row": last - first + 1,
+    }
+
+
+def _statistics(record, family, families) -> list[str]:
+    """Returns the columns of a family, none where it has no numbers."""
+    if family not in families or not record.schema.rows(family):
+        return []
+    return list(record.schema.columns.get(family, ()))
 
 
 def _last(record, name):

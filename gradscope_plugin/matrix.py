@@ -11,6 +11,8 @@ import struct
 
 import numpy as np
 
+from gradscope.schema import OCCASIONAL
+
 # 200 layers x 80000 steps. A browser copes with more, a reverse proxy or a
 # notebook's does not.
 MAX_BYTES = 64 * 2**20
@@ -23,12 +25,41 @@ def _kernels(record, statistic):
     return record[statistic][:, rows]
 
 
+def _all(record, statistic):
+    return record[statistic]
+
+
+#: Of each kind of rows the record's family, and how to take its values out.
 ROWS = {
-    "layers": lambda record, statistic: record.by_layer(statistic),
-    "kernels": _kernels,
-    "variables": lambda record, statistic: record[statistic],
-    "activations": lambda record, statistic: record[statistic],
+    "layers": ("variables", lambda record, name: record.by_layer(name)),
+    "kernels": ("variables", _kernels),
+    "variables": ("variables", _all),
+    "activations": ("activations", _all),
+    "state": ("state", _all),
+    "data": ("data", _all),
+    "units": ("units", None),
 }
+
+
+def select(record, rows: str, statistic: str):
+    """Returns the steps `[T]` and the values `[T, rows]` of one statistic.
+
+    Args:
+        record: A `gradscope.Record`.
+        rows: A key of `ROWS`. Of `"units"` only some steps are recorded.
+        statistic: A column of its family.
+
+    Raises:
+        KeyError: If the file has no such numbers, as one that was cut short.
+    """
+    family, take = ROWS[rows]
+    if family not in OCCASIONAL:
+        return record.steps, take(record, statistic)
+    steps, values = record.occasional(family)
+    if not len(steps):
+        raise KeyError(f"no {family} were recorded so far.")
+    column = record.schema.columns[family].index(statistic)
+    return steps, values[:, :, column]
 
 
 class TooLarge(ValueError):

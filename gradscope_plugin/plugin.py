@@ -100,21 +100,19 @@ class GradscopePlugin(base_plugin.TBPlugin):
         run = _argument(request, "run")
         statistic = _argument(request, "statistic")
         rows = _argument(request, "rows", matrix.ROWS)
+        family, _ = matrix.ROWS[rows]
         try:
-            record = self._runs.record(*_context(request), run)
+            record = self._runs.record(*_context(request), run, family)
         except data.UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
             raise errors.NotFoundError(
                 f"no run {run!r} was recorded; `runs` lists all."
             )
-        family = "activations" if rows == "activations" else "variables"
         known = record.schema.columns.get(family, ())
         _check("statistic", statistic, known)
         try:
-            body = matrix.encode(
-                record.steps, matrix.ROWS[rows](record, statistic)
-            )
+            body = matrix.encode(*matrix.select(record, rows, statistic))
         except (KeyError, matrix.TooLarge) as error:
             # KeyError: a file with half of the statistics, or newer ones.
             raise errors.InvalidArgumentError(error.args[0]) from error

@@ -55,7 +55,7 @@ WORKERS = [
     ("function", "sgd", "wrap"),
     ("function", "adamw", "wrap"),
     ("tf_keras", "sgd", "wrap"),
-    ("tf_keras", "clipped", "wrap"),
+    ("tf_keras", "legacy_sgd", "wrap"),
 ]
 
 
@@ -80,7 +80,9 @@ def loss(**options):
 def train(strategy, mode, optimizer, how, logdir):
     """Returns the weights before every step, and those at the end."""
     if mode == "tf_keras":
-        return fit_tf_keras(strategy, optimizer, how, logdir)
+        import tf_keras_replicas
+
+        return tf_keras_replicas.train(strategy, "fit", optimizer, how, logdir)
     keras.utils.set_random_seed(7)
     notes = []
     with strategy.scope():
@@ -114,41 +116,6 @@ def train(strategy, mode, optimizer, how, logdir):
         )
     else:
         loop(strategy, model, optimizer, note, mode == "function")
-    note()
-    gradscope.flush()
-    return notes
-
-
-def fit_tf_keras(strategy, optimizer, how, logdir):
-    """Returns the weights before every step of a fit of tf_keras."""
-    import tf_keras
-
-    tf_keras.utils.set_random_seed(7)
-    notes = []
-    with strategy.scope():
-        layers = tf_keras.layers
-        model = tf_keras.Sequential(
-            [
-                layers.InputLayer((5,)),
-                layers.Dense(7, "tanh", name="first"),
-                layers.Dense(3, name="logits"),
-            ],
-            name="network",
-        )
-        clipnorm = 0.05 if optimizer == "clipped" else None
-        optimizer = tf_keras.optimizers.SGD(0.1, 0.9, clipnorm=clipnorm)
-        if how == "wrap":
-            gradscope.wrap(optimizer, logdir, every=1)
-        model.compile(
-            optimizer,
-            tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-
-    def note(*_, **__):
-        notes.append(model.get_weights())
-
-    note_batch = tf_keras.callbacks.LambdaCallback(on_train_batch_begin=note)
-    model.fit(dataset(), verbose=0, callbacks=[note_batch])
     note()
     gradscope.flush()
     return notes

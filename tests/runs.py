@@ -6,11 +6,12 @@ the name that TensorBoard gives it: `<name>/gradscope`.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import numpy as np
 
-from gradscope import schema, writer
+from gradscope import schema, units, writer
 
 COLUMNS = schema.VARIABLE_COLUMNS
 WALL_TIME = 1.7e9
@@ -54,7 +55,7 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
     return np.stack([numbers[n] for n in COLUMNS], axis=2).astype(np.float32)
 
 
-def write(logdir, name, described, steps, variables, *, dropped=0):
+def write(logdir, name, described, steps, variables, *, dropped=0, **more):
     """Writes one run.
 
     Args:
@@ -64,6 +65,8 @@ def write(logdir, name, described, steps, variables, *, dropped=0):
         steps: T steps.
         variables: float32 [T, V, columns].
         dropped: How many records were lost, at every step.
+        **more: Of other families float32 [T, rows, columns], or a dictionary
+            of steps to [rows, columns] where only some steps have them.
     """
     file = writer.EventWriter(os.path.join(logdir, name, schema.DIRECTORY))
     for index, (step, matrix) in enumerate(zip(steps, variables, strict=True)):
@@ -73,6 +76,11 @@ def write(logdir, name, described, steps, variables, *, dropped=0):
             writer.family_value("variables", described.id, matrix),
             writer.family_value("run", described.id, run),
         ]
+        for family, numbers in more.items():
+            rare = isinstance(numbers, dict)
+            found = numbers.get(int(step)) if rare else numbers[index]
+            if found is not None:
+                values.append(writer.family_value(family, described.id, found))
         if index == 0:
             values.append(writer.schema_value(described))
         file.write(int(step), WALL_TIME + int(step), values)
@@ -130,6 +138,105 @@ def deep(logdir, name="deep", layers=200, steps=5000):
     bump = 6 * np.exp(-(((np.arange(layers) - 100) / 20) ** 2))
     gradients = noisy(steps, 2 * layers, np.repeat(10.0 ** (bump - 5), 2))
     write(logdir, name, described, steps, statistics(gradients))
+
+
+#: Units of the run `layered` that die at step 150, and the one that revives.
+DYING, REVIVING = (5, 18, 40, 41, 42, 63), 17
+
+
+def layered(logdir, name="layered", steps=400):
+    """A run with all that a record can hold, of batches of 32 examples.
+
+    Of the 64 units of dense_1 seven die at step 150, one of them lives again
+    from step 260; unit 30 is only rarely on. dense_2 is wide, and from step
+    200 its units 0 to 7 are dead. dense_3 has units that cannot die. Dropout
+    drops .7, the moving statistics of batch norm lag behind.
+    """
+    described = dataclasses.replace(
+        network(3),
+        activations=(
+            schema.Activation("dense_1/relu", "relu", 64),
+            schema.Activation("dense_2/relu", "relu", 256),
+            schema.Activation("dense_3/leaky_relu", "leaky_relu", 16),
+        ),
+        states=(
+            schema.State("batch_normalization", "batch_norm"),
+            schema.State("dropout", "dropout"),
+        ),
+        data=("input", "target"),
+    )
+    shares, maps = _units(described, steps)
+    steps = np.arange(steps)
+    gradients = noisy(steps, 6, 0.5)
+    write(
+        logdir,
+        name,
+        described,
+        steps,
+        statistics(gradients),
+        activations=shares,
+        state=_states(steps),
+        data=_data(steps),
+        units=maps,
+    )
+
+
+def _units(described, steps):
+    """Returns the families `activations` and `units` of `layered`."""
+    random = np.random.default_rng(0)
+    chances = random.beta(2, 3, 64 + 256 + 16)
+    chances[30] = 0.03
+    account = units.Units(described.activations, window=256)
+    columns = len(schema.ACTIVATION_COLUMNS)
+    shares, maps = np.full([steps, 3, columns], np.nan, np.float32), {}
+    for step in range(steps):
+        chances_now = chances.copy()
+        if step >= 150:
+            chances_now[list(DYING)] = 0
+        if 150 <= step < 260:
+            chances_now[REVIVING] = 0
+        if step >= 200:
+            chances_now[64:72] = 0
+        activity = random.binomial(32, chances_now) / 32
+        counted = account.count(step, activity, np.full(3, 32.0))
+        shares[step, :, :2] = counted
+        found = account.map(step)
+        if found is not None:
+            maps[step] = found
+    return shares, maps
+
+
+def _states(steps):
+    """Returns the family `state` of `layered`: batch norm, then dropout."""
+    noise = np.random.default_rng(1).normal(size=len(steps))
+    lag = np.exp(-steps / 200)
+    nothing = np.full(len(steps), np.nan)
+    batch_norm = {
+        "mean_distance": 1.4 * lag * np.exp(0.1 * noise),
+        "variance_distance": 2.5 * lag,
+        "state_movement": 1.5 * (1 - lag),
+        "training_mode": np.ones(len(steps)),
+    }
+    dropout = {
+        "dropout_rate": np.full(len(steps), 0.7),
+        "dropped_fraction": 0.7 + 0.01 * noise,
+    }
+    layers = [
+        [layer.get(name, nothing) for name in schema.STATE_COLUMNS]
+        for layer in (batch_norm, dropout)
+    ]
+    return np.array(layers).transpose(2, 0, 1)
+
+
+def _data(steps):
+    """Returns the family `data` of `layered`: pixels up to 255, and classes.
+
+    One batch, that of step 120, has a NaN in a thousand inputs."""
+    numbers = np.zeros([len(steps), 2, len(schema.DATA_COLUMNS)])
+    numbers[:, 0] = [33, 79, 0, 255, 0]
+    numbers[:, 1] = [4.5, 5.3, 0, 9, 0]
+    numbers[120, 0] = [np.nan, np.nan, 0, 255, 1e-3]
+    return numbers
 
 
 HOSTILE = "<img src=x onerror=alert(1)>_{}_🔥"

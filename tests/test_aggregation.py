@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gradscope import aggregation
 from gradscope.measuring import statistics
 from gradscope.measuring.gradients import touched as touched_values
-from gradscope.reading import Record
+from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS, Schema, Variable
 
 

@@ -1,6 +1,7 @@
 """The command line, as a user calls it."""
 
 import csv
+import dataclasses
 import math
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import runs
 
 import gradscope
-from gradscope import cli, schema
+from gradscope import cli, schema, writer
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,34 @@ def test_a_row_for_each_layer(export, run):
     np.testing.assert_array_equal(values, record.by_layer("weight_norm"))
 
 
+def test_activations_and_data_have_rows_of_their_own(tmp_path):
+    described = dataclasses.replace(
+        runs.network(1),
+        activations=(schema.Activation("dense_1/relu", "relu", 32),),
+        data=("input", "target"),
+    )
+    families = {
+        family: np.full([len(described.rows(family)), len(columns)], 2.0)
+        for family, columns in schema.FAMILIES.items()
+        if described.rows(family)
+    }
+    file = writer.EventWriter(str(tmp_path / schema.DIRECTORY))
+    values = [
+        writer.family_value(family, described.id, matrix)
+        for family, matrix in families.items()
+    ]
+    file.write(0, runs.WALL_TIME, [*values, writer.schema_value(described)])
+    file.close()
+    table = tmp_path / "run.csv"
+    for rows in ("variables", "layers"):
+        arguments = ["export", str(tmp_path), "--csv", str(table)]
+        assert cli.main([*arguments, "--rows", rows]) == 0
+        text = table.read_text()
+        assert "\n0,dense_1/relu,zero_fraction,2.0\n" in text
+        assert "\n0,target,data_max,2.0\n" in text
+        assert "\n0,run,loss,2.0\n" in text
+
+
 def test_zero_infinite_and_undefined_are_told_apart(export):
     lines = export("--statistic", "gradient_norm")
     values = {(step(line), line["row"]): line["value"] for line in lines}
@@ -82,7 +111,7 @@ def test_zero_infinite_and_undefined_are_told_apart(export):
         ("nowhere", [], "no directory"),
         ("", [], "holds 2 runs"),
         ("newer", [], "upgrade gradscope"),
-        ("good", ["--statistic", "loss"], "no statistic 'loss'"),
+        ("good", ["--statistic", "accuracy"], "no statistic 'accuracy'"),
         ("good", ["--csv", "{logs}/no/such.csv"], "No such file"),
         ("good", ["--csv", "{logs}"], "Is a directory"),
     ],

@@ -118,6 +118,7 @@ def test_every_value_equals_a_plain_computation(kind, tmp_path):
     train("sgd", kind, tmp_path, every=1)
     record = gradscope.read(tmp_path)
     np.testing.assert_allclose(record["learning_rate"], 0.1)
+    assert record.activations == ("dense/relu",)
     for number, step in enumerate(plain_steps(kind)):
         for row, arrays in enumerate(step):
             gradient = arrays[0]

@@ -15,7 +15,8 @@ import gradscope
 from gradscope import background, drain, events, schema, writer
 from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
-from gradscope.measuring import buckets, statistics
+from gradscope.layout import MEASURED, Layout
+from gradscope.measuring import buckets
 from gradscope.recorder import Ring
 
 VARIABLES = tuple(
@@ -24,7 +25,8 @@ VARIABLES = tuple(
 )
 DESCRIBED = schema.Schema(VARIABLES)
 HEADER = [0.01, 1024.0, 2.0]
-WIDTH = len(drain.HEADER) + len(VARIABLES) * len(statistics.MEASURED)
+LOSS = 0.5
+LAYOUT = Layout.of(DESCRIBED)
 
 
 @pytest.fixture(autouse=True)
@@ -38,21 +40,26 @@ def new(directory, *, rows=20, histogram_rows=None):
     histograms = None
     if histogram_rows:
         histograms = Ring(histogram_rows, 3 * buckets.COUNT, "")
-    ring = Ring(rows, WIDTH, "")
+    ring = Ring(rows, LAYOUT.width, "")
     return Drain(
-        writer.EventWriter(str(directory)), DESCRIBED, ring, histograms, [1]
+        writer.EventWriter(str(directory)),
+        DESCRIBED,
+        ring,
+        histograms,
+        [1],
+        window=10,
     )
 
 
 def measured(norm=3.0, missing=0.0):
-    row = dict.fromkeys(statistics.MEASURED, 1.0)
+    row = dict.fromkeys(MEASURED, 1.0)
     row |= {"gradient_norm": norm, "gradient_missing": missing}
-    return [row[name] for name in statistics.MEASURED]
+    return [row[name] for name in MEASURED]
 
 
 def append(records, step, row=None):
     if row is None:
-        row = [*HEADER, *measured(3.0), *measured(4.0)]
+        row = [*HEADER, *measured(3.0), *measured(4.0), LOSS]
     records.ring.append(tf.constant(step, tf.int64), tf.constant(row))
 
 
@@ -78,6 +85,7 @@ def test_everything_is_written_once(tmp_path):
     assert record["dropped"].tolist() == [0] * 4
     np.testing.assert_allclose(record["gradient_norm"], [[3, 4]] * 4)
     np.testing.assert_allclose(record["learning_rate"], 0.01)
+    np.testing.assert_allclose(record["loss"], LOSS)
     assert len(events.event_files(str(tmp_path))) == 1
     assert np.all(np.diff(record.wall_times) >= 0)
 
@@ -86,9 +94,11 @@ def test_the_global_norm_is_that_of_all_gradients(tmp_path):
     records = new(tmp_path)
     append(records, 0)
     nan = float("nan")
-    append(records, 1, [*HEADER, *measured(3.0), *measured(nan, missing=1.0)])
-    append(records, 2, [*HEADER, *measured(3.0), *measured(nan)])
-    append(records, 3, [*HEADER, *measured(3e38), *measured(3e38)])
+    append(
+        records, 1, [*HEADER, *measured(3.0), *measured(nan, missing=1.0), LOSS]
+    )
+    append(records, 2, [*HEADER, *measured(3.0), *measured(nan), LOSS])
+    append(records, 3, [*HEADER, *measured(3e38), *measured(3e38), LOSS])
     records.close()
     norms = gradscope.read(tmp_path)["global_gradient_norm"]
     np.testing.assert_array_equal(norms, [5, 3, nan, np.inf])

@@ -105,6 +105,7 @@ def logdir(tmp_path_factory):
     runs.hostile(directory)
     runs.restarted(directory)
     runs.bad_schema(directory)
+    runs.layered(directory)
     return directory
 
 
@@ -156,6 +157,8 @@ def test_runs_are_described(client):
         "name": "healthy/gradscope",
         "layers": ["dense_1", "dense_2", "dense_3"],
         "activations": [],
+        "states": [],
+        "data": [],
         "unseen": [],
         "steps": 55,
         "first_step": 0,
@@ -166,6 +169,9 @@ def test_runs_are_described(client):
         "last_wall_time": runs.WALL_TIME + 90,
         "statistics": list(runs.COLUMNS),
         "activation_statistics": [],
+        "state_statistics": [],
+        "data_statistics": [],
+        "unit_statistics": [],
     }
     assert listed["abnormal/gradscope"]["dropped"] == 3
 
@@ -181,7 +187,7 @@ def test_a_schema_that_cannot_be_read_is_reported_and_hides_nothing(client):
     listed = {run["name"]: run for run in client.get(f"{BASE}/runs").get_json()}
     assert set(listed["newer/gradscope"]) == {"name", "error"}
     assert "upgrade gradscope" in listed["newer/gradscope"]["error"]
-    assert len(listed) == 5
+    assert len(listed) == 6
     response = client.get(
         f"{BASE}/matrix",
         query_string={
@@ -259,10 +265,10 @@ GOOD = {
         ({"statistic": None}, 400, "`statistic` is missing"),
         ({"rows": None}, 400, "`rows` is missing"),
         (
-            {"rows": "units"},
+            {"rows": "neurons"},
             400,
-            "`rows` must be one of layers, kernels, variables, activations; "
-            "got 'units'",
+            "`rows` must be one of layers, kernels, variables, activations, "
+            "state, data, units; got 'neurons'",
         ),
         (
             {"statistic": "loss"},
@@ -378,7 +384,7 @@ def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
     context = plugin_context()
     for _ in range(2):
         reader.summaries(context, "")
-        reader.record(context, "", "healthy/gradscope")
+        reader.record(context, "", "healthy/gradscope", "variables")
     families = [tag.split("/")[1] for tag in provider.read]
     assert families.count("variables") == 1
 
@@ -388,7 +394,8 @@ def test_the_cache_forgets_the_run_used_longest_ago(sources, monkeypatch):
     provider = CountingProvider(sources["python"])
     reader = data.Runs(provider)
     for run in ("healthy", "abnormal", "abnormal", "healthy"):
-        assert reader.record(plugin_context(), "", f"{run}/gradscope")
+        name = f"{run}/gradscope"
+        assert reader.record(plugin_context(), "", name, "variables")
     families = [tag.split("/")[1] for tag in provider.read]
     assert families.count("variables") == 3
 
@@ -414,6 +421,98 @@ def plugin_context():
     from tensorboard import context
 
     return context.RequestContext()
+
+
+def test_runs_tell_what_there_is_besides_variables(client):
+    listed = {run["name"]: run for run in client.get(f"{BASE}/runs").get_json()}
+    told = listed["layered/gradscope"]
+    per_row = [a["units_per_row"] for a in told["activations"]]
+    assert per_row == [1, 2, 1]
+    states = [("batch_normalization", "batch_norm"), ("dropout", "dropout")]
+    expected = [dataclasses.asdict(schema.State(*state)) for state in states]
+    assert told["states"] == expected
+    assert told["data"] == ["input", "target"]
+    assert told["state_statistics"] == list(schema.STATE_COLUMNS)
+    assert told["data_statistics"] == list(schema.DATA_COLUMNS)
+    assert told["unit_statistics"] == list(schema.UNIT_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "rows, family",
+    [
+        ("activations", "activations"),
+        ("state", "state"),
+        ("data", "data"),
+    ],
+)
+def test_other_families_are_what_gradscope_read_returns(
+    client, logdir, rows, family
+):
+    record = gradscope.read(logdir / "layered")
+    for statistic in schema.FAMILIES[family]:
+        steps, values = get_matrix(client, "layered/gradscope", statistic, rows)
+        np.testing.assert_array_equal(steps, record.steps)
+        np.testing.assert_array_equal(values, record[statistic].T)
+
+
+def test_units_have_steps_of_their_own(client, logdir):
+    record = gradscope.read(logdir / "layered")
+    expected_steps, expected = record.occasional("units")
+    assert 0 < len(expected_steps) < len(record.steps)
+    for column, statistic in enumerate(schema.UNIT_COLUMNS):
+        steps, values = get_matrix(
+            client, "layered/gradscope", statistic, "units"
+        )
+        np.testing.assert_array_equal(steps, expected_steps)
+        np.testing.assert_array_equal(values, expected[:, :, column].T)
+
+
+def test_dead_units_by_hand(client):
+    steps, dead = get_matrix(client, "layered/gradscope", "unit_dead", "units")
+    # They die at step 150, and a window is of 256 examples: eight steps.
+    assert not dead[:64, steps < 157].any()
+    gone = sorted([*runs.DYING, runs.REVIVING])
+    for column in np.flatnonzero((steps >= 157) & (steps < 200)):
+        assert np.flatnonzero(dead[:64, column]).tolist() == gone
+    assert np.flatnonzero(dead[:64, -1]).tolist() == list(runs.DYING)
+    # dense_2 is shown in groups of two; what is leaky cannot die.
+    assert np.flatnonzero(dead[64:192, -1]).tolist() == [0, 1, 2, 3]
+    assert np.isnan(dead[192:]).all()
+    _, fired = get_matrix(
+        client, "layered/gradscope", "unit_last_fired", "units"
+    )
+    assert fired[5, -1] <= 149 and fired[0, -1] > 350
+
+
+def test_a_run_without_a_map_of_units_says_so(client):
+    query = {
+        "run": "healthy/gradscope",
+        "statistic": "unit_dead",
+        "rows": "units",
+    }
+    response = client.get(f"{BASE}/matrix", query_string=query)
+    assert response.status_code == 400
+    assert "no units were recorded so far" in response.text
+
+
+def test_units_are_read_only_where_they_are_shown(sources):
+    provider = CountingProvider(sources["python"])
+    reader = data.Runs(provider)
+    name = "layered/gradscope"
+
+    def families(family):
+        provider.read.clear()
+        if family is None:
+            reader.summaries(plugin_context(), "")
+        else:
+            reader.record(plugin_context(), "", name, family)
+        return {tag.split("/")[1] for tag in provider.read}
+
+    assert families(None) == {"schema", "run"}
+    assert families("units") == {"schema", "run", "units"}
+    everything = {"schema", *schema.FAMILIES}
+    assert families("state") == everything
+    assert families("units") == families("variables") == set()
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -444,7 +543,8 @@ def test_activations_have_rows_of_their_own(provider, tmp_path):
     file.close()
     client = client_of(loaded(tmp_path, provider))
     (listed,) = client.get(f"{BASE}/runs").get_json()
-    assert listed["activations"] == [dataclasses.asdict(relu)]
+    expected = {**dataclasses.asdict(relu), "units_per_row": 1}
+    assert listed["activations"] == [expected]
     assert listed["unseen"] == ["a/loop"]
     assert listed["activation_statistics"] == list(schema.ACTIVATION_COLUMNS)
     name = "run/gradscope"

@@ -1,6 +1,5 @@
 """From event files to a record."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -22,20 +21,6 @@ def write(logdir, steps, levels=0.1, described=NET, name="run"):
     numbers = runs.statistics(gradients)
     runs.write(logdir, name, described, steps, numbers)
     return os.path.join(logdir, name)
-
-
-def points(steps, described=NET, start=0.0, level=1.0):
-    """Returns the series of a run whose numbers are all `level`."""
-    shape = (len(described.variables), len(runs.COLUMNS))
-    series = [
-        (step, start + index, np.full(shape, level, np.float32))
-        for index, step in enumerate(steps)
-    ]
-    text = described.to_json().encode()
-    return {
-        schema.tag("variables", described.id): series,
-        schema.tag("schema", described.id): [(steps[0], start, text)],
-    }
 
 
 def test_a_record_has_what_was_written(tmp_path):
@@ -122,19 +107,6 @@ def test_runs_below_finds_all_and_only_recorded_runs(tmp_path):
     ]
 
 
-@given(st.lists(st.integers(0, 20)))
-def test_kept_steps_increase_and_the_last_arrival_of_a_step_wins(steps):
-    kept = reading.in_order(steps)
-    assert kept == sorted(kept)
-    chosen = [steps[index] for index in kept]
-    assert all(a < b for a, b in itertools.pairwise(chosen))
-    # What is dropped was obsolete: a later point is at or before it.
-    for index in set(range(len(steps))) - set(kept):
-        assert min(steps[index + 1 :]) <= steps[index]
-    for index in kept:
-        assert all(later > steps[index] for later in steps[index + 1 :])
-
-
 def test_a_restarted_run_continues_where_it_was_restarted(tmp_path):
     run = write(tmp_path, range(100), 0.1)
     write(tmp_path, range(50, 81), 0.2)
@@ -142,88 +114,6 @@ def test_a_restarted_run_continues_where_it_was_restarted(tmp_path):
     assert record.steps.tolist() == list(range(81))
     norms = record["gradient_norm"][:, 0]
     np.testing.assert_allclose(norms, [0.1] * 50 + [0.2] * 31, rtol=1e-6)
-
-
-def test_without_a_schema_or_a_step_there_is_no_record():
-    series = points([0])
-    for tag in series:
-        assert reading.from_series("run", {tag: series[tag]}) is None
-    assert reading.from_series("run", {}) is None
-
-
-def test_points_of_a_wrong_shape_are_left_out():
-    series = points([0, 1])
-    series[schema.tag("variables", NET.id)].append((2, 2.0, np.ones([1, 1])))
-    assert reading.from_series("run", series).steps.tolist() == [0, 1]
-
-
-def test_a_family_that_misses_a_step_is_nan_there():
-    series = points([0, 1, 2])
-    run = np.ones([1, len(schema.RUN_COLUMNS)], np.float32)
-    series[schema.tag("run", NET.id)] = [(0, 0.0, run), (2, 2.0, run * 2)]
-    record = reading.from_series("run", series)
-    np.testing.assert_array_equal(record["learning_rate"], [1, np.nan, 2])
-
-
-def test_rows_of_another_model_are_nan_and_the_last_model_leads():
-    other = runs.network(1, name="new_{}")
-    series = points([0, 1]) | points([2, 3], other, start=10, level=2)
-    record = reading.from_series("run", series)
-    assert record.steps.tolist() == [0, 1, 2, 3]
-    assert record.layers == ("new_1", "dense_1", "dense_2")
-    nan = np.nan
-    expected = [[nan] * 2 + [1] * 4] * 2 + [[2] * 2 + [nan] * 4] * 2
-    np.testing.assert_array_equal(record["gradient_norm"], expected)
-
-
-def test_parts_that_take_turns_lose_no_step():
-    other = runs.network(1, name="new_{}")
-    # Fetched by two drains, whose clocks say little about the order.
-    series = points([0, 1, 2, 5, 6, 7]) | points([3, 4, 8], other, start=0.5)
-    record = reading.from_series("run", series)
-    assert record.steps.tolist() == list(range(9))
-    column = record.variables.index("new_1/kernel")
-    of_new = ~np.isnan(record["gradient_norm"][:, column])
-    assert np.flatnonzero(of_new).tolist() == [3, 4, 8]
-
-
-def test_a_model_whose_steps_were_all_done_again_is_history():
-    other = runs.network(1, name="new_{}")
-    series = points([0, 1]) | points([0, 1], other, start=10)
-    assert reading.from_series("run", series).layers == ("new_1",)
-
-
-def test_a_variable_has_the_shape_of_the_last_model():
-    small, large = runs.network(1, width=2), runs.network(1, width=3)
-    for first, last in [(small, large), (large, small)]:
-        series = points([0], first) | points([1], last, start=10)
-        record = reading.from_series("run", series)
-        assert record.schema.variables == last.variables
-
-
-def test_columns_of_another_version_are_matched_by_name():
-    columns = ("gradient_missing", "gradient_norm")
-    old = schema.Schema(NET.variables, columns={"variables": columns})
-    numbers = np.array([[0, 5]] * 4, np.float32)
-    series = {
-        schema.tag("schema", old.id): [(0, 0.0, old.to_json().encode())],
-        schema.tag("variables", old.id): [(0, 0.0, numbers)],
-    }
-    record = reading.from_series("run", series | points([1], start=10, level=2))
-    assert record.steps.tolist() == [0, 1]
-    assert record["gradient_norm"].tolist() == [[5] * 4, [2] * 4]
-    assert np.isnan(record["weight_norm"][0]).all()
-
-
-def test_a_newer_family_of_an_older_part_is_left_out():
-    columns = {**schema.FAMILIES, "state": ("rate",)}
-    old = schema.Schema(NET.variables, columns=columns)
-    series = points([0], old) | points([1], start=10)
-    rate = np.ones([1, 1], np.float32)
-    series[schema.tag("state", old.id)] = [(0, 0.0, rate)]
-    record = reading.from_series("run", series)
-    assert record.steps.tolist() == [0, 1]
-    assert "rate" not in record.statistics
 
 
 def test_reading_does_not_import_tensorflow(tmp_path):
@@ -266,6 +156,6 @@ def test_flipped_bits_in_a_file_are_no_crash(tmp_path_factory, seed):
         file.seek(0)
         file.write(data)
     try:
-        assert isinstance(gradscope.read(directory), reading.Record)
+        assert isinstance(gradscope.read(directory), gradscope.Record)
     except (ValueError, FileNotFoundError) as error:
         assert str(error)

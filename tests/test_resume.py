@@ -156,7 +156,7 @@ def test_tensorboard_sees_a_resumed_run_as_we_do(tmp_path):
     ]
     steps = [step for step, _, _ in points]
     record = gradscope.read(tmp_path / "run")
-    from gradscope import reading
+    from gradscope import joining
 
-    kept = [steps[index] for index in reading.in_order(steps)]
+    kept = [steps[index] for index in joining.in_order(steps)]
     assert kept == record.steps.tolist()

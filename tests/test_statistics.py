@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gradscope.layout import MEASURED
 from gradscope.measuring import gradients, statistics
 from gradscope.schema import VARIABLE_COLUMNS
 
@@ -217,7 +218,7 @@ def test_a_sparse_gradient_without_rows_has_norm_zero_and_no_rms():
 def test_the_clipped_norm_is_that_of_what_clipping_returned():
     grads, clipped = [tf.constant([3.0, 4.0]), None], [tf.constant([1.0]), None]
     weights = [tf.ones([2]), tf.ones([2])]
-    column = statistics.MEASURED.index("clipped_gradient_norm")
+    column = MEASURED.index("clipped_gradient_norm")
     norms = measured(grads, weights, weights, clipped)[:, column]
     np.testing.assert_array_equal(norms, [1, np.nan])
 
@@ -239,8 +240,8 @@ def test_more_elements_than_float32_can_count_are_counted():
 def test_rows_are_variables_in_the_given_order():
     weights = [tf.ones([n]) for n in (1, 4, 9)]
     found = measured([weights[0], None, weights[2]], weights, weights)
-    assert found.shape == (3, len(statistics.MEASURED))
-    norms = found[:, statistics.MEASURED.index("weight_norm")]
+    assert found.shape == (3, len(MEASURED))
+    norms = found[:, MEASURED.index("weight_norm")]
     assert norms.numpy().tolist() == [1, 2, 3]
 
 

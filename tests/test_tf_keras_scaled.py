@@ -84,7 +84,7 @@ def test_gradients_are_unscaled_and_skips_are_counted(
     train(kind, mode, when=when, logdir=tmp_path)
     gradscope.flush()
     record = gradscope.read(tmp_path)
-    assert record.schema.optimizer["loss_scale"].startswith("LossScaleOpt")
+    assert record.schema.optimizer["around"].startswith("LossScaleOpt")
     assert record.steps.tolist() == list(range(9))
     skipped = np.isnan(record["update_norm"][:, 0])
     # Plain SGD: the update is the rate times what was applied.

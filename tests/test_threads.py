@@ -1,66 +1,47 @@
 """Trainings side by side: in threads, and with forked workers."""
 
+import concurrent.futures
 import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
-import threading
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from training import X, Y, dense_model, loss
+from training import STEPS, dense_model, fit
 
 import gradscope
 from gradscope import events
 
 
 def train(how, logdir, compiled):
-    model = dense_model()
-    optimizer = keras.optimizers.Adam(0.01)
-    callbacks = []
+    model, optimizer, callbacks = dense_model(), keras.optimizers.Adam(0.01), []
     if how == "wrap":
         gradscope.wrap(optimizer, logdir, every=2)
-    elif how == "callback":
+    else:
         callbacks = [gradscope.Callback(logdir, every=2)]
-    model.compile(optimizer, loss(), jit_compile=compiled)
-    model.fit(
-        X,
-        Y,
-        batch_size=16,
-        epochs=3,
-        shuffle=False,
-        verbose=0,
-        callbacks=callbacks,
-    )
-    return [v.numpy() for v in model.variables]
+    fit(model, optimizer, callbacks, jit_compile=compiled)
+
+
+def in_threads(count, run):
+    """Calls `run(number)` in threads at once; raises what one of them does."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        list(pool.map(run, range(count)))
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("how", ["wrap", "callback"])
 def test_two_models_are_trained_in_two_threads(how, compiled, tmp_path):
-    errors = []
-
-    def run(number):
-        try:
-            train(how, tmp_path / str(number), compiled)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=[n]) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    in_threads(2, lambda number: train(how, tmp_path / str(number), compiled))
     gradscope.flush()
     for number in range(2):
         record = gradscope.read(tmp_path / str(number))
-        assert record.steps.tolist() == list(range(33))
+        assert record.steps.tolist() == list(range(STEPS))
         assert np.isfinite(record["gradient_norm"]).all()
-        assert record["recorded"].tolist() == list(range(1, 34))
+        assert record["recorded"].tolist() == list(range(1, STEPS + 1))
 
 
 def test_loops_in_threads_keep_their_weights_apart(tmp_path):
@@ -76,11 +57,7 @@ def test_loops_in_threads_keep_their_weights_apart(tmp_path):
             step()
         gradscope.unwrap(optimizer)
 
-    threads = [threading.Thread(target=run, args=[n]) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(4, run)
     for number in range(4):
         record = gradscope.read(tmp_path / str(number))
         expected = number + np.arange(40.0)

@@ -41,13 +41,21 @@ def test_what_is_not_an_optimizer_is_refused(tmp_path):
             gradscope.wrap(wrong, tmp_path)
 
 
-def test_a_strategy_that_is_not_supported_is_refused(tmp_path):
-    strategy = tf.distribute.experimental.CentralStorageStrategy(["CPU:0"])
-    with strategy.scope():
-        optimizer = keras.optimizers.SGD()
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        tf.distribute.experimental.CentralStorageStrategy,
+        tf.distribute.experimental.ParameterServerStrategy,
+        tf.distribute.TPUStrategy,
+    ],
+)
+def test_a_strategy_that_is_not_supported_is_refused(strategy, tmp_path):
+    optimizer = keras.optimizers.SGD()
+    # Made without its hardware, which is not at hand.
+    optimizer._distribution_strategy = strategy.__new__(strategy)
     with pytest.raises(
         NotImplementedError,
-        match=r"belongs to a CentralStorageStrategy.*, and only Mirrored.* are "
+        match=rf"belongs to a {strategy.__name__}.*, and only Mirrored.* are "
         r"supported\. Train with one of these",
     ):
         gradscope.wrap(optimizer, tmp_path)

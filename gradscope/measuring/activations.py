@@ -1,10 +1,8 @@
-"""Activations: units that never fire, saturation, and how large all is.
+"""Activations: how often units fire, saturation, and how large all is.
 
 A *unit* is an index of an activation's last axis: a neuron of a dense layer,
-or a channel of a convolution at all its positions. A ReLU unit is *dead* when
-it was zero for every example of a window of examples. One batch says nothing:
-of 16 healthy units, 27 % are zero for one example (seed 2 of the project, with
-batches of one, where not one unit is dead).
+or a channel of a convolution at all its positions. Which of them are dead is
+counted over many steps, on the host: see `gradscope.units`.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from gradscope.schema import ACTIVATION_COLUMNS
+from gradscope.layout import ACTIVATION_MEASURED
 
 #: An element is saturated where the derivative of its activation function is
 #: below this share of the largest that the function has: a gradient that
@@ -34,58 +32,67 @@ class Kind:
     """An activation function.
 
     Attributes:
-        derivative: From input and output to the derivative's share of the
-            largest one; None where it is never small.
-        dies: Whether a unit can be zero with a zero gradient.
-        rises: Whether it is as large as its input where that is large: what
-            is on for every input is linear then.
+        derivative: The derivative's share of the largest one, from what is
+            read; None where it is never small.
+        function: The function itself where its input is read, else None: its
+            output is read. (A GELU and a SiLU end with a product, which
+            TensorFlow merges with the dropout behind it unless somebody reads
+            it; and their slope does not follow from their output.)
     """
 
     derivative: Callable | None
-    dies: bool = False
-    rises: bool = False
+    function: Callable | None = None
 
 
-def _step(x, y):
-    return tf.cast(y > 0, y.dtype)
-
-
-def _gelu(x, y):
+def _gelu_slope(x):
     density = tf.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
     share = 0.5 * (1 + tf.math.erf(x / np.sqrt(2)))
     return (share + x * density) / 1.129
 
 
-def _silu(x, y):
+def _silu_slope(x):
     share = tf.sigmoid(x)
     return share * (1 + x * (1 - share)) / 1.0998
 
 
-def _selu(x, y):
+def _selu_slope(y):
     steepest = _SELU_SCALE * _SELU_ALPHA
     slope = tf.where(y > 0, tf.cast(_SELU_SCALE, y.dtype), y + steepest)
     return slope / steepest
 
 
-#: By the name that Keras gives them.
+def _gelu(x):
+    return tf.nn.gelu(x)
+
+
+def _gelu_by_tanh(x):
+    return tf.nn.gelu(x, approximate=True)
+
+
+def _silu(x):
+    return x * tf.sigmoid(x)
+
+
+#: By the name that Keras gives them; `gelu_tanh` is its approximate one.
 KINDS = {
-    "relu": Kind(_step, dies=True, rises=True),
-    "relu6": Kind(lambda x, y: tf.cast((y > 0) & (y < 6), y.dtype), dies=True),
-    "leaky_relu": Kind(None, rises=True),
-    "elu": Kind(lambda x, y: tf.where(y > 0, tf.ones_like(y), y + 1)),
-    "selu": Kind(_selu),
-    "gelu": Kind(_gelu),
-    "silu": Kind(_silu),
-    "softplus": Kind(lambda x, y: 1 - tf.exp(-y)),
-    "softsign": Kind(lambda x, y: (1 - tf.abs(y)) ** 2),
-    "sigmoid": Kind(lambda x, y: 4 * y * (1 - y)),
-    "tanh": Kind(lambda x, y: 1 - y * y),
+    "relu": Kind(lambda y: tf.cast(y > 0, y.dtype)),
+    "relu6": Kind(lambda y: tf.cast((y > 0) & (y < 6), y.dtype)),
+    "leaky_relu": Kind(None),
+    "elu": Kind(lambda y: tf.where(y > 0, tf.ones_like(y), y + 1)),
+    "selu": Kind(_selu_slope),
+    "gelu": Kind(_gelu_slope, _gelu),
+    "gelu_tanh": Kind(_gelu_slope, _gelu_by_tanh),
+    "silu": Kind(_silu_slope, _silu),
+    "softplus": Kind(lambda y: 1 - tf.exp(-y)),
+    "softsign": Kind(lambda y: (1 - tf.abs(y)) ** 2),
+    "sigmoid": Kind(lambda y: 4 * y * (1 - y)),
+    "tanh": Kind(lambda y: 1 - y * y),
     # Of an output by its own input: the diagonal of the Jacobian.
-    "softmax": Kind(lambda x, y: 4 * y * (1 - y)),
+    "softmax": Kind(lambda y: 4 * y * (1 - y)),
 }
 
-#: What `measure` returns: all columns but those of units over a window.
-MEASURED = ACTIVATION_COLUMNS[2:]
+#: What `measure` returns.
+MEASURED = ACTIVATION_MEASURED[:-1]
 
 #: Numbers of one activation that are looked at in one step: of a convolution
 #: with 3 million outputs, 8 passes over all would take longer than the step.
@@ -110,21 +117,21 @@ def sample(tensors: list[list]) -> tf.Tensor:
     )
 
 
-def measure(kind: str, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+def measure(kind: str, read: tf.Tensor) -> tf.Tensor:
     """Returns the statistics of n activations in one step, float32
     `[n, MEASURED]`.
 
     Args:
         kind: One of `KINDS`.
-        x: What the activation function was given, `[n, ...]` of any float
-            dtype.
-        y: What it returned, of the same shape.
+        read: What the activation function returned, `[n, ...]` of any float
+            dtype; or what it was given, where the kind has a `function`.
     """
-    x, y = _flat(x), _flat(y)
-    saturated = tf.fill([y.shape[0]], np.float32(np.nan))
-    derivative = KINDS[kind].derivative
-    if derivative is not None:
-        saturated = _share(tf.abs(derivative(x, y)) < SATURATED)
+    one = KINDS[kind]
+    read = _flat(read)
+    y = read if one.function is None else one.function(read)
+    saturated = tf.fill([y.shape.as_list()[0]], np.float32(np.nan))
+    if one.derivative is not None:
+        saturated = _share(tf.abs(one.derivative(read)) < SATURATED)
     finite = tf.cast(tf.math.is_finite(y), tf.float32)
     return tf.stack(
         [
@@ -139,52 +146,24 @@ def measure(kind: str, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     )
 
 
-def fired(y: tf.Tensor) -> tf.Tensor:
-    """Returns which units were above zero for any example, bool
-    `[n, units]`, of outputs `[n, examples, ..., units]`."""
-    return tf.reduce_any(y > 0, axis=list(range(1, y.shape.rank - 1)))
+def activity(y: tf.Tensor) -> tf.Tensor:
+    """Returns for which share of the examples (and positions) a unit was above
+    zero, float32 `[n, units]`, of outputs `[n, examples, ..., units]`.
 
-
-def rested(y: tf.Tensor) -> tf.Tensor:
-    """Returns which units were not above zero for any example, as `fired`: a
-    unit that never rests is always on."""
-    on = tf.reduce_all(y > 0, axis=list(range(1, y.shape.rank - 1)))
-    return tf.logical_not(on)
-
-
-def since(before: tf.Tensor, happened: tf.Tensor, examples) -> tf.Tensor:
-    """Returns how many examples ago something happened to each unit.
-
-    Args:
-        before: The result of the step before, float32 `[units]`; zeros at
-            first.
-        happened: Whether it happened in this step, bool `[units]`.
-        examples: How many this step had, float32, scalar or `[units]`.
+    It is 0 just where the unit never was, and 1 just where it always was.
     """
-    # Beyond this float32 does not count on.
-    later = tf.minimum(before + examples, 2.0**24)
-    return tf.where(happened, tf.zeros_like(before), later)
-
-
-def share_without(since_then: tf.Tensor, seen, window) -> tf.Tensor:
-    """Returns the share of units to which something did not happen for a
-    window of examples, float32 scalar.
-
-    NaN while fewer examples than that were seen: nothing is known yet.
-
-    Args:
-        since_then: The result of `since`, float32 `[units]`.
-        seen: How many examples were seen at all, float32 scalar.
-        window: Number of examples.
-    """
-    share = _share(since_then >= float(window))
-    unknown = tf.constant(np.nan, tf.float32)
-    return tf.where(seen >= float(window), share, unknown)
+    axes = list(range(1, y.shape.rank - 1))
+    count = tf.reduce_sum(tf.cast(y > 0, tf.float32), axis=axes)
+    shape = y.shape.as_list()
+    of_one = tf.size(y) // (shape[0] * shape[-1])
+    return count / tf.cast(of_one, tf.float32)
 
 
 def _flat(tensor) -> tf.Tensor:
     # Sums of float16 numbers would overflow.
-    return tf.reshape(tf.cast(tensor, tf.float32), [tensor.shape[0], -1])
+    return tf.reshape(
+        tf.cast(tensor, tf.float32), [tensor.shape.as_list()[0], -1]
+    )
 
 
 def _share(mask) -> tf.Tensor:

@@ -6,24 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-#: Elementwise operations that XLA merges into the optimizer's own kernels and
-#: whose repetition gives the very same bits (no roots, no exponentials).
-_MERGED = {
-    "Add",
-    "AddN",
-    "AddV2",
-    "Cast",
-    "ExpandDims",
-    "Identity",
-    "Mul",
-    "Neg",
-    "Reshape",
-    "Select",
-    "SelectV2",
-    "Squeeze",
-    "Sub",
-}
-_DEEPEST = 8
+from gradscope.measuring import copying
 
 
 def shaped(gradient, shape):
@@ -99,50 +82,32 @@ def dense(gradient):
 
 
 def regenerate(gradient, graph):
-    """Returns a copy of a gradient, computed again from what it came from.
-
-    Where XLA merges a gradient's last product into the optimizer's kernel, it
-    rounds product and sum once (a fused multiply-add). An observer that reads
-    this gradient makes XLA store it, the product is rounded on its own, and
-    the last bit of a weight changes: seen with the gamma of a batch norm
-    after 16 steps. So an observer repeats the elementwise end of the
-    computation, and leaves the optimizer's own alone.
+    """Returns a copy of a gradient, whose elementwise end is computed again;
+    see `copying`.
 
     Args:
         gradient: Tensor of `graph`, `IndexedSlices` or None.
         graph: The graph of the step; the copy belongs to the current graph.
     """
+    return _with_values(gradient, lambda t: copying.ending(t, graph))
+
+
+def tensors(gradient) -> list:
+    """Returns the tensors of a gradient: none of None, of a sparse one its
+    values."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return [gradient.values]
+    return [] if gradient is None else [gradient]
+
+
+def with_tensors(gradient, rest):
+    """Returns a gradient with other tensors, from an iterator."""
+    return _with_values(gradient, lambda _: next(rest))
+
+
+def _with_values(gradient, change):
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(
-            _copy(gradient.values, graph, {}, _DEEPEST),
-            gradient.indices,
-            gradient.dense_shape,
+            change(gradient.values), gradient.indices, gradient.dense_shape
         )
-    return None if gradient is None else _copy(gradient, graph, {}, _DEEPEST)
-
-
-def _copy(tensor, graph, copies, depth):
-    if not tf.is_symbolic_tensor(tensor):  # a variable, an array
-        return tf.convert_to_tensor(tensor)
-    operation = tensor.op
-    if operation.type == "IdentityN" and operation.graph is graph:
-        # All gradients at once, from an all-reduce of tf_keras.
-        inner = operation.inputs[tensor.value_index]
-        return _copy(inner, graph, copies, depth)
-    mergeable = operation.type in _MERGED and operation.graph is graph
-    if not mergeable or depth == 0:
-        return tensor
-    if tensor.name not in copies:
-        inputs = [_copy(t, graph, copies, depth - 1) for t in operation.inputs]
-        attributes = operation.node_def.attr.items()
-        copies[tensor.name] = (
-            tf.compat.v1.get_default_graph()
-            .create_op(
-                operation.type,
-                inputs,
-                [tensor.dtype],
-                attrs={k: v for k, v in attributes if k[0] != "_"},
-            )
-            .outputs[0]
-        )
-    return copies[tensor.name]
+    return None if gradient is None else change(gradient)

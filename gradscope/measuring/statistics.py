@@ -9,20 +9,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from gradscope.layout import MEASURED
 from gradscope.measuring.gradients import Touched
 from gradscope.schema import VARIABLE_COLUMNS
-
-MEASURED = (
-    "gradient_norm",
-    "gradient_max",
-    "gradient_zeros",
-    "gradient_size",
-    "gradient_nonfinite",
-    "clipped_gradient_norm",
-    "weight_norm",
-    "update_norm",
-    "gradient_missing",
-)
 
 
 def measure(

@@ -39,6 +39,7 @@ def wrap(
     histograms: int | Schedule | None = 100,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
+    activations: bool = True,
     window: int = 1000,
 ):
     """Observes an optimizer: its steps are recorded from now on.
@@ -51,8 +52,9 @@ def wrap(
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
         logdir: Directory of this run, as in `"logs/run"`. The event file goes
             into its sub-directory `gradscope`.
-        model: The model that it trains, if its `train_function` may have been
-            traced already: it is traced anew.
+        model: The Keras model that it trains. It tells of its inputs, outputs,
+            targets and loss, and of eager steps. Its `train_function` is
+            traced anew.
         every: Steps to record: every so many, after each of the first 50; or
             a `gradscope.schedule.Schedule`.
         histograms: Of the recorded steps, those that also get histograms and
@@ -61,6 +63,8 @@ def wrap(
         include: Patterns of layer or variable names as in `"dense_*"` that
             get histograms and ratios; None for all.
         exclude: Patterns of those that do not, even if included.
+        activations: Whether activations, dropout, batch norm, inputs and
+            outputs are recorded, too.
         window: Number of examples for which a unit must be zero to be called
             dead, counted over the recorded steps.
 
@@ -85,13 +89,17 @@ def wrap(
         ),
         include=tabs.patterns(include, "include"),
         exclude=tabs.patterns(exclude, "exclude"),
+        activations=_flag(activations, "activations"),
         window=_window(window),
     )
     _take_over(options.directory)
     kind = _kind(optimizer)
     if replicas.writes(kind.strategy(optimizer)):
         _create(options.directory)
-    _seams.add(kind.SEAM(optimizer, options))
+    seam = kind.SEAM(optimizer, options)
+    _seams.add(seam)
+    if model is not None:
+        seam.watch(model)
     _trace_anew(model)
     return optimizer
 
@@ -183,6 +191,12 @@ def _check(optimizer) -> None:
             f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
             "first."
         )
+
+
+def _flag(value, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False, got {value!r}.")
+    return value
 
 
 def _window(window) -> int:

@@ -10,12 +10,12 @@ cannot be reached from there, and is told by name.
 from __future__ import annotations
 
 import dataclasses
-import re
 
 import tensorflow as tf
 
-from gradscope import schema
-from gradscope.wrapping import tracing
+from gradscope.measuring.activations import KINDS
+from gradscope.schema import Activation
+from gradscope.wrapping import layers, operations, scopes, tracing
 
 #: Operations that are an activation function, by the name Keras gives it.
 _OPERATIONS = {
@@ -31,6 +31,12 @@ _OPERATIONS = {
     "Tanh": "tanh",
 }
 
+#: Operations that only a GELU is known to have.
+_ERROR_FUNCTIONS = ("Erf", "Erfc")
+
+#: Operations that multiply with a number.
+_SCALES = ("Cast", "Mul", "Neg", "RealDiv")
+
 #: Operations that run a function with a graph of its own.
 _CALLS = {
     "If",
@@ -41,14 +47,8 @@ _CALLS = {
     "While",
 }
 
-#: The first part of the names of operations that compute gradients.
-_BACKWARD = "gradient_tape"
-
 #: How many operations before an activation its layer's weight is looked for.
 _NEAR = 16
-
-#: How the types of operations begin that update variables.
-_UPDATES = ("Assign", "ResourceApply", "ResourceSparseApply")
 
 
 @dataclasses.dataclass
@@ -58,28 +58,37 @@ class Found:
     Attributes:
         scope: The name scope of its operations.
         kind: Its function.
-        inputs, outputs: Tensors: one each, or one for every time step of a
-            time-distributed layer.
+        read: Its outputs, or its inputs where its kind has a `function`: one,
+            or one for every time step of a time-distributed layer.
         weight: Name of the handle of the weight that came last before it.
     """
 
     scope: str
     kind: str
-    inputs: list[tf.Tensor]
-    outputs: list[tf.Tensor]
+    read: list[tf.Tensor]
     weight: str | None = None
 
     @property
     def units(self) -> int:
         """Size of the last axis."""
-        return self.outputs[0].shape[-1]
+        return self.read[0].shape.as_list()[-1]
+
+    def tensors(self) -> list[tf.Tensor]:
+        """Returns all tensors."""
+        return self.read
+
+    def with_tensors(self, rest) -> Found:
+        """Returns the same with other tensors, from an iterator."""
+        return dataclasses.replace(self, read=[next(rest) for _ in self.read])
 
 
-def find(graph) -> tuple[list[Found], list[str]]:
-    """Returns the activations of a step, and what cannot be seen of it.
+def find(graph, of_step) -> tuple[list[Found], list[str]]:
+    """Returns the activations among the operations of a forward pass, and what
+    cannot be seen of it.
 
     Args:
-        graph: The step's graph, None in eager mode.
+        graph: The graph.
+        of_step: Its operations.
 
     Returns:
         Activations in forward order, and the names of functions with
@@ -87,75 +96,48 @@ def find(graph) -> tuple[list[Found], list[str]]:
     """
     found: dict[tuple, Found] = {}
     unseen = []
-    for outer in tracing.outermost_first(graph):
-        for operation in _forward(outer):
-            if operation.type in _CALLS:
-                if _holds_activations(operation, outer):
-                    unseen.append(operation.name)
-                continue
-            one = _activation(operation)
-            if one is None:
-                continue
-            one.weight = _weight(one.inputs[0])
-            # Time steps of one layer are in one scope, with one weight.
-            own = one.weight or operation.name
-            known = found.setdefault((one.scope, one.kind, one.units, own), one)
-            if known is not one:
-                known.inputs += one.inputs
-                known.outputs += one.outputs
+    for operation in of_step:
+        if operation.type in _CALLS:
+            if _inside(operation.node_def, graph, set()):
+                unseen.append(operation.name)
+            continue
+        one = _activation(operation)
+        if one is None:
+            continue
+        # Time steps of one layer are in one scope, with one weight.
+        own = one.weight or operation.name
+        known = found.setdefault((one.scope, one.kind, one.units, own), one)
+        if known is not one:
+            known.read += one.read
     return list(found.values()), unseen
 
 
-def _forward(graph):
-    """Yields the operations of a graph that are of no gradient and no update.
-
-    A custom gradient's operations have no name of their own, but come after
-    one that has; what comes after an update is another forward pass.
-    """
-    backward = False
-    for operation in graph.get_operations():
-        if operation.name.startswith(_BACKWARD):
-            backward = True
-        elif operation.type.startswith(_UPDATES):
-            backward = False
-        elif not backward:
-            yield operation
+def names_of(of_step) -> list[str]:
+    """Returns the names of the activations among operations."""
+    return [op.name for op in of_step if op.type in _OPERATIONS]
 
 
 def describe(
-    found: list[Found], owners: dict[str, str]
-) -> tuple[schema.Activation, ...]:
+    found: list[Found], owners: dict[str, str], names: scopes.Names
+) -> tuple[Activation, ...]:
     """Returns names for activations: layer and function.
 
     Args:
         found: The activations.
         owners: Layers by the names of the weights' handles in the graph.
+        names: Of the layers.
     """
-    layers = set(owners.values())
-    # TensorFlow puts `_1` behind a scope that was used before: all of them,
-    # where the model's `build` was traced into the same graph.
-    again = any(
-        _known(one.scope, layers, 0) is None
-        and _known(one.scope, layers, 1) is not None
+    return tuple(
+        Activation(
+            names.unique(
+                f"{names.layer(one.scope, owners.get(one.weight))}/{one.kind}"
+            ),
+            one.kind,
+            one.units,
+            one.read[0].dtype.name,
+        )
         for one in found
     )
-    scopes = {one.scope for one in found}
-    taken: dict[str, int] = {}
-    described = []
-    for one in found:
-        layer = (
-            _known(one.scope, layers, again)
-            or _known(one.scope, layers, not again)
-            or (_holds(one.scope, scopes) and owners.get(one.weight))
-            or "/".join(_parts(one.scope, again))
-            or owners.get(one.weight, "model")
-        )
-        name = f"{layer}/{one.kind}"
-        number = taken.get(name, 0)
-        taken[name] = number + 1
-        unique = f"{name}_{number}" if number else name
-        described.append(schema.Activation(unique, one.kind, one.units))
-    return tuple(described)
 
 
 def owners_of(graph, variables: list, described) -> dict[str, str]:
@@ -167,39 +149,15 @@ def owners_of(graph, variables: list, described) -> dict[str, str]:
         variables: `tf.Variable`s.
         described: Their `schema.Variable`s.
     """
-    layers = {
-        id(variable.handle): told.layer
-        for variable, told in zip(variables, described, strict=True)
-        if hasattr(variable, "handle")
+    told = {
+        id(variable): one.layer
+        for variable, one in zip(variables, described, strict=True)
     }
     return {
-        internal.name: layers[id(external)]
+        name: told[id(variable)]
         for outer in tracing.outermost_first(graph)
-        for external, internal in getattr(outer, "captures", ())
-        if id(external) in layers
+        for name, variable in layers.handles(outer, variables).items()
     }
-
-
-def _parts(scope: str, again: bool) -> list[str]:
-    """Returns the path of a scope, without the model and repetitions."""
-    parts = [p for p in scope.split("/") if p]
-    if again:
-        parts = [re.sub(r"_\d+$", "", part) for part in parts]
-    return parts[1:] or parts
-
-
-def _known(scope: str, layers: set[str], again: bool) -> str | None:
-    """Returns the layer with weights whose path a scope ends with."""
-    parts = scope.split("/")
-    if again:
-        parts = [re.sub(r"_\d+$", "", part) for part in parts]
-    paths = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((path for path in paths if path in layers), None)
-
-
-def _holds(scope: str, scopes: set[str]) -> bool:
-    """Returns whether a scope is that of a model, which holds others."""
-    return any(other.startswith(scope + "/") for other in scopes)
 
 
 def _weight(tensor) -> str | None:
@@ -209,8 +167,12 @@ def _weight(tensor) -> str | None:
         if not pending:
             break
         operation = pending.pop(0)
+        if operation is None:  # what an eager pass began with
+            continue
         if operation.type == "ReadVariableOp":
             return operation.inputs[0].name
+        if operation.type == "VariableV2":  # a reference variable
+            return operation.outputs[0].name
         if operation.type not in _OPERATIONS:
             pending += [t.op for t in operation.inputs]
     return None
@@ -218,38 +180,73 @@ def _weight(tensor) -> str | None:
 
 def _activation(operation) -> Found | None:
     """Returns the activation that an operation is, or belongs to."""
-    scope = operation.name.rpartition("/")[0]
     kind = _OPERATIONS.get(operation.type)
-    x, y = None, None
-    if kind is not None:
-        x, y = operation.inputs[0], operation.outputs[0]
-    if _last(scope).startswith("Gelu"):
-        kind, x, y = _gelu(operation)
-        scope = scope.rpartition("/")[0]
+    if kind is None and operation.type not in _ERROR_FUNCTIONS:
+        return None
+    x, y = operation.inputs[0], operation.outputs[0]
+    scope = scopes.of(operation.name)
+    gated = _gated(operation)
+    if gated is not None:
+        kind, x = gated
+        y = x
+        outer, _, last = scope.rpartition("/")
+        scope = outer if last.startswith("Gelu") else scope
     elif kind == "sigmoid":
         kind, x, y = _silu(x, y)
-    if kind is None or x is None:
-        return None
     rank = y.shape.rank
-    if rank is None or rank < 2 or not y.dtype.is_floating:
+    if kind is None or rank is None or rank < 2 or not y.dtype.is_floating:
         return None
-    return None if y.shape[-1] is None else Found(scope, kind, [x], [y])
+    if y.shape.as_list()[-1] is None:
+        return None
+    read = y if KINDS[kind].function is None else x
+    return Found(scope, kind, [read], _weight(x))
 
 
-def _gelu(operation):
-    """Returns the GELU whose first operation this is: half of its input, with
-    which its last one multiplies; None thrice for the others."""
-    if operation.type == "Mul" and _last(operation.name) == "mul":
-        half = operation.outputs[0]
-        for consumer in half.consumers():
-            if consumer.type == "Mul":
-                return "gelu", operation.inputs[1], consumer.outputs[0]
-    return None, None, None
+def _gated(operation):
+    """Returns the kind and the input of the GELU that an operation belongs to,
+    None for others: `.5 x erfc(-x / sqrt(2))`, `.5 x (1 + erf(x / sqrt(2)))`
+    or `.5 x (1 + tanh(.8 (x + .04 x^3)))`."""
+    kind = "gelu"
+    x = _unscaled(operation.inputs[0])
+    if operation.type == "Tanh":
+        kind, inner = "gelu_tanh", x.op
+        if inner is None or inner.type not in ("Add", "AddV2"):
+            return None
+        cubes = [_unscaled(t).op for t in inner.inputs]
+        cubes = [c for c in cubes if c is not None and c.type == "Pow"]
+        if not cubes:
+            return None
+        x = cubes[0].inputs[0]
+    elif operation.type not in _ERROR_FUNCTIONS:
+        return None
+    return (kind, x) if _multiplies(operation.outputs[0], x) else None
+
+
+def _multiplies(tensor, x) -> bool:
+    """Returns whether a tensor, or one and it, is multiplied with x."""
+    return any(
+        any(_same(_unscaled(t), x) for t in consumer.inputs)
+        if consumer.type == "Mul"
+        else consumer.type in ("Add", "AddV2")
+        and any(_multiplies(t, x) for t in consumer.outputs)
+        for consumer in tensor.consumers()
+    )
+
+
+def _unscaled(tensor):
+    """Returns a tensor without the numbers that it is multiplied with."""
+    while tensor.op is not None and tensor.op.type in _SCALES:
+        parts = [t for t in tensor.op.inputs if t.shape.rank != 0]
+        if len(parts) != 1:
+            break
+        tensor = parts[0]
+    return tensor
 
 
 def _silu(x, y):
     """Returns the activation of a sigmoid, which may be x * sigmoid(x)."""
-    scaled = x.op.inputs if x.op.type == "Mul" else ()
+    is_scaled = x.op is not None and x.op.type == "Mul"
+    scaled = x.op.inputs if is_scaled else ()
     for consumer in y.consumers():
         if consumer.type != "Mul":
             continue
@@ -259,29 +256,26 @@ def _silu(x, y):
     return "sigmoid", x, y
 
 
-def _last(scope: str) -> str:
-    return scope.rpartition("/")[2]
-
-
 def _same(a, b) -> bool:
     return a is b or a.name == b.name
 
 
-def _holds_activations(operation, graph) -> bool:
-    """Returns whether a function that an operation runs has activations."""
-    names = [
-        attribute.func.name
-        for attribute in operation.node_def.attr.values()
-        if attribute.func.name
-    ]
-    for name in names:
-        function = graph._functions.get(name)
-        if function is None:
-            continue
-        nodes = function.cached_definition.node_def
-        if any(
-            node.op in _OPERATIONS and not node.name.startswith(_BACKWARD)
-            for node in nodes
-        ):
-            return not operation.name.startswith(_BACKWARD)
-    return False
+def _inside(node, graph, visited: set[str]) -> bool:
+    """Returns whether a function that a node runs has activations, or runs
+    one that has; it may where that cannot be told."""
+    if node is None:
+        return True
+    names = {a.func.name for a in node.attr.values() if a.func.name} - visited
+    visited |= names
+    functions = (graph._functions.get(name) for name in names)
+    nodes = (
+        inner
+        for function in functions
+        if function is not None
+        for inner in function.cached_definition.node_def
+    )
+    return any(
+        not operations.is_backward(inner.name)
+        and (inner.op in _OPERATIONS or _inside(inner, graph, visited))
+        for inner in nodes
+    )

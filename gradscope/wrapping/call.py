@@ -84,3 +84,15 @@ def check_distinct(variables: list) -> None:
             "one call has a variable twice, as where two models share a "
             "layer. Pass each variable once, with the sum of its gradients"
         )
+
+
+def clips(optimizer) -> bool:
+    """Returns whether the clipping of a Keras optimizer is on."""
+    return any(
+        limit is not None and limit > 0
+        for limit in (
+            optimizer.clipnorm,
+            optimizer.global_clipnorm,
+            optimizer.clipvalue,
+        )
+    )

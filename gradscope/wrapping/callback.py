@@ -15,7 +15,8 @@ import keras
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.schedule import Schedule
-from gradscope.wrapping.keras import innermost
+from gradscope.wrapping import probing
+from gradscope.wrapping.loss_scale import innermost
 
 PLAIN = True
 
@@ -30,7 +31,11 @@ class Callback(keras.callbacks.Callback):
 
     Args:
         logdir: As for `gradscope.wrap`.
-        every, histograms, include, exclude, window: As for `gradscope.wrap`.
+        every, histograms, include, exclude, activations, window: As for
+            `gradscope.wrap`.
+        probe: A batch `(x, y)` or `(x, y, sample_weight)`: after each epoch its
+            loss in training and in inference mode is recorded, see
+            `gradscope.probe`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -44,15 +49,19 @@ class Callback(keras.callbacks.Callback):
         histograms: int | Schedule | None = 100,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
+        activations: bool = True,
         window: int = 1000,
+        probe: tuple | None = None,
     ):
         super().__init__()
         self._logdir = logdir
+        self._batch = _batch(probe)
         self._arguments = {
             "every": every,
             "histograms": histograms,
             "include": include,
             "exclude": exclude,
+            "activations": activations,
             "window": window,
         }
         self._seam = None
@@ -93,6 +102,7 @@ class Callback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
+            self._probe()
             self._seam.drain()
             self._two_programs = self._two_programs and self._host_knows()
 
@@ -112,6 +122,17 @@ class Callback(keras.callbacks.Callback):
     def _implements_predict_batch_hooks(self) -> bool:
         return False
 
+    def _probe(self):
+        """Records the losses of the user's batch."""
+        observer = self._seam.latest()
+        if self._batch is None or observer is None:
+            return
+        losses = probing.probe(self.model, *self._batch)
+        self._seam.drain()  # a step is written before what came after it
+        observer.drain.probed(
+            self._iterations(), (losses.training_loss, losses.inference_loss)
+        )
+
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
         present = wrapping.seam_of(self.model.optimizer)
@@ -122,6 +143,7 @@ class Callback(keras.callbacks.Callback):
         wrapping.wrap(self.model.optimizer, self._logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)
         self._seam.callback = self
+        self._seam.watch(self.model)
         self._programs = {PLAIN: self.model.train_function}
 
     def _resume(self) -> bool:
@@ -182,3 +204,16 @@ class Callback(keras.callbacks.Callback):
         self._seam.suspend()
         self._seam.drain()
         self.model.train_function = self._programs[PLAIN]
+
+
+def _batch(probe) -> tuple | None:
+    """Returns the checked argument `probe`."""
+    if probe is None:
+        return None
+    if not isinstance(probe, tuple | list) or not 2 <= len(probe) <= 3:
+        raise ValueError(
+            "`probe` must be a batch (x, y) or (x, y, sample_weight), got "
+            f"{type(probe).__name__}. Pass a few hundred examples, as in "
+            "probe=(x[:256], y[:256])."
+        )
+    return tuple(probe)

@@ -96,9 +96,9 @@ class V1Seam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
-        self._outer = None if optimizer is inner else optimizer
         self._count: tf.Variable | None = None
-        super().__init__(inner, options)
+        outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
         if _has_train_op(inner):
             warnings.warn(
                 f"this {type(inner).__name__} has made a train op already, "
@@ -125,7 +125,7 @@ class V1Seam(Seam):
         reason = _unsupported_replicas()
         if reason is not None:
             raise NotImplementedError(reason)
-        around = (self.optimizer, self._outer)
+        around = (self.optimizer, self.outer)
         if tracing.session_graph(tracing.current_graph()) is not None:
             return SessionCall(*around, grads_and_vars, global_step)
         step = self._counted() if global_step is None else global_step
@@ -135,22 +135,15 @@ class V1Seam(Seam):
         graph = tracing.session_graph(tracing.current_graph())
         if graph is None:
             return super().step(call)
-        observer, part = self._session_observer(graph, call.variables)
-        return SessionStep(self, observer, part, call)
+        seen = self.forward(call)
+        observer, part = self._session_observer(graph, call.variables, seen)
+        return SessionStep(self, observer, part, call, seen)
 
     def latest(self):
         return self._latest(None)
 
-    def description(self) -> dict:
-        config = {
-            name.removeprefix("_"): value
-            for name, value in vars(self.optimizer).items()
-            if isinstance(value, bool | int | float | str)
-        }
-        description = {"class": type(self.optimizer).__name__, "config": config}
-        if self._outer is not None:
-            description["around"] = type(self._outer).__name__
-        return description
+    def config(self):
+        return {n.removeprefix("_"): v for n, v in vars(self.optimizer).items()}
 
     def _latest(self, graph):
         # In eager mode there are no graphs, and `Observer`s have none.
@@ -163,17 +156,18 @@ class V1Seam(Seam):
             None,
         )
 
-    def _session_observer(self, graph, variables):
+    def _session_observer(self, graph, variables, seen):
         """Returns the observer of a new train op, and its number there."""
         latest = self._latest(graph)
-        part = latest and latest.join(variables)
+        part = latest and latest.join(variables, seen)
         if part is not None:
             return latest, part
-        inbox = Inbox(self._writer, self.description(), self.options)
+        inbox = Inbox(self._writer, self.options)
         observer = SessionObserver(
             graph,
             inbox,
             latest.shared if latest else SharedCells(),
+            self.description(),
             latest.variables if latest else (),
         )
         # An optimizer of TensorFlow 1 is often forgotten as soon as it has
@@ -181,7 +175,7 @@ class V1Seam(Seam):
         graph._gradscope = [*getattr(graph, "_gradscope", ()), self]
         retire_with(observer, inbox)
         self._observers.append(observer)
-        return observer, observer.join(variables)
+        return observer, observer.join(variables, seen)
 
     def _counted(self) -> tf.Tensor:
         """Returns how many calls there were before this one."""
@@ -225,6 +219,7 @@ class SessionCall(V1Call):
 
     def __init__(self, optimizer, outer, grads_and_vars, global_step):
         self.grads, self.variables = _separated(grads_and_vars)
+        self.known = self.variables
         check_distinct(self.variables)
         self._optimizer = optimizer
         self._outer = outer

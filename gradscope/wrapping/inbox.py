@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import glob
 import itertools
 import os
@@ -18,15 +19,34 @@ import tensorflow as tf
 
 from gradscope import drain, host_ring, tabs, writer
 from gradscope.errors import GradscopeWarning
-from gradscope.measuring import buckets, statistics
+from gradscope.layout import Layout, Placement
+from gradscope.measuring import buckets
 from gradscope.schedule import NEVER
-from gradscope.schema import Schema, Variable
+from gradscope.schema import Schema
 
 #: The inboxes of this process by number. A graph knows the number alone, so
 #: that one which outlives its inbox (`import_meta_graph`) delivers in vain.
 _inboxes: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 _marker: tuple[int, str] = (0, "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one train op delivers.
+
+    Attributes:
+        variables: Rows of its variables in the record.
+        forward: Schema of its forward pass; its variables are not asked for.
+    """
+
+    variables: list[int]
+    forward: Schema
+
+    def schema(self, whole: Schema) -> Schema:
+        """Returns the schema of what it delivers."""
+        chosen = tuple(whole.variables[row] for row in self.variables)
+        return dataclasses.replace(self.forward, variables=chosen)
 
 
 class Inbox:
@@ -38,16 +58,14 @@ class Inbox:
 
     Args:
         file: Where the record goes.
-        optimizer: JSON description of the optimizer.
         options: The arguments of `wrap`.
     """
 
-    def __init__(self, file: writer.EventWriter, optimizer: dict, options):
+    def __init__(self, file: writer.EventWriter, options):
         self._file = file
-        self._optimizer = optimizer
         self._options = options
-        self._described: tuple[Variable, ...] = ()
-        self._parts: list[list[int]] = []
+        self._schema = Schema(())
+        self._parts: list[Part] = []
         self._drain: drain.Drain | None = None
         self._closed = False
         self._failed = False
@@ -60,21 +78,19 @@ class Inbox:
         """Whether any histograms are wanted at all."""
         return self._options.histograms != NEVER
 
-    def expect(
-        self, described: tuple[Variable, ...], parts: list[list[int]]
-    ) -> bool:
+    def expect(self, schema: Schema, parts: list[Part]) -> bool:
         """Says what will come, all of it anew with each train op.
 
         Args:
-            described: The record's rows.
-            parts: For each train op the rows of its variables.
+            schema: Of the record.
+            parts: What each train op delivers of it.
 
         Returns:
             False if it is too late: a step has come already.
         """
         with self._lock:
             if self._drain is None:
-                self._described, self._parts = described, parts
+                self._schema, self._parts = schema, parts
             return self._drain is None
 
     def put(self, part: int, step: int, row, counts) -> bool:
@@ -83,8 +99,7 @@ class Inbox:
         Args:
             part: Number of the train op.
             step: The step before the update.
-            row: float32, `drain.HEADER` and what was measured of the part's
-                variables.
+            row: float32, the `Layout` of the part.
             counts: float32 `[KINDS, variables, COUNT]`, or empty.
 
         Returns:
@@ -95,20 +110,16 @@ class Inbox:
                 return False
             if self._drain is None:
                 self._open()
-        rows = self._parts[part]
+        rows = self._parts[part].variables
         if counts.size and self._histograms is not None:
             table = np.zeros(
-                [len(tabs.KINDS), len(self._described), buckets.COUNT],
+                [len(tabs.KINDS), len(self._schema.variables), buckets.COUNT],
                 np.float32,
             )
             table[:, rows] = counts.reshape(len(tabs.KINDS), len(rows), -1)
             selected = table[:, self._selected].reshape(-1)
             self._histograms.put(step, selected, part, np.add)
-        header, measured = np.split(row, [len(drain.HEADER)])
-        width = len(statistics.MEASURED)
-        table = np.full([len(self._described), width], np.nan, np.float32)
-        table[rows] = measured.reshape(len(rows), width)
-        whole = np.concatenate([header, table.reshape(-1)])
+        whole = self._placements[part].placed(row)
         if self._ring.put(step, whole, part, _filled):
             self._drain.stepped()
         return True
@@ -135,7 +146,8 @@ class Inbox:
             return
         self._failed = True
         message = (
-            f"gradscope cannot record the steps of {self._optimizer['class']}: "
+            "gradscope cannot record the steps of "
+            f"{self._schema.optimizer['class']}: "
             f"{type(error).__name__}: {error}. Training goes on without it. "
             "Please report this."
         )
@@ -145,26 +157,29 @@ class Inbox:
             print(message, file=sys.stderr)
 
     def _open(self) -> None:
-        options = self._options
-        count = len(self._described)
-        selected = tabs.select(
-            self._described, options.include, options.exclude
-        )
-        self._selected = selected if self.has_histograms else []
+        schema = self._schema
+        self._selected = []
         self._histograms = None
+        if self.has_histograms:
+            self._selected = tabs.select(
+                schema.variables, self._options.include, self._options.exclude
+            )
         if self._selected:
             self._histograms = host_ring.ring(
                 len(tabs.KINDS) * len(self._selected) * buckets.COUNT
             )
-        self._ring = host_ring.ring(
-            len(drain.HEADER) + count * len(statistics.MEASURED)
-        )
+        self._placements = [
+            Placement(part.schema(schema), part.variables, schema)
+            for part in self._parts
+        ]
+        self._ring = host_ring.ring(Layout.of(schema).width)
         self._drain = drain.Drain(
             self._file,
-            Schema(self._described, self._optimizer),
+            schema,
             self._ring,
             self._histograms,
             self._selected,
+            self._options.window,
         )
 
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 from gradscope import state
 from gradscope.wrapping import keras_call, layers, loss_scale, replicas
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
 
@@ -23,15 +25,6 @@ def is_supported(optimizer) -> bool:
     return keras is not None and isinstance(
         optimizer, keras.optimizers.Optimizer
     )
-
-
-def innermost(optimizer):
-    """Returns the optimizer to observe: the one inside of a loss scale.
-
-    There the gradients arrive unscaled.
-    """
-    scaled = loss_scale.is_loss_scale(optimizer)
-    return optimizer.inner_optimizer if scaled else optimizer
 
 
 def strategy(optimizer):
@@ -78,59 +71,45 @@ class KerasSeam(Seam):
     """
 
     method: ClassVar[str] = "apply"
+    counts_skips: ClassVar[bool] = True
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
-        self._outer = None
-        self._skip: StandIn | None = None
-        self._build: StandIn | None = None
-        super().__init__(inner, options)
-        if optimizer is not inner:
-            self._scaled_by(optimizer)
+        outer = None if optimizer is inner else optimizer
+        self._skip = self._build = None
+        if outer is None:
+            self._build = StandIn(inner, "build", self._built)
         else:
-            self._build = StandIn(optimizer, "build", self._built)
-            self._build.install()
+            self._skip = StandIn(outer, _SKIP, self._skipped)
+        super().__init__(inner, options, outer)
 
     def __call__(self, grads, trainable_variables=None):
-        if not len(grads):  # which is no step for the optimizer either
-            return self._stand_in.original(grads, trainable_variables)
-        # Often a generator, which can be read only once, and two read it.
+        arguments = (grads,)
         if trainable_variables is not None:
-            trainable_variables = list(trainable_variables)
-        return super().__call__(grads, trainable_variables)
+            # Often a generator, which can be read only once, and two read it.
+            arguments = grads, list(trainable_variables)
+        if not len(grads):  # which is no step for the optimizer either
+            return self._stand_in.original(*arguments)
+        return super().__call__(*arguments)
 
     def call(self, grads, trainable_variables=None) -> Call:
         self._check_replicas()
         return keras_call.KerasCall(
-            self.optimizer, self._outer, grads, trainable_variables
+            self.optimizer, self.outer, grads, trainable_variables
         )
 
-    def follow(self, grads, trainable_variables=None) -> None:
+    def told(self, grads, trainable_variables=None):
         if keras_call.reduction(self.optimizer) == "again":
             replicas.all_reduced(grads)
+        optimizer = self.optimizer
+        known = optimizer._trainable_variables
+        variables = (
+            known if trainable_variables is None else trainable_variables
+        )
+        return Call(grads, variables, known, layers.value(optimizer.iterations))
 
-    def description(self) -> dict:
-        description = super().description()
-        if self._outer is not None:
-            description["loss_scale"] = type(self._outer).__name__
-        return description
-
-    def observer(self, known, *watched):
-        observer = super().observer(known, *watched)
-        if self._outer is not None:
-            observer.count_skips()
-        return observer
-
-    def resume(self) -> None:
-        super().resume()
-        if self._skip is not None:
-            self._skip.install()
-
-    def suspend(self) -> None:
-        super().suspend()
-        for stand_in in (self._skip, self._build):
-            if stand_in is not None:
-                stand_in.remove()
+    def others(self):
+        return [one for one in (self._skip, self._build) if one is not None]
 
     def _check_replicas(self) -> None:
         """Raises what was not to be seen at `wrap`."""
@@ -143,33 +122,27 @@ class KerasSeam(Seam):
                 "wrong. Create the optimizer inside of `strategy.scope()`"
             )
 
-    def _scaled_by(self, outer) -> None:
-        """Takes notice of the loss scale around the optimizer."""
-        self._outer = outer
-        self._skip = StandIn(outer, _SKIP, self._skipped)
-        self._skip.install()
-        for observer in self._observers:
-            observer.count_skips()
-
     def _built(self, *arguments, **keywords):
         """Stands in for the optimizer's `build`.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around
         the optimizer after it was wrapped, and that one calls this.
         """
-        self._build.remove()
-        outer = loss_scale.outer_of(self.optimizer)
-        if outer is not None:
-            self._scaled_by(outer)
-        return self._build.original(*arguments, **keywords)
+        build, self._build = self._build, None
+        build.remove()
+        self.outer = loss_scale.outer_of(self.optimizer)
+        if self.outer is not None:
+            self._skip = StandIn(self.outer, _SKIP, self._skipped)
+            self._skip.install()
+        return build.original(*arguments, **keywords)
 
     def _count_skip(self) -> None:
-        optimizer, outer = self.optimizer, self._outer
+        optimizer, outer = self.optimizer, self.outer
         with state.unchecked():
-            self.observer(optimizer._trainable_variables).skip(
-                tf.cast(keras_call.value(optimizer.iterations), tf.int64),
+            self.observer(optimizer._trainable_variables, Forward()).skip(
+                tf.cast(layers.value(optimizer.iterations), tf.int64),
                 keras_call.learning_rate(optimizer),
-                tf.cast(keras_call.value(outer.dynamic_scale), tf.float32),
+                tf.cast(layers.value(outer.dynamic_scale), tf.float32),
             )
 
     def _skipped(self):

@@ -7,7 +7,7 @@ import contextlib
 import tensorflow as tf
 
 from gradscope.measuring import gradients
-from gradscope.wrapping import layers, replicas
+from gradscope.wrapping import call, layers, replicas
 from gradscope.wrapping.call import Call
 
 #: Method of Keras that adds up the gradients of all replicas.
@@ -29,7 +29,9 @@ class KerasCall(Call):
             passed = optimizer._trainable_variables
         passed = list(passed)
         known = optimizer._trainable_variables if optimizer.built else passed
-        super().__init__(grads, passed, known, value(optimizer.iterations))
+        super().__init__(
+            grads, passed, known, layers.value(optimizer.iterations)
+        )
         self._optimizer = optimizer
         self._outer = outer
         self._overwritten = {
@@ -50,7 +52,7 @@ class KerasCall(Call):
     def loss_scale(self):
         scale = self._optimizer.loss_scale_factor
         if self._outer is not None:
-            scale = value(self._outer.dynamic_scale)
+            scale = layers.value(self._outer.dynamic_scale)
         return tf.cast(float("nan") if scale is None else scale, tf.float32)
 
     def takes_gradient(self, variable) -> bool:
@@ -130,7 +132,7 @@ class KerasCall(Call):
         self._calls = optimizer.gradient_accumulation_steps or 1
         if self._calls == 1:
             return
-        calls = value(optimizer._iterations)
+        calls = layers.value(optimizer._iterations)
         self.applies = calls % self._calls >= self._calls - 1
         if optimizer.built:
             self.accumulators = [
@@ -161,22 +163,14 @@ def reduction(optimizer) -> str:
 
 
 def clips(optimizer) -> bool:
-    """Returns whether any clipping is on."""
-    return any(
-        part.clipnorm or part.global_clipnorm or part.clipvalue
-        for part in parts_of(optimizer)
-    )
+    """Returns whether any clipping is on, in a `MultiOptimizer` of any part."""
+    return any(map(call.clips, parts_of(optimizer)))
 
 
 def parts_of(optimizer) -> list:
     """Returns the optimizers that update variables: of a `MultiOptimizer`
     its parts, or the optimizer itself."""
     return getattr(optimizer, "optimizers", None) or [optimizer]
-
-
-def value(variable) -> tf.Tensor:
-    """Returns what a Keras variable (or a number) holds now."""
-    return tf.convert_to_tensor(getattr(variable, "value", variable))
 
 
 def learning_rate(optimizer) -> tf.Tensor:
@@ -190,4 +184,4 @@ def learning_rate(optimizer) -> tf.Tensor:
         callable(rate) and not isinstance(rate, LearningRateSchedule)
     ):
         return tf.constant(float("nan"))
-    return tf.cast(value(optimizer.learning_rate), tf.float32)
+    return tf.cast(layers.value(optimizer.learning_rate), tf.float32)

@@ -6,6 +6,8 @@ import collections
 import math
 import re
 
+import tensorflow as tf
+
 from gradscope.schema import Variable
 from gradscope.wrapping import replicas, tracing
 
@@ -77,12 +79,54 @@ def forward_order(variables: list, graph) -> list[int]:
     )
 
 
+def handles(graph, variables: list) -> dict[str, tf.Variable]:
+    """Returns variables by the names that their handles have in a graph;
+    those that it does not use are left out.
+
+    Args:
+        graph: A graph, or an `eager.Ops`.
+        variables: `tf.Variable`s.
+    """
+    if tracing.session_graph(graph) is not None:
+        return {_handle(v).name: v for v in variables}
+    own = {id(v.handle): v for v in variables if hasattr(v, "handle")}
+    return {
+        internal.name: own[id(external)]
+        for external, internal in getattr(graph, "captures", ())
+        if id(external) in own
+    }
+
+
+def without_gradient(graph, trained: list) -> dict[str, str]:
+    """Returns names of the variables of a graph that are not trained, by the
+    names of their handles there.
+
+    Args:
+        graph: A graph, or an `eager.Ops`.
+        trained: `tf.Variable`s.
+    """
+    ours = handles(graph, trained)
+    if tracing.session_graph(graph) is not None:
+        key = tf.compat.v1.GraphKeys.GLOBAL_VARIABLES
+        present = {_handle(v).name: v.name for v in graph.get_collection(key)}
+    else:
+        present = {
+            internal.name: internal.name
+            for _, internal in getattr(graph, "captures", ())
+            if internal.dtype == tf.resource
+        }
+    return {k: name for k, name in present.items() if k not in ours}
+
+
+def _handle(variable) -> tf.Tensor:
+    handle = getattr(variable, "handle", None)
+    return variable._ref() if handle is None else handle
+
+
 def _first_use(variable) -> float:
     """Returns where in its graph the first op is that works with a variable's
     value: not where it is merely initialised, read or checked."""
-    pending = [getattr(variable, "handle", None)]
-    if pending == [None]:
-        pending = [variable._ref()]
+    pending = [_handle(variable)]
     first = math.inf
     while pending:
         for consumer in pending.pop().consumers():
@@ -96,11 +140,26 @@ def _first_use(variable) -> float:
 def tf_variable(variable):
     """Returns the `tf.Variable` behind a Keras variable; of one that several
     replicas have, the first one's."""
+    return replicas.local(_inner(variable))
+
+
+def own_variable(variable):
+    """Returns the `tf.Variable` behind a Keras variable; of one that several
+    replicas have, that of the replica whose code runs."""
+    return replicas.own(_inner(variable))
+
+
+def _inner(variable):
     if _is_keras(variable):
         variable = getattr(variable, "value", variable)
     if hasattr(variable, "true_dtype"):  # tf_keras, in mixed precision
         variable = variable._variable
-    return replicas.local(variable)
+    return variable
+
+
+def value(variable) -> tf.Tensor:
+    """Returns what a variable (or a number) holds now, on one replica."""
+    return tf.convert_to_tensor(tf_variable(variable))
 
 
 def _is_keras(variable) -> bool:

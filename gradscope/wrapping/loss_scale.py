@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from gradscope import state
 from gradscope.wrapping import layers, replicas
+from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.standin import StandIn
 
 #: How far up its caller a `LossScaleOptimizer` is looked for.
@@ -18,6 +19,15 @@ def is_loss_scale(optimizer) -> bool:
     """Returns whether this is a `LossScaleOptimizer`, of whichever Keras."""
     kinds = (kind.__name__ for kind in type(optimizer).__mro__)
     return any("LossScaleOptimizer" in kind for kind in kinds)
+
+
+def innermost(optimizer):
+    """Returns the optimizer to observe: the one inside of a loss scale.
+
+    There the gradients arrive unscaled.
+    """
+    scaled = is_loss_scale(optimizer)
+    return optimizer.inner_optimizer if scaled else optimizer
 
 
 def outer_of(optimizer):
@@ -47,7 +57,6 @@ class LossScale:
     """
 
     def __init__(self, seam, outer):
-        self.name = type(outer).__name__
         #: Whether the last step was applied: True, or a bool scalar.
         self.applies = True
         #: The call of the outer optimizer that is being made.
@@ -100,7 +109,7 @@ class LossScale:
     def _count_skip(self) -> None:
         """Adds the ops that count and append a step that is skipped."""
         call = self.call
-        observer = self._seam.observer(call.known)
+        observer = self._seam.observer(call.known, Forward())
         rate, scale = call.learning_rate(), call.loss_scale()
 
         def skip():

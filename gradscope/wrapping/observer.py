@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import warnings
 import weakref
 
 import numpy as np
 import tensorflow as tf
 
 from gradscope import background, drain, recorder, state, tabs, writer
-from gradscope.errors import GradscopeWarning
+from gradscope.layout import HEADER, Layout
 from gradscope.measuring import buckets, gradients, histogram, statistics
 from gradscope.schedule import NEVER, Every, Schedule
-from gradscope.schema import ACTIVATION_COLUMNS, Activation, Schema
+from gradscope.schema import Schema
 from gradscope.wrapping import layers
-from gradscope.wrapping.activations import Found
 from gradscope.wrapping.gate import Gate
 from gradscope.wrapping.watch import Watch
 
@@ -34,6 +32,7 @@ class Options:
         schedule: Steps to record.
         histograms: Of these, steps with histograms and ratios.
         include, exclude: Patterns of layers with histograms and ratios.
+        activations: Whether the forward pass is looked at, too.
         window: Examples for which a dead unit was zero.
     """
 
@@ -42,7 +41,8 @@ class Options:
     histograms: Schedule
     include: tuple[str, ...]
     exclude: tuple[str, ...]
-    window: int = 1000
+    activations: bool
+    window: int
 
 
 @dataclasses.dataclass
@@ -52,13 +52,14 @@ class Look:
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
         part: The rows that it is about, None for all.
-        header: float32 `[drain.HEADER]`.
+        header: float32 `[HEADER]`.
         grads: Gradients before clipping, None where there is none.
         clipped: Gradients after clipping, None where clipping is off.
         missing: Whether there should be a gradient but is none; None where
             there is nothing to expect.
         before: The weights before the step, None where it left them out.
-        found: The activations of the step's graph.
+        forward: What was measured of the forward pass, a row of
+            `Layout.forward`.
     """
 
     step: tf.Tensor
@@ -68,7 +69,7 @@ class Look:
     clipped: list | None
     missing: list[bool | None]
     before: list
-    found: dict[Activation, Found] = dataclasses.field(default_factory=dict)
+    forward: tf.Tensor
 
 
 class Observer:
@@ -78,57 +79,43 @@ class Observer:
         known: The variables, Keras variables or `tf.Variable`s, in the order
             of the record's rows.
         file: Where the record goes.
-        optimizer: JSON description of the optimizer.
+        schema: Names of what is recorded.
         options: The arguments of `wrap`.
-        activations: In the order of the record's rows.
-        unseen: What cannot be observed, by name.
     """
 
     def __init__(
         self,
         known: list,
         file: writer.EventWriter,
-        optimizer: dict,
+        schema: Schema,
         options: Options,
-        activations: tuple[Activation, ...] = (),
-        unseen: tuple[str, ...] = (),
     ):
         self.known = known
         self.variables = [layers.tf_variable(v) for v in known]
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
-        described = layers.describe(known)
         self._device = self.variables[0].device
         self.gate = Gate(options.schedule, options.histograms, self._device)
-        selected = tabs.select(described, options.include, options.exclude)
-        self._selected = [] if options.histograms == NEVER else selected
-        if options.include and not selected:
-            warnings.warn(
-                f"`include={list(options.include)}` leaves no layer for "
-                "TensorBoard's own tabs. There are "
-                f"{', '.join(dict.fromkeys(v.layer for v in described))}.",
-                GradscopeWarning,
-                stacklevel=5,
+        self.watch = Watch(schema)
+        self._selected = []
+        if options.histograms != NEVER:
+            self._selected = tabs.select(
+                schema.variables, options.include, options.exclude
             )
-        self.watch = Watch(activations, options.window, self._device)
-        self._width = (
-            len(drain.HEADER)
-            + len(described) * len(statistics.MEASURED)
-            + len(activations) * len(ACTIVATION_COLUMNS)
-        )
-        self._ring = recorder.ring(self._width, self._device)
+        self._layout = Layout.of(schema)
+        self._ring = recorder.ring(self._layout.width, self._device)
         self._histograms = None
         if self._selected:
             width = len(tabs.KINDS) * len(self._selected) * buckets.COUNT
             self._histograms = recorder.ring(width, self._device)
         self._skipped: tf.Variable | None = None
+        self._replica_rings: dict[int, recorder.Ring] = {}
         self.drain = drain.Drain(
             file,
-            Schema(
-                described, optimizer, activations=activations, unseen=unseen
-            ),
+            schema,
             self._ring,
             self._histograms,
             self._selected,
+            options.window,
         )
         if self.gate.by_time:
             background.watch(self.gate)
@@ -147,6 +134,14 @@ class Observer:
         """Returns the rows of a call's variables, None where it is all."""
         rows = tuple(sorted(self._rows[v.ref()] for v in variables))
         return None if len(rows) == len(self.variables) else rows
+
+    def replica_ring(self, replica: int, device: str) -> recorder.Ring:
+        """Returns the ring of another replica's forward passes."""
+        if replica not in self._replica_rings:
+            ring = recorder.ring(self._layout.forward_width, device)
+            self._replica_rings[replica] = ring
+            self.drain.listen(replica, ring)
+        return self._replica_rings[replica]
 
     def in_rows(self, variables: list, values: list) -> list:
         """Returns values of variables in the order of the rows, None for
@@ -181,12 +176,11 @@ class Observer:
         measured = statistics.measure(
             grads, clipped, before, after, look.missing
         )
-        watched = self.watch.measure(look.found)
         row = tf.concat(
             [
                 look.header,
                 tf.reshape(measured, [-1]),
-                tf.reshape(watched, [-1]),
+                look.forward,
             ],
             axis=0,
         )
@@ -202,9 +196,15 @@ class Observer:
             return tf.constant(float("nan"))
         return tf.cast(self._skipped, tf.float32)
 
-    def count_skips(self) -> None:
-        """Has `skipped` count; called before the first step."""
-        if self._skipped is None:
+    def count_skips(self, before: Observer | None) -> None:
+        """Has `skipped` count; called before the first step.
+
+        Args:
+            before: The observer whose count goes on, None for a new one.
+        """
+        if before is not None and before._skipped is not None:
+            self._skipped = before._skipped
+        else:
             self._skipped = state.variable(np.zeros([], np.int64), self._device)
 
     def skip(self, step, rate, loss_scale) -> None:
@@ -220,7 +220,7 @@ class Observer:
         tf.raw_ops.AssignAddVariableOp(
             resource=self._skipped.handle, value=tf.ones([], tf.int64)
         )
-        nothing = tf.fill([self._width - len(drain.HEADER)], float("nan"))
+        nothing = tf.fill([self._layout.width - len(HEADER)], float("nan"))
 
         def append():
             header = tf.stack([rate, loss_scale, self.skipped()])
@@ -238,13 +238,17 @@ class Observer:
         """`record` for steps without a graph."""
         fixed = look.part, tuple(look.missing)
         arrays = look.step, look.header, look.grads, look.clipped, look.before
-        self._compiled(*fixed, *arrays)
+        self._compiled(*fixed, *arrays, look.forward)
 
     @functools.cached_property
     def _compiled(self):
-        def record(part, missing, step, header, grads, clipped, before):
+        def record(
+            part, missing, step, header, grads, clipped, before, forward
+        ):
             self.record(
-                Look(step, part, header, grads, clipped, missing, before)
+                Look(
+                    step, part, header, grads, clipped, missing, before, forward
+                )
             )
 
         # Slices of changing length would be traced again and again: 16 times

@@ -35,15 +35,21 @@ def unsupported(strategy) -> str | None:
 def is_first() -> bool:
     """Returns whether the code that runs is to be observed: that of the first
     replica, or any outside of a strategy."""
+    return index() == 0
+
+
+def index() -> int | None:
+    """Returns the number of the replica whose code runs, 0 outside of a
+    strategy; None where it is only known when the step runs."""
     if not tf.distribute.has_strategy():
-        return True
+        return 0
     context = tf.distribute.get_replica_context()
     if context is None:
-        return True
+        return 0
     index = context.replica_id_in_sync_group
     if tf.is_tensor(index):
         index = tf.get_static_value(index)
-    return index == 0
+    return None if index is None else int(index)
 
 
 def writes(strategy) -> bool:
@@ -56,6 +62,26 @@ def local(variable):
     """Returns a replica's own `tf.Variable` of a distributed one."""
     values = getattr(variable, "_values", None)
     return values[0] if isinstance(values, tuple | list) else variable
+
+
+def unseen() -> tuple[str, ...]:
+    """Returns what cannot be observed of a forward pass on several replicas,
+    by name."""
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1:
+        return ()
+    if tf.executing_eagerly():
+        return ("eager steps on several replicas",)
+    return ("activations of other workers",) if over_workers(strategy) else ()
+
+
+def own(variable):
+    """Returns the `tf.Variable` of the replica whose code runs, of a
+    distributed one."""
+    values = getattr(variable, "_values", None)
+    if not isinstance(values, tuple | list):
+        return variable
+    return values[min(index() or 0, len(values) - 1)]
 
 
 def over_workers(strategy) -> bool:

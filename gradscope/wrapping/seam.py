@@ -7,6 +7,7 @@ often as before; what is added lies around it.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import ClassVar
 
@@ -14,8 +15,11 @@ import tensorflow as tf
 
 from gradscope import writer
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import activations, layers, replicas, tracing
+from gradscope.wrapping import eager, layers, replicas, seeing, tracing
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.follower import Follower
+from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.notes import Note, Notes
 from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.step import Step
@@ -27,13 +31,18 @@ class Seam:
     Args:
         optimizer: Its instance attribute `method` is set.
         options: The arguments of `wrap`.
+        outer: The optimizer around it through which it is called, or None.
     """
 
     #: Name of the method; subclasses say which.
     method: ClassVar[str]
 
-    def __init__(self, optimizer, options: Options):
+    #: Whether the outer optimizer is a loss scale whose skips can be counted.
+    counts_skips: ClassVar[bool] = False
+
+    def __init__(self, optimizer, options: Options, outer=None):
         self.options = options
+        self.outer = outer
         #: While True, the method is the optimizer's own and nothing else, also
         #: in what is traced meanwhile: the callback's unobserved program.
         self.plain = False
@@ -45,7 +54,10 @@ class Seam:
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         self._failed = False
+        self._blind = False
         self._called = False
+        self._notes: Notes | None = None
+        self._operations: eager.Ops | None = None
         self._first_step = self.steps_made()
         self.resume()
 
@@ -60,32 +72,85 @@ class Seam:
         """Returns the call that was made with these arguments."""
         raise NotImplementedError
 
+    def told(self, *arguments, **keywords) -> Call | None:
+        """Returns what another replica than the first was given, None where
+        replicas are not told apart."""
+        return None
+
     def step(self, call: Call) -> Step:
         """Returns what observes a call."""
-        found, unseen = self.activations(call.known)
-        observer = self.observer(call.known, tuple(found), unseen)
-        return Step(self, observer, call, found)
+        seen = self.forward(call)
+        return Step(self, self.observer(call.known, seen), call, seen)
 
-    def activations(self, known: list) -> tuple[dict, tuple[str, ...]]:
-        """Returns the activations of the graph that is being traced, and what
-        of them cannot be observed, by name."""
+    def watch(self, model) -> None:
+        """Has a model tell of its forward passes from now on."""
+        if not self.options.activations:
+            return
+        self._notes = Notes(
+            model, self._is_noting, self._noting, self._fail_to_see
+        )
+        if not self.suspended:
+            for stand_in in self._notes.stand_ins:
+                stand_in.install()
+
+    def forward(self, call: Call) -> Forward:
+        """Returns what there is to be seen of a call's forward pass; if that
+        fails, there is one warning, and the rest is still observed."""
+        if not self.options.activations:
+            return Forward()
+        try:
+            return self._seen(call)
+        except Exception as error:
+            self._fail_to_see(error)
+            return Forward(unseen=(f"{type(error).__name__}: {error}",))
+
+    def _fail_to_see(self, error: Exception) -> None:
+        """Warns once that forward passes are not observed."""
+        if not self._blind:
+            self._blind = True
+            warnings.warn(
+                "gradscope cannot observe the activations of this model: "
+                f"{type(error).__name__}: {error}. Its gradients are recorded "
+                "all the same. Please report this.",
+                GradscopeWarning,
+                stacklevel=5,
+            )
+
+    def _seen(self, call: Call) -> Forward:
         graph = tracing.current_graph()
+        note = Note()
+        if self._notes is not None:
+            note = self._notes.latest(graph)
+        unseen = replicas.unseen()
         if graph is None:
-            return {}, ("eager steps have no graph",)
-        if tracing.in_xla(graph):
-            # To read what XLA would only pass on within a kernel changes the
-            # last bit of a transformer's weights (its GELU and softmax).
-            return {}, ("steps that XLA compiles",)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            return {}, ("several replicas",)
-        found, unseen = activations.find(graph)
-        variables = [layers.tf_variable(v) for v in known]
-        owners = activations.owners_of(graph, variables, layers.describe(known))
-        described = activations.describe(found, owners)
-        return dict(zip(described, found, strict=True)), tuple(unseen)
+            graph, self._operations = self._operations, None
+            if self._notes is None:
+                return Forward(unseen=("eager steps without `model=`",))
+            if graph is None or unseen:
+                return Forward(unseen=unseen)
+        seen = seeing.see(graph, call, note)
+        seen.unseen += unseen
+        return seen
 
-    def follow(self, *arguments, **keywords) -> None:
-        """Does what all replicas must do together for the one observed."""
+    def _is_noting(self) -> bool:
+        """Returns whether a forward pass that begins now is to be noted."""
+        if self.plain or self._failed or self.suspended:
+            return False
+        return not tf.executing_eagerly() or self.due(self.steps_made())
+
+    def _noting(self, model):
+        """Returns the context of a forward pass that is to be noted."""
+        if not tf.executing_eagerly():
+            return contextlib.nullcontext()
+        self._operations = eager.Ops(
+            [layers.tf_variable(v) for v in model.variables]
+        )
+        return self._operations.noting()
+
+    def others(self) -> list:
+        """Returns what else stands in while the optimizer is observed; each
+        has `install` and `remove`."""
+        return []
 
     def steps_made(self) -> int:
         """Returns the optimizer's step, 0 where it cannot be asked."""
@@ -97,10 +162,13 @@ class Seam:
             config = self.config()
         except Exception:  # a user's optimizer need not have one
             config = {}
-        return {
+        description = {
             "class": type(self.optimizer).__name__,
             "config": {k: v for k, v in config.items() if _is_json(v)},
         }
+        if self.outer is not None:
+            description["around"] = type(self.outer).__name__
+        return description
 
     def config(self) -> dict:
         """Returns the optimizer's configuration; may fail."""
@@ -113,11 +181,18 @@ class Seam:
 
     def resume(self) -> None:
         """Stands in for the optimizer's method."""
-        self._stand_in.install()
+        for stand_in in self._stand_ins():
+            stand_in.install()
 
     def suspend(self) -> None:
         """Gives the optimizer its own method back."""
-        self._stand_in.remove()
+        for stand_in in reversed(self._stand_ins()):
+            stand_in.remove()
+        self._operations = None  # which holds the tensors of a forward pass
+
+    def _stand_ins(self) -> list:
+        noting = [] if self._notes is None else self._notes.stand_ins
+        return [self._stand_in, *self.others(), *noting]
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
@@ -157,8 +232,7 @@ class Seam:
             return original()
         self._called = True
         if not replicas.is_first():
-            self.follow(*arguments, **keywords)
-            return original()
+            return self._followed(original, *arguments, **keywords)
         try:
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
@@ -171,31 +245,51 @@ class Seam:
             return step.eagerly(original)
         return step.in_graph(original)
 
-    def observer(
-        self, known: list, watched: tuple = (), unseen: tuple = ()
-    ) -> Observer:
+    def _followed(self, original, *arguments, **keywords):
+        """Calls the method on another replica than the first."""
+        observer = self.latest()
+        follower = None
+        try:
+            call = self.told(*arguments, **keywords)
+            if observer is not None and call is not None:
+                follower = Follower(observer, call, self.forward(call))
+        except Exception as error:
+            self.fail(error)
+        result = original()
+        try:
+            if follower is not None:
+                follower.in_graph()
+        except Exception as error:
+            self.fail(error)
+        return result
+
+    def observer(self, known: list, seen: Forward) -> Observer:
         """Returns the observer of these variables, created if need be.
 
-        When an optimizer meets new variables, it gets an observer of the old
-        and the new ones; programs that were traced before keep theirs.
+        When an optimizer meets new variables or activations, it gets an
+        observer of the old and the new ones; programs that were traced before
+        keep theirs.
+
+        Args:
+            known: The variables.
+            seen: What there is to be seen of the forward pass.
         """
         present = self.latest()
         if present is not None:
-            if present.covers(known) and present.watch.covers(watched):
+            if present.covers(known) and present.watch.covers(seen):
                 return present
             met = [v for v in known if not present.covers([v])]
             known = [*present.known, *met]
-            watched = tuple(dict.fromkeys([*present.watch.described, *watched]))
         graph = tracing.current_graph()
         known = [known[index] for index in layers.forward_order(known, graph)]
-        observer = Observer(
-            known,
-            self._writer,
+        schema = seen.schema(
+            layers.describe(known),
             self.description(),
-            self.options,
-            watched,
-            unseen,
+            None if present is None else present.drain.schema,
         )
+        observer = Observer(known, self._writer, schema, self.options)
+        if self.outer is not None and self.counts_skips:
+            observer.count_skips(present)
         retire_with(self, observer)
         self._observers.append(observer)
         return observer

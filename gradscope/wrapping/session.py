@@ -9,16 +9,15 @@ and nothing needs to be initialised. What is measured is delivered to the host
 
 from __future__ import annotations
 
-import contextlib
-
 import tensorflow as tf
 
-from gradscope import state
-from gradscope.drain import HEADER
+from gradscope.layout import HEADER
 from gradscope.measuring import gradients, histogram, statistics
-from gradscope.wrapping import layers, tracing
-from gradscope.wrapping.inbox import Inbox, deliver
+from gradscope.wrapping import beside, layers, tracing
+from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.inbox import Inbox, Part, deliver
 from gradscope.wrapping.session_gate import SessionGate, SharedCells
+from gradscope.wrapping.watch import Watch
 
 _NOT_ASKED = -1
 
@@ -30,19 +29,27 @@ class SessionObserver:
         graph: The graph.
         inbox: Where the steps go.
         shared: The optimizer's cells in this graph.
+        optimizer: JSON description of the optimizer.
         variables: What there are to be rows for in any case.
     """
 
-    def __init__(self, graph, inbox: Inbox, shared: SharedCells, variables=()):
+    def __init__(
+        self, graph, inbox: Inbox, shared: SharedCells, optimizer, variables=()
+    ):
         self.graph = graph
         self.shared = shared
         #: Has the methods of a drain.
         self.drain = inbox
         self.variables = list(variables)
-        self._calls: list[list[tf.Variable]] = []
+        self._optimizer = optimizer
+        self._calls: list[tuple[list[tf.Variable], Forward]] = []
 
-    def join(self, variables: list[tf.Variable]) -> int | None:
+    def join(self, variables: list[tf.Variable], seen: Forward) -> int | None:
         """Adds a train op.
+
+        Args:
+            variables: That it updates.
+            seen: What there is to be seen of its forward pass.
 
         Returns:
             Its number, None if it is too late: a step has come already.
@@ -52,9 +59,14 @@ class SessionObserver:
         order = layers.forward_order(rows, self.graph)
         rows = [rows[index] for index in order]
         number = {v.ref(): row for row, v in enumerate(rows)}
-        calls = [*self._calls, variables]
-        parts = [[number[v.ref()] for v in call] for call in calls]
-        if not self.drain.expect(layers.describe(rows), parts):
+        calls = [*self._calls, (variables, seen)]
+        described, whole = layers.describe(rows), None
+        parts = []
+        for own, forward in calls:
+            whole = forward.schema(described, self._optimizer, whole)
+            part = forward.schema((), {}, None)
+            parts.append(Part([number[v.ref()] for v in own], part))
+        if not self.drain.expect(whole, parts):
             return None
         self.variables, self._calls = rows, calls
         return len(calls) - 1
@@ -72,13 +84,17 @@ class SessionStep:
         observer: The observer of its train ops in this graph.
         part: What `observer.join` returned.
         call: What the optimizer was given, a `SessionCall`.
+        seen: What there is to be seen of the forward pass.
     """
 
-    def __init__(self, seam, observer: SessionObserver, part: int, call):
+    def __init__(
+        self, seam, observer: SessionObserver, part: int, call, seen: Forward
+    ):
         self._seam = seam
         self._observer = observer
         self._part = part
         self._call = call
+        self._seen = seen
         self._graph = tracing.current_graph()
         if tracing.in_xla(self._graph):
             raise NotImplementedError(
@@ -89,9 +105,9 @@ class SessionStep:
         # In place, so a gradient may be a weight's very memory.
         self._in_place = any(map(_is_reference, call.variables))
         self._variables = call.variables
-        with _beside(self._graph):
+        with beside.the_users(self._graph):
             self._passed = as_tensors(call.grads)
-            with _on_host():
+            with beside.on_host():
                 self._gate = SessionGate(
                     observer.shared, seam.options, call.step_before()
                 )
@@ -108,7 +124,7 @@ class SessionStep:
         try:
             train_op = result.op if tf.is_tensor(result) else result
             self._check(train_op)
-            with _beside(self._graph):
+            with beside.the_users(self._graph):
                 observed = self._observed(train_op)
             train_op._add_control_inputs([observed])
         except Exception as error:
@@ -144,7 +160,7 @@ class SessionStep:
         delivered = tf.cond(
             due, self._deliver, lambda: tf.constant(_NOT_ASKED, tf.int64)
         )
-        with tf.control_dependencies([delivered]), _on_host():
+        with tf.control_dependencies([delivered]), beside.on_host():
             return self._gate.passed(delivered)
 
     def _conditionally_held(self) -> list[tf.Tensor]:
@@ -200,9 +216,12 @@ class SessionStep:
         ]
         missing = [gradient is None for gradient in touched]
         measured = statistics.measure(touched, None, before, after, missing)
-        row = tf.concat([self._header(), tf.reshape(measured, [-1])], axis=0)
+        forward = Watch(self._seen.schema((), {}, None)).measure(self._seen)
+        row = tf.concat(
+            [self._header(), tf.reshape(measured, [-1]), forward], axis=0
+        )
         counts = self._counts(touched, before, after)
-        with _on_host():
+        with beside.on_host():
             return tf.ensure_shape(
                 tf.numpy_function(
                     deliver,
@@ -273,50 +292,3 @@ def _with_values(gradient, values):
         return tf.ensure_shape(values, gradient.shape)
     values = tf.ensure_shape(values, gradient.values.shape)
     return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
-
-
-def _on_host():
-    """Returns the context of ops that have no kernel elsewhere."""
-    return tf.device("/device:CPU:0")
-
-
-def _task() -> str:
-    """Returns the job and task of the user's `tf.device`, without a device:
-    not every op of ours has a kernel for a GPU."""
-    device = tf.DeviceSpec.from_string(tf.no_op("place").device)
-    if device.job == "ps":
-        raise NotImplementedError(
-            f"its train op is placed on {device.to_string()}, a parameter "
-            "server, from where nothing can be delivered to this process. "
-            "Call `apply_gradients` on a worker's device"
-        )
-    return device.replace(device_type=None, device_index=None).to_string()
-
-
-@contextlib.contextmanager
-def _beside(graph):
-    """A place for ops of ours that leaves no trace but the ops."""
-    graphs = tracing.outermost_first(graph)
-    before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
-    try:
-        with state.unchecked(), graph.name_scope("gradscope"):
-            task = _task()
-            with (
-                # Resets the device, too.
-                graph.colocate_with(None, ignore_existing=True),
-                tf.device(task),
-            ):
-                yield
-    finally:
-        for g, collections in zip(graphs, before, strict=True):
-            _restore_collections(g, collections)
-
-
-def _restore_collections(graph, before: dict) -> None:
-    # `tf.cond` of TensorFlow 1 notes its context there, that of TensorFlow 2
-    # makes empty lists.
-    for name in graph.collections:
-        if name not in before:
-            graph.clear_collection(name)
-        elif graph.get_collection(name) != before[name]:
-            graph.get_collection_ref(name)[:] = before[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope import state
-from gradscope.measuring import gradients
+from gradscope.measuring import copying, gradients
 from gradscope.wrapping import tracing
 from gradscope.wrapping.observer import Look
 
@@ -20,14 +20,14 @@ class Step:
         seam: The `Seam` that was called.
         observer: The observer of the optimizer's variables.
         call: What the optimizer was given.
-        found: The activations of the step's graph.
+        seen: What there is to be seen of the forward pass.
     """
 
-    def __init__(self, seam, observer, call, found=None):
+    def __init__(self, seam, observer, call, seen):
         self._seam = seam
         self._observer = observer
         self._call = call
-        self._found = found or {}
+        self._seen = seen
         self._part = observer.part(call.variables)
         if not tf.executing_eagerly():
             with state.unchecked():
@@ -80,11 +80,8 @@ class Step:
         result = self._call.run(original)
 
         def observed():
-            copies = [
-                gradients.regenerate(g, self._graph)
-                for g in self._call.reduced()
-            ]
-            look = self._look(self._header_before, self._held_before, copies)
+            grads = self._copies()
+            look = self._look(self._header_before, self._held_before, grads)
             self._observer.record(look)
             self._observer.gate.visited("record", look.step, self._part)
             return tf.constant(True)
@@ -97,6 +94,20 @@ class Step:
         except Exception as error:
             self._seam.fail(error)
         return result
+
+    def _copies(self) -> list:
+        """Returns gradients that can be read, and has the forward pass be one
+        that can."""
+        grads = self._call.reduced()
+        if not tracing.in_xla(self._graph):
+            return [gradients.regenerate(g, self._graph) for g in grads]
+        own = [t for g in grads for t in gradients.tensors(g)]
+        rest = iter(
+            copying.replayed([*own, *self._seen.tensors()], self._graph)
+        )
+        grads = [gradients.with_tensors(g, rest) for g in grads]
+        self._seen = self._seen.with_tensors(list(rest))
+        return grads
 
     def _prepare_in_graph(self) -> None:
         self._graph = tracing.current_graph()
@@ -175,5 +186,5 @@ class Step:
             clipped=None if clipped is None else rows(call.variables, clipped),
             missing=rows(call.variables, missing),
             before=rows(call.variables, held[:count]),
-            found=self._found,
+            forward=self._observer.watch.measure(self._seen),
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.tf_keras_seam import (
     TfKerasSeam,
-    innermost,
     strategy,
     unsupported,
 )
@@ -39,8 +39,8 @@ class CurrentSeam(TfKerasSeam):
     def known(self, passed):
         return self._built_for or passed
 
-    def _others(self):
-        return [*super()._others(), self._build]
+    def others(self):
+        return [*super().others(), self._build]
 
     def _building(self, var_list):
         """Stands in for `build`, which every call calls again."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from gradscope.wrapping import layers, replicas
-from gradscope.wrapping.call import Call
+from gradscope.wrapping.call import Call, clips
 
 
 class TfKerasCall(Call):
@@ -27,7 +27,9 @@ class TfKerasCall(Call):
 
     def __init__(self, optimizer, pairs, known, aggregates, loss_scale):
         grads, variables = zip(*pairs, strict=True)
-        super().__init__(grads, variables, known, value(optimizer.iterations))
+        super().__init__(
+            grads, variables, known, layers.value(optimizer.iterations)
+        )
         self._optimizer = optimizer
         self._aggregates = aggregates
         self._loss_scale = loss_scale
@@ -73,23 +75,6 @@ class TfKerasCall(Call):
         return [grads.get(v.ref()) for v in self.variables]
 
 
-def clips(optimizer) -> bool:
-    """Returns whether any clipping is on."""
-    return any(
-        limit is not None and limit > 0
-        for limit in (
-            optimizer.clipnorm,
-            optimizer.global_clipnorm,
-            optimizer.clipvalue,
-        )
-    )
-
-
-def value(variable) -> tf.Tensor:
-    """Returns a tensor of what a variable holds, on one of its replicas."""
-    return tf.convert_to_tensor(layers.tf_variable(variable))
-
-
 def learning_rate(optimizer) -> tf.Tensor:
     """Returns the learning rate of the step to come, NaN without one."""
     rate = getattr(optimizer, "_learning_rate", None)
@@ -97,4 +82,4 @@ def learning_rate(optimizer) -> tf.Tensor:
         return tf.constant(float("nan"))
     if callable(rate):  # a schedule
         rate = rate(optimizer.iterations)
-    return tf.cast(value(rate), tf.float32)
+    return tf.cast(layers.value(rate), tf.float32)

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from gradscope.measuring import gradients
 from gradscope.wrapping import replicas, tracing
-from gradscope.wrapping.tf_keras_call import TfKerasCall, clips
+from gradscope.wrapping.call import clips
+from gradscope.wrapping.loss_scale import innermost
+from gradscope.wrapping.tf_keras_call import TfKerasCall
 from gradscope.wrapping.tf_keras_seam import (
     TfKerasSeam,
-    innermost,
     strategy,
     unsupported,
 )

@@ -9,11 +9,7 @@ import tensorflow as tf
 
 from gradscope.wrapping import layers, replicas
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.loss_scale import (
-    LossScale,
-    is_loss_scale,
-    outer_of,
-)
+from gradscope.wrapping.loss_scale import LossScale, innermost, outer_of
 from gradscope.wrapping.seam import Seam
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.tf_keras_call import TfKerasCall
@@ -23,15 +19,6 @@ _GRAPH_MODE = (
     "Leave eager execution enabled, or use an optimizer of tf.compat.v1.train "
     "there"
 )
-
-
-def innermost(optimizer):
-    """Returns the optimizer to observe: the one inside of a loss scale.
-
-    There the gradients arrive unscaled.
-    """
-    scaled = is_loss_scale(optimizer)
-    return optimizer.inner_optimizer if scaled else optimizer
 
 
 def strategy(optimizer):
@@ -82,6 +69,7 @@ class TfKerasSeam(Seam):
     """
 
     method: ClassVar[str] = "apply_gradients"
+    counts_skips: ClassVar[bool] = True
 
     #: What one call is, and the method with which gradients are computed.
     kind: ClassVar[type[TfKerasCall]] = TfKerasCall
@@ -93,7 +81,8 @@ class TfKerasSeam(Seam):
         if optimizer is not inner:
             self._loss_scale = LossScale(self, optimizer)
         self._compute = StandIn(inner, self.compute, self._computed)
-        super().__init__(inner, options)
+        outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
 
     def __call__(self, grads_and_vars, *arguments, **keywords):
         # Often a `zip`, which can be read only once.
@@ -117,6 +106,11 @@ class TfKerasSeam(Seam):
         if self._loss_scale is not None:
             self._loss_scale.call = call
         return call
+
+    def told(self, pairs, *arguments, **keywords):
+        grads, variables = zip(*pairs, strict=True)
+        step = layers.value(self.optimizer.iterations)
+        return Call(grads, variables, self.known(list(variables)), step)
 
     def aggregates(
         self,
@@ -153,12 +147,6 @@ class TfKerasSeam(Seam):
         """Whether calls are observed now."""
         return not (self.plain or self._failed)
 
-    def description(self):
-        description = super().description()
-        if self._loss_scale is not None:
-            description["loss_scale"] = self._loss_scale.name
-        return description
-
     def config(self):
         with tf.init_scope():  # what a variable holds cannot be had in a trace
             config = super().config()
@@ -166,22 +154,6 @@ class TfKerasSeam(Seam):
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in config.items()
         }
-
-    def observer(self, known, *watched):
-        observer = super().observer(known, *watched)
-        if self._loss_scale is not None:
-            observer.count_skips()
-        return observer
-
-    def resume(self):
-        super().resume()
-        for other in self._others():
-            other.install()
-
-    def suspend(self):
-        super().suspend()
-        for other in self._others():
-            other.remove()
 
     def steps_made(self):
         iterations = self.iterations()
@@ -193,8 +165,7 @@ class TfKerasSeam(Seam):
         """Returns the optimizer's own count, None where it has none yet."""
         return self.optimizer.iterations
 
-    def _others(self) -> list:
-        """Returns what else stands in for a method."""
+    def others(self):
         scales = [] if self._loss_scale is None else [self._loss_scale]
         return [self._compute, *scales]
 
@@ -212,7 +183,7 @@ class TfKerasSeam(Seam):
         return self._compute.original(*arguments, **keywords)
 
     def _find_loss_scale(self) -> None:
-        outer = outer_of(self.optimizer)
-        if outer is not None:
-            self._loss_scale = LossScale(self, outer)
+        self.outer = outer_of(self.optimizer)
+        if self.outer is not None:
+            self._loss_scale = LossScale(self, self.outer)
             self._loss_scale.install()

@@ -1,137 +1,104 @@
-"""Watches the activations of a step, and their units over many steps."""
+"""Measures the forward pass of a step: one row of numbers, on the device."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
-from gradscope import state
-from gradscope.measuring import activations
-from gradscope.schema import ACTIVATION_COLUMNS, Activation
-from gradscope.wrapping.activations import Found
+from gradscope.layout import (
+    ACTIVATION_MEASURED,
+    DATA_COLUMNS,
+    STATE_MEASURED,
+    Layout,
+)
+from gradscope.measuring import activations, data, states
+from gradscope.schema import Activation, Schema
+from gradscope.wrapping.forward import Forward
 
-# Units to keep account of, of one activation. A softmax over the words of a
-# language is no ReLU, and has none.
-_MAX_UNITS = 2**16
+_NAN = np.float32(np.nan)
 
 
 class Watch:
-    """Measures activations, and keeps account of their units.
+    """Measures what a schema has rows for.
 
     Args:
-        described: The activations, in the order of the rows.
-        window: Examples for which a dead unit was zero.
-        device: Where the step runs.
+        schema: Of the record.
     """
 
-    def __init__(
-        self, described: tuple[Activation, ...], window: int, device: str
-    ):
-        self.described = described
-        self._window = window
-        #: Those whose units may be dead, or always on.
-        self._counted = [a for a in described if _is_counted(a)]
-        if self._counted:
-            # Examples since each unit was above zero, and since it was not.
-            units = sum(a.units for a in self._counted)
-            zeros = np.zeros([2, units], np.float32)
-            self._since = state.variable(zeros, device)
-            self._seen = state.variable(zeros[0, : len(self._counted)], device)
+    def __init__(self, schema: Schema):
+        self._schema = schema
+        self._layout = Layout.of(schema)
 
-    def covers(self, described: tuple[Activation, ...]) -> bool:
-        """Returns whether there is a row for each of these."""
-        return set(described) <= set(self.described)
-
-    def measure(self, found: dict[Activation, Found]) -> tf.Tensor:
-        """Returns one step's statistics, float32 `[A, ACTIVATION_COLUMNS]`,
-        and adds the ops that count its examples.
-
-        Args:
-            found: The activations of the step's graph; NaN for others.
-        """
-        if not self.described:
-            return tf.zeros([0, len(ACTIVATION_COLUMNS)])
-        measured: dict[Activation, tf.Tensor] = {}
-        fired: dict[Activation, tf.Tensor] = {}
-        rested: dict[Activation, tf.Tensor] = {}
-        examples: dict[Activation, tf.Tensor] = {}
-        for alike in _alike(found):
-            x = activations.sample([found[one].inputs for one in alike])
-            y = activations.sample([found[one].outputs for one in alike])
-            kind, calls = alike[0].kind, len(found[alike[0]].outputs)
-            measured |= _each(alike, activations.measure(kind, x, y))
-            if not _is_counted(alike[0]):
-                continue
-            fired |= _each(alike, activations.fired(y))
-            rested |= _each(alike, activations.rested(y))
-            count = tf.cast(tf.shape(y)[1] // calls, tf.float32)
-            examples |= dict.fromkeys(alike, count)
-        shares = {}
-        if self._counted:
-            shares = self._count(fired, rested, examples)
-        nothing = tf.fill([2], np.float32(np.nan))
-        unknown = tf.fill([len(activations.MEASURED)], np.float32(np.nan))
-        return tf.stack(
-            [
-                tf.concat(
-                    [shares.get(one, nothing), measured.get(one, unknown)], 0
-                )
-                for one in self.described
-            ]
+    def covers(self, seen: Forward) -> bool:
+        """Returns whether there is a row for all that is seen of a step."""
+        return (
+            set(seen.activations) <= set(self._schema.activations)
+            and set(seen.states) <= set(self._schema.states)
+            and set(seen.data) <= set(self._schema.data)
         )
 
-    def _count(self, fired, rested, examples) -> dict[Activation, tf.Tensor]:
-        """Returns the shares of dead and of always-on units.
-
-        What is not in this step's graph has no examples in it.
-        """
-        sizes = [one.units for one in self._counted]
-        happened = tf.stack(
-            [
-                tf.concat(
-                    [
-                        of.get(one, tf.zeros([one.units], tf.bool))
-                        for one in self._counted
-                    ],
-                    axis=0,
-                )
-                for of in (fired, rested)
-            ]
-        )
-        examples = tf.stack(
-            [examples.get(one, tf.zeros([])) for one in self._counted]
-        )
-        since = activations.since(
-            tf.identity(self._since), happened, tf.repeat(examples, sizes)
-        )
-        seen = tf.minimum(tf.identity(self._seen) + examples, 2.0**24)
-        self._since.assign(since)
-        self._seen.assign(seen)
-        return {
-            described: tf.stack(
-                [
-                    activations.share_without(part[row], number, self._window)
-                    if _counts(described, row)
-                    else tf.constant(np.nan, tf.float32)
-                    for row in range(2)
-                ]
-            )
-            for described, part, number in zip(
-                self._counted,
-                tf.split(since, sizes, axis=1),
-                tf.unstack(seen, len(sizes)),
-                strict=True,
-            )
+    def measure(self, seen: Forward) -> tf.Tensor:
+        """Returns the segments of `Layout.forward` of one step, float32
+        `[forward_width]`; NaN for what the step does not have."""
+        measured, activity = _of_activations(seen)
+        kept = seen.states
+        schema = self._schema
+        rows = {
+            "activations": [measured.get(a) for a in schema.activations],
+            "activity": [
+                activity.get(a) for a in schema.activations if a.is_counted
+            ],
+            "state": [_of_state(kept.get(s), seen) for s in schema.states],
+            "moving": [_moving(kept.get(s)) for s in schema.states if s.size],
+            "data": [
+                data.measure(seen.data[n]) if n in seen.data else None
+                for n in schema.data
+            ],
+            "loss": [None if seen.loss is None else _loss(seen.loss)],
         }
+        widths = {
+            "activations": [len(ACTIVATION_MEASURED)] * len(schema.activations),
+            "activity": [a.units for a in schema.activations if a.is_counted],
+            "state": [len(STATE_MEASURED)] * len(schema.states),
+            "moving": [s.size for s in schema.states if s.size],
+            "data": [len(DATA_COLUMNS)] * len(schema.data),
+            "loss": [1],
+        }
+        parts = [
+            tf.fill([width], _NAN) if row is None else row
+            for name in self._layout.forward
+            for row, width in zip(rows[name], widths[name], strict=True)
+        ]
+        return tf.ensure_shape(
+            tf.concat(parts, axis=0), [self._layout.forward_width]
+        )
 
 
-def _alike(found: dict[Activation, Found]) -> list[list[Activation]]:
+def _of_activations(seen: Forward) -> tuple[dict, dict]:
+    """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
+    measured: dict[Activation, tf.Tensor] = {}
+    activity: dict[Activation, tf.Tensor] = {}
+    for alike in _alike(seen.activations):
+        found = [seen.activations[one] for one in alike]
+        kind = alike[0].kind
+        read = activations.sample([one.read for one in found])
+        numbers = activations.measure(kind, read)
+        calls = len(found[0].read)
+        examples = tf.cast(tf.shape(read)[1] // calls, tf.float32)
+        examples = tf.fill([len(alike), 1], examples)
+        measured |= _each(alike, tf.concat([numbers, examples], axis=1))
+        if alike[0].is_counted:
+            activity |= _each(alike, activations.activity(read))
+    return measured, activity
+
+
+def _alike(found: dict) -> list[list[Activation]]:
     """Returns the activations in groups that can be measured as one tensor:
     50 layers of one width take the operations of one."""
     groups: dict[tuple, list[Activation]] = {}
     for described, one in found.items():
-        y = one.outputs[0]
-        shape = tuple(y.shape[1:]), y.dtype, len(one.outputs)
+        shape = one.read[0].shape.as_list()[1:]
+        shape = tuple(shape), one.read[0].dtype, len(one.read)
         groups.setdefault((described.kind, *shape), []).append(described)
     return list(groups.values())
 
@@ -140,13 +107,59 @@ def _each(alike: list[Activation], values: tf.Tensor) -> dict:
     return dict(zip(alike, tf.unstack(values, len(alike)), strict=True))
 
 
-def _counts(described: Activation, row: int) -> bool:
-    """Returns whether units may be dead (row 0), or always on (row 1)."""
-    kind = activations.KINDS[described.kind]
-    return kind.dies if row == 0 else kind.rises
+def _of_state(kept, seen: Forward):
+    """Returns `STATE_MEASURED` of a layer, None where it was not seen."""
+    if kept is None:
+        return None
+    numbers = {}
+    if kept.kept is not None:
+        rate = tf.reshape(tf.cast(kept.rate, tf.float32), [])
+        numbers["dropout_rate"] = 1.0 - rate if kept.is_of_kept else rate
+        numbers["dropped_fraction"] = states.dropped(kept.kept)
+    if kept.training is not None:
+        numbers["training_mode"] = tf.constant(float(kept.training))
+    if kept.mean is not None:
+        held_mean, held_variance = kept.moving or (None, None)
+        mean, variance = map(_vector, (kept.mean, kept.variance))
+        examples = _examples(kept, seen)
+        if kept.factor is not None and held_mean is not None:
+            mean = _added(mean, _vector(held_mean), kept.factor)
+            variance = _added(variance, _vector(held_variance), kept.factor)
+        if held_mean is not None:
+            numbers["mean_distance"] = states.mean_distance(
+                mean, variance, _vector(held_mean), examples
+            )
+            numbers["variance_distance"] = states.variance_distance(
+                variance, _vector(held_variance), examples
+            )
+    return tf.stack([numbers.get(name, _NAN) for name in STATE_MEASURED])
 
 
-def _is_counted(described: Activation) -> bool:
-    return described.units <= _MAX_UNITS and any(
-        _counts(described, row) for row in range(2)
-    )
+def _examples(kept, seen: Forward) -> tf.Tensor:
+    """Returns how many examples batch statistics are of; without end where
+    that is not known."""
+    if kept.batch is not None:
+        return tf.cast(tf.shape(kept.batch)[0], tf.float32)
+    for name, tensor in seen.data.items():
+        if name.startswith("input"):
+            return tf.cast(tf.shape(tensor)[0], tf.float32)
+    return tf.constant(np.float32(np.inf))
+
+
+def _added(moved, held, factor: float) -> tf.Tensor:
+    """Returns the statistic of which a share was added to a moving one."""
+    return (moved - (1 - factor) * held) / factor
+
+
+def _moving(kept):
+    if kept is None or not kept.moving:
+        return None
+    return tf.concat([states.sample(values) for values in kept.moving], axis=0)
+
+
+def _loss(loss) -> tf.Tensor:
+    return tf.reshape(tf.reduce_mean(tf.cast(loss, tf.float32)), [1])
+
+
+def _vector(tensor) -> tf.Tensor:
+    return tf.reshape(tensor, [-1])

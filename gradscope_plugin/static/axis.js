@@ -50,17 +50,6 @@ export function isEven(steps) {
   return steps.every((step, i) => i < 2 || step - steps[i - 1] === distance);
 }
 
-/** Height of a row: as many of 420 pixels as fit, 3 (with 200 rows) to 18. */
-export function rowHeight(rows) {
-  return Math.max(3, Math.min(18, Math.floor(420 / rows)));
-}
-
-/** Returns the rows whose names fit, `space` pixels each. */
-export function labelledRows(rows, height, space = 14) {
-  const every = Math.max(1, Math.ceil(space / height));
-  return Array.from({length: Math.ceil(rows / every)}, (_, i) => i * every);
-}
-
 /** Returns the column of the last step at or before `step`, at least 0. */
 export function columnOf(steps, step) {
   let low = 0;

@@ -9,6 +9,8 @@ export const INFINITE = 3;
 export const MISSING = 4;
 /** The variable was no part of this step, or nothing of it was recorded. */
 export const ABSENT = 5;
+/** The unit was zero for every example of a window. */
+export const DEAD = 6;
 
 /** In words, for the readout and the legend. */
 export const KIND_NAMES = {
@@ -17,12 +19,14 @@ export const KIND_NAMES = {
   [INFINITE]: 'infinite',
   [MISSING]: 'no gradient',
   [ABSENT]: 'not recorded',
+  [DEAD]: 'dead',
 };
 
 // Where many cells share a pixel the most abnormal one is drawn: one NaN in
 // 5000 steps must not be averaged away.
 const SEVERITY = {
-  [ABSENT]: 0, [NUMBER]: 1, [MISSING]: 2, [ZERO]: 3, [NAN]: 4, [INFINITE]: 5,
+  [ABSENT]: 0, [NUMBER]: 1, [MISSING]: 2, [ZERO]: 3, [DEAD]: 3, [NAN]: 4,
+  [INFINITE]: 5,
 };
 
 /**
@@ -83,14 +87,18 @@ export function thin({rows, columns, values, kinds}, pixels, position) {
   return {bins, source};
 }
 
-/** Counts the numbers of grids outside a scale: `{below, above, numbers}`. */
-export function outside(grids, [low, high]) {
+/**
+ * Counts the numbers of grids outside a scale. Zero is below each log scale,
+ * where it has no mark of its own its first colour says what it is.
+ * @return {{below: number, above: number, numbers: number}}
+ */
+export function outside(grids, {kind, domain: [low, high]}) {
   const count = {below: 0, above: 0, numbers: 0};
   for (const {values, kinds} of grids) {
     values.forEach((value, cell) => {
       if (kinds[cell] !== NUMBER) return;
       count.numbers += 1;
-      if (value < low) count.below += 1;
+      if (value < low && (value || kind !== 'log')) count.below += 1;
       if (value > high) count.above += 1;
     });
   }

@@ -1,6 +1,6 @@
 /** Colours are data: palettes of 256 entries, and marks for special cells. */
 
-import {ABSENT, INFINITE, MISSING, NAN, ZERO} from './cells.js';
+import {ABSENT, DEAD, INFINITE, MISSING, NAN, ZERO} from './cells.js';
 
 // Viridis: perceptually even, readable in grey and by colour-blind eyes.
 const VIRIDIS = [
@@ -22,6 +22,7 @@ export const TWO_SIDED = interpolate(DIVERGING);
 export const MARKS = {
   light: {
     [ZERO]: [0, 0, 0],
+    [DEAD]: [0, 0, 0],
     [NAN]: [214, 40, 40],
     [INFINITE]: [255, 0, 200],
     [MISSING]: [128, 131, 139],
@@ -29,6 +30,7 @@ export const MARKS = {
   },
   dark: {
     [ZERO]: [0, 0, 0],
+    [DEAD]: [0, 0, 0],
     [NAN]: [214, 40, 40],
     [INFINITE]: [255, 0, 200],
     [MISSING]: [110, 113, 122],
@@ -61,7 +63,7 @@ export function lookOf(scale, {center}, theme, before) {
   const key = JSON.stringify([scale.kind, scale.domain, center, theme]);
   if (before?.key === key) return before;
   return {key, position: scale.position, marks: MARKS[theme],
-    palette: center ? TWO_SIDED : SEQUENTIAL};
+    palette: center === undefined ? SEQUENTIAL : TWO_SIDED};
 }
 
 /** Returns the entry of a position, clamped to 0..1. */

@@ -2,6 +2,7 @@
 
 import {NAN, NUMBER} from './cells.js';
 import {entryOf} from './colormap.js';
+import {topOf} from './places.js';
 
 /**
  * Turns a grid into pixels, one per row and bin; the canvas does the enlarging.
@@ -56,20 +57,28 @@ export function spans({rows, columns, kinds}, {bins, source}, kind) {
   return found;
 }
 
-/** Draws a grid to fill a canvas, with stripes over its NaN cells. */
-export function drawGrid(canvas, grid, chosen, look) {
+/**
+ * Draws a grid to fill a canvas, with stripes over its NaN cells.
+ * @param {{total: number, blocks: Object[]}} placed see `placeRows`
+ */
+export function drawGrid(canvas, grid, chosen, look, placed) {
   const context = canvas.getContext('2d');
   const small = new OffscreenCanvas(chosen.bins, grid.rows);
   const pixels = toPixels(grid, chosen, look);
   small.getContext('2d').putImageData(
     new ImageData(pixels, chosen.bins, grid.rows), 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, 0, 0, canvas.width, canvas.height);
+  const scale = canvas.height / placed.total;
+  const rowHeight = placed.height * scale;
+  for (const {from, to, top} of placed.blocks) {
+    context.drawImage(small, 0, from, chosen.bins, to - from,
+      0, top * scale, canvas.width, (to - from) * rowHeight);
+  }
   context.fillStyle = stripes(context);
   const width = canvas.width / chosen.bins;
-  const height = canvas.height / grid.rows;
   for (const {row, from, to} of spans(grid, chosen, NAN)) {
-    context.fillRect(from * width, row * height, (to - from) * width, height);
+    context.fillRect(from * width, topOf(placed, row) * scale,
+      (to - from) * width, rowHeight);
   }
 }
 

@@ -1,15 +1,17 @@
 /** One run's heatmap with its names, axis and cursor. */
 
-import {
-  columnOf, isEven, labelledRows, moved, rowHeight, tickColumns,
-} from './axis.js';
+import {columnOf, isEven, moved, tickColumns} from './axis.js';
 import {thin} from './cells.js';
 import {element} from './dom.js';
-import {shorten} from './format.js';
 import {drawGrid} from './heatmap.js';
+import {namesOf} from './names.js';
+import {placeRows, rowAt, topOf} from './places.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps.';
+
+// No browser's canvas is higher than 32767 pixels.
+const HIGHEST = 32000;
 
 /** `node` goes into the document; `update` and `showCursor` fill it. */
 export class Heatmap {
@@ -19,6 +21,7 @@ export class Heatmap {
   #look = null;
   #cursor = null;
   #chosen = null;
+  #placed = null;
 
   /**
    * @param {(cell: {run: string, row: number, column: number},
@@ -48,7 +51,7 @@ export class Heatmap {
    * Shows a grid, or a message instead of it. Without either the old picture
    * stays, pale, until there is one.
    */
-  update({run, label, color, caption, message, grid, look}) {
+  update({run, label, color, caption, finding, message, isError, grid, look}) {
     const dom = this.#dom;
     const isNew = grid !== this.#grid || look !== this.#look;
     this.#run = run;
@@ -57,13 +60,19 @@ export class Heatmap {
     dom.dot.style.background = color;
     dom.name.textContent = label;
     dom.caption.textContent = caption;
+    dom.finding.textContent = finding?.text ?? '';
+    dom.finding.classList.toggle('alarm', Boolean(finding?.alarming));
     dom.message.textContent = message;
     dom.message.hidden = !message;
+    dom.message.classList.toggle('error', Boolean(isError));
     dom.node.classList.toggle('loading', !grid && !message);
     dom.plot.hidden = Boolean(message) && !this.#grid;
     if (!this.#grid || !isNew) return;
-    drawNames(dom, grid);
+    this.#placed = placeRows(grid);
+    dom.plot.style.setProperty('--height', `${this.#placed.total}px`);
+    dom.names.replaceChildren(...namesOf(grid, this.#placed));
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
+      + (finding ? `${finding.text}. ` : '')
       + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);
     this.#draw();
   }
@@ -76,12 +85,13 @@ export class Heatmap {
     line.hidden = !cursor;
     box.hidden = cursor?.run !== this.#run;
     if (!cursor || !this.#grid) return;
-    const {rows, columns} = this.#grid;
+    const {columns} = this.#grid;
     const {row, column} = this.#here();
     const [left, width] = [percent(column, columns), percent(1, columns)];
     Object.assign(line.style, {left, width});
+    const [top, height] = [topOf(this.#placed, row), this.#placed.height];
     Object.assign(box.style,
-      {left, width, top: percent(row, rows), height: percent(1, rows)});
+      {left, width, top: `${top}px`, height: `${height}px`});
   }
 
   #draw() {
@@ -90,12 +100,12 @@ export class Heatmap {
     // A hidden tab has no width; the observer calls again when it has one.
     if (!this.#grid || width === 0) return;
     const density = window.devicePixelRatio || 1;
-    const {rows, steps} = this.#grid;
     canvas.width = Math.round(width * density);
-    canvas.height = Math.round(rows * rowHeight(rows) * density);
+    canvas.height = Math.min(HIGHEST,
+      Math.round(this.#placed.total * density));
     this.#chosen = thin(this.#grid, width, this.#look.position);
-    drawGrid(canvas, this.#grid, this.#chosen, this.#look);
-    drawAxis(axis, steps, width);
+    drawGrid(canvas, this.#grid, this.#chosen, this.#look, this.#placed);
+    drawAxis(axis, this.#grid, width);
   }
 
   /** Returns the cursor's cell in this run; at first that of the last step. */
@@ -114,7 +124,7 @@ export class Heatmap {
     const part = (offset, size, count) => Math.max(0, Math.min(count - 1,
       Math.floor(offset / size * count)));
     const {bins, source} = this.#chosen;
-    const row = part(clientY - box.top, box.height, this.#grid.rows);
+    const row = rowAt(this.#placed, clientY - box.top);
     const bin = part(clientX - box.left, box.width, bins);
     return {row, column: source[row * bins + bin]};
   }
@@ -123,6 +133,7 @@ export class Heatmap {
 /*
  * <section class="heatmap">
  *   <h2><span class="dot"></span><b>run</b> <small>caption</small>
+ *     <small class="alarm">7 of 64 dead at step 390</small>
  *     <output>value at the cursor</output></h2>
  *   <p class="message"></p>
  *   <div class="plot">
@@ -137,6 +148,7 @@ function build() {
     dot: element('span', {className: 'dot'}),
     name: element('b'),
     caption: element('small'),
+    finding: element('small'),
     value: element('span', {className: 'value'}),
     message: element('p', {className: 'message'}),
     names: element('div', {className: 'names', 'aria-hidden': 'true'}),
@@ -153,23 +165,12 @@ function build() {
   dom.plot = element('div', {className: 'plot'},
     dom.names, dom.cells, dom.axis);
   dom.node = element('section', {className: 'heatmap'},
-    element('h2', {}, dom.dot, dom.name, dom.caption, dom.value),
+    element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding, dom.value),
     dom.message, dom.plot);
   return dom;
 }
 
-function drawNames({plot, names}, grid) {
-  const height = rowHeight(grid.rows);
-  plot.style.setProperty('--height', `${grid.rows * height}px`);
-  names.replaceChildren(...labelledRows(grid.rows, height).map((row) => {
-    const {name} = grid.named[row];
-    const label = element('span', {title: name}, shorten(name));
-    label.style.top = `${(row + 0.5) * height}px`;
-    return label;
-  }));
-}
-
-function drawAxis(axis, steps, width) {
+function drawAxis(axis, {steps, groups}, width) {
   const labels = tickColumns(steps, width).map((column, index) => {
     const text = index ? String(steps[column]) : `step ${steps[column]}`;
     const label = element('span', {}, text);
@@ -179,7 +180,8 @@ function drawAxis(axis, steps, width) {
   labels[0].classList.add('first');
   if (labels.length > 1) labels.at(-1).classList.add('last');
   const uneven = element('em', {hidden: isEven(steps)},
-    'one column per recorded step');
+    groups ? 'one column for every eighth of a window of examples, or more'
+      : 'one column per recorded step');
   axis.replaceChildren(...labels, uneven);
 }
 

@@ -1,6 +1,8 @@
 /** The colour scale: its numbers, its marks, and the way to change it. */
 
-import {ABSENT, INFINITE, KIND_NAMES, MISSING, NAN, ZERO} from './cells.js';
+import {
+  ABSENT, DEAD, INFINITE, KIND_NAMES, MISSING, NAN, ZERO,
+} from './cells.js';
 import {element} from './dom.js';
 import {percent, tidy} from './format.js';
 import {stripes} from './heatmap.js';
@@ -11,7 +13,12 @@ const RULES = {
   linear: 'Two numbers, the smaller one first.',
 };
 
-const KINDS = [ZERO, NAN, INFINITE, MISSING, ABSENT];
+/** Returns the marks that cells of a statistic can have. */
+function kindsOf({rows, scale, marksDead}) {
+  if (rows === 'units') return marksDead ? [DEAD, ABSENT] : [ABSENT];
+  return [scale === 'log' ? ZERO : null, NAN, INFINITE,
+    rows ? null : MISSING, ABSENT].filter((kind) => kind !== null);
+}
 
 /**
  * @param {{onDomain: (domain: number[]) => void, onFit: () => void,
@@ -50,8 +57,8 @@ export function createLegend({onDomain, onFit, onReset}) {
       }));
       dom.reset.hidden = isDefault;
       dom.status.textContent = describeOutside(count);
-      const kinds = KINDS.filter((k) => k !== ZERO || kind === 'log');
-      dom.marks.replaceChildren(...kinds.map((k) => mark(k, look.marks)));
+      dom.marks.replaceChildren(
+        ...kindsOf(description).map((k) => mark(k, look.marks)));
     },
   };
 }

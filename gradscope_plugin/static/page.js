@@ -9,10 +9,13 @@ import {theme} from './host.js';
 import {createLegend} from './legend.js';
 import {createModel} from './model.js';
 import {NOTICES, captionOf, messageOf} from './notices.js';
-import {createReadout, valueAt} from './readout.js';
+import {createReadout, silenceAt, valueAt} from './readout.js';
 import {fitDomain, isDomain, makeScale} from './scale.js';
-import {chooseRuns, createState} from './state.js';
-import {describe, ordered} from './statistics.js';
+import {
+  chooseRuns, chooseStatistic, createState, statisticIn,
+} from './state.js';
+import {describe, grouped, statisticsOf} from './statistics.js';
+import {deadIn} from './units.js';
 import * as views from './views.js';
 
 /** The whole page; `node` goes into the document. */
@@ -37,8 +40,10 @@ export class Page {
       onCheck: (name, checked) =>
         set({checked: {...this.#view.checked, [name]: checked}}),
     });
+    const choose = (name) => set(chooseStatistic(this.#view, name));
     this.choices = views.createChoices({
-      onStatistic: (statistic) => set({statistic}),
+      onGroup: (group) => choose(statisticIn(this.#view, group)),
+      onStatistic: choose,
       onRows: (rows) => set({rows}),
     });
     this.legend = createLegend({
@@ -86,12 +91,13 @@ export class Page {
   /** Draws what was fetched. */
   draw() {
     const {shown} = this.#chosen();
-    const names = [...new Set(shown.flatMap((run) =>
-      [...run.statistics ?? [], ...run.activation_statistics ?? []]))];
+    const {statistic, rows} = this.#view;
+    const names = shown.flatMap((run) => statisticsOf(run));
     this.notice.update(this.#noticeFor(shown));
     this.header.hidden = !names.length;
-    this.choices.update({names: ordered(names),
-      statistic: this.#view.statistic, rows: this.#view.rows});
+    // Runs without the chosen statistic say so; it must not vanish meanwhile.
+    this.choices.update(
+      {groups: grouped([...names, statistic]), statistic, rows});
     this.#drawLegend();
     this.#drawHeatmaps(shown);
     this.#drawReadout(false);
@@ -157,7 +163,7 @@ export class Page {
       {...description, domain: isDefault ? description.domain : chosen});
     this.#look = lookOf(scale, description, theme(), this.#look);
     this.legend.update({description, scale, look: this.#look,
-      isDefault, count: outside(this.#grids(), scale.domain)});
+      isDefault, count: outside(this.#grids(), scale)});
   }
 
   #drawHeatmaps(shown) {
@@ -165,13 +171,16 @@ export class Page {
     this.updateHeatmaps(shown).forEach((heatmap, index) => {
       const run = shown[index];
       const {grid, error} = this.#result(run);
+      const caption = captionOf(description,
+        description.rows ?? this.#view.rows);
       heatmap.update({
         run: run.name,
         label: runLabel(run.name),
         color: this.#colorOf(run.name),
-        caption: run.error ? '' : captionOf(description,
-          description.rows ?? this.#view.rows),
+        caption: run.error ? '' : caption,
+        finding: deadIn(grid),
         message: error ?? messageOf(grid, this.#view.rows, description),
+        isError: error || (grid?.rows && !description.optional),
         grid,
         look: this.#look,
       });
@@ -183,6 +192,8 @@ export class Page {
     this.#cursor = {run, row, column, step: grid.steps[column],
       name: grid.named[row].name};
     this.#drawReadout(byKey);
+    if (grid.silence) return;
+    grid.learn?.().then(() => this.#drawReadout(byKey));
   }
 
   /** Shows the cursor's step in all runs, its cell in one. */
@@ -194,10 +205,10 @@ export class Page {
       const text = valueAt(this.#result(run).grid, this.#cursor);
       heatmap.showCursor(this.#cursor, text);
       if (run.name !== this.#cursor?.run || !text) return;
-      const {named} = this.#result(run).grid;
+      const {grid} = this.#result(run);
       cell = {step: this.#cursor.step, label: runLabel(run.name), text,
-        color: this.#colorOf(run.name),
-        row: named.find(({name}) => name === this.#cursor.name)};
+        color: this.#colorOf(run.name), more: silenceAt(grid, this.#cursor),
+        row: grid.named.find(({name}) => name === this.#cursor.name)};
     });
     this.readout.update(cell, aloud);
   }

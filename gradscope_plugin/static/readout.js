@@ -4,21 +4,35 @@ import {columnOf} from './axis.js';
 import {KIND_NAMES, NUMBER} from './cells.js';
 import {element} from './dom.js';
 import {exact} from './format.js';
+import {silenceText} from './units.js';
 
 /**
  * Returns a grid's value in the row and step of a cursor; an empty text where
  * it has no such row. Says so when the step recorded before is another one.
  */
 export function valueAt(grid, cursor) {
-  const row = cursor && grid
-    ? grid.named.findIndex(({name}) => name === cursor.name) : -1;
-  if (row < 0) return '';
-  const column = columnOf(grid.steps, cursor.step);
-  const cell = row * grid.columns + column;
+  const cell = cellAt(grid, cursor);
+  if (cell === null) return '';
   const kind = grid.kinds[cell];
   const text = kind === NUMBER ? exact(grid.values[cell]) : KIND_NAMES[kind];
-  const step = grid.steps[column];
+  const step = grid.steps[cell % grid.columns];
   return step === cursor.step ? text : `${text} (step ${step})`;
+}
+
+/** Returns since when the unit at a cursor is silent, where that is known. */
+export function silenceAt(grid, cursor) {
+  const cell = cellAt(grid, cursor);
+  if (cell === null || !grid.silence) return '';
+  const {idle, fired} = grid.silence;
+  return silenceText(
+    grid.named[Math.floor(cell / grid.columns)], idle[cell], fired[cell]);
+}
+
+function cellAt(grid, cursor) {
+  const row = cursor && grid
+    ? grid.named.findIndex(({name}) => name === cursor.name) : -1;
+  return row < 0 ? null
+    : row * grid.columns + columnOf(grid.steps, cursor.step);
 }
 
 /** The line above the heatmaps, read aloud while the keyboard is used. */
@@ -29,7 +43,7 @@ export function createReadout() {
 
     /**
      * @param {?{step: number, row: {name: string, shapes: string},
-     *     label: string, color: string, text: string}} cell
+     *     label: string, color: string, text: string, more: string}} cell
      * @param {boolean} aloud
      */
     update(cell, aloud) {
@@ -42,8 +56,10 @@ export function createReadout() {
       const dot = element('span', {className: 'dot'});
       dot.style.background = cell.color;
       node.replaceChildren(dot, `${cell.label} · step ${cell.step} · `,
-        element('b', {}, cell.row.name), ` ${cell.row.shapes} · `,
-        element('b', {className: 'value'}, cell.text));
+        element('b', {}, cell.row.name),
+        cell.row.shapes ? ` ${cell.row.shapes} · ` : ' · ',
+        element('b', {className: 'value'}, cell.text),
+        cell.more ? ` · ${cell.more}` : '');
     },
   };
 }

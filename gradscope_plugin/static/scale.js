@@ -9,7 +9,8 @@ const log10 = Math.log10;
  *     outside the domain
  */
 export function makeScale({scale, domain, center}) {
-  return scale === 'log' ? logScale(domain, center) : linearScale(domain);
+  const make = scale === 'log' ? logScale : linearScale;
+  return make(domain, center);
 }
 
 /**
@@ -19,22 +20,19 @@ export function makeScale({scale, domain, center}) {
  */
 export function logScale(domain, center) {
   const [low, high] = checked(domain, 'log').map(log10);
-  const middle = log10(center);
-  const position = middle > low && middle < high
-    ? (value) => {
-      const x = log10(value);
-      return x < middle
-        ? 0.5 * (x - low) / (middle - low)
-        : 0.5 + 0.5 * (x - middle) / (high - middle);
-    }
-    : (value) => (log10(value) - low) / (high - low);
+  const place = between(low, high, log10(center));
+  const position = (value) => place(log10(value));
   return {kind: 'log', position, ticks: decades(low, high), domain};
 }
 
-/** @param {number[]} domain two numbers, the smaller one first */
-export function linearScale(domain) {
+/**
+ * A linear scale. A center between its ends comes to lie at 0.5.
+ * @param {number[]} domain two numbers, the smaller one first
+ * @param {number=} center
+ */
+export function linearScale(domain, center) {
   const [low, high] = checked(domain, 'linear');
-  const position = (value) => (value - low) / (high - low);
+  const position = between(low, high, center);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((x) => low + x * (high - low));
   return {kind: 'linear', position, ticks, domain};
 }
@@ -67,6 +65,16 @@ export function isDomain(domain, kind) {
   const [low, high] = domain ?? [];
   return low < high && Number.isFinite(high - low)
     && (kind !== 'log' || low > 0);
+}
+
+/** Returns where a number lies between two, with 0.5 in their middle. */
+function between(low, high, middle) {
+  if (!(middle > low && middle < high)) {
+    return (x) => (x - low) / (high - low);
+  }
+  return (x) => x < middle
+    ? 0.5 * (x - low) / (middle - low)
+    : 0.5 + 0.5 * (x - middle) / (high - middle);
 }
 
 function checked(domain, kind) {

@@ -1,6 +1,6 @@
 /** What the user chose; survives a reload of the page. */
 
-import {ROWS} from './statistics.js';
+import {ROWS, groupOf} from './statistics.js';
 
 // TensorBoard's own keys live in the same storage.
 const KEY = 'gradscope.view';
@@ -10,6 +10,8 @@ const SHOWN_AT_FIRST = 6;
 
 const DEFAULTS = {
   statistic: 'gradient_norm',
+  // Of each group of statistics the one chosen last.
+  latest: {},
   rows: 'layers',
   filter: '',
   checked: {},
@@ -34,6 +36,21 @@ export function createState(onChange, storage = browserStorage()) {
       onChange();
     },
   };
+}
+
+/** Returns the changes that choose a statistic. */
+export function chooseStatistic({latest}, statistic) {
+  return {statistic, latest: {...latest, [groupOf(statistic)]: statistic}};
+}
+
+/**
+ * Returns the statistic to show of a group: the one chosen last, or the first.
+ * @param {{latest: Object<string, string>}} view
+ * @param {{name: string, statistics: string[]}} group
+ */
+export function statisticIn({latest}, {name, statistics}) {
+  const last = latest?.[name];
+  return statistics.includes(last) ? last : statistics[0];
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import {element, keyed} from './dom.js';
 import {duration, runLabel} from './format.js';
-import {ROWS, describe} from './statistics.js';
+import {ROWS, describe, groupOf} from './statistics.js';
 
 const ROW_HELP = {
   layers: 'one row a layer: its variables put together',
@@ -87,17 +87,31 @@ function keptLines(runs) {
   return lines;
 }
 
-/** The choices above the heatmaps: statistic and rows. */
-export function createChoices({onStatistic, onRows}) {
+/** The choices above the heatmaps: a group, a statistic of it, and rows. */
+export function createChoices({onGroup, onStatistic, onRows}) {
+  let groups = [];
+  const names = group('Group of statistics',
+    (name) => onGroup(groups.find((one) => one.name === name)),
+    (label) => ({label, help: ''}));
+  names.node.classList.add('groups');
   const statistics = group('Statistic', onStatistic, (name) => describe(name));
   const rows = group('Rows', onRows,
     (name) => ({label: name, help: ROW_HELP[name]}));
+  const rowsBar = element('div', {className: 'rows'}, 'rows', rows.node);
   return {
-    node: element('div', {className: 'bar'}, statistics.node,
-      element('div', {className: 'rows'}, 'rows', rows.node)),
+    node: element('div', {}, names.node,
+      element('div', {className: 'bar'}, statistics.node, rowsBar)),
     update(now) {
-      statistics.update(now.names, now.statistic);
+      ({groups} = now);
+      const chosen = groupOf(now.statistic);
+      names.update(groups.map(({name}) => name), chosen);
+      statistics.node.setAttribute('aria-label', `Statistic: ${chosen}`);
+      statistics.update(
+        groups.find(({name}) => name === chosen)?.statistics ?? [],
+        now.statistic);
       rows.update(ROWS, now.rows);
+      // Activations and others have rows of their own, and none to choose.
+      rowsBar.hidden = Boolean(describe(now.statistic).rows);
     },
   };
 }

@@ -49,6 +49,7 @@ def logdir(tmp_path_factory):
     runs.hostile(directory)
     runs.bad_schema(directory, "newer")
     runs.deep(directory, "zz_deep", steps=300)
+    runs.layered(directory, "units/layered")
     return directory
 
 
@@ -270,6 +271,7 @@ def test_200_layers_fit_and_their_names_do_not_overlap(page):
 def test_statistics_and_rows_can_be_chosen_and_are_remembered(page):
     frame = frame_of(page)
     heatmap(page, "mlp/vanishing")
+    frame.get_by_role("button", name="Weights and updates").click()
     frame.get_by_role("button", name="update : weight", exact=True).click()
     frame.get_by_role("button", name="kernels", exact=True).click()
     caption = frame.locator("section.heatmap small").first
@@ -283,6 +285,82 @@ def test_statistics_and_rows_can_be_chosen_and_are_remembered(page):
     expect(frame_of(page).locator("section.heatmap small").first).to_have_text(
         "update : weight of each kernel, input at the top", timeout=PATIENCE
     )
+
+
+def test_dead_units_are_black_counted_and_dated(page):
+    frame = frame_of(page)
+    frame.get_by_role("button", name="Units", exact=True).click()
+    section = heatmap(page, "units/layered")
+    expect(section.locator("h2 .alarm")).to_have_text(
+        "14 of 320 dead at step 396"
+    )
+    expect(section.locator(".group")).to_have_text(
+        [
+            "dense_1/relu6 of 64 dead",
+            "dense_2/relu8 of 256 dead",
+            "dense_3/leaky_relucannot die",
+        ]
+    )
+    # Rows are three pixels high. Unit 5 is dead from step 150 on, 30 is only
+    # rarely on.
+    dead, before, rare = section.locator("canvas").evaluate(
+        """(canvas) => [[0.9, 5], [0.1, 5], [0.9, 30]].map(([x, unit]) => [
+          ...canvas.getContext("2d").getImageData(
+            x * canvas.width, 3 * unit + 1, 1, 1).data])"""
+    )
+    assert dead == [0, 0, 0, 255]
+    assert max(before) > 150 and max(rare[:3]) > 90
+    cells = section.locator(".cells")
+    cells.focus()
+    for key in ["End", *["ArrowDown"] * 5]:
+        cells.press(key)
+    expect(readout(page)).to_have_text(
+        re.compile(
+            r"units/layered · step \d+ · dense_1/relu/5 · dead · "
+            r"last above zero in step 149, \d+ examples ago"
+        )
+    )
+
+
+def test_the_pointer_finds_units_below_a_gap(page):
+    frame = frame_of(page)
+    frame.get_by_role("button", name="Units", exact=True).click()
+    section = heatmap(page, "units/layered")
+    cells = section.locator(".cells")
+    # 64 rows of three pixels, six between the groups, then pairs of units.
+    cells.hover(position={"x": 400, "y": 64 * 3 + 6 + 4})
+    expect(readout(page)).to_contain_text("dense_2/relu/2-3")
+    box = section.locator(".box").bounding_box()
+    assert box["y"] - cells.bounding_box()["y"] == pytest.approx(64 * 3 + 9)
+
+
+def test_a_group_of_statistics_remembers_which_was_chosen(page):
+    frame = frame_of(page)
+    heatmap(page, "units/layered")
+
+    def press(name):
+        button = frame.get_by_role("button", name=name, exact=True)
+        button.focus()
+        button.press("Enter")
+        expect(button).to_have_attribute("aria-pressed", "true")
+
+    press("Dropout and batch norm")
+    buttons = frame.get_by_role("group", name="Statistic:").get_by_role(
+        "button"
+    )
+    expect(buttons).to_have_count(6)
+    press("state movement")
+    press("Gradients")
+    expect(buttons.first).to_have_text("gradient norm")
+    press("Dropout and batch norm")
+    expect(
+        frame.get_by_role("button", name="state movement")
+    ).to_have_attribute("aria-pressed", "true")
+    # Dropout has no such number, and no row of nothing.
+    names = heatmap(page, "units/layered").locator(".names span")
+    expect(names).to_have_text(["batch_normalization"])
+    section = frame.locator("section.heatmap").filter(has_text="mlp/vanishing")
+    expect(section.locator(".message")).to_contain_text("no batch norm")
 
 
 def test_the_scale_can_be_changed_fitted_and_reset(page):
@@ -308,7 +386,7 @@ def test_runs_are_filtered_and_ticked(page):
     frame = frame_of(page)
     heatmap(page, "mlp/vanishing")
     sections = frame.locator("section.heatmap")
-    expect(sections).to_have_count(5)
+    expect(sections).to_have_count(6)
     search = frame.get_by_role("searchbox")
     search.fill("^mlp/")
     expect(sections).to_have_count(2)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {columnOf, isEven, labelledRows, moved, rowHeight, tickColumns}
+import {columnOf, isEven, moved, tickColumns}
   from '../../gradscope_plugin/static/axis.js';
 
 const range = (from, to, by = 1) =>
@@ -40,21 +40,6 @@ test('uneven steps are noticed', () => {
   assert.equal(isEven(range(0, 100, 10)), true);
   assert.equal(isEven(DEFAULT), false);
   assert.equal(isEven([3]), true);
-});
-
-test('200 rows get 3 pixels each, few rows 18', () => {
-  assert.deepEqual([1, 23, 60, 200, 1000].map(rowHeight), [18, 18, 7, 3, 3]);
-});
-
-test('names never overlap', () => {
-  for (const rows of [1, 12, 60, 200, 1000]) {
-    const height = rowHeight(rows);
-    const labelled = labelledRows(rows, height);
-    assert.equal(labelled[0], 0);
-    assert.ok(labelled.every((row) => row < rows));
-    assert.ok(labelled.every((row, i) =>
-      i === 0 || (row - labelled[i - 1]) * height >= 14));
-  }
 });
 
 test('the column of a step is that of the last one recorded before', () => {

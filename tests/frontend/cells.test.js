@@ -76,5 +76,12 @@ test('an empty grid has nothing to draw', () => {
 
 test('numbers outside the scale are counted, marks are not', () => {
   const grids = [grid(1, [1, 5, 10, 0, NaN]), grid(1, [0.5, Infinity])];
-  assert.deepEqual(outside(grids, [1, 9]), {below: 1, above: 1, numbers: 4});
+  assert.deepEqual(outside(grids, {kind: 'log', domain: [1, 9]}),
+    {below: 1, above: 1, numbers: 4});
+});
+
+test('a zero is not called below a log scale, as it is below each', () => {
+  const zero = {values: Float32Array.of(0), kinds: Uint8Array.of(NUMBER)};
+  const below = (kind) => outside([zero], {kind, domain: [1, 9]}).below;
+  assert.deepEqual([below('log'), below('linear')], [0, 1]);
 });

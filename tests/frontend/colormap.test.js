@@ -51,6 +51,9 @@ test('a look stays the same object until something changes', () => {
   const first = lookOf(linearScale([0, 1]), {}, 'light', null);
   assert.equal(lookOf(linearScale([0, 1]), {}, 'light', first), first);
   assert.notEqual(lookOf(linearScale([0, 2]), {}, 'light', first), first);
+  assert.equal(first.palette, SEQUENTIAL);
+  const around = lookOf(linearScale([-1, 1], 0), {center: 0}, 'light', null);
+  assert.equal(around.palette, TWO_SIDED, 'a center of zero is one');
   const dark = lookOf(linearScale([0, 1]), {}, 'dark', first);
   assert.equal(dark.marks, MARKS.dark);
 });

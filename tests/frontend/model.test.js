@@ -2,24 +2,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ABSENT, NAN, NUMBER} from '../../gradscope_plugin/static/cells.js';
-import {createModel, parseMatrix, rowsOf}
-  from '../../gradscope_plugin/static/model.js';
+import {createModel} from '../../gradscope_plugin/static/model.js';
+import {rowsOf} from '../../gradscope_plugin/static/rows.js';
 import {valueAt} from '../../gradscope_plugin/static/readout.js';
-
-// The example of http_api.md: steps 0 and 10, norms 0.5 and 0.25.
-const EXAMPLE = '01000000020000000000000000000000000000000000244'
-  + '00000003f0000803e';
-const bytes = (hex) => Uint8Array.from(
-  hex.match(/../g), (pair) => parseInt(pair, 16)).buffer;
-
-function encode(steps, rows) {
-  const values = Float32Array.from(rows.flat());
-  const buffer = new ArrayBuffer(8 + 8 * steps.length + 4 * values.length);
-  new Uint32Array(buffer, 0, 2).set([rows.length, steps.length]);
-  new Float64Array(buffer, 8, steps.length).set(steps);
-  new Float32Array(buffer, 8 + 8 * steps.length).set(values);
-  return buffer;
-}
+import {encode} from './server.js';
 
 const RUN = {
   name: 'a/gradscope',
@@ -32,23 +18,6 @@ const RUN = {
   steps: 2,
   last_wall_time: 1,
 };
-
-test('the documented example is read', () => {
-  const {rows, columns, steps, values} = parseMatrix(bytes(EXAMPLE));
-  assert.deepEqual([rows, columns], [1, 2]);
-  assert.deepEqual([...steps], [0, 10]);
-  assert.deepEqual([...values], [0.5, 0.25]);
-});
-
-test('NaN and infinity survive', () => {
-  const {values} = parseMatrix(encode([0, 1], [[NaN, Infinity]]));
-  assert.deepEqual([...values], [NaN, Infinity]);
-});
-
-test('a matrix cut short is refused with both sizes', () => {
-  assert.throws(() => parseMatrix(bytes(EXAMPLE).slice(0, 28)),
-    /1 x 2 matrix of 32 bytes got 28/);
-});
 
 test('rows are named as the server orders them', () => {
   assert.deepEqual(rowsOf(RUN, 'layers'),
@@ -104,11 +73,13 @@ test('activations have rows of their own', async () => {
     return {arrayBuffer: async () => encode([0, 1], [[NaN, 0.5]])};
   });
   const grids = {};
-  await model.grids([run, {...RUN, name: 'without', activations: []}],
+  await model.grids([run, {...RUN, name: 'without', activations: [],
+    unseen: ['why']}],
     'dead_fraction', 'layers', ({name}, grid) => { grids[name] = grid; });
   assert.equal(asked.length, 1);
   assert.match(asked[0], /rows=activations/);
   assert.equal(grids.without.rows, 0);
+  assert.deepEqual(grids.without.unseen, ['why']);
   // Too few examples so far: that is no NaN among the numbers.
   assert.deepEqual([...grids[run.name].kinds], [ABSENT, NUMBER]);
 });

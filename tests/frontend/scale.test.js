@@ -33,6 +33,13 @@ test('a center outside the domain is ignored', () => {
   close(logScale([1e-2, 1], 1e-3).position(0.1), 0.5);
 });
 
+test('a linear scale has a center, too', () => {
+  const {position} = linearScale([-1, 3], 0);
+  assert.deepEqual([-1, -0.5, 0, 1.5, 3].map(position),
+    [0, 0.25, 0.5, 0.75, 1]);
+  close(linearScale([1, 3], 0).position(2), 0.5);
+});
+
 test('linear scales are linear', () => {
   const {position, ticks} = linearScale([0, 1]);
   close(position(0.3), 0.3);

@@ -4,8 +4,9 @@ import test from 'node:test';
 import {duration, exact, percent, runLabel, shorten, tidy}
   from '../../gradscope_plugin/static/format.js';
 import {captionOf, messageOf} from '../../gradscope_plugin/static/notices.js';
-import {chooseRuns, createState} from '../../gradscope_plugin/static/state.js';
-import {describe, ordered}
+import {chooseRuns, chooseStatistic, createState, statisticIn}
+  from '../../gradscope_plugin/static/state.js';
+import {STATISTICS, describe, groupOf, grouped, statisticsOf}
   from '../../gradscope_plugin/static/statistics.js';
 
 test('a float32 is written exactly and as short as possible', () => {
@@ -86,13 +87,52 @@ test('choices are stored, and damaged storage is ignored', () => {
   assert.equal(createState(() => {}, null).view.rows, 'layers');
 });
 
-test('statistics come in the order of the table, unknown ones last', () => {
+test('statistics are grouped in the order of the tables', () => {
   assert.deepEqual(
-    ordered(['new_one', 'weight_norm', 'gradient_missing', 'gradient_norm']),
-    ['gradient_norm', 'weight_norm', 'new_one']);
+    grouped(['new_one', 'weight_norm', 'gradient_missing', 'gradient_norm',
+      'gradient_max', 'gradient_norm', 'unit_dead', 'new_one']),
+    [{name: 'Gradients', statistics: ['gradient_norm', 'gradient_max']},
+      {name: 'Weights and updates', statistics: ['weight_norm']},
+      {name: 'Others', statistics: ['new_one']}]);
+  for (const name of Object.keys(STATISTICS)) {
+    assert.equal(grouped([name])[0].name, groupOf(name));
+  }
+  assert.equal(groupOf('new_one'), 'Others');
   assert.equal(describe('new_one').label, 'new one');
   assert.equal(captionOf(describe('gradient_norm'), 'kernels'),
     'gradient norm of each kernel, input at the top');
+});
+
+test('no group has more buttons than fit on a line', () => {
+  for (const {name, statistics} of grouped(Object.keys(STATISTICS))) {
+    assert.ok(statistics.length <= 7, name);
+  }
+});
+
+test('a run has the statistics of all its rows, and of its layers', () => {
+  const columns = ['dropout_rate', 'mean_distance', 'state_movement'];
+  const run = (...kinds) => ({statistics: ['gradient_norm'],
+    unit_statistics: ['unit_dead'], state_statistics: columns,
+    states: kinds.map((kind) => ({kind}))});
+  assert.deepEqual(statisticsOf(run('dropout')),
+    ['gradient_norm', 'unit_dead', 'dropout_rate']);
+  assert.deepEqual(statisticsOf(run('batch_norm')).slice(2), columns.slice(1));
+  assert.deepEqual(statisticsOf({error: 'newer'}), []);
+});
+
+test('a group shows the statistic chosen last, or its first', () => {
+  const group = {name: 'Gradients',
+    statistics: ['gradient_norm', 'gradient_max']};
+  const view = {latest: {}};
+  assert.equal(statisticIn(view, group), 'gradient_norm');
+  Object.assign(view, chooseStatistic(view, 'gradient_max'));
+  Object.assign(view, chooseStatistic(view, 'unit_activity'));
+  assert.equal(view.statistic, 'unit_activity');
+  assert.equal(statisticIn(view, group), 'gradient_max');
+  const without = {...group, statistics: ['gradient_norm']};
+  assert.equal(statisticIn(view, without), 'gradient_norm');
+  // An earlier version stored none.
+  assert.equal(statisticIn({}, group), 'gradient_norm');
 });
 
 test('a grid without numbers says so', () => {
@@ -101,6 +141,15 @@ test('a grid without numbers says so', () => {
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
     /^Not one number here/);
   assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
+  assert.equal(messageOf({rows: 0, unseen: ['eager steps have no graph']},
+    'layers', describe('dead_fraction')),
+  'No activation of this run was observed: eager steps have no graph.');
+  const own = (statistic) =>
+    messageOf({rows: 0, unseen: []}, 'layers', describe(statistic));
+  assert.match(own('unit_activity'), /no map of this run’s units/);
+  assert.match(own('data_rms'), /inputs, targets and .* not observed/);
+  assert.match(own('dropped_fraction'), /no dropout/);
+  assert.match(own('mean_distance'), /no batch normalization/);
   const clipped = describe('clipped_gradient_norm');
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(5)}, 'layers', clipped),
     /does not clip/);

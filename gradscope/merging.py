@@ -1,0 +1,79 @@
+"""One step's forward pass from those of several replicas.
+
+Each replica had a part of the batch: what is counted is added up, what is a
+mean is that of all examples. A unit has fired if it did on any replica.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.layout import ACTIVATION_MEASURED, STATE_MEASURED
+from gradscope.schema import DATA_COLUMNS
+
+#: How the numbers of replicas become one; means are weighted by examples.
+_RULES = {
+    "zero_fraction": "mean",
+    "saturated_fraction": "mean",
+    "activation_mean": "mean",
+    "activation_rms": "rms",
+    "activation_max": "max",
+    "activation_nonfinite": "sum",
+    "examples": "sum",
+    "data_mean": "mean",
+    "data_rms": "rms",
+    "data_min": "min",
+    "data_max": "max",
+    "data_nonfinite": "mean",
+}
+
+
+def merged(parts: list[dict]) -> dict[str, np.ndarray]:
+    """Returns the segments of `Layout.forward` of a whole step.
+
+    Args:
+        parts: Those of each replica.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
+    examples = stacked["activations"][:, :, -1:]
+    counts = np.array([_examples(part) for part in parts])[:, None, None]
+    return {
+        "activations": _combined(
+            stacked["activations"], examples, ACTIVATION_MEASURED
+        ),
+        "activity": _mean(stacked["activity"], counts[:, 0]),
+        "state": _combined(stacked["state"], counts, STATE_MEASURED),
+        "moving": _mean(stacked["moving"], counts[:, 0]),
+        "data": _combined(stacked["data"], counts, DATA_COLUMNS),
+        # Keras divides each replica's loss by the number of replicas.
+        "loss": stacked["loss"].sum(axis=0),
+    }
+
+
+def _examples(part) -> float:
+    examples = part["activations"][:, -1]
+    known = examples[np.isfinite(examples)]
+    return float(known.max()) if len(known) else 1.0
+
+
+def _combined(values, weights, columns) -> np.ndarray:
+    combine = {
+        "mean": _mean,
+        "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
+        "max": lambda v, w: v.max(axis=0),
+        "min": lambda v, w: v.min(axis=0),
+        "sum": lambda v, w: v.sum(axis=0),
+    }
+    out = [
+        combine[_RULES.get(name, "mean")](values[..., column], weights[..., 0])
+        for column, name in enumerate(columns)
+    ]
+    return np.stack(out, axis=-1)
+
+
+def _mean(values, weights) -> np.ndarray:
+    """Returns the weighted mean over the first axis."""
+    with np.errstate(invalid="ignore"):
+        return (values * weights).sum(axis=0) / weights.sum(axis=0)

@@ -1,0 +1,103 @@
+"""Rows of the record: what there are numbers of."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+#: Activation functions whose units can be zero with a zero gradient, and those
+#: that are as large as their input where that is large: what is on for every
+#: input is linear then.
+DIES = ("relu", "relu6")
+RISES = ("relu", "leaky_relu")
+
+#: Units to keep account of, of one activation. A softmax over the words of a
+#: language is no ReLU, and has none.
+MOST_UNITS = 2**16
+
+#: Rows of the map of units, of one activation: a wider one is shown in groups
+#: of neighbours. (64 channels of a convolution are one pixel each in a row of
+#: a page; 4096 are not.)
+MOST_GROUPS = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One trainable variable.
+
+    Attributes:
+        name: Unique in the run, `<layer>/<variable>`, as in `dense_1/kernel`.
+        layer: Name of the layer that owns it.
+        shape: Its shape.
+        dtype: Name of its dtype, as in `"float32"`.
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """One activation of the forward pass.
+
+    Attributes:
+        name: Unique in the run, as in `dense_1/relu`.
+        kind: Its function, as in `"relu"`.
+        units: Size of its last axis.
+        dtype: Name of its dtype, as in `"float16"`.
+    """
+
+    name: str
+    kind: str
+    units: int
+    dtype: str = "float32"
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether account is kept of its units."""
+        return self.units <= MOST_UNITS and (
+            self.kind in DIES or self.kind in RISES
+        )
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """First and last unit of each row in the map of units."""
+        if not self.is_counted:
+            return ()
+        width = -(-self.units // MOST_GROUPS)
+        return tuple(
+            (first, min(first + width, self.units) - 1)
+            for first in range(0, self.units, width)
+        )
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of these rows, as in `dense/relu/7` or `dense/relu/8-11`."""
+        return tuple(
+            f"{self.name}/{first}" + (f"-{last}" if last > first else "")
+            for first, last in self.groups
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """One layer that drops units or keeps a state besides its weights.
+
+    Attributes:
+        name: Unique in the run, as in `batch_normalization_1`.
+        kind: `"dropout"`, `"batch_norm"`, or `"state"` for any other.
+        size: How many of its numbers are kept, to tell how far it has moved;
+            of batch norm those of the moving mean, then of the variance.
+    """
+
+    name: str
+    kind: str
+    size: int = 0

@@ -1,0 +1,72 @@
+"""What there is to be seen of a step's forward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from gradscope.schema import Activation, Schema, State
+from gradscope.wrapping.activations import Found
+from gradscope.wrapping.states import Kept
+
+
+@dataclasses.dataclass
+class Forward:
+    """The tensors of one step's forward pass, by what they are.
+
+    Attributes:
+        activations: In forward order.
+        states: Layers that drop units or keep a state, in forward order.
+        data: Inputs, targets and outputs by name.
+        loss: Of training mode, a scalar; None where it is not known.
+        unseen: What could not be observed, by name.
+    """
+
+    activations: dict[Activation, Found] = dataclasses.field(
+        default_factory=dict
+    )
+    states: dict[State, Kept] = dataclasses.field(default_factory=dict)
+    data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+    loss: tf.Tensor | None = None
+    unseen: tuple[str, ...] = ()
+
+    def schema(self, variables, optimizer: dict, before: Schema | None):
+        """Returns the schema of steps that have this, and what others had.
+
+        Args:
+            variables: All `schema.Variable`s.
+            optimizer: JSON description of the optimizer.
+            before: Of the steps so far.
+        """
+        known = before or Schema(())
+        return Schema(
+            tuple(variables),
+            optimizer,
+            activations=_union(known.activations, self.activations),
+            states=_union(known.states, self.states),
+            data=_union(known.data, self.data),
+            unseen=_union(known.unseen, self.unseen),
+        )
+
+    def tensors(self) -> list[tf.Tensor]:
+        """Returns all tensors; `with_tensors` takes as many."""
+        parts = [*self.activations.values(), *self.states.values()]
+        tensors = [t for part in parts for t in part.tensors()]
+        tensors += self.data.values()
+        return tensors + ([] if self.loss is None else [self.loss])
+
+    def with_tensors(self, tensors: list) -> Forward:
+        """Returns the same with other tensors in their places."""
+        rest = iter(tensors)
+        return Forward(
+            {k: f.with_tensors(rest) for k, f in self.activations.items()},
+            {k: s.with_tensors(rest) for k, s in self.states.items()},
+            {name: next(rest) for name in self.data},
+            None if self.loss is None else next(rest),
+            self.unseen,
+        )
+
+
+def _union(*rows) -> tuple:
+    return tuple(dict.fromkeys(row for part in rows for row in part))

@@ -1,0 +1,78 @@
+"""What is seen of a step's forward pass, in the graph that is traced."""
+
+from __future__ import annotations
+
+from gradscope.measuring import states as measuring
+from gradscope.schema import State
+from gradscope.wrapping import (
+    activations,
+    dropouts,
+    layers,
+    operations,
+    replicas,
+    scopes,
+    states,
+)
+from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.states import Kept
+
+
+def see(graph, call, note) -> Forward:
+    """Returns what there is to be seen of a step's forward pass.
+
+    Args:
+        graph: That is being built, or an `eager.Ops`.
+        call: What the optimizer was given.
+        note: What the model has told, a `notes.Note`.
+    """
+    found, unseen, owners = [], [], {}
+    kept: list[tuple[tuple, str, Kept]] = []
+    variables = [layers.own_variable(v) for v in call.known]
+    trained = [
+        variable
+        for variable, gradient in zip(call.variables, call.grads, strict=True)
+        if gradient is not None
+    ]
+    described = layers.describe(call.known)
+    ends = [*call.grads, *note.data.values(), note.loss]
+    parts = operations.of_step(graph, ends, replicas.index())
+    for number, part in enumerate(parts):
+        position = {op.name: i for i, op in enumerate(part.forward)}
+        some, functions = activations.find(part.graph, part.near)
+        found += some
+        unseen += functions + activations.names_of(part.far)
+        names = layers.without_gradient(part.graph, trained)
+        norms = states.batch_norms(part.forward, names)
+        for kind, pairs in (
+            ("dropout", dropouts.find(part.near)),
+            ("batch_norm", norms),
+        ):
+            kept += [
+                ((number, position[name]), kind, one)
+                for name, one in pairs
+                if name in part.names
+            ]
+        owners |= activations.owners_of(part.graph, variables, described)
+    kept.sort(key=lambda item: item[0])
+    layer_names = scopes.Names(
+        [one.scope for one in found] + [one.scope for *_, one in kept],
+        owners,
+        {one.layer for one in described},
+    )
+    rows = activations.describe(found, owners, layer_names)
+    seen = Forward(unseen=tuple(unseen))
+    seen.activations = dict(zip(rows, found, strict=True))
+    for _, kind, one in kept:
+        layer = layer_names.layer(one.scope)
+        seen.states[_state(layer_names.unique(layer), kind, one)] = one
+    seen = note.added(seen, call.known, graph)
+    return seen.with_tensors(
+        [getattr(tensor, "noted", tensor) for tensor in seen.tensors()]
+    )
+
+
+def _state(name: str, kind: str, kept: Kept) -> State:
+    sizes = [t.shape.num_elements() for t in kept.moving]
+    if None in sizes:
+        kept.moving, sizes = [], []
+    return State(name, kind, sum(map(measuring.sampled, sizes)))

@@ -1,0 +1,55 @@
+/** Names of the rows of a run's matrices, in the server's order; pure. */
+
+const shape = (variable) => `[${variable.shape.join(', ')}]`;
+
+const KINDS = {
+  dropout: 'dropout',
+  batch_norm: 'batch normalization',
+  state: 'a layer with a state',
+};
+
+const ROWS_OF = {
+  layers: (run) => run.layers.map((name) => ({
+    name,
+    shapes: run.variables
+      .filter((variable) => variable.layer === name)
+      .map((v) => `${v.name.split('/').pop()} ${shape(v)}`)
+      .join(', '),
+  })),
+  variables: (run) => run.variables.map(ofVariable),
+  kernels: (run) => run.variables.filter((v) => v.shape.length >= 2)
+    .map(ofVariable),
+  activations: (run) => run.activations.map(({name, kind, units}) => ({
+    name, shapes: `${kind}, ${units} units`,
+  })),
+  state: (run) => run.states.map(({name, kind}) => ({
+    name, shapes: name.startsWith(kind) ? '' : KINDS[kind] ?? kind,
+  })),
+  data: (run) => run.data.map((name) => ({name, shapes: ''})),
+  units: (run) => run.activations.flatMap(ofUnits),
+};
+
+/**
+ * Returns the rows of a run's matrix.
+ * @return {{name: string, shapes: string}[]} in forward order; a row of units
+ *     also has the `group` that it is of, its first unit as `label` and its
+ *     `size` in units
+ */
+export function rowsOf(run, rows) {
+  return ROWS_OF[rows](run);
+}
+
+function ofVariable(variable) {
+  return {name: variable.name, shapes: shape(variable)};
+}
+
+function ofUnits({name, kind, units, units_per_row: width}) {
+  const count = width ? Math.ceil(units / width) : 0;
+  return Array.from({length: count}, (_, row) => {
+    const first = row * width;
+    const last = Math.min(first + width, units) - 1;
+    const label = String(first);
+    return {group: name, kind, label, size: last - first + 1, shapes: '',
+      name: `${name}/${last > first ? `${first}-${last}` : label}`};
+  });
+}

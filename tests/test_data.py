@@ -1,0 +1,204 @@
+"""Inputs, outputs, targets and loss of a training."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_watch import FITS, LOOPS, train
+from training import STEPS, batches, loss
+
+import gradscope
+from gradscope.measuring import data
+from gradscope.schema import DATA_COLUMNS
+
+layers = keras.layers
+
+
+def network():
+    return keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Dense(9, "relu"),
+            layers.Dense(3, kernel_regularizer="l2"),
+        ]
+    )
+
+
+def numbers(values):
+    values = np.asarray(values, np.float64)
+    return {
+        "data_mean": values.mean(),
+        "data_rms": np.sqrt(np.mean(values**2)),
+        "data_min": values.min(),
+        "data_max": values.max(),
+        "data_nonfinite": 0,
+    }
+
+
+def reference():
+    """Returns inputs, targets, outputs and loss of each step."""
+    keras.utils.set_random_seed(3)
+    model = network()
+    steps = []
+
+    def note(x, y):
+        logits = model(x)
+        value = float(loss()(y, logits)) + float(sum(model.losses))
+        steps.append((x, y, logits.numpy(), value))
+
+    def step(x, y):
+        note(x, y)
+        with tf.GradientTape() as tape:
+            value = loss()(y, model(x, training=True)) + sum(model.losses)
+        optimizer.apply(tape.gradient(value, model.trainable_variables))
+
+    optimizer = keras.optimizers.SGD(0.05)
+    optimizer.build(model.trainable_variables)
+    for x, y in batches():
+        step(x, y)
+    return steps
+
+
+@pytest.mark.parametrize("how", ["wrap", "callback"])
+@pytest.mark.parametrize("mode", FITS)
+def test_numbers_are_those_of_the_batch(mode, how, tmp_path):
+    keras.utils.set_random_seed(3)
+    record = train(mode, network(), tmp_path, how=how)
+    assert record.schema.data == ("input", "target", "output")
+    expected = reference()
+    assert len(record.steps) == STEPS == len(expected)
+    for row, (*tensors, value) in enumerate(expected):
+        assert record["loss"][row] == pytest.approx(value, rel=1e-5)
+        for column, tensor in enumerate(tensors):
+            for name, number in numbers(tensor).items():
+                np.testing.assert_allclose(
+                    record[name][row, column],
+                    number,
+                    rtol=1e-5,
+                    atol=1e-6,
+                    err_msg=name,
+                )
+
+
+@pytest.mark.parametrize("mode", LOOPS)
+def test_a_loop_tells_of_inputs_and_outputs_through_its_model(mode, tmp_path):
+    record = train(mode, network(), tmp_path)
+    assert record.schema.data == ("input", "output")
+    assert (record["data_rms"] > 0).all()
+    assert np.isnan(record["loss"]).all()
+
+
+def test_several_inputs_and_outputs_have_their_names(tmp_path):
+    words = keras.Input((4,), dtype="int32", name="words")
+    numbers_ = keras.Input((3,), name="numbers")
+    hidden = layers.Flatten()(layers.Embedding(7, 2)(words))
+    hidden = layers.Concatenate()([hidden, numbers_])
+    outputs = {"a": layers.Dense(1)(hidden), "b": layers.Dense(2)(hidden)}
+    model = keras.Model({"words": words, "numbers": numbers_}, outputs)
+    model.compile("sgd", {"a": "mse", "b": "mse"}, jit_compile=False)
+    random = np.random.default_rng(0)
+    model.fit(
+        {
+            "words": random.integers(0, 7, [32, 4]),
+            "numbers": random.normal(size=[32, 3]).astype("float32"),
+        },
+        {"a": np.full([32, 1], 5.0), "b": np.zeros([32, 2])},
+        verbose=0,
+        callbacks=[gradscope.Callback(tmp_path, every=1)],
+    )
+    record = gradscope.read(tmp_path)
+    assert set(record.schema.data) == {
+        "input/words",
+        "input/numbers",
+        "target/a",
+        "target/b",
+        "output/a",
+        "output/b",
+    }
+    target = record.schema.data.index("target/a")
+    np.testing.assert_allclose(record["data_mean"][:, target], 5)
+    assert record["data_max"][0, record.schema.data.index("input/words")] == 6
+
+
+def test_validation_is_no_step(tmp_path):
+    model = network()
+    model.compile("sgd", loss(), run_eagerly=True)
+    x, y = next(iter(batches()))
+    model.fit(
+        x,
+        y,
+        validation_data=(x + 100, y),
+        epochs=3,
+        verbose=0,
+        callbacks=[gradscope.Callback(tmp_path, every=1)],
+    )
+    record = gradscope.read(tmp_path)
+    assert len(record.steps) == 3
+    assert (record["data_max"][:, 0] < 50).all()
+
+
+def measured(values):
+    found = data.measure(tf.constant(values)).numpy().tolist()
+    return dict(zip(DATA_COLUMNS, found, strict=True))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_is_not_finite_is_told_as_it_is(compiled):
+    run = tf.function(data.measure, jit_compile=compiled)
+
+    def of(values):
+        found = run(tf.constant(values, tf.float32)).numpy().tolist()
+        return dict(zip(DATA_COLUMNS, found, strict=True))
+
+    found = of([[1.0, np.nan], [3.0, 4.0]])
+    assert found.pop("data_nonfinite") == 0.25
+    assert np.isnan(list(found.values())).all()
+    found = of([[1.0, np.inf], [3.0, 4.0]])
+    assert found["data_nonfinite"] == 0.25
+    assert found["data_max"] == np.inf and found["data_min"] == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "uint8", "float64"])
+def test_numbers_of_any_dtype(dtype):
+    values = np.array([[1, 2], [3, 4]], dtype)
+    assert measured(values) == pytest.approx(numbers(values))
+
+
+def test_of_large_batches_the_first_examples_are_looked_at():
+    values = np.zeros([600, 1000], np.float32)
+    values[262:] = 1
+    assert measured(values)["data_max"] == 0
+    assert measured(np.ones([2, 10**6], np.float32))["data_mean"] == 1
+
+
+def test_the_callback_probes_between_epochs(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((12,)), layers.Dropout(0.5), layers.Dense(3)]
+    )
+    model.compile("sgd", loss(), jit_compile=False)
+    x, y = next(iter(batches()))
+    evaluated = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: evaluated.append(
+            model.evaluate(x, y, verbose=0)
+        )
+    )
+    callback = gradscope.Callback(tmp_path, every=1, probe=(x, y))
+    model.fit(
+        x, y, batch_size=4, epochs=3, verbose=0, callbacks=[note, callback]
+    )
+    record = gradscope.read(tmp_path)
+    steps, values = record.occasional("probe")
+    assert steps.tolist() == [4, 8, 12]
+    np.testing.assert_allclose(values[:, 0, 1], evaluated, rtol=1e-5)
+    assert (values[:, 0, 0] != values[:, 0, 1]).all()
+    assert record.steps.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize("batch", [5, (1,), (1, 2, 3, 4), "xy"])
+def test_a_probe_is_of_a_batch(batch, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"`probe` must be a batch \(x, y\) or \(x, y, sample"
+    ):
+        gradscope.Callback(tmp_path, probe=batch)
