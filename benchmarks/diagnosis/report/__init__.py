@@ -1,0 +1,1 @@
+"""Networks that nobody looked at while the rules were tuned."""

@@ -1,0 +1,1 @@
+"""Networks that the rules were tuned on."""
