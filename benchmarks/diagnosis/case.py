@@ -122,4 +122,6 @@ def load(name: str) -> list[Case]:
     package = importlib.import_module(f"benchmarks.diagnosis.{name}")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return [c for c in _CASES if c.train.__module__.startswith(package.__name__)]
+    return [
+        c for c in _CASES if c.train.__module__.startswith(package.__name__)
+    ]
