@@ -18,8 +18,10 @@ import importlib
 
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
+    "Finding": "gradscope.diagnosis.finding",
     "GradscopeWarning": "gradscope.errors",
     "Record": "gradscope.record",
+    "diagnose": "gradscope.diagnosis",
     "flush": "gradscope.wrapping",
     "probe": "gradscope.wrapping.probing",
     "read": "gradscope.reading",

@@ -2,6 +2,7 @@
 
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
+gradscope diagnose logs --fail-on error
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import gradscope
+from gradscope import cli_diagnose
 from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS
 
@@ -29,17 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, or 2 after a message on stderr when the command
-        cannot do what was asked.
+        cannot do what was asked; `diagnose` has more of them.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run_command(options)
+        return options.run_command(options) or 0
     except (OSError, ValueError, KeyError) as error:
         # `str` of a KeyError would put its message in quotes.
         message = error.args[0] if isinstance(error, KeyError) else error
         print(f"gradscope: {message}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_run(nonfinite)
     nonfinite.set_defaults(run_command=_nonfinite)
+    cli_diagnose.add(commands)
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 
@@ -27,8 +28,12 @@ def read(run_dir: str | os.PathLike) -> Record:
         sys.modules["gradscope.wrapping"].flush()
     directory = _run_directory(os.fspath(run_dir))
     arrived: dict[str, list] = {}
+    damage: list[str] = []
     for path in events.event_files(directory):
-        for event in events.events(path):
+        for event in events.pieces(path):
+            if isinstance(event, str):
+                damage.append(event)
+                continue
             for value in event.summary.value:
                 if not schema_module.parse_tag(value.tag):
                     continue
@@ -45,7 +50,7 @@ def read(run_dir: str | os.PathLike) -> Record:
             f"{directory} has no whole record yet. Steps are written every "
             "few seconds, on `gradscope.flush()` and at the end of training."
         )
-    return record
+    return dataclasses.replace(record, damage=tuple(damage))
 
 
 def runs_below(directory: str) -> list[str]:

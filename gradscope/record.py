@@ -35,6 +35,7 @@ class Record:
         families: For each family a float32 array [T, rows, columns].
         rare: For each family that only some steps have its steps, int64 [M],
             and a float32 array [M, rows, columns].
+        damage: What could not be read of the run's files, in sentences.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Record:
     rare: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
         default_factory=dict
     )
+    damage: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -38,11 +38,13 @@ def test_events_come_in_the_order_of_writing(path):
 def test_a_file_that_ends_within_a_record_has_the_records_before(path):
     with open(path, "rb") as file:
         data = file.read()
-    last = len(list(events.records(path))[-1]) + 16
+    last = len(list(events._records(path))[-1]) + 16
     for cut in range(1, last + 1):
         with open(path, "wb") as file:
             file.write(data[:-cut])
         assert steps(path) == [0, 1], cut
+        (told,) = events.damage(path) if cut < last else [""]
+        assert cut == last or "ends within a record" in told
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"\xff" * 40, b"\0" * 4096])
@@ -55,12 +57,31 @@ def test_a_file_of_garbage_has_no_events(tmp_path, data):
 def test_a_record_of_garbage_is_left_out(path):
     with open(path, "rb") as file:
         data = file.read()
-    second = list(events.records(path))[2]
+    second = list(events._records(path))[2]
     at = data.index(second)
     damaged = data[:at] + b"\0" * len(second) + data[at + len(second) :]
     with open(path, "wb") as file:
         file.write(damaged)
     assert steps(path) == [0, 2]
+    assert events.damage(path) == [
+        f"{path} has 1 events that cannot be decoded."
+    ]
+
+
+def test_a_changed_length_ends_the_file_there(path):
+    with open(path, "r+b") as file:
+        data = file.read()
+        second = data.index(list(events._records(path))[2]) - 12
+        for bit in range(96):
+            changed = bytearray(data)
+            changed[second + bit // 8] ^= 1 << bit % 8
+            file.seek(0)
+            file.write(changed)
+            file.flush()
+            assert steps(path) == [0]
+            (told,) = events.damage(path)
+            rest = len(data) - second
+            assert f"damaged at byte {second}: the {rest} bytes" in told
 
 
 def test_only_event_files_count_oldest_first(tmp_path):

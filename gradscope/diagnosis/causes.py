@@ -1,0 +1,152 @@
+"""One fault, one finding: what follows from another is its evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gradscope.diagnosis.finding import Finding
+
+#: What each kind of fault brings about; those symptoms are no findings of
+#: their own.
+SYMPTOMS = {
+    "zero-init": (
+        "zero-gradient",
+        "dead-relu",
+        "symmetric-units",
+        "vanishing-gradient",
+        "init-too-small",
+        "update-too-small",
+        "learning-rate",
+        "hidden-softmax",
+        "loss-metric-disagree",
+    ),
+    "symmetric-units": (
+        "dead-relu",
+        "vanishing-gradient",
+        "init-too-small",
+        "init-too-large",
+        "zero-gradient",
+        "saturated-activation",
+        "learning-rate",
+    ),
+    "single-unit-softmax": (
+        "zero-gradient",
+        "output-range",
+        "loss-metric-disagree",
+        "vanishing-gradient",
+        "learning-rate",
+        "constant-labels",
+        "hidden-softmax",
+    ),
+    "softmax-axis": ("hidden-softmax", "loss-metric-disagree"),
+    "constant-labels": (
+        "vanishing-gradient",
+        "zero-gradient",
+        "loss-metric-disagree",
+    ),
+    "unscaled-input": (
+        "dead-relu",
+        "saturated-activation",
+        "vanishing-gradient",
+        "exploding-gradient",
+        "loss-diverges",
+        "zero-gradient",
+        "non-finite",
+        "learning-rate",
+        "update-too-large",
+    ),
+    "init-too-large": (
+        "saturated-activation",
+        "exploding-gradient",
+        "vanishing-gradient",
+        "dead-relu",
+        "loss-diverges",
+        "zero-gradient",
+        "update-too-small",
+        "learning-rate",
+        "non-finite",
+    ),
+    "vanishing-gradient": (
+        "init-too-small",
+        "saturated-activation",
+        "update-too-small",
+        "learning-rate",
+        "zero-gradient",
+    ),
+    "init-too-small": ("update-too-large", "learning-rate"),
+    "learning-rate": (
+        "dead-relu",
+        "exploding-gradient",
+        "loss-diverges",
+        "non-finite",
+        "saturated-activation",
+        "zero-gradient",
+        "update-too-large",
+        "update-too-small",
+        "vanishing-gradient",
+        "batchnorm-statistics",
+        "unscaled-target",
+    ),
+    "exploding-gradient": ("non-finite", "loss-diverges", "update-too-large"),
+    "loss-diverges": ("non-finite", "exploding-gradient"),
+    "dead-relu": (
+        "zero-gradient",
+        "vanishing-gradient",
+        "loss-metric-disagree",
+        "update-too-small",
+    ),
+    "relu-output": ("zero-gradient", "dead-relu", "output-range"),
+    "output-range": ("saturated-activation", "loss-metric-disagree"),
+    "hidden-softmax": (
+        "vanishing-gradient",
+        "saturated-activation",
+        "learning-rate",
+    ),
+    "saturated-activation": ("zero-gradient", "update-too-small"),
+    "dropout-keep-prob": ("train-inference-mismatch",),
+    "batchnorm-statistics": ("train-inference-mismatch",),
+    "shared-batchnorm": ("batchnorm-statistics", "train-inference-mismatch"),
+    "penalty-dominates": (
+        "vanishing-gradient",
+        "dead-relu",
+        "symmetric-units",
+        "loss-metric-disagree",
+        "update-too-large",
+        "learning-rate",
+        "zero-gradient",
+    ),
+    "non-finite": ("loss-diverges",),
+}
+
+
+def roots(found: list[Finding]) -> list[Finding]:
+    """Returns the findings that follow from no other one, with those that do
+    in their evidence; the order is that in which `SYMPTOMS` names causes.
+
+    A note explains nothing, and nothing explains what began long before it.
+    """
+    kept = list(found)
+    for kind, symptoms in SYMPTOMS.items():
+        for cause in [f for f in kept if f.kind == kind]:
+            if cause.severity == "note" or cause not in kept:
+                continue
+            follow = [
+                f
+                for f in kept
+                if f is not cause
+                and f.kind in symptoms
+                and f.steps[1] >= cause.steps[0]
+            ]
+            kept = [f for f in kept if f not in follow]
+            kept[kept.index(cause)] = _with(cause, follow)
+    return kept
+
+
+def _with(cause: Finding, follow: list[Finding]) -> Finding:
+    if not follow:
+        return cause
+    told = [f.kind + (f" in {f.layer}" if f.layer else "") for f in follow]
+    evidence = cause.evidence | {
+        "symptoms": [*cause.evidence.get("symptoms", []), *told]
+    }
+    return dataclasses.replace(cause, evidence=evidence)

@@ -1,0 +1,218 @@
+"""The limits of the rules: each with its default, its meaning and its source.
+
+A user sets them as `gradscope diagnose --set vanishing-gradient.ratio=0.001`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from gradscope.diagnosis.finding import KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A limit: its default, and what it means and where it is from."""
+
+    default: float
+    meaning: str
+
+
+#: By `<kind>.<name>`. "Seeds" are the five networks of `examples/`; "tuning"
+#: is the set of networks in `benchmarks/diagnosis/tune`.
+LIMITS = {
+    "zero-init.records": Limit(
+        10, "recorded steps in a row with weights and gradients of zero"
+    ),
+    "symmetric-units.spread": Limit(
+        0.01,
+        "difference between the gradients of a layer's units, as a share of "
+        "their norm; healthy layers have .86 and more (seeds)",
+    ),
+    "symmetric-units.records": Limit(10, "recorded steps in a row"),
+    "zero-gradient.records": Limit(
+        20, "recorded steps in a row in which all of a gradient is zero"
+    ),
+    "vanishing-gradient.ratio": Limit(
+        0.01,
+        "rms gradient of a kernel over that of the kernel where it is "
+        "largest; broken .0018 to .0045, healthy .10 and more (seeds)",
+    ),
+    "vanishing-gradient.adaptive_ratio": Limit(
+        1e-4,
+        "the same where the optimizer divides by the gradient's size, as Adam "
+        "does, which makes up for much of it (tuning)",
+    ),
+    "vanishing-gradient.records": Limit(20, "recorded steps in a row"),
+    "exploding-gradient.growth": Limit(
+        100,
+        "largest global gradient norm over the median of the run's start; "
+        "a healthy run's falls or grows tenfold (tuning)",
+    ),
+    "exploding-gradient.ratio": Limit(
+        1e3,
+        "rms gradient of the first kernels over that of the last ones: it "
+        "grows on its way back (torchmortem's critical layer ratio)",
+    ),
+    "loss-diverges.growth": Limit(
+        3, "loss at the end over the loss of the start (tuning)"
+    ),
+    "learning-rate.high_ratio": Limit(
+        0.1,
+        "update-to-weight ratio of most layers; about .001 is healthy "
+        "(CS231n, neural-networks-3), above .1 weights are overwritten",
+    ),
+    "learning-rate.low_ratio": Limit(
+        1e-5, "the same, too small to learn (TheDeepChecker has 1e-4)"
+    ),
+    "update-too-large.ratio": Limit(
+        0.3, "update-to-weight ratio of one layer alone"
+    ),
+    "update-too-small.ratio": Limit(
+        1e-6,
+        "update-to-weight ratio of one layer alone, of a hundredth of the "
+        "others' and less",
+    ),
+    "init-too-small.gain": Limit(
+        0.1,
+        "rms of the first weights times the root of the number of inputs; "
+        "Glorot, He and LeCun start give .8 to 1.5",
+    ),
+    "init-too-large.gain": Limit(8, "the same"),
+    "init-too-large.loss": Limit(
+        10,
+        "first loss over that of guessing evenly, ln C for C classes (CS231n)",
+    ),
+    "dead-relu.error": Limit(
+        0.9,
+        "share of dead units; 0 false alarms in 66 healthy runs, and all of "
+        "the 9 layers that were truly dead (our measurement)",
+    ),
+    "dead-relu.note": Limit(0.5, "the same, worth a note"),
+    "saturated-activation.fraction": Limit(
+        0.8,
+        "share of elements whose slope is below .05 of the largest "
+        "(Rakitianskaia and Engelbrecht 2015 use .85 of a measure like it)",
+    ),
+    "saturated-activation.records": Limit(20, "recorded steps in a row"),
+    "dropout-keep-prob.rate": Limit(
+        0.55, "rate from which on a `keep_prob` may have been meant (seeds)"
+    ),
+    "dropout-keep-prob.gap": Limit(
+        0.1,
+        "difference in accuracy between training mode and inference mode "
+        "(seeds)",
+    ),
+    "penalty-dominates.share": Limit(
+        0.5, "share of the weight penalty in the loss"
+    ),
+    "batchnorm-statistics.distance": Limit(
+        1.0,
+        "distance of the moving statistics from those of the batch, in "
+        "standard deviations, or as the log of the ratio of variances",
+    ),
+    "train-inference-mismatch.ratio": Limit(
+        2, "loss in inference mode over loss in training mode, one batch"
+    ),
+    "shared-batchnorm.distance": Limit(
+        0.5, "distance between the statistics of two calls of one layer"
+    ),
+    "unscaled-input.rms": Limit(
+        20, "rms of the model's input; standardised data have 1"
+    ),
+    "unscaled-target.ratio": Limit(
+        30, "rms of the targets over the rms of the first outputs"
+    ),
+    "output-range.share": Limit(
+        0.05,
+        "how far targets lie outside of what the output can give, as a share "
+        "of the targets' range",
+    ),
+    "loss-metric-disagree.fall": Limit(
+        0.3, "share by which the loss fell while accuracy did not move"
+    ),
+    "learned.fall": Limit(
+        0.2,
+        "share of the first loss by which the loss must have fallen for a "
+        "network to count as learning",
+    ),
+}
+
+
+class Limits(Mapping):
+    """Limits by `<kind>.<name>`, the user's in place of the defaults.
+
+    Args:
+        own: The user's.
+
+    Raises:
+        ValueError: If there is no such limit, or the value is no number.
+    """
+
+    def __init__(self, own: Mapping[str, float] | None = None):
+        self._values = {name: limit.default for name, limit in LIMITS.items()}
+        for name, value in dict(own or {}).items():
+            if name not in LIMITS:
+                raise ValueError(
+                    f"there is no limit {name!r}; there are "
+                    f"{', '.join(LIMITS)}."
+                )
+            self._values[name] = _number(name, value)
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self):
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _number(name: str, value) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(
+            f"the limit {name!r} must be a number of 0 or more, got {value!r}."
+        )
+    return number
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignore:
+    """A kind of finding that the user does not want to hear of.
+
+    Attributes:
+        kind: One of `KINDS`.
+        layer: Only of this layer; None for every one.
+    """
+
+    kind: str
+    layer: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Ignore:
+        """Returns what `KIND` or `KIND:LAYER` says.
+
+        Raises:
+            ValueError: If there is no such kind.
+        """
+        kind, _, layer = text.partition(":")
+        if kind not in KINDS:
+            raise ValueError(
+                f"there is no kind of finding {kind!r}; there are "
+                f"{', '.join(KINDS)}."
+            )
+        return cls(kind, layer or None)
+
+    def covers(self, finding) -> bool:
+        """Returns whether it is meant."""
+        return finding.kind == self.kind and self.layer in (
+            None,
+            finding.layer,
+        )

@@ -1,0 +1,200 @@
+"""Rules about batch norm, and about training against inference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.about import finding, several
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median
+
+
+@rule
+def batchnorm_statistics(view, limits):
+    """Moving statistics that do not follow those of the batches."""
+    moved = view.get("state_movement").astype(float)
+    training = view.get("training_mode")
+    distance = _distance(view)
+    limit = limits["batchnorm-statistics.distance"]
+    late = slice(-max(5, view.count // 10), None)
+    still, lag = [], []
+    for row, one in view.states:
+        if one.kind != "batch_norm":
+            continue
+        in_training = median(training[:, row]) != 0
+        far = float(median(distance[late, row]))
+        never = view.count > 10 and np.nanmax(moved[:, row], initial=0) == 0
+        if never and in_training and far > 0.1:
+            still.append((one.name, far))
+        elif far > limit:
+            lag.append((one.name, far))
+    if still:
+        yield _still(view, limits, still)
+    elif lag:
+        yield from _lag(view, limits, lag)
+
+
+def _still(view, limits, found):
+    names = [name for name, _ in found]
+    return finding(
+        view,
+        "batchnorm-statistics",
+        "error",
+        names[0],
+        None,
+        what=f"The moving statistics of {several(names)} never change, while "
+        "the batches' are elsewhere",
+        evidence={
+            "distance": max(far for _, far in found),
+            "distance_limit": limits["batchnorm-statistics.distance"],
+            "state_movement": 0.0,
+            "layers": names,
+        },
+        cause="Training uses the statistics of each batch, inference the "
+        "moving ones, which still are what they started as: the operations "
+        "that move them are not run, or their result is thrown away.",
+        remedy="In TensorFlow 1 run `tf.compat.v1.get_collection("
+        "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step; with Keras's "
+        "`stateless_call` keep the non-trainable variables that it returns.",
+    )
+
+
+def _lag(view, limits, found):
+    ratio = _probe_ratio(view)
+    gap = _accuracy_gap(view)
+    harmed = (
+        ratio > limits["train-inference-mismatch.ratio"]
+        or gap > limits["dropout-keep-prob.gap"]
+    )
+    known = np.isfinite(ratio) or np.isfinite(gap)
+    if not harmed and (known or _is_short(view)):
+        severity = "note"
+    else:
+        severity = "warning"
+    if severity == "note" and known:
+        return
+    names = [name for name, _ in found]
+    worst, far = max(found, key=lambda pair: pair[1])
+    yield finding(
+        view,
+        "batchnorm-statistics",
+        severity,
+        worst,
+        None,
+        what=f"The moving statistics of {several(names)} are {far:.2g} away "
+        "from those of the batches at the end, so the network computes "
+        "something else in inference than in training",
+        evidence={
+            "distance": far,
+            "distance_limit": limits["batchnorm-statistics.distance"],
+            "loss_ratio": ratio,
+            "accuracy_gap": gap,
+            "layers": names,
+        },
+        cause="They follow too slowly: each step takes over one minus the "
+        "momentum (.99: a hundredth), and the weights move on meanwhile; or "
+        "there were too few steps.",
+        remedy="Use `BatchNormalization(momentum=0.9)`, train for longer, or "
+        "let the learning rate fall towards the end.",
+    )
+
+
+@rule
+def shared_batchnorm(view, limits):
+    """One layer for two kinds of batches, whose statistics differ."""
+    rows: dict[str, list[int]] = {}
+    for row, one in view.states:
+        if one.kind == "batch_norm":
+            layer = getattr(one, "layer", "") or one.name
+            rows.setdefault(layer, []).append(row)
+    distance = _distance(view)
+    late = slice(-max(5, view.count // 10), None)
+    limit = limits["shared-batchnorm.distance"]
+    for layer, own in rows.items():
+        calls = max(getattr(view.states[r][1], "calls", 1) for r in own)
+        if max(calls, len(own)) < 2:
+            continue
+        far = median(distance[late][:, own], axis=0)
+        if not np.nanmin(np.nan_to_num(far)) > limit:
+            continue
+        yield finding(
+            view,
+            "shared-batchnorm",
+            "warning",
+            layer,
+            None,
+            what=f"{layer} normalises {len(own)} kinds of batches in a step, "
+            f"and is {np.nanmax(far):.2g} away from each of them",
+            evidence={
+                "calls": len(own),
+                "distance": float(np.nanmin(far)),
+                "distance_limit": limit,
+            },
+            cause="In training each call uses its own batch's statistics; in "
+            "inference all use one moving average, which fits none of them.",
+            remedy="Give each kind of batch a batch norm of its own, or join "
+            "the batches before the layer.",
+        )
+
+
+@rule
+def train_inference_mismatch(view, limits):
+    """One batch whose loss in inference mode is far above that in training.
+
+    Needs a probe: `Callback(probe=...)`.
+    """
+    ratio = _probe_ratio(view)
+    limit = limits["train-inference-mismatch.ratio"]
+    if not ratio > limit:
+        return
+    kinds = {s.kind for _, s in view.states}
+    yield finding(
+        view,
+        "train-inference-mismatch",
+        "warning",
+        None,
+        None,
+        what=f"One and the same batch has {ratio:.2g} times the loss in "
+        "inference mode that it has in training mode",
+        evidence={"loss_ratio": ratio, "loss_ratio_limit": limit},
+        cause="A layer does something else in inference: batch norm whose "
+        "moving statistics differ from the batch's"
+        + (
+            ", or a layer of your own that looks at `training`."
+            if "batch_norm" in kinds
+            else "; or a layer of your own."
+        ),
+        remedy="Compare the layers' outputs in both modes; pass `training` on "
+        "to the layers inside of your own.",
+    )
+
+
+def _distance(view) -> np.ndarray:
+    """Returns the larger of both distances, [T, rows]."""
+    means = view.get("mean_distance").astype(float)
+    variances = view.get("variance_distance").astype(float)
+    return np.fmax(means, variances)
+
+
+def _probe_ratio(view) -> float:
+    """Returns inference loss over training loss of the last probes."""
+    _, losses = view.record.occasional("probe")
+    if not len(losses):
+        return np.nan
+    training, inference = median(losses[-3:, 0], axis=0)
+    # A loss of nearly nothing is no measure: .001 against .0001.
+    floor = 0.02 * max(abs(view.first_loss), 1e-12)
+    return float(inference / max(training, floor))
+
+
+def _accuracy_gap(view) -> float:
+    training, validation = view.accuracy, view.validation_accuracy
+    if training is None or validation is None:
+        return np.nan
+    return float(median(training[-3:]) - median(validation[-3:]))
+
+
+def _is_short(view) -> bool:
+    """Returns whether moving statistics had no time to follow: with the
+    default momentum of .99 they need some 500 steps."""
+    return view.last_step < 500

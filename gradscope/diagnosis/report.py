@@ -1,0 +1,113 @@
+"""Findings as text for a terminal, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+from gradscope.diagnosis.finding import Finding
+
+#: Of `--json`; goes up when a field changes its meaning or goes away.
+JSON_VERSION = 1
+
+_COLOURS = {"error": "31;1", "warning": "33;1", "note": "36"}
+_WIDTH = 80
+
+
+def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
+    """Returns the findings of a run for people, worst first.
+
+    Args:
+        run: Its name.
+        findings: Of the run.
+        colour: Whether to paint severities with ANSI codes.
+    """
+    if not findings:
+        return f"{printable(run)}: nothing found"
+    parts = [f"{printable(run)}: {_count(findings)}"]
+    for finding in findings:
+        head = finding.severity
+        if colour:
+            head = f"\033[{_COLOURS[finding.severity]}m{head}\033[0m"
+        where = f" in {printable(finding.layer)}" if finding.layer else ""
+        parts.append(f"\n{head}: {finding.kind}{where}, {finding.since}")
+        parts += [
+            _paragraph(f"{finding.what}."),
+            _paragraph(f"Why: {finding.cause}"),
+            _paragraph(f"What to do: {finding.remedy}"),
+        ]
+        numbers = evidence(finding)
+        if numbers:
+            parts.append(_paragraph(f"Evidence: {numbers}"))
+    return "\n".join(parts)
+
+
+def evidence(finding: Finding) -> str:
+    """Returns the evidence in a line: `ratio 0.002 (limit 0.01)`."""
+    told = []
+    for name, value in finding.evidence.items():
+        if name.endswith("_limit") or value is None or value != value:
+            continue
+        limit = finding.evidence.get(f"{name}_limit")
+        words = name.replace("_", " ")
+        shown = f"{words} {_value(value)}"
+        told.append(shown + (f" (limit {limit:.4g})" if limit else ""))
+    return printable("; ".join(told))
+
+
+def to_json(runs: dict[str, list[Finding]], problems: list[dict]) -> str:
+    """Returns the text of `--json`.
+
+    `{"version": 1, "runs": [{"run", "findings": [...]}], "problems": [{"run",
+    "code", "message"}]}`; a finding has the fields of `Finding.to_dict`.
+    """
+    return json.dumps(
+        {
+            "version": JSON_VERSION,
+            "runs": [
+                {"run": run, "findings": [f.to_dict() for f in findings]}
+                for run, findings in runs.items()
+            ],
+            "problems": problems,
+        },
+        indent=1,
+        allow_nan=False,
+    )
+
+
+def printable(text: str) -> str:
+    """Returns a text that cannot move a terminal's cursor: names come from
+    files."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        printable(text),
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _count(findings: list[Finding]) -> str:
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.severity] = counts.get(finding.severity, 0) + 1
+    return ", ".join(
+        f"{count} {severity}{'s' if count > 1 else ''}"
+        for severity, count in counts.items()
+    )
+
+
+def _value(value) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value[:5])) + (
+            f" and {len(value) - 5} more" if len(value) > 5 else ""
+        )
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,199 @@
+"""Rules about how weights start: at zero, all alike, too small, too large."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.about import finding, several
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median, smoothed, spells
+
+_HE = '`kernel_initializer="he_normal"` (behind ReLU) or '
+_GLOROT = 'Keras\'s default `kernel_initializer="glorot_uniform"`'
+
+
+@rule
+def zero_init(view, limits):
+    """Weights that start at zero, and get no gradient for it.
+
+    A zero kernel alone is no fault: that of a last layer leaves zero in the
+    first step.
+    """
+    weights, gradients = view.get("weight_norm"), view.get("gradient_norm")
+    found = []
+    for row in view.kernels:
+        stuck = (weights[:, row] == 0) & (gradients[:, row] == 0)
+        some = spells(stuck, _records(view, limits["zero-init.records"]))
+        found += [(row, some[0])] if some else []
+    if not found:
+        return
+    row, spell = found[0]
+    layers = [view.layer(row) for row, _ in found]
+    yield finding(
+        view,
+        "zero-init",
+        "error",
+        view.layer(row),
+        spell,
+        what=f"All weights of {several(layers)} are zero, and so are their "
+        "gradients, so they stay zero",
+        evidence={
+            "weight_norm": 0.0,
+            "gradient_norm": 0.0,
+            "records": spell.length,
+            "records_limit": limits["zero-init.records"],
+            "layers": layers,
+        },
+        cause="Weights of zero multiply what comes in and what flows back by "
+        "zero, so no layer below or above gets a gradient, whatever the "
+        "learning rate is.",
+        remedy=f"Start kernels with small random numbers: {_HE}{_GLOROT}. Only "
+        "biases may start at zero.",
+    )
+
+
+@rule
+def symmetric_units(view, limits):
+    """Units of a layer that receive the very same gradient for ever."""
+    spread = view.get("gradient_unit_spread")
+    least = _records(view, limits["symmetric-units.records"])
+    for row in view.kernels:
+        alike = spread[:, row] < limits["symmetric-units.spread"]
+        some = spells(alike, least)
+        if not some or view.schema.variables[row].shape[-1] < 2:
+            continue
+        spell = some[0]
+        layer = view.layer(row)
+        from_start = spell.start == 0 and view.is_from_start
+        yield finding(
+            view,
+            "symmetric-units",
+            "error",
+            layer,
+            spell,
+            what=f"All units of {layer} receive the same gradient, so they "
+            "stay alike and do the work of one unit",
+            evidence={
+                "gradient_unit_spread": median(spread[spell.slice, row]),
+                "gradient_unit_spread_limit": limits["symmetric-units.spread"],
+                "records": spell.length,
+            },
+            cause="They start with equal weights, as from a constant "
+            "initializer: units with equal weights compute the same, and "
+            "nothing ever tells them apart."
+            if from_start
+            else "They compute the same; could be a constant initializer, or "
+            "weights that were overwritten with one value.",
+            remedy=f"Start kernels with random numbers: {_HE}{_GLOROT}.",
+        )
+        return
+
+
+@rule
+def init_too_small(view, limits):
+    """Weights so small that the signal is lost, and nothing is learned."""
+    gains = _gains(view)
+    small = [
+        (row, gain)
+        for row, (_, gain) in gains.items()
+        if gain < limits["init-too-small.gain"]
+    ]
+    stalls = _stalls(view, limits)
+    if not small or view.is_normalised or not stalls:
+        return
+    row, gain = min(small, key=lambda pair: pair[1])
+    layers = [view.layer(row) for row, _ in small]
+    yield finding(
+        view,
+        "init-too-small",
+        "warning",
+        view.layer(small[0][0]),
+        None,
+        what=f"The weights of {several(layers)} start so small that hardly "
+        "anything passes through",
+        evidence={
+            "gain": gain,
+            "gain_limit": limits["init-too-small.gain"],
+            "weight_rms": view.get("weight_rms")[0, row],
+            "loss_fall": view.fall,
+            "layers": layers,
+        },
+        cause="Each layer multiplies the size of the signal by about its "
+        f"gain, here {gain:.2g} where 1 keeps it; the gradient shrinks as "
+        "much on its way back.",
+        remedy=f"Use {_HE}{_GLOROT}. (A standard deviation of .001 or .01 is "
+        "too small for most layers.)",
+    )
+
+
+@rule
+def init_too_large(view, limits):
+    """Weights so large that outputs saturate or the loss starts huge."""
+    large = [
+        (row, gain)
+        for row, (gain, _) in _gains(view).items()
+        if gain > limits["init-too-large.gain"]
+    ]
+    if not large or view.is_normalised:
+        return
+    layers = [view.layer(row) for row, _ in large]
+    row, gain = max(large, key=lambda pair: pair[1])
+    yield finding(
+        view,
+        "init-too-large",
+        "warning",
+        view.layer(large[0][0]),
+        None,
+        what=f"The weights of {several(layers)} start so large that what "
+        "passes through grows out of hand",
+        evidence={
+            "gain": gain,
+            "gain_limit": limits["init-too-large.gain"],
+            "weight_rms": view.get("weight_rms")[0, row],
+            "first_loss": view.first_loss,
+        },
+        cause="Each layer multiplies the size of the signal by about its "
+        f"gain, here {gain:.3g} where 1 keeps it: outputs and the first loss "
+        "are huge, sigmoids and tanh end up at their ends.",
+        remedy=f"Use {_HE}{_GLOROT}. (A standard deviation of 1 is too large "
+        "for a layer with many inputs.)",
+    )
+
+
+def _gains(view) -> dict[int, tuple[float, float]]:
+    """Returns by kernel by what factor it changes the size of a signal at the
+    start, seen from its inputs and from its outputs: smaller, larger.
+
+    The standard deviations that keep a signal's size are 1/sqrt(inputs)
+    (LeCun), sqrt(2/inputs) (He 2015) and sqrt(2/(inputs + outputs)) (Glorot
+    2010): at the start one of both gains is near 1 for each of them.
+    """
+    if not view.is_from_start:
+        return {}
+    found = {}
+    for row in view.kernels:
+        shape = view.schema.variables[row].shape
+        inputs = np.prod(shape[:-1])
+        outputs = np.prod([*shape[:-2], shape[-1]])
+        rms = float(view.get("weight_rms")[0, row])
+        ways = rms * np.sqrt(inputs), rms * np.sqrt((inputs + outputs) / 2)
+        if rms > 0 and inputs > 1:
+            found[row] = min(ways), max(ways)
+    return found
+
+
+def _stalls(view, limits) -> bool:
+    """Returns whether the loss is known not to fall, or falls late."""
+    if not np.isfinite(view.fall):
+        return False
+    if view.fall < limits["learned.fall"]:
+        return True
+    # The first third of all recorded steps, but fifty at least.
+    third = smoothed(view.loss)[: max(50, view.count // 3)]
+    return bool(median(third[-5:]) > 0.95 * view.first_loss)
+
+
+def _records(view, limit: float) -> float:
+    """Returns how many records in a row are needed: of a very short run all
+    but the first few."""
+    return min(limit, max(5, view.count - 1))

@@ -1,0 +1,174 @@
+"""Rules about how far each step moves the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.about import finding
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import longest, median, smoothed
+
+
+@rule
+def learning_rate_too_large(view, limits):
+    """Steps that overwrite most layers' weights again and again."""
+    ratios = _ratios(view)
+    if ratios.shape[1] == 0:
+        return
+    with np.errstate(all="ignore"):
+        typical = smoothed(median(ratios, axis=1))
+    limit = limits["learning-rate.high_ratio"]
+    # The first steps of Adam are large by nature: its averages start empty.
+    late = np.arange(view.count) >= min(10, view.count // 3)
+    spell = longest((typical > limit) & late, 10)
+    harmed = view.fall < limits["learned.fall"] or _is_rough(view)
+    if spell is None or not harmed:
+        return
+    value = float(median(typical[spell.slice]))
+    yield _learning_rate(
+        view,
+        "error" if view.fall < limits["learned.fall"] else "warning",
+        spell,
+        what=f"Each step changes the weights by {value:.2g} of their size, and "
+        "the loss does not settle",
+        evidence={
+            "update_to_weight_ratio": value,
+            "update_to_weight_ratio_limit": limit,
+            "loss_fall": view.fall,
+        },
+        cause="The learning rate is too large: each step jumps over the place "
+        "that it should reach. About .001 is healthy.",
+        factor=_round(0.003 / value),
+    )
+
+
+@rule
+def learning_rate_too_small(view, limits):
+    """Steps so small that the loss hardly moves."""
+    ratios = _ratios(view)
+    if ratios.shape[1] == 0 or view.count < 20:
+        return
+    with np.errstate(all="ignore"):
+        largest = median(np.nanmax(np.where(ratios > 0, ratios, 0), axis=1))
+    limit = limits["learning-rate.low_ratio"]
+    stuck = view.fall < limits["learned.fall"]
+    if not largest > 0 or largest > limit or not stuck:
+        return
+    yield _learning_rate(
+        view,
+        "warning",
+        None,
+        what=f"Each step changes the weights by {largest:.2g} of their size, "
+        "too little to get anywhere",
+        evidence={
+            "update_to_weight_ratio": largest,
+            "update_to_weight_ratio_limit": limit,
+            "loss_fall": view.fall,
+        },
+        cause="The learning rate is too small. About .001 is healthy.",
+        factor=_round(1e-3 / largest),
+    )
+
+
+@rule
+def update_too_large(view, limits):
+    """One layer whose weights are overwritten, where others' are not."""
+    yield from _odd_one(
+        view,
+        limits,
+        "update-too-large",
+        "update-too-large.ratio",
+        lambda own, others, limit: (own > limit) & (own > 30 * others),
+        "far more than in the other layers",
+        "Its weights are very small, or its gradient is very large beside "
+        "theirs.",
+        "Look at its initializer and at what goes into it; clip gradients "
+        "with `clipnorm=1.0`.",
+    )
+
+
+@rule
+def update_too_small(view, limits):
+    """One layer that hardly moves, where others do."""
+    yield from _odd_one(
+        view,
+        limits,
+        "update-too-small",
+        "update-too-small.ratio",
+        lambda own, others, limit: (
+            (own > 0) & (own < limit) & (own < others / 100)
+        ),
+        "far less than in the other layers",
+        "Its gradient is very small beside its weights: they are very large, "
+        "or little of the gradient gets there.",
+        "Look at its initializer and at its gradient.",
+    )
+
+
+def _odd_one(view, limits, kind, name, is_odd, than, cause, remedy):
+    ratios = _ratios(view)
+    if ratios.shape[1] < 2:
+        return
+    others = median(ratios, axis=1)
+    late = np.arange(view.count) >= min(10, view.count // 3)
+    for column, row in enumerate(view.kernels):
+        own = smoothed(ratios[:, column])
+        with np.errstate(all="ignore"):
+            odd = is_odd(own, smoothed(others), limits[name])
+        spell = longest(odd & late, max(20, view.count // 2))
+        if spell is None:
+            continue
+        value = float(median(own[spell.slice]))
+        yield finding(
+            view,
+            kind,
+            "warning" if view.fall < limits["learned.fall"] else "note",
+            view.layer(row),
+            spell,
+            what=f"Each step changes the weights of {view.layer(row)} by "
+            f"{value:.2g} of their size, {than}",
+            evidence={
+                "update_to_weight_ratio": value,
+                "update_to_weight_ratio_limit": limits[name],
+                "others": median(others[spell.slice]),
+            },
+            cause=cause,
+            remedy=remedy,
+        )
+
+
+def _learning_rate(view, severity, spell, *, what, evidence, cause, factor):
+    rate = float(median(view.get("learning_rate")))
+    known = np.isfinite(rate)
+    advice = f"{rate * factor:.1g}" if known else f"{factor:g} times as much"
+    return finding(
+        view,
+        "learning-rate",
+        severity,
+        None,
+        spell,
+        what=what,
+        evidence=evidence | ({"learning_rate": rate} if known else {}),
+        cause=cause,
+        remedy=f"Try `learning_rate={advice}`, and go up or down by threes "
+        "from there."
+        if known
+        else f"Try {advice}, and go up or down by threes from there.",
+    )
+
+
+def _ratios(view) -> np.ndarray:
+    """Returns update-to-weight ratios of the kernels, [T, K]."""
+    return view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
+
+
+def _is_rough(view) -> bool:
+    """Returns whether the loss ends far above the lowest that it has been."""
+    loss = smoothed(view.loss)
+    if not np.isfinite(loss).any():
+        return False
+    return bool(view.last_loss > 2 * np.nanmin(loss) and view.fall < 0.5)
+
+
+def _round(factor: float) -> float:
+    return float(f"{factor:.0e}")
