@@ -31,8 +31,9 @@ def by_layer(record, statistic: str) -> np.ndarray:
     Norms are the root of the sum of squares; an rms is the norm over the
     root of the number of elements; a ratio is that of the layer's norms; the
     maximum is the largest; `gradient_zero_fraction` is weighted by size;
-    `gradient_nonfinite` and `gradient_size` are sums; `gradient_missing` is 1
-    where all of the layer's gradients are missing.
+    `gradient_nonfinite` and `gradient_size` are sums; `gradient_unit_spread`
+    is the smallest, of variables that have one; `gradient_missing` is 1 where
+    all of the layer's gradients are missing.
 
     Args:
         record: A `gradscope.Record`.
@@ -88,6 +89,9 @@ def _combine(statistic, values, sizes, missing) -> np.ndarray:
             # Of an empty variable the share is undefined, the number zero.
             zeros = np.where(sizes > 0, present * sizes, 0.0)
             result = np.sum(zeros, axis=1) / sizes.sum(axis=1)
+        elif statistic == "gradient_unit_spread":
+            # Biases have none.
+            result = np.fmin.reduce(np.where(missing, np.nan, values), axis=1)
         elif statistic in _SUMS:
             result = np.sum(present, axis=1)
         elif statistic == "gradient_missing":

@@ -8,6 +8,8 @@ from __future__ import annotations
 #: off), of the weight before the step, and of the update (weight after minus
 #: weight before). `gradient_size` is the number of the gradient's elements: of
 #: a sparse one (`IndexedSlices`) only the rows that it has count.
+#: `gradient_unit_spread` says how much the gradients of a variable's units
+#: differ, 0 where all units get the same; see `measuring.unit_spread`.
 VARIABLE_COLUMNS = (
     "gradient_norm",
     "gradient_rms",
@@ -15,6 +17,7 @@ VARIABLE_COLUMNS = (
     "gradient_zero_fraction",
     "gradient_size",
     "gradient_nonfinite",
+    "gradient_unit_spread",
     "clipped_gradient_norm",
     "weight_norm",
     "weight_rms",

@@ -18,6 +18,7 @@ MEASURED = (
     "gradient_zeros",
     "gradient_size",
     "gradient_nonfinite",
+    "gradient_unit_spread",
     "clipped_gradient_norm",
     "weight_norm",
     "update_norm",

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import tensorflow as tf
+from test_unit_spread import expected as unit_spread
 
 
 def same_weights(plain, observed):
@@ -36,6 +37,7 @@ def expected(trained, notes):
                 "gradient_norm": norms(grads),
                 "gradient_max": [np.abs(g).max() for g in grads],
                 "gradient_size": [g.size for g in grads],
+                "gradient_unit_spread": list(map(unit_spread, grads)),
                 "weight_norm": norms(before),
                 "update_norm": norms(np.float64(b) - a for a, b in moved),
             }

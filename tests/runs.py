@@ -45,6 +45,7 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
         "gradient_size": np.full_like(gradients, 1024),
         "clipped_gradient_norm": np.full_like(gradients, np.nan),
         "gradient_nonfinite": (~np.isfinite(gradients)).astype(float),
+        "gradient_unit_spread": np.full_like(gradients, 0.9),
         "weight_norm": np.full_like(gradients, weights),
         "weight_rms": np.full_like(gradients, weights / 32),
         "update_norm": updates,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from test_unit_spread import expected as unit_spread
 from tf_keras_training import (
     MODES,
     OBSERVED,
@@ -100,6 +101,7 @@ def reference(optimizer, jit):
                 "gradient_norm": list(map(norm, grads)),
                 "gradient_max": [np.abs(g).max() for g in grads],
                 "gradient_size": [g.size for g in grads],
+                "gradient_unit_spread": list(map(unit_spread, grads)),
                 "clipped_gradient_norm": [min(norm(g), CLIP) for g in grads],
                 "weight_norm": list(map(norm, before)),
                 "update_norm": list(map(norm, updates)),

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_unit_spread import expected as unit_spread
 from training import (
     MODES,
     OBSERVED,
@@ -84,6 +85,7 @@ def expected_statistics(gradient, before, after):
             "gradient_zero_fraction": np.mean(gradient == 0),
             "gradient_size": gradient.size,
             "gradient_nonfinite": 0.0,
+            "gradient_unit_spread": unit_spread(gradient),
             "clipped_gradient_norm": np.nan,
             "weight_norm": norm(before),
             "weight_rms": norm(before) / np.sqrt(before.size),

@@ -29,10 +29,12 @@ class Touched:
         values: Its values; of a sparse gradient the summed rows, and rows of
             zeros behind them that mean nothing.
         size: How many elements mean something, int64 scalar.
+        is_sparse: Whether these are rows of a sparse gradient.
     """
 
     values: tf.Tensor
     size: tf.Tensor
+    is_sparse: bool = False
 
     @property
     def padding(self) -> tf.Tensor:
@@ -64,7 +66,8 @@ def touched(gradient) -> Touched | None:
         tf.gather(gradient.values, order), position, tf.size(indices)
     )
     width = tf.reduce_prod(tf.shape(gradient.values, tf.int64)[1:])
-    return Touched(rows, tf.reduce_sum(tf.cast(is_new, tf.int64)) * width)
+    size = tf.reduce_sum(tf.cast(is_new, tf.int64)) * width
+    return Touched(rows, size, is_sparse=True)
 
 
 def divided(gradient, by: float):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from gradscope.layout import MEASURED
 from gradscope.measuring.gradients import Touched
+from gradscope.measuring.unit_spread import unit_spread
 from gradscope.schema import VARIABLE_COLUMNS
 
 
@@ -41,6 +42,7 @@ def measure(
         _stack(gradients, _zeros_touched),
         _stack(gradients, lambda g: tf.cast(g.size, tf.float32)),
         _stack(values, nonfinite),
+        unit_spread(gradients, before),
         _stack(clipped_values, norm),
         _stack(before, norm),
         _stack(list(map(update, before, after)), norm),
@@ -97,7 +99,8 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
     A ratio to a weight of norm zero is infinite, and NaN where the other norm
     is zero too. What belongs to a missing gradient is NaN. Of a sparse
-    gradient only the rows that it has count for its rms and its zeros.
+    gradient only the rows that it has count for its rms and its zeros. A
+    gradient that is not finite in any unit has no `gradient_unit_spread`.
 
     Args:
         measured: `[V, MEASURED]`, the result of `measure`.
@@ -108,6 +111,11 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         # The norm is NaN just where an element is.
         value["gradient_max"] = np.where(
             np.isnan(value["gradient_norm"]), np.nan, value["gradient_max"]
+        )
+        value["gradient_unit_spread"] = np.where(
+            value["gradient_nonfinite"] == 0,
+            value["gradient_unit_spread"],
+            np.nan,
         )
         touched = value["gradient_size"]
         value["gradient_rms"] = value["gradient_norm"] / np.sqrt(touched)
