@@ -178,6 +178,24 @@ class Drain:
                 self._give_up_file(error)
             self._warn()
 
+    def noted(self, step: int, text: str) -> None:
+        """Writes a text for TensorBoard's tab Text.
+
+        Args:
+            step: The optimizer's step then.
+            text: Markdown.
+        """
+        with self._lock:
+            if self._foreign():
+                return
+            try:
+                value = writer.text_value("gradscope/findings", text)
+                self.file.write(step, time.time(), [value])
+                self.file.flush()
+            except Exception as error:
+                self._give_up_file(error)
+            self._warn()
+
     def _complete(self, arrived: list) -> list:
         """Returns the steps that can be written: of which all replicas told.
 

@@ -135,6 +135,15 @@ def schema_value(described: schema.Schema):
     return value
 
 
+def text_value(tag: str, text: str):
+    """Returns a value for TensorBoard's Text tab, which renders Markdown."""
+    value = _value(tag, "text", b"")
+    value.tensor.dtype = _DT_STRING
+    value.tensor.tensor_shape.SetInParent()
+    value.tensor.string_val.append(text.encode())
+    return value
+
+
 def histogram_value(tag: str, buckets: np.ndarray):
     """Returns a value for TensorBoard's Histograms and Distributions tabs.
 
