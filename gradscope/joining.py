@@ -222,7 +222,7 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
         variables=joint("variables"),
         activations=joint("activations"),
         states=joint("states"),
-        data=tuple(dict.fromkeys(n for s in reversed(schemas) for n in s.data)),
+        data=joint("data"),
     )
 
 

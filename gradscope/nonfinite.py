@@ -140,12 +140,9 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         "update": (variables, _not_finite(record, "update_norm")),
     }
     for kind in ("input", "target", "output"):
-        rows = [
-            row
-            for row, name in enumerate(record.schema.data)
-            if name.startswith(kind)
-        ]
-        names = tuple(record.schema.data[row] for row in rows)
+        told = record.schema.rows("data")
+        rows = [n for n, name in enumerate(told) if name.startswith(kind)]
+        names = tuple(told[row] for row in rows)
         found[kind] = names, data[:, rows]
     found = {
         kind: (names, mask & made[:, np.newaxis])

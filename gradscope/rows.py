@@ -101,3 +101,19 @@ class State:
     name: str
     kind: str
     size: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """One input, output or target of the model.
+
+    Attributes:
+        name: Unique in the run, as in `input` or `target/age`.
+        dtype: Name of its dtype, as in `"int64"`.
+        shape: Of one example: without the batch axis, -1 where a size is not
+            known; empty where none is.
+    """
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int, ...] = ()

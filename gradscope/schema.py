@@ -29,7 +29,7 @@ from gradscope.columns import (
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
 )
-from gradscope.rows import Activation, State, Variable
+from gradscope.rows import Activation, Data, State, Variable
 
 __all__ = [
     "ACTIVATION_COLUMNS",
@@ -44,6 +44,7 @@ __all__ = [
     "UNIT_COLUMNS",
     "VARIABLE_COLUMNS",
     "Activation",
+    "Data",
     "Schema",
     "SchemaError",
     "State",
@@ -87,7 +88,7 @@ class Schema:
         activations: In forward order: rows of `activations`, and with their
             units of `units`.
         states: Layers that drop units or keep a state: rows of `state`.
-        data: Names of inputs, outputs and targets: rows of `data`.
+        data: Inputs, outputs and targets: rows of `data`.
         unseen: Names of what could not be observed, as of functions inside
             of the step's.
     """
@@ -99,7 +100,7 @@ class Schema:
     )
     activations: tuple[Activation, ...] = ()
     states: tuple[State, ...] = ()
-    data: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
     unseen: tuple[str, ...] = ()
 
     @property
@@ -113,7 +114,7 @@ class Schema:
         rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
         rows += [[a.name, a.kind, a.units] for a in self.activations]
         rows += [[s.name, s.kind] for s in self.states]
-        rows += [list(self.data)]
+        rows += [[d.name for d in self.data]]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -123,12 +124,11 @@ class Schema:
         row without a name."""
         if family == "units":
             return tuple(n for a in self.activations for n in a.group_names)
-        if family == "data":
-            return self.data
         named = {
             "variables": self.variables,
             "activations": self.activations,
             "state": self.states,
+            "data": self.data,
         }
         if family in named:
             return tuple(row.name for row in named[family])
@@ -170,7 +170,7 @@ class Schema:
                     _activation(a) for a in data.get("activations", ())
                 ),
                 states=tuple(_state(s) for s in data.get("states", ())),
-                data=tuple(map(str, data.get("data", ()))),
+                data=tuple(_data(d) for d in data.get("data", ())),
                 unseen=tuple(map(str, data.get("unseen", ()))),
             )
         except _DAMAGE as error:
@@ -200,6 +200,16 @@ def _state(data: dict) -> State:
         name=str(data["name"]),
         kind=str(data["kind"]),
         size=int(data.get("size", 0)),
+    )
+
+
+def _data(data: dict | str) -> Data:
+    if isinstance(data, str):  # of a gradscope that told the name alone
+        return Data(data)
+    return Data(
+        name=str(data["name"]),
+        dtype=str(data["dtype"]),
+        shape=tuple(int(n) for n in data["shape"]),
     )
 
 

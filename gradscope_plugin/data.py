@@ -214,7 +214,7 @@ def _describe(record, families) -> dict:
         "layers": list(record.layers),
         "activations": [_activation(a) for a in record.schema.activations],
         "states": [dataclasses.asdict(s) for s in record.schema.states],
-        "data": list(record.schema.data),
+        "data": list(record.schema.rows("data")),
         "unseen": list(record.schema.unseen),
         "steps": len(record.steps),
         "first_step": int(record.steps[0]),

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from gradscope.schema import Activation, Schema, State
+from gradscope.schema import Activation, Data, Schema, State
 from gradscope.wrapping.activations import Found
 from gradscope.wrapping.states import Kept
 
@@ -45,8 +45,16 @@ class Forward:
             optimizer,
             activations=_union(known.activations, self.activations),
             states=_union(known.states, self.states),
-            data=_union(known.data, self.data),
+            data=known.data + self._data_beyond(known),
             unseen=_union(known.unseen, self.unseen),
+        )
+
+    def _data_beyond(self, known: Schema) -> tuple[Data, ...]:
+        """Returns the data that have no row yet. Of one name there is one row,
+        whatever the shapes: sentences may be of all lengths."""
+        names = known.rows("data")
+        return tuple(
+            _described(n, t) for n, t in self.data.items() if n not in names
         )
 
     def tensors(self) -> list[tf.Tensor]:
@@ -66,6 +74,12 @@ class Forward:
             None if self.loss is None else next(rest),
             self.unseen,
         )
+
+
+def _described(name: str, tensor) -> Data:
+    sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else []
+    shape = tuple(-1 if size is None else size for size in sizes)
+    return Data(name, tensor.dtype.base_dtype.name, shape)
 
 
 def _union(*rows) -> tuple:
