@@ -6,6 +6,7 @@ record.variables                    # names of V variables, forward order
 record["gradient_norm"]             # float32 [T, V]
 record.by_layer("gradient_norm")    # float32 [T, L], one column a layer
 record.occasional("units")          # steps [M], float32 [M, units, columns]
+record.logs                         # what `fit` logged of each epoch
 record.first_nonfinite()            # where NaN or infinity came from, or None
 """
 
@@ -16,6 +17,7 @@ import dataclasses
 import numpy as np
 
 from gradscope import aggregation, nonfinite
+from gradscope.logs import Log
 from gradscope.schema import OCCASIONAL, Schema
 
 
@@ -35,6 +37,8 @@ class Record:
         families: For each family a float32 array [T, rows, columns].
         rare: For each family that only some steps have its steps, int64 [M],
             and a float32 array [M, rows, columns].
+        logs: What a `fit` with `gradscope.Callback` logged at the end of each
+            epoch, in order; a `step` is the number of the next one.
     """
 
     run: str
@@ -45,6 +49,7 @@ class Record:
     rare: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
         default_factory=dict
     )
+    logs: tuple[Log, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
