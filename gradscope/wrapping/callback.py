@@ -14,6 +14,7 @@ import keras
 
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
+from gradscope.logs import Log, numbers
 from gradscope.schedule import Schedule
 from gradscope.wrapping import probing
 from gradscope.wrapping.loss_scale import innermost
@@ -103,7 +104,8 @@ class Callback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
             self._probe()
-            self._seam.drain()
+            self._seam.drain()  # a step is written before what came after it
+            self._log(epoch, logs)
             self._two_programs = self._two_programs and self._host_knows()
 
     def on_train_end(self, logs=None):
@@ -132,6 +134,18 @@ class Callback(keras.callbacks.Callback):
         observer.drain.probed(
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
+
+    def _log(self, epoch, logs):
+        """Records what the epoch's losses and metrics were."""
+        observer = self._seam.latest()
+        if observer is None:
+            return
+        try:
+            values = numbers(logs)
+            log = Log(self._iterations(), int(epoch), values)
+            observer.drain.logged(log)
+        except Exception as error:
+            self._seam.fail(error)
 
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""

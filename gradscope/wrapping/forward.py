@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -21,6 +22,7 @@ class Forward:
         data: Inputs, targets and outputs by name.
         loss: Of training mode, a scalar; None where it is not known.
         unseen: What could not be observed, by name.
+        links: Finds the pairs of variables that `linear.named` names.
     """
 
     activations: dict[Activation, Found] = dataclasses.field(
@@ -30,6 +32,7 @@ class Forward:
     data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
+    links: Callable[[], list] = list
 
     def schema(self, variables, optimizer: dict, before: Schema | None):
         """Returns the schema of steps that have this, and what others had.
@@ -43,8 +46,8 @@ class Forward:
         return Schema(
             tuple(variables),
             optimizer,
-            activations=_union(known.activations, self.activations),
-            states=_union(known.states, self.states),
+            activations=_joined(known.activations, self.activations),
+            states=_joined(known.states, self.states),
             data=known.data + self._data_beyond(known),
             unseen=_union(known.unseen, self.unseen),
         )
@@ -73,6 +76,7 @@ class Forward:
             {name: next(rest) for name in self.data},
             None if self.loss is None else next(rest),
             self.unseen,
+            self.links,
         )
 
 
@@ -80,6 +84,14 @@ def _described(name: str, tensor) -> Data:
     sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else []
     shape = tuple(-1 if size is None else size for size in sizes)
     return Data(name, tensor.dtype.base_dtype.name, shape)
+
+
+def _joined(before, after) -> tuple:
+    """Returns the rows of both, each once and with what either knows."""
+    rows = {row: row for row in before}
+    for row in after:
+        rows[row] = rows[row].joined(row) if row in rows else row
+    return tuple(rows.values())
 
 
 def _union(*rows) -> tuple:
