@@ -18,6 +18,7 @@ from gradscope.logs import Log, numbers
 from gradscope.schedule import Schedule
 from gradscope.wrapping import probing
 from gradscope.wrapping.loss_scale import innermost
+from gradscope.wrapping.telling import Teller
 
 PLAIN = True
 
@@ -34,6 +35,8 @@ class Callback(keras.callbacks.Callback):
         logdir: As for `gradscope.wrap`.
         every, histograms, include, exclude, activations, window: As for
             `gradscope.wrap`.
+        findings: Whether to print at the end of training what is wrong, as
+            `gradscope diagnose` does; a healthy run prints nothing.
         probe: A batch `(x, y)` or `(x, y, sample_weight)`: after each epoch its
             loss in training and in inference mode is recorded, see
             `gradscope.probe`.
@@ -52,11 +55,13 @@ class Callback(keras.callbacks.Callback):
         exclude: str | list[str] | None = None,
         activations: bool = True,
         window: int = 1000,
+        findings: bool = True,
         probe: tuple | None = None,
     ):
         super().__init__()
         self._logdir = logdir
         self._batch = _batch(probe)
+        self._teller = Teller(logdir) if findings else None
         self._arguments = {
             "every": every,
             "histograms": histograms,
@@ -218,6 +223,9 @@ class Callback(keras.callbacks.Callback):
         self._seam.suspend()
         self._seam.drain()
         self.model.train_function = self._programs[PLAIN]
+        observer = self._seam.latest()
+        if self._teller is not None and observer is not None:
+            self._teller.tell(observer.drain)
 
 
 def _batch(probe) -> tuple | None:
