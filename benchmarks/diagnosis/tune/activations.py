@@ -20,6 +20,7 @@ from benchmarks.diagnosis.tune.generators import (
     rings,
     sine,
     tagged,
+    waves,
 )
 
 Dense = keras.layers.Dense
@@ -65,21 +66,41 @@ def negative_weights(training):
     return training.fit(model, *digits(), epochs=8, batch_size=32)
 
 
-@fault("saturated-activation", layers=["mixed"])
-def sum_over_time(training):
-    """Word vectors are summed, not averaged, in front of a tanh."""
-    x, y = reviews(length=200)
-    words = keras.Input([200])
-    start = keras.initializers.RandomUniform(-1, 1)
-    h = keras.layers.Embedding(
-        500, 32, embeddings_initializer=start, name="embedding"
-    )(words)
-    h = Dense(64, "relu", name="word")(h)
-    pool = keras.ops.sum if training.broken else keras.ops.mean
-    h = Dense(32, "tanh", name="mixed")(pool(h, axis=1))
-    model = keras.Model(words, Dense(1, "sigmoid", name="output")(h))
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    return training.fit(model, x, y, epochs=8, batch_size=32)
+@fault("saturated-activation", layers=["code"])
+def steep_code(training):
+    """A code is to be nearly binary: sigmoids of 100 times the sum."""
+    slope = 100.0 if training.broken else 1.0
+    model = keras.Sequential(
+        [
+            keras.Input([64]),
+            Dense(64, "relu", name="hidden_1"),
+            Dense(8, lambda x: keras.ops.sigmoid(slope * x), name="code"),
+            Dense(32, "relu", name="hidden_2"),
+            Dense(10, "softmax", name="output"),
+        ]
+    )
+    adam = keras.optimizers.Adam(3e-3)
+    model.compile(adam, CROSSENTROPY, metrics=["accuracy"])
+    return training.fit(model, *digits(), epochs=10, batch_size=32)
+
+
+@fault("unscaled-input", "saturated-activation", layers=["state_1", "state_2"])
+def wound_up_tanh(training):
+    """A running sum of 32 readings, not their mean, into tanh layers."""
+    x, y = waves()
+    x = np.cumsum(20 * (x + 0.5), axis=1)[..., 0]
+    x = x if training.broken else standardised(x)
+    model = keras.Sequential(
+        [
+            keras.Input([32]),
+            Dense(48, "tanh", name="state_1"),
+            Dense(24, "tanh", name="state_2"),
+            Dense(3, "softmax", name="output"),
+        ]
+    )
+    sgd = keras.optimizers.SGD(0.1)
+    model.compile(sgd, CROSSENTROPY, metrics=["accuracy"])
+    return training.fit(model, x, y, epochs=20, batch_size=32)
 
 
 @fault("relu-output", "dead-relu", "output-range", layers=["output"])
@@ -186,15 +207,19 @@ def softmax_over_batch(training):
 def softmax_over_words(training):
     """A tagger whose softmax runs over the words of the sentence."""
     axis = 1 if training.broken else 2
+
+    def surprise(y, p):
+        one_hot = tf.one_hot(tf.cast(y, "int32"), 3)
+        return -tf.reduce_sum(one_hot * tf.math.log(p + 1e-7), axis=-1)
+
     words = keras.Input([16])
     h = keras.layers.Embedding(30, 16, name="embedding")(words)
-    h = keras.layers.Bidirectional(
-        keras.layers.LSTM(16, return_sequences=True, name="lstm"), name="both"
-    )(h)
+    h = keras.layers.GRU(24, return_sequences=True, name="gru")(h)
     h = Dense(3, name="output")(h)
     model = keras.Model(words, keras.ops.softmax(h, axis=axis))
     adam = keras.optimizers.Adam(5e-3)
-    model.compile(adam, CROSSENTROPY, metrics=["accuracy"])
+    metric = "sparse_categorical_accuracy"
+    model.compile(adam, surprise, metrics=[metric])
     return training.fit(model, *tagged(), epochs=8, batch_size=32)
 
 

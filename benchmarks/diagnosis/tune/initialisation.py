@@ -166,8 +166,6 @@ def unit_normal_tanh(training):
 
 @fault(
     "init-too-large",
-    "loss-diverges",
-    "exploding-gradient",
     layers=["hidden", "output"],
 )
 def large_regression(training):
