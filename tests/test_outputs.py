@@ -88,8 +88,8 @@ def test_an_output_of_another_dtype_is_one(options, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"jit_compile": False}, {"jit_compile": True}]
-    + [{"run_eagerly": True}],
+    "options",
+    [{"jit_compile": False}, {"jit_compile": True}] + [{"run_eagerly": True}],
 )
 @pytest.mark.parametrize("library", [keras, tf_keras])
 @pytest.mark.parametrize(
