@@ -15,6 +15,8 @@ _FOLDED = {
     "Add": np.add,
     "AddV2": np.add,
     "ConcatV2": lambda *parts: np.concatenate(parts[:-1]),
+    "FloorMod": np.mod,
+    "Pack": lambda *parts: np.stack(parts),
     "Range": np.arange,
     "Sub": np.subtract,
 }

@@ -96,15 +96,18 @@ class _Way:
     """What leads from one operation of a graph to others."""
 
     def __init__(self, part, variables: list):
-        self._part = part
-        self._names = part.names
+        # Not only what gradients come from: that of a sum does not need it.
+        self._operations = part.forward
+        self._names = {operation.name for operation in part.forward}
         self._handles = layers.handles(part.graph, variables)
-        self._masks = {kept.kept.name for _, kept in dropouts.find(part.near)}
+        dropped = [kept for _, kept in dropouts.find(part.forward)]
+        self._masks = {kept.kept.name for kept in dropped}
+        self._rates = {kept.rate.name for kept in dropped}
 
     def kernels(self) -> list[tuple]:
         """Returns the operations with a kernel, in order, each after it."""
         found = []
-        for operation in self._part.near:
+        for operation in self._operations:
             kernel = self._kernel(operation)
             if kernel is not None:
                 found.append((kernel[0], operation))
@@ -151,7 +154,7 @@ class _Way:
         """Returns whether an operation is linear in one of its inputs."""
         kind = operation.type
         if kind in _LINEAR:
-            return place == 0
+            return place == 0 and operation.outputs[0].dtype.is_floating
         if kind in _JOINING:
             return operation.inputs[place].dtype.is_floating
         if kind == "SelectV2" or kind == "Select":
@@ -160,9 +163,9 @@ class _Way:
             return False
         other = operation.inputs[1 - place]
         if kind in _SUMS:
-            return _is_constant(other) or _variable(other) is not None
+            return self._is_constant(other) or _variable(other) is not None
         if kind in _PRODUCTS and (kind == "Mul" or place == 0):
-            return _is_constant(other) or self._is_mask(other)
+            return self._is_constant(other) or self._is_mask(other)
         return False
 
     def _is_mask(self, tensor) -> bool:
@@ -176,7 +179,7 @@ class _Way:
                 return False
             inputs = list(operation.inputs)
             if operation.type in _PRODUCTS:
-                inputs = [t for t in inputs if not _is_constant(t)]
+                inputs = [t for t in inputs if not self._is_constant(t)]
             elif operation.type not in ("Cast", "Identity", "Reshape"):
                 return False
             if not inputs:
@@ -184,33 +187,30 @@ class _Way:
             tensor = inputs[0]
         return False
 
-
-def _is_constant(tensor) -> bool:
-    """Returns whether a tensor is a number that is known, or the same for all
-    that a layer is given."""
-    if tensor.op is not None:
-        for _ in range(_DEEPEST):
-            if tensor.op is None or tensor.op.type not in ("Cast", "Identity"):
-                break
-            tensor = tensor.op.inputs[0]
-    if tensor.op is None:  # what an eager pass began with: a Python number?
-        return tensor.shape.rank == 0
-    return tensor.op.type == "Const" or _is_rate(tensor)
-
-
-def _is_rate(tensor) -> bool:
-    """Returns whether a tensor is one number that is of no data, like the
-    inverse of a rate."""
-    if tensor.shape.rank != 0:
-        return False
-    pending, visited = [tensor], 0
-    while pending:
-        one = pending.pop()
-        visited += 1
-        if visited > 2 * _DEEPEST or one.shape.rank != 0:
-            return False
-        pending += [] if one.op is None else one.op.inputs
-    return True
+    def _is_constant(self, tensor) -> bool:
+        """Returns whether a tensor is the same whatever a layer is given: a
+        constant, or a number that is of no data, like the inverse of a
+        dropout's rate."""
+        operation = tensor.op
+        while operation is not None and operation.type in ("Cast", "Identity"):
+            operation = operation.inputs[0].op
+        if operation is not None and operation.type == "Const":
+            return True
+        pending, count = [tensor], 0
+        while pending:
+            one = pending.pop()
+            count += 1
+            inputs = [] if one.op is None else list(one.op.inputs)
+            if one.name in self._rates:
+                continue
+            # What a session feeds may be of any rank.
+            is_number = one.shape.rank == 0 or (
+                one.shape.rank is None and bool(inputs)
+            )
+            if not is_number or count > 2 * _DEEPEST:
+                return False
+            pending += inputs
+        return True
 
 
 def _variable(tensor) -> str | None:
