@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.resources
 import json
+import re
 import threading
 
 import numpy as np
@@ -20,6 +21,7 @@ from test_plugin_routes import (
 
 import gradscope
 from gradscope import diagnosis, schema, writer
+from gradscope.diagnosis.finding import KINDS
 from gradscope_plugin import data, findings
 
 
@@ -287,3 +289,20 @@ def test_every_field_of_a_finding_is_documented(logdir):
     example = text.split("## `/findings`")[1].split("```json")[1]
     example = json.loads(example.split("```")[0])
     assert set(example["findings"][0]) == set(found.to_dict())
+
+
+def test_the_page_knows_where_to_look_for_every_kind():
+    package = importlib.resources.files("gradscope_plugin") / "static"
+    text = (package / "finding_statistics.js").read_text()
+    table = text.split("export const SHOWS = {")[1].split("\n};")[0]
+    kinds = re.findall(r"^  '([a-z-]+)':", table, re.MULTILINE)
+    assert sorted(kinds) == sorted(KINDS)
+    columns = {
+        name
+        for family in (schema.FAMILIES, schema.OCCASIONAL)
+        for names in family.values()
+        for name in names
+    }
+    # What is in quotes besides: statistics, and the roles of data.
+    words = set(re.findall(r"'([a-z_]+)'", text.split("export function")[0]))
+    assert words - columns == {"input", "target", "output"}
