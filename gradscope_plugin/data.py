@@ -106,6 +106,40 @@ class Runs:
                 self._records.popitem(last=False)
             return record
 
+    def version(self, ctx, experiment_id: str, run: str):
+        """Returns what changes whenever a run has grown, None if there is no
+        such run. Nothing of it is read."""
+        tags = self._list(ctx, experiment_id, run).get(run)
+        return _version(tags) if tags else None
+
+    def whole(self, ctx, experiment_id: str, run: str):
+        """Returns all that was recorded of a run, None if there is none.
+
+        What all steps have is that of `record`, and kept with it; the rest
+        (what only some steps have, and what a later gradscope adds) is not.
+
+        Raises:
+            UnreadableRun: If it cannot be read.
+        """
+        often = self.record(ctx, experiment_id, run, "variables")
+        if often is None:
+            return None
+        with self._lock:
+            tags = self._list(ctx, experiment_id, run).get(run, {})
+            rest = {
+                tag
+                for tag in tags
+                if _family(tag) in _SMALL or _family(tag) not in schema.FAMILIES
+            }
+            record = self._read(ctx, experiment_id, run, rest)
+        return dataclasses.replace(
+            record,
+            schema=often.schema,
+            steps=often.steps,
+            wall_times=often.wall_times,
+            families=often.families,
+        )
+
     def _bytes(self):
         return sum(
             values.nbytes
@@ -168,6 +202,11 @@ class Runs:
             (point.step, point.wall_time, _plain(point.numpy))
             for point in data.get(run, {}).get(tag, [])
         ]
+
+
+def is_sampled(record) -> bool:
+    """Returns whether TensorBoard kept only some of a run's steps."""
+    return len(record.steps) < (_last(record, "recorded") or 0)
 
 
 # What `/runs` calls the columns of which family.

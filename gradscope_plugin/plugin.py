@@ -15,7 +15,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope import schema
-from gradscope_plugin import data, matrix
+from gradscope_plugin import data, findings, matrix
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -70,10 +70,15 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def __init__(self, context):
         self._runs = data.Runs(context.data_provider)
+        self._findings = findings.Findings(self._runs)
 
     def get_plugin_apps(self):
         """Returns all routes, below `/data/plugin/gradscope`."""
-        routes = {"/runs": self._serve_runs, "/matrix": self._serve_matrix}
+        routes = {
+            "/runs": self._serve_runs,
+            "/matrix": self._serve_matrix,
+            "/findings": self._serve_findings,
+        }
         for route, (content, mime_type) in _STATIC_FILES.items():
             routes[route] = functools.partial(_respond, content, mime_type)
         return {path: _route(serve) for path, serve in routes.items()}
@@ -106,9 +111,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         except data.UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
-            raise errors.NotFoundError(
-                f"no run {run!r} was recorded; `runs` lists all."
-            )
+            raise _no_run(run)
         known = record.schema.columns.get(family, ())
         _check("statistic", statistic, known)
         try:
@@ -117,6 +120,19 @@ class GradscopePlugin(base_plugin.TBPlugin):
             # KeyError: a file with half of the statistics, or newer ones.
             raise errors.InvalidArgumentError(error.args[0]) from error
         return _respond(body, "application/octet-stream", request)
+
+    def _serve_findings(self, request):
+        run = _argument(request, "run")
+        text = self._findings.text(*_context(request), run)
+        if text is None:
+            raise _no_run(run)
+        return _respond(text, "application/json", request)
+
+
+def _no_run(run):
+    return errors.NotFoundError(
+        f"no run {run!r} was recorded; `runs` lists all."
+    )
 
 
 def _respond(content, mime_type, request):

@@ -5,6 +5,7 @@ import {thin} from './cells.js';
 import {element} from './dom.js';
 import {drawGrid} from './heatmap.js';
 import {namesOf} from './names.js';
+import {createOverlay} from './overlay.js';
 import {placeRows, rowAt, topOf} from './places.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
@@ -77,6 +78,17 @@ export class Heatmap {
     this.#draw();
   }
 
+  /** Outlines the cells of findings. */
+  showMarks(marks) {
+    if (!this.#grid) return;
+    this.#dom.marks.update(marks, this.#grid.columns, this.#placed);
+  }
+
+  /** Brings the outlines that were chosen into sight, or else the cells. */
+  reveal(hidden) {
+    this.#dom.marks.reveal(hidden);
+  }
+
   /** Shows `{run, row, step}`, in other runs only its step, and its value. */
   showCursor(cursor, text) {
     this.#cursor = cursor;
@@ -139,6 +151,7 @@ export class Heatmap {
  *   <div class="plot">
  *     <div class="names"><span>dense_1</span>…</div>
  *     <div class="cells" tabindex="0"><canvas></canvas><i/><i/></div>
+ *     <div class="marks"><i class="mark error"/></div>
  *     <div class="axis"><span>step 0</span>…</div>
  *   </div>
  * </section>
@@ -155,6 +168,7 @@ function build() {
     canvas: element('canvas'),
     line: element('i', {className: 'line', hidden: true}),
     box: element('i', {className: 'box', hidden: true}),
+    marks: createOverlay(),
     axis: element('div', {className: 'axis', 'aria-hidden': 'true'}),
   };
   // Not "img" or "grid": screen readers would keep the arrow keys of these
@@ -163,7 +177,7 @@ function build() {
     role: 'application', 'aria-roledescription': 'heatmap'},
   dom.canvas, dom.line, dom.box);
   dom.plot = element('div', {className: 'plot'},
-    dom.names, dom.cells, dom.axis);
+    dom.names, dom.cells, dom.marks.node, dom.axis);
   dom.node = element('section', {className: 'heatmap'},
     element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding, dom.value),
     dom.message, dom.plot);

@@ -51,7 +51,8 @@ export function createModel(get = fetchOk) {
   };
 }
 
-async function fetchOk(url) {
+/** Fetches a relative URL; an error is the text that the server gives. */
+export async function fetchOk(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(await response.text());
   return response;

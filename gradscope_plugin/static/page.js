@@ -3,6 +3,7 @@
 import {outside} from './cells.js';
 import {createColors, lookOf} from './colormap.js';
 import {element, keyed} from './dom.js';
+import {Findings} from './findings.js';
 import {runLabel} from './format.js';
 import {Heatmap} from './heatmap_view.js';
 import {theme} from './host.js';
@@ -53,7 +54,15 @@ export class Page {
     });
     this.readout = createReadout();
     this.notice = views.createNotice();
-    this.header = element('header', {},
+    this.findings = new Findings({
+      colorOf: this.#colorOf,
+      onChange: () => this.draw(),
+      onFold: (folded) => {
+        if (folded !== this.#view.folded) set({folded});
+      },
+      onStatistic: (name) => name ? choose(name) : this.draw(),
+    });
+    this.header = element('header', {}, this.findings.node,
       this.choices.node, this.legend.node, this.readout.node);
     const heatmaps = element('div');
     this.updateHeatmaps = keyed(heatmaps, (run) => run.name,
@@ -86,6 +95,7 @@ export class Page {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     });
+    await this.findings.follow(readable);
   }
 
   /** Draws what was fetched. */
@@ -99,6 +109,7 @@ export class Page {
     this.choices.update(
       {groups: grouped([...names, statistic]), statistic, rows});
     this.#drawLegend();
+    this.findings.draw(shown.filter((run) => !run.error), this.#view.folded);
     this.#drawHeatmaps(shown);
     this.#drawReadout(false);
     this.drawRunList();
@@ -184,7 +195,16 @@ export class Page {
         grid,
         look: this.#look,
       });
+      if (grid) this.#drawMarks(heatmap, run, grid);
     });
+  }
+
+  #drawMarks(heatmap, run, grid) {
+    heatmap.showMarks(this.findings.marksOf(run, grid,
+      describe(this.#view.statistic).rows ?? this.#view.rows));
+    if (!this.findings.takesUp(run)) return;
+    const isFixed = getComputedStyle(this.header).position === 'sticky';
+    heatmap.reveal(isFixed ? this.header.offsetHeight : 0);
   }
 
   #moveCursor({run, row, column}, byKey) {

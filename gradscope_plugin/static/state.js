@@ -16,6 +16,8 @@ const DEFAULTS = {
   filter: '',
   checked: {},
   domains: {},
+  // Whether the panel of findings is.
+  folded: false,
 };
 
 /** Returns the state with `set(changes)`; each change is stored and told. */

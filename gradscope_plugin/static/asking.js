@@ -1,0 +1,67 @@
+/** Asks for the findings of runs: one after the other, and not too often. */
+
+// A diagnosis of a large run takes seconds, and a live one always grows.
+const LEAST = 10_000;
+
+const FAILED = '';
+
+/**
+ * @param {(url: string) => Promise<Response>} get
+ * @param {() => void} onChange there are other findings
+ * @param {{now: () => number, later: Function}=} clock for tests
+ */
+export function createAsking(get, onChange,
+    {now = Date.now, later = setTimeout} = {}) {
+  // By name: what was asked for, when the answer came, and the answer.
+  const known = new Map();
+  let wanted = [];
+  let busy = false;
+  let timer = null;
+
+  const versionOf = (run) => `${run.steps} ${run.last_wall_time}`;
+  const isStale = (run) => known.get(run.name)?.version !== versionOf(run);
+  const waitOf = (run) =>
+    (known.get(run.name)?.time ?? -Infinity) + LEAST - now();
+
+  async function fetchOne(run) {
+    let version = versionOf(run);
+    let reply;
+    try {
+      const query = new URLSearchParams({run: run.name});
+      reply = await (await get(`findings?${query}`)).json();
+    } catch (error) {
+      // What was found before still holds; the next reload asks again.
+      version = FAILED;
+      reply = known.get(run.name)?.reply ?? {findings: [], steps: 0,
+        sampled: false, problem: error.message};
+    }
+    known.set(run.name, {version, time: now(), reply});
+    onChange();
+  }
+
+  async function work() {
+    if (busy) return;
+    busy = true;
+    const due = () => wanted.find((run) => isStale(run) && waitOf(run) <= 0);
+    for (let run = due(); run; run = due()) await fetchOne(run);
+    busy = false;
+    const waits = wanted.filter((run) => isStale(run)
+      && known.get(run.name)?.version !== FAILED).map(waitOf);
+    if (!waits.length || timer !== null) return;
+    timer = later(() => {
+      timer = null;
+      work();
+    }, Math.min(...waits));
+  }
+
+  return {
+    /** Returns what was found in a run, null while nobody knows. */
+    of: (run) => known.get(run.name)?.reply ?? null,
+
+    /** Asks for what has changed in these runs, now or when it is time. */
+    follow(runs) {
+      wanted = runs;
+      return work();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** Findings of the runs shown: asked for, listed, and marked in heatmaps. */
+
+import {createAsking} from './asking.js';
+import {statisticFor} from './finding_statistics.js';
+import {createPanel, withKeys} from './findings_panel.js';
+import {cellsOf, columnsOf} from './marks.js';
+import {fetchOk} from './model.js';
+import {statisticsOf} from './statistics.js';
+
+/** `node` goes above the heatmaps. */
+export class Findings {
+  #asking;
+  #panel;
+  // The finding that was clicked: `{run, key}`.
+  #chosen = null;
+  // Whether its cells are to be brought into sight, once they are drawn.
+  #isDue = false;
+
+  /**
+   * @param {{colorOf: Function, onChange: () => void,
+   *     onFold: (folded: boolean) => void,
+   *     onStatistic: (name: ?string) => void}} options `onStatistic` is called
+   *     with the statistic that a finding is about, or to draw again
+   */
+  constructor({colorOf, onChange, onFold, onStatistic}) {
+    this.#asking = createAsking(fetchOk, onChange);
+    this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
+      const run = this.shown.find((one) => one.name === name);
+      const found = this.#of(run).find((one) => one.finding === finding);
+      this.#chosen = {run: name, key: found?.key};
+      this.#isDue = true;
+      onStatistic(statisticFor(finding, statisticsOf(run)));
+    }});
+    this.node = this.#panel.node;
+    this.shown = [];
+  }
+
+  /** Asks for the findings of runs that have changed. */
+  follow(runs) {
+    return this.#asking.follow(runs);
+  }
+
+  /** Lists the findings of the runs shown. */
+  draw(runs, folded) {
+    this.shown = runs;
+    this.#panel.update(runs.map((run) =>
+      ({run, reply: this.#asking.of(run)})), this.#chosen, folded);
+  }
+
+  /**
+   * Returns what to outline in a run's grid; what was clicked comes last, and
+   * so lies above the others.
+   */
+  marksOf(run, grid, rows) {
+    const marks = this.#of(run).flatMap(({finding, key}) => {
+      const isChosen = this.#isChosen(run, key);
+      const cells = cellsOf(finding, run, grid, rows);
+      const all = isChosen && !cells.length && finding.layer === null
+        ? columnsOf(finding, grid) : cells;
+      return all.map((block) =>
+        ({cells: block, severity: finding.severity, isChosen}));
+    });
+    return [...marks].sort((a, b) => a.isChosen - b.isChosen);
+  }
+
+  /** Returns, once after a click, whether to bring this run into sight. */
+  takesUp(run) {
+    const isDue = this.#isDue && this.#chosen.run === run.name;
+    if (isDue) this.#isDue = false;
+    return isDue;
+  }
+
+  #of(run) {
+    return withKeys(this.#asking.of(run)?.findings ?? []);
+  }
+
+  #isChosen(run, key) {
+    return this.#chosen?.run === run.name && this.#chosen.key === key;
+  }
+}

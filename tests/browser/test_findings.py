@@ -1,0 +1,268 @@
+"""The panel of findings in a real TensorBoard, with a real browser."""
+
+import re
+
+import numpy as np
+import pytest
+import runs
+from playwright.sync_api import expect
+from test_page import (  # noqa: F401  (the fixtures)
+    PATIENCE,
+    address,
+    browser,
+    frame_of,
+    heatmap,
+    page,
+    reload_until,
+)
+
+import gradscope
+
+# A panel that waits for new steps asks every ten seconds, then draws.
+LIVE = 20_000
+
+
+def fading(described, steps):
+    """Returns numbers of a run whose gradient gets lost."""
+    rows = len(described.variables)
+    levels = np.repeat(10.0 ** -np.linspace(7.5, 0.5, rows // 2), 2)
+    return runs.statistics(runs.noisy(range(steps), rows, levels))
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    """Returns a log directory with healthy and with broken runs."""
+    directory = tmp_path_factory.mktemp("logs")
+    runs.healthy(directory, "a/healthy")
+    runs.vanishing(directory, "b/vanishing")
+    runs.abnormal(directory, "c/abnormal")
+    described = runs.network(4, name=runs.HOSTILE)
+    numbers = fading(described, 60)
+    runs.write(directory, "d/<i>hostile</i>", described, range(60), numbers)
+    return directory
+
+
+def finding(page, run, kind):  # noqa: F811
+    """Returns the item of a finding, once it is there."""
+    title = frame_of(page).locator(
+        "h3 b", has_text=re.compile(f"^{re.escape(run)}$")
+    )
+    section = frame_of(page).locator(".findings section").filter(has=title)
+    item = section.locator(".finding").filter(has_text=kind)
+    expect(item).to_be_visible(timeout=PATIENCE)
+    return item
+
+
+def test_the_worst_run_comes_first_and_is_counted(page):  # noqa: F811
+    finding(page, "c/abnormal", "non-finite")
+    finding(page, "d/<i>hostile</i>", "vanishing-gradient")
+    panel = frame_of(page).locator(".findings")
+    names = panel.locator("h3 b").all_text_contents()
+    assert names == [
+        "c/abnormal",
+        "b/vanishing",
+        "d/<i>hostile</i>",
+        "a/healthy",
+    ]
+    expect(panel.locator(".counts span.error")).to_contain_text("2 errors")
+    expect(panel.locator(".counts span.warning")).to_contain_text("2 warnings")
+    expect(panel.locator(".counts")).to_contain_text("in 3 of 4 runs")
+
+
+@pytest.mark.parametrize("run", ["b/vanishing", "c/abnormal"])
+def test_findings_are_told_as_on_the_command_line(page, logdir, run):  # noqa: F811
+    for found in gradscope.diagnose(logdir / run):
+        item = finding(page, run, found.kind)
+        expect(item.locator(".head")).to_contain_text(
+            f"{found.severity}: {found.kind} in {found.layer}, {found.since}"
+        )
+        expect(item.locator(".what")).to_have_text(f"{found.what}.")
+        item.locator("summary").click()
+        told = item.locator(".more").evaluate(
+            """(more) => {
+              const copy = more.cloneNode(true);
+              copy.querySelectorAll("button").forEach((one) => one.remove());
+              return [...copy.querySelectorAll("p, tbody th")]
+                .map((node) => node.textContent);
+            }"""
+        )
+        assert told == [
+            f"Why: {found.cause}".replace("`", ""),
+            f"What to do: {found.remedy}".replace("`", ""),
+            *(
+                name.replace("_", " ")
+                for name, value in found.to_dict()["evidence"].items()
+                if value is not None and not name.endswith("_limit")
+            ),
+        ]
+
+
+def test_a_healthy_run_says_that_nothing_was_found(page, logdir):  # noqa: F811
+    count = len(gradscope.read(logdir / "a/healthy").steps)
+    frame = frame_of(page)
+    section = frame.locator(".findings section").filter(has_text="a/healthy")
+    expect(section).to_contain_text(
+        f"nothing found in {count} recorded steps", timeout=PATIENCE
+    )
+    assert section.locator(".finding").count() == 0
+    assert section.bounding_box()["height"] < 30
+    for name in ("b/vanishing", "c/abnormal", "d/<i>hostile</i>"):
+        frame.get_by_role("checkbox", name=name).uncheck()
+    expect(frame.locator(".counts")).to_have_text("✓nothing found")
+
+
+def test_a_click_goes_to_the_cells(page, logdir):  # noqa: F811
+    heatmap(page, "c/abnormal")
+    item = finding(page, "c/abnormal", "zero-gradient")
+    frame = frame_of(page)
+    frame.get_by_role("button", name="gradient size").click()
+    item.locator(".go").focus()
+    item.locator(".go").press("Enter")
+    button = frame.get_by_role("button", name="gradient norm", exact=True)
+    expect(button).to_have_attribute("aria-pressed", "true")
+    section = heatmap(page, "c/abnormal")
+    mark = section.locator(".mark.chosen")
+    expect(mark).to_have_count(1)
+    expect(item.locator(".go")).to_have_attribute("aria-current", "true")
+    cells = section.locator(".cells").bounding_box()
+    box = mark.bounding_box()
+    # dense_1 is zero from step 30 of 120 to the end.
+    assert box["y"] == pytest.approx(cells["y"], abs=2)
+    assert box["height"] == pytest.approx(18, abs=2)
+    assert box["x"] - cells["x"] == pytest.approx(cells["width"] / 4, abs=2)
+    assert box["width"] == pytest.approx(cells["width"] * 3 / 4, abs=2)
+    # It is in sight, and not below what stays at the top.
+    header = frame.locator("header").bounding_box()
+    assert box["y"] >= header["y"] + header["height"]
+    assert box["y"] + box["height"] <= page.viewport_size["height"]
+
+
+def test_all_findings_of_a_run_are_outlined(page):  # noqa: F811
+    section = heatmap(page, "c/abnormal")
+    finding(page, "c/abnormal", "zero-gradient")
+    expect(section.locator(".mark.error")).to_have_count(2)
+    expect(section.locator(".mark.chosen")).to_have_count(0)
+    expect(heatmap(page, "b/vanishing").locator(".mark.warning")).to_have_count(
+        1
+    )
+    expect(heatmap(page, "a/healthy").locator(".mark")).to_have_count(0)
+
+
+def test_names_in_findings_are_text(page):  # noqa: F811
+    item = finding(page, "d/<i>hostile</i>", "vanishing-gradient")
+    expect(item.locator(".head")).to_contain_text(runs.HOSTILE.format(1))
+    assert item.locator("img, i:not(.sign)").count() == 0
+    assert frame_of(page).locator(".findings h3 i:not(.sign)").count() == 0
+
+
+def test_code_can_be_copied(page):  # noqa: F811
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    item = finding(page, "c/abnormal", "zero-gradient")
+    summary = item.locator("summary")
+    summary.focus()
+    summary.press("Enter")
+    code = item.locator(".copied code").first
+    expect(code).to_be_visible()
+    button = item.locator(".copy").first
+    button.click()
+    expect(button).to_have_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied and copied == code.text_content()
+    expect(button).to_have_text("copy")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_texts_are_legible_and_severities_have_shapes(page, theme):  # noqa: F811
+    finding(page, "b/vanishing", "vanishing-gradient")
+    item = finding(page, "c/abnormal", "zero-gradient")
+    item.locator("summary").click()
+    if theme == "dark":
+        page.evaluate("document.body.classList.add('dark-mode')")
+    frame = frame_of(page)
+    expect(frame.locator("html")).to_have_attribute("data-theme", theme)
+    worst = frame.evaluate(CONTRASTS)
+    page.evaluate("document.body.classList.remove('dark-mode')")
+    assert len(worst) > 20
+    assert {k: v for k, v in worst.items() if v < 4.5} == {}
+    shapes = frame.evaluate(
+        """() => ["error", "warning"].map((severity) => getComputedStyle(
+          document.querySelector(`.sign.${severity}`)).clipPath)"""
+    )
+    assert "polygon" in shapes[0] and shapes[0] != shapes[1]
+
+
+# Of each element of the panel with a text of its own the contrast.
+CONTRASTS = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    const color = parse(getComputedStyle(node).backgroundColor);
+    return color[3] === 0 ? behind(node.parentElement) : color;
+  };
+  const found = {};
+  for (const node of document.querySelectorAll(".findings *")) {
+    const own = [...node.childNodes].filter((child) =>
+      child.nodeType === 3 && child.data.trim());
+    if (!own.length) continue;
+    const pair = [parse(getComputedStyle(node).color), behind(node)]
+      .map(light).sort((a, b) => b - a);
+    const name = `${node.tagName}.${node.className} ${own[0].data}`;
+    found[name] = (pair[0] + 0.05) / (pair[1] + 0.05);
+  }
+  return found;
+}"""
+
+
+def test_the_panel_is_compact_scrolls_and_folds(page):  # noqa: F811
+    page.set_viewport_size({"width": 1200, "height": 864})
+    finding(page, "d/<i>hostile</i>", "vanishing-gradient")
+    frame = frame_of(page)
+    height = frame.evaluate("innerHeight")
+    panel = frame.locator(".findings")
+    assert panel.bounding_box()["height"] <= 0.36 * height
+    assert panel.locator(".body").evaluate(
+        "(body) => body.scrollHeight > body.clientHeight"
+    )
+    summary = panel.locator("> summary")
+    summary.focus()
+    summary.press("Enter")
+    expect(panel.locator(".body")).to_be_hidden()
+    expect(panel.locator(".counts")).to_contain_text("2 errors")
+    page.reload()
+    panel = frame_of(page).locator(".findings")
+    expect(panel.locator(".counts")).to_contain_text(
+        "2 errors", timeout=PATIENCE
+    )
+    expect(panel.locator(".body")).to_be_hidden()
+    panel.locator("> summary").click()
+    expect(panel.locator(".body")).to_be_visible()
+
+
+def test_what_is_open_stays_open_while_a_run_grows(page, logdir):  # noqa: F811
+    described = runs.network(4)
+    numbers = fading(described, 120)
+    runs.write(logdir, "growing", described, range(60), numbers[:60])
+    frame = frame_of(page)
+    item = frame.locator(".runs li").filter(has_text="growing")
+    reload_until(page, item, "60 steps")
+    found = finding(page, "growing", "vanishing-gradient")
+    found.locator("summary").click()
+    found.evaluate("(node) => { node.isTheSame = true; }")
+    section = frame.locator(".findings section").filter(has_text="growing")
+    expect(section.locator("h3")).to_contain_text("in 60 recorded steps")
+    asked = []
+    page.on(
+        "request",
+        lambda request: "findings?" in request.url and asked.append(request),
+    )
+    runs.write(logdir, "growing", described, range(60, 120), numbers[60:])
+    reload_until(page, item, "120 steps")
+    expect(section.locator("h3")).to_contain_text(
+        "in 120 recorded steps", timeout=LIVE
+    )
+    expect(found.locator("details")).to_have_attribute("open", "")
+    assert found.evaluate("(node) => node.isTheSame")
+    # The other runs have not changed.
+    assert len(asked) == 1 and "growing" in asked[0].url
