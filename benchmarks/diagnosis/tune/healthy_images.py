@@ -210,7 +210,8 @@ def converged(training):
         [keras.Input([64]), Dense(128, "relu"), Dense(10, "softmax")]
     )
     compiled(model, training.options["optimizer"])
-    return training.fit(model, x[:150], y[:150], epochs=250, batch_size=32)
+    x, y = np.tile(x[:150], [25, 1]), np.tile(y[:150], 25)
+    return training.fit(model, x, y, epochs=10, batch_size=32)
 
 
 @healthy(optimizer=["momentum"])
