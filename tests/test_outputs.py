@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from test_watch import MODES, train
+from test_watch import train
 from training import X
 
 import gradscope
@@ -35,7 +35,7 @@ def classifier(activation="softmax"):
     )
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_eager", "loop_jit"])
 def test_the_model_s_output_is_known_as_such(mode, tmp_path):
     record = train(mode, classifier("sigmoid"), tmp_path)
     assert facts(record) == {

@@ -1,1 +1,1 @@
-"""How often a finding is right: networks with known faults, and healthy ones."""
+"""How often findings are right: networks with known faults, and healthy."""
