@@ -69,10 +69,12 @@ STATE_COLUMNS = (
     "training_mode",
 )
 
-#: Statistics of the model's inputs, outputs and targets in one step.
+#: Statistics of the model's inputs, outputs and targets in one step; see
+#: `measuring.data`. `data_variation` is NaN for a batch of one example.
 DATA_COLUMNS = (
     "data_mean",
     "data_rms",
+    "data_variation",
     "data_min",
     "data_max",
     "data_nonfinite",

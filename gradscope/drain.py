@@ -13,6 +13,7 @@ import numpy as np
 from gradscope import background, merging, tabs, writer
 from gradscope.errors import GradscopeWarning
 from gradscope.layout import HEADER, STATE_MEASURED, Layout
+from gradscope.logs import Log
 from gradscope.measuring import statistics
 from gradscope.moving import Moving
 from gradscope.recorder import Ring
@@ -165,14 +166,43 @@ class Drain:
             step: The optimizer's step then.
             losses: `PROBE_COLUMNS`.
         """
+        value = writer.family_value("probe", self.schema.id, np.array([losses]))
+        self._write_at_once(step, value)
+
+    def logged(self, log: Log) -> None:
+        """Writes what a `fit` logged at the end of an epoch.
+
+        Args:
+            log: With the optimizer's step then.
+        """
+        value = writer.logs_value(self.schema.id, log)
+        self._write_at_once(log.step, value)
+
+    def _write_at_once(self, step: int, value) -> None:
+        """Writes a value that is of no step's own event."""
         with self._lock:
             if self._foreign():
                 return
-            value = writer.family_value(
-                "probe", self.schema.id, np.array([losses])
-            )
             try:
                 self.file.write(step, time.time(), [value, *self._described()])
+                self.file.flush()
+            except Exception as error:
+                self._give_up_file(error)
+            self._warn()
+
+    def noted(self, step: int, text: str) -> None:
+        """Writes a text for TensorBoard's tab Text.
+
+        Args:
+            step: The optimizer's step then.
+            text: Markdown.
+        """
+        with self._lock:
+            if self._foreign():
+                return
+            try:
+                value = writer.text_value("gradscope/findings", text)
+                self.file.write(step, time.time(), [value])
                 self.file.flush()
             except Exception as error:
                 self._give_up_file(error)

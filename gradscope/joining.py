@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 
+from gradscope import logs
 from gradscope import schema as schema_module
 from gradscope.arrival import in_order, not_made_again, points_in_order
 from gradscope.record import Record
@@ -76,7 +77,16 @@ def _part(run, schema, schema_id, series) -> Record | None:
         points = points_in_order(points)
         if points:
             rare[family] = _stack(points)
-    return Record(run, schema, reference, wall_times, families, rare)
+    arrived = series.get(schema_module.tag("logs", schema_id), ())
+    return Record(
+        run,
+        schema,
+        reference,
+        wall_times,
+        families,
+        rare,
+        logs.in_order([point[2] for point in arrived]),
+    )
 
 
 def _stack(points) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +135,7 @@ def _join(parts: list[Record]) -> Record:
             if schema.rows(family) and family not in OCCASIONAL
         },
         rare=_join_rare(alive, schema),
+        logs=_join_logs(alive),
     )
     for number, part in enumerate(parts):
         chosen = [(to, i) for to, (n, i) in enumerate(order) if n == number]
@@ -165,6 +176,18 @@ def _join_rare(parts: list[Record], schema: Schema) -> dict:
             target[to] = values[source]
         joined[family] = steps, out
     return joined
+
+
+def _join_logs(parts: list[Record]) -> tuple[logs.Log, ...]:
+    """Returns the logs of all parts, as `_join_rare` those of a probe: they
+    are of the weights before their step."""
+    found: list[logs.Log] = []
+    for group in _simultaneous(parts):
+        first = min(parts[n].steps[0] for n in group)
+        found = [log for log in found if log.step <= first]
+        arrived = [log for n in group for log in parts[n].logs]
+        found += sorted(arrived, key=lambda log: log.step)
+    return logs.still_valid(found)
 
 
 def _places(part: Schema, joined: Schema, family: str):
@@ -217,12 +240,18 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
         )
         return tuple(last[name] for name in names)
 
+    last = schemas[-1]
+    own = {variable.name for variable in last.variables}
+    older = (p for s in schemas[:-1] for p in s.linear if not own.issuperset(p))
+    models = [schema.model for schema in schemas if schema.model]
     return dataclasses.replace(
-        schemas[-1],
+        last,
+        linear=tuple(dict.fromkeys((*last.linear, *older))),
+        model=models[-1] if models else {},
         variables=joint("variables"),
         activations=joint("activations"),
         states=joint("states"),
-        data=tuple(dict.fromkeys(n for s in reversed(schemas) for n in s.data)),
+        data=joint("data"),
     )
 
 

@@ -147,7 +147,7 @@ class Placement:
             "activity": _places(_units(part), _units(whole)),
             "state": _places(_names(part.states), whole.states),
             "moving": _places(_numbers(part), _numbers(whole)),
-            "data": _places(part.data, whole.data),
+            "data": _places(_names(part.data), whole.data),
         }
 
     def placed(self, row: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """One step's forward pass from those of several replicas.
 
 Each replica had a part of the batch: what is counted is added up, what is a
-mean is that of all examples. A unit has fired if it did on any replica.
+mean is that of all examples. A unit has fired if it did on any replica. How
+much examples vary is what they vary on each replica, around its own mean.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _RULES = {
     "examples": "sum",
     "data_mean": "mean",
     "data_rms": "rms",
+    "data_variation": "rms",
     "data_min": "min",
     "data_max": "max",
     "data_nonfinite": "mean",

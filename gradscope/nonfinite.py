@@ -140,12 +140,9 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         "update": (variables, _not_finite(record, "update_norm")),
     }
     for kind in ("input", "target", "output"):
-        rows = [
-            row
-            for row, name in enumerate(record.schema.data)
-            if name.startswith(kind)
-        ]
-        names = tuple(record.schema.data[row] for row in rows)
+        told = record.schema.rows("data")
+        rows = [n for n, name in enumerate(told) if name.startswith(kind)]
+        names = tuple(told[row] for row in rows)
         found[kind] = names, data[:, rows]
     found = {
         kind: (names, mask & made[:, np.newaxis])
@@ -163,7 +160,13 @@ def _made(record) -> np.ndarray:
 
 def _absent(record) -> np.ndarray:
     """Returns which variables are no part of a step, bool `[T, V]`."""
-    return np.isnan(record.families["variables"]).all(axis=2)
+    values = record.families["variables"]
+    absent = np.ones(values.shape[:2], bool)
+    for column in np.moveaxis(values, 2, 0):
+        absent &= np.isnan(column)
+        if not absent.any():
+            break
+    return absent
 
 
 def _any(found) -> np.ndarray:
@@ -213,9 +216,10 @@ def _has_been(record, flags: np.ndarray) -> np.ndarray:
     variables: another optimizer's model, or another part's, need not be known
     where this one is."""
     out = np.zeros(len(flags), bool)
-    _, alike = np.unique(_absent(record), axis=0, return_inverse=True)
-    for group in np.unique(alike):
-        own = alike.reshape(-1) == group
+    alike: dict[bytes, list[int]] = {}
+    for step, absent in enumerate(np.packbits(_absent(record), axis=1)):
+        alike.setdefault(absent.tobytes(), []).append(step)
+    for own in alike.values():
         out[own] = np.logical_or.accumulate(flags[own])
     return out
 

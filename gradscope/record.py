@@ -6,6 +6,7 @@ record.variables                    # names of V variables, forward order
 record["gradient_norm"]             # float32 [T, V]
 record.by_layer("gradient_norm")    # float32 [T, L], one column a layer
 record.occasional("units")          # steps [M], float32 [M, units, columns]
+record.logs                         # what `fit` logged of each epoch
 record.first_nonfinite()            # where NaN or infinity came from, or None
 """
 
@@ -16,6 +17,7 @@ import dataclasses
 import numpy as np
 
 from gradscope import aggregation, nonfinite
+from gradscope.logs import Log
 from gradscope.schema import OCCASIONAL, Schema
 
 
@@ -36,6 +38,8 @@ class Record:
         rare: For each family that only some steps have its steps, int64 [M],
             and a float32 array [M, rows, columns].
         damage: What could not be read of the run's files, in sentences.
+        logs: What a `fit` with `gradscope.Callback` logged at the end of each
+            epoch, in order; a `step` is the number of the next one.
     """
 
     run: str
@@ -47,6 +51,7 @@ class Record:
         default_factory=dict
     )
     damage: tuple[str, ...] = ()
+    logs: tuple[Log, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -53,12 +53,22 @@ class Activation:
         kind: Its function, as in `"relu"`.
         units: Size of its last axis.
         dtype: Name of its dtype, as in `"float16"`.
+        rank: Of its tensor, with the axis of examples; 0 where unknown.
+        axis: Along which a softmax adds up to 1; -1 is the last one, others
+            are counted from 0, which is that of the examples.
+        is_output: Whether it is an output of the model, as far as that is
+            known: a model that nobody told of has none.
     """
 
     name: str
     kind: str
     units: int
     dtype: str = "float32"
+    # Facts about a row, which one trace may know and another may not: they do
+    # not tell two rows apart.
+    rank: int = dataclasses.field(default=0, compare=False)
+    axis: int = dataclasses.field(default=-1, compare=False)
+    is_output: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def is_counted(self) -> bool:
@@ -86,6 +96,12 @@ class Activation:
             for first, last in self.groups
         )
 
+    def joined(self, other: Activation) -> Activation:
+        """Returns the same row with what either of two traces knows."""
+        known = self if self.rank else other
+        is_output = self.is_output or other.is_output
+        return dataclasses.replace(known, is_output=is_output)
+
 
 @dataclasses.dataclass(frozen=True)
 class State:
@@ -96,8 +112,40 @@ class State:
         kind: `"dropout"`, `"batch_norm"`, or `"state"` for any other.
         size: How many of its numbers are kept, to tell how far it has moved;
             of batch norm those of the moving mean, then of the variance.
+        calls: Of batch norm, how often its layer was called in one step with
+            statistics of a batch: shared by two branches, or given real and
+            fake images in turns. Each call is a row of its own.
+        layer: Name of the layer, the same in the rows of all its calls; that
+            of the first one.
     """
 
     name: str
     kind: str
     size: int = 0
+    # As those of `Activation`, these do not tell two rows apart.
+    calls: int = dataclasses.field(default=1, compare=False)
+    layer: str = dataclasses.field(default="", compare=False)
+
+    def joined(self, other: State) -> State:
+        """Returns the same row with what either of two traces knows."""
+        return dataclasses.replace(
+            self,
+            calls=max(self.calls, other.calls),
+            layer=self.layer or other.layer,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """One input, output or target of the model.
+
+    Attributes:
+        name: Unique in the run, as in `input` or `target/age`.
+        dtype: Name of its dtype, as in `"int64"`.
+        shape: Of one example: without the batch axis, -1 where a size is not
+            known; empty where none is.
+    """
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int, ...] = ()

@@ -3,7 +3,9 @@
 One recorded step is one event. It holds, for each *family*, a float32 tensor
 `[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the schema
 itself is a JSON string under `gradscope/schema/<schema id>`. The id is part of
-the tag, so that rows are never read against the names of another model.
+the tag, so that rows are never read against the names of another model. What a
+`fit` logs at the end of an epoch is JSON, too, under `gradscope/logs/<schema
+id>`.
 
 Some families have no numbers in most steps (`columns.OCCASIONAL`): then the
 event leaves them out.
@@ -18,6 +20,7 @@ import dataclasses
 import hashlib
 import json
 
+from gradscope import facts
 from gradscope.columns import (
     ACTIVATION_COLUMNS,
     DATA_COLUMNS,
@@ -29,7 +32,7 @@ from gradscope.columns import (
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
 )
-from gradscope.rows import Activation, State, Variable
+from gradscope.rows import Activation, Data, State, Variable
 
 __all__ = [
     "ACTIVATION_COLUMNS",
@@ -44,6 +47,7 @@ __all__ = [
     "UNIT_COLUMNS",
     "VARIABLE_COLUMNS",
     "Activation",
+    "Data",
     "Schema",
     "SchemaError",
     "State",
@@ -83,13 +87,17 @@ class Schema:
     Attributes:
         variables: Trainable variables in forward order: rows of `variables`.
         optimizer: Class name and configuration of the optimizer, as JSON.
+        model: What the Keras model says of itself, see `gradscope.facts`;
+            empty where no model is known.
         columns: Column names of each family, as they are in the file.
         activations: In forward order: rows of `activations`, and with their
             units of `units`.
         states: Layers that drop units or keep a state: rows of `state`.
-        data: Names of inputs, outputs and targets: rows of `data`.
+        data: Inputs, outputs and targets: rows of `data`.
         unseen: Names of what could not be observed, as of functions inside
             of the step's.
+        linear: Pairs of names of kernels: what the first one's layer returns
+            reaches the second one through nothing that is not linear.
     """
 
     variables: tuple[Variable, ...]
@@ -99,8 +107,10 @@ class Schema:
     )
     activations: tuple[Activation, ...] = ()
     states: tuple[State, ...] = ()
-    data: tuple[str, ...] = ()
+    data: tuple[Data, ...] = ()
     unseen: tuple[str, ...] = ()
+    model: dict = dataclasses.field(default_factory=dict)
+    linear: tuple[tuple[str, str], ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -113,7 +123,7 @@ class Schema:
         rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
         rows += [[a.name, a.kind, a.units] for a in self.activations]
         rows += [[s.name, s.kind] for s in self.states]
-        rows += [list(self.data)]
+        rows += [[d.name for d in self.data]]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -123,12 +133,11 @@ class Schema:
         row without a name."""
         if family == "units":
             return tuple(n for a in self.activations for n in a.group_names)
-        if family == "data":
-            return self.data
         named = {
             "variables": self.variables,
             "activations": self.activations,
             "state": self.states,
+            "data": self.data,
         }
         if family in named:
             return tuple(row.name for row in named[family])
@@ -170,8 +179,12 @@ class Schema:
                     _activation(a) for a in data.get("activations", ())
                 ),
                 states=tuple(_state(s) for s in data.get("states", ())),
-                data=tuple(map(str, data.get("data", ()))),
+                data=tuple(_data(d) for d in data.get("data", ())),
                 unseen=tuple(map(str, data.get("unseen", ()))),
+                model=facts.checked(data.get("model", {})),
+                linear=tuple(
+                    (str(a), str(b)) for a, b in data.get("linear", ())
+                ),
             )
         except _DAMAGE as error:
             raise SchemaError(f"damaged gradscope schema: {error!r}") from error
@@ -192,6 +205,9 @@ def _activation(data: dict) -> Activation:
         kind=str(data["kind"]),
         units=int(data["units"]),
         dtype=str(data.get("dtype", "float32")),
+        rank=int(data.get("rank", 0)),
+        axis=int(data.get("axis", -1)),
+        is_output=bool(data.get("is_output", False)),
     )
 
 
@@ -200,6 +216,18 @@ def _state(data: dict) -> State:
         name=str(data["name"]),
         kind=str(data["kind"]),
         size=int(data.get("size", 0)),
+        calls=int(data.get("calls", 1)),
+        layer=str(data.get("layer", "")),
+    )
+
+
+def _data(data: dict | str) -> Data:
+    if isinstance(data, str):  # of a gradscope that told the name alone
+        return Data(data)
+    return Data(
+        name=str(data["name"]),
+        dtype=str(data["dtype"]),
+        shape=tuple(int(n) for n in data["shape"]),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope import schema
+from gradscope.logs import Log
 
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
@@ -124,14 +125,32 @@ def family_value(family: str, schema_id: str, matrix: np.ndarray):
 
 def schema_value(described: schema.Schema):
     """Returns the value that holds the schema as a JSON string."""
+    return _text_value("schema", described.id, described.to_json())
+
+
+def logs_value(schema_id: str, log: Log):
+    """Returns the value that holds what a `fit` logged as a JSON string."""
+    return _text_value("logs", schema_id, log.to_json())
+
+
+def _text_value(family: str, schema_id: str, text: str):
     value = _value(
-        schema.tag("schema", described.id),
+        schema.tag(family, schema_id),
         schema.PLUGIN_NAME,
         schema.plugin_content(),
     )
     value.tensor.dtype = _DT_STRING
     value.tensor.tensor_shape.SetInParent()
-    value.tensor.string_val.append(described.to_json().encode())
+    value.tensor.string_val.append(text.encode())
+    return value
+
+
+def text_value(tag: str, text: str):
+    """Returns a value for TensorBoard's Text tab, which renders Markdown."""
+    value = _value(tag, "text", b"")
+    value.tensor.dtype = _DT_STRING
+    value.tensor.tensor_shape.SetInParent()
+    value.tensor.string_val.append(text.encode())
     return value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import logging
 import threading
 
@@ -252,8 +251,11 @@ def _describe(record, families) -> dict:
         ],
         "layers": list(record.layers),
         "activations": [_activation(a) for a in record.schema.activations],
-        "states": [dataclasses.asdict(s) for s in record.schema.states],
-        "data": list(record.schema.data),
+        "states": [
+            {"name": s.name, "kind": s.kind, "size": s.size}
+            for s in record.schema.states
+        ],
+        "data": list(record.schema.rows("data")),
         "unseen": list(record.schema.unseen),
         "steps": len(record.steps),
         "first_step": int(record.steps[0]),
@@ -274,7 +276,10 @@ def _activation(activation) -> dict:
     """Returns an activation, with how many units a row of its map has."""
     first, last = next(iter(activation.groups), (0, -1))
     return {
-        **dataclasses.asdict(activation),
+        "name": activation.name,
+        "kind": activation.kind,
+        "units": activation.units,
+        "dtype": activation.dtype,
         "units_per_row": last - first + 1,
     }
 

@@ -164,7 +164,7 @@ def layered(logdir, name="layered", steps=400):
             schema.State("batch_normalization", "batch_norm"),
             schema.State("dropout", "dropout"),
         ),
-        data=("input", "target"),
+        data=(schema.Data("input"), schema.Data("target")),
     )
     shares, maps = _units(described, steps)
     steps = np.arange(steps)
@@ -234,9 +234,9 @@ def _data(steps):
 
     One batch, that of step 120, has a NaN in a thousand inputs."""
     numbers = np.zeros([len(steps), 2, len(schema.DATA_COLUMNS)])
-    numbers[:, 0] = [33, 79, 0, 255, 0]
-    numbers[:, 1] = [4.5, 5.3, 0, 9, 0]
-    numbers[120, 0] = [np.nan, np.nan, 0, 255, 1e-3]
+    numbers[:, 0] = [33, 79, 60, 0, 255, 0]
+    numbers[:, 1] = [4.5, 5.3, 2.9, 0, 9, 0]
+    numbers[120, 0] = [np.nan, np.nan, np.nan, 0, 255, 1e-3]
     return numbers
 
 

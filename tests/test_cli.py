@@ -72,7 +72,7 @@ def test_activations_and_data_have_rows_of_their_own(tmp_path):
     described = dataclasses.replace(
         runs.network(1),
         activations=(schema.Activation("dense_1/relu", "relu", 32),),
-        data=("input", "target"),
+        data=(schema.Data("input"), schema.Data("target")),
     )
     families = {
         family: np.full([len(described.rows(family)), len(columns)], 2.0)

@@ -9,7 +9,7 @@ from training import STEPS, batches, loss
 
 import gradscope
 from gradscope.measuring import data
-from gradscope.schema import DATA_COLUMNS
+from gradscope.schema import DATA_COLUMNS, Data
 
 layers = keras.layers
 
@@ -29,6 +29,7 @@ def numbers(values):
     return {
         "data_mean": values.mean(),
         "data_rms": np.sqrt(np.mean(values**2)),
+        "data_variation": np.sqrt(np.mean((values - values.mean(axis=0)) ** 2)),
         "data_min": values.min(),
         "data_max": values.max(),
         "data_nonfinite": 0,
@@ -64,7 +65,12 @@ def reference():
 def test_numbers_are_those_of_the_batch(mode, how, tmp_path):
     keras.utils.set_random_seed(3)
     record = train(mode, network(), tmp_path, how=how)
-    assert record.schema.data == ("input", "target", "output")
+    assert record.schema.rows("data") == ("input", "target", "output")
+    assert record.schema.data == (
+        Data("input", "float32", (12,)),
+        Data("target", record.schema.data[1].dtype, ()),
+        Data("output", "float32", (3,)),
+    )
     expected = reference()
     assert len(record.steps) == STEPS == len(expected)
     for row, (*tensors, value) in enumerate(expected):
@@ -83,7 +89,7 @@ def test_numbers_are_those_of_the_batch(mode, how, tmp_path):
 @pytest.mark.parametrize("mode", LOOPS)
 def test_a_loop_tells_of_inputs_and_outputs_through_its_model(mode, tmp_path):
     record = train(mode, network(), tmp_path)
-    assert record.schema.data == ("input", "output")
+    assert record.schema.rows("data") == ("input", "output")
     assert (record["data_rms"] > 0).all()
     assert np.isnan(record["loss"]).all()
 
@@ -107,7 +113,7 @@ def test_several_inputs_and_outputs_have_their_names(tmp_path):
         callbacks=[gradscope.Callback(tmp_path, every=1)],
     )
     record = gradscope.read(tmp_path)
-    assert set(record.schema.data) == {
+    assert set(record.schema.rows("data")) == {
         "input/words",
         "input/numbers",
         "target/a",
@@ -115,9 +121,10 @@ def test_several_inputs_and_outputs_have_their_names(tmp_path):
         "output/a",
         "output/b",
     }
-    target = record.schema.data.index("target/a")
+    words = record.schema.rows("data").index("input/words")
+    target = record.schema.rows("data").index("target/a")
     np.testing.assert_allclose(record["data_mean"][:, target], 5)
-    assert record["data_max"][0, record.schema.data.index("input/words")] == 6
+    assert record["data_max"][0, words] == 6
 
 
 def test_validation_is_no_step(tmp_path):
@@ -162,6 +169,87 @@ def test_what_is_not_finite_is_told_as_it_is(compiled):
 def test_numbers_of_any_dtype(dtype):
     values = np.array([[1, 2], [3, 4]], dtype)
     assert measured(values) == pytest.approx(numbers(values))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    "values, variation",
+    [
+        # 1 from the means 2 and 3, and 2 from the means 7 and 5.
+        ([[1, 5], [3, 9], [1, 9], [3, 5]], np.sqrt(5 / 2)),
+        ([4, 8], 2),
+        ([[[1], [2]], [[1], [4]]], np.sqrt(1 / 2)),
+        # Alike, but for the mean of 7 float32 numbers of this size.
+        ([[16777213.0, 0.1]] * 7, 0),
+        ([[1, 2, 3]], np.nan),
+        ([5], np.nan),
+        (5, np.nan),
+        ([[1, np.nan], [2, 3]], np.nan),
+    ],
+)
+def test_a_variation_by_hand(values, variation, compiled):
+    run = tf.function(data.measure, jit_compile=compiled)
+    found = run(tf.constant(values, tf.float32)).numpy()
+    found = found[DATA_COLUMNS.index("data_variation")]
+    assert found == pytest.approx(variation, rel=1e-6, abs=0, nan_ok=True)
+
+
+def test_examples_may_vary_little_around_a_large_number():
+    """A difference of squares would have none of it left."""
+    values = np.float32([[10_000], [10_002]])
+    assert measured(values)["data_variation"] == 1
+
+
+def test_of_large_examples_two_are_compared():
+    values = np.zeros([3, 2**18 + 1], np.float32)
+    values[1] = 2
+    assert measured(values)["data_variation"] == 1
+    assert measured(values)["data_max"] == 0
+
+
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit", "fit_eager"])
+def test_data_have_a_dtype_and_a_shape(mode, tmp_path):
+    words = keras.Input((None,), dtype="int32", name="words")
+    image = keras.Input((4, 4, 2), dtype="float16", name="image")
+    hidden = layers.Embedding(7, 3, dtype="float32")(words)
+    hidden = layers.GlobalAveragePooling1D()(hidden)
+    hidden = layers.Concatenate()([hidden, layers.Flatten()(image)])
+    model = keras.Model([words, image], layers.Dense(3)(hidden))
+    arguments = {
+        "fit_graph": {"jit_compile": False},
+        "fit_jit": {"jit_compile": True},
+        "fit_eager": {"run_eagerly": True},
+    }
+    model.compile("sgd", loss(), **arguments[mode])
+
+    def batches_of_all_lengths():
+        for length in (5, 3, 8):
+            x = np.zeros([6, length], "int32"), np.zeros([6, 4, 4, 2], "f2")
+            yield x, np.arange(6, dtype="int64") % 3
+
+    signature = (
+        (
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, 4, 4, 2], tf.float16),
+        ),
+        tf.TensorSpec([None], tf.int64),
+    )
+    batches = tf.data.Dataset.from_generator(
+        batches_of_all_lengths, output_signature=signature
+    )
+    callback = gradscope.Callback(tmp_path, every=1)
+    model.fit(batches, epochs=1, verbose=0, callbacks=[callback])
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0, 1, 2]
+    # An eager step has no other lengths than its own.
+    length = 5 if mode == "fit_eager" else -1
+    described = {d.name: (d.dtype, d.shape) for d in record.schema.data}
+    assert described == {
+        "input/0": ("int32", (length,)),
+        "input/1": ("float16", (4, 4, 2)),
+        "target": ("int64", ()),
+        "output": ("float32", (3,)),
+    }
 
 
 def test_of_large_batches_the_first_examples_are_looked_at():

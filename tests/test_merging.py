@@ -11,6 +11,7 @@ from gradscope.moving import Moving
 from gradscope.schema import (
     DATA_COLUMNS,
     Activation,
+    Data,
     Schema,
     State,
     Variable,
@@ -23,7 +24,7 @@ SCHEMA = Schema(
         Activation("out/softmax", "softmax", 3),
     ),
     states=(State("drop", "dropout"), State("norm", "batch_norm", 4)),
-    data=("input",),
+    data=(Data("input", "float32", (3,)),),
 )
 LAYOUT = Layout.of(SCHEMA)
 
@@ -55,6 +56,7 @@ def told(y, x, loss, kept):
     data = {
         "data_mean": x.mean(),
         "data_rms": np.sqrt(np.mean(x**2)),
+        "data_variation": np.sqrt(np.mean((x - x.mean(axis=0)) ** 2)),
         "data_min": x.min(),
         "data_max": x.max(),
         "data_nonfinite": 0,
@@ -91,6 +93,12 @@ def test_replicas_tell_together_what_one_would_tell(sizes, seed):
     ]
     found = merging.merged(parts)
     expected = told(y, x, 1.0, kept)
+    # Only how much examples differ is told by each replica of its own part.
+    column = DATA_COLUMNS.index("data_variation")
+    squares = [part["data"][0, column] ** 2 for part in parts]
+    inside = np.sqrt(np.average(squares, weights=sizes))
+    assert inside <= expected["data"][0, column] + 1e-9
+    expected["data"][0, column] = inside
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, err_msg=name)
 

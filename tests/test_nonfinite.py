@@ -19,7 +19,7 @@ NET = schema.Schema(
         schema.Activation("first/relu", "relu", 4),
         schema.Activation("second/relu", "relu", 4, "float16"),
     ),
-    data=("input", "output", "target"),
+    data=tuple(map(schema.Data, ("input", "output", "target"))),
 )
 
 #: What a healthy step has; the rest is 0.

@@ -429,7 +429,7 @@ def test_runs_tell_what_there_is_besides_variables(client):
     per_row = [a["units_per_row"] for a in told["activations"]]
     assert per_row == [1, 2, 1]
     states = [("batch_normalization", "batch_norm"), ("dropout", "dropout")]
-    expected = [dataclasses.asdict(schema.State(*state)) for state in states]
+    expected = [{"name": n, "kind": kind, "size": 0} for n, kind in states]
     assert told["states"] == expected
     assert told["data"] == ["input", "target"]
     assert told["state_statistics"] == list(schema.STATE_COLUMNS)
@@ -543,7 +543,13 @@ def test_activations_have_rows_of_their_own(provider, tmp_path):
     file.close()
     client = client_of(loaded(tmp_path, provider))
     (listed,) = client.get(f"{BASE}/runs").get_json()
-    expected = {**dataclasses.asdict(relu), "units_per_row": 1}
+    expected = {
+        "name": "dense_1/relu",
+        "kind": "relu",
+        "units": 32,
+        "dtype": "float32",
+        "units_per_row": 1,
+    }
     assert listed["activations"] == [expected]
     assert listed["unseen"] == ["a/loop"]
     assert listed["activation_statistics"] == list(schema.ACTIVATION_COLUMNS)

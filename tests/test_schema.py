@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradscope import schema
-from gradscope.schema import Schema, SchemaError, Variable
+from gradscope.schema import Data, Schema, SchemaError, Variable
 
 KERNEL = Variable("dense/kernel", "dense", (3, 4), "float32")
 BIAS = Variable("dense/bias", "dense", (4,), "float32")
@@ -51,7 +51,7 @@ def test_text_that_is_no_schema_is_refused(text):
         Schema.from_json(text)
 
 
-@pytest.mark.parametrize("key", ["variables", "columns", "optimizer"])
+@pytest.mark.parametrize("key", ["variables", "columns", "optimizer", "data"])
 @given(value=json_values)
 @example(value=None)
 @example(value=[{"name": "a", "layer": "a", "shape": [1e999], "dtype": "f"}])
@@ -111,6 +111,23 @@ def test_variables_have_a_row_each_and_the_run_has_one():
     assert described.rows("activations") == ("dense/relu",)
     assert described.id != Schema((KERNEL,)).id
     assert Schema.from_json(described.to_json()) == described
+
+
+def test_data_keep_their_dtype_and_shape():
+    rows = (Data("input", "int64", (-1, 3)), Data("target"))
+    described = Schema((KERNEL,), data=rows)
+    assert described.rows("data") == ("input", "target")
+    assert Schema.from_json(described.to_json()) == described
+    # Sentences of another length are no other rows.
+    other = Schema((KERNEL,), data=(Data("input"), Data("target")))
+    assert other.id == described.id != Schema((KERNEL,)).id
+
+
+def test_data_of_an_older_run_are_names():
+    data = json.loads(Schema((KERNEL,)).to_json()) | {"data": ["input", "y"]}
+    read = Schema.from_json(json.dumps(data))
+    assert read.data == (Data("input", "float32", ()), Data("y"))
+    assert read.rows("data") == ("input", "y")
 
 
 def test_a_tag_says_family_and_schema():

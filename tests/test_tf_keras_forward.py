@@ -74,7 +74,7 @@ def test_everything_is_found_and_no_bit_changes(options, how, tmp_path):
         ("drop", "dropout"),
         ("norm", "batch_norm"),
     ]
-    assert record.schema.data == ("input", "target", "output")
+    assert record.schema.rows("data") == ("input", "target", "output")
     assert record.schema.unseen == ()
     assert len(record.steps) == 8
     assert np.isfinite(record["loss"]).all()

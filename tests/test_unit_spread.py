@@ -21,7 +21,7 @@ def spread(gradient, **options):
 
 def expected(gradient):
     """Returns the spread of a gradient, by numpy."""
-    if np.ndim(gradient) < 2:
+    if np.ndim(gradient) < 2 or np.shape(gradient)[-1] < 2:
         return np.nan
     units = np.reshape(gradient, [-1, np.shape(gradient)[-1]])[:, :MOST_UNITS]
     units = units.astype(np.float64)

@@ -80,7 +80,9 @@ LIMITS = {
         "rms of the first weights times the root of the number of inputs; "
         "Glorot, He and LeCun start give .8 to 1.5",
     ),
-    "init-too-large.gain": Limit(8, "the same"),
+    "init-too-large.gain": Limit(
+        8, "the same; where nothing normalises, outputs are huge (tuning)"
+    ),
     "init-too-large.loss": Limit(
         10,
         "first loss over that of guessing evenly, ln C for C classes (CS231n)",

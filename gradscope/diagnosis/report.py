@@ -42,6 +42,20 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
     return "\n".join(parts)
 
 
+def markdown(findings: list[Finding]) -> str:
+    """Returns the findings of a run for TensorBoard's tab Text."""
+    parts = []
+    for finding in findings:
+        where = f" in `{finding.layer}`" if finding.layer else ""
+        parts.append(
+            f"**{finding.severity}: {finding.kind}**{where}, {finding.since}"
+            f"\n\n{finding.what}.\n\n*Why:* {finding.cause}\n\n"
+            f"*What to do:* {finding.remedy}\n\n"
+            f"*Evidence:* {evidence(finding)}"
+        )
+    return "\n\n---\n\n".join(parts)
+
+
 def evidence(finding: Finding) -> str:
     """Returns the evidence in a line: `ratio 0.002 (limit 0.01)`."""
     told = []

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from gradscope.measuring.activations import KINDS
 from gradscope.schema import Activation
-from gradscope.wrapping import layers, operations, scopes, tracing
+from gradscope.wrapping import axes, layers, operations, scopes, tracing
 
 #: Operations that are an activation function, by the name Keras gives it.
 _OPERATIONS = {
@@ -61,12 +61,16 @@ class Found:
         read: Its outputs, or its inputs where its kind has a `function`: one,
             or one for every time step of a time-distributed layer.
         weight: Name of the handle of the weight that came last before it.
+        outputs: What it returns, by `operations.key` and name.
+        axis: As of `Activation`.
     """
 
     scope: str
     kind: str
     read: list[tf.Tensor]
     weight: str | None = None
+    outputs: list[tuple] = dataclasses.field(default_factory=list)
+    axis: int = -1
 
     @property
     def units(self) -> int:
@@ -106,9 +110,11 @@ def find(graph, of_step) -> tuple[list[Found], list[str]]:
             continue
         # Time steps of one layer are in one scope, with one weight.
         own = one.weight or operation.name
-        known = found.setdefault((one.scope, one.kind, one.units, own), one)
+        key = one.scope, one.kind, one.units, one.axis, own
+        known = found.setdefault(key, one)
         if known is not one:
             known.read += one.read
+            known.outputs += one.outputs
     return list(found.values()), unseen
 
 
@@ -118,7 +124,10 @@ def names_of(of_step) -> list[str]:
 
 
 def describe(
-    found: list[Found], owners: dict[str, str], names: scopes.Names
+    found: list[Found],
+    owners: dict[str, str],
+    names: scopes.Names,
+    ends: set[tuple],
 ) -> tuple[Activation, ...]:
     """Returns names for activations: layer and function.
 
@@ -126,6 +135,7 @@ def describe(
         found: The activations.
         owners: Layers by the names of the weights' handles in the graph.
         names: Of the layers.
+        ends: What the model returns, as `Found.outputs`.
     """
     return tuple(
         Activation(
@@ -135,6 +145,9 @@ def describe(
             one.kind,
             one.units,
             one.read[0].dtype.name,
+            one.read[0].shape.rank,
+            one.axis,
+            not ends.isdisjoint(one.outputs),
         )
         for one in found
     )
@@ -185,25 +198,28 @@ def _activation(operation) -> Found | None:
         return None
     x, y = operation.inputs[0], operation.outputs[0]
     scope = scopes.of(operation.name)
+    axis = -1
     gated = _gated(operation)
     if gated is not None:
-        kind, x = gated
-        y = x
+        kind, x, y = gated
         outer, _, last = scope.rpartition("/")
         scope = outer if last.startswith("Gelu") else scope
     elif kind == "sigmoid":
         kind, x, y = _silu(x, y)
+    elif kind == "softmax":
+        y, axis = axes.of_softmax(operation)
     rank = y.shape.rank
     if kind is None or rank is None or rank < 2 or not y.dtype.is_floating:
         return None
     if y.shape.as_list()[-1] is None:
         return None
     read = y if KINDS[kind].function is None else x
-    return Found(scope, kind, [read], _weight(x))
+    end = operations.end(y)
+    return Found(scope, kind, [read], _weight(x), [end], axis)
 
 
 def _gated(operation):
-    """Returns the kind and the input of the GELU that an operation belongs to,
+    """Returns kind, input and output of the GELU that an operation belongs to,
     None for others: `.5 x erfc(-x / sqrt(2))`, `.5 x (1 + erf(x / sqrt(2)))`
     or `.5 x (1 + tanh(.8 (x + .04 x^3)))`."""
     kind = "gelu"
@@ -219,18 +235,23 @@ def _gated(operation):
         x = cubes[0].inputs[0]
     elif operation.type not in _ERROR_FUNCTIONS:
         return None
-    return (kind, x) if _multiplies(operation.outputs[0], x) else None
+    y = _product(operation.outputs[0], x)
+    return None if y is None else (kind, x, y)
 
 
-def _multiplies(tensor, x) -> bool:
-    """Returns whether a tensor, or one and it, is multiplied with x."""
-    return any(
-        any(_same(_unscaled(t), x) for t in consumer.inputs)
-        if consumer.type == "Mul"
-        else consumer.type in ("Add", "AddV2")
-        and any(_multiplies(t, x) for t in consumer.outputs)
-        for consumer in tensor.consumers()
-    )
+def _product(tensor, x):
+    """Returns what a tensor, or one and it, is when multiplied with x; None if
+    it is not."""
+    for consumer in tensor.consumers():
+        if consumer.type == "Mul":
+            if any(_same(_unscaled(t), x) for t in consumer.inputs):
+                return consumer.outputs[0]
+        elif consumer.type in ("Add", "AddV2"):
+            for inner in consumer.outputs:
+                product = _product(inner, x)
+                if product is not None:
+                    return product
+    return None
 
 
 def _unscaled(tensor):

@@ -14,9 +14,11 @@ import keras
 
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
+from gradscope.logs import Log, numbers
 from gradscope.schedule import Schedule
 from gradscope.wrapping import probing
 from gradscope.wrapping.loss_scale import innermost
+from gradscope.wrapping.telling import Teller
 
 PLAIN = True
 
@@ -33,6 +35,8 @@ class Callback(keras.callbacks.Callback):
         logdir: As for `gradscope.wrap`.
         every, histograms, include, exclude, activations, window: As for
             `gradscope.wrap`.
+        findings: Whether to print at the end of training what is wrong, as
+            `gradscope diagnose` does; a healthy run prints nothing.
         probe: A batch `(x, y)` or `(x, y, sample_weight)`: after each epoch its
             loss in training and in inference mode is recorded, see
             `gradscope.probe`.
@@ -51,11 +55,13 @@ class Callback(keras.callbacks.Callback):
         exclude: str | list[str] | None = None,
         activations: bool = True,
         window: int = 1000,
+        findings: bool = True,
         probe: tuple | None = None,
     ):
         super().__init__()
         self._logdir = logdir
         self._batch = _batch(probe)
+        self._teller = Teller(logdir) if findings else None
         self._arguments = {
             "every": every,
             "histograms": histograms,
@@ -103,7 +109,8 @@ class Callback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
             self._probe()
-            self._seam.drain()
+            self._seam.drain()  # a step is written before what came after it
+            self._log(epoch, logs)
             self._two_programs = self._two_programs and self._host_knows()
 
     def on_train_end(self, logs=None):
@@ -132,6 +139,18 @@ class Callback(keras.callbacks.Callback):
         observer.drain.probed(
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
+
+    def _log(self, epoch, logs):
+        """Records what the epoch's losses and metrics were."""
+        observer = self._seam.latest()
+        if observer is None:
+            return
+        try:
+            values = numbers(logs)
+            log = Log(self._iterations(), int(epoch), values)
+            observer.drain.logged(log)
+        except Exception as error:
+            self._seam.fail(error)
 
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
@@ -204,6 +223,9 @@ class Callback(keras.callbacks.Callback):
         self._seam.suspend()
         self._seam.drain()
         self.model.train_function = self._programs[PLAIN]
+        observer = self._seam.latest()
+        if self._teller is not None and observer is not None:
+            self._teller.tell(observer.drain)
 
 
 def _batch(probe) -> tuple | None:

@@ -159,7 +159,7 @@ class V1Seam(Seam):
     def _session_observer(self, graph, variables, seen):
         """Returns the observer of a new train op, and its number there."""
         latest = self._latest(graph)
-        part = latest and latest.join(variables, seen)
+        part = latest and latest.join(variables, seen, self.with_facts)
         if part is not None:
             return latest, part
         inbox = Inbox(self._writer, self.options)
@@ -175,7 +175,7 @@ class V1Seam(Seam):
         graph._gradscope = [*getattr(graph, "_gradscope", ()), self]
         retire_with(observer, inbox)
         self._observers.append(observer)
-        return observer, observer.join(variables, seen)
+        return observer, observer.join(variables, seen, self.with_facts)
 
     def _counted(self) -> tf.Tensor:
         """Returns how many calls there were before this one."""

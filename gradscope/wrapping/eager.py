@@ -86,6 +86,10 @@ class Ops:
             if id(variable.handle) in self._tensors
         ]
 
+    def noted(self, tensor) -> Noted | None:
+        """Returns a tensor as it is noted here, None if it is not."""
+        return self._tensors.get(id(tensor))
+
     @contextlib.contextmanager
     def noting(self):
         """Notes what this thread does while the context is entered."""

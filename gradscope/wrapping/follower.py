@@ -58,7 +58,7 @@ def _aligned(seen: Forward, schema) -> Forward | None:
     pairs = (
         (schema.activations, seen.activations, lambda a: (a.kind, a.units)),
         (schema.states, seen.states, lambda s: (s.kind, s.size)),
-        (schema.data, seen.data, lambda name: name),
+        (schema.rows("data"), seen.data, lambda name: name),
     )
     for rows, found, like in pairs:
         if [like(row) for row in rows] != [like(row) for row in found]:

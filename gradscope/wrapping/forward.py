@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from gradscope.schema import Activation, Schema, State
+from gradscope.schema import Activation, Data, Schema, State
 from gradscope.wrapping.activations import Found
 from gradscope.wrapping.states import Kept
 
@@ -21,6 +22,7 @@ class Forward:
         data: Inputs, targets and outputs by name.
         loss: Of training mode, a scalar; None where it is not known.
         unseen: What could not be observed, by name.
+        links: Finds the pairs of variables that `linear.named` names.
     """
 
     activations: dict[Activation, Found] = dataclasses.field(
@@ -30,6 +32,7 @@ class Forward:
     data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
+    links: Callable[[], list] = list
 
     def schema(self, variables, optimizer: dict, before: Schema | None):
         """Returns the schema of steps that have this, and what others had.
@@ -43,10 +46,18 @@ class Forward:
         return Schema(
             tuple(variables),
             optimizer,
-            activations=_union(known.activations, self.activations),
-            states=_union(known.states, self.states),
-            data=_union(known.data, self.data),
+            activations=_joined(known.activations, self.activations),
+            states=_joined(known.states, self.states),
+            data=known.data + self._data_beyond(known),
             unseen=_union(known.unseen, self.unseen),
+        )
+
+    def _data_beyond(self, known: Schema) -> tuple[Data, ...]:
+        """Returns the data that have no row yet. Of one name there is one row,
+        whatever the shapes: sentences may be of all lengths."""
+        names = known.rows("data")
+        return tuple(
+            _described(n, t) for n, t in self.data.items() if n not in names
         )
 
     def tensors(self) -> list[tf.Tensor]:
@@ -65,7 +76,22 @@ class Forward:
             {name: next(rest) for name in self.data},
             None if self.loss is None else next(rest),
             self.unseen,
+            self.links,
         )
+
+
+def _described(name: str, tensor) -> Data:
+    sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else []
+    shape = tuple(-1 if size is None else size for size in sizes)
+    return Data(name, tensor.dtype.base_dtype.name, shape)
+
+
+def _joined(before, after) -> tuple:
+    """Returns the rows of both, each once and with what either knows."""
+    rows = {row: row for row in before}
+    for row in after:
+        rows[row] = rows[row].joined(row) if row in rows else row
+    return tuple(rows.values())
 
 
 def _union(*rows) -> tuple:

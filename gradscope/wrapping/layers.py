@@ -97,6 +97,14 @@ def handles(graph, variables: list) -> dict[str, tf.Variable]:
     }
 
 
+def origins(graph) -> dict[str, int]:
+    """Returns what identifies the variables (and all else) that a graph takes
+    from outside, by the names that they have in it; a graph that a session
+    runs takes nothing, and there the name is enough."""
+    captures = getattr(graph, "captures", ())
+    return {internal.name: id(external) for external, internal in captures}
+
+
 def without_gradient(graph, trained: list) -> dict[str, str]:
     """Returns names of the variables of a graph that are not trained, by the
     names of their handles there.

@@ -50,6 +50,23 @@ class Note:
             self._add_states(seen, known, graphs)
         return seen
 
+    def outputs(self, graph) -> list:
+        """Returns the model's outputs that are of a graph, or around it.
+
+        Args:
+            graph: That is being built, or an `eager.Ops`.
+        """
+        tensors = [
+            tensor
+            for name, tensor in self.data.items()
+            if name.split("/")[0] == "output"
+        ]
+        if isinstance(graph, eager.Ops):
+            noted = [graph.noted(tensor) for tensor in tensors]
+            return [tensor for tensor in noted if tensor is not None]
+        graphs = tracing.outermost_first(graph)
+        return [tensor for tensor in tensors if _is_of(tensor, graphs)]
+
     def _add_states(self, seen: Forward, known: list, graphs: list) -> None:
         """Adds layers whose states do not move, or not as batch norm's."""
         told = {name for kept in seen.states.values() for name in kept.handles}
@@ -66,7 +83,8 @@ class Note:
             values = [own[n] for n in _NORM] if is_norm else [*own.values()]
             sizes = [measuring.sampled(v.shape.num_elements()) for v in values]
             kind = "batch_norm" if is_norm else "state"
-            seen.states[State(layer, kind, sum(sizes))] = Kept(
+            row = State(layer, kind, sum(sizes), layer=layer)
+            seen.states[row] = Kept(
                 moving=values, training=False if is_norm else None
             )
 

@@ -13,6 +13,17 @@ from gradscope.wrapping import eager, scopes, tracing
 #: and of TensorFlow 1.
 _BACKWARD = re.compile(r"(^|/)(gradient_tape|gradients)(_\d+)?/")
 
+#: Operations whose output is their input, written in another way.
+_SAME_NUMBERS = {
+    "Cast",
+    "ExpandDims",
+    "Identity",
+    "IdentityN",
+    "Reshape",
+    "Squeeze",
+    "StopGradient",
+}
+
 #: How the types of operations begin that update variables.
 _UPDATES = ("Assign", "ResourceApply", "ResourceSparseApply")
 
@@ -125,6 +136,30 @@ def behind(ends: list) -> set[tuple]:
 def key(operation) -> tuple:
     """Returns what identifies an operation."""
     return id(operation.graph), operation.name
+
+
+def end(tensor) -> tuple:
+    """Returns what identifies a tensor, symbolic or noted."""
+    return *key(tensor.op), tensor.name
+
+
+def ends_of(tensors: list) -> set[tuple]:
+    """Returns what identifies some tensors, and those of which they are the
+    very numbers, in another shape or of another dtype.
+
+    Args:
+        tensors: Symbolic or noted.
+    """
+    ends = set()
+    for tensor in tensors:
+        while tensor.op is not None:
+            ends.add(end(tensor))
+            if tensor.op.type not in _SAME_NUMBERS or not tensor.op.inputs:
+                break
+            place = getattr(tensor, "value_index", 0)
+            is_list = tensor.op.type == "IdentityN"
+            tensor = tensor.op.inputs[place if is_list else 0]
+    return ends
 
 
 def constant(tensor):

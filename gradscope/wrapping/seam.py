@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from typing import ClassVar
 
 import tensorflow as tf
 
 from gradscope import writer
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import eager, layers, replicas, seeing, tracing
+from gradscope.schema import Schema
+from gradscope.wrapping import (
+    eager,
+    facts,
+    layers,
+    replicas,
+    seeing,
+    tracing,
+)
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.follower import Follower
 from gradscope.wrapping.forward import Forward
@@ -57,6 +66,7 @@ class Seam:
         self._blind = False
         self._called = False
         self._notes: Notes | None = None
+        self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
         self._first_step = self.steps_made()
         self.resume()
@@ -83,7 +93,8 @@ class Seam:
         return Step(self, self.observer(call.known, seen), call, seen)
 
     def watch(self, model) -> None:
-        """Has a model tell of its forward passes from now on."""
+        """Has a model tell of itself, and its forward passes from now on."""
+        self._model = weakref.ref(model)
         if not self.options.activations:
             return
         self._notes = Notes(
@@ -282,17 +293,35 @@ class Seam:
             known = [*present.known, *met]
         graph = tracing.current_graph()
         known = [known[index] for index in layers.forward_order(known, graph)]
-        schema = seen.schema(
-            layers.describe(known),
-            self.description(),
-            None if present is None else present.drain.schema,
-        )
+        before = None if present is None else present.drain.schema
+        described = layers.describe(known)
+        schema = seen.schema(described, self.description(), before)
+        schema = self.with_facts(schema, known, seen, before)
         observer = Observer(known, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
             observer.count_skips(present)
         retire_with(self, observer)
         self._observers.append(observer)
         return observer
+
+    def with_facts(
+        self, schema: Schema, known: list, seen: Forward, before: Schema | None
+    ) -> Schema:
+        """Returns a schema with what there is to be told besides its rows; if
+        that fails, there is one warning, and the rows are recorded.
+
+        Args:
+            schema: That knows the rows.
+            known: The variables in their order.
+            seen: What there is to be seen of the forward pass.
+            before: Of the steps so far.
+        """
+        model = None if self._model is None else self._model()
+        try:
+            return facts.added(schema, known, seen, model, before)
+        except Exception as error:
+            self._fail_to_see(error)
+            return schema
 
     def latest(self) -> Observer | None:
         """Returns the observer of the variables that were met so far."""

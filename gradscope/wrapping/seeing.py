@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import collections
+import functools
+
 from gradscope.measuring import states as measuring
 from gradscope.schema import State
 from gradscope.wrapping import (
     activations,
     dropouts,
     layers,
+    linear,
     operations,
     replicas,
     scopes,
@@ -26,7 +30,7 @@ def see(graph, call, note) -> Forward:
         note: What the model has told, a `notes.Note`.
     """
     found, unseen, owners = [], [], {}
-    kept: list[tuple[tuple, str, Kept]] = []
+    kept: list[tuple[tuple, str, Kept, tuple]] = []
     variables = [layers.own_variable(v) for v in call.known]
     trained = [
         variable
@@ -43,36 +47,52 @@ def see(graph, call, note) -> Forward:
         unseen += functions + activations.names_of(part.far)
         names = layers.without_gradient(part.graph, trained)
         norms = states.batch_norms(part.forward, names)
+        origins = layers.origins(part.graph)
         for kind, pairs in (
             ("dropout", dropouts.find(part.near)),
             ("batch_norm", norms),
         ):
             kept += [
-                ((number, position[name]), kind, one)
+                ((number, position[name]), kind, one, _own(one, origins))
                 for name, one in pairs
                 if name in part.names
             ]
         owners |= activations.owners_of(part.graph, variables, described)
     kept.sort(key=lambda item: item[0])
     layer_names = scopes.Names(
-        [one.scope for one in found] + [one.scope for *_, one in kept],
+        [one.scope for one in [*found, *(one for _, _, one, _ in kept)]],
         owners,
         {one.layer for one in described},
     )
-    rows = activations.describe(found, owners, layer_names)
+    outputs = operations.ends_of(note.outputs(graph))
+    rows = activations.describe(found, owners, layer_names, outputs)
     seen = Forward(unseen=tuple(unseen))
     seen.activations = dict(zip(rows, found, strict=True))
-    for _, kind, one in kept:
+    calls = collections.Counter(own for *_, own in kept)
+    of_states: dict[tuple, str] = {}
+    for _, kind, one, own in kept:
         layer = layer_names.layer(one.scope)
-        seen.states[_state(layer_names.unique(layer), kind, one)] = one
+        name = layer_names.unique(layer)
+        # A dropout has nothing of its own to know it by.
+        layer = of_states.setdefault(own, layer) if own else layer
+        count = calls[own] if own else 1
+        seen.states[_state(name, kind, one, count, layer)] = one
+    seen.links = functools.partial(linear.find, parts, variables)
     seen = note.added(seen, call.known, graph)
     return seen.with_tensors(
         [getattr(tensor, "noted", tensor) for tensor in seen.tensors()]
     )
 
 
-def _state(name: str, kind: str, kept: Kept) -> State:
+def _own(kept: Kept, origins: dict) -> tuple:
+    """Returns what the calls of one layer have in common: the variables that
+    they move."""
+    return tuple(origins.get(name, name) for name in kept.handles)
+
+
+def _state(name: str, kind: str, kept: Kept, calls: int, layer: str) -> State:
     sizes = [t.shape.num_elements() for t in kept.moving]
     if None in sizes:
         kept.moving, sizes = [], []
-    return State(name, kind, sum(map(measuring.sampled, sizes)))
+    size = sum(map(measuring.sampled, sizes))
+    return State(name, kind, size, calls, layer)

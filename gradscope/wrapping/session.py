@@ -44,12 +44,15 @@ class SessionObserver:
         self._optimizer = optimizer
         self._calls: list[tuple[list[tf.Variable], Forward]] = []
 
-    def join(self, variables: list[tf.Variable], seen: Forward) -> int | None:
+    def join(
+        self, variables: list[tf.Variable], seen: Forward, added
+    ) -> int | None:
         """Adds a train op.
 
         Args:
             variables: That it updates.
             seen: What there is to be seen of its forward pass.
+            added: `Seam.with_facts`.
 
         Returns:
             Its number, None if it is too late: a step has come already.
@@ -63,7 +66,9 @@ class SessionObserver:
         described, whole = layers.describe(rows), None
         parts = []
         for own, forward in calls:
-            whole = forward.schema(described, self._optimizer, whole)
+            before = whole
+            whole = forward.schema(described, self._optimizer, before)
+            whole = added(whole, rows, forward, before)
             part = forward.schema((), {}, None)
             parts.append(Part([number[v.ref()] for v in own], part))
         if not self.drain.expect(whole, parts):

@@ -110,14 +110,14 @@ def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
         operations: Of the forward pass, and what it updates.
         names: Of variables by the names of their handles in the graph.
     """
-    pairs: dict[str, dict[bool, Moved]] = {}
+    pairs: dict[str, list[dict[bool, Moved]]] = {}
     for operation in operations:
         moved = _moved(operation, names)
         if moved is None:
             continue
         own = names[moved.variable].rpartition("/")[0]
         key = own if moved.batch is None else moved.batch.name
-        pairs.setdefault(key, {}).setdefault(moved.is_variance, moved)
+        _pair(pairs.setdefault(key, []), moved)
     return [
         (
             pair[False].operation,
@@ -132,9 +132,23 @@ def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
                 scope=_scope(pair[False].operation),
             ),
         )
-        for pair in pairs.values()
+        for several in pairs.values()
+        for pair in several
         if len(pair) == 2
     ]
+
+
+def _pair(pairs: list[dict[bool, Moved]], moved: Moved) -> None:
+    """Puts a mean to its variance, or the other way round: of several layers
+    that are given the same tensor, each has its own."""
+    for pair in pairs:
+        present = pair.get(moved.is_variance)
+        if present is None:
+            pair[moved.is_variance] = moved
+            return
+        if present.variable == moved.variable:
+            return
+    pairs.append({moved.is_variance: moved})
 
 
 def _moved(operation, names) -> Moved | None:

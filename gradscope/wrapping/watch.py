@@ -34,7 +34,7 @@ class Watch:
         return (
             set(seen.activations) <= set(self._schema.activations)
             and set(seen.states) <= set(self._schema.states)
-            and set(seen.data) <= set(self._schema.data)
+            and set(seen.data) <= set(self._schema.rows("data"))
         )
 
     def measure(self, seen: Forward) -> tf.Tensor:
@@ -52,7 +52,7 @@ class Watch:
             "moving": [_moving(kept.get(s)) for s in schema.states if s.size],
             "data": [
                 data.measure(seen.data[n]) if n in seen.data else None
-                for n in schema.data
+                for n in schema.rows("data")
             ],
             "loss": [None if seen.loss is None else _loss(seen.loss)],
         }

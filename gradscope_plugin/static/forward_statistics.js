@@ -78,6 +78,11 @@ export const DATA = {
   data_mean: linear('data mean', [-3, 3],
     'mean of all elements; of inputs about 0 is usual',
     {...data, center: 0, ends: ['negative', 'positive']}),
+  data_variation: log('variation', [1e-3, 1e3],
+    'how much the examples of the batch differ: root mean square of what is '
+      + 'left of them without their mean',
+    {...data, ends: ['all alike', 'far apart'],
+      optional: 'Of a batch of one example there is no variation.'}),
   data_min: linear('smallest', [-3, 3], 'smallest element',
     {...data, center: 0, ends: ['negative', 'positive']}),
   data_max: linear('largest', [-3, 3], 'largest element',

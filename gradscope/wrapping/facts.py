@@ -1,0 +1,296 @@
+"""What a Keras model says of itself, for `Schema.model`: see `gradscope.facts`.
+
+All of it is asked once, when the record's rows are known; nothing of it is of
+the user's graph, and a layer that cannot tell is told without a configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import sys
+import warnings
+
+import tensorflow as tf
+
+from gradscope.facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
+from gradscope.schema import Schema
+from gradscope.wrapping import layers, linear
+
+#: What is told of a loss.
+_LOSS = (
+    "from_logits",
+    "label_smoothing",
+    "axis",
+    "delta",
+    "gamma",
+    "alpha",
+    "reduction",
+)
+
+
+def added(
+    schema: Schema, known: list, seen, model, before: Schema | None
+) -> Schema:
+    """Returns a schema with the facts that belong to its rows.
+
+    Args:
+        schema: That knows the rows.
+        known: The optimizer's variables in their order.
+        seen: A `Forward`.
+        model: A Keras model, or None.
+        before: Of the steps so far.
+    """
+    names = [one.name for one in schema.variables]
+    variables = [layers.own_variable(variable) for variable in known]
+    pairs = linear.named(seen.links(), variables, names)
+    if before is not None:
+        pairs = (*before.linear, *pairs)
+    return dataclasses.replace(
+        schema,
+        linear=tuple(dict.fromkeys(p for p in pairs if set(p) <= set(names))),
+        model=of_model(model, known, schema),
+    )
+
+
+def of_model(model, known: list, schema: Schema) -> dict:
+    """Returns what there is to be told of a model, {} of None.
+
+    Args:
+        model: A Keras model, or None.
+        known: The optimizer's variables in the order of the record's rows.
+        schema: Of these rows.
+    """
+    if model is None:
+        return {}
+    with _elsewhere():
+        named = _named(model, known, schema)
+        return {
+            "layers": [
+                {
+                    "name": name[:MOST_TEXT],
+                    "class": type(layer).__name__,
+                    "config": _config(layer),
+                }
+                for name, layer in named[:MOST_LAYERS]
+            ],
+            "loss": _quietly(lambda: _losses(model), None),
+            "metrics": _quietly(lambda: _metrics(model), []),
+        }
+
+
+@contextlib.contextmanager
+def _elsewhere():
+    """Has what a layer computes for its configuration be computed outside of
+    the graph that is being built."""
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        if tf.compat.v1.executing_eagerly_outside_functions():
+            stack.enter_context(tf.init_scope())
+        else:
+            stack.enter_context(tf.Graph().as_default())
+        yield
+
+
+def _quietly(tell, otherwise):
+    """Returns what a model tells, something else where that fails."""
+    try:
+        return tell()
+    except Exception:  # a user's layer may do anything
+        return otherwise
+
+
+def _named(model, known: list, schema: Schema) -> list[tuple]:
+    """Returns the layers of a model in forward order, by their names in the
+    record: that of their variables, or the path to them."""
+    trained = _names(known, layers.describe(known))
+    others = [
+        variable
+        for variable in model.variables
+        if id(layers.tf_variable(variable)) not in trained
+        and tf.as_dtype(variable.dtype).is_floating
+    ]
+    # As a state that does not move is named.
+    still = _names(others, layers.describe([*known, *others])[len(known) :])
+    rows = _layers_of_rows(schema)
+    found: list[tuple] = []
+    visited = {id(model)}
+
+    def name(layer, path: tuple) -> str:
+        own = _own_name(layer, trained)
+        other = _own_name(layer, still)
+        return own or (other if other in rows else "/".join(path))
+
+    def add(parent, path: tuple):
+        for layer in parent._flatten_layers(
+            include_self=False, recursive=False
+        ):
+            if id(layer) in visited or _is_of(layer, "metrics", "Metric"):
+                continue
+            visited.add(id(layer))
+            own = (*path, str(layer.name))
+            is_model = _is_of(layer, "Model")
+            if not is_model and not _is_of(layer, "layers", "InputLayer"):
+                found.append((name(layer, own), layer))
+            add(layer, own)
+
+    add(model, ())
+    return found
+
+
+def _names(variables: list, described) -> dict[int, str]:
+    """Returns the names of layers by the ids of their variables."""
+    return {
+        id(layers.tf_variable(variable)): one.layer
+        for variable, one in zip(variables, described, strict=True)
+    }
+
+
+def _layers_of_rows(schema: Schema) -> set[str]:
+    """Returns the names of all layers that have a row."""
+    of_activations = (a.name.rpartition("/")[0] for a in schema.activations)
+    of_states = (s.layer or s.name for s in schema.states)
+    return {*schema.layers, *of_activations, *of_states}
+
+
+def _own_name(layer, names: dict[int, str]) -> str | None:
+    """Returns the name of the layer of the first variable that a layer has
+    itself, and not one inside of it."""
+    for attribute in _OWN_VARIABLES:
+        for variable in getattr(layer, attribute, ()):
+            name = names.get(id(layers.tf_variable(variable)))
+            if name is not None:
+                return name
+    return None
+
+
+#: Where Keras 3 and tf_keras keep them.
+_OWN_VARIABLES = (
+    "_trainable_variables",
+    "_non_trainable_variables",
+    "_trainable_weights",
+    "_non_trainable_weights",
+)
+
+
+def _is_of(layer, *path: str) -> bool:
+    """Returns whether something is of a class of Keras 3 or tf_keras."""
+    for name in ("keras", "tf_keras"):
+        found = sys.modules.get(name)
+        for part in path:
+            found = getattr(found, part, None)
+        if found is not None and isinstance(layer, found):
+            return True
+    return False
+
+
+def _config(layer) -> dict:
+    config = _quietly(layer.get_config, {})
+    if not isinstance(config, dict):
+        return {}
+    told = {key: config[key] for key in LAYER if key in config}
+    for key, value in told.items():
+        if key == "activation":
+            told[key] = _function_name(value)
+        elif key.endswith(("_initializer", "_regularizer")):
+            told[key] = _serialized(value)
+    return _quietly(lambda: plain(told), {})
+
+
+def _serialized(value):
+    """Returns class and configuration of what Keras has made JSON of."""
+    if not isinstance(value, dict):
+        return value
+    return {key: value[key] for key in ("class_name", "config") if key in value}
+
+
+def _function_name(value):
+    """Returns the name of an activation function: a string, a function, a
+    layer, or what Keras has made of it."""
+    if isinstance(value, dict):
+        name, config = value.get("class_name"), value.get("config")
+        # A function of the user's is {"class_name": "function"}.
+        is_function = name == "function" and isinstance(config, str)
+        return config if is_function else name
+    if value is None or isinstance(value, str):
+        return value
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _losses(model):
+    """Returns the loss that a model was compiled with: one, or of each of its
+    outputs one."""
+    losses = getattr(model, "loss", None)
+    if isinstance(losses, dict):
+        order = getattr(model, "output_names", None) or list(losses)
+        losses = [losses[name] for name in order if name in losses]
+    if isinstance(losses, list | tuple):
+        told = [_loss(model, one) for one in losses]
+        return told[0] if len(told) == 1 else told
+    return _loss(model, losses)
+
+
+def _loss(model, loss):
+    if isinstance(loss, str):
+        library = "keras" if _is_keras_3(model) else "tf_keras"
+        get = sys.modules[library].losses.get
+        loss = _quietly(functools.partial(get, loss), loss)
+    if loss is None:
+        return None
+    if isinstance(loss, str):
+        return {"class": loss[:MOST_TEXT], "config": {}}
+    keywords: dict = {}
+    while isinstance(loss, functools.partial):
+        keywords = {**(loss.keywords or {}), **keywords}
+        loss = loss.func
+    if inspect.isroutine(loss):
+        name = loss.__name__
+        parameters = _quietly(lambda: inspect.signature(loss).parameters, {})
+        config = {
+            key: one.default
+            for key, one in parameters.items()
+            if one.default is not inspect.Parameter.empty
+        }
+    else:
+        name = type(loss).__name__
+        config = _quietly(lambda: loss.get_config(), {})
+        if not isinstance(config, dict):
+            config = {}
+        inner = getattr(loss, "from_logits", None)
+        config = config if inner is None else {"from_logits": inner, **config}
+    config = {**config, **keywords}
+    return {
+        "class": name[:MOST_TEXT],
+        "config": plain({key: config[key] for key in _LOSS if key in config}),
+    }
+
+
+def _is_keras_3(model) -> bool:
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(model, keras.Model)
+
+
+def _metrics(model) -> list[str]:
+    """Returns the names of the metrics that a model was compiled with."""
+    names: list[str] = []
+
+    def add(metric):
+        if isinstance(metric, dict):
+            metric = list(metric.values())
+        if isinstance(metric, list | tuple):
+            for part in metric:
+                add(part)
+        elif metric is not None:
+            name = getattr(metric, "name", None) or getattr(
+                metric, "__name__", metric
+            )
+            names.append(str(name)[:MOST_TEXT])
+
+    compiled = getattr(model, "_compile_metrics", None) or getattr(
+        model, "compiled_metrics", None
+    )
+    add(getattr(compiled, "_user_metrics", None))
+    add(getattr(compiled, "_user_weighted_metrics", None))
+    return names[:MOST_LAYERS]

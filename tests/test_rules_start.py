@@ -1,0 +1,202 @@
+"""Rules about how weights start, and about gradients."""
+
+import numpy as np
+import pytest
+import synthetic
+from synthetic import network, record, since
+
+import gradscope
+from gradscope.schema import Activation, Schema
+
+STUCK = np.full(100, 2.3)
+
+
+def kinds(run, **options):
+    return [(f.kind, f.layer) for f in gradscope.diagnose(run, **options)]
+
+
+def alarms(run):
+    found = gradscope.diagnose(run)
+    return [f.kind for f in found if f.severity != "note"]
+
+
+def test_a_healthy_run_has_no_finding():
+    assert gradscope.diagnose(record(network(12))) == []
+    assert gradscope.diagnose(record(network(1), count=2)) == []
+
+
+def test_a_run_without_steps_has_no_finding():
+    assert gradscope.diagnose(record(network(), count=0)) == []
+
+
+ZERO = {f"dense_{n}/kernel": 0.0 for n in (1, 2, 3)}
+
+
+def test_weights_of_zero_are_one_finding_with_its_symptoms():
+    run = record(
+        network(),
+        weight_norm=ZERO,
+        gradient_norm=ZERO,
+        gradient_rms=ZERO,
+        gradient_unit_spread=0,
+    )
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("zero-init", "dense_1")
+    assert found.severity == "error"
+    assert found.steps == (0, 99) and found.until_the_end
+    assert found.evidence["layers"] == ["dense_1", "dense_2", "dense_3"]
+    assert any("symmetric-units" in s for s in found.evidence["symptoms"])
+    assert "he_normal" in found.remedy and found.since in found.message
+
+
+def test_a_head_that_starts_at_zero_and_moves_is_healthy():
+    first = since(1, 8.0, 0.0)
+    norms = {"dense_1/kernel": since(1, 0.1, 0.0)}
+    run = record(
+        network(), weight_norm={"dense_3/kernel": first}, gradient_norm=norms
+    )
+    assert kinds(run) == []
+
+
+def test_units_that_stay_alike_are_symmetric():
+    alike = {"dense_2/kernel": 1e-7}
+    run = record(network(), gradient_unit_spread=alike)
+    assert kinds(run) == [("symmetric-units", "dense_2")]
+    assert kinds(run, ignore=["symmetric-units:dense_2"]) == []
+    assert kinds(run, ignore=["symmetric-units:dense_1"]) != []
+    short = {"dense_2/kernel": since(95, 1e-7, 0.9)}
+    assert kinds(record(network(), gradient_unit_spread=short)) == []
+
+
+def test_small_weights_are_a_finding_where_nothing_is_learned():
+    small = {f"dense_{n}/kernel": 1e-4 for n in (1, 2, 3)}
+    run = record(network(), weight_rms=small, loss=STUCK)
+    assert kinds(run) == [("init-too-small", "dense_1")]
+    assert alarms(record(network(), weight_rms=small)) == []
+
+
+def test_large_weights_are_a_finding_with_what_they_bring_about():
+    large = {f"dense_{n}/kernel": 2.0 for n in (1, 2, 3)}
+    described = network(
+        activations=(
+            Activation("dense_1/tanh", "tanh", 64),
+            Activation("dense_3/tanh", "tanh", 64),
+        )
+    )
+    run = record(described, weight_rms=large, saturated_fraction=0.95)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("init-too-large", "dense_1")
+    assert found.evidence["symptoms"] == ["saturated-activation in dense_1"]
+
+
+def test_the_start_is_not_judged_where_it_was_not_recorded():
+    large = {f"dense_{n}/kernel": 2.0 for n in (1, 2, 3)}
+    run = record(network(), weight_rms=large)
+    run.steps[:] += 500
+    assert kinds(run) == []
+
+
+@pytest.mark.parametrize("name", ["glorot", "he", "lecun"])
+@pytest.mark.parametrize("shape", [(64, 1024), (1024, 8), (3, 3, 16, 32)])
+def test_usual_initializers_are_neither_too_small_nor_too_large(name, shape):
+    inputs, outputs = np.prod(shape[:-1]), np.prod([*shape[:-2], shape[-1]])
+    scale = {
+        "glorot": 2 / (inputs + outputs),
+        "he": 2 / inputs,
+        "lecun": 1 / inputs,
+    }[name]
+    kernels = tuple(synthetic.kernel(f"dense_{n}", *shape) for n in range(3))
+    run = record(Schema(kernels), weight_rms=np.sqrt(scale), loss=STUCK)
+    assert kinds(run) == []
+
+
+def vanishing(ratio, optimizer="SGD", **more):
+    rms = {"dense_1/kernel": 0.01 * ratio, "dense_2/kernel": 0.003}
+    return record(network(optimizer=optimizer), gradient_rms=rms, **more)
+
+
+def test_a_gradient_that_gets_lost_on_its_way_back_vanishes():
+    (found,) = gradscope.diagnose(vanishing(0.002))
+    assert (found.kind, found.layer) == ("vanishing-gradient", "dense_1")
+    assert found.evidence["ratio"] == pytest.approx(0.002)
+    assert found.evidence["ratio_limit"] == 0.01
+    assert "a 500th of that of dense_3" in found.what
+    assert kinds(vanishing(0.1)) == []
+    limits = {"vanishing-gradient.ratio": 0.2}
+    assert kinds(vanishing(0.1), limits=limits) != []
+
+
+def test_adam_makes_up_for_small_gradients_as_long_as_it_learns():
+    assert kinds(vanishing(0.002, "Adam")) == []
+    assert kinds(vanishing(1e-6, "Adam")) != []
+    stuck = vanishing(0.002, "Adam", loss=STUCK)
+    assert kinds(stuck) == [("vanishing-gradient", "dense_1")]
+
+
+def test_a_collapse_that_recovers_says_from_when_until_when():
+    series = np.full(300, 0.01)
+    series[100:200] = 1e-6
+    run = record(network(), count=300, gradient_rms={"dense_1/kernel": series})
+    (found,) = gradscope.diagnose(run)
+    assert found.kind == "vanishing-gradient" and not found.until_the_end
+    assert found.since == "from step 100 to 199"
+
+
+def test_small_weights_are_the_cause_of_a_vanishing_gradient():
+    (found,) = gradscope.diagnose(
+        vanishing(0.002, weight_rms={"dense_2/kernel": 1e-3}, loss=STUCK)
+    )
+    assert found.kind == "vanishing-gradient"
+    assert "The weights of dense_2 start too small" in found.cause
+    assert found.evidence["symptoms"] == ["init-too-small in dense_2"]
+
+
+def test_a_gradient_that_grows_out_of_hand_explodes():
+    norm = since(60, 500.0, 0.3)
+    run = record(
+        network(),
+        global_gradient_norm=norm,
+        gradient_norm={"dense_2/bias": norm},
+        loss=since(60, 50.0, 2.0),
+    )
+    found = gradscope.diagnose(run)
+    assert ("exploding-gradient", "dense_2") in [
+        (f.kind, f.layer) for f in found
+    ] or found[0].kind == "loss-diverges"
+    calm = record(network(), global_gradient_norm=since(60, 2.0, 0.3))
+    assert kinds(calm) == []
+
+
+def test_a_kernel_without_gradient():
+    still = {"dense_2/kernel": since(30, 0.0, 0.1)}
+    (found,) = gradscope.diagnose(record(network(), gradient_norm=still))
+    assert (found.kind, found.layer) == ("zero-gradient", "dense_2")
+    assert found.since == "since step 30"
+    few = {"dense_2/kernel": since(95, 0.0, 0.1)}
+    assert kinds(record(network(), gradient_norm=few)) == []
+
+
+def test_a_variable_that_the_loss_does_not_depend_on():
+    names = ["dense_2/kernel", "dense_2/bias"]
+    run = record(
+        network(),
+        gradient_missing=dict.fromkeys(names, 1.0),
+        gradient_norm=dict.fromkeys(names, np.nan),
+    )
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("disconnected-variable", "dense_2")
+    assert found.evidence["variables"] == names
+
+
+def test_what_became_nan_first_is_told_and_its_consequences_are_not():
+    nan = since(40, np.nan, 0.1)
+    run = record(
+        network(),
+        gradient_nonfinite=dict.fromkeys(["dense_1/kernel"], since(40, 5, 0)),
+        gradient_norm={"dense_1/kernel": nan},
+        loss=since(41, np.nan, 2.0),
+    )
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("non-finite", "dense_1")
+    assert found.steps[0] == 40
+    assert "The gradient of dense_1/kernel became NaN" in found.what

@@ -1,0 +1,203 @@
+"""Rules about steps, activations, dropout, batch norm and the loss."""
+
+import numpy as np
+import pytest
+import synthetic
+from synthetic import network, record, since
+
+import gradscope
+from gradscope.schema import Activation, State
+
+STUCK = np.full(100, 2.3)
+WIDE = ("dense_1/kernel", "dense_2/kernel", "dense_3/kernel")
+
+
+def kinds(run, **options):
+    return [(f.kind, f.layer) for f in gradscope.diagnose(run, **options)]
+
+
+def severities(run):
+    return [(f.kind, f.severity) for f in gradscope.diagnose(run)]
+
+
+def relu(*layers, kind="relu"):
+    return tuple(Activation(f"{n}/{kind}", kind, 64) for n in layers)
+
+
+def test_steps_that_overwrite_the_weights_are_a_learning_rate_too_large():
+    run = record(network(), update_to_weight_ratio=0.3, loss=STUCK)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("learning-rate", "error")
+    assert found.layer is None
+    assert "Try `learning_rate=1e-05`" in found.remedy
+    # A net that learns like this is left alone.
+    assert kinds(record(network(), update_to_weight_ratio=0.3)) == []
+
+
+def test_large_first_steps_are_no_fault():
+    first = since(8, 0.001, 0.5)[:, np.newaxis]
+    run = record(network(), update_to_weight_ratio=first, loss=STUCK)
+    assert kinds(run) == []
+
+
+def test_steps_too_small_to_get_anywhere():
+    run = record(network(), update_to_weight_ratio=1e-7, loss=STUCK)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("learning-rate", "warning")
+    assert "Try `learning_rate=1e+01`" in found.remedy
+    assert kinds(record(network(), update_to_weight_ratio=1e-7)) == []
+
+
+@pytest.mark.parametrize("ratio", [1e-9, 1.0])
+def test_one_layer_that_moves_unlike_the_others(ratio):
+    odd = {"dense_2/kernel": ratio}
+    run = record(network(), update_to_weight_ratio=odd, loss=STUCK)
+    size = "large" if ratio == 1 else "small"
+    assert kinds(run) == [(f"update-too-{size}", "dense_2")]
+    run = record(network(), update_to_weight_ratio=odd)
+    assert {s for _, s in severities(run)} == {"note"}
+
+
+def test_a_layer_of_dead_units():
+    described = network(activations=relu("dense_1", "dense_2"))
+    dead = {"dense_2/relu": since(50, 0.95, 0.1)}
+    (found,) = gradscope.diagnose(
+        record(described, dead_fraction=dead, loss=STUCK)
+    )
+    assert (found.kind, found.layer) == ("dead-relu", "dense_2")
+    assert (found.severity, found.since) == ("error", "since step 50")
+    assert "95 % of the units of dense_2 fire for no example" in found.what
+    # Half of them dead is worth a note, and no more.
+    dead = {"dense_2/relu": 0.6}
+    assert severities(record(described, dead_fraction=dead)) == [
+        ("dead-relu", "note")
+    ]
+    # Those that came back are no finding.
+    dead = {"dense_2/relu": since(50, 0.1, 0.95)}
+    assert kinds(record(described, dead_fraction=dead)) == []
+
+
+def test_dead_units_are_why_there_is_no_gradient():
+    described = network(activations=relu("dense_2"))
+    run = record(
+        described,
+        dead_fraction=since(20, 1.0, 0.0)[:, np.newaxis],
+        gradient_norm={"dense_1/kernel": since(20, 0.0, 0.1)},
+        loss=STUCK,
+    )
+    (found,) = gradscope.diagnose(run)
+    assert found.kind == "dead-relu"
+    assert found.evidence["symptoms"] == ["zero-gradient in dense_1"]
+
+
+def test_a_hidden_layer_at_the_ends_of_its_range():
+    described = network(
+        activations=relu("dense_1", kind="tanh") + relu("dense_3", kind="tanh")
+    )
+    share = {"dense_1/tanh": 0.95}
+    run = record(described, saturated_fraction=share, loss=STUCK)
+    assert kinds(run) == [("saturated-activation", "dense_1")]
+    # A last layer that is sure of itself is no fault.
+    share = {"dense_3/tanh": 0.95}
+    run = record(described, saturated_fraction=share, loss=STUCK)
+    assert kinds(run) == []
+
+
+def dropout(*names):
+    return tuple(State(name, "dropout") for name in names)
+
+
+def test_a_rate_that_was_meant_as_the_share_to_keep():
+    described = network(states=dropout("dropout", "dropout_1"))
+    numbers = {"dropout_rate": 0.7, "dropped_fraction": 0.69}
+    (found,) = gradscope.diagnose(record(described, **numbers))
+    assert (found.kind, found.severity) == ("dropout-keep-prob", "note")
+    (found,) = gradscope.diagnose(record(described, **numbers, loss=STUCK))
+    assert (found.kind, found.severity) == ("dropout-keep-prob", "warning")
+    assert found.layer == "dropout"
+    assert "drop 70 % of the units" in found.what
+    assert "`Dropout(0.3)`" in found.remedy
+    assert kinds(record(described, dropout_rate=0.5, loss=STUCK)) == []
+
+
+def norm(*names):
+    return tuple(State(name, "batch_norm", 8) for name in names)
+
+
+def test_moving_statistics_that_never_move():
+    described = network(states=norm("bn"))
+    run = record(described, state_movement=0, variance_distance=3)
+    assert severities(run) == [("batchnorm-statistics", "error")]
+    # In training with moving statistics there is nothing to follow.
+    run = record(described, state_movement=0, training_mode=0)
+    assert kinds(run) == []
+
+
+def test_moving_statistics_that_lag():
+    described = network(states=norm("bn", "bn_1"))
+    far = {"bn_1": 2.5}
+    long = record(described, count=800, variance_distance=far)
+    (found,) = gradscope.diagnose(long)
+    assert (found.kind, found.layer) == ("batchnorm-statistics", "bn_1")
+    assert found.severity == "warning"
+    # They had no time to follow.
+    short = record(described, variance_distance=far)
+    assert {s for _, s in severities(short)} <= {"note"}
+    # What a probe shows to do no harm is no finding.
+    even = {"probe": (np.array([700]), np.array([[[0.5, 0.5]]]))}
+    run = record(described, count=800, variance_distance=far, rare=even)
+    assert kinds(run) == []
+
+
+def test_a_batch_that_is_worse_in_inference():
+    both = {"probe": (np.array([90]), np.array([[[0.5, 1.5]]]))}
+    run = record(network(), rare=both)
+    (found,) = gradscope.diagnose(run)
+    assert found.kind == "train-inference-mismatch"
+    assert found.evidence["loss_ratio"] == pytest.approx(3)
+
+
+def test_a_loss_that_rises():
+    run = record(network(), loss=np.geomspace(1, 100, 100))
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("loss-diverges", "error")
+    spike = np.linspace(2, 0.2, 100)
+    spike[40] = 1000
+    assert kinds(record(network(), loss=spike)) == []
+
+
+def test_findings_are_sorted_by_harm():
+    described = network(activations=relu("dense_1"), states=dropout("dropout"))
+    run = record(
+        described,
+        loss=STUCK,
+        dropout_rate=0.8,
+        gradient_missing={"dense_2/bias": 1.0},
+        gradient_unit_spread={WIDE[0]: 0.0},
+        dead_fraction=0.7,
+    )
+    found = gradscope.diagnose(run)
+    assert found[0].kind == "symmetric-units"
+    assert found == sorted(found, key=lambda f: f.rank)
+    assert [f.severity for f in found] == sorted(
+        (f.severity for f in found), key=("error", "warning", "note").index
+    )
+
+
+def test_a_finding_is_a_dictionary_of_plain_values():
+    run = record(network(), update_to_weight_ratio=0.3, loss=STUCK)
+    (found,) = gradscope.diagnose(run)
+    told = found.to_dict()
+    assert told["kind"] == "learning-rate" and told["steps"] == [10, 99]
+    assert told["message"] == found.message
+    plain = (str, float, bool, list, type(None))
+    assert all(isinstance(v, plain) for v in told["evidence"].values())
+
+
+def test_what_is_skipped_by_a_loss_scale_is_no_part():
+    run = record(network(), gradient_norm={WIDE[1]: since(30, 0.0, 0.1)})
+    for family, values in run.families.items():
+        if family != "run":
+            values[30:] = np.nan
+    assert kinds(run) == []
+    assert synthetic.HEALTHY["gradient_norm"] > 0
