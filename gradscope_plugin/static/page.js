@@ -62,13 +62,14 @@ export class Page {
       },
       onStatistic: (name) => name ? choose(name) : this.draw(),
     });
-    this.header = element('header', {}, this.findings.node,
+    this.header = element('header', {},
       this.choices.node, this.legend.node, this.readout.node);
     const heatmaps = element('div');
     this.updateHeatmaps = keyed(heatmaps, (run) => run.name,
       () => new Heatmap((...cell) => this.#moveCursor(...cell)));
     this.node = element('div', {className: 'page'}, this.list.node,
-      element('main', {}, this.header, this.notice.node, heatmaps));
+      element('main', {}, this.findings.node, this.header,
+        this.notice.node, heatmaps));
   }
 
   /** Asks the server which runs there are, then shows them. */
