@@ -31,42 +31,52 @@ def eight_sigmoids(training):
     training.fit(model, x, y, epochs=12, validation_data=held_out)
 
 
-@fault("vanishing-gradient", layers=["rnn/simple_rnn_cell"])
-def first_of_thirty(training):
-    """A simple recurrent network is to remember the first of thirty items;
-    the repair has gates."""
-    cell = layers.SimpleRNN if training.broken else layers.GRU
-    model = keras.Sequential(
-        [
-            keras.Input([30, 4]),
-            cell(32, name="rnn"),
-            layers.Dense(4, "softmax", name="first"),
-        ]
-    )
-    model.compile(keras.optimizers.Adam(0.01), CLASSES, metrics=["accuracy"])
-    x, y = generators.first_token(2000, 30)
-    training.fit(model, x, y, epochs=20, batch_size=64)
+@fault("vanishing-gradient", layers=["h1", "h2", "h3"])
+def chapter_five(training):
+    """The network of a well-known chapter, 784-30-30-30-30-30-10, sigmoids
+    started with one over the root of the inputs, in a session."""
+    x, y = generators.large_digits()
+    gain = 1 if training.broken else 2
+    function = tf1.sigmoid if training.broken else tf1.nn.relu
 
-
-@fault("vanishing-gradient", layers=["conv1", "conv2", "conv3", "conv4"])
-def sigmoid_convolutions(training):
-    """An old LeNet with more layers, all of them sigmoids."""
-    function = "sigmoid" if training.broken else "relu"
-    model = keras.Sequential([keras.Input([16, 16, 1])])
-    for i in range(1, 6):
-        conv = layers.Conv2D(
-            12, 3, padding="same", activation=function, name=f"conv{i}"
+    def build(images, labels):
+        start = initializers.VarianceScaling(gain, seed=0)
+        hidden, sizes = images, [784, 30, 30, 30, 30, 30, 10]
+        for i in range(1, 6):
+            w, b = sessions.variables(f"h{i}", start, *sizes[i - 1 : i + 1])
+            hidden = function(tf1.matmul(hidden, w) + b)
+        w, b = sessions.variables("out", start, 30, 10)
+        logits = tf1.matmul(hidden, w) + b
+        losses = tf1.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=labels, logits=logits
         )
-        model.add(conv)
-        if i in (2, 4):
-            model.add(layers.AveragePooling2D(2))
+        return tf1.reduce_mean(losses), sessions.accuracy(logits, labels)
+
+    def optimizer():
+        return tf1.train.GradientDescentOptimizer(0.1)
+
+    flat = x.reshape(-1, 784)
+    return sessions.train(training, build, optimizer, flat, y, steps=800)
+
+
+@fault("vanishing-gradient", layers=["conv1", "conv2", "conv3"])
+def sigmoid_convolutions(training):
+    """An old LeNet of sigmoids with more layers than it had."""
+    function = "sigmoid" if training.broken else "relu"
+    model = keras.Sequential([keras.Input([28, 28, 1])])
+    for i, filters in enumerate([8, 8, 16, 16], 1):
+        model.add(
+            layers.Conv2D(
+                filters, 3, 2 - i % 2, activation=function, name=f"conv{i}"
+            )
+        )
     model.add(layers.Flatten())
-    model.add(layers.Dense(32, function, name="hidden"))
-    model.add(layers.Dense(4, "softmax", name="shape"))
-    optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+    model.add(layers.Dense(48, function, name="hidden"))
+    model.add(layers.Dense(10, "softmax", name="classes"))
+    optimizer = keras.optimizers.SGD(0.02, momentum=0.9)
     model.compile(optimizer, CLASSES, metrics=["accuracy"])
-    x, y, held_out = generators.split(*generators.shapes())
-    training.fit(model, x, y, epochs=12, validation_data=held_out)
+    x, y, held_out = generators.split(*generators.large_digits())
+    training.fit(model, x, y, epochs=6, validation_data=held_out)
 
 
 @fault(
@@ -113,13 +123,13 @@ def deep_sum_of_blocks(training):
     x, y = data.digits()
     inputs = keras.Input([64])
     h = layers.Dense(64, name="stem")(inputs)
-    for i in range(12):
+    for i in range(10):
         part = h if training.broken else layers.LayerNormalization()(h)
         part = layers.Dense(
             64, "relu", kernel_initializer="he_normal", name=f"block{i}"
         )(part)
         h = layers.Add()([h, part])
-        h = h if training.broken else layers.LayerNormalization()(h)
+    h = h if training.broken else layers.LayerNormalization()(h)
     model = keras.Model(inputs, layers.Dense(10, name="logits")(h))
     model.compile(
         keras.optimizers.SGD(0.02),
@@ -197,7 +207,7 @@ def argmax_between(training):
     training.fit(model, x, y, epochs=20, validation_data=held_out)
 
 
-@fault("disconnected-variable", layers=["encode1", "encode2"])
+@fault("disconnected-variable", layers=["encoder/encode1", "encoder/encode2"])
 def numpy_in_between(training):
     """An eager loop hands the features on through `.numpy()`, so that the tape
     does not see what comes before."""
@@ -207,7 +217,8 @@ def numpy_in_between(training):
             keras.Input([64]),
             layers.Dense(16, "tanh", name="encode1"),
             layers.Dense(3, "tanh", name="encode2"),
-        ]
+        ],
+        name="encoder",
     )
     head = keras.Sequential([keras.Input([3]), layers.Dense(10, name="head")])
     variables = encoder.trainable_variables + head.trainable_variables
@@ -255,7 +266,7 @@ def cross_entropy_by_hand(training):
     return sessions.train(training, build, optimizer, x, y, steps=500)
 
 
-@fault("non-finite", layers=["embedding1", "embedding2"])
+@fault("non-finite", layers=["embedding1", "embedding2", "same"])
 def distance_of_the_same(training):
     """A siamese network takes the square root of a distance, which is zero for
     a pair of one image with itself: its slope is infinite."""
@@ -277,12 +288,9 @@ def distance_of_the_same(training):
     square = keras.ops.sum((tower(a) - tower(b)) ** 2, axis=1)
     distance = keras.ops.sqrt(keras.ops.maximum(square, least))
 
-    def contrastive(same, d):
-        near = keras.ops.maximum(1 - d, 0)
-        return same * d**2 + (1 - same) * near**2
-
-    model = keras.Model([a, b], distance)
-    model.compile("adam", contrastive)
+    outputs = layers.Dense(1, "sigmoid", name="same")(distance[:, None])
+    model = keras.Model([a, b], outputs)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     pairs = [x[left[keep]], x[right[keep]]]
     training.fit(model, pairs, same[keep], epochs=20)
 

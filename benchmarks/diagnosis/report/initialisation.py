@@ -195,18 +195,16 @@ def tutorial_with_normal(training):
 
 
 @fault("init-too-large", "saturated-activation", layers=["h1", "h2", "h3"])
-def sigmoids_from_normal(training):
-    """Course work: sigmoids whose kernels are `np.random.randn(n, m)`."""
+def tanh_from_randn(training):
+    """Course work: a tanh network of `np.random.randn(n, m)` and SGD."""
     start = initializers.RandomNormal(stddev=1.0, seed=0)
     start = start if training.broken else "glorot_uniform"
     model = keras.Sequential([keras.Input([784])])
     for name in ["h1", "h2", "h3"]:
-        model.add(
-            layers.Dense(64, "sigmoid", kernel_initializer=start, name=name)
-        )
+        model.add(layers.Dense(64, "tanh", kernel_initializer=start, name=name))
     model.add(layers.Dense(10, "softmax", name="classes"))
     model.compile(
-        keras.optimizers.Adam(0.003),
+        keras.optimizers.SGD(0.02),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
