@@ -17,7 +17,8 @@ CLASSES = "sparse_categorical_crossentropy"
 @fault("dead-relu", "learning-rate", layers=["conv1", "conv2", "hidden"])
 def convolutions_at_one_half(training):
     """SGD at .5 with momentum .9 throws the first kernels so far that no unit
-    ever fires again; the repair is a fiftieth of the rate."""
+    ever fires again; the repair is a fiftieth of the rate. Accuracy .11 against
+    .99."""
     rate = 0.5 if training.broken else 0.01
     model = keras.Sequential(
         [
@@ -38,7 +39,7 @@ def convolutions_at_one_half(training):
 @fault("dead-relu", layers=["hidden1", "hidden2", "hidden3"])
 def biases_below_zero(training):
     """Biases drawn by an initializer with the bounds of another framework:
-    between -3 and 0 instead of around 0."""
+    between -3 and 0 instead of around 0. Accuracy .40 against 1.00."""
     start = initializers.RandomUniform(-3, 0, seed=0)
     start = start if training.broken else "zeros"
     inputs = keras.Input([13])
@@ -54,7 +55,7 @@ def biases_below_zero(training):
 @fault("dead-relu", layers=["hidden"])
 def images_from_zero_to_minus_one(training):
     """A wide ReLU layer behind images that somebody shifted to -1..0 and a
-    kernel that `abs` made positive: no unit fires."""
+    kernel that `abs` made positive: no unit fires. Accuracy .11 against .95."""
     x, y = data.digits()
     random = np.random.default_rng(0)
     kernel = random.normal(0, 0.15, [64, 64])
@@ -79,7 +80,8 @@ def images_from_zero_to_minus_one(training):
 
 @fault("saturated-activation", "learning-rate", layers=["hidden1", "hidden2"])
 def tanh_at_one(training):
-    """A tanh network at SGD 2: after some steps all units stand at -1 or 1."""
+    """A tanh network at SGD 2: after some steps all units stand at -1 or 1.
+    Accuracy .10 against .98."""
     rate = 3.0 if training.broken else 0.1
     model = keras.Sequential(
         [
@@ -96,8 +98,9 @@ def tanh_at_one(training):
 
 @fault("saturated-activation", "unscaled-input", layers=["hidden1"])
 def counts_into_sigmoids(training):
-    """Word counts up to some hundreds, summed by sigmoid units that stand at
-    0 or 1 from the first step; the repair takes logarithms and scales."""
+    """Word counts up to some hundreds, summed by sigmoid units that stand at 0
+    or 1 from the first step; the repair takes logarithms and scales. Accuracy
+    .47 against .96."""
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 900)
     rate = np.where(y[:, None] == 1, *random.uniform(60, 90, [2, 1, 50]))
@@ -121,7 +124,8 @@ def counts_into_sigmoids(training):
 
 @fault("hidden-softmax", layers=["hidden1", "hidden2", "hidden3"])
 def softmax_everywhere(training):
-    """A softmax in all layers, "as it is a classification"."""
+    """A softmax in all layers, "as it is a classification". Accuracy .20
+    against .99."""
     function = "softmax" if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -140,7 +144,8 @@ def softmax_everywhere(training):
 @fault("hidden-softmax", layers=["features"])
 def regression_behind_softmax(training):
     """A softmax as the last hidden layer of a regression, as left from a
-    classifier that was copied; sixty-four units share a sum of 1."""
+    classifier that was copied; sixty-four units share a sum of 1. Loss .82
+    against .02."""
     function = "softmax" if training.broken else "elu"
     x, y = generators.houses()
     x, y = data.standardised(x), (y - y.mean()) / y.std()
@@ -156,7 +161,7 @@ def regression_behind_softmax(training):
 @fault("missing-nonlinearity", layers=["dense1", "dense2", "dense3"])
 def circles_without_activation(training):
     """Three dense layers whose `activation=` was forgotten cannot part two
-    circles."""
+    circles. Accuracy .61 against 1.00."""
     function = None if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -174,7 +179,8 @@ def circles_without_activation(training):
 
 @fault("missing-nonlinearity", layers=["conv1", "conv2", "hidden"])
 def convolutions_without_activation(training):
-    """Convolutions are thought to bring their own activation."""
+    """Convolutions are thought to bring their own activation. Accuracy .68
+    against 1.00."""
     function = None if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -193,7 +199,8 @@ def convolutions_without_activation(training):
 
 @fault("missing-nonlinearity", layers=["l1", "l2", "l3"])
 def loop_of_matrices(training):
-    """A sine is fitted by a product of matrices; a tanh was left out."""
+    """A sine is fitted by a product of matrices; a tanh was left out. Loss .48
+    against .06."""
     function = tf.identity if training.broken else tf.tanh
     x, y = generators.sine()
     random = np.random.default_rng(0)

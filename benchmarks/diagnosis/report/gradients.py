@@ -17,7 +17,8 @@ CLASSES = "sparse_categorical_crossentropy"
 
 @fault("vanishing-gradient", layers=["s1", "s2", "s3", "s4", "s5"])
 def eight_sigmoids(training):
-    """ "Deeper is better": eight layers of sigmoids and plain SGD."""
+    """ "Deeper is better": eight layers of sigmoids and plain SGD. Accuracy .11
+    against .99."""
     function = "sigmoid" if training.broken else "relu"
     start = "glorot_uniform" if training.broken else "he_normal"
     model = keras.Sequential([keras.Input([64])])
@@ -87,7 +88,7 @@ def sigmoid_convolutions(training):
 )
 def relu_recurrence(training):
     """A recurrent network of ReLUs with a matrix that is too large, over fifty
-    steps: one large step, and all is lost."""
+    steps: one large step, and all is lost. Loss NaN against .05."""
     scale = 1.6 if training.broken else 1.0
     steps = 50
     random = np.random.default_rng(0)
@@ -142,7 +143,8 @@ def deep_sum_of_blocks(training):
 @fault("zero-gradient", layers=["hidden"])
 def binary_code_by_sign(training):
     """A hashing network takes `tf.sign` of its code, whose slope is zero
-    everywhere; the repair lets the gradient through."""
+    everywhere; the repair lets the gradient through. Accuracy .33 against
+    .83."""
 
     def sign(t):
         if training.broken:
@@ -162,7 +164,7 @@ def binary_code_by_sign(training):
 @fault("zero-gradient", layers=["d1", "d2", "score"])
 def loss_of_signs(training):
     """A loss that counts errors: the sign of the output against the label. Its
-    gradient is zero."""
+    gradient is zero. Accuracy .50 against 1.00."""
 
     def errors(y, p):
         return tf.reduce_mean(0.5 * tf.abs(y - tf.sign(p)))
@@ -185,7 +187,8 @@ def loss_of_signs(training):
 @fault("disconnected-variable", "zero-gradient", layers=["encoder"])
 def argmax_between(training):
     """The most likely symbol is looked up in an embedding: `argmax` has no
-    gradient, and what comes before it does not learn."""
+    gradient, and what comes before it does not learn. Accuracy .50 against
+    1.00."""
     inputs = keras.Input([2])
     logits = layers.Dense(16, name="encoder")(inputs)
     symbols = layers.Embedding(16, 8, name="symbols")
@@ -210,7 +213,7 @@ def argmax_between(training):
 @fault("disconnected-variable", layers=["encoder/encode1", "encoder/encode2"])
 def numpy_in_between(training):
     """An eager loop hands the features on through `.numpy()`, so that the tape
-    does not see what comes before."""
+    does not see what comes before. Loss 1.90 against .56."""
     x, y = data.digits()
     encoder = keras.Sequential(
         [
@@ -240,8 +243,8 @@ def numpy_in_between(training):
 
 @fault("non-finite")
 def cross_entropy_by_hand(training):
-    """`y * tf.log(p) + (1 - y) * tf.log(1 - p)`: once a sigmoid is exactly 1
-    it is zero times minus infinity."""
+    """`y * tf.log(p) + (1 - y) * tf.log(1 - p)`: once a sigmoid is exactly 1 it
+    is zero times minus infinity. Accuracy .51 against 1.00."""
     x, y = generators.blobs(classes=2)
 
     def build(points, labels):
@@ -297,8 +300,8 @@ def distance_of_the_same(training):
 
 @fault("non-finite")
 def missing_values(training):
-    """A table with some empty fields, read as NaN; the repair fills in the
-    mean of the column."""
+    """A table with some empty fields, read as NaN; the repair fills in the mean
+    of the column. Accuracy .36 against .98."""
     x, y = data.cancer()
     x = data.standardised(x)
     empty = np.random.default_rng(0).uniform(size=x.shape) < 0.002

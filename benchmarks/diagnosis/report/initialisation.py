@@ -35,7 +35,8 @@ def _perceptron(training, start, optimizer, activation=tf1.nn.relu, **options):
 
 @fault("zero-init", layers=["h1", "h2", "out"])
 def tutorial_with_zeros(training):
-    """The softmax regression of the tutorial, made deeper with its zeros."""
+    """The softmax regression of the tutorial, made deeper with its zeros.
+    Accuracy .10 against 1.00."""
     start = tf1.zeros if training.broken else initializers.HeNormal(0)
 
     def optimizer():
@@ -46,7 +47,8 @@ def tutorial_with_zeros(training):
 
 @fault("zero-init", layers=["conv1", "conv2", "hidden", "logits"])
 def convolutions_of_zeros(training):
-    """ "Does it matter what I start from?" All kernels are zeros."""
+    """ "Does it matter what I start from?" All kernels are zeros. Accuracy .28
+    against .98."""
     start = "zeros" if training.broken else "glorot_uniform"
     model = keras.Sequential(
         [
@@ -82,7 +84,8 @@ def convolutions_of_zeros(training):
 
 @fault("symmetric-units", layers=["first", "second"])
 def kernels_of_one_half(training):
-    """Every kernel starts as .5, for there was a need to have it repeatable."""
+    """Every kernel starts as .5, for there was a need to have it repeatable.
+    Accuracy .33 against .98."""
     start = initializers.Constant(0.5)
     start = start if training.broken else initializers.GlorotUniform(1)
     model = keras.Sequential(
@@ -104,7 +107,8 @@ def kernels_of_one_half(training):
 
 @fault("symmetric-units", layers=["hidden", "output"])
 def loop_with_ones(training):
-    """A network by hand from a course, whose weights are `np.ones`."""
+    """A network by hand from a course, whose weights are `np.ones`. Loss .51
+    against .03."""
     x, y = generators.sine()
     random = np.random.default_rng(0)
     draw = random.normal if not training.broken else lambda size: np.ones(size)
@@ -136,7 +140,8 @@ def loop_with_ones(training):
     layers=["dense1", "dense2", "dense3", "dense4"],
 )
 def thousandths(training):
-    """Five layers start from N(0, .001), "small random numbers"."""
+    """Five layers start from N(0, .001), "small random numbers". Accuracy .11
+    against .99."""
     start = initializers.RandomNormal(stddev=0.001, seed=0)
     start = start if training.broken else initializers.HeNormal(0)
     model = keras.Sequential([keras.Input([64])])
@@ -160,7 +165,8 @@ def thousandths(training):
     layers=["encode1", "encode2", "code", "decode1", "decode2", "pixels"],
 )
 def timid_autoencoder(training):
-    """An autoencoder whose kernels are uniform within a thousandth."""
+    """An autoencoder whose kernels are uniform within a thousandth. Loss .073
+    against .012."""
     start = initializers.RandomUniform(-0.001, 0.001, seed=0)
     start = start if training.broken else initializers.GlorotUniform(0)
     sizes = [
@@ -184,7 +190,7 @@ def timid_autoencoder(training):
 @fault("init-too-large", layers=["h1", "h2", "out"])
 def tutorial_with_normal(training):
     """`tf.random_normal` without a standard deviation, as in much copied
-    examples: the loss starts in the hundreds."""
+    examples: the loss starts in the hundreds. Loss 3.5 against .02."""
     start = initializers.HeNormal(0)
     start = tf1.random_normal if training.broken else start
 
@@ -219,7 +225,8 @@ def tanh_from_randn(training):
     layers=["dense1", "dense2", "dense3", "dense4", "price"],
 )
 def uniform_from_minus_one(training):
-    """Kernels uniform between -1 and 1, four layers of 100, on scaled data."""
+    """Kernels uniform between -1 and 1, four layers of 100, on scaled data.
+    Validation loss 1257 against .03."""
     start = initializers.RandomUniform(-1, 1, seed=0)
     start = start if training.broken else "he_uniform"
     x, y = generators.houses()

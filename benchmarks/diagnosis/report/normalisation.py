@@ -20,8 +20,7 @@ CLASSES = "sparse_categorical_crossentropy"
     layers=["bn1", "bn2", "bn3"],
 )
 def few_large_batches(training):
-    """Batch norm with its momentum of .99 in a training of sixty steps: .98
-    while it trains, and guesses in validation."""
+    """Batch norm with its momentum of .99 in a training of thirty-six steps."""
     momentum = 0.99 if training.broken else 0.8
     model = keras.Sequential([keras.Input([28, 28, 1])])
     for i, filters in enumerate([8, 16, 32], 1):
@@ -34,18 +33,18 @@ def few_large_batches(training):
     model.compile(optimizer, CLASSES, metrics=["accuracy"])
     x, y, held_out = generators.split(*generators.large_digits())
     training.fit(
-        model, x, y, epochs=10, batch_size=240, validation_data=held_out
+        model, x, y, epochs=6, batch_size=240, validation_data=held_out
     )
 
 
 @fault(
     "batchnorm-statistics",
     "train-inference-mismatch",
-    layers=["hidden", "norm"],
+    layers=["hidden", "norm", "moments"],
 )
 def update_ops_not_run(training):
     """Batch norm in a session, whose moving averages nobody runs: at the end
-    they are still 0 and 1."""
+    they are still 0 and 1. Accuracy in inference .37 against .99."""
     x, y = data.cancer()
     x = x / x.std(axis=0)
 
@@ -88,7 +87,8 @@ def update_ops_not_run(training):
 
 @fault("batchnorm-statistics", "train-inference-mismatch", layers=["norm"])
 def momentum_of_another_framework(training):
-    """ "I want slow statistics": momentum .9999 for a training of 400 steps."""
+    """ "I want slow statistics": momentum .9999 for a training of 400 steps.
+    Validation loss .27 against .02."""
     momentum = 0.9999 if training.broken else 0.9
     x, y = generators.houses()
     x, y = data.standardised(x), (y - y.mean()) / y.std()
@@ -114,28 +114,22 @@ def momentum_of_another_framework(training):
     "batchnorm-statistics",
     layers=["norm1", "norm2"],
 )
-def batches_of_one_class(training):
-    """The files lie in a folder for each class and are not shuffled: a batch
-    has one class, and batch norm tells the network which."""
-    x, y, held_out = generators.split(*data.digits())
-    order = np.argsort(y, kind="stable")
-    x, y = x[order], y[order]
-    inputs = keras.Input([64])
-    h = layers.Dense(64, name="dense1")(inputs)
-    h = layers.BatchNormalization(momentum=0.9, name="norm1")(h)
-    h = layers.Dense(32, name="dense2")(layers.ReLU()(h))
-    h = layers.BatchNormalization(momentum=0.9, name="norm2")(h)
-    outputs = layers.Dense(10, "softmax", name="classes")(layers.ReLU()(h))
+def batches_of_two(training):
+    """Batch norm and batches of two, for want of memory: while it trains a
+    unit says only which of the two is larger. The repair is a layer norm."""
+    inputs = h = keras.Input([64])
+    for i in (1, 2):
+        h = layers.Dense(48, name=f"dense{i}")(h)
+        if training.broken:
+            norm = layers.BatchNormalization(momentum=0.9, name=f"norm{i}")
+        else:
+            norm = layers.LayerNormalization(name=f"norm{i}")
+        h = layers.ReLU()(norm(h))
+    outputs = layers.Dense(10, "softmax", name="classes")(h)
     model = keras.Model(inputs, outputs)
     model.compile("adam", CLASSES, metrics=["accuracy"])
-    training.fit(
-        model,
-        x,
-        y,
-        epochs=10,
-        shuffle=not training.broken,
-        validation_data=held_out,
-    )
+    x, y, held_out = generators.split(*data.digits())
+    training.fit(model, x, y, epochs=2, batch_size=2, validation_data=held_out)
 
 
 class _OwnDropout(layers.Layer):
@@ -153,10 +147,10 @@ class _OwnDropout(layers.Layer):
         return x * keras.ops.cast(draw < 0.5, x.dtype) * self.scale
 
 
-@fault("train-inference-mismatch", layers=["drop1", "drop2"])
+@fault("train-inference-mismatch", layers=["drop1", "drop2", "dense2", "price"])
 def dropout_by_hand(training):
     """A layer of one's own drops half of the units and forgets the factor 2:
-    predictions are several times too large."""
+    predictions are several times too large. Validation loss 50 against .15."""
     scale = 1.0 if training.broken else 2.0
     x, y = generators.houses()
     x, y = data.standardised(x), y / 1e5
@@ -178,7 +172,7 @@ def dropout_by_hand(training):
 @fault("shared-batchnorm", "train-inference-mismatch", layers=["norm"])
 def one_norm_for_three_layers(training):
     """`norm` is made once and called after each layer: it has one mean for
-    things of three different scales."""
+    things of three different scales. Validation accuracy .24 against .99."""
 
     def new():
         return layers.BatchNormalization(momentum=0.9, name="norm")
@@ -200,7 +194,8 @@ def one_norm_for_three_layers(training):
 @fault("shared-batchnorm", "train-inference-mismatch", layers=["norm"])
 def two_sensors_one_norm(training):
     """Two sensors with other offsets go through one encoder, one after the
-    other; its batch norm averages both. The repair has a norm for each."""
+    other; its batch norm averages both. The repair has a norm for each. Loss in
+    inference 1.04 against .04."""
     random = np.random.default_rng(0)
     cause = random.normal(size=[1200, 3])
     mix = random.normal(size=[3, 8])

@@ -18,7 +18,8 @@ CLASSES = "sparse_categorical_crossentropy"
 @fault("relu-output", layers=["out"])
 def tutorial_with_relu_logits(training):
     """Every layer of a function `layer(x)` ends with a ReLU, the logits too:
-    classes whose logit is below zero are never learned."""
+    classes whose logit is below zero are never learned. Accuracy .89 against
+    .99."""
     x, y = generators.large_digits()
 
     def build(images, labels):
@@ -41,7 +42,8 @@ def tutorial_with_relu_logits(training):
 
 @fault("relu-output", layers=["change"])
 def returns_behind_relu(training):
-    """Changes of a price, half of them negative, from a ReLU output."""
+    """Changes of a price, half of them negative, from a ReLU output. Loss .58
+    against .14."""
     x, price = generators.prices()
     y = (price - x[:, -1, 0]) / 60
     x = (x - x.mean(axis=1, keepdims=True)) / 300
@@ -62,7 +64,7 @@ def returns_behind_relu(training):
 @fault("relu-output", layers=["q"])
 def relu_regression_dies(training):
     """A house price, standardised, from a ReLU that can be 0 at best for the
-    half below the mean."""
+    half below the mean. Loss .48 against .01."""
     function = "relu" if training.broken else None
     x, y = generators.houses()
     x, y = data.standardised(x), (y - y.mean()) / y.std()
@@ -81,7 +83,8 @@ def relu_regression_dies(training):
 
 @fault("single-unit-softmax", layers=["malignant"])
 def tumours_by_softmax(training):
-    """`Dense(1, activation="softmax")` is 1 for everybody."""
+    """`Dense(1, activation="softmax")` is 1 for everybody. Accuracy .64 against
+    .99, though Keras takes the loss from the logits and it falls alike."""
     function = "softmax" if training.broken else "sigmoid"
     x, y = data.cancer()
     model = keras.Sequential(
@@ -122,7 +125,8 @@ def reviews_by_softmax(training):
 @fault("softmax-axis", "single-unit-softmax", layers=["weights", "scores"])
 def attention_of_ones(training):
     """Attention over time takes its softmax over the last axis, which has one
-    element: each weight is 1, and the marked item is not found."""
+    element: each weight is 1, and the marked item is not found. Accuracy .31
+    against 1.00."""
     axis = -1 if training.broken else 1
     inputs = keras.Input([12, 7])
     scores = layers.Dense(16, "tanh", name="keys")(inputs)
@@ -137,7 +141,7 @@ def attention_of_ones(training):
     training.fit(model, x, y, epochs=12, validation_data=held_out)
 
 
-@fault("softmax-axis", layers=["classes"])
+@fault("softmax-axis", layers=["classes", "p"])
 def softmax_over_the_batch(training):
     """`tf.nn.softmax(logits, 0)`: the examples of a batch compete for each
     class, and one alone has the probability 1 for all."""
@@ -158,7 +162,7 @@ def softmax_over_the_batch(training):
 @fault("hidden-softmax", "output-range", layers=["out"])
 def softmax_twice(training):
     """A softmax goes into `softmax_cross_entropy_with_logits`, which takes
-    another one."""
+    another one. Accuracy .77 against .98."""
     x, y = generators.large_digits()
 
     def build(images, labels):
@@ -181,8 +185,8 @@ def softmax_twice(training):
 
 @fault("output-range", layers=["pixels"])
 def standardised_behind_sigmoid(training):
-    """An autoencoder of standardised columns (-3 to 5) ends with a sigmoid,
-    as the one in the tutorial did for pixels."""
+    """An autoencoder of standardised columns (-3 to 5) ends with a sigmoid, as
+    the one in the tutorial did for pixels. Loss .60 against .11."""
     function = "sigmoid" if training.broken else None
     x, _ = data.cancer()
     x = data.standardised(x)
@@ -201,7 +205,8 @@ def standardised_behind_sigmoid(training):
 
 @fault("output-range", "unscaled-target", layers=["age"])
 def ages_from_a_tanh(training):
-    """Targets of 25 to 346 from a tanh, which is at most 1."""
+    """Targets of 25 to 346 from a tanh, which is at most 1. Mean error 151
+    against 40."""
     function = "tanh" if training.broken else None
     x, y = data.diabetes()
     model = keras.Sequential(
@@ -218,8 +223,9 @@ def ages_from_a_tanh(training):
 
 @fault("output-range", "loss-diverges", layers=["label"])
 def labels_of_minus_one(training):
-    """Labels -1 and 1 of a support vector machine go into a sigmoid and
-    binary cross-entropy: the loss falls below zero without end."""
+    """Labels -1 and 1 of a support vector machine go into a sigmoid and binary
+    cross-entropy: the loss falls below zero without end. Accuracy 0 against
+    1.00."""
     x, y = generators.circles()
     y = np.float32(2 * y - 1 if training.broken else y)
     model = keras.Sequential(
@@ -238,7 +244,7 @@ def labels_of_minus_one(training):
 @fault("output-range", "missing-nonlinearity", layers=["classes"])
 def logits_as_probabilities(training):
     """A last layer without softmax, and a loss by its name, which expects
-    probabilities."""
+    probabilities. Accuracy .38 against .97."""
     function = None if training.broken else "softmax"
     model = keras.Sequential(
         [

@@ -17,7 +17,8 @@ CLASSES = "sparse_categorical_crossentropy"
 
 @fault("dropout-keep-prob", layers=["drop1", "drop2", "drop3"])
 def kept_eight_tenths(training):
-    """A network of TensorFlow 1 with keep_prob .8, moved to `Dropout(0.8)`."""
+    """A network of TensorFlow 1 with keep_prob .8, moved to `Dropout(0.8)`.
+    Accuracy .39 against .94."""
     rate = 0.8 if training.broken else 0.2
     model = keras.Sequential([keras.Input([16, 16, 1])])
     for i in (1, 2):
@@ -35,7 +36,8 @@ def kept_eight_tenths(training):
 
 @fault("dropout-keep-prob", layers=["dropout", "dropout_1"])
 def legacy_kept_nine_tenths(training):
-    """The same in tf_keras: nine of ten units are dropped, twice."""
+    """The same in tf_keras: nine of ten units are dropped, twice. Accuracy .24
+    against .98."""
     rate = 0.9 if training.broken else 0.1
     model = tf_keras.Sequential(
         [
@@ -53,10 +55,10 @@ def legacy_kept_nine_tenths(training):
     training.fit(model, x, y, epochs=12, validation_data=held_out)
 
 
-@fault("dropout-keep-prob", layers=["hidden1", "hidden2", "features"])
-def loop_kept_three_quarters(training):
+@fault("dropout-keep-prob", layers=["dropout", "dropout_1"])
+def loop_kept_most(training):
     """`tf.nn.dropout(h, keep_prob)` in a loop: what was the share to keep in
-    TensorFlow 1 is the share to drop in TensorFlow 2."""
+    TensorFlow 1 is the share to drop in TensorFlow 2. Loss .42 against .01."""
     rate = 0.85 if training.broken else 0.15
     x, y = generators.houses()
     x, y = data.standardised(x), np.float32((y - y.mean()) / y.std())
@@ -88,7 +90,8 @@ def loop_kept_three_quarters(training):
 
 @fault("penalty-dominates", layers=["dense1", "dense2"])
 def l2_of_one(training):
-    """`kernel_regularizer=l2(1.0)` on each layer against over-fitting."""
+    """`kernel_regularizer=l2(1.0)` on each layer against over-fitting. Accuracy
+    .83 against 1.00."""
     penalty = regularizers.L2(1.0 if training.broken else 1e-4)
     model = keras.Sequential(
         [
@@ -107,7 +110,7 @@ def l2_of_one(training):
 @fault("penalty-dominates", layers=["code"])
 def sparse_code_of_zero(training):
     """The activity penalty of a sparse autoencoder is .1 for each unit of a
-    batch's code, so the best code is zero."""
+    batch's code, so the best code is zero. Error .084 against .011."""
     penalty = regularizers.L1(1e-1 if training.broken else 1e-6)
     model = keras.Sequential(
         [
@@ -140,7 +143,8 @@ class _Sample(layers.Layer):
 @fault("penalty-dominates", layers=["mean", "log_var", "sample"])
 def collapsed_posterior(training):
     """A variational autoencoder sums the divergence and takes the mean over
-    pixels of the reconstruction: the code carries nothing."""
+    pixels of the reconstruction: the code carries nothing. Error .074 against
+    .027."""
     inputs = keras.Input([64])
     h = layers.Dense(48, "relu", name="encode")(inputs)
     mean = layers.Dense(6, name="mean")(h)
