@@ -40,11 +40,11 @@ def the_minus_is_missing(training):
 
 @fault("loss-diverges", "learning-rate", "unscaled-input")
 def powers_of_x(training):
-    """A polynomial of the fifth degree on x from 0 to 3, by gradient descent:
+    """A polynomial of the fifth degree on x from 0 to 6, by gradient descent:
     the powers make the error grow with each step."""
     x, _ = generators.sine()
+    y = np.float32(0.1 * x**3 - 0.2 * x)
     x = x + 3 if training.broken else x / 3
-    y = np.float32(0.5 * (x - x.mean()) ** 3 - (x - x.mean()))
     powers = np.concatenate([x**k for k in range(1, 6)], axis=1)
 
     def build(powers, y):
@@ -53,7 +53,7 @@ def powers_of_x(training):
         return error, error
 
     def optimizer():
-        return tf1.train.GradientDescentOptimizer(0.05)
+        return tf1.train.GradientDescentOptimizer(0.2)
 
     return sessions.train(training, build, optimizer, powers, y, batch=32)
 
