@@ -85,7 +85,7 @@ def _part(run, schema, schema_id, series) -> Record | None:
         wall_times,
         families,
         rare,
-        logs.in_order([point[2] for point in arrived]),
+        logs=logs.in_order([point[2] for point in arrived]),
     )
 
 

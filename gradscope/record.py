@@ -50,8 +50,8 @@ class Record:
     rare: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
         default_factory=dict
     )
-    damage: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()
+    damage: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:

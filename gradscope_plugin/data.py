@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import dataclasses
 import threading
 
 import numpy as np
