@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import collections
-import logging
 import dataclasses
+import logging
 import threading
 
 import numpy as np
