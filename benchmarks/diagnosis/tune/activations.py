@@ -29,7 +29,8 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 @fault("dead-relu", layers=["conv_1", "conv_2"])
 def prior_bias_everywhere(training):
-    """The bias for rare classes, -4.6, is given to hidden layers too."""
+    """The bias for rare classes, -4.6, is given to hidden layers too. Accuracy
+    .10 against .92."""
     prior = keras.initializers.Constant(-np.log((1 - 0.01) / 0.01))
     bias = prior if training.broken else "zeros"
     conv = dict(padding="same", activation="relu", bias_initializer=bias)
@@ -51,7 +52,8 @@ def prior_bias_everywhere(training):
 
 @fault("dead-relu", layers=["hidden_1"])
 def negative_weights(training):
-    """Pixels are never negative, and the weights start between -.1 and 0."""
+    """Pixels are never negative, and the weights start between -.1 and 0.
+    Accuracy .10 against .98."""
     low, high = (-0.1, 0.0) if training.broken else (-0.1, 0.1)
     start = keras.initializers.RandomUniform(low, high)
     model = keras.Sequential(
@@ -105,7 +107,8 @@ def wound_up_tanh(training):
 
 @fault("relu-output", "dead-relu", "output-range", layers=["output"])
 def relu_on_regression(training):
-    """Standardised targets are negative half of the time."""
+    """Standardised targets are negative half of the time. Loss .65 against
+    .44."""
     x, y = diabetes()
     last = "relu" if training.broken else None
     model = keras.Sequential(
@@ -122,7 +125,8 @@ def relu_on_regression(training):
 
 @fault("relu-output", "dead-relu", "output-range", layers=["output"])
 def relu_logits(training):
-    """Every layer got a ReLU, the one with the logits as well."""
+    """Every layer got a ReLU, the one with the logits as well. Accuracy .59
+    against .98."""
     last = "relu" if training.broken else None
     model = keras.Sequential(
         [
@@ -140,7 +144,8 @@ def relu_logits(training):
 
 @fault("relu-output", "dead-relu", "output-range", layers=["output"])
 def relu_probability(training):
-    """A probability from a ReLU, with binary cross-entropy."""
+    """A probability from a ReLU, with binary cross-entropy. Accuracy .94
+    against .99."""
     x, y = cancer()
     last = "relu" if training.broken else "sigmoid"
     model = keras.Sequential(
@@ -156,7 +161,8 @@ def relu_probability(training):
 
 @fault("single-unit-softmax", layers=["output"])
 def one_softmax(training):
-    """Two classes, one unit, and softmax as in the tutorial of digits."""
+    """Two classes, one unit, and softmax as in the tutorial of digits. Accuracy
+    .63 against .98."""
     x, y = cancer()
     last = "softmax" if training.broken else "sigmoid"
     model = keras.Sequential(
@@ -172,7 +178,7 @@ def one_softmax(training):
 
 @fault("single-unit-softmax", layers=["output"])
 def one_softmax_of_reviews(training):
-    """The same behind an LSTM."""
+    """The same behind an LSTM. Accuracy .54 against .99."""
     last = "softmax" if training.broken else "sigmoid"
     model = keras.Sequential(
         [
@@ -187,6 +193,12 @@ def one_softmax_of_reviews(training):
     return training.fit(model, *reviews(), epochs=8, batch_size=32)
 
 
+def surprise(y, p):
+    """Returns the cross-entropy of probabilities, written by hand."""
+    one_hot = tf.one_hot(tf.cast(y, "int32"), p.shape[-1])
+    return -tf.reduce_sum(one_hot * tf.math.log(p + 1e-7), axis=-1)
+
+
 @fault("softmax-axis", layers=["output"])
 def softmax_over_batch(training):
     """Probabilities sum to one over the batch, not over the classes."""
@@ -199,19 +211,16 @@ def softmax_over_batch(training):
             keras.layers.Softmax(axis=axis, name="softmax"),
         ]
     )
-    model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
-    return training.fit(model, *digits(), epochs=5, batch_size=16)
+    metric = "sparse_categorical_accuracy"
+    model.compile("adam", surprise, metrics=[metric])
+    x, y = digits()
+    return training.fit(model, x, y, epochs=5, batch_size=16)
 
 
 @fault("softmax-axis", layers=["output"])
 def softmax_over_words(training):
     """A tagger whose softmax runs over the words of the sentence."""
     axis = 1 if training.broken else 2
-
-    def surprise(y, p):
-        one_hot = tf.one_hot(tf.cast(y, "int32"), 3)
-        return -tf.reduce_sum(one_hot * tf.math.log(p + 1e-7), axis=-1)
-
     words = keras.Input([16])
     h = keras.layers.Embedding(30, 16, name="embedding")(words)
     h = keras.layers.GRU(24, return_sequences=True, name="gru")(h)
@@ -225,7 +234,8 @@ def softmax_over_words(training):
 
 @fault("hidden-softmax", layers=["hidden_1", "hidden_2"])
 def softmax_in_every_layer(training):
-    """All layers were given the function of the last one."""
+    """All layers were given the function of the last one. Accuracy .62 against
+    .99."""
     function = "softmax" if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -241,7 +251,8 @@ def softmax_in_every_layer(training):
 
 @fault("hidden-softmax", layers=["dense"])
 def softmax_behind_convolutions(training):
-    """Softmax in the layer before the last of a CNN, under SGD."""
+    """Softmax in the layer before the last of a CNN, under SGD. Accuracy .31
+    against 1.00."""
     function = "softmax" if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -259,7 +270,8 @@ def softmax_behind_convolutions(training):
 
 @fault("missing-nonlinearity", layers=["hidden_1", "hidden_2", "hidden_3"])
 def linear_layers(training):
-    """`activation=` was forgotten: three layers are as good as one."""
+    """`activation=` was forgotten: three layers are as good as one. Accuracy
+    .64 against 1.00."""
     function = None if training.broken else "relu"
     hidden = [Dense(32, function, name=f"hidden_{i}") for i in (1, 2, 3)]
     output = Dense(1, "sigmoid", name="output")
@@ -270,7 +282,8 @@ def linear_layers(training):
 
 @fault("missing-nonlinearity", layers=["hidden_1", "hidden_2"])
 def linear_regression_of_sine(training):
-    """A curve to be fitted in a loop of its own, by layers without a bend."""
+    """A curve to be fitted in a loop of its own, by layers without a bend. Loss
+    .43 against .063."""
     function = None if training.broken else "tanh"
     x = keras.Input([1])
     h = Dense(64, function, name="hidden_1")(x)

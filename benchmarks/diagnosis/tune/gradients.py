@@ -22,7 +22,8 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 @fault("vanishing-gradient", layers=[f"hidden_{i}" for i in range(1, 7)])
 def deep_sigmoids(training):
-    """Six layers of sigmoids under plain SGD, as in old textbooks."""
+    """Six layers of sigmoids under plain SGD, as in old textbooks. Accuracy .10
+    against .97."""
     function = "sigmoid" if training.broken else "relu"
     hidden = [Dense(64, function, name=f"hidden_{i}") for i in range(1, 7)]
     output = Dense(10, "softmax", name="output")
@@ -37,7 +38,8 @@ def deep_sigmoids(training):
     layers=[f"encoder_{i}" for i in (1, 2, 3)] + ["code"],
 )
 def sigmoid_autoencoder(training):
-    """A deep autoencoder with a sigmoid in each layer learns the mean image."""
+    """A deep autoencoder with a sigmoid in each layer learns the mean image.
+    Loss .074 against .015."""
     function = "sigmoid" if training.broken else "elu"
     sizes = [64, 48, 32]
     encoder = [
@@ -66,7 +68,8 @@ def sigmoid_autoencoder(training):
     layers=["rnn/simple_rnn_cell"],
 )
 def recurrent_relu(training):
-    """A simple RNN with ReLU and normal recurrent weights, not clipped."""
+    """A simple RNN with ReLU and normal recurrent weights, not clipped.
+    Accuracy .32 against .98."""
     normal = keras.initializers.RandomNormal(stddev=0.5)
     start = normal if training.broken else "orthogonal"
     model = keras.Sequential(
@@ -113,7 +116,8 @@ def residual_without_norm(training):
 
 @fault("zero-gradient", layers=["features", "encoder"])
 def sign_of_features(training):
-    """Features are made binary by `sign`, whose derivative is zero."""
+    """Features are made binary by `sign`, whose derivative is zero. Accuracy
+    .40 against .98."""
     x = keras.Input([64])
     h = Dense(16, "relu", name="features")(x)
     h = Dense(8, name="encoder")(h)
@@ -131,7 +135,8 @@ def sign_of_features(training):
     layers=["hidden_1", "hidden_2", "output"],
 )
 def clipped_prediction(training):
-    """Predictions are clipped to the range of the targets while training."""
+    """Predictions are clipped to the range of the targets while training. Loss
+    .066 against .016."""
     x, y = diabetes()
     y = (y - y.min()) / (y.max() - y.min())
     start = keras.Input([10])
@@ -147,7 +152,8 @@ def clipped_prediction(training):
 
 @fault("disconnected-variable", layers=["encoder_1", "encoder_2"])
 def rounded_codes(training):
-    """Codes of an autoencoder are rounded, and `round` has no gradient."""
+    """Codes of an autoencoder are rounded, and `round` has no gradient. Loss
+    .043 against .015."""
     x = keras.Input([64])
     h = Dense(64, "relu", name="encoder_1")(x)
     code = Dense(16, "sigmoid", name="encoder_2")(h)
@@ -162,7 +168,8 @@ def rounded_codes(training):
 
 @fault("disconnected-variable", layers=["embedding", "gru"])
 def forgotten_stop_gradient(training):
-    """The encoder was once pretrained; its `stop_gradient` is still there."""
+    """The encoder was once pretrained; its `stop_gradient` is still there.
+    Accuracy .54 against .97."""
     words = keras.Input([30])
     h = keras.layers.Embedding(500, 16, name="embedding")(words)
     h = keras.layers.GRU(4, name="gru")(h)
@@ -176,7 +183,8 @@ def forgotten_stop_gradient(training):
 
 @fault("disconnected-variable", layers=["parity"])
 def head_without_loss(training):
-    """Of two heads, the loop adds up only the first one's loss."""
+    """Of two heads, the loop adds up only the first one's loss. Accuracy of
+    parity .50 against .95."""
     x, y = digit_images()
     image = keras.Input([8, 8, 1])
     h = keras.layers.Conv2D(16, 3, activation="relu", name="conv")(image)
@@ -206,7 +214,8 @@ def head_without_loss(training):
 
 @fault("non-finite", layers=["hidden", "output"])
 def log_of_zero(training):
-    """Cross-entropy by hand: `0 * log(0)` once a sigmoid is sure enough."""
+    """Cross-entropy by hand: `0 * log(0)` once a sigmoid is sure enough.
+    Accuracy .37 against 1.00."""
 
     def crossentropy(y, p):
         right = y * tf.math.log(p) + (1 - y) * tf.math.log(1 - p)

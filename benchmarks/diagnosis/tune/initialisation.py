@@ -30,7 +30,8 @@ def mlp(kernel, activation="relu", hidden=2, width=128):
 
 @fault("zero-init", layers=["hidden_1", "hidden_2", "output"])
 def zeros_everywhere(training):
-    """Biases start at zero, so the kernels were given the same."""
+    """Biases start at zero, so the kernels were given the same. Accuracy .10
+    against .99."""
     start = "zeros" if training.broken else "glorot_uniform"
     model = mlp(lambda: start)
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
@@ -39,7 +40,8 @@ def zeros_everywhere(training):
 
 @fault("zero-init", layers=["conv_1", "conv_2", "output"])
 def zero_filters(training):
-    """A CNN with zero filters: `kernel_initializer` copied from a bias."""
+    """A CNN with zero filters: `kernel_initializer` copied from a bias.
+    Accuracy .10 against 1.00."""
     start = "zeros" if training.broken else "he_normal"
     conv = dict(padding="same", activation="relu", kernel_initializer=start)
     model = keras.Sequential(
@@ -59,7 +61,8 @@ def zero_filters(training):
 
 @fault("symmetric-units", layers=["hidden_1", "hidden_2", "output"])
 def constant_kernels(training):
-    """All weights .05, to have runs that can be compared."""
+    """All weights .05, to have runs that can be compared. Accuracy .23 against
+    .99."""
     start = keras.initializers.Constant(0.05)
     model = mlp(lambda: start if training.broken else "glorot_uniform")
     model.compile("adam", CROSSENTROPY, metrics=["accuracy"])
@@ -73,7 +76,8 @@ def constant_kernels(training):
     layers=["gru/gru_cell", "output"],
 )
 def recurrent_ones(training):
-    """A GRU whose weights, recurrent ones too, are all one."""
+    """A GRU whose weights, recurrent ones too, are all one. Accuracy .75
+    against 1.00."""
     start = {"kernel_initializer": "ones", "recurrent_initializer": "ones"}
     start = start if training.broken else {}
     model = keras.Sequential(
@@ -94,7 +98,8 @@ def recurrent_ones(training):
     layers=["hidden_1", "hidden_2", "hidden_3", "hidden_4", "output"],
 )
 def tiny_normal(training):
-    """Four layers, all from a normal with standard deviation .001."""
+    """Four layers, all from a normal with standard deviation .001. Accuracy .10
+    against .99."""
     small = lambda: Normal(stddev=1e-3)  # noqa: E731
     model = mlp(small if training.broken else lambda: "he_normal", hidden=4)
     sgd = keras.optimizers.SGD(0.1)
@@ -108,7 +113,8 @@ def tiny_normal(training):
     layers=["w1", "w2", "w3"],
 )
 def tiny_by_hand(training):
-    """Own weights in a loop of its own, scaled down to be safe."""
+    """Own weights in a loop of its own, scaled down to be safe. Loss 2.3
+    against .085."""
     scale = 1e-3 if training.broken else 0.1
     sizes = [64, 100, 100, 10]
     w = [
@@ -142,7 +148,9 @@ def tiny_by_hand(training):
     layers=["hidden_1", "hidden_2", "hidden_3", "output"],
 )
 def unit_normal(training):
-    """Weights from a standard normal, with RMSprop: the first loss is 1000."""
+    """Weights from a standard normal, with RMSprop: the first loss is 1000.
+    Loss 15
+    against .02."""
     large = lambda: Normal(stddev=1.0)  # noqa: E731
     model = mlp(large if training.broken else lambda: "he_normal", hidden=3)
     model.compile("rmsprop", CROSSENTROPY, metrics=["accuracy"])
@@ -155,7 +163,8 @@ def unit_normal(training):
     layers=["hidden_1", "hidden_2", "hidden_3", "hidden_4", "output"],
 )
 def unit_normal_tanh(training):
-    """A standard normal in front of tanh: the units sit at the ends."""
+    """A standard normal in front of tanh: the units sit at the ends. Accuracy
+    .57 against .98."""
     large = lambda: Normal(stddev=1.0)  # noqa: E731
     start = large if training.broken else lambda: "glorot_uniform"
     model = mlp(start, "tanh", hidden=4, width=256)
@@ -169,7 +178,7 @@ def unit_normal_tanh(training):
     layers=["hidden", "output"],
 )
 def large_regression(training):
-    """Regression that begins far from any target."""
+    """Regression that begins far from any target. Loss 1.3 against .53."""
     start = Normal(stddev=1.0) if training.broken else "glorot_uniform"
     x, y = diabetes()
     model = keras.Sequential(

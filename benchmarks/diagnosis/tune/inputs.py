@@ -40,7 +40,8 @@ def binary_mlp(inputs, activation="relu", norm=False):
 
 @fault("unscaled-input", "learning-rate", layers=["hidden_1"])
 def raw_columns(training):
-    """Columns from .001 to 4000 as they come out of the file, under SGD."""
+    """Columns from .001 to 4000 as they come out of the file, under SGD.
+    Accuracy .63 against .99."""
     x, y = cancer()
     x = x if training.broken else standardised(x)
     model = binary_mlp(30)
@@ -55,7 +56,7 @@ def raw_columns(training):
     layers=["hidden_1", "hidden_2"],
 )
 def bytes_into_tanh(training):
-    """Images of 0 to 255 into a net with tanh."""
+    """Images of 0 to 255 into a net with tanh. Accuracy .11 against .98."""
     x, y = digits()
     x = x * 255 if training.broken else x
     model = keras.Sequential(
@@ -73,7 +74,8 @@ def bytes_into_tanh(training):
 
 @fault("unscaled-input", "loss-diverges", "exploding-gradient")
 def years_as_they_are(training):
-    """The year of building, 1900 to 2020, is one of nine columns."""
+    """The year of building, 1900 to 2020, is one of nine columns. Loss 1.1
+    against .018."""
     x, price = houses()
     random = np.random.default_rng(1)
     year = random.integers(1900, 2021, [len(x), 1])
@@ -99,7 +101,8 @@ def years_as_they_are(training):
     layers=["lstm/lstm_cell"],
 )
 def signal_in_microvolts(training):
-    """A sensor's waves of some thousands into an LSTM."""
+    """A sensor's waves of some thousands into an LSTM. Accuracy .36 against
+    1.00."""
     x, y = waves()
     x = 5000 * x + 20000 if training.broken else x
     model = keras.Sequential(
@@ -115,7 +118,8 @@ def signal_in_microvolts(training):
 
 @fault("unscaled-input", harmless=True)
 def raw_columns_behind_norm(training):
-    """Raw columns, and a batch norm right behind the input scales them."""
+    """Raw columns, and a batch norm right behind the input scales them.
+    Accuracy .98 against .98."""
     x, y = cancer()
     x = x if training.broken else standardised(x)
     model = binary_mlp(30, norm=True)
@@ -125,7 +129,8 @@ def raw_columns_behind_norm(training):
 
 @fault("unscaled-input", harmless=True)
 def small_integers(training):
-    """Pixels from 0 to 16, not divided by 16: Adam learns them as well."""
+    """Pixels from 0 to 16, not divided by 16: Adam learns them as well.
+    Accuracy .99 against .96."""
     x, y = digits()
     x = x * 16 if training.broken else x
     model = keras.Sequential(
@@ -153,7 +158,8 @@ def regression(inputs, last=None):
 
 @fault("unscaled-target", "loss-diverges", "exploding-gradient")
 def prices_in_dollars(training):
-    """Prices near 300000 and SGD: the loss flies off in the first steps."""
+    """Prices near 300000 and SGD: the loss flies off in the first steps.
+    Loss 4e16 against .053."""
     x, y = houses()
     y = y if training.broken else (y - y.mean()) / y.std()
     model = regression(8)
@@ -163,7 +169,8 @@ def prices_in_dollars(training):
 
 @fault("unscaled-target", "learning-rate", "update-too-small")
 def prices_and_adam(training):
-    """Prices near 300000 and Adam, which goes .001 a step."""
+    """Prices near 300000 and Adam, which goes .001 a step. Loss 6 against
+    .014 of the variance."""
     x, y = houses()
     y = y if training.broken else (y - y.mean()) / y.std()
     model = regression(8)
@@ -173,7 +180,8 @@ def prices_and_adam(training):
 
 @fault("output-range", "unscaled-target", layers=["output"])
 def sigmoid_of_any_number(training):
-    """Targets from 25 to 346, and a sigmoid that ends at 1."""
+    """Targets from 25 to 346, and a sigmoid that ends at 1. Loss 28770 against
+    2553."""
     x, y = diabetes()
     model = regression(10, "sigmoid" if training.broken else None)
     model.compile(Adam(3e-3), "mse")
@@ -182,7 +190,8 @@ def sigmoid_of_any_number(training):
 
 @fault("output-range", layers=["output"])
 def sigmoid_of_standardised(training):
-    """An autoencoder of standardised columns with a sigmoid at its end."""
+    """An autoencoder of standardised columns with a sigmoid at its end. Loss
+    .58 against .064."""
     x = standardised(cancer()[0])
     last = "sigmoid" if training.broken else None
     model = keras.Sequential(
@@ -200,7 +209,8 @@ def sigmoid_of_standardised(training):
 
 @fault("output-range", "saturated-activation", layers=["output"])
 def tanh_of_bytes(training):
-    """Pixels of 0 to 255 are to come out of a tanh."""
+    """Pixels of 0 to 255 are to come out of a tanh. Loss 1.6 against
+    .11 of the variance."""
     x, _ = digits()
     y = 255 * x if training.broken else 2 * x - 1
     model = keras.Sequential(
@@ -218,7 +228,8 @@ def tanh_of_bytes(training):
 
 @fault("constant-labels")
 def compared_with_text(training):
-    """Labels are numbers, compared with the text "1": all are wrong."""
+    """Labels are numbers, compared with the text "1": all are wrong. Accuracy
+    on the true labels .37 against .99."""
     x, y = cancer()
     label = y.astype("int32")
     if training.broken:
@@ -233,7 +244,8 @@ def compared_with_text(training):
 
 @fault("constant-labels")
 def labels_scaled_as_images(training):
-    """Images and labels are divided by 255, and labels made whole again."""
+    """Images and labels are divided by 255, and labels made whole again.
+    Accuracy on the true labels .10 against .98."""
     x, y = digit_images()
     label = (y / 255).astype("int64") if training.broken else y
     model = keras.Sequential(
@@ -252,7 +264,8 @@ def labels_scaled_as_images(training):
 
 @fault("non-finite", layers=["hidden_1", "hidden_2", "output"])
 def constant_columns(training):
-    """Columns are divided by their deviation, and some pixels are always 0."""
+    """Columns are divided by their deviation, and some pixels are always 0.
+    Accuracy .10 against .99."""
     x, y = digits()
     with np.errstate(invalid="ignore"):
         deviation = x.std(axis=0) + (0 if training.broken else 1e-3)
@@ -271,7 +284,8 @@ def constant_columns(training):
 
 @fault("non-finite", layers=["hidden_1", "hidden_2", "output"])
 def missing_values(training):
-    """Two values are missing in the table, and each weight becomes NaN."""
+    """Two values are missing in the table, and each weight becomes NaN. Loss
+    NaN against .026."""
     x, y = cancer()
     x = standardised(x)
     x[[100, 400], [3, 17]] = np.nan

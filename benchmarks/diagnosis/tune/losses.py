@@ -44,7 +44,8 @@ def trained(training, model, optimizer, loss, data, size=32, epochs=8):
 
 @fault("output-range", layers=["output"])
 def logits_without_from_logits(training):
-    """The last layer is linear, and the loss expects probabilities."""
+    """The last layer is linear, and the loss expects probabilities. Accuracy
+    .10 against .98."""
     last = None if training.broken else "softmax"
     model = mlp(64, 10, last)
     model.compile(SGD(0.1), CROSSENTROPY, metrics=["accuracy"])
@@ -63,7 +64,8 @@ def linear_probability(training):
 
 @fault("output-range", "hidden-softmax", layers=["output"])
 def softmax_twice(training):
-    """`tf.nn` applies softmax, and so did the last layer."""
+    """`tf.nn` applies softmax, and so did the last layer. Accuracy .66 against
+    .96."""
     x, y = digits()
     model = mlp(64, 10, "softmax" if training.broken else None)
 
@@ -78,7 +80,8 @@ def softmax_twice(training):
 
 @fault("output-range", harmless=True, layers=["output"])
 def softmax_and_from_logits(training):
-    """The same with Keras' loss, which finds the logits behind the softmax."""
+    """The same with Keras' loss, which finds the logits behind the softmax.
+    Accuracy .97 against .97."""
     model = mlp(64, 10, "softmax" if training.broken else None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
@@ -87,7 +90,8 @@ def softmax_and_from_logits(training):
 
 @fault("loss-diverges", "output-range")
 def wrong_sign(training):
-    """Likelihood without its minus: the loss falls for ever."""
+    """Likelihood without its minus: the loss falls for ever. Accuracy .10
+    against .97."""
     x, y = digits()
 
     def loss(y, p):
@@ -119,8 +123,8 @@ def difference_without_square(training):
 
 @fault("loss-metric-disagree", "output-range", layers=["output"])
 def class_as_a_number(training):
-    """Ten classes as one number under squared error: the loss falls, and
-    nearly no answer is right."""
+    """Ten classes as one number under squared error: the loss falls, and nearly
+    no answer is right. Accuracy .11 against .97."""
     x, y = digits()
     if training.broken:
         model, loss = mlp(64, 1), "mse"
@@ -156,7 +160,8 @@ class Broadcast(keras.Model):
 
 @fault("loss-metric-disagree", layers=["output"])
 def broadcast_difference(training):
-    """Targets `[N]` minus predictions `[N, 1]` is a table of N times N."""
+    """Targets `[N]` minus predictions `[N, 1]` is a table of N times N. Mae 1.1
+    against .75."""
     x, y = diabetes()
     y = (y - y.mean()) / y.std()
     model = Broadcast(training.broken)
@@ -166,7 +171,8 @@ def broadcast_difference(training):
 
 @fault("loss-metric-disagree")
 def nine_of_ten_are_zero(training):
-    """Ten one-hot outputs, each judged alone: 90 % right by saying no."""
+    """Ten one-hot outputs, each judged alone: 90 % right by saying no. Accuracy
+    .47 against .95."""
     x, y = digits()
     if training.broken:
         last, loss = "sigmoid", "binary_crossentropy"
@@ -181,7 +187,8 @@ def nine_of_ten_are_zero(training):
 
 @fault("loss-metric-disagree")
 def exact_accuracy(training):
-    """`metrics.Accuracy()` asks whether a probability *is* the label."""
+    """`metrics.Accuracy()` asks whether a probability *is* the label. Accuracy
+    .00 against 1.00."""
     x, y = waves()
     metric = keras.metrics.Accuracy() if training.broken else "accuracy"
     model = keras.Sequential(
@@ -201,7 +208,7 @@ def exact_accuracy(training):
 @fault("zero-gradient", layers=["hidden_1", "hidden_2", "output"])
 def hinge_with_wrong_sign(training):
     """The hinge punishes what is right by more than the margin, which a tanh
-    never is."""
+    never is. Accuracy .55 against .99."""
     x, y = cancer()
     x = standardised(x)
 

@@ -40,7 +40,8 @@ def small_cnn(momentum=0.9):
     layers=["norm_1", "norm_2"],
 )
 def momentum_too_slow(training):
-    """Momentum .999, from a program that trained for days, in 170 steps."""
+    """Momentum .999, from a program that trained for days, in 170 steps.
+    Accuracy .21 against 1.00."""
     model = small_cnn(0.999 if training.broken else 0.9)
     adam = keras.optimizers.Adam(3e-3)
     model.compile(adam, CROSSENTROPY, metrics=["accuracy"])
@@ -79,7 +80,8 @@ def lagging_statistics(training):
     layers=["norm_1", "norm_2"],
 )
 def dropped_state(training):
-    """`stateless_call` returns the new statistics, and nobody keeps them."""
+    """`stateless_call` returns the new statistics, and nobody keeps them.
+    Accuracy of inference .32 against .99."""
     model = small_cnn()
     optimizer = training.wrap(keras.optimizers.Adam(3e-3), model=model)
     crossentropy = keras.losses.SparseCategoricalCrossentropy()
@@ -149,7 +151,8 @@ class OwnDropout(keras.layers.Layer):
     layers=["drop_1", "drop_2", "drop_3", "drop_4"],
 )
 def dropout_by_hand(training):
-    """Dropout by hand that does not scale: inference sees twice the values."""
+    """Dropout by hand that does not scale: inference sees twice the values.
+    Loss 1.2 against .12."""
     layers = [keras.Input([64])]
     for i in range(1, 5):
         layers.append(Dense(128, "relu", name=f"hidden_{i}"))
@@ -169,7 +172,8 @@ def dropout_by_hand(training):
     layers=["norm", "norm_a"],
 )
 def one_norm_for_two_scans(training):
-    """Two scanners, one of them dark, go through the same batch norm."""
+    """Two scanners, one of them dark, go through the same batch norm.
+    Accuracy of the dark scans .61 against .99."""
     x, y = digits()
     dark = 0.2 * x[::-1].copy()
     norm = BatchNormalization(momentum=0.9, name="norm_a")

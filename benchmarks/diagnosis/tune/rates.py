@@ -34,7 +34,7 @@ def mlp(width=64):
 
 @fault("learning-rate", "dead-relu", "update-too-large")
 def adam_of_sgd(training):
-    """Adam with the rate that was good for SGD."""
+    """Adam with the rate that was good for SGD. Accuracy .10 against .98."""
     model = mlp()
     adam = Adam(0.3 if training.broken else 1e-3)
     model.compile(adam, CROSSENTROPY, metrics=["accuracy"])
@@ -43,7 +43,8 @@ def adam_of_sgd(training):
 
 @fault("learning-rate", "update-too-small")
 def sgd_of_adam(training):
-    """SGD without momentum and with the rate of somebody's fine-tuning."""
+    """SGD without momentum and with the rate of somebody's fine-tuning.
+    Accuracy .10 against .98."""
     model = mlp()
     model.compile(
         SGD(2e-5 if training.broken else 0.1),
@@ -55,7 +56,8 @@ def sgd_of_adam(training):
 
 @fault("learning-rate", "update-too-small")
 def lstm_at_a_crawl(training):
-    """Adam at 1e-6, taken over from a large language model."""
+    """Adam at 1e-6, taken over from a large language model. Accuracy .54
+    against .99."""
     model = keras.Sequential(
         [
             keras.Input([30]),
@@ -71,7 +73,8 @@ def lstm_at_a_crawl(training):
 
 @fault("learning-rate", "update-too-small")
 def decays_each_step(training):
-    """`decay_steps` counts steps, and one epoch was meant."""
+    """`decay_steps` counts steps, and one epoch was meant. Accuracy .21 against
+    .95."""
     every = 1 if training.broken else 57
     decay = keras.optimizers.schedules.ExponentialDecay(0.05, every, 0.9)
     model = keras.Sequential(
@@ -88,7 +91,8 @@ def decays_each_step(training):
 
 @fault("learning-rate", "update-too-large", "loss-diverges")
 def gru_too_fast(training):
-    """RMSprop at .3 on a GRU: the loss jumps about."""
+    """RMSprop at .3 on a GRU: the loss jumps about. Accuracy .49 against
+    1.00."""
     model = keras.Sequential(
         [
             keras.Input([32, 1]),
@@ -103,7 +107,8 @@ def gru_too_fast(training):
 
 @fault("update-too-small", "learning-rate")
 def clipped_to_nothing(training):
-    """Clipping at 1e-4, and SGD: what is left is no step."""
+    """Clipping at 1e-4, and SGD: what is left is no step. Accuracy .37 against
+    .98."""
     clip = 1e-4 if training.broken else 5.0
     x, y = cancer()
     model = keras.Sequential(
@@ -120,7 +125,8 @@ def clipped_to_nothing(training):
 
 @fault("update-too-small", "learning-rate")
 def divided_twice(training):
-    """The loss is a mean already, and is divided by all examples again."""
+    """The loss is a mean already, and is divided by all examples again. Loss
+    2.3 against .17."""
     model = mlp()
     optimizer = training.wrap(SGD(0.1), model=model)
     crossentropy = keras.losses.SparseCategoricalCrossentropy()
@@ -142,7 +148,8 @@ def divided_twice(training):
 
 @fault("update-too-large", "learning-rate", "loss-diverges", "dead-relu")
 def summed_loss(training):
-    """The loss is summed over a batch of 128, and the rate is the old one."""
+    """The loss is summed over a batch of 128, and the rate is the old one.
+    Accuracy .10 against .96."""
 
     def crossentropy(y, p):
         loss = keras.losses.sparse_categorical_crossentropy(y, p)
@@ -156,7 +163,8 @@ def summed_loss(training):
 
 @fault("update-too-large", "learning-rate", "loss-diverges")
 def never_reset(training):
-    """Gradients of four batches are added up, and never set to zero again."""
+    """Gradients of four batches are added up, and never set to zero again. Loss
+    2.6 against .14."""
     model = mlp()
     optimizer = training.wrap(SGD(0.05), model=model)
     crossentropy = keras.losses.SparseCategoricalCrossentropy()
@@ -190,7 +198,8 @@ def never_reset(training):
 
 @fault("learning-rate", "loss-diverges", "update-too-large")
 def momentum_and_a_large_rate(training):
-    """Momentum .99 was added, and the rate of plain SGD was kept."""
+    """Momentum .99 was added, and the rate of plain SGD was kept. Loss NaN
+    against .45."""
     x, y = diabetes()
     y = (y - y.mean()) / y.std()
     momentum = 0.99 if training.broken else 0.0
