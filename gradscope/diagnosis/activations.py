@@ -85,7 +85,7 @@ def saturated_activation(view, limits):
         yield finding(
             view,
             "saturated-activation",
-            "warning" if view.fall < 0.5 or np.isnan(view.fall) else "note",
+            "note" if view.fall > 0.9 else "warning",
             layer,
             spell,
             what=f"{percent(value)} of the outputs of {layer} ({one.kind}) are "

@@ -49,7 +49,8 @@ def vanishing_gradient(view, limits):
     if view.is_adaptive and not _is_stuck(view, limits):
         limit = limits["vanishing-gradient.adaptive_ratio"]
     least = min(limits["vanishing-gradient.records"], max(10, view.count // 2))
-    spell = longest(ratio < limit, least)
+    # One of exactly zero is another fault: see `zero_gradient`.
+    spell = longest((ratio < limit) & (ratio > 0), least)
     if spell is None:
         return
     typical = float(median(ratio[spell.slice]))

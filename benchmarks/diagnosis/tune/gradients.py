@@ -237,9 +237,10 @@ def log_of_zero(training):
     return training.fit(model, standardised(x), y, epochs=15, batch_size=16)
 
 
-@fault("non-finite", layers=["encoder_1", "encoder_2"])
+@fault("non-finite", layers=["encoder_1", "encoder_2"], harmless=True)
 def root_of_zero(training):
-    """The distance of a pair of equal images has no derivative."""
+    """The distance of a pair of equal images has no derivative; TensorFlow
+    makes it zero, and both train alike (accuracy .97)."""
     x, y = digits()
     random = np.random.default_rng(0)
     other = random.integers(0, len(x), len(x))

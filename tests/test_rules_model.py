@@ -1,0 +1,215 @@
+"""Rules that need to know the model: outputs, inputs, targets, penalties."""
+
+import numpy as np
+import pytest
+from synthetic import network, record
+
+import gradscope
+from gradscope.logs import Log
+from gradscope.schema import Activation, Data, State
+
+STUCK = np.full(100, 2.3)
+MSE = {"loss": {"class": "MeanSquaredError", "config": {}}}
+
+
+def kinds(run, **options):
+    return [(f.kind, f.layer) for f in gradscope.diagnose(run, **options)]
+
+
+def severities(run):
+    return [(f.kind, f.severity) for f in gradscope.diagnose(run)]
+
+
+def ends_with(kind, units=10, loss=None, **more):
+    output = Activation(
+        f"dense_3/{kind}", kind, units, rank=2, is_output=True, **more
+    )
+    rows = tuple(Data(n) for n in ("input", "output", "target"))
+    return network(activations=(output,), data=rows, model=loss or MSE)
+
+
+def test_a_relu_at_the_end():
+    low = {"target": -1.5}
+    run = record(ends_with("relu"), zero_fraction=0.6, data_min=low)
+    assert severities(run) == [("relu-output", "warning")]
+    run = record(ends_with("relu"), zero_fraction=1.0)
+    assert severities(run) == [("relu-output", "error")]
+    # Amounts are never negative, and a ReLU may be meant.
+    assert kinds(record(ends_with("relu"), zero_fraction=0.3)) == []
+
+
+@pytest.mark.parametrize(
+    "kind, low, high, fits",
+    [
+        ("sigmoid", 0, 1, True),
+        ("sigmoid", -1, 1, False),
+        ("sigmoid", 0, 9, False),
+        ("tanh", -1, 1, True),
+        ("tanh", 0, 255, False),
+        ("softmax", 0, 1, True),
+        ("softmax", 0, 30, False),
+        ("linear", -100, 100, True),
+    ],
+)
+def test_targets_must_be_within_reach_of_the_output(kind, low, high, fits):
+    run = record(
+        ends_with(kind),
+        data_min={"target": low},
+        data_max={"target": high},
+        data_rms={"target": 1.0},
+    )
+    found = kinds(run)
+    assert found == ([] if fits else [("output-range", "dense_3")])
+
+
+def logits(from_logits):
+    return {
+        "loss": {
+            "class": "SparseCategoricalCrossentropy",
+            "config": {"from_logits": from_logits},
+        }
+    }
+
+
+def test_a_loss_that_takes_the_output_for_something_else():
+    beyond = {"data_min": {"output": -4.0}, "data_max": {"output": 5.0}}
+    plain = network(
+        data=tuple(Data(n) for n in ("input", "output", "target")),
+        model=logits(False),
+    )
+    assert kinds(record(plain, **beyond)) == [("output-range", "dense_3")]
+    told = network(data=plain.data, model=logits(True))
+    assert kinds(record(told, **beyond)) == []
+
+
+def test_two_softmaxes_in_a_row():
+    run = record(ends_with("softmax", loss=logits(True)), loss=STUCK)
+    assert kinds(run)[0][0] in ("hidden-softmax", "output-range")
+    assert kinds(record(ends_with("softmax", loss=logits(False)))) == []
+
+
+def test_a_softmax_over_one_unit():
+    run = record(ends_with("softmax", units=1))
+    assert severities(run) == [("single-unit-softmax", "error")]
+    assert kinds(record(ends_with("sigmoid", units=1))) == []
+
+
+@pytest.mark.parametrize("axis, fits", [(-1, True), (1, True), (0, False)])
+def test_a_softmax_along_the_examples(axis, fits):
+    run = record(ends_with("softmax", axis=axis))
+    assert kinds(run) == ([] if fits else [("softmax-axis", "dense_3")])
+
+
+def test_a_softmax_between_layers_but_not_in_attention():
+    dense = {"layers": [{"name": "dense_1", "class": "Dense", "config": {}}]}
+    hidden = Activation("dense_1/softmax", "softmax", 64, rank=2)
+    last = Activation("dense_3/softmax", "softmax", 10, rank=2, is_output=True)
+    described = network(activations=(hidden, last), model=dense)
+    assert kinds(record(described)) == [("hidden-softmax", "dense_1")]
+    attention = Activation("mha/softmax", "softmax", 64, rank=4)
+    described = network(activations=(attention, last), model=dense)
+    assert kinds(record(described)) == []
+
+
+def test_layers_with_nothing_in_between():
+    pairs = (("dense_1/kernel", "dense_2/kernel"),)
+    both = (*pairs, ("dense_2/kernel", "dense_3/kernel"))
+    all_linear = record(network(linear=both))
+    assert severities(all_linear) == [("missing-nonlinearity", "warning")]
+    assert severities(record(network(linear=pairs))) == [
+        ("missing-nonlinearity", "note")
+    ]
+
+
+def inputs(dtype="float32", **more):
+    rows = (Data("input", dtype), Data("output"), Data("target"))
+    return network(data=rows, model=MSE, **more)
+
+
+def test_inputs_that_are_far_too_large():
+    large = {"data_rms": {"input": 130.0}, "data_max": {"input": 255.0}}
+    run = record(inputs(), **large, loss=STUCK)
+    assert severities(run) == [("unscaled-input", "warning")]
+    # It learns all the same.
+    assert severities(record(inputs(), **large)) == [("unscaled-input", "note")]
+    # These are ids, or are normalised.
+    assert kinds(record(inputs("int32"), **large, loss=STUCK)) == []
+    norm = inputs(states=(State("bn", "batch_norm"),))
+    assert kinds(record(norm, **large, loss=STUCK)) == []
+
+
+def test_targets_that_the_outputs_never_get_near():
+    far = {"data_rms": {"target": 5000.0, "output": 2.0, "input": 1.0}}
+    far |= {"data_max": {"target": 9000.0}}
+    run = record(inputs(), **far, loss=STUCK)
+    assert severities(run) == [("unscaled-target", "warning")]
+    reached = {"data_rms": {"target": 5000.0, "output": 4900.0, "input": 1.0}}
+    assert kinds(record(inputs(), **reached, loss=STUCK)) == []
+
+
+def test_targets_that_are_all_alike():
+    alike = {"data_variation": {"target": 0.0}, "data_mean": {"target": 3.0}}
+    run = record(inputs(), **alike)
+    assert severities(run) == [("constant-labels", "error")]
+    # Sorted by class: alike in each batch, and not in all of them.
+    mean = {"target": np.repeat([0.0, 1.0], 50)}
+    run = record(inputs(), data_variation={"target": 0.0}, data_mean=mean)
+    assert "constant-labels" not in dict(kinds(run))
+
+
+def regularised(l2):
+    kernel = {"class_name": "L2", "config": {"l2": l2}}
+    names = ("dense_1", "dense_2", "dense_3")
+    layers = [
+        {"name": n, "class": "Dense", "config": {"kernel_regularizer": kernel}}
+        for n in names
+    ]
+    return network(model={"layers": layers} | MSE)
+
+
+def test_a_penalty_that_is_most_of_the_loss():
+    # Three kernels of norm 8: 192 times the factor.
+    run = record(regularised(0.01), loss=STUCK)
+    assert severities(run) == [("penalty-dominates", "warning")]
+    (found,) = gradscope.diagnose(run)
+    assert found.evidence["penalty_share"] == pytest.approx(1.92 / 2.3)
+    assert kinds(record(regularised(1e-4), loss=STUCK)) == []
+    # The rest of the loss falls all the same.
+    falls = np.linspace(10, 2, 100)
+    assert kinds(record(regularised(0.01), loss=falls)) == []
+
+
+def epochs(*pairs):
+    return tuple(
+        Log(10 * n, n, {"loss": loss, "accuracy": accuracy})
+        for n, (loss, accuracy) in enumerate(pairs)
+    )
+
+
+def test_a_loss_that_falls_while_accuracy_does_not_move():
+    flat = epochs((1.0, 0.1), (0.6, 0.1), (0.3, 0.1), (0.2, 0.1))
+    assert kinds(record(network(), logs=flat)) == [
+        ("loss-metric-disagree", None)
+    ]
+    both = epochs((1.0, 0.1), (0.6, 0.4), (0.3, 0.7), (0.2, 0.8))
+    assert kinds(record(network(), logs=both)) == []
+
+
+def test_dropout_by_the_gap_between_training_and_validation():
+    described = network(states=(State("dropout", "dropout"),))
+    logs = tuple(
+        Log(n, n, {"accuracy": 0.6, "val_accuracy": 0.9}) for n in range(4)
+    )
+    run = record(described, dropout_rate=0.7, logs=logs)
+    assert severities(run) == [("dropout-keep-prob", "warning")]
+
+
+def test_one_batch_norm_for_two_kinds_of_batches():
+    rows = tuple(
+        State(name, "batch_norm", 8, calls=2, layer="bn")
+        for name in ("bn", "bn_1")
+    )
+    described = network(states=rows)
+    run = record(described, count=800, variance_distance=0.9)
+    assert kinds(run) == [("shared-batchnorm", "bn")]
+    assert kinds(record(described, count=800)) == []
