@@ -253,7 +253,12 @@ def _describe(record, families) -> dict:
         "layers": list(record.layers),
         "activations": [_activation(a) for a in record.schema.activations],
         "states": [
-            {"name": s.name, "kind": s.kind, "size": s.size}
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "size": s.size,
+                "layer": s.layer or s.name,
+            }
             for s in record.schema.states
         ],
         "data": list(record.schema.rows("data")),

@@ -22,6 +22,7 @@ from test_plugin_routes import (
 import gradscope
 from gradscope import diagnosis, schema, writer
 from gradscope.diagnosis.finding import KINDS
+from gradscope.logs import Log
 from gradscope_plugin import data, findings
 
 
@@ -34,6 +35,7 @@ def logdir(tmp_path_factory):
     runs.abnormal(directory)
     runs.hostile(directory)
     runs.bad_schema(directory)
+    runs.layered(directory)
     probed(directory)
     return directory
 
@@ -85,6 +87,7 @@ def test_a_healthy_run_has_none(client, logdir):
     [
         ("vanishing", {"vanishing-gradient"}),
         ("abnormal", {"non-finite", "zero-gradient"}),
+        ("layered", {"non-finite", "dropout-keep-prob"}),
         ("probed", {"train-inference-mismatch"}),
     ],
 )
@@ -213,7 +216,7 @@ def test_others_are_answered_during_a_diagnosis(sources, monkeypatch):
         thread.start()
     try:
         assert begun.wait(60)
-        assert len(client.get(f"{BASE}/runs").get_json()) == 6
+        assert len(client.get(f"{BASE}/runs").get_json()) == 7
         query = {
             "run": "healthy/gradscope",
             "statistic": "gradient_norm",
@@ -232,12 +235,13 @@ def test_others_are_answered_during_a_diagnosis(sources, monkeypatch):
 def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     runs.layered(tmp_path)
     described = gradscope.read(tmp_path / "layered").schema
-    # What later versions add, such as logs of epochs: JSON beside the schema.
-    value = writer.schema_value(described)
-    value.tag = schema.tag("logs", described.id)
-    value.tensor.string_val[0] = b'{"epoch": 0}'
+    log = Log(step=400, epoch=0, values={"loss": 0.5, "val_loss": 0.6})
     file = writer.EventWriter(str(tmp_path / "layered" / schema.DIRECTORY))
-    file.write(399, runs.WALL_TIME + 399, [value])
+    logged = writer.logs_value(described.id, log)
+    # And what a later gradscope may add.
+    later = writer.logs_value(described.id, log)
+    later.tag = schema.tag("later", described.id)
+    file.write(400, runs.WALL_TIME + 400, [logged, later])
     file.close()
     passed = {}
     from_series = data.joining.from_series
@@ -251,9 +255,11 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
         passed.clear()
         reader = data.Runs(loaded(tmp_path, provider))
         record = reader.whole(plugin_context(), "", "layered/gradscope")
-        (_, _, text) = passed[schema.tag("logs", described.id)][-1]
-        assert text == b'{"epoch": 0}'
+        assert schema.tag("later", described.id) in passed
+        (point,) = passed[schema.tag("logs", described.id)]
+        assert Log.from_json(point[2]) == log
         expected = gradscope.read(tmp_path / "layered")
+        assert record.logs == expected.logs
         assert set(record.families) == set(expected.families)
         for family, values in expected.families.items():
             np.testing.assert_array_equal(record.families[family], values)

@@ -429,7 +429,9 @@ def test_runs_tell_what_there_is_besides_variables(client):
     per_row = [a["units_per_row"] for a in told["activations"]]
     assert per_row == [1, 2, 1]
     states = [("batch_normalization", "batch_norm"), ("dropout", "dropout")]
-    expected = [{"name": n, "kind": kind, "size": 0} for n, kind in states]
+    expected = [
+        {"name": n, "kind": kind, "size": 0, "layer": n} for n, kind in states
+    ]
     assert told["states"] == expected
     assert told["data"] == ["input", "target"]
     assert told["state_statistics"] == list(schema.STATE_COLUMNS)
