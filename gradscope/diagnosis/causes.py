@@ -115,7 +115,17 @@ SYMPTOMS = {
         "learning-rate",
         "zero-gradient",
     ),
-    "non-finite": ("loss-diverges",),
+    "non-finite": (
+        "loss-diverges",
+        "dead-relu",
+        "zero-gradient",
+        "saturated-activation",
+        "batchnorm-statistics",
+        "learning-rate",
+        "update-too-small",
+        "update-too-large",
+        "loss-metric-disagree",
+    ),
 }
 
 
@@ -135,11 +145,19 @@ def roots(found: list[Finding]) -> list[Finding]:
                 for f in kept
                 if f is not cause
                 and f.kind in symptoms
-                and f.steps[1] >= cause.steps[0]
+                and _can_follow(f, cause)
             ]
             kept = [f for f in kept if f not in follow]
             kept[kept.index(cause)] = _with(cause, follow)
     return kept
+
+
+def _can_follow(finding: Finding, cause: Finding) -> bool:
+    """Returns whether the times allow for it. What made the NaN began before
+    it; what began with the NaN is made by it."""
+    if cause.kind == "non-finite" and finding.kind != "loss-diverges":
+        return finding.steps[0] >= cause.steps[0]
+    return finding.steps[1] >= cause.steps[0]
 
 
 def _with(cause: Finding, follow: list[Finding]) -> Finding:

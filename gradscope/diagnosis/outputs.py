@@ -147,7 +147,7 @@ def unscaled_input(view, limits):
         view,
         "unscaled-input",
         "note" if learns else "warning",
-        None,
+        view.layer(view.kernels[0]) if view.kernels else None,
         None,
         what=f"The network's {name} has a size (rms) of {size:.3g}, with "
         f"values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "

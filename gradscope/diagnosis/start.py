@@ -160,6 +160,41 @@ def init_too_large(view, limits):
     )
 
 
+@rule
+def outputs_too_large(view, limits):
+    """A first loss far above that of guessing: the outputs are huge."""
+    outputs = view.data("output")
+    if not view.is_from_start or "crossentropy" not in view.loss_name:
+        return
+    first = float(view.loss[0])
+    shape = view.schema.data[outputs[0]].shape if len(outputs) == 1 else ()
+    classes = max(2, shape[-1] if shape else 2)
+    guess = float(np.log(classes))
+    inputs = median(view.get("data_rms")[:, view.data("input")])
+    if not first > limits["init-too-large.loss"] * guess:
+        return
+    if inputs > limits["unscaled-input.rms"] or view.fall > 0.9:
+        return
+    yield finding(
+        view,
+        "init-too-large",
+        "warning",
+        view.schema.layers[-1],
+        None,
+        what=f"The first loss is {first:.3g}, where guessing evenly among "
+        f"{classes} classes has {guess:.2g}: the network starts sure of "
+        "itself, and wrong",
+        evidence={
+            "first_loss": first,
+            "first_loss_limit": limits["init-too-large.loss"] * guess,
+        },
+        cause="The outputs are huge: weights that start too large, or layers "
+        "that add up without normalisation.",
+        remedy=f"Use {_HE}{_GLOROT}, or put batch or layer normalisation "
+        "between the layers.",
+    )
+
+
 def _gains(view) -> dict[int, tuple[float, float]]:
     """Returns by kernel by what factor it changes the size of a signal at the
     start, seen from its inputs and from its outputs: smaller, larger.
