@@ -59,8 +59,11 @@ def test_two_layers_without_an_activation_are_a_pair(mode, tmp_path):
         lambda: [layers.Activation("linear")],
         lambda: [layers.Dropout(0.5)],
         lambda: [layers.AlphaDropout(0.0), layers.Reshape((8,))],
-        lambda: [layers.Reshape((2, 4)), layers.Permute((2, 1))]
-        + [layers.Flatten()],
+        lambda: [
+            layers.Reshape((2, 4)),
+            layers.Permute((2, 1)),
+            layers.Flatten(),
+        ],
         lambda: [layers.Lambda(lambda x: tf.nn.dropout(x, 0.3))],
         lambda: [layers.Rescaling(0.5, 1.0)],
         lambda: [

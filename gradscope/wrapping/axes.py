@@ -1,6 +1,6 @@
 """Along which axis a softmax works, which TensorFlow does for the last alone.
 
-    tf.nn.softmax(x, axis=1) = transpose(softmax(transpose(x)))
+tf.nn.softmax(x, axis=1) = transpose(softmax(transpose(x)))
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ neighbours, a normalisation, the product or the sum of two branches.
 
 from __future__ import annotations
 
-from gradscope.wrapping import dropouts, layers, operations
+from gradscope.wrapping import dropouts, layers
 
 #: Operations of a kernel, and the inputs that may be the data: the weight is
 #: another one of them. (A depthwise convolution is none.)
