@@ -1,5 +1,6 @@
 """The contract of writer and readers."""
 
+import dataclasses
 import json
 
 import pytest
@@ -51,7 +52,13 @@ def test_text_that_is_no_schema_is_refused(text):
         Schema.from_json(text)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("key", ["variables", "columns", "optimizer", "data"])
+=======
+@pytest.mark.parametrize(
+    "key", ["variables", "columns", "optimizer", "model", "linear"]
+)
+>>>>>>> facts
 @given(value=json_values)
 @example(value=None)
 @example(value=[{"name": "a", "layer": "a", "shape": [1e999], "dtype": "f"}])
@@ -113,6 +120,7 @@ def test_variables_have_a_row_each_and_the_run_has_one():
     assert Schema.from_json(described.to_json()) == described
 
 
+<<<<<<< HEAD
 def test_data_keep_their_dtype_and_shape():
     rows = (Data("input", "int64", (-1, 3)), Data("target"))
     described = Schema((KERNEL,), data=rows)
@@ -128,6 +136,65 @@ def test_data_of_an_older_run_are_names():
     read = Schema.from_json(json.dumps(data))
     assert read.data == (Data("input", "float32", ()), Data("y"))
     assert read.rows("data") == ("input", "y")
+=======
+def test_facts_survive_json_and_make_no_other_rows():
+    relu = schema.Activation(
+        "dense/relu", "relu", 3, rank=2, axis=0, is_output=True
+    )
+    norm = schema.State("norm_1", "batch_norm", 4, calls=2, layer="norm")
+    linear = (("dense/kernel", "dense/kernel"),)
+    facts = Schema(
+        (KERNEL,), activations=(relu,), states=(norm,), linear=linear
+    )
+    read = Schema.from_json(facts.to_json())
+    assert read.linear == linear
+    # They are left out where rows are compared, so each is looked at.
+    fields = dataclasses.asdict(read.activations[0])
+    assert fields == dataclasses.asdict(relu)
+    assert dataclasses.asdict(read.states[0]) == dataclasses.asdict(norm)
+    plain = Schema(
+        (KERNEL,),
+        activations=(schema.Activation("dense/relu", "relu", 3),),
+        states=(schema.State("norm_1", "batch_norm", 4),),
+    )
+    assert plain.id == facts.id
+
+
+def test_a_schema_from_before_there_were_facts_is_read():
+    relu = {"name": "dense/relu", "kind": "relu", "units": 3}
+    norm = {"name": "norm", "kind": "batch_norm", "size": 4}
+    data = json.loads(Schema((KERNEL,)).to_json())
+    del data["model"], data["linear"]
+    data |= {"activations": [relu], "states": [norm]}
+    read = Schema.from_json(json.dumps(data))
+    (activation,), (state,) = read.activations, read.states
+    assert read.model == {} and read.linear == ()
+    facts = activation.rank, activation.axis, activation.is_output
+    assert facts == (0, -1, False)
+    assert (state.calls, state.layer) == (1, "")
+
+
+@pytest.mark.parametrize("linear", [7, ["a"], [["a", "b", "c"]], [[1]], None])
+def test_damaged_pairs_are_refused(linear):
+    data = {**json.loads(Schema((KERNEL,)).to_json()), "linear": linear}
+    with pytest.raises(SchemaError, match="damaged gradscope schema"):
+        Schema.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "rows, field",
+    [
+        ("activations", "rank"),
+        ("activations", "axis"),
+        ("states", "calls"),
+    ],
+)
+def test_damaged_facts_of_a_row_are_refused(rows, field):
+    row = {"name": "a", "kind": "relu", "units": 3, field: "many"}
+    data = {**json.loads(Schema((KERNEL,)).to_json()), rows: [row]}
+    with pytest.raises(SchemaError, match="damaged gradscope schema"):
+        Schema.from_json(json.dumps(data))
+>>>>>>> facts
 
 
 def test_a_tag_says_family_and_schema():

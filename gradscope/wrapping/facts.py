@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import inspect
 import sys
 import warnings
 
@@ -17,18 +15,8 @@ import tensorflow as tf
 
 from gradscope.facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
 from gradscope.schema import Schema
-from gradscope.wrapping import layers, linear
-
-#: What is told of a loss.
-_LOSS = (
-    "from_logits",
-    "label_smoothing",
-    "axis",
-    "delta",
-    "gamma",
-    "alpha",
-    "reduction",
-)
+from gradscope.wrapping import compiled, layers, linear
+from gradscope.wrapping.compiled import quietly
 
 
 def added(
@@ -76,8 +64,8 @@ def of_model(model, known: list, schema: Schema) -> dict:
                 }
                 for name, layer in named[:MOST_LAYERS]
             ],
-            "loss": _quietly(lambda: _losses(model), None),
-            "metrics": _quietly(lambda: _metrics(model), []),
+            "loss": quietly(lambda: compiled.losses(model), None),
+            "metrics": quietly(lambda: compiled.metrics(model), []),
         }
 
 
@@ -92,14 +80,6 @@ def _elsewhere():
         else:
             stack.enter_context(tf.Graph().as_default())
         yield
-
-
-def _quietly(tell, otherwise):
-    """Returns what a model tells, something else where that fails."""
-    try:
-        return tell()
-    except Exception:  # a user's layer may do anything
-        return otherwise
 
 
 def _named(model, known: list, schema: Schema) -> list[tuple]:
@@ -187,7 +167,7 @@ def _is_of(layer, *path: str) -> bool:
 
 
 def _config(layer) -> dict:
-    config = _quietly(layer.get_config, {})
+    config = quietly(lambda: layer.get_config(), {})
     if not isinstance(config, dict):
         return {}
     told = {key: config[key] for key in LAYER if key in config}
@@ -196,7 +176,7 @@ def _config(layer) -> dict:
             told[key] = _function_name(value)
         elif key.endswith(("_initializer", "_regularizer")):
             told[key] = _serialized(value)
-    return _quietly(lambda: plain(told), {})
+    return quietly(lambda: plain(told), {})
 
 
 def _serialized(value):
@@ -217,80 +197,3 @@ def _function_name(value):
     if value is None or isinstance(value, str):
         return value
     return getattr(value, "__name__", type(value).__name__)
-
-
-def _losses(model):
-    """Returns the loss that a model was compiled with: one, or of each of its
-    outputs one."""
-    losses = getattr(model, "loss", None)
-    if isinstance(losses, dict):
-        order = getattr(model, "output_names", None) or list(losses)
-        losses = [losses[name] for name in order if name in losses]
-    if isinstance(losses, list | tuple):
-        told = [_loss(model, one) for one in losses]
-        return told[0] if len(told) == 1 else told
-    return _loss(model, losses)
-
-
-def _loss(model, loss):
-    if isinstance(loss, str):
-        library = "keras" if _is_keras_3(model) else "tf_keras"
-        get = sys.modules[library].losses.get
-        loss = _quietly(functools.partial(get, loss), loss)
-    if loss is None:
-        return None
-    if isinstance(loss, str):
-        return {"class": loss[:MOST_TEXT], "config": {}}
-    keywords: dict = {}
-    while isinstance(loss, functools.partial):
-        keywords = {**(loss.keywords or {}), **keywords}
-        loss = loss.func
-    if inspect.isroutine(loss):
-        name = loss.__name__
-        parameters = _quietly(lambda: inspect.signature(loss).parameters, {})
-        config = {
-            key: one.default
-            for key, one in parameters.items()
-            if one.default is not inspect.Parameter.empty
-        }
-    else:
-        name = type(loss).__name__
-        config = _quietly(lambda: loss.get_config(), {})
-        if not isinstance(config, dict):
-            config = {}
-        inner = getattr(loss, "from_logits", None)
-        config = config if inner is None else {"from_logits": inner, **config}
-    config = {**config, **keywords}
-    return {
-        "class": name[:MOST_TEXT],
-        "config": plain({key: config[key] for key in _LOSS if key in config}),
-    }
-
-
-def _is_keras_3(model) -> bool:
-    keras = sys.modules.get("keras")
-    return keras is not None and isinstance(model, keras.Model)
-
-
-def _metrics(model) -> list[str]:
-    """Returns the names of the metrics that a model was compiled with."""
-    names: list[str] = []
-
-    def add(metric):
-        if isinstance(metric, dict):
-            metric = list(metric.values())
-        if isinstance(metric, list | tuple):
-            for part in metric:
-                add(part)
-        elif metric is not None:
-            name = getattr(metric, "name", None) or getattr(
-                metric, "__name__", metric
-            )
-            names.append(str(name)[:MOST_TEXT])
-
-    compiled = getattr(model, "_compile_metrics", None) or getattr(
-        model, "compiled_metrics", None
-    )
-    add(getattr(compiled, "_user_metrics", None))
-    add(getattr(compiled, "_user_weighted_metrics", None))
-    return names[:MOST_LAYERS]
