@@ -52,13 +52,9 @@ def test_text_that_is_no_schema_is_refused(text):
         Schema.from_json(text)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("key", ["variables", "columns", "optimizer", "data"])
-=======
 @pytest.mark.parametrize(
-    "key", ["variables", "columns", "optimizer", "model", "linear"]
+    "key", ["variables", "columns", "optimizer", "model", "linear", "data"]
 )
->>>>>>> facts
 @given(value=json_values)
 @example(value=None)
 @example(value=[{"name": "a", "layer": "a", "shape": [1e999], "dtype": "f"}])
@@ -120,7 +116,6 @@ def test_variables_have_a_row_each_and_the_run_has_one():
     assert Schema.from_json(described.to_json()) == described
 
 
-<<<<<<< HEAD
 def test_data_keep_their_dtype_and_shape():
     rows = (Data("input", "int64", (-1, 3)), Data("target"))
     described = Schema((KERNEL,), data=rows)
@@ -136,7 +131,8 @@ def test_data_of_an_older_run_are_names():
     read = Schema.from_json(json.dumps(data))
     assert read.data == (Data("input", "float32", ()), Data("y"))
     assert read.rows("data") == ("input", "y")
-=======
+
+
 def test_facts_survive_json_and_make_no_other_rows():
     relu = schema.Activation(
         "dense/relu", "relu", 3, rank=2, axis=0, is_output=True
@@ -194,7 +190,6 @@ def test_damaged_facts_of_a_row_are_refused(rows, field):
     data = {**json.loads(Schema((KERNEL,)).to_json()), rows: [row]}
     with pytest.raises(SchemaError, match="damaged gradscope schema"):
         Schema.from_json(json.dumps(data))
->>>>>>> facts
 
 
 def test_a_tag_says_family_and_schema():
