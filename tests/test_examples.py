@@ -100,3 +100,9 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch):
     (reading,) = (p for p in programs if p.startswith("\nrecord ="))
     exec(reading, names)
     assert names["record"].steps.tolist() == list(range(20))
+    (findings,) = (p for p in programs if p.startswith("\nfor finding in"))
+    exec(findings, names)
+    (test,) = (p for p in programs if p.startswith("\ndef test_"))
+    names["build_model"] = lambda: names["model"]
+    exec(test, names)
+    names["test_the_training_is_healthy"](tmp_path / "healthy")

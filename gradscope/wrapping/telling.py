@@ -50,7 +50,8 @@ class Teller:
         files = events.event_files(directory)
         if sum(map(os.path.getsize, files)) > MOST_BYTES:
             command = f"gradscope diagnose {self._logdir}"
-            print(f"gradscope: the record is long; try `{command}`")
+            told = f"gradscope: the record is long; try `{command}`"
+            print(told, file=sys.stderr)
             return
         record = reading.read(directory)
         findings = diagnose(record)
