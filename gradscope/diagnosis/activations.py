@@ -248,15 +248,15 @@ def _softmax_twice(view, layer: str):
     return finding(
         view,
         "hidden-softmax",
-        "warning",
+        "note",
         layer,
         None,
         what=f"{layer} ends with a softmax, and the loss has one of its own "
         "(`from_logits=True`)",
         evidence={"softmaxes": 2},
-        cause="The loss takes the probabilities for logits: they lie between "
-        "0 and 1, so the loss cannot get small, and the gradient is a "
-        "fraction of what it should be.",
+        cause="The loss takes probabilities for logits. Keras's own losses find "
+        "the logits behind the softmax and use those; any other loss cannot "
+        "get small like this, as what it gets lies between 0 and 1.",
         remedy="Leave out the softmax of the last layer, or set "
         "`from_logits=False` in the loss.",
     )

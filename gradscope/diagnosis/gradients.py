@@ -24,7 +24,7 @@ def non_finite(view, limits):
         view,
         "non-finite",
         "error",
-        layers.owner(view, found.name),
+        layers.owner(view, found.name) or layers.entered(view, found.kind),
         spell,
         what=what,
         evidence={"step": found.step, "first": found.kind},

@@ -20,6 +20,13 @@ def owner(view, name: str | None) -> str | None:
     return None
 
 
+def entered(view, kind: str) -> str | None:
+    """Returns the layer next to where data or the loss meet the network."""
+    if kind in ("input", "target", "output", "loss") and view.schema.layers:
+        return view.schema.layers[0 if kind == "input" else -1]
+    return None
+
+
 def small_start(view, limits) -> list[str]:
     """Returns the layers whose kernels start too small."""
     from gradscope.diagnosis.start import _gains

@@ -174,10 +174,11 @@ def unscaled_target(view, limits):
     if "crossentropy" in view.loss_name or view.fall > 0.9:
         return
     size = float(median(view.get("data_rms")[:, targets]))
-    first = float(median(view.get("data_rms")[:5, outputs]))
+    first = float(view.get("data_rms")[0, outputs[0]])
     last = float(median(view.get("data_rms")[-5:, outputs]))
     limit = limits["unscaled-target.ratio"]
-    if not size > limit * max(first, 1) or last > 0.5 * size:
+    reached = 0.5 * size < last < 2 * size
+    if not size > limit * max(first, 1) or reached:
         return
     yield finding(
         view,

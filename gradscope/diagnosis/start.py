@@ -57,6 +57,7 @@ def symmetric_units(view, limits):
     """Units of a layer that receive the very same gradient for ever."""
     spread = view.get("gradient_unit_spread")
     least = _records(view, limits["symmetric-units.records"])
+    yield from _constant_cells(view)
     for row in view.kernels:
         alike = spread[:, row] < limits["symmetric-units.spread"]
         some = spells(alike, least)
@@ -89,6 +90,34 @@ def symmetric_units(view, limits):
         return
 
 
+def _constant_cells(view):
+    """Finds recurrent layers that start with equal weights: their gates differ
+    from each other, so that the kernel's gradient does not show it."""
+    for name, fact in view.facts.items():
+        own = (fact.get("config") or {}).get("kernel_initializer")
+        kind = own.get("class_name") if isinstance(own, dict) else own
+        if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN"):
+            continue
+        if str(kind).lower() not in ("ones", "zeros", "constant"):
+            continue
+        parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
+        yield finding(
+            view,
+            "symmetric-units",
+            "error",
+            parts[0] if parts else name,
+            None,
+            what=f"All units of {name} start with the same weights, so they "
+            "stay alike and do the work of one unit",
+            evidence={"kernel_initializer": str(kind)},
+            cause="Units with equal weights compute the same, receive the same "
+            "gradient, and nothing ever tells them apart.",
+            remedy=f"Start kernels with random numbers: {_GLOROT}, and "
+            '`recurrent_initializer="orthogonal"`.',
+        )
+        return
+
+
 @rule
 def init_too_small(view, limits):
     """Weights so small that the signal is lost, and nothing is learned."""
@@ -98,15 +127,16 @@ def init_too_small(view, limits):
         for row, (_, gain) in gains.items()
         if gain < limits["init-too-small.gain"]
     ]
-    stalls = _stalls(view, limits)
-    if not small or view.is_normalised or not stalls:
+    if not small or view.is_normalised:
+        return
+    if not _stalls(view, limits, [row for row, _ in small]):
         return
     row, gain = min(small, key=lambda pair: pair[1])
     layers = [view.layer(row) for row, _ in small]
     yield finding(
         view,
         "init-too-small",
-        "warning",
+        "error" if view.fall < limits["learned.fall"] else "warning",
         view.layer(small[0][0]),
         None,
         what=f"The weights of {several(layers)} start so small that hardly "
@@ -129,11 +159,14 @@ def init_too_small(view, limits):
 @rule
 def init_too_large(view, limits):
     """Weights so large that outputs saturate or the loss starts huge."""
-    large = [
-        (row, gain)
-        for row, (gain, _) in _gains(view).items()
-        if gain > limits["init-too-large.gain"]
-    ]
+    gains = {row: gain for row, (gain, _) in _gains(view).items()}
+    limit = limits["init-too-large.gain"]
+    large = [(row, gain) for row, gain in gains.items() if gain > limit]
+    if not large:
+        # Several layers that are each a little too large.
+        some = [(r, g) for r, g in gains.items() if g > limit / 3]
+        if len(some) > 1 and np.prod([g for _, g in some]) > 2 * limit:
+            large = some
     if not large or view.is_normalised:
         return
     layers = [view.layer(row) for row, _ in large]
@@ -217,10 +250,12 @@ def _gains(view) -> dict[int, tuple[float, float]]:
     return found
 
 
-def _stalls(view, limits) -> bool:
-    """Returns whether the loss is known not to fall, or falls late."""
+def _stalls(view, limits, small) -> bool:
+    """Returns whether the loss does not fall, or falls late; where it is not
+    known, whether several of the small kernels do not grow either."""
     if not np.isfinite(view.fall):
-        return False
+        rms = view.get("weight_rms")[:, small]
+        return len(small) > 1 and bool(np.all(rms[-1] < 1.5 * rms[0]))
     if view.fall < limits["learned.fall"]:
         return True
     # The first third of all recorded steps, but fifty at least.

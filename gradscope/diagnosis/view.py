@@ -164,8 +164,11 @@ class View:
 
     @functools.cached_property
     def first_loss(self) -> float:
-        """Median loss of the first records."""
-        return float(median(self.loss[: max(3, min(10, self.count // 10))]))
+        """Median loss of the first records; that of the first step where it
+        explodes at once."""
+        typical = float(median(self.loss[: max(3, min(10, self.count // 10))]))
+        first = float(self.loss[0])
+        return first if 0 < first < typical / 10 else typical
 
     @functools.cached_property
     def last_loss(self) -> float:
