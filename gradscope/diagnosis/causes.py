@@ -119,8 +119,8 @@ SYMPTOMS = {
         "vanishing-gradient",
         "batchnorm-statistics",
     ),
-    "exploding-gradient": ("non-finite", "loss-diverges", "update-too-large"),
     "loss-diverges": ("non-finite", "exploding-gradient"),
+    "exploding-gradient": ("non-finite", "loss-diverges", "update-too-large"),
     "dead-relu": (
         "zero-gradient",
         "vanishing-gradient",

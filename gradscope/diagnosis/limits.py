@@ -59,6 +59,11 @@ LIMITS = {
     "loss-diverges.growth": Limit(
         3, "loss at the end over the loss of the start (tuning)"
     ),
+    "loss-diverges.outputs": Limit(
+        1000,
+        "rms of the outputs at the end over that of the start, where the loss "
+        "is not known, or negative (tuning)",
+    ),
     "learning-rate.high_ratio": Limit(
         0.1,
         "update-to-weight ratio of most layers; about .001 is healthy "

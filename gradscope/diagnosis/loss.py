@@ -41,6 +41,35 @@ def loss_diverges(view, limits):
 
 
 @rule
+def outputs_run_away(view, limits):
+    """Outputs that grow without end, where the loss is not known or negative:
+    a loss without a floor, as that of a wrong sign."""
+    rows = view.data("output")
+    if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
+        return
+    size = view.get("data_rms")[:, rows[0]].astype(float)
+    first, last = float(median(size[:3])), float(median(size[-5:]))
+    limit = limits["loss-diverges.outputs"]
+    middle = float(median(size[: view.count // 2][-5:]))
+    if not last > limit * max(first, 1e-6) or not last > 3 * middle:
+        return
+    yield finding(
+        view,
+        "loss-diverges",
+        "error",
+        None,
+        None,
+        what=f"The outputs grow without end: from {first:.3g} to {last:.3g}",
+        evidence={"growth": last / first, "growth_limit": limit},
+        cause="The loss has no floor, so there is always more to gain: a sign "
+        "that is wrong, or a difference without its square. Could also be a "
+        "learning rate that is too large.",
+        remedy="Look at the sign of the loss; it should be near zero where "
+        "every prediction is right.",
+    )
+
+
+@rule
 def loss_metric_disagree(view, limits):
     """A loss that falls while accuracy stays where it was.
 
