@@ -39,7 +39,8 @@ export function createOverlay() {
 function boxOf({from, to, first, last}, columns, placed) {
   const top = topOf(placed, from);
   const height = topOf(placed, to - 1) + placed.height - top;
-  return {top, height, left: 100 * first / columns, width: 100 * (last + 1 - first) / columns};
+  return {top, height, left: 100 * first / columns,
+    width: 100 * (last + 1 - first) / columns};
 }
 
 function outline({top, height, left, width, severity, isChosen}) {
