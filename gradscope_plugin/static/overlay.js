@@ -3,9 +3,6 @@
 import {element} from './dom.js';
 import {topOf} from './places.js';
 
-// So that rows of one pixel have an outline that is seen.
-const LEAST_HEIGHT = 7;
-
 /** `node` lies over the cells; `update` draws what is marked. */
 export function createOverlay() {
   const node = element('div', {className: 'marks', 'aria-hidden': 'true'});
@@ -42,9 +39,8 @@ export function createOverlay() {
 function boxOf({from, to, first, last}, columns, placed) {
   const top = topOf(placed, from);
   const height = topOf(placed, to - 1) + placed.height - top;
-  const missing = Math.max(0, LEAST_HEIGHT - height);
-  return {top: top - missing / 2, height: height + missing,
-    left: 100 * first / columns, width: 100 * (last + 1 - first) / columns};
+  return {top, height, left: 100 * first / columns,
+    width: 100 * (last + 1 - first) / columns};
 }
 
 function outline({top, height, left, width, severity, isChosen}) {

@@ -127,10 +127,12 @@ def test_a_click_goes_to_the_cells(page, logdir):  # noqa: F811
     cells = section.locator(".cells").bounding_box()
     box = mark.bounding_box()
     # dense_1 is zero from step 30 of 120 to the end.
-    assert box["y"] == pytest.approx(cells["y"], abs=2)
-    assert box["height"] == pytest.approx(18, abs=2)
-    assert box["x"] - cells["x"] == pytest.approx(cells["width"] / 4, abs=2)
-    assert box["width"] == pytest.approx(cells["width"] * 3 / 4, abs=2)
+    # The line is around them.
+    assert box["y"] == pytest.approx(cells["y"] - 3, abs=0.6)
+    assert box["height"] == pytest.approx(18 + 6, abs=0.6)
+    left = cells["x"] + cells["width"] / 4
+    assert box["x"] == pytest.approx(left - 3, abs=0.6)
+    assert box["width"] == pytest.approx(cells["width"] * 3 / 4 + 6, abs=0.6)
     # It is in sight, and not below what stays at the top.
     header = frame.locator("header").bounding_box()
     assert box["y"] >= header["y"] + header["height"]
