@@ -67,7 +67,8 @@ def _lag(view, limits, found):
         or gap > limits["dropout-keep-prob.gap"]
     )
     known = np.isfinite(ratio) or np.isfinite(gap)
-    if not harmed and (known or _is_short(view)):
+    most = max(far for _, far in found)
+    if not harmed and (known or _is_short(view, most, limits)):
         severity = "note"
     else:
         severity = "warning"
@@ -194,7 +195,11 @@ def _accuracy_gap(view) -> float:
     return float(median(training[-3:]) - median(validation[-3:]))
 
 
-def _is_short(view) -> bool:
-    """Returns whether moving statistics had no time to follow: with the
-    default momentum of .99 they need some 500 steps."""
-    return view.last_step < 500
+def _is_short(view, far: float, limits) -> bool:
+    """Returns whether moving statistics had no time to follow. With the
+    default momentum of .99 they need some 500 steps; far away after 100 of
+    them they are a fault all the same."""
+    if view.last_step < 100:
+        return True
+    three = 3 * limits["batchnorm-statistics.distance"]
+    return view.last_step < 500 and far < three
