@@ -254,7 +254,7 @@ def _softmax_twice(view, layer: str):
         what=f"{layer} ends with a softmax, and the loss has one of its own "
         "(`from_logits=True`)",
         evidence={"softmaxes": 2},
-        cause="The loss takes probabilities for logits. Keras's own losses find "
+        cause="The loss takes probabilities for logits. Those of Keras find "
         "the logits behind the softmax and use those; any other loss cannot "
         "get small like this, as what it gets lies between 0 and 1.",
         remedy="Leave out the softmax of the last layer, or set "

@@ -133,7 +133,12 @@ SYMPTOMS = {
         "learning-rate",
     ),
     "saturated-activation": ("zero-gradient", "update-too-small"),
-    "dropout-keep-prob": ("train-inference-mismatch",),
+    "dropout-keep-prob": (
+        "train-inference-mismatch",
+        "loss-metric-disagree",
+        "dead-relu",
+        "vanishing-gradient",
+    ),
     "batchnorm-statistics": ("train-inference-mismatch",),
     "shared-batchnorm": ("batchnorm-statistics", "train-inference-mismatch"),
     "penalty-dominates": (

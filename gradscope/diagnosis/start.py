@@ -196,17 +196,18 @@ def init_too_large(view, limits):
 @rule
 def outputs_too_large(view, limits):
     """A first loss far above that of guessing: the outputs are huge."""
-    outputs = view.data("output")
-    if not view.is_from_start or "crossentropy" not in view.loss_name:
+    guess = view.guess
+    if not view.is_from_start or not np.isfinite(guess):
         return
-    first = float(view.loss[0])
-    shape = view.schema.data[outputs[0]].shape if len(outputs) == 1 else ()
-    classes = max(2, shape[-1] if shape else 2)
-    guess = float(np.log(classes))
+    first, classes = float(view.loss[0]), round(np.exp(guess))
     inputs = median(view.get("data_rms")[:, view.data("input")])
     if not first > limits["init-too-large.loss"] * guess:
         return
     if inputs > limits["unscaled-input.rms"] or view.fall > 0.9:
+        return
+    # A loss that is summed over the batch is large for no fault of theirs.
+    most = float(view.get("data_max")[0, view.data("output")[0]])
+    if not (most > 5 or (view.outputs and most > 0.99)):
         return
     yield finding(
         view,

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradscope.diagnosis.about import finding
 from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import longest, median, smoothed
+from gradscope.diagnosis.spells import longest, median, smoothed, spells
 
 
 @rule
@@ -21,7 +21,12 @@ def learning_rate_too_large(view, limits):
     # The first steps of Adam are large by nature: its averages start empty.
     late = np.arange(view.count) >= min(10, view.count // 3)
     spell = longest((typical > limit) & late, 10)
-    harmed = view.fall < limits["learned.fall"] or _is_rough(view)
+    stuck = view.fall < limits["learned.fall"]
+    harmed = stuck or _is_rough(view)
+    if spell is None and view.is_from_start:
+        spell = _at_once(view, ratios, limit) if stuck else None
+        spell = spell or _before_nan(view, ratios, limit)
+        harmed = harmed or spell is not None
     if spell is None or not harmed:
         return
     value = float(median(typical[spell.slice]))
@@ -42,6 +47,28 @@ def learning_rate_too_large(view, limits):
     )
 
 
+def _at_once(view, ratios, limit: float):
+    """Returns the first steps, if they threw the weights far away and the
+    loss up with them; None if not."""
+    with np.errstate(all="ignore"):
+        typical = smoothed(median(ratios, axis=1))
+    some = spells(typical > 3 * limit, 3)
+    rose = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
+    return some[0] if some and some[0].start == 0 and rose else None
+
+
+def _before_nan(view, ratios, limit: float):
+    """Returns the last steps before something became NaN, if they were far
+    too large; None if not, or if nothing became NaN."""
+    found = view.record.first_nonfinite()
+    if found is None or found.kind in ("input", "target"):
+        return None
+    index = int(np.searchsorted(view.steps, found.step))
+    with np.errstate(all="ignore"):
+        large = median(ratios, axis=1)[:index] > limit
+    return next((s for s in spells(large, 2) if s.stop >= index - 2), None)
+
+
 @rule
 def learning_rate_too_small(view, limits):
     """Steps so small that the loss hardly moves."""
@@ -49,15 +76,26 @@ def learning_rate_too_small(view, limits):
     if ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
-        largest = median(np.nanmax(np.where(ratios > 0, ratios, 0), axis=1))
+        each = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
+    largest = median(each)
     limit = limits["learning-rate.low_ratio"]
     stuck = view.fall < limits["learned.fall"]
-    if not largest > 0 or largest > limit or not stuck:
+    spell = longest(each < limit, max(10, view.count // 4))
+    if spell is None or not spell.until_the_end or not stuck:
         return
+    largest = float(median(each[spell.slice]))
+    if not each.max() > 0:
+        return
+    cause = "The learning rate is too small. About .001 is healthy."
+    if spell.start > 0:
+        cause = (
+            "The learning rate has become too small: its schedule counts "
+            "steps, not epochs. About .001 is healthy."
+        )
     yield _learning_rate(
         view,
         "warning",
-        None,
+        spell,
         what=f"Each step changes the weights by {largest:.2g} of their size, "
         "too little to get anywhere",
         evidence={
@@ -65,8 +103,8 @@ def learning_rate_too_small(view, limits):
             "update_to_weight_ratio_limit": limit,
             "loss_fall": view.fall,
         },
-        cause="The learning rate is too small. About .001 is healthy.",
-        factor=_round(1e-3 / largest),
+        cause=cause,
+        factor=_round(1e-3 / max(largest, 1e-12)),
     )
 
 

@@ -164,11 +164,23 @@ class View:
 
     @functools.cached_property
     def first_loss(self) -> float:
-        """Median loss of the first records; that of the first step where it
-        explodes at once."""
+        """Median loss of the first records; where it explodes at once that of
+        the first step, or that of guessing."""
         typical = float(median(self.loss[: max(3, min(10, self.count // 10))]))
         first = float(self.loss[0])
-        return first if 0 < first < typical / 10 else typical
+        if 0 < first < typical / 10:
+            return first
+        return min(typical, max(self.guess, first))
+
+    @property
+    def guess(self) -> float:
+        """Cross-entropy of guessing evenly, ln C of C classes (CS231n);
+        infinite where it is not known."""
+        outputs = self.data("output")
+        if "crossentropy" not in self.loss_name or len(outputs) != 1:
+            return np.inf
+        shape = self.schema.data[outputs[0]].shape
+        return float(np.log(max(2, shape[-1] if shape else 2)))
 
     @functools.cached_property
     def last_loss(self) -> float:
