@@ -75,6 +75,9 @@ LIMITS = {
     "update-too-large.ratio": Limit(
         0.3, "update-to-weight ratio of one layer alone"
     ),
+    "update-too-large.growth": Limit(
+        20, "rms of the weights at the end over that of the start (tuning)"
+    ),
     "update-too-small.ratio": Limit(
         1e-6,
         "update-to-weight ratio of one layer alone, of a hundredth of the "
@@ -106,6 +109,11 @@ LIMITS = {
     "saturated-activation.records": Limit(20, "recorded steps in a row"),
     "dropout-keep-prob.rate": Limit(
         0.55, "rate from which on a `keep_prob` may have been meant (seeds)"
+    ),
+    "dropout-keep-prob.certain": Limit(
+        0.8,
+        "rate that is a share to keep if more than one layer has it: hardly "
+        "anybody drops .8 on purpose (tuning)",
     ),
     "dropout-keep-prob.gap": Limit(
         0.1,

@@ -33,8 +33,10 @@ def dropout_keep_prob(view, limits):
     rates = [float(np.nan_to_num(rate[row], nan=dropped[row])) for row in high]
     gap = _gap(view)
     harmed = gap > limits["dropout-keep-prob.gap"] or (
-        view.fall < (0.5 if max(rates) > 0.7 else limits["learned.fall"])
+        view.fall < limits["learned.fall"]
     )
+    certain = sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
+    harmed = harmed or certain
     shown = [f"{r:.2g}" for r in dict.fromkeys(rates)]
     yield finding(
         view,

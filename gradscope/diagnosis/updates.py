@@ -23,10 +23,10 @@ def learning_rate_too_large(view, limits):
     spell = longest((typical > limit) & late, 10)
     stuck = view.fall < limits["learned.fall"]
     harmed = stuck or _is_rough(view)
-    if spell is None and view.is_from_start:
+    if (spell is None or not harmed) and view.is_from_start:
         spell = _at_once(view, ratios, limit) if stuck else None
         spell = spell or _before_nan(view, ratios, limit)
-        harmed = harmed or spell is not None
+        harmed = spell is not None
     if spell is None or not harmed:
         return
     value = float(median(typical[spell.slice]))
@@ -65,7 +65,7 @@ def _before_nan(view, ratios, limit: float):
         return None
     index = int(np.searchsorted(view.steps, found.step))
     with np.errstate(all="ignore"):
-        large = median(ratios, axis=1)[:index] > limit
+        large = median(ratios, axis=1)[:index] > limit / 2
     return next((s for s in spells(large, 2) if s.stop >= index - 2), None)
 
 
@@ -81,7 +81,11 @@ def learning_rate_too_small(view, limits):
     limit = limits["learning-rate.low_ratio"]
     stuck = view.fall < limits["learned.fall"]
     spell = longest(each < limit, max(10, view.count // 4))
-    if spell is None or not spell.until_the_end or not stuck:
+    if spell is None or not spell.until_the_end:
+        return
+    # Where the loss is not known, it must be so in every record.
+    unknown = np.isnan(view.fall) and spell.length == view.count
+    if not (stuck or unknown):
         return
     largest = float(median(each[spell.slice]))
     if not each.max() > 0:
@@ -105,6 +109,39 @@ def learning_rate_too_small(view, limits):
         },
         cause=cause,
         factor=_round(1e-3 / max(largest, 1e-12)),
+    )
+
+
+@rule
+def weights_run_away(view, limits):
+    """Weights of most layers that grow without end, from a usual start."""
+    rms = view.get("weight_rms")[:, view.kernels].astype(float)
+    if not view.is_from_start or rms.shape[1] < 2 or view.count < 20:
+        return
+    inputs = [
+        np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
+    ]
+    usual = rms[0] * np.sqrt(inputs) > 0.2
+    with np.errstate(all="ignore"):
+        growth = rms[-1] / rms[0]
+    limit = limits["update-too-large.growth"]
+    if not usual.all() or not median(growth) > limit or view.fall > 0.5:
+        return
+    worst = view.kernels[int(np.nanargmax(growth))]
+    yield finding(
+        view,
+        "update-too-large",
+        "error",
+        view.layer(worst),
+        None,
+        what=f"The weights grew to {median(growth):.3g} times what they "
+        "started as",
+        evidence={"growth": median(growth), "growth_limit": limit},
+        cause="Steps go on in one direction without end: a learning rate that "
+        "is too large, gradients that are added up and never reset, or a loss "
+        "without a floor.",
+        remedy="Divide the learning rate by ten; compute a new gradient for "
+        "each step (a new `GradientTape`).",
     )
 
 

@@ -189,11 +189,13 @@ class View:
 
     @property
     def fall(self) -> float:
-        """Share of the first loss by which it fell; NaN where not known."""
+        """Share of the first loss by which it fell; NaN where not known. What
+        ends no better than guessing did not fall."""
         if not np.isfinite(self.first_loss):
             return np.nan
         size = max(abs(self.first_loss), 1e-12)
-        return (self.first_loss - self.last_loss) / size
+        fall = (self.first_loss - self.last_loss) / size
+        return min(fall, 0.0) if self.last_loss > 0.95 * self.guess else fall
 
     @property
     def last_step(self) -> int:
