@@ -32,7 +32,7 @@ def learning_rate_too_large(view, limits):
     value = float(median(typical[spell.slice]))
     yield _learning_rate(
         view,
-        "error" if view.fall < limits["learned.fall"] else "warning",
+        "error" if stuck or not np.isfinite(view.last_loss) else "warning",
         spell,
         what=f"Each step changes the weights by {value:.2g} of their size, and "
         "the loss does not settle",
