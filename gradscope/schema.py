@@ -29,7 +29,7 @@ from gradscope.columns import (
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
 )
-from gradscope.rows import Activation, Data, State, Variable
+from gradscope.rows import Activation, Data, Operation, State, Variable
 
 __all__ = [
     "ACTIVATION_COLUMNS",
@@ -45,6 +45,7 @@ __all__ = [
     "VARIABLE_COLUMNS",
     "Activation",
     "Data",
+    "Operation",
     "Schema",
     "SchemaError",
     "State",
@@ -89,6 +90,7 @@ class Schema:
             units of `units`.
         states: Layers that drop units or keep a state: rows of `state`.
         data: Inputs, outputs and targets: rows of `data`.
+        operations: Operations that may make NaN: rows of `operations`.
         unseen: Names of what could not be observed, as of functions inside
             of the step's.
     """
@@ -101,6 +103,7 @@ class Schema:
     activations: tuple[Activation, ...] = ()
     states: tuple[State, ...] = ()
     data: tuple[Data, ...] = ()
+    operations: tuple[Operation, ...] = ()
     unseen: tuple[str, ...] = ()
 
     @property
@@ -115,6 +118,7 @@ class Schema:
         rows += [[a.name, a.kind, a.units] for a in self.activations]
         rows += [[s.name, s.kind] for s in self.states]
         rows += [[d.name for d in self.data]]
+        rows += [[o.name for o in self.operations]]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -129,6 +133,7 @@ class Schema:
             "activations": self.activations,
             "state": self.states,
             "data": self.data,
+            "operations": self.operations,
         }
         if family in named:
             return tuple(row.name for row in named[family])
@@ -171,6 +176,10 @@ class Schema:
                 ),
                 states=tuple(_state(s) for s in data.get("states", ())),
                 data=tuple(_data(d) for d in data.get("data", ())),
+                operations=tuple(
+                    Operation(str(o["name"]), str(o["dtype"]))
+                    for o in data.get("operations", ())
+                ),
                 unseen=tuple(map(str, data.get("unseen", ()))),
             )
         except _DAMAGE as error:

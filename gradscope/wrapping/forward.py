@@ -9,6 +9,7 @@ import tensorflow as tf
 from gradscope.schema import Activation, Data, Schema, State
 from gradscope.wrapping.activations import Found
 from gradscope.wrapping.states import Kept
+from gradscope.wrapping.suspects import Suspects
 
 
 @dataclasses.dataclass
@@ -21,6 +22,7 @@ class Forward:
         data: Inputs, targets and outputs by name.
         loss: Of training mode, a scalar; None where it is not known.
         unseen: What could not be observed, by name.
+        suspects: Operations that may make NaN; None where none is known.
     """
 
     activations: dict[Activation, Found] = dataclasses.field(
@@ -30,6 +32,7 @@ class Forward:
     data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
+    suspects: Suspects | None = None
 
     def schema(self, variables, optimizer: dict, before: Schema | None):
         """Returns the schema of steps that have this, and what others had.
@@ -46,6 +49,10 @@ class Forward:
             activations=_union(known.activations, self.activations),
             states=_union(known.states, self.states),
             data=known.data + self._data_beyond(known),
+            operations=_union(
+                known.operations,
+                self.suspects.operations if self.suspects else (),
+            ),
             unseen=_union(known.unseen, self.unseen),
         )
 
@@ -58,7 +65,8 @@ class Forward:
         )
 
     def tensors(self) -> list[tf.Tensor]:
-        """Returns all tensors; `with_tensors` takes as many."""
+        """Returns all tensors but those of suspects; `with_tensors` takes as
+        many."""
         parts = [*self.activations.values(), *self.states.values()]
         tensors = [t for part in parts for t in part.tensors()]
         tensors += self.data.values()
@@ -73,6 +81,7 @@ class Forward:
             {name: next(rest) for name in self.data},
             None if self.loss is None else next(rest),
             self.unseen,
+            self.suspects,
         )
 
 

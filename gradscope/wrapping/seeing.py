@@ -12,6 +12,8 @@ from gradscope.wrapping import (
     replicas,
     scopes,
     states,
+    suspects,
+    tracing,
 )
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.states import Kept
@@ -65,6 +67,10 @@ def see(graph, call, note) -> Forward:
     for _, kind, one in kept:
         layer = layer_names.layer(one.scope)
         seen.states[_state(layer_names.unique(layer), kind, one)] = one
+    for part in parts:
+        if part.graph is graph and tracing.session_graph(graph) is None:
+            layers_known = {one.layer for one in described}
+            seen.suspects = suspects.find(part, ends, owners, layers_known)
     seen = note.added(seen, call.known, graph)
     return seen.with_tensors(
         [getattr(tensor, "noted", tensor) for tensor in seen.tensors()]
