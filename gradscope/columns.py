@@ -91,6 +91,11 @@ UNIT_COLUMNS = (
     "unit_last_fired",
 )
 
+#: In steps in which something is NaN or infinite: of the operation of the
+#: forward pass that made it from what was finite 1 if it made infinities alone
+#: and 2 if it made NaN, of the others 0; see `measuring.origin`.
+OPERATION_COLUMNS = ("operation_nonfinite",)
+
 #: Losses of one and the same batch; see `gradscope.probe`.
 PROBE_COLUMNS = ("probe_training_loss", "probe_inference_loss")
 
@@ -104,4 +109,8 @@ FAMILIES = {
 }
 
 #: What only some steps have.
-OCCASIONAL = {"units": UNIT_COLUMNS, "probe": PROBE_COLUMNS}
+OCCASIONAL = {
+    "units": UNIT_COLUMNS,
+    "operations": OPERATION_COLUMNS,
+    "probe": PROBE_COLUMNS,
+}

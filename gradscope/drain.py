@@ -262,6 +262,10 @@ class Drain:
         forward = self._forward(step, segments)
         run = self._run(segments, table)
         tables = {"variables": table, "run": run, **forward}
+        row, state = segments["origin"]
+        if np.isfinite(row):
+            tables["operations"] = np.zeros([len(self.schema.operations), 1])
+            tables["operations"][int(row)] = state
         values = [
             writer.family_value(family, self.schema.id, matrix)
             for family, matrix in tables.items()

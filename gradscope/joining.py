@@ -252,6 +252,7 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
         activations=joint("activations"),
         states=joint("states"),
         data=joint("data"),
+        operations=joint("operations"),
     )
 
 

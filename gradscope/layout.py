@@ -11,6 +11,10 @@ from gradscope.schema import DATA_COLUMNS, Schema
 #: What is known of a step as a whole before it is made.
 HEADER = ("learning_rate", "loss_scale", "skipped")
 
+#: Which operation was the first that returned what is not finite, by its row
+#: and what it returned: see `measuring.origin`; NaN in all other steps.
+ORIGIN = ("row", "state")
+
 #: What is measured of a variable; the rest of its columns follows from it.
 MEASURED = (
     "gradient_norm",
@@ -83,6 +87,7 @@ class Layout:
         return {
             "header": (len(HEADER),),
             "variables": (self.variables, len(MEASURED)),
+            "origin": (len(ORIGIN),),
         }
 
     @property
@@ -96,6 +101,16 @@ class Layout:
             "data": (self.data, len(DATA_COLUMNS)),
             "loss": (1,),
         }
+
+    @property
+    def counts_of_nonfinite(self) -> np.ndarray:
+        """Where counts of what is not finite are in the row of `forward`."""
+        places = self.split_forward(np.arange(self.forward_width))
+        activation = ACTIVATION_MEASURED.index("activation_nonfinite")
+        data = DATA_COLUMNS.index("data_nonfinite")
+        return np.concatenate(
+            [places["activations"][:, activation], places["data"][:, data]]
+        )
 
     @property
     def width(self) -> int:

@@ -27,6 +27,7 @@ _SIZES = {
     "input": ("data_rms", "data_max", "data_min"),
     "target": ("data_rms", "data_max", "data_min"),
     "weight": ("weight_norm",),
+    "layer": (),
     "activation": ("activation_rms", "activation_max"),
     "output": ("data_rms", "data_max", "data_min"),
     "loss": ("loss",),
@@ -44,14 +45,16 @@ class NonFinite:
     """What became NaN or infinite first.
 
     Attributes:
-        kind: `"input"`, `"target"`, `"weight"`, `"activation"`, `"output"`,
-            `"loss"`, `"gradient"` or `"update"`.
-        name: Name of its row, None for the loss.
+        kind: `"input"`, `"target"`, `"weight"`, `"layer"`, `"activation"`,
+            `"output"`, `"loss"`, `"gradient"` or `"update"`.
+        name: Name of its row, None for the loss; of a layer with the type of
+            the operation, as in `dense_2 (MatMul)`.
         step: The recorded step in which it was seen.
         last_clean_step: The last recorded step before it, in which all was
             finite; None if there is none.
         is_overflow: Whether it is infinite without a NaN.
-        dtype: Name of the dtype of a variable or an activation, else None.
+        dtype: Name of the dtype of a variable, an activation or what an
+            operation of a layer returned, else None.
         exact: Whether every step since the last clean one was recorded, so
             that nothing can have been non-finite before `step`.
         steps_before: int64 [n], the recorded steps just before, up to 10.
@@ -110,6 +113,8 @@ def first_nonfinite(record) -> NonFinite | None:
     since = record.steps[:index] > (-1 if last is None else last)
     before = clean[-_BEFORE:]
     sizes = np.array([told[size][index] for size in _SIZES[kind]])
+    if kind == "layer":
+        sizes = _operations(record)[index]
     return NonFinite(
         kind=kind,
         name=name or None,
@@ -132,6 +137,7 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     data = _column(record, "data_nonfinite") > 0
     found = {
         "weight": (variables, _not_finite(record, "weight_norm")),
+        "layer": (record.schema.rows("operations"), _operations(record) != 0),
         "activation": (
             record.activations,
             _column(record, "activation_nonfinite") > 0,
@@ -150,6 +156,18 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     }
     loss = made & _loss_not_finite(record, _any(found))
     return found | {"loss": (("",), loss[:, np.newaxis])}
+
+
+def _operations(record) -> np.ndarray:
+    """Returns what operations made, `[T, rows]`: infinity, NaN, or 0 for
+    neither."""
+    out = np.zeros([len(record.steps), len(record.schema.operations)])
+    steps, values = record.occasional("operations")
+    for step, found in zip(steps, values[:, :, 0], strict=True):
+        out[record.steps == step] = np.select(
+            [found == 1, found == 2], [np.inf, np.nan], 0.0
+        )
+    return out
 
 
 def _made(record) -> np.ndarray:
@@ -256,5 +274,6 @@ def _of_row(record, statistic: str, name: str) -> np.ndarray:
 
 
 def _dtype(record, name: str) -> str | None:
-    rows = (*record.schema.variables, *record.schema.activations)
+    schema = record.schema
+    rows = (*schema.variables, *schema.activations, *schema.operations)
     return next((row.dtype for row in rows if row.name == name), None)

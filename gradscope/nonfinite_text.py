@@ -8,6 +8,7 @@ _SUBJECTS = {
     "input": "The input {!r} of the model",
     "target": "The target {!r}",
     "weight": "The weight {}",
+    "layer": "The output of {}",
     "activation": "The activation {}",
     "output": "The output {!r} of the model",
     "loss": "The loss",
@@ -29,6 +30,14 @@ _NEXT = {
         "the log of a zero.",
         "It came from outside, so look at the labels: missing values are NaN "
         "(`np.isnan(y).any()`).",
+    ),
+    "layer": (
+        "All that went into this operation was finite, so it made it: a "
+        "number that is too large for its dtype, a division by zero, or the "
+        "log of a zero.",
+        "All that went into this operation was finite, so it made it: zero "
+        "divided by zero, the log or root of a negative number, or an "
+        "infinity minus an infinity inside of it.",
     ),
     "activation": (
         "All that was recorded before it was finite, so numbers grow on their "
@@ -88,6 +97,8 @@ def message(found) -> str:
 def _what(found) -> str:
     subject = _SUBJECTS[found.kind].format(found.name)
     state = "infinite (an overflow, no NaN)" if found.is_overflow else "NaN"
+    if found.kind == "layer" and found.is_overflow:
+        state = "infinite (no NaN)"
     if found.kind in ("input", "target"):
         values = "infinite, none NaN" if found.is_overflow else "NaN"
         return f"{subject} has values that are {values}, in step {found.step}."

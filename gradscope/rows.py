@@ -136,6 +136,20 @@ class State:
 
 
 @dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operation of the forward pass that may be the first to return what
+    is not finite.
+
+    Attributes:
+        name: Unique in the run: its layer and its type, `dense_2 (MatMul)`.
+        dtype: Name of the dtype of what it returns.
+    """
+
+    name: str
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """One input, output or target of the model.
 

@@ -32,7 +32,7 @@ from gradscope.columns import (
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
 )
-from gradscope.rows import Activation, Data, State, Variable
+from gradscope.rows import Activation, Data, Operation, State, Variable
 
 __all__ = [
     "ACTIVATION_COLUMNS",
@@ -48,6 +48,7 @@ __all__ = [
     "VARIABLE_COLUMNS",
     "Activation",
     "Data",
+    "Operation",
     "Schema",
     "SchemaError",
     "State",
@@ -94,6 +95,7 @@ class Schema:
             units of `units`.
         states: Layers that drop units or keep a state: rows of `state`.
         data: Inputs, outputs and targets: rows of `data`.
+        operations: Operations that may make NaN: rows of `operations`.
         unseen: Names of what could not be observed, as of functions inside
             of the step's.
         linear: Pairs of names of kernels: what the first one's layer returns
@@ -108,6 +110,7 @@ class Schema:
     activations: tuple[Activation, ...] = ()
     states: tuple[State, ...] = ()
     data: tuple[Data, ...] = ()
+    operations: tuple[Operation, ...] = ()
     unseen: tuple[str, ...] = ()
     model: dict = dataclasses.field(default_factory=dict)
     linear: tuple[tuple[str, str], ...] = ()
@@ -124,6 +127,7 @@ class Schema:
         rows += [[a.name, a.kind, a.units] for a in self.activations]
         rows += [[s.name, s.kind] for s in self.states]
         rows += [[d.name for d in self.data]]
+        rows += [[o.name for o in self.operations]]
         columns = sorted((k, list(v)) for k, v in self.columns.items())
         text = json.dumps([FORMAT_VERSION, rows, columns])
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -138,6 +142,7 @@ class Schema:
             "activations": self.activations,
             "state": self.states,
             "data": self.data,
+            "operations": self.operations,
         }
         if family in named:
             return tuple(row.name for row in named[family])
@@ -180,6 +185,10 @@ class Schema:
                 ),
                 states=tuple(_state(s) for s in data.get("states", ())),
                 data=tuple(_data(d) for d in data.get("data", ())),
+                operations=tuple(
+                    Operation(str(o["name"]), str(o["dtype"]))
+                    for o in data.get("operations", ())
+                ),
                 unseen=tuple(map(str, data.get("unseen", ()))),
                 model=facts.checked(data.get("model", {})),
                 linear=tuple(

@@ -26,6 +26,7 @@ VARIABLES = tuple(
 DESCRIBED = schema.Schema(VARIABLES)
 HEADER = [0.01, 1024.0, 2.0]
 LOSS = 0.5
+NOWHERE = [np.nan, np.nan]
 LAYOUT = Layout.of(DESCRIBED)
 
 
@@ -59,7 +60,7 @@ def measured(norm=3.0, missing=0.0):
 
 def append(records, step, row=None):
     if row is None:
-        row = [*HEADER, *measured(3.0), *measured(4.0), LOSS]
+        row = [*HEADER, *measured(3.0), *measured(4.0), *NOWHERE, LOSS]
     records.ring.append(tf.constant(step, tf.int64), tf.constant(row))
 
 
@@ -95,10 +96,16 @@ def test_the_global_norm_is_that_of_all_gradients(tmp_path):
     append(records, 0)
     nan = float("nan")
     append(
-        records, 1, [*HEADER, *measured(3.0), *measured(nan, missing=1.0), LOSS]
+        records,
+        1,
+        [*HEADER, *measured(3.0), *measured(nan, missing=1.0), *NOWHERE, LOSS],
     )
-    append(records, 2, [*HEADER, *measured(3.0), *measured(nan), LOSS])
-    append(records, 3, [*HEADER, *measured(3e38), *measured(3e38), LOSS])
+    append(
+        records, 2, [*HEADER, *measured(3.0), *measured(nan), *NOWHERE, LOSS]
+    )
+    append(
+        records, 3, [*HEADER, *measured(3e38), *measured(3e38), *NOWHERE, LOSS]
+    )
     records.close()
     norms = gradscope.read(tmp_path)["global_gradient_norm"]
     np.testing.assert_array_equal(norms, [5, 3, nan, np.inf])

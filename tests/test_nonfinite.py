@@ -20,6 +20,10 @@ NET = schema.Schema(
         schema.Activation("second/relu", "relu", 4, "float16"),
     ),
     data=tuple(map(schema.Data, ("input", "output", "target"))),
+    operations=(
+        schema.Operation("first (MatMul)"),
+        schema.Operation("second (Log)", "float16"),
+    ),
 )
 
 #: What a healthy step has; the rest is 0.
@@ -65,11 +69,26 @@ class Run:
         """Sets statistics of a row (of the step, None) in one step."""
         index = self.record.steps.tolist().index(step)
         for name, value in statistics.items():
+            if name == "operation_nonfinite":
+                self.made(step, row, value)
+                continue
             family = next(f for f, c in schema.FAMILIES.items() if name in c)
             rows = self.record.schema.rows(family)
             place = rows.index(row or ""), schema.FAMILIES[family].index(name)
             self.record.families[family][index][place] = value
         return self
+
+    def made(self, step, row, value):
+        """Says what an operation made."""
+        names = self.record.schema.rows("operations")
+        found = np.zeros([1, len(names), 1], np.float32)
+        found[0, names.index(row)] = 1 if value == INF else 2
+        steps, values = self.record.occasional("operations")
+        kept = steps != step
+        self.record.rare["operations"] = (
+            np.append(steps[kept], step),
+            np.concatenate([values[kept], found]),
+        )
 
     def undefined(self, step, families=tuple(schema.FAMILIES)):
         """Makes all of a step NaN."""
@@ -87,6 +106,7 @@ ILL = {
     "input": ("input", {"data_nonfinite": 2, "data_rms": NAN}),
     "target": ("target", {"data_nonfinite": 2, "data_rms": NAN}),
     "weight": ("first/kernel", {"weight_norm": NAN}),
+    "layer": ("second (Log)", {"operation_nonfinite": NAN}),
     "activation": (
         "first/relu",
         {"activation_nonfinite": 1, "activation_rms": NAN},
@@ -291,6 +311,7 @@ MESSAGES = {
     "input": "missing values",
     "target": "look at the labels",
     "weight": "something besides the optimizer has set the weight",
+    "layer": "went into this operation was finite, so it made it:",
     "activation": "its own layer made it:",
     "output": "behind them",
     "loss": "look at the loss function",

@@ -34,7 +34,7 @@ _MERGED = {
 _DEEPEST = 8
 
 
-def replayed(tensors: list, graph) -> list:
+def replayed(tensors: list, graph, given: dict | None = None) -> list:
     """Returns copies of tensors, computed again from the very beginning.
 
     Under XLA nothing else leaves the step's own kernels as they are: only its
@@ -44,10 +44,11 @@ def replayed(tensors: list, graph) -> list:
     Args:
         tensors: Of `graph`; others are returned as they are.
         graph: The graph of the step; the copies belong to the current graph.
+        given: Tensors to use instead of those of these names.
     """
     wanted = [t for t in tensors if tf.is_symbolic_tensor(t)]
     needed = _needed(wanted, graph)
-    copies: dict[str, tf.Tensor] = {}
+    copies: dict[str, tf.Tensor] = dict(given or {})
     for operation in graph.get_operations():
         if operation.name in needed:
             inputs = [copies.get(t.name, t) for t in operation.inputs]
@@ -80,13 +81,14 @@ def _needed(tensors: list, graph) -> set[str]:
         operation = pending.pop()
         if operation.name in needed or operation.graph is not graph:
             continue
-        if not _has_state(operation):
+        if not has_state(operation):
             needed.add(operation.name)
             pending += [t.op for t in operation.inputs]
     return needed
 
 
-def _has_state(operation) -> bool:
+def has_state(operation) -> bool:
+    """Returns whether an operation would not give the same once more."""
     if operation.type in ("Placeholder", "PlaceholderWithDefault"):
         return True
     definition = op_def_registry.get(operation.type)

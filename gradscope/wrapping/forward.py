@@ -10,6 +10,7 @@ import tensorflow as tf
 from gradscope.schema import Activation, Data, Schema, State
 from gradscope.wrapping.activations import Found
 from gradscope.wrapping.states import Kept
+from gradscope.wrapping.suspects import Suspects
 
 
 @dataclasses.dataclass
@@ -23,6 +24,7 @@ class Forward:
         loss: Of training mode, a scalar; None where it is not known.
         unseen: What could not be observed, by name.
         links: Finds the pairs of variables that `linear.named` names.
+        suspects: Operations that may make NaN; None where none is known.
     """
 
     activations: dict[Activation, Found] = dataclasses.field(
@@ -33,6 +35,7 @@ class Forward:
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
     links: Callable[[], list] = list
+    suspects: Suspects | None = None
 
     def schema(self, variables, optimizer: dict, before: Schema | None):
         """Returns the schema of steps that have this, and what others had.
@@ -49,6 +52,10 @@ class Forward:
             activations=_joined(known.activations, self.activations),
             states=_joined(known.states, self.states),
             data=known.data + self._data_beyond(known),
+            operations=_union(
+                known.operations,
+                self.suspects.operations if self.suspects else (),
+            ),
             unseen=_union(known.unseen, self.unseen),
         )
 
@@ -61,7 +68,8 @@ class Forward:
         )
 
     def tensors(self) -> list[tf.Tensor]:
-        """Returns all tensors; `with_tensors` takes as many."""
+        """Returns all tensors but those of suspects; `with_tensors` takes as
+        many."""
         parts = [*self.activations.values(), *self.states.values()]
         tensors = [t for part in parts for t in part.tensors()]
         tensors += self.data.values()
@@ -77,6 +85,7 @@ class Forward:
             None if self.loss is None else next(rest),
             self.unseen,
             self.links,
+            self.suspects,
         )
 
 

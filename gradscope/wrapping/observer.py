@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from gradscope import background, drain, recorder, state, tabs, writer
-from gradscope.layout import HEADER, Layout
+from gradscope.layout import HEADER, MEASURED, Layout
 from gradscope.measuring import buckets, gradients, histogram, statistics
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.schema import Schema
@@ -60,6 +61,8 @@ class Look:
         before: The weights before the step, None where it left them out.
         forward: What was measured of the forward pass, a row of
             `Layout.forward`.
+        origin: From whether something is not finite, a bool scalar, to the
+            operation that was the first, float32 `[ORIGIN]`.
     """
 
     step: tf.Tensor
@@ -70,6 +73,7 @@ class Look:
     missing: list[bool | None]
     before: list
     forward: tf.Tensor
+    origin: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Observer:
@@ -176,10 +180,17 @@ class Observer:
         measured = statistics.measure(
             grads, clipped, before, after, look.missing
         )
+        broken = self.watch.is_broken(measured, look.forward)
+        # What is computed with weights that are NaN is no operation's fault.
+        held = [row for row, weight in enumerate(before) if weight is not None]
+        held = tf.constant(held, tf.int32)
+        norms = tf.gather(measured[:, MEASURED.index("weight_norm")], held)
+        broken &= tf.reduce_all(tf.math.is_finite(norms))
         row = tf.concat(
             [
                 look.header,
                 tf.reshape(measured, [-1]),
+                look.origin(broken),
                 look.forward,
             ],
             axis=0,
@@ -238,16 +249,37 @@ class Observer:
         """`record` for steps without a graph."""
         fixed = look.part, tuple(look.missing)
         arrays = look.step, look.header, look.grads, look.clipped, look.before
-        self._compiled(*fixed, *arrays, look.forward)
+        # An eager step has all its tensors: nothing is computed again.
+        found = look.origin(self._is_broken(look))
+        self._compiled(*fixed, *arrays, look.forward, found)
+
+    def _is_broken(self, look: Look) -> bool:
+        values = [t for g in look.grads for t in gradients.tensors(g)]
+        nothing = tf.zeros([0, len(MEASURED)])
+        broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
+            bool(statistics.nonfinite(t) > 0) for t in values
+        )
+        weights = [weight for weight in look.before if weight is not None]
+        return broken and not any(
+            bool(statistics.nonfinite(t) > 0) for t in weights
+        )
 
     @functools.cached_property
     def _compiled(self):
         def record(
-            part, missing, step, header, grads, clipped, before, forward
+            part, missing, step, header, grads, clipped, before, forward, found
         ):
             self.record(
                 Look(
-                    step, part, header, grads, clipped, missing, before, forward
+                    step,
+                    part,
+                    header,
+                    grads,
+                    clipped,
+                    missing,
+                    before,
+                    forward,
+                    lambda broken: found,
                 )
             )
 

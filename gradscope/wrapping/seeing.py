@@ -16,6 +16,8 @@ from gradscope.wrapping import (
     replicas,
     scopes,
     states,
+    suspects,
+    tracing,
 )
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.states import Kept
@@ -78,6 +80,10 @@ def see(graph, call, note) -> Forward:
         count = calls[own] if own else 1
         seen.states[_state(name, kind, one, count, layer)] = one
     seen.links = functools.partial(linear.find, parts, variables)
+    for part in parts:
+        if part.graph is graph and tracing.session_graph(graph) is None:
+            layers_known = {one.layer for one in described}
+            seen.suspects = suspects.find(part, ends, owners, layers_known)
     seen = note.added(seen, call.known, graph)
     return seen.with_tensors(
         [getattr(tensor, "noted", tensor) for tensor in seen.tensors()]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope.layout import HEADER
-from gradscope.measuring import gradients, histogram, statistics
+from gradscope.measuring import gradients, histogram, origin, statistics
 from gradscope.wrapping import beside, layers, tracing
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.inbox import Inbox, Part, deliver
@@ -223,7 +223,13 @@ class SessionStep:
         measured = statistics.measure(touched, None, before, after, missing)
         forward = Watch(self._seen.schema((), {}, None)).measure(self._seen)
         row = tf.concat(
-            [self._header(), tf.reshape(measured, [-1]), forward], axis=0
+            [
+                self._header(),
+                tf.reshape(measured, [-1]),
+                origin.NOWHERE,
+                forward,
+            ],
+            axis=0,
         )
         counts = self._counts(touched, before, after)
         with beside.on_host():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope import state
-from gradscope.measuring import copying, gradients
-from gradscope.wrapping import tracing
+from gradscope.measuring import copying, gradients, origin
+from gradscope.wrapping import layers, tracing
 from gradscope.wrapping.observer import Look
 
 
@@ -102,11 +102,17 @@ class Step:
         if not tracing.in_xla(self._graph):
             return [gradients.regenerate(g, self._graph) for g in grads]
         own = [t for g in grads for t in gradients.tensors(g)]
-        rest = iter(
-            copying.replayed([*own, *self._seen.tensors()], self._graph)
+        suspects = self._seen.suspects
+        outputs = suspects.outputs if suspects else []
+        copies = copying.replayed(
+            [*own, *outputs, *self._seen.tensors()], self._graph
         )
+        rest = iter(copies)
         grads = [gradients.with_tensors(g, rest) for g in grads]
+        outputs = [next(rest) for _ in outputs]
         self._seen = self._seen.with_tensors(list(rest))
+        if suspects:
+            self._seen.suspects = suspects.with_outputs(outputs)
         return grads
 
     def _prepare_in_graph(self) -> None:
@@ -187,4 +193,53 @@ class Step:
             missing=rows(call.variables, missing),
             before=rows(call.variables, held[:count]),
             forward=self._observer.watch.measure(self._seen),
+            origin=self._origin,
         )
+
+    def _origin(self, broken) -> tf.Tensor:
+        """Returns the first operation that made what is not finite, float32
+        `[ORIGIN]`: in a graph of the forward pass that is computed again only
+        where something is broken, since to read what lies inside of it would
+        change the way in which it is computed.
+
+        Args:
+            broken: Whether something is not finite.
+        """
+        suspects, watch = self._seen.suspects, self._observer.watch
+        nowhere = tf.constant(origin.NOWHERE)
+        if suspects is None:
+            return nowhere
+        if tf.executing_eagerly():
+            return watch.origin(suspects) if broken else nowhere
+        if tracing.in_xla(self._graph):
+            return tf.where(broken, watch.origin(suspects), nowhere)
+
+        def replay():
+            outputs = copying.replayed(
+                suspects.outputs, self._graph, self._weights()
+            )
+            return watch.origin(suspects.with_outputs(outputs))
+
+        return tf.cond(broken, replay, lambda: nowhere)
+
+    def _weights(self) -> dict[str, tf.Tensor]:
+        """Returns the weights before the step, by the names of the tensors
+        with which the forward pass reads them: to hold these would cost as
+        much in all other steps; see `_conditionally_held`."""
+        variables = [layers.own_variable(v) for v in self._call.variables]
+        held = {
+            id(variable): value
+            for variable, value in zip(
+                variables, self._held_before, strict=False
+            )
+        }
+        handles = layers.handles(self._graph, variables)
+        return {
+            operation.outputs[0].name: tf.ensure_shape(
+                held[id(handles[operation.inputs[0].name])],
+                operation.outputs[0].shape,
+            )
+            for operation in self._graph.get_operations()
+            if operation.type == "ReadVariableOp"
+            and operation.inputs[0].name in handles
+        }

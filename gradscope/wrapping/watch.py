@@ -8,12 +8,14 @@ import tensorflow as tf
 from gradscope.layout import (
     ACTIVATION_MEASURED,
     DATA_COLUMNS,
+    MEASURED,
     STATE_MEASURED,
     Layout,
 )
-from gradscope.measuring import activations, data, states
+from gradscope.measuring import activations, data, origin, states
 from gradscope.schema import Activation, Schema
 from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.suspects import Suspects
 
 _NAN = np.float32(np.nan)
 
@@ -35,7 +37,30 @@ class Watch:
             set(seen.activations) <= set(self._schema.activations)
             and set(seen.states) <= set(self._schema.states)
             and set(seen.data) <= set(self._schema.rows("data"))
+            and (seen.suspects is None or bool(self._schema.operations))
         )
+
+    def origin(self, suspects: Suspects) -> tf.Tensor:
+        """Returns which operation was the first to return what is not finite,
+        float32 `[ORIGIN]`."""
+        return origin.first(
+            origin.states(suspects.outputs),
+            suspects.sources,
+            suspects.places(self._schema.operations),
+        )
+
+    def is_broken(self, variables: tf.Tensor, forward: tf.Tensor) -> tf.Tensor:
+        """Returns whether something of a step is not finite, a bool scalar.
+
+        Args:
+            variables: What was measured of variables, `[V, MEASURED]`.
+            forward: What `measure` returned.
+        """
+        counts = [
+            variables[:, MEASURED.index("gradient_nonfinite")],
+            tf.gather(forward, self._layout.counts_of_nonfinite),
+        ]
+        return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
     def measure(self, seen: Forward) -> tf.Tensor:
         """Returns the segments of `Layout.forward` of one step, float32
