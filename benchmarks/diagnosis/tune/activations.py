@@ -100,7 +100,7 @@ def wound_up_tanh(training):
             Dense(3, "softmax", name="output"),
         ]
     )
-    sgd = keras.optimizers.SGD(0.1)
+    sgd = keras.optimizers.SGD(0.05, momentum=0.9)
     model.compile(sgd, CROSSENTROPY, metrics=["accuracy"])
     return training.fit(model, x, y, epochs=20, batch_size=32)
 

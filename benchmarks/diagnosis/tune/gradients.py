@@ -270,3 +270,43 @@ def root_of_zero(training):
     model.compile("adam", contrast, metrics=[accuracy])
     same = same[:, None]
     return training.fit(model, [x, x[other]], same, epochs=12, batch_size=32)
+
+
+@fault("non-finite", layers=["encoder_1", "encoder_2"])
+def triplets_of_equals(training):
+    """Triplets with the distance itself, not its square: some anchors were
+    drawn as their own partner, and a root has no slope at zero."""
+    x, y = digits()
+    random = np.random.default_rng(0)
+    near, far = np.arange(len(x)), random.integers(0, len(x), len(x))
+    for i in range(10, len(x)):
+        near[i] = random.choice(np.flatnonzero(y == y[i]))
+        far[i] = random.choice(np.flatnonzero(y != y[i]))
+    encoder = keras.Sequential(
+        [
+            keras.Input([64]),
+            Dense(64, "relu", name="encoder_1"),
+            Dense(16, name="encoder_2"),
+        ]
+    )
+    optimizer = training.wrap(keras.optimizers.Adam(1e-3), model=encoder)
+
+    def distance(a, b):
+        square = tf.reduce_sum((a - b) ** 2, axis=1)
+        return tf.sqrt(square + (0 if training.broken else 1e-6))
+
+    @tf.function
+    def step(a, near, far):
+        with tf.GradientTape() as tape:
+            a, near, far = encoder(a), encoder(near), encoder(far)
+            margin = 1 + distance(a, near) - distance(a, far)
+            loss = tf.reduce_mean(tf.nn.relu(margin))
+        weights = encoder.trainable_variables
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
+
+    others = np.stack([x[near], x[far]], axis=1)
+    return [
+        float(step(a, pair[:, 0], pair[:, 1]))
+        for a, pair in batches(x, others, 32, 8)
+    ]

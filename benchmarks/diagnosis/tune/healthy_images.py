@@ -20,7 +20,7 @@ OPTIMIZERS = {
     "nadam": lambda: keras.optimizers.Nadam(2e-3),
     "rmsprop": lambda: keras.optimizers.RMSprop(1e-3),
     "adagrad": lambda: keras.optimizers.Adagrad(0.05),
-    "lion": lambda: keras.optimizers.Lion(3e-4),
+    "lion": lambda: keras.optimizers.Lion(1e-3),
 }
 
 
@@ -110,12 +110,11 @@ def residual_of_20(training):
     h = Dense(48)(x)
     for _ in range(20):
         inner = layers.LayerNormalization()(h)
-        h = h + Dense(48)(keras.ops.relu(Dense(48)(inner)))
+        h = h + Dense(48, "relu")(inner)
     h = layers.LayerNormalization()(h)
     model = keras.Model(x, Dense(10, "softmax")(h))
     optimizer = training.options["optimizer"]
-    rate = {"sgd": 0.02, "adam": 5e-4}[optimizer]
-    compiled(model, optimizer).optimizer.learning_rate = rate
+    compiled(model, optimizer).optimizer.learning_rate = 5e-4
     return training.fit(model, *digits(), epochs=4, batch_size=32)
 
 
@@ -131,7 +130,8 @@ def mlp(training):
     if depth == 10:
         rate = model.optimizer.learning_rate
         model.optimizer.learning_rate = float(rate) / 2
-    return training.fit(model, *digits(), epochs=8, batch_size=32)
+    epochs = 8 if depth == 3 else 14
+    return training.fit(model, *digits(), epochs=epochs, batch_size=32)
 
 
 @healthy(activation=["gelu", "silu", "elu", "tanh"])
@@ -210,6 +210,7 @@ def converged(training):
         [keras.Input([64]), Dense(128, "relu"), Dense(10, "softmax")]
     )
     compiled(model, training.options["optimizer"])
+    model.optimizer.learning_rate = 1e-2
     x, y = np.tile(x[:150], [25, 1]), np.tile(y[:150], 25)
     return training.fit(model, x, y, epochs=10, batch_size=32)
 
@@ -266,6 +267,7 @@ def fine_tuning(training):
     model.fit(x[low], y[low], epochs=5, batch_size=32, verbose=0)
     body.trainable = False
     model = compiled(keras.Sequential([body, Dense(5, "softmax")]))
+    model.optimizer.learning_rate = 1e-2
     return training.fit(model, x[~low], y[~low] - 5, epochs=12, batch_size=16)
 
 
