@@ -29,7 +29,8 @@ from gradscope.schedule import Every
 EVERYWHERE = ("adamw", "legacy_adam")
 
 BITS = (
-    [(mode, how, name) for mode, how in OBSERVED for name in EVERYWHERE]
+    [(mode, how, "legacy_adam") for mode, how in OBSERVED]
+    + [(mode, "wrap", "adamw") for mode in MODES]
     + [("fit_graph", "wrap", n) for n in OPTIMIZERS if n not in EVERYWHERE]
     + [("fit_jit", "wrap", n) for n in ("adam", "legacy_rmsprop")]
     + [("loop_jit", "wrap", n) for n in ("lion", "legacy_sgd")]

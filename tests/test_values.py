@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from test_unit_spread import expected as unit_spread
 from training import (
+    FEW,
     MODES,
     OBSERVED,
     OPTIMIZERS,
@@ -171,7 +172,7 @@ def test_a_user_function_for_the_learning_rate_is_not_called_again(tmp_path):
     assert np.isnan(gradscope.read(tmp_path)["learning_rate"]).all()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", FEW)
 def test_histograms_count_every_element_in_every_mode(mode, tmp_path):
     model, _ = train(
         mode, "sgd", how="wrap", logdir=tmp_path, every=5, histograms=10

@@ -25,6 +25,9 @@ LOOPS = {
     "loop_jit": functools.partial(tf.function, jit_compile=True),
 }
 MODES = [*FITS, *LOOPS]
+
+#: Those that take different ways through gradscope, where all would be many.
+FEW = ["fit_graph", "fit_3_steps_jit", "loop_eager", "loop_function"]
 layers = keras.layers
 
 

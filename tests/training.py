@@ -110,6 +110,9 @@ LOOP_MODES = {
 
 MODES = FIT_MODES | LOOP_MODES
 
+#: Those that take different ways through gradscope, where all would be many.
+FEW = ["fit_graph", "fit_7_steps_jit", "loop_eager", "loop_function"]
+
 #: Every way to be observed in every mode.
 OBSERVED = [(mode, "wrap") for mode in MODES] + [
     (mode, "callback") for mode in FIT_MODES
