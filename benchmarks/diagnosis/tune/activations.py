@@ -70,7 +70,8 @@ def negative_weights(training):
 
 @fault("saturated-activation", layers=["code"])
 def steep_code(training):
-    """A code is to be nearly binary: sigmoids of 100 times the sum."""
+    """A code is to be nearly binary: sigmoids of 100 times the sum.
+    Loss .54 against .089."""
     slope = 100.0 if training.broken else 1.0
     model = keras.Sequential(
         [
@@ -201,7 +202,8 @@ def surprise(y, p):
 
 @fault("softmax-axis", layers=["output"])
 def softmax_over_batch(training):
-    """Probabilities sum to one over the batch, not over the classes."""
+    """Probabilities sum to one over the batch, not over the classes.
+    Loss 1.1 against .24."""
     axis = 0 if training.broken else -1
     model = keras.Sequential(
         [
@@ -219,7 +221,8 @@ def softmax_over_batch(training):
 
 @fault("softmax-axis", layers=["output"])
 def softmax_over_words(training):
-    """A tagger whose softmax runs over the words of the sentence."""
+    """A tagger whose softmax runs over the words of the sentence.
+    Loss 2.0 against .0012."""
     axis = 1 if training.broken else 2
     words = keras.Input([16])
     h = keras.layers.Embedding(30, 16, name="embedding")(words)
