@@ -231,3 +231,46 @@ def test_what_depends_on_a_function_of_its_own_is_not_computed_again():
     part, ends = part_of(step, tf.TensorSpec([3]))
     found = suspects.find(part, ends, {}, set())
     assert [row.name for row in found.operations] == ["model (Exp)"]
+
+
+@tf.function
+def doubled(x):
+    return x * 2.0
+
+
+def in_function(x):
+    return doubled(x)
+
+
+def in_conditional(x):
+    return tf.cond(tf.reduce_sum(x) > 0.0, lambda: x * 2.0, lambda: x - 1.0)
+
+
+def in_loop(x):
+    return tf.while_loop(
+        lambda n, _: n < 3, lambda n, y: (n + 1, y * 2.0), [0, x]
+    )[1]
+
+
+def in_map(x):
+    return tf.map_fn(lambda row: row * 2.0, x)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    "inside", [in_function, in_conditional, in_loop, in_map]
+)
+def test_functions_and_loops_on_the_way_are_computed_again(
+    inside, jit, zeros, tmp_path
+):
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Lambda(inside, output_shape=(12,), name="inside"),
+            LogOfNorm(name="log_of_norm"),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+    mode = "loop_jit" if jit else "loop_function"
+    found = observed(mode, model, tmp_path).first_nonfinite()
+    assert (found.kind, found.name) == ("layer", "log_of_norm (Log)")

@@ -181,6 +181,11 @@ class Observer:
             grads, clipped, before, after, look.missing
         )
         broken = self.watch.is_broken(measured, look.forward)
+        # What is computed with weights that are NaN is no operation's fault.
+        held = [row for row, weight in enumerate(before) if weight is not None]
+        held = tf.constant(held, tf.int32)
+        norms = tf.gather(measured[:, MEASURED.index("weight_norm")], held)
+        broken &= tf.reduce_all(tf.math.is_finite(norms))
         row = tf.concat(
             [
                 look.header,
@@ -251,8 +256,12 @@ class Observer:
     def _is_broken(self, look: Look) -> bool:
         values = [t for g in look.grads for t in gradients.tensors(g)]
         nothing = tf.zeros([0, len(MEASURED)])
-        return bool(self.watch.is_broken(nothing, look.forward)) or any(
+        broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
             bool(statistics.nonfinite(t) > 0) for t in values
+        )
+        weights = [weight for weight in look.before if weight is not None]
+        return broken and not any(
+            bool(statistics.nonfinite(t) > 0) for t in weights
         )
 
     @functools.cached_property
