@@ -90,7 +90,9 @@ class Seam:
     def step(self, call: Call) -> Step:
         """Returns what observes a call."""
         seen = self.forward(call)
-        return Step(self, self.observer(call.known, seen), call, seen)
+        observer = self.observer(call.known, seen)
+        seen.links = list  # they hold all tensors of an eager forward pass
+        return Step(self, observer, call, seen)
 
     def watch(self, model) -> None:
         """Has a model tell of itself, and its forward passes from now on."""
