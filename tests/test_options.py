@@ -73,12 +73,12 @@ OTHERS = {
     "nadam": lambda: optimizers.Nadam(0.01),
 }
 
-# Graph and XLA are what can change a bit; how steps come is in test_bits.
-MATRIX = [
-    (mode, name)
-    for name in OPTIONS | OTHERS
-    for mode in ("fit_graph", "fit_jit")
-] + [
+# Graph and XLA are what can change a bit; how steps come is in test_bits. Under
+# XLA a recorded step is computed again from its inputs, and reads nothing of an
+# option: every third of them will do.
+MATRIX = [("fit_graph", name) for name in OPTIONS | OTHERS]
+MATRIX += [("fit_jit", name) for name in [*OPTIONS, *OTHERS][::3]]
+MATRIX += [
     (mode, name)
     for name in ("multi", "loss_scale", "ema")
     for mode in ("fit_7_steps", "loop_eager")

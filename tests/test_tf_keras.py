@@ -112,8 +112,12 @@ def reference(optimizer, jit):
     return {name: [step[name] for step in steps] for name in steps[0]}
 
 
-@pytest.mark.parametrize("optimizer", ["values", "legacy_values"])
-@pytest.mark.parametrize("mode, how", OBSERVED)
+@pytest.mark.parametrize(
+    "mode, how, optimizer",
+    [(mode, how, "values") for mode, how in OBSERVED]
+    + [(m, "wrap", "legacy_values") for m in ("fit_jit", "loop_eager")]
+    + [("fit_4_steps", "callback", "legacy_values")],
+)
 def test_every_value_equals_a_plain_computation(mode, how, optimizer, tmp_path):
     options = {"logdir": tmp_path, "every": 1, "histograms": None}
     train(mode, optimizer, how=how, make=plain_network, **options)
