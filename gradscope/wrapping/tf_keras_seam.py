@@ -109,7 +109,12 @@ class TfKerasSeam(Seam):
 
     def told(self, pairs, *arguments, **keywords):
         grads, variables = zip(*pairs, strict=True)
-        step = layers.value(self.optimizer.iterations)
+        iterations = self.iterations()
+        if iterations is None:
+            # Of another worker: to make it here, and not where its optimizer
+            # does, has all workers wait for each other for ever.
+            return None
+        step = layers.value(iterations)
         return Call(grads, variables, self.known(list(variables)), step)
 
     def aggregates(
