@@ -31,7 +31,11 @@ def start(kind, out, **environment):
 
 
 def results(process, out):
-    _, errors = process.communicate(timeout=LIMIT)
+    try:
+        _, errors = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()  # or it waits for the other one for ever
+        raise
     assert process.returncode == 0, errors[-3000:]
     with open(out, "rb") as file:
         return pickle.load(file)
