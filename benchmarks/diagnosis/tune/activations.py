@@ -89,7 +89,8 @@ def steep_code(training):
 
 @fault("unscaled-input", "saturated-activation", layers=["state_1", "state_2"])
 def wound_up_tanh(training):
-    """A running sum of 32 readings, not their mean, into tanh layers."""
+    """A running sum of 32 readings, not their mean, into tanh layers.
+    Accuracy .32 against .92."""
     x, y = waves()
     x = np.cumsum(20 * (x + 0.5), axis=1)[..., 0]
     x = x if training.broken else standardised(x)
