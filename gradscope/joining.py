@@ -247,6 +247,7 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
     return dataclasses.replace(
         last,
         linear=tuple(dict.fromkeys((*last.linear, *older))),
+        wiring=tuple(dict.fromkeys(w for s in schemas for w in s.wiring)),
         model=models[-1] if models else {},
         variables=joint("variables"),
         activations=joint("activations"),

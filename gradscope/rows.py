@@ -150,6 +150,23 @@ class Operation:
 
 
 @dataclasses.dataclass(frozen=True)
+class Wiring:
+    """Operations put together as hardly anybody means it; no row has it.
+
+    Attributes:
+        kind: `"activation_twice"`: a loss takes for logits what went through
+            a softmax or sigmoid already. `"broadcast"`: predictions of one
+            column and targets of none make a table of both.
+        name: Of the activation, or of where the operation is.
+        detail: The operation's type, or both shapes.
+    """
+
+    kind: str
+    name: str
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Data:
     """One input, output or target of the model.
 

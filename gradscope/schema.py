@@ -32,7 +32,14 @@ from gradscope.columns import (
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
 )
-from gradscope.rows import Activation, Data, Operation, State, Variable
+from gradscope.rows import (
+    Activation,
+    Data,
+    Operation,
+    State,
+    Variable,
+    Wiring,
+)
 
 __all__ = [
     "ACTIVATION_COLUMNS",
@@ -53,6 +60,7 @@ __all__ = [
     "SchemaError",
     "State",
     "Variable",
+    "Wiring",
     "parse_tag",
     "plugin_content",
     "tag",
@@ -100,6 +108,7 @@ class Schema:
             of the step's.
         linear: Pairs of names of kernels: what the first one's layer returns
             reaches the second one through nothing that is not linear.
+        wiring: Operations put together as hardly anybody means it.
     """
 
     variables: tuple[Variable, ...]
@@ -114,6 +123,7 @@ class Schema:
     unseen: tuple[str, ...] = ()
     model: dict = dataclasses.field(default_factory=dict)
     linear: tuple[tuple[str, str], ...] = ()
+    wiring: tuple[Wiring, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -194,6 +204,7 @@ class Schema:
                 linear=tuple(
                     (str(a), str(b)) for a, b in data.get("linear", ())
                 ),
+                wiring=tuple(_wiring(w) for w in data.get("wiring", ())),
             )
         except _DAMAGE as error:
             raise SchemaError(f"damaged gradscope schema: {error!r}") from error
@@ -228,6 +239,11 @@ def _state(data: dict) -> State:
         calls=int(data.get("calls", 1)),
         layer=str(data.get("layer", "")),
     )
+
+
+def _wiring(data: dict) -> Wiring:
+    names = ("kind", "name", "detail")
+    return Wiring(*(str(data[name]) for name in names))
 
 
 def _data(data: dict | str) -> Data:

@@ -5,8 +5,9 @@
 
 `finding` says what a finding is, `limits` when a rule speaks, `view` how the
 rules see a run; `start`, `gradients`, `updates`, `activations`, `outputs`,
-`regularisation`, `normalisation` and `loss` hold the rules, and `causes` says
-which findings follow from others. All of it needs numpy alone.
+`data`, `regularisation`, `normalisation`, `loss` and `wiring` hold the rules,
+and `causes` says which findings follow from others. All of it needs numpy
+alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping
 
 from gradscope.diagnosis import (  # noqa: F401  (they register their rules)
     activations,
+    data,
     gradients,
     loss,
     normalisation,
@@ -23,6 +25,7 @@ from gradscope.diagnosis import (  # noqa: F401  (they register their rules)
     regularisation,
     start,
     updates,
+    wiring,
 )
 from gradscope.diagnosis.causes import roots
 from gradscope.diagnosis.finding import Finding

@@ -264,8 +264,11 @@ def _softmax_twice(view, layer: str):
 
 def _is_last(view, one) -> bool:
     """Returns whether it is the last activation where nobody knows which of
-    them is the output."""
-    return not view.outputs and one == view.schema.activations[-1]
+    them is the output, or that of the last layer: the loss may go on."""
+    if view.outputs:
+        return False
+    last = view.schema.layers[-1] if view.schema.layers else None
+    return one == view.schema.activations[-1] or view.layer_of(one) == last
 
 
 def _feeds_kernel(view, one) -> bool:

@@ -28,6 +28,7 @@ SYMPTOMS = {
         "zero-gradient",
         "saturated-activation",
         "learning-rate",
+        "loss-metric-disagree",
     ),
     "single-unit-softmax": (
         "zero-gradient",
@@ -40,6 +41,11 @@ SYMPTOMS = {
     ),
     "softmax-axis": ("hidden-softmax", "loss-metric-disagree"),
     "constant-labels": (
+        "loss-diverges",
+        "learning-rate",
+        "exploding-gradient",
+        "batchnorm-statistics",
+        "train-inference-mismatch",
         "vanishing-gradient",
         "zero-gradient",
         "loss-metric-disagree",
@@ -70,6 +76,7 @@ SYMPTOMS = {
         "learning-rate",
         "update-too-large",
         "vanishing-gradient",
+        "loss-metric-disagree",
     ),
     "unscaled-input": (
         "dead-relu",
@@ -81,6 +88,7 @@ SYMPTOMS = {
         "non-finite",
         "learning-rate",
         "update-too-large",
+        "loss-metric-disagree",
     ),
     "init-too-large": (
         "saturated-activation",
@@ -92,6 +100,7 @@ SYMPTOMS = {
         "update-too-small",
         "learning-rate",
         "non-finite",
+        "loss-metric-disagree",
     ),
     "init-too-small": (
         "dead-relu",
@@ -99,6 +108,7 @@ SYMPTOMS = {
         "update-too-small",
         "learning-rate",
         "zero-gradient",
+        "loss-metric-disagree",
     ),
     "vanishing-gradient": (
         "init-too-small",
@@ -106,6 +116,7 @@ SYMPTOMS = {
         "update-too-small",
         "learning-rate",
         "zero-gradient",
+        "loss-metric-disagree",
     ),
     "learning-rate": (
         "dead-relu",
@@ -118,6 +129,7 @@ SYMPTOMS = {
         "update-too-small",
         "vanishing-gradient",
         "batchnorm-statistics",
+        "loss-metric-disagree",
     ),
     "loss-diverges": ("non-finite", "exploding-gradient"),
     "exploding-gradient": ("non-finite", "loss-diverges", "update-too-large"),
@@ -131,8 +143,13 @@ SYMPTOMS = {
         "vanishing-gradient",
         "saturated-activation",
         "learning-rate",
+        "loss-metric-disagree",
     ),
-    "saturated-activation": ("zero-gradient", "update-too-small"),
+    "saturated-activation": (
+        "zero-gradient",
+        "update-too-small",
+        "loss-metric-disagree",
+    ),
     "dropout-keep-prob": (
         "train-inference-mismatch",
         "loss-metric-disagree",

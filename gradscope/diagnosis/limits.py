@@ -123,6 +123,11 @@ LIMITS = {
     "penalty-dominates.share": Limit(
         0.5, "share of the weight penalty in the loss"
     ),
+    "penalty-dominates.added": Limit(
+        0.3,
+        "share of what layers add in the loss of the first epoch, where the "
+        "outputs do not depend on the inputs (tuning)",
+    ),
     "batchnorm-statistics.distance": Limit(
         1.0,
         "distance of the moving statistics from those of the batch, in "
@@ -140,10 +145,24 @@ LIMITS = {
     "unscaled-target.ratio": Limit(
         30, "rms of the targets over the rms of the first outputs"
     ),
+    "constant-labels.batches": Limit(
+        0.8, "share of the batches in which all targets are the same"
+    ),
+    "output-range.cut": Limit(
+        0.5,
+        "share of the batches with an output of exactly the bound, and no "
+        "target near it (tuning)",
+    ),
     "output-range.share": Limit(
         0.05,
         "how far targets lie outside of what the output can give, as a share "
         "of the targets' range",
+    ),
+    "loss-metric-disagree.variation": Limit(
+        0.15,
+        "variation of the outputs over that of the targets; its square is "
+        "about the share of variance that is explained. Healthy runs have .34 "
+        "and more (tuning)",
     ),
     "loss-metric-disagree.fall": Limit(
         0.3, "share by which the loss fell while accuracy did not move"

@@ -70,6 +70,86 @@ def outputs_run_away(view, limits):
 
 
 @rule
+def outputs_ignore_inputs(view, limits):
+    """A loss that fell, and outputs that are nearly the same for all examples:
+    only their mean was learned.
+
+    In a network that fits, outputs vary as the targets do; their ratio squared
+    is about the share of variance that is explained.
+    """
+    ratio = _variation_ratio(view)
+    limit = limits["loss-metric-disagree.variation"]
+    if view.last_step < 200 or not ratio < limit or not view.fall > 0.3:
+        return
+    added = _added_share(view)
+    dominated = added > limits["penalty-dominates.added"]
+    evidence = {
+        "variation_ratio": ratio,
+        "variation_ratio_limit": limit,
+        "loss_fall": view.fall,
+    }
+    yield finding(
+        view,
+        "penalty-dominates" if dominated else "loss-metric-disagree",
+        "warning",
+        None,
+        None,
+        what=f"The loss fell by {percent(view.fall)}, and yet the outputs vary "
+        f"from example to example by {percent(ratio)} of what the targets do: "
+        "little more than the mean was learned",
+        evidence=evidence | ({"added_share": added} if dominated else {}),
+        cause=f"At the start {percent(added)} of the loss was what layers add "
+        "to it (a penalty, or a divergence): it pays more to make that small "
+        "than to tell examples apart."
+        if dominated
+        else "Most of the loss goes away by a good mean alone, as with many "
+        "zeros among the targets. Could also be that what tells examples "
+        "apart does not get through to the output.",
+        remedy="Divide what is added by 100 and go up from there; sum or "
+        "average both parts of the loss over the same axes."
+        if dominated
+        else "Compare the loss with that of always predicting `y.mean(axis=0)`."
+        " For one class of many use a softmax and `categorical_crossentropy`.",
+    )
+
+
+def _variation_ratio(view) -> float:
+    """Returns the variation of the outputs at the end over that of the
+    targets; NaN where they are not of one kind."""
+    outputs, targets = view.data("output"), view.data("target")
+    if len(outputs) != 1 or len(targets) != 1:
+        return np.nan
+    if view.loss_takes_logits or view.loss_name.startswith("sparse"):
+        return np.nan
+    shapes = [view.schema.data[row].shape for row in (*outputs, *targets)]
+    if shapes[0] != shapes[1] and shapes != [(1,), ()]:
+        return np.nan
+    variation = view.get("data_variation").astype(float)
+    of_targets = float(median(variation[:, targets[0]]))
+    late = variation[-max(5, view.count // 10) :, outputs[0]]
+    return float(median(late)) / of_targets if of_targets > 0 else np.nan
+
+
+#: Metrics that are a loss by another name.
+_SHORT = {
+    "mse": "meansquarederror",
+    "mae": "meanabsoluteerror",
+    "msle": "meansquaredlogarithmicerror",
+}
+
+
+def _added_share(view) -> float:
+    """Returns the share of the first epoch's loss that is not the compiled
+    one, where that is a metric too; 0 where that is not known."""
+    total = view.logs.get("loss")
+    for name, values in view.logs.items():
+        plain = name.replace("_", "")
+        if total is not None and _SHORT.get(plain, plain) == view.loss_name:
+            return float(1 - values[0] / max(total[0], 1e-12))
+    return 0.0
+
+
+@rule
 def loss_metric_disagree(view, limits):
     """A loss that falls while accuracy stays where it was.
 

@@ -24,14 +24,35 @@ def batchnorm_statistics(view, limits):
         in_training = median(training[:, row]) != 0
         far = float(median(distance[late, row]))
         never = view.count > 10 and np.nanmax(moved[:, row], initial=0) == 0
-        if never and in_training and far > 0.1:
+        # A distance that is not known (NaN) is of a call without updates.
+        if never and in_training and not far <= 0.1:
             still.append((one.name, far))
-        elif far > limit:
+        elif far > limit or _outweighs(view, row):
             lag.append((one.name, far))
     if still:
         yield _still(view, limits, still)
     elif lag:
         yield from _lag(view, limits, lag)
+
+
+def _outweighs(view, row: int) -> bool:
+    """Returns whether the distance of moving statistics outweighs a loss that
+    is nearly nothing: each part of `d` standard deviations adds about d^2 of
+    the targets' variance to a squared error. Where all batches are the same
+    batch, none of it is chance."""
+    inputs, targets = view.data("input"), view.data("target")
+    if len(inputs) != 1 or len(targets) != 1:
+        return False
+    mean = view.get("data_mean")[:, inputs[0]]
+    same = view.count > 20 and np.ptp(mean) == 0
+    if not same or view.loss_name != "meansquarederror":
+        return False
+    late = slice(-max(5, view.count // 10), None)
+    means = median(view.get("mean_distance")[late, row])
+    variances = median(view.get("variance_distance")[late, row])
+    spread = median(view.get("data_variation")[:, targets[0]])
+    added = (means**2 + (variances / 2) ** 2) * spread**2
+    return bool(added > 10 * view.last_loss)
 
 
 def _still(view, limits, found):
@@ -68,6 +89,8 @@ def _lag(view, limits, found):
     )
     known = np.isfinite(ratio) or np.isfinite(gap)
     most = max(far for _, far in found)
+    rows = [row for row, one in view.states if one.kind == "batch_norm"]
+    harmed = harmed or any(_outweighs(view, row) for row in rows)
     if not harmed and (known or _is_short(view, most, limits)):
         severity = "note"
     else:

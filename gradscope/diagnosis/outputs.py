@@ -1,10 +1,11 @@
-"""Rules about the model's outputs, inputs and targets; these need a model."""
+"""Rules about the model's outputs; these need a model."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gradscope.diagnosis.about import finding, percent
+from gradscope.diagnosis.data import is_integer, target_range
 from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import median
 
@@ -33,7 +34,7 @@ def relu_output(view, limits):
     for row, one in view.outputs:
         if one.kind not in ("relu", "relu6"):
             continue
-        low, _ = _target_range(view)
+        low, _ = target_range(view)
         zeros = view.get("zero_fraction")[:, row].astype(float)
         late = float(median(zeros[-max(5, view.count // 5) :]))
         classes = "crossentropy" in view.loss_name
@@ -60,7 +61,7 @@ def relu_output(view, limits):
 @rule
 def output_range(view, limits):
     """Targets that the output cannot reach, or a loss that takes others."""
-    low, high = _target_range(view)
+    low, high = target_range(view)
     if view.loss_name.startswith("sparse") or not np.isfinite(low):
         yield from _raw_output(view)
         return
@@ -68,7 +69,7 @@ def output_range(view, limits):
         least, most = _RANGES.get(one.kind, (-np.inf, np.inf))
         if one.kind.startswith("relu") and low < 0:
             continue  # `relu-output` says so
-        if one.kind == "softmax" and high > 1 and _is_integer(view):
+        if one.kind == "softmax" and high > 1 and is_integer(view):
             continue  # labels of a sparse loss of the user's own
         outside = max(least - low, high - most, 0)
         width = max(high - low, 1e-12)
@@ -95,6 +96,49 @@ def output_range(view, limits):
         )
         return
     yield from _raw_output(view)
+
+
+@rule
+def clipped_output(view, limits):
+    """Outputs of a linear layer that are cut at a bound, where the targets are
+    not: what is cut gets no gradient."""
+    rows, targets = view.data("output"), view.data("target")
+    if len(rows) != 1 or len(targets) != 1 or view.outputs:
+        return
+    if view.count < 20 or not view.kernels:
+        return
+    low, high = target_range(view)
+    for name in ("data_max", "data_min"):
+        edge, wanted = (view.get(name)[:, r[0]] for r in (rows, targets))
+        values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
+        if not counts.size:
+            continue
+        bound = float(values[counts.argmax()])
+        apart = abs(wanted - bound) > 0.01 * (high - low)
+        share = float(np.mean((edge == bound) & apart))
+        if share < limits["output-range.cut"]:
+            continue
+        layer = view.layer(view.kernels[-1])
+        yield finding(
+            view,
+            "output-range",
+            "warning",
+            layer,
+            None,
+            what=f"Outputs of {layer} are cut at exactly {bound:.3g} in "
+            f"{percent(share)} of the batches, where no target is",
+            evidence={
+                "bound": bound,
+                "batches": share,
+                "batches_limit": limits["output-range.cut"],
+            },
+            cause="What is cut off (`clip`, `minimum`, `maximum`) has no "
+            "slope: examples beyond the bound get no gradient, and cannot "
+            "come back.",
+            remedy="Cut predictions only when they are used, not in training; "
+            "or use a sigmoid, which has a slope everywhere.",
+        )
+        return
 
 
 def _raw_output(view):
@@ -125,154 +169,3 @@ def _raw_output(view):
         remedy="Set `from_logits=True` in the loss, or give the last layer "
         '`activation="softmax"` (`"sigmoid"` for a single unit).',
     )
-
-
-@rule
-def unscaled_input(view, limits):
-    """Inputs far from mean 0 and size 1, that go straight into a kernel."""
-    rows = [r for r in view.data("input") if not _is_whole(view, r)]
-    variables = view.schema.variables
-    if not rows or not variables or view.is_normalised:
-        return
-    if "embedding" in variables[0].name.lower() or _rescales(view):
-        return
-    rms = median(view.get("data_rms")[:, rows], axis=0)
-    row = rows[int(np.nanargmax(np.nan_to_num(rms)))]
-    size = float(np.nanmax(np.nan_to_num(rms)))
-    if size < limits["unscaled-input.rms"]:
-        return
-    learns = view.fall > 0.5 and not _is_wild(view)
-    name = view.schema.rows("data")[row]
-    yield finding(
-        view,
-        "unscaled-input",
-        "note" if learns else "warning",
-        view.layer(view.kernels[0]) if view.kernels else None,
-        None,
-        what=f"The network's {name} has a size (rms) of {size:.3g}, with "
-        f"values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
-        f"{np.nanmax(view.get('data_max')[:, row]):.3g}",
-        evidence={
-            "input_rms": size,
-            "input_rms_limit": limits["unscaled-input.rms"],
-            "loss_fall": view.fall,
-        },
-        cause="Initializers and learning rates are made for inputs of about "
-        "size 1. Larger ones make the first steps wild, and columns of "
-        "different sizes count differently.",
-        remedy="Divide pixels by 255 (`keras.layers.Rescaling(1 / 255)`), or "
-        "use `keras.layers.Normalization` for columns of numbers.",
-    )
-
-
-@rule
-def unscaled_target(view, limits):
-    """Targets in thousands for a network that starts at one."""
-    targets, outputs = view.data("target"), view.data("output")
-    if len(targets) != 1 or len(outputs) != 1:
-        return
-    if "crossentropy" in view.loss_name or view.fall > 0.9:
-        return
-    size = float(median(view.get("data_rms")[:, targets]))
-    first = float(view.get("data_rms")[0, outputs[0]])
-    last = float(median(view.get("data_rms")[-5:, outputs]))
-    limit = limits["unscaled-target.ratio"]
-    reached = 0.5 * size < last < 2 * size
-    if not size > limit * max(first, 1) or reached:
-        return
-    yield finding(
-        view,
-        "unscaled-target",
-        "warning",
-        None,
-        None,
-        what=f"The targets have a size (rms) of {size:.3g}, the outputs of "
-        f"{last:.3g}, even at the end",
-        evidence={
-            "target_rms": size,
-            "output_rms": last,
-            "ratio": size / max(first, 1),
-            "ratio_limit": limit,
-        },
-        cause="A network starts with outputs of about size 1, and has to make "
-        "its last weights enormous first; with steps of usual size that "
-        "takes very long.",
-        remedy="Train on `(y - y.mean()) / y.std()`, and turn predictions back "
-        "with the same numbers.",
-    )
-
-
-@rule
-def constant_labels(view, limits):
-    """Targets that are the same for every example."""
-    rows = view.data("target")
-    if len(rows) != 1 or view.count < 5:
-        return
-    row = rows[0]
-    spread = view.get("data_variation")[:, row]
-    mean = view.get("data_mean")[:, row]
-    if not np.isfinite(mean).any():
-        return
-    has_batches = np.isfinite(spread).any()
-    steady = np.nanmax(mean) - np.nanmin(mean) <= 1e-6 * np.nanmax(abs(mean))
-    if has_batches:
-        steady = steady and np.nanmax(spread) <= 1e-6 * max(
-            np.nanmax(abs(mean)), 1e-6
-        )
-    else:
-        low, high = _target_range(view)
-        steady = steady and low == high
-    if not steady:
-        return
-    yield finding(
-        view,
-        "constant-labels",
-        "error",
-        None,
-        None,
-        what=f"All examples have the same target (mean {np.nanmean(mean):.3g})",
-        evidence={"target_mean": float(np.nanmean(mean)), "variation": 0.0},
-        cause="There is nothing to tell apart: the labels were lost on their "
-        "way, as by a wrong column, a cast to integers, or data sorted by "
-        "class of which only the first part is used.",
-        remedy="Look at `np.unique(y, return_counts=True)` right before `fit`.",
-    )
-
-
-def _target_range(view) -> tuple[float, float]:
-    """Returns the smallest and the largest target, NaN if not known."""
-    rows = view.data("target")
-    if len(rows) != 1:
-        return np.nan, np.nan
-    low, high = view.get("data_min")[:, rows], view.get("data_max")[:, rows]
-    if not np.isfinite(low).any():
-        return np.nan, np.nan
-    return float(np.nanmin(low)), float(np.nanmax(high))
-
-
-def _is_integer(view) -> bool:
-    rows = view.data("target")
-    return bool(rows) and _dtype(view, rows[0]).startswith(("int", "uint"))
-
-
-def _is_whole(view, row: int) -> bool:
-    """Returns whether an input is made of integers: ids, not sizes. Keras
-    casts images of integers to floats, so 0..255 is none."""
-    return _dtype(view, row).startswith(("int", "uint"))
-
-
-def _dtype(view, row: int) -> str:
-    return str(getattr(view.schema.data[row], "dtype", "float32"))
-
-
-def _rescales(view) -> bool:
-    return any(
-        fact.get("class") in ("Rescaling", "Normalization", "Embedding")
-        for fact in view.facts.values()
-    )
-
-
-def _is_wild(view) -> bool:
-    """Returns whether the loss rises far above its start on the way."""
-    loss = view.loss[np.isfinite(view.loss)]
-    return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)

@@ -72,7 +72,10 @@ def _gap(view) -> float:
     _, losses = view.record.occasional("probe")
     if len(losses):
         both = median(losses[-3:, 0], axis=0)
-        return float((both[0] - both[1]) / max(abs(both[0]), 1e-12))
+        # About what the difference in accuracy is: a share of the loss of
+        # guessing. (A share of the loss itself is large where that is small.)
+        size = view.guess if np.isfinite(view.guess) else view.first_loss
+        return float((both[0] - both[1]) / max(abs(size), 1e-12))
     if training is not None:
         return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
     return np.nan
@@ -85,8 +88,8 @@ def penalty_dominates(view, limits):
     The penalty is computed from the weights' norms and the layers' factors;
     of L1 from their rms, for which weights are taken for normal.
     """
-    penalty = _penalty(view)
-    if penalty is None or not np.isfinite(view.loss).any():
+    penalty = _penalties(view).sum(axis=1)
+    if not penalty.any() or not np.isfinite(view.loss).any():
         return
     with np.errstate(all="ignore"):
         share = penalty / view.loss
@@ -103,7 +106,7 @@ def penalty_dominates(view, limits):
         view,
         "penalty-dominates",
         "warning",
-        names[0] if len(names) == 1 else None,
+        _heaviest(view),
         None,
         what=f"{percent(min(max(typical, float(share[0])), 1))} of the loss is "
         "the penalty on weights, and the rest of it has hardly fallen",
@@ -120,9 +123,14 @@ def penalty_dominates(view, limits):
     )
 
 
-def _penalty(view) -> np.ndarray | None:
-    """Returns the penalty in each step, [T]; None if there is none."""
-    total, found = np.zeros(view.count), False
+def _heaviest(view) -> str:
+    """Returns the layer with the largest penalty at the start."""
+    return view.layer(int(_penalties(view)[0].argmax()))
+
+
+def _penalties(view) -> np.ndarray:
+    """Returns the penalty on each variable in each step, [T, rows]."""
+    total = np.zeros((view.count, len(view.schema.variables)))
     norms = view.get("weight_norm").astype(float)
     rms = view.get("weight_rms").astype(float)
     for row, one in enumerate(view.schema.variables):
@@ -131,11 +139,10 @@ def _penalty(view) -> np.ndarray | None:
         for l1, l2, of in _factors(fact):
             if of != part:
                 continue
-            found = True
             # The mean size of a normal number is sqrt(2/pi) of its rms.
-            total += np.nan_to_num(l2 * norms[:, row] ** 2)
-            total += np.nan_to_num(l1 * one.size * 0.8 * rms[:, row])
-    return total if found else None
+            total[:, row] += np.nan_to_num(l2 * norms[:, row] ** 2)
+            total[:, row] += np.nan_to_num(l1 * one.size * 0.8 * rms[:, row])
+    return total
 
 
 def _factors(fact) -> list[tuple[float, float, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradscope.columns import FAMILIES
 from gradscope.diagnosis.spells import median
-from gradscope.rows import Activation, State
+from gradscope.rows import Activation, State, Wiring
 
 #: Names of variables with two axes and more that are no kernels.
 _NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position")
@@ -156,6 +156,10 @@ class View:
         """Returns the rows of `"input"`, `"target"` or `"output"`."""
         names = self.schema.rows("data")
         return [n for n, name in enumerate(names) if name.startswith(role)]
+
+    def wiring(self, kind: str) -> list[Wiring]:
+        """Returns what is put together in this odd way."""
+        return [one for one in self.schema.wiring if one.kind == kind]
 
     @functools.cached_property
     def loss(self) -> np.ndarray:

@@ -7,6 +7,7 @@ that is not due runs the very program that it would run without gradscope.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 
@@ -16,11 +17,15 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.logs import Log, numbers
 from gradscope.schedule import Schedule
-from gradscope.wrapping import probing
+from gradscope.wrapping import fit_data, probing
 from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.telling import Teller
 
 PLAIN = True
+
+#: Steps that a run must have for a batch of it to be probed unasked; and again
+#: when it is twice as long, so that a loop of many short fits is not slowed.
+_PROBED_AFTER = 100
 
 
 class Callback(keras.callbacks.Callback):
@@ -39,7 +44,10 @@ class Callback(keras.callbacks.Callback):
             `gradscope diagnose` does; a healthy run prints nothing.
         probe: A batch `(x, y)` or `(x, y, sample_weight)`: after each epoch its
             loss in training and in inference mode is recorded, see
-            `gradscope.probe`.
+            `gradscope.probe`. Without one, a batch of the arrays that `fit`
+            was given is probed once, when training ends after 100 steps or
+            more of a model with batch norm, dropout or layers of its own that
+            take `training`; False leaves that out.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -56,11 +64,14 @@ class Callback(keras.callbacks.Callback):
         activations: bool = True,
         window: int = 1000,
         findings: bool = True,
-        probe: tuple | None = None,
+        probe: tuple | bool | None = None,
     ):
         super().__init__()
         self._logdir = logdir
-        self._batch = _batch(probe)
+        self._batch = None if probe is False else _batch(probe)
+        self._probes_unasked = probe is None
+        self._probed_at = 0
+        self._given = None
         self._teller = Teller(logdir) if findings else None
         self._arguments = {
             "every": every,
@@ -81,6 +92,8 @@ class Callback(keras.callbacks.Callback):
             self._start()
         self._step = self._iterations()
         self._unsure = True
+        if self._probes_unasked:
+            self._given = fit_data.arguments(self.model)
         self._two_programs = (
             self._steps_per_execution() == 1 and not self.model.run_eagerly
         )
@@ -108,12 +121,14 @@ class Callback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
-            self._probe()
+            self._probe(self._batch)
             self._seam.drain()  # a step is written before what came after it
             self._log(epoch, logs)
             self._two_programs = self._two_programs and self._host_knows()
 
     def on_train_end(self, logs=None):
+        if self._seam is not None and self._given is not None:
+            self._probe_unasked()
         self._end()
 
     # What the CallbackList of tf_keras asks for in a callback.
@@ -129,12 +144,25 @@ class Callback(keras.callbacks.Callback):
     def _implements_predict_batch_hooks(self) -> bool:
         return False
 
-    def _probe(self):
-        """Records the losses of the user's batch."""
-        observer = self._seam.latest()
-        if self._batch is None or observer is None:
+    def _probe_unasked(self):
+        """Records the losses of a batch of what `fit` was given. Nobody has
+        asked for it, and so nobody is told where it cannot be done."""
+        given, self._given = self._given, None
+        steps = self._iterations()
+        if steps < max(_PROBED_AFTER, 2 * self._probed_at):
             return
-        losses = probing.probe(self.model, *self._batch)
+        with contextlib.suppress(Exception), fit_data.nothing_moved():
+            batch = fit_data.batch(given)
+            if batch is not None and fit_data.differs(self.model):
+                self._probe(batch)
+                self._probed_at = steps
+
+    def _probe(self, batch):
+        """Records the losses of a batch."""
+        observer = self._seam.latest()
+        if batch is None or observer is None:
+            return
+        losses = probing.probe(self.model, *batch)
         self._seam.drain()  # a step is written before what came after it
         observer.drain.probed(
             self._iterations(), (losses.training_loss, losses.inference_loss)

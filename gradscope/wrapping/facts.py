@@ -36,9 +36,11 @@ def added(
     pairs = linear.named(seen.links(), variables, names)
     if before is not None:
         pairs = (*before.linear, *pairs)
+    wiring = (*(before.wiring if before else ()), *seen.wiring())
     return dataclasses.replace(
         schema,
         linear=tuple(dict.fromkeys(p for p in pairs if set(p) <= set(names))),
+        wiring=tuple(dict.fromkeys(wiring)),
         model=of_model(model, known, schema),
     )
 

@@ -24,6 +24,7 @@ class Forward:
         loss: Of training mode, a scalar; None where it is not known.
         unseen: What could not be observed, by name.
         links: Finds the pairs of variables that `linear.named` names.
+        wiring: Finds what is put together in an odd way, see `wiring.find`.
         suspects: Operations that may make NaN; None where none is known.
     """
 
@@ -35,6 +36,7 @@ class Forward:
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
     links: Callable[[], list] = list
+    wiring: Callable[[], list] = list
     suspects: Suspects | None = None
 
     def schema(self, variables, optimizer: dict, before: Schema | None):
@@ -85,6 +87,7 @@ class Forward:
             None if self.loss is None else next(rest),
             self.unseen,
             self.links,
+            self.wiring,
             self.suspects,
         )
 

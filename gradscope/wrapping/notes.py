@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gradscope.measuring import states as measuring
 from gradscope.schema import State
-from gradscope.wrapping import eager, layers, tracing
+from gradscope.wrapping import eager, layers, operations, tracing
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.states import Kept
@@ -34,12 +34,12 @@ class Note:
     data: dict = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
 
-    def added(self, seen: Forward, known: list, graph) -> Forward:
+    def added(self, seen: Forward, call, graph) -> Forward:
         """Returns what was seen in a graph, and what is known besides.
 
         Args:
             seen: Found in the graph.
-            known: The optimizer's variables.
+            call: What the optimizer was given.
             graph: That is being built, or an `eager.Ops`.
         """
         graphs = tracing.outermost_first(graph)
@@ -47,7 +47,7 @@ class Note:
         if self.loss is not None and _is_of(self.loss, graphs):
             seen.loss = self.loss
         if self.model is not None:
-            self._add_states(seen, known, graphs)
+            self._add_states(seen, call, graphs)
         return seen
 
     def outputs(self, graph) -> list:
@@ -67,10 +67,11 @@ class Note:
         graphs = tracing.outermost_first(graph)
         return [tensor for tensor in tensors if _is_of(tensor, graphs)]
 
-    def _add_states(self, seen: Forward, known: list, graphs: list) -> None:
+    def _add_states(self, seen: Forward, call, graphs: list) -> None:
         """Adds layers whose states do not move, or not as batch norm's."""
         told = {name for kept in seen.states.values() for name in kept.handles}
-        for layer, parts in _stateful(self.model, known).items():
+        reached = operations.behind(call.grads)
+        for layer, parts in _stateful(self.model, call.known).items():
             own = {n: layers.own_variable(v) for n, v in parts}
             used = {
                 name
@@ -85,8 +86,24 @@ class Note:
             kind = "batch_norm" if is_norm else "state"
             row = State(layer, kind, sum(sizes), layer=layer)
             seen.states[row] = Kept(
-                moving=values, training=False if is_norm else None
+                moving=values,
+                training=not _is_behind(reached, own["moving_mean"], graphs)
+                if is_norm
+                else None,
             )
+
+
+def _is_behind(reached: set, variable, graphs: list) -> bool:
+    """Returns whether gradients depend on a moving statistic, as they do in
+    inference mode; in training mode the batch's own is used, and where the
+    moving one is not moved, somebody forgot to (`stateless_call`)."""
+    for graph in graphs:
+        if isinstance(graph, eager.Ops):
+            return True  # of eager gradients it is not known
+        for name in layers.handles(graph, [variable]):
+            if (id(graph), name.partition(":")[0]) in reached:
+                return True
+    return False
 
 
 #: What Keras calls what `compute_loss` is given.

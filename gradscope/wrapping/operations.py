@@ -14,7 +14,7 @@ from gradscope.wrapping import eager, scopes, tracing
 _BACKWARD = re.compile(r"(^|/)(gradient_tape|gradients)(_\d+)?/")
 
 #: Operations whose output is their input, written in another way.
-_SAME_NUMBERS = {
+SAME_NUMBERS = {
     "Cast",
     "ExpandDims",
     "Identity",
@@ -154,7 +154,7 @@ def ends_of(tensors: list) -> set[tuple]:
     for tensor in tensors:
         while tensor.op is not None:
             ends.add(end(tensor))
-            if tensor.op.type not in _SAME_NUMBERS or not tensor.op.inputs:
+            if tensor.op.type not in SAME_NUMBERS or not tensor.op.inputs:
                 break
             place = getattr(tensor, "value_index", 0)
             is_list = tensor.op.type == "IdentityN"

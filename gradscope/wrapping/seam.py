@@ -91,7 +91,8 @@ class Seam:
         """Returns what observes a call."""
         seen = self.forward(call)
         observer = self.observer(call.known, seen)
-        seen.links = list  # they hold all tensors of an eager forward pass
+        # They hold all tensors of an eager forward pass.
+        seen.links = seen.wiring = list
         return Step(self, observer, call, seen)
 
     def watch(self, model) -> None:

@@ -18,6 +18,7 @@ from gradscope.wrapping import (
     states,
     suspects,
     tracing,
+    wiring,
 )
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.states import Kept
@@ -80,11 +81,14 @@ def see(graph, call, note) -> Forward:
         count = calls[own] if own else 1
         seen.states[_state(name, kind, one, count, layer)] = one
     seen.links = functools.partial(linear.find, parts, variables)
+    seen.wiring = functools.partial(
+        wiring.find, parts, trained, dict(seen.activations)
+    )
     for part in parts:
         if part.graph is graph and tracing.session_graph(graph) is None:
             layers_known = {one.layer for one in described}
             seen.suspects = suspects.find(part, ends, owners, layers_known)
-    seen = note.added(seen, call.known, graph)
+    seen = note.added(seen, call, graph)
     return seen.with_tensors(
         [getattr(tensor, "noted", tensor) for tensor in seen.tensors()]
     )

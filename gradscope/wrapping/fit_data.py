@@ -1,0 +1,103 @@
+"""A batch of what `fit` was given, to be probed when it has ended.
+
+Keras does not show its callbacks the data; the arrays are arguments of `fit`,
+which is on the stack. Of a `tf.data.Dataset` or a generator nothing is taken:
+whoever asks for a batch moves what is shuffled or read after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+#: Examples of a batch, where they are drawn at random while training.
+_LEAST, _MOST = 32, 256
+
+
+def arguments(model) -> dict | None:
+    """Returns the arguments of the `fit` that is running, None if there is
+    none.
+
+    Args:
+        model: That is trained.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "fit":
+            known = frame.f_locals
+            if known.get("self") is model and "x" in known:
+                names = ("x", "y", "sample_weight", "batch_size", "shuffle")
+                return {name: known.get(name) for name in names}
+        frame = frame.f_back
+    return None
+
+
+def batch(given: dict) -> tuple | None:
+    """Returns a batch `(x, y, sample_weight)` like those of training; None
+    where the data are no arrays.
+
+    Args:
+        given: As of `arguments`.
+    """
+    parts = given["x"], given["y"], given["sample_weight"]
+    arrays = [leaf for leaf in tf.nest.flatten(parts) if leaf is not None]
+    if not arrays or not all(map(_is_array, arrays)):
+        return None
+    counts = {len(array) for array in arrays}
+    if len(counts) != 1 or not min(counts):
+        return None
+    size, count = int(given["batch_size"] or 32), counts.pop()
+    if given["shuffle"]:  # from all over: they may be sorted by class
+        size = min(count, _MOST, max(_LEAST, size))
+        rows = np.arange(size) * count // size
+    else:
+        rows = np.arange(min(count, size))
+
+    def some(leaf):
+        if leaf is None:
+            return None
+        return tf.gather(leaf, rows) if tf.is_tensor(leaf) else leaf[rows]
+
+    return tf.nest.map_structure(some, parts)
+
+
+def differs(model) -> bool:
+    """Returns whether a model may compute something else in inference mode:
+    it has a batch norm or dropout, or code of its own that takes `training`.
+    """
+    return any(map(_looks_at_mode, [model, *model._flatten_layers()]))
+
+
+@contextlib.contextmanager
+def nothing_moved():
+    """Puts back what a model's Python code may draw from, and keeps warnings
+    of a trace that nobody has asked for to itself."""
+    drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(drawn)
+        np.random.set_state(drawn_by_numpy)
+
+
+def _looks_at_mode(layer) -> bool:
+    module = type(layer).__module__.partition(".")[0]
+    if module in ("keras", "tf_keras"):
+        return hasattr(layer, "moving_mean") or bool(
+            getattr(layer, "rate", None)
+        )
+    return bool(getattr(layer, "_call_has_training_arg", True))
+
+
+def _is_array(leaf) -> bool:
+    dense = isinstance(leaf, np.ndarray) or (
+        isinstance(leaf, tf.Tensor) and not tf.is_symbolic_tensor(leaf)
+    )
+    return dense and leaf.ndim > 0 and leaf.dtype != object
