@@ -165,13 +165,15 @@ def shared_batchnorm(view, limits):
 def train_inference_mismatch(view, limits):
     """One batch whose loss in inference mode is far above that in training.
 
-    Needs a probe: `Callback(probe=...)`.
+    Needs a probe: `Callback` and a `fit` on arrays, or `probe=`.
     """
     ratio = _probe_ratio(view)
-    limit = limits["train-inference-mismatch.ratio"]
+    kinds = {s.kind for _, s in view.states}
+    has_norm = "batch_norm" in kinds
+    name = "ratio" if has_norm else "plain_ratio"
+    limit = limits[f"train-inference-mismatch.{name}"]
     if not ratio > limit:
         return
-    kinds = {s.kind for _, s in view.states}
     yield finding(
         view,
         "train-inference-mismatch",
@@ -185,7 +187,7 @@ def train_inference_mismatch(view, limits):
         "moving statistics differ from the batch's"
         + (
             ", or a layer of your own that looks at `training`."
-            if "batch_norm" in kinds
+            if has_norm
             else "; or a layer of your own."
         ),
         remedy="Compare the layers' outputs in both modes; pass `training` on "
