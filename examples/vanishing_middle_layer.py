@@ -4,25 +4,101 @@ The question (Stack Overflow, TensorFlow 1): a network of 1-16-1 units learns
 to give back half of its input. With a layer of 16 more units in the middle its
 output becomes one constant, whatever comes in. What is wrong?
 
-Run `python examples/vanishing_middle_layer.py`, then `tensorboard --logdir
-logs`, tab Gradscope. In the run `broken` the gradient fades from the last
-layer to the first by a factor of several hundred, from the first step on; in
-`repaired` all layers have much the same colour. So it is neither the learning
-rate nor the clipping (it never fires): weights drawn from N(0, 0.001) shrink
-whatever passes through them, forwards and backwards. Xavier's initialisation
-keeps the scale, and a bias of 0.1 keeps the units alive.
-"""
+What one sees: in `broken` the gradient fades from the last layer to the first
+by a factor of several hundred, from the first step on; in `repaired` all
+layers have much the same colour. `vanishing-gradient` names it, with its cause:
+weights drawn from N(0, 0.001) shrink whatever passes through them, forwards
+and backwards. It is neither the learning rate nor the clipping, which never
+fires. Xavier's initialisation keeps the scale, and a bias of 0.1 keeps the
+units alive.
 
-import argparse
-import os
+What it teaches: read gradients from layer to layer, not one by one.
+"""
 
 import keras
 import numpy as np
 import tensorflow as tf
+from gradscope_examples import running
 
 import gradscope
 
+v1 = tf.compat.v1
 STEPS = 10_000
+
+
+def signals(seed):
+    return np.random.default_rng(seed).uniform(-1, 1, [STEPS, 1, 1])
+
+
+def last_loss(losses):
+    return {"loss of the last 1000 steps": np.mean(losses[-1000:])}
+
+
+def keras_3(options, kernels, biases):
+    # Each variable gets an initializer of its own: Keras draws the same
+    # numbers again when one is used twice.
+    def dense(units, activation, name):
+        return keras.layers.Dense(
+            units, activation, True, kernels(), biases(), name=name
+        )
+
+    model = keras.Sequential(
+        [
+            keras.Input([1]),
+            dense(16, "relu", "first"),
+            dense(16, "relu", "middle"),
+            dense(1, None, "last"),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(1e-3, clipvalue=4.5)
+    gradscope.wrap(optimizer, options.logdir)
+
+    @tf.function
+    def step(signal):
+        with tf.GradientTape() as tape:
+            distance = tf.reduce_sum((signal - 2 * model(signal)) ** 2)
+        gradients = tape.gradient(distance, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        return distance
+
+    losses = [
+        step(tf.constant(signal, tf.float32))
+        for signal in signals(options.seed)
+    ]
+    gradscope.unwrap(optimizer)
+    return last_loss(losses)
+
+
+def tensorflow_1(options, kernels, biases):
+    """The program of the question, with `gradscope.wrap` added."""
+
+    def dense(x, units, name):
+        with v1.variable_scope(name):
+            shape = [x.shape[1], units]
+            kernel = v1.get_variable("kernel", shape, initializer=kernels())
+            bias = v1.get_variable("bias", [units], initializer=biases())
+            return x @ kernel + bias
+
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.set_random_seed(options.seed)
+        signal = v1.placeholder(tf.float32, [None, 1])
+        first = tf.nn.relu(dense(signal, 16, "first"))
+        middle = tf.nn.relu(dense(first, 16, "middle"))
+        distance = tf.reduce_sum((signal - 2 * dense(middle, 1, "last")) ** 2)
+        optimizer = v1.train.GradientDescentOptimizer(1e-3)
+        gradscope.wrap(optimizer, options.logdir)
+        clipped = [
+            (tf.clip_by_value(gradient, -4.5, 4.5), variable)
+            for gradient, variable in optimizer.compute_gradients(distance)
+        ]
+        train = optimizer.apply_gradients(clipped)
+        session.run(v1.global_variables_initializer())
+        losses = [
+            session.run([train, distance], {signal: one})[1]
+            for one in signals(options.seed)
+        ]
+        gradscope.unwrap(optimizer)
+    return last_loss(losses)
 
 
 def tiny():
@@ -33,75 +109,18 @@ def constant():
     return keras.initializers.Constant(0.1)
 
 
-#: How kernels and biases are initialised.
+GLOROT = keras.initializers.GlorotUniform
+TINY = v1.random_normal_initializer
 VARIANTS = {
-    "broken": (tiny, tiny),
-    "repaired": (keras.initializers.GlorotUniform, constant),
+    "broken": lambda o: keras_3(o, tiny, tiny),
+    "repaired": lambda o: keras_3(o, GLOROT, constant),
+    "broken_tf1": lambda o: tensorflow_1(
+        o, lambda: TINY(0, 1e-3), lambda: TINY(0, 1e-3)
+    ),
+    "repaired_tf1": lambda o: tensorflow_1(
+        o, v1.glorot_uniform_initializer, lambda: v1.constant_initializer(0.1)
+    ),
 }
 
-
-def network(kernels, biases):
-    # Each variable gets an initialiser of its own: Keras draws the same
-    # numbers again when one is used twice.
-    def dense(units, activation, name):
-        return keras.layers.Dense(
-            units, activation, True, kernels(), biases(), name=name
-        )
-
-    return keras.Sequential(
-        [
-            keras.Input([1]),
-            dense(16, "relu", "first"),
-            dense(16, "relu", "middle"),
-            dense(1, None, "last"),
-        ]
-    )
-
-
-def train(model, logdir):
-    """Learns 2 * output = input, one example a step; returns the losses."""
-    optimizer = keras.optimizers.SGD(1e-3, clipvalue=4.5)
-    gradscope.wrap(optimizer, logdir)
-
-    @tf.function
-    def step(signal):
-        with tf.GradientTape() as tape:
-            distance = tf.reduce_sum((signal - 2 * model(signal)) ** 2)
-        gradients = tape.gradient(distance, model.trainable_variables)
-        optimizer.apply(gradients, model.trainable_variables)
-        return distance
-
-    signals = np.random.default_rng(0).uniform(-1, 1, [STEPS, 1, 1])
-    losses = [step(tf.constant(signal, tf.float32)) for signal in signals]
-    gradscope.unwrap(optimizer)
-    return np.array(losses)
-
-
-def report(variant, losses, record):
-    rms = np.sqrt(np.mean(record["gradient_rms"] ** 2, axis=0))
-    rms = dict(zip(record.variables, rms, strict=True))
-    first, last = rms["first/kernel"], rms["last/kernel"]
-    print(
-        f"{variant}: loss of the last 1000 steps {losses[-1000:].mean():.2g}, "
-        f"gradient rms of the first kernel {first:.2g}, "
-        f"of the last {last:.2g} ({last / first:.3g} times as much)"
-    )
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--logdir", default="logs")
-    parser.add_argument("--variant", choices=VARIANTS, help="default: both")
-    arguments = parser.parse_args()
-    logdir = os.path.join(arguments.logdir, "vanishing_middle_layer")
-    for variant, initializers in VARIANTS.items():
-        if arguments.variant in (None, variant):
-            keras.utils.set_random_seed(0)
-            run = os.path.join(logdir, variant)
-            losses = train(network(*initializers), run)
-            report(variant, losses, gradscope.read(run))
-    print(f"Now: tensorboard --logdir {arguments.logdir}, tab Gradscope")
-
-
 if __name__ == "__main__":
-    main()
+    running.main(__file__, __doc__, VARIANTS)

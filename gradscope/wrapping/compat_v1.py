@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from gradscope import state
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import tracing
+from gradscope.wrapping import session_loss, tracing
 from gradscope.wrapping.call import Call, check_distinct
 from gradscope.wrapping.inbox import Inbox
 from gradscope.wrapping.observer import retire_with
@@ -34,6 +34,7 @@ from gradscope.wrapping.session import (
     as_tensors,
 )
 from gradscope.wrapping.session_gate import SharedCells
+from gradscope.wrapping.standin import StandIn
 
 _train = tf.compat.v1.train
 
@@ -97,6 +98,10 @@ class V1Seam(Seam):
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
         self._count: tf.Variable | None = None
+        self._losses: list = []
+        self._loss_stand_in = StandIn(
+            inner, "compute_gradients", self._computed
+        )
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
         if _has_train_op(inner):
@@ -130,6 +135,22 @@ class V1Seam(Seam):
             return SessionCall(*around, grads_and_vars, global_step)
         step = self._counted() if global_step is None else global_step
         return V1Call(*around, grads_and_vars, step)
+
+    def others(self):
+        # Around an optimizer the loss is scaled, or of one worker alone.
+        return [self._loss_stand_in] if self.outer is None else []
+
+    def _computed(self, loss, *arguments, **keywords):
+        self._losses.append(loss)
+        return self._loss_stand_in.original(loss, *arguments, **keywords)
+
+    def _seen(self, call):
+        seen = super()._seen(call)
+        losses, self._losses = self._losses, []
+        # Of several, as of towers, none is the whole loss.
+        if seen.loss is None and len(losses) == 1:
+            seen.loss = session_loss.readable(losses[0], call.grads)
+        return seen
 
     def step(self, call):
         graph = tracing.session_graph(tracing.current_graph())

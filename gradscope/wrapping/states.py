@@ -129,7 +129,8 @@ def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
                 handles=(pair[False].variable, pair[True].variable),
                 training=True,
                 factor=pair[False].factor,
-                scope=_scope(pair[False].operation),
+                scope=_scope(pair[False].operation)
+                or names[pair[False].variable].rpartition("/")[0],
             ),
         )
         for several in pairs.values()
@@ -204,7 +205,7 @@ def _scope(name: str) -> str:
     scope = scopes.of(name)
     outer, _, last = scope.rpartition("/")
     # `tf.nn.moments` has one of its own.
-    return outer if outer and last.rstrip("_0123456789") == "moments" else scope
+    return outer if last.rstrip("_0123456789") == "moments" else scope
 
 
 def _take_apart(tensor, handle, held, others, deepest) -> bool:
