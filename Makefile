@@ -7,7 +7,6 @@ SERVE ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-EXAMPLES := vanishing_middle_layer digits
 
 .PHONY: help demo test lint format benchmark browser
 
@@ -18,17 +17,9 @@ help:
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (15 minutes)"
 
-# TensorFlow's messages about missing GPUs would hide the numbers.
-demo: export TF_CPP_MIN_LOG_LEVEL = 3
 demo: $(VENV)/examples.stamp
-	rm -rf $(EXAMPLES:%=$(LOGDIR)/%)
-	for name in $(EXAMPLES); do \
-	    $(BIN)/python examples/$$name.py --logdir $(LOGDIR) || exit 1; done
-	@echo "Where to look: tensorboard --logdir $(LOGDIR), tab Gradscope;"
-	@echo "compare vanishing_middle_layer/broken with .../repaired."
-ifneq ($(SERVE),0)
-	$(BIN)/tensorboard --logdir $(LOGDIR)
-endif
+	$(BIN)/gradscope demo --logdir $(LOGDIR) \
+	    $(if $(filter 0,$(SERVE)),--no-serve)
 
 # A worker keeps all that it has compiled: of all tests at once two of them had
 # 9 GB each. So they run in parts, and all parts run even if one fails.

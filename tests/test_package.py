@@ -18,7 +18,12 @@ import runs
 import gradscope
 
 ROOT = pathlib.Path(__file__).parents[1]
-PACKAGES = ("gradscope", "gradscope_plugin")
+#: Packages and where they are.
+PACKAGES = {
+    "gradscope": "gradscope",
+    "gradscope_examples": "examples",
+    "gradscope_plugin": "gradscope_plugin",
+}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +31,7 @@ def wheel(tmp_path_factory):
     """The wheel, built from the source distribution as for a release."""
     # A copy: builds leave files behind that the next one would pick up.
     source = tmp_path_factory.mktemp("source")
-    for package in PACKAGES:
+    for package in PACKAGES.values():
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, source / package, ignore=ignored)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
@@ -46,13 +51,14 @@ def run(*command, **options):
 def test_the_wheel_holds_every_file_of_both_packages(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
-        path.relative_to(ROOT).as_posix()
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
+        f"{package}/{path.relative_to(ROOT / directory).as_posix()}"
+        for package, directory in PACKAGES.items()
+        for path in (ROOT / directory).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {
         "gradscope/py.typed",
+        "gradscope_examples/digits.npz",
         "gradscope_plugin/py.typed",
         "gradscope_plugin/http_api.md",
         "gradscope_plugin/static/index.js",

@@ -6,7 +6,7 @@ import synthetic
 from synthetic import network, record, since
 
 import gradscope
-from gradscope.schema import Activation, State
+from gradscope.schema import Activation, Data, State
 
 STUCK = np.full(100, 2.3)
 WIDE = ("dense_1/kernel", "dense_2/kernel", "dense_3/kernel")
@@ -201,3 +201,66 @@ def test_what_is_skipped_by_a_loss_scale_is_no_part():
             values[30:] = np.nan
     assert kinds(run) == []
     assert synthetic.HEALTHY["gradient_norm"] > 0
+
+
+def probe(training, inference):
+    return {"probe": (np.array([90]), np.array([[[training, inference]]]))}
+
+
+def test_a_gap_without_batch_norm_may_be_smaller():
+    rare = probe(0.5, 0.9)
+    (found,) = gradscope.diagnose(record(network(), rare=rare))
+    assert (found.kind, found.severity) == (
+        "train-inference-mismatch",
+        "warning",
+    )
+    assert "has 1.8 times the loss in inference mode" in found.what
+    described = network(states=norm("bn"))
+    assert kinds(record(described, rare=rare)) == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_gap"), [("MeanSquaredError", True), ("Crossentropy", False)]
+)
+def test_an_error_of_numbers_is_never_small_enough(loss, is_gap):
+    model = {"loss": {"class": loss, "config": {}}}
+    described = network(states=norm("bn", "bn_1"), model=model)
+    run = record(
+        described,
+        rare=probe(1e-6, 1e-3),
+        loss=np.geomspace(2, 1e-6, 100),
+        mean_distance={"bn": 0.0, "bn_1": 0.1},
+        variance_distance=0.0,
+    )
+    found = gradscope.diagnose(run)
+    if not is_gap:
+        assert found == []
+        return
+    (found,) = found
+    assert (found.kind, found.layer) == ("batchnorm-statistics", "bn_1")
+    assert found.severity == "warning"
+    assert found.evidence["symptoms"] == ["train-inference-mismatch"]
+
+
+def test_what_is_known_of_a_session_is_worth_a_note():
+    described = network(states=norm("bn"))
+    run = record(described, loss=np.geomspace(2, 1e-6, 100), mean_distance=0.1)
+    assert severities(run) == [("batchnorm-statistics", "note")]
+
+
+def test_moving_statistics_of_which_nothing_else_is_known():
+    nan = {"state_movement": 0, "mean_distance": np.nan}
+    run = record(network(states=norm("bn")), variance_distance=np.nan, **nan)
+    assert severities(run) == [("batchnorm-statistics", "error")]
+
+
+def test_dropout_that_is_far_better_without():
+    dropout = (State("dropout", "dropout"),)
+    model = {"loss": {"class": "CategoricalCrossentropy", "config": {}}}
+    data = (Data("output", "float32", (10,)),)
+    described = network(states=dropout, model=model, data=data)
+    # A tenth of ln 10, as much as .1 of accuracy.
+    run = record(described, dropout_rate=0.6, rare=probe(0.8, 0.5))
+    assert severities(run) == [("dropout-keep-prob", "warning")]
+    run = record(described, dropout_rate=0.6, rare=probe(0.6, 0.5))
+    assert severities(run) == [("dropout-keep-prob", "note")]

@@ -190,6 +190,37 @@ def test_a_frozen_batch_norm_is_in_inference_mode(mode, tmp_path):
     assert np.isnan(record["mean_distance"]).all()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_state_that_stateless_call_returned_and_nobody_kept(
+    training, tmp_path
+):
+    model = network(rate=0.0)
+    optimizer = keras.optimizers.SGD(0.05)
+    gradscope.wrap(optimizer, tmp_path, every=1, model=model)
+    trained, others = model.trainable_variables, model.non_trainable_variables
+
+    @tf.function
+    def step(x):
+        with tf.GradientTape() as tape:
+            outputs, _ = model.stateless_call(
+                [tf.convert_to_tensor(v.value) for v in trained],
+                [tf.convert_to_tensor(v.value) for v in others],
+                x,
+                training=training,
+            )
+            value = tf.reduce_mean(outputs**2)
+        gradients = tape.gradient(value, [v.value for v in trained])
+        optimizer.apply(gradients, trained)
+
+    for _ in range(3):
+        step(tf.ones([4, 12]))
+    gradscope.unwrap(optimizer)
+    record = gradscope.read(tmp_path)
+    row = [s.kind for s in record.schema.states].index("batch_norm")
+    assert (record["training_mode"][:, row] == training).all()
+    assert (record["state_movement"][:, row] == 0).all()
+
+
 class Memory(keras.layers.Layer):
     """Keeps a state that is no batch norm's."""
 

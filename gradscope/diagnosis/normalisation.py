@@ -13,6 +13,7 @@ from gradscope.diagnosis.spells import median
 def batchnorm_statistics(view, limits):
     """Moving statistics that do not follow those of the batches."""
     moved = view.get("state_movement").astype(float)
+    is_precise = view.fall > 0.999 and (view.is_regression or not view.model)
     training = view.get("training_mode")
     distance = _distance(view)
     limit = limits["batchnorm-statistics.distance"]
@@ -27,8 +28,12 @@ def batchnorm_statistics(view, limits):
         # A distance that is not known (NaN) is of a call without updates.
         if never and in_training and not far <= 0.1:
             still.append((one.name, far))
-        elif far > limit or _outweighs(view, row):
-            lag.append((one.name, far))
+        elif (
+            far > limit
+            or _outweighs(view, row)
+            or (is_precise and _still_lags(view, row))
+        ):
+            lag.append((one.name, max(far, _last(view, row))))
     if still:
         yield _still(view, limits, still)
     elif lag:
@@ -81,17 +86,15 @@ def _still(view, limits, found):
 
 
 def _lag(view, limits, found):
-    ratio = _probe_ratio(view)
+    ratio, is_gap = _probed(view, limits)
     gap = _accuracy_gap(view)
-    harmed = (
-        ratio > limits["train-inference-mismatch.ratio"]
-        or gap > limits["dropout-keep-prob.gap"]
-    )
+    harmed = is_gap or gap > limits["dropout-keep-prob.gap"]
     known = np.isfinite(ratio) or np.isfinite(gap)
     most = max(far for _, far in found)
     rows = [row for row, one in view.states if one.kind == "batch_norm"]
     harmed = harmed or any(_outweighs(view, row) for row in rows)
-    if not harmed and (known or _is_short(view, most, limits)):
+    is_small = most < limits["batchnorm-statistics.distance"]
+    if not harmed and (is_small or known or _is_short(view, most, limits)):
         severity = "note"
     else:
         severity = "warning"
@@ -167,13 +170,11 @@ def train_inference_mismatch(view, limits):
 
     Needs a probe: `Callback` and a `fit` on arrays, or `probe=`.
     """
-    ratio = _probe_ratio(view)
-    kinds = {s.kind for _, s in view.states}
-    has_norm = "batch_norm" in kinds
-    name = "ratio" if has_norm else "plain_ratio"
-    limit = limits[f"train-inference-mismatch.{name}"]
-    if not ratio > limit:
+    ratio, is_gap = _probed(view, limits)
+    if not is_gap:
         return
+    has_norm = _has_norm(view)
+    limit = limits[f"train-inference-mismatch.{_ratio_limit(view)}"]
     yield finding(
         view,
         "train-inference-mismatch",
@@ -202,15 +203,44 @@ def _distance(view) -> np.ndarray:
     return np.fmax(means, variances)
 
 
-def _probe_ratio(view) -> float:
-    """Returns inference loss over training loss of the last probes."""
+def _probed(view, limits) -> tuple[float, bool]:
+    """Returns inference loss over training loss of the last probe, and whether
+    that is a gap."""
     _, losses = view.record.occasional("probe")
     if not len(losses):
-        return np.nan
-    training, inference = median(losses[-3:, 0], axis=0)
+        return np.nan, False
+    training, inference = losses[-1, 0].astype(float)
+    start = max(abs(view.first_loss), 1e-12)
     # A loss of nearly nothing is no measure: .001 against .0001.
-    floor = 0.02 * max(abs(view.first_loss), 1e-12)
-    return float(inference / max(training, floor))
+    ratio = float(inference / max(training, 0.02 * start))
+    if ratio > limits[f"train-inference-mismatch.{_ratio_limit(view)}"]:
+        return ratio, True
+    if view.is_regression:
+        exact = float(inference / max(training, 1e-6 * start))
+        return exact, exact > limits["train-inference-mismatch.error_ratio"]
+    return ratio, False
+
+
+def _has_norm(view) -> bool:
+    return any(one.kind == "batch_norm" for _, one in view.states)
+
+
+def _ratio_limit(view) -> str:
+    """Returns which limit holds: where nothing is normalised, what differs
+    makes the loss in training mode the larger one."""
+    return "ratio" if _has_norm(view) else "plain_ratio"
+
+
+def _last(view, row: int) -> float:
+    """Returns the distance in the last records."""
+    return float(median(_distance(view)[-5:, row]))
+
+
+def _still_lags(view, row: int) -> bool:
+    """Returns whether moving statistics are away from the batch's where the
+    loss is so small that little of that is much."""
+    _, losses = view.record.occasional("probe")
+    return _last(view, row) > (0.01 if len(losses) else 0.03)
 
 
 def _accuracy_gap(view) -> float:

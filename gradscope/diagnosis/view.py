@@ -241,6 +241,14 @@ class View:
         return str(name).lower().replace("_", "")
 
     @property
+    def is_regression(self) -> bool:
+        """Whether the loss is the size of an error, of which a tenth is ten
+        times as good however small it is; a cross-entropy of .01 is as good
+        as none."""
+        name = self.loss_name
+        return "error" in name or "huber" in name or "cosh" in name
+
+    @property
     def loss_takes_logits(self) -> bool:
         """Whether the loss makes probabilities itself."""
         loss = self.model.get("loss")
