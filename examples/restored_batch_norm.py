@@ -50,11 +50,9 @@ def keras_3(options, rate):
     )
     model.compile(keras.optimizers.Adam(rate), "mse")
     x, y = examples(options.seed)
-    all_of_it = tf.data.Dataset.from_tensors((x, y)).repeat(100)
+    all_of_it = tf.data.Dataset.from_tensors((x, y)).repeat(STEPS // 3)
     callback = gradscope.Callback(options.logdir, findings=False, probe=(x, y))
-    history = model.fit(
-        all_of_it, epochs=STEPS // 100, verbose=0, callbacks=[callback]
-    )
+    history = model.fit(all_of_it, epochs=3, verbose=0, callbacks=[callback])
     return {
         "error in training": history.history["loss"][-1],
         "error when restored": model.evaluate(x, y, len(x), verbose=0),

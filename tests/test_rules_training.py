@@ -264,3 +264,32 @@ def test_dropout_that_is_far_better_without():
     assert severities(run) == [("dropout-keep-prob", "warning")]
     run = record(described, dropout_rate=0.6, rare=probe(0.6, 0.5))
     assert severities(run) == [("dropout-keep-prob", "note")]
+
+
+def test_moving_statistics_that_are_on_their_way():
+    still = {"mean_distance": 0.0, "variance_distance": 0.0}
+    still["loss"] = np.geomspace(2, 1e-6, 100)
+    described = network(states=norm("bn"))
+    drift = 0.5 + 0.001 * np.arange(100)
+    run = record(described, state_movement=drift[:, None], **still)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("batchnorm-statistics", "note")
+    assert "of bn are still on their way at the end" in found.what
+    # Chance goes back and forth.
+    chance = 0.5 + 0.01 * np.random.default_rng(0).normal(size=100)
+    run = record(described, state_movement=chance[:, None], **still)
+    assert kinds(run) == []
+
+
+def test_a_gap_of_which_batch_norm_is_the_cause():
+    rare = probe(0.1, 0.9)
+    run = record(
+        network(states=norm("bn", "bn_1")),
+        rare=rare,
+        mean_distance=0.0,
+        variance_distance=0.0,
+        state_movement=np.stack([np.ones(100), np.linspace(0.9, 1, 100)], 1),
+    )
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("batchnorm-statistics", "bn_1")
+    assert found.evidence["loss_ratio"] == pytest.approx(9)
