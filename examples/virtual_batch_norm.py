@@ -67,9 +67,12 @@ class Network(keras.Model):
     def __init__(self, passes):
         super().__init__()
         self.passes = passes
-        self.convolutions = [keras.layers.Conv2D(n, 3) for n in FILTERS]
-        self.norms = [VirtualNorm() for _ in FILTERS]
-        self.head = keras.layers.Dense(2)
+        self.convolutions = [
+            keras.layers.Conv2D(filters, 3, name=f"layer_{number}")
+            for number, filters in enumerate(FILTERS)
+        ]
+        self.norms = [VirtualNorm(name=f"norm_{n}") for n in range(3)]
+        self.head = keras.layers.Dense(2, name="head")
 
     def call(self, both):
         layers = list(zip(self.convolutions, self.norms, strict=True))

@@ -67,8 +67,9 @@ def a_head_without_loss(training):
         keras.optimizers.Adam(0.01), losses, metrics={"wine": ["accuracy"]}
     )
     x, y = generators.wine()
+    targets = {"wine": y} | ({"left": y} if training.broken else {})
     training.fit(
-        model, data.standardised(x), {"wine": y}, epochs=25, batch_size=16
+        model, data.standardised(x), targets, epochs=25, batch_size=16
     )
 
 
