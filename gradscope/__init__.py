@@ -18,9 +18,11 @@ import importlib
 
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
+    "Comparison": "gradscope.comparing.comparison",
     "Finding": "gradscope.diagnosis.finding",
     "GradscopeWarning": "gradscope.errors",
     "Record": "gradscope.record",
+    "compare": "gradscope.comparing.comparison",
     "diagnose": "gradscope.diagnosis",
     "flush": "gradscope.wrapping",
     "probe": "gradscope.wrapping.probing",

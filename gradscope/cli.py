@@ -3,6 +3,7 @@
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
 gradscope diagnose logs --fail-on error
+gradscope compare logs/broken logs/repaired
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import gradscope
-from gradscope import cli_diagnose
+from gradscope import cli_compare, cli_diagnose
 from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(nonfinite)
     nonfinite.set_defaults(run_command=_nonfinite)
     cli_diagnose.add(commands)
+    cli_compare.add(commands)
     return parser
 
 
