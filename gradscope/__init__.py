@@ -27,6 +27,7 @@ _HOMES = {
     "flush": "gradscope.wrapping",
     "probe": "gradscope.wrapping.probing",
     "read": "gradscope.reading",
+    "same": "gradscope.wrapping.same",
     "schedule": "gradscope.schedule",
     "unwrap": "gradscope.wrapping",
     "wrap": "gradscope.wrapping",
