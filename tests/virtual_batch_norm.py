@@ -7,6 +7,8 @@ the first half; the other runs the reference first and keeps its statistics.
 They are the same function, and were taken for two.
 """
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,9 +31,7 @@ def weights(prefix="", seed=1):
         value = (mean + scale * random.normal(size=shape)).astype("float32")
         found[name] = tf.Variable(value, name=prefix + name)
 
-    for n, (before, after) in enumerate(
-        zip(CHANNELS[:-1], CHANNELS[1:], strict=True)
-    ):
+    for n, (before, after) in enumerate(itertools.pairwise(CHANNELS)):
         add(f"Layer{n}/kernel", 3, 3, before, after)
         add(f"Layer{n}/bias", after)
         add(f"Norm{n}/gamma", 1, 1, 1, after, mean=1.0)

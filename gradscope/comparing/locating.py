@@ -61,30 +61,40 @@ def apart(a: list, b: list) -> float:
     it cannot be told.
 
     Arrays are taken as examples along their first axis. The function that has
-    fewer of them must have each among those of the other.
+    fewer of them must have each among those of the other, which may run
+    through a layer what nobody needs. Of what is made once for all examples
+    (a vector, an axis of length 1) both must have the same.
 
     Args:
         a: Arrays of one function.
         b: Of the other.
     """
     pools = _examples(a), _examples(b)
-    sizes = set(pools[0]) & set(pools[1])
-    found = [_missing(pools[0][size], pools[1][size]) for size in sizes]
+    found = []
+    for key in set(pools[0]) & set(pools[1]):
+        few, many = sorted((pool[key] for pool in pools), key=len)
+        found.append(_missing(few, many))
+        if key[0] == "once":
+            found.append(_missing(many, few))
     return max(found, default=float("nan"))
 
 
-def _examples(arrays: list) -> dict[int, np.ndarray]:
-    """Returns all examples `[N, size]` of some arrays by their size."""
-    found: dict[int, list] = {}
+def _examples(arrays: list) -> dict[tuple, np.ndarray]:
+    """Returns all examples `[N, size]` of some arrays, by what they are of and
+    their size."""
+    found: dict[tuple, list] = {}
     for array in arrays:
-        rows = array.reshape((*array.shape[:1], -1)) if array.ndim else None
-        if rows is not None and rows.size:
-            found.setdefault(rows.shape[1], []).append(rows)
-    return {size: np.concatenate(rows) for size, rows in found.items()}
+        if not array.ndim or not array.size:
+            continue
+        once = array.ndim == 1 or len(array) == 1
+        rows = array.reshape((1 if once else len(array), -1))
+        key = ("once" if once else "each", rows.shape[1])
+        found.setdefault(key, []).append(rows)
+    return {key: np.concatenate(rows) for key, rows in found.items()}
 
 
-def _missing(a: np.ndarray, b: np.ndarray) -> float:
-    few, many = (a, b) if len(a) <= len(b) else (b, a)
+def _missing(few: np.ndarray, many: np.ndarray) -> float:
+    """Returns how far the examples of one are from the nearest of another."""
     scale = max(np.linalg.norm(one, axis=1).max() for one in (few, many))
     if not scale:
         return 0.0

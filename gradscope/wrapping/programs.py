@@ -23,7 +23,7 @@ class Program:
         results: What the function returned, symbolic.
         variables: The `tf.Variable`s that it uses.
         reads: The tensors that the forward pass makes of each variable first
-            (products, sums, convolutions), by the variables' ids.
+            (products, sums, convolutions), by the ids of their handles.
     """
 
     def __init__(self, function, *, autograph: bool = False):
@@ -137,10 +137,8 @@ def _copy_of(tensor, double: bool):
 def _reads(graph) -> dict[int, list]:
     """Returns `Program.reads` of the graph that is being built."""
     found: dict[int, list] = {}
-    variables = {id(v.handle): id(v) for v in graph.variables}
     for external, internal in graph.captures:
-        owner = variables.get(id(external))
-        pending = [] if owner is None else [internal]
+        pending = [internal] if external.dtype == tf.resource else []
         while pending:
             for operation in pending.pop().consumers():
                 if operations.is_backward(operation.name):
@@ -148,7 +146,7 @@ def _reads(graph) -> dict[int, list]:
                 if operation.type in (*operations.SAME_NUMBERS, _READ):
                     pending += operation.outputs
                 else:
-                    found.setdefault(owner, []).extend(
+                    found.setdefault(id(external), []).extend(
                         t for t in operation.outputs if t.dtype.is_floating
                     )
     return found

@@ -145,7 +145,7 @@ def _evaluated(sides, pairs, trained, values, double: bool) -> Evaluation:
         gradients.append([_array(found[index]) for index in of_pairs])
         reads.append(
             [
-                [t.numpy() for t in read.get(id(own[number][index]), ())]
+                [t.numpy() for t in read.get(id(own[number][index].handle), ())]
                 for index in of_pairs
             ]
         )

@@ -63,23 +63,27 @@ class Side:
         self.is_random = tracing.has_program_state(self.program.graph)
 
     def _put_in_order(self, name: str, known: list) -> None:
-        value, gradients = self.program.results
         if not self.trained:
             raise ValueError(
                 f"the loss of `{name}` depends on no trainable variable, so "
                 "there is no gradient to compare. Read the variables inside "
                 "of the function, or give them: (function, variables)."
             )
-        order = layers.forward_order(self.trained, self.program.graph)
-        self.trained = [self.trained[index] for index in order]
-        self.program.results = [value, gradients]
-        self._order = order
+        graph = self.program.graph
+        self._order = layers.forward_order(self.trained, graph)
+        self.trained = [self.trained[index] for index in self._order]
         own = {id(variable) for variable in self.trained}
-        self.others = [v for v in self.program.variables if id(v) not in own]
+        others = [v for v in self.program.variables if id(v) not in own]
+        # In an order of their own they come out of a set.
+        others.sort(key=lambda variable: variable.name)
+        order = layers.forward_order(others, graph)
+        self.others = [others[index] for index in order]
         # Keras variables know their path, what they hold does not always.
         keras = {id(layers.tf_variable(v)): v for v in known}
         used = [keras.get(id(v), v) for v in (*self.trained, *self.others)]
-        self.described = layers.describe(used)
+        count = len(self.trained)
+        trained = layers.describe(used[:count])
+        self.described = (*trained, *layers.describe(used)[count:])
 
     def gradients(self, found: list) -> list:
         """Returns the gradients of what a program returned in the order of
