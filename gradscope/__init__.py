@@ -22,6 +22,7 @@ _HOMES = {
     "Finding": "gradscope.diagnosis.finding",
     "GradscopeWarning": "gradscope.errors",
     "Record": "gradscope.record",
+    "check": "gradscope.wrapping.checking",
     "compare": "gradscope.comparing.comparison",
     "diagnose": "gradscope.diagnosis",
     "flush": "gradscope.wrapping",

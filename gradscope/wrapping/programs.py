@@ -83,6 +83,10 @@ class Copy:
                 self._own[id(tensor)] = own
             self._inputs.append(own)
 
+    def has(self, variable) -> bool:
+        """Returns whether the program uses a variable."""
+        return id(variable.handle) in self._own
+
     def assign(self, variable, value) -> None:
         """Gives the copy of a variable a value, of any float type."""
         own = self._own[id(variable.handle)]
@@ -134,6 +138,7 @@ def _copy_of(tensor, double: bool):
     return tf.Variable(value)
 
 
+@tf.autograph.experimental.do_not_convert
 def _reads(graph) -> dict[int, list]:
     """Returns `Program.reads` of the graph that is being built."""
     found: dict[int, list] = {}
