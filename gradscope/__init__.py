@@ -18,10 +18,12 @@ import importlib
 
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
+    "Check": "gradscope.comparing.checked",
     "Comparison": "gradscope.comparing.comparison",
     "Finding": "gradscope.diagnosis.finding",
     "GradscopeWarning": "gradscope.errors",
     "Record": "gradscope.record",
+    "Sameness": "gradscope.comparing.sameness",
     "check": "gradscope.wrapping.checking",
     "compare": "gradscope.comparing.comparison",
     "diagnose": "gradscope.diagnosis",

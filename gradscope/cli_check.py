@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 import gradscope
+from gradscope.diagnosis.report import printable
 
 _HELP = """Computes the loss of a saved model on one batch in training and in
 inference mode, and says which layer makes the gap and how many further updates
@@ -61,16 +62,32 @@ def run(options: argparse.Namespace) -> int:
             f"there is no model {options.model}. Give the file that "
             "`model.save(...)` wrote."
         )
-    check = gradscope.check  # says so if TensorFlow is missing
-    import keras
-
-    model = keras.saving.load_model(options.model)
+    try:
+        check = gradscope.check
+    except ModuleNotFoundError as error:
+        raise ValueError(str(error)) from error
+    model = _loaded(options.model)
     if options.loss:
         model.compile(loss=options.loss)
     found = check(model, **batch)
     told = json.dumps(found.to_dict(), indent=1, allow_nan=False)
     print(told if options.json else found)
     return int(options.exit_code and found.has_gap)
+
+
+def _loaded(path: str):
+    import keras
+
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, TypeError, ValueError) as error:
+        told = (printable(line) for line in str(error).splitlines())
+        reason = "\n".join(told)
+        raise ValueError(
+            f"{path} cannot be loaded: {reason}\nA model with classes of your "
+            "own is checked in Python: load it with custom_objects=..., and "
+            "call gradscope.check(model, x, y)."
+        ) from error
 
 
 def read_batch(path: str) -> dict:

@@ -12,8 +12,9 @@ from gradscope.wrapping import probing, switches
 from gradscope.wrapping.doubled import NoDouble
 from gradscope.wrapping.switches import Switched
 
-#: Updates that are made one by one at most, and that are counted at most.
-MOST_MADE, MOST_COUNTED = 2000, 10**6
+#: Updates that are made one by one at most, for how long, and how many are
+#: counted at most.
+MOST_MADE, MOST_SECONDS, MOST_COUNTED = 2000, 30, 10**6
 
 
 def check(
@@ -67,8 +68,8 @@ def check(
     norms = [one for one in switched.layers if switches.is_batch_norm(one)]
     kept = Statistics(switched, norms)
     found = [
-        _layer(switched, number, training, inference, kept)
-        for number in range(count)
+        _layer(switched, one, training, inference, kept)
+        for one in switched.layers
     ]
     cause, updates, made, at_end = None, 0, math.nan, math.nan
     if found and _differ(training, inference):
@@ -128,20 +129,55 @@ class Statistics:
         return self._inference(self.after(updates))
 
     def loss_after(self, updates: int) -> float:
-        """Returns the loss of inference after updates that are made."""
-        made = self._switched.updated(self.variables, updates)
+        """Returns the loss of inference after updates that are made, NaN if
+        that takes too long."""
+        made = self._switched.updated(
+            self.variables, updates, seconds=MOST_SECONDS
+        )
+        if made is None:
+            return math.nan
         return self._inference(zip(self.variables, made, strict=True))
 
     def _inference(self, statistics) -> float:
         modes = [False] * len(self._switched.layers)
         return self._switched.loss(False, modes, tuple(statistics))
 
+    def alone(self, layer) -> float:
+        """Returns the loss if a layer alone computes as in inference."""
+        kept = zip(self.of(layer), self._place(layer, self.now), strict=True)
+        modes = [
+            one is not layer and not switches.is_batch_norm(one)
+            for one in self._switched.layers
+        ]
+        # The last one counts of what is told twice.
+        return self._switched.loss(True, modes, (*self.after(math.inf), *kept))
+
+    def repaired(self, layer) -> float:
+        """Returns the loss of inference if a layer alone computes as in
+        training."""
+        of_batch = self._place(layer, self.batch)
+        modes = [
+            one is layer and not switches.is_batch_norm(one)
+            for one in self._switched.layers
+        ]
+        given = tuple(zip(self.of(layer), of_batch, strict=True))
+        return self._switched.loss(False, modes, given)
+
+    def of(self, layer) -> list:
+        """Returns the variables of a layer's statistics, if it has any."""
+        return self._place(layer, self.variables)
+
+    def _place(self, layer, values: list) -> list:
+        """Returns what belongs to a layer of a list like `variables`."""
+        for number, norm in enumerate(self._norms):
+            if norm is layer:
+                return values[2 * number : 2 * number + 2]
+        return []
+
     def distances(self, layer) -> tuple[float, float]:
         """Returns how far mean and variance of a batch norm are away."""
-        place = 2 * [id(norm) for norm in self._norms].index(id(layer))
-        (mean, variance), (batch_mean, batch_variance) = (
-            values[place : place + 2] for values in (self.now, self.batch)
-        )
+        mean, variance = self._place(layer, self.now)
+        batch_mean, batch_variance = self._place(layer, self.batch)
         epsilon = float(layer.epsilon)
         deviations = (mean - batch_mean) / np.sqrt(batch_variance + epsilon)
         ratios = (batch_variance + epsilon) / (variance + epsilon)
@@ -151,10 +187,8 @@ class Statistics:
         )
 
 
-def _layer(switched, number, training, inference, kept) -> LayerCheck:
-    layer, count = switched.layers[number], len(switched.layers)
-    alone = switched.loss(True, [n != number for n in range(count)])
-    repaired = switched.loss(False, [n == number for n in range(count)])
+def _layer(switched, layer, training, inference, kept) -> LayerCheck:
+    alone, repaired = kept.alone(layer), kept.repaired(layer)
     share = math.nan
     if _differ(training, inference):
         share = (alone - training) / (inference - training)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
+import time
 
 import tensorflow as tf
 
@@ -105,7 +107,14 @@ class Switched:
         result, _ = copy()
         return float(result)
 
-    def updated(self, variables: list, times: int = 1, double=False) -> list:
+    def updated(
+        self,
+        variables: list,
+        times: int = 1,
+        *,
+        double: bool = False,
+        seconds: float = math.inf,
+    ) -> list | None:
         """Returns what some variables hold after steps of training mode on the
         batch, with the weights as they are.
 
@@ -113,6 +122,7 @@ class Switched:
             variables: `tf.Variable`s.
             times: How many steps.
             double: Whether to compute in float64.
+            seconds: After so many it gives up and returns None.
 
         Raises:
             NoDouble: If that is wanted and cannot be.
@@ -120,8 +130,11 @@ class Switched:
         program = self._programs[True]
         copy = program.copy(double=double)
         self._set(copy, [True] * len(self.modes))
+        end = time.monotonic() + seconds
         for _ in range(times):
             copy()
+            if time.monotonic() > end:
+                return None
         return [
             copy.value(v) if copy.has(v) else v.read_value() for v in variables
         ]
