@@ -123,13 +123,13 @@ def verdict(found: Check) -> str:
     head = "There is a gap" if found.has_gap else "There is a small gap"
     kinds = {one.layer: one for one in found.layers}
     cause = kinds[found.cause]
-    share = f"alone it makes {cause.share:.0%} of it"
+    share = f"{cause.share:.0%} of it"
     if cause.kind != "batch_norm":
         name = f"{cause.layer} ({cause.kind})"
-        return f"{head}: {losses}. {name} is the cause: {share}."
+        return f"{head}: {losses}. {name} is the cause: it makes {share}."
     return (
         f"{head}: {losses}. The moving statistics of {cause.layer} are the "
-        f"cause: {share}. {_remedy(found)}"
+        f"cause: alone they make {share}. {_remedy(found)}"
     )
 
 
