@@ -1,9 +1,12 @@
-"""The command `gradscope`. TensorFlow is not needed, and not imported.
+"""The command `gradscope`. TensorFlow is not needed, and not imported, but by
+`gradscope check`.
 
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
 gradscope diagnose logs --fail-on error
 gradscope demo
+gradscope compare logs/broken logs/repaired
+gradscope check model.keras batch.npz
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import gradscope
-from gradscope import cli_demo, cli_diagnose
+from gradscope import cli_check, cli_compare, cli_demo, cli_diagnose
 from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS
 
@@ -90,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     nonfinite.set_defaults(run_command=_nonfinite)
     cli_diagnose.add(commands)
     cli_demo.add(commands)
+    cli_compare.add(commands)
+    cli_check.add(commands)
     return parser
 
 

@@ -1,0 +1,51 @@
+"""The command `gradscope compare`: two runs beside each other."""
+
+from __future__ import annotations
+
+import argparse
+
+import gradscope
+from gradscope.comparing import report
+from gradscope.comparing.comparison import TOLERANCE
+
+_HELP = """Says where two runs part, in which step and layer and by what, and
+what differs in their configuration.
+
+exit codes: 0 the runs were compared; 1 with --exit-code, if they part or have
+nothing in common; 2 a run could not be read."""
+
+
+def add(commands) -> None:
+    """Adds the command to the parser's."""
+    parser = commands.add_parser(
+        "compare",
+        help="say where two runs part",
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run_a", metavar="RUN_A")
+    parser.add_argument("run_b", metavar="RUN_B")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        metavar="SHARE",
+        help="relative difference up to which numbers count as the same "
+        "(default %(default)g)",
+    )
+    parser.add_argument(
+        "--exit-code",
+        action="store_true",
+        help="exit with 1 if the runs part, for scripts",
+    )
+    parser.set_defaults(run_command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compares, prints, and returns the exit code."""
+    found = gradscope.compare(
+        options.run_a, options.run_b, tolerance=options.tolerance
+    )
+    print(report.to_json(found) if options.json else report.text(found))
+    return int(options.exit_code and not found.same)

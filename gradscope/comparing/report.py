@@ -1,0 +1,289 @@
+"""A comparison as text for a terminal, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+import warnings
+
+import numpy as np
+
+from gradscope.comparing.comparison import NORMS, Comparison
+from gradscope.diagnosis.report import printable
+
+#: Of `--json`; goes up when a field changes its meaning or goes away.
+JSON_VERSION = 1
+
+_WIDTH = 80
+
+#: Layers, settings and names that the text has at most.
+MOST = 40
+
+
+def verdict(found: Comparison) -> str:
+    """Returns in one sentence whether two runs are the same."""
+    count = len(found.steps)
+    steps = f"{count} common step{'' if count == 1 else 's'}"
+    if not found.variables:
+        return "The two runs have no variable in common."
+    if not count:
+        return (
+            f"The two runs have no step in common: {_extent(found.steps_a)} "
+            f"in one, {_extent(found.steps_b)} in the other."
+        )
+    if found.same_bits:
+        return f"The two runs are the same bit for bit in {steps}."
+    if found.same:
+        return (
+            f"The two runs are the same within {found.tolerance:g} in {steps}; "
+            f"their bits differ from step {found.differs_from} on."
+        )
+    part = found.parting
+    return (
+        f"They part in step {part.step}, first in layer {part.layer}: "
+        f"{part.cause}."
+    )
+
+
+def text(found: Comparison) -> str:
+    """Returns a comparison for people, the verdict first."""
+    parts = [_paragraph(verdict(found), "")]
+    if found.parting is not None:
+        parts.append(_paragraph(_evidence(found)))
+    if found.comparable:
+        parts.append(_paragraph(_before(found)))
+        parts += ["", *_table(found)]
+    parts += ["", *_settings(found)]
+    for run, names in (
+        (found.run_a, found.only_a),
+        (found.run_b, found.only_b),
+    ):
+        if names:
+            parts.append(_paragraph(f"Only in {run}: {_listed(names)}"))
+    if found.matched_by == "order":
+        pairs = [f"{a} = {b}" for a, b in found.names]
+        parts.append(
+            _paragraph(
+                "Names do not tell which variables belong together; forward "
+                f"order and shapes do: {_listed(pairs)}"
+            )
+        )
+    parts += [_paragraph(note) for note in found.notes]
+    return "\n".join(parts)
+
+
+def _evidence(found: Comparison) -> str:
+    part = found.parting
+    words = part.statistic.replace("_", " ")
+    return (
+        f"{words} of {part.variable}: {part.a:.6g} in {found.run_a}, "
+        f"{part.b:.6g} in {found.run_b}; in that step {part.differing} of "
+        f"{len(found.variables)} variables differ by more than "
+        f"{found.tolerance:g}"
+    )
+
+
+def _before(found: Comparison) -> str:
+    part, first = found.parting, found.differs_from
+    if first is None:
+        return "All recorded numbers of all variables are equal."
+    if part is not None and first == part.step:
+        before = int(np.sum(found.steps < first))
+        return (
+            f"Before it all numbers of {before} common steps are equal bit for "
+            "bit."
+            if before
+            else "It is the first step that both recorded."
+        )
+    until = math.inf if part is None else part.step
+    most = _largest(found, found.steps < until)
+    return (
+        f"The bits differ from step {first} on, by {most:.2g} at most"
+        + (" until then" if part is not None else "")
+        + ", as sums in another order do (noise apart)."
+    )
+
+
+def _largest(found: Comparison, steps) -> float:
+    known = np.where(found.noise, np.nan, found["gradient_norm"])[steps]
+    return float(np.nanmax(known, initial=0.0))
+
+
+def _table(found: Comparison) -> list[str]:
+    """Returns the lines of the table of layers."""
+    longest = max(len(printable(name)) for name in found.layers)
+    width = min(max(longest, len("layer")), 24)
+    count = len(found.steps)
+    lines = [
+        f"Relative difference of norms, median of {count} steps (largest):",
+        "",
+        f"  {'layer':{width}}"
+        + "".join(f"{norm.partition('_')[0]:>18}" for norm in NORMS),
+    ]
+    rows = layer_rows(found)
+    for row in rows[:MOST]:
+        name = printable(row["layer"])
+        name = name if len(name) <= width else f"…{name[1 - width :]}"
+        cells = [_cell(row, norm) for norm in NORMS]
+        lines.append(f"  {name:{width}}" + "".join(f"{c:>18}" for c in cells))
+    if len(rows) > MOST:
+        lines.append(f"  and {len(rows) - MOST} more layers (--json has all)")
+    if any("noise" in line.split() for line in lines[3:]):
+        lines += [
+            "",
+            _paragraph(
+                "noise: a gradient below 1e-4 of the largest, as of a bias "
+                "before a norm; its true value may be 0, and its difference "
+                "says nothing."
+            ),
+        ]
+    return lines
+
+
+def _cell(row: dict, norm: str) -> str:
+    middle, most = row[norm]["median"], row[norm]["largest"]
+    if middle is None:
+        return "-"
+    if row["noise"] and most and norm != "weight_norm":
+        return "noise"
+    return f"{_number(middle)} ({_number(most)})"
+
+
+def _number(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2g}"
+
+
+def layer_rows(found: Comparison) -> list[dict]:
+    """Returns median and largest relative difference of each layer's norms."""
+    owners = np.array([v.layer for v in found.a.schema.variables])
+    quiet = found.noise
+    differences = {norm: found.by_layer(norm) for norm in NORMS}
+    return [
+        {
+            "layer": layer,
+            "noise": _mostly(quiet[:, owners == layer].all(axis=1)),
+            **{
+                norm: _summary(values[:, index])
+                for norm, values in differences.items()
+            },
+        }
+        for index, layer in enumerate(found.layers)
+    ]
+
+
+def variable_rows(found: Comparison) -> list[dict]:
+    """Returns the same of each variable, with its name in both runs."""
+    quiet = found.noise
+    differences = {norm: found[norm] for norm in NORMS}
+    return [
+        {
+            "variable": name,
+            "variable_b": name_b,
+            "noise": _mostly(quiet[:, index]),
+            **{
+                norm: _summary(values[:, index])
+                for norm, values in differences.items()
+            },
+        }
+        for index, (name, name_b) in enumerate(found.names)
+    ]
+
+
+def _mostly(values) -> bool:
+    return bool(len(values) and np.mean(values) > 0.5)
+
+
+def _summary(values) -> dict:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a column that is all NaN
+        median, largest = np.nanmedian(values), np.nanmax(values, initial=-1)
+    known = np.isfinite(median)
+    return {
+        "median": float(median) if known else None,
+        "largest": float(largest) if known else None,
+    }
+
+
+def _settings(found: Comparison) -> list[str]:
+    if not found.configuration:
+        return ["What is known of their configuration is the same."]
+    lines = ["Their configuration differs:", ""]
+    for one in found.configuration[:MOST]:
+        values = f"{_value(one.a)} against {_value(one.b)}"
+        lines.append(_paragraph(f"{one.where}: {one.what} is {values}"))
+    if len(found.configuration) > MOST:
+        more = len(found.configuration) - MOST
+        lines.append(f"  and {more} more settings (--json has all)")
+    return lines
+
+
+def _value(value) -> str:
+    text = "none" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _listed(names) -> str:
+    names = list(names)
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
+
+
+def _extent(steps: tuple[int, int, int]) -> str:
+    first, last, count = steps
+    return f"{count} of the steps {first} to {last}"
+
+
+def _paragraph(words: str, indent: str = "  ") -> str:
+    return textwrap.fill(
+        printable(words),
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def to_dict(found: Comparison) -> dict:
+    """Returns what `--json` prints."""
+    part = found.parting
+    return {
+        "version": JSON_VERSION,
+        "runs": [found.run_a, found.run_b],
+        "verdict": verdict(found),
+        "same": found.same,
+        "same_bits": found.same_bits,
+        "tolerance": found.tolerance,
+        "steps": {
+            "common": len(found.steps),
+            "first": int(found.steps[0]) if len(found.steps) else None,
+            "last": int(found.steps[-1]) if len(found.steps) else None,
+            "a": list(found.steps_a),
+            "b": list(found.steps_b),
+        },
+        "differs_from": found.differs_from,
+        "parting": None if part is None else _plain(vars(part)),
+        "matched_by": found.matched_by,
+        "layers": layer_rows(found),
+        "variables": variable_rows(found),
+        "configuration": [_plain(vars(one)) for one in found.configuration],
+        "only": [list(found.only_a), list(found.only_b)],
+        "notes": list(found.notes),
+    }
+
+
+def to_json(found: Comparison) -> str:
+    """Returns the text of `--json`."""
+    return json.dumps(to_dict(found), indent=1, allow_nan=False)
+
+
+def _plain(value):
+    """Returns a value as JSON has it; NaN and infinities are null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
