@@ -31,13 +31,20 @@ class Options:
 Train = Callable[[Options], Mapping[str, float]]
 
 
-def main(file: str, story: str, variants: Mapping[str, Train]) -> None:
+def main(
+    file: str,
+    story: str,
+    variants: Mapping[str, Train],
+    then: Callable[[Options], None] | None = None,
+) -> None:
     """Runs the command line of an example.
 
     Args:
         file: Its `__file__`.
         story: Its docstring.
         variants: What it can train, by name.
+        then: What is done when all of them are trained; its `logdir` has one
+            directory for each.
     """
     name = pathlib.Path(file).stem
     options = _parser(story, variants).parse_args()
@@ -52,6 +59,9 @@ def main(file: str, story: str, variants: Mapping[str, Train]) -> None:
         told = ", ".join(f"{k} {v:.3g}" for k, v in numbers.items())
         print(f"\n{name}, {variant}: {told} ({seconds:.0f} s)")
         print(findings(run), flush=True)
+    if then is not None and not options.variant:
+        parent = os.path.join(options.logdir, name)
+        then(Options(parent, options.data, options.seed))
     print(f"\nNow: tensorboard --logdir {options.logdir}, tab Gradscope")
 
 

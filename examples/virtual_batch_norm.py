@@ -17,6 +17,8 @@ from the first step on. Looking changes nothing: docs/observing.md.
 What it teaches: compare gradients on one batch, not curves of two trainings.
 """
 
+import os
+
 import keras
 import tensorflow as tf
 from gradscope_examples import data, running
@@ -167,5 +169,26 @@ VARIANTS = {
     "two_passes_tf1": lambda o: tensorflow_1(o, two_passes),
 }
 
+
+def compared(options):
+    """Says whether the programs are one function, and where runs part."""
+    x, y, *_ = data.images(options.data, size=16)
+    x, y = x[..., tf.newaxis], y % 2
+    both = [x[:HALF], x[HALF : 2 * HALF]]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    models = {}
+    for passes in (one_pass, two_passes, wrong_half):
+        models[passes] = Network(passes)
+        models[passes].compile(loss=loss)
+        models[passes](both)
+    for other in (two_passes, wrong_half):
+        first, second = models[one_pass], models[other]
+        told = gradscope.same(first, second, both, y[HALF : 2 * HALF])
+        print(f"\none_pass and {other.__name__}, one batch:\n{told}")
+    print("\none_pass and wrong_half, the whole run:")
+    run = os.path.join(options.logdir, "{}").format
+    print(gradscope.compare(run("one_pass"), run("wrong_half")))
+
+
 if __name__ == "__main__":
-    running.main(__file__, __doc__, VARIANTS)
+    running.main(__file__, __doc__, VARIANTS, compared)

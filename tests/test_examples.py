@@ -92,6 +92,18 @@ def test_a_restored_batch_norm_is_worse_and_the_repaired_is_not(tmp_path):
     assert worse["broken_tf1"] > 100 and worse["repaired_tf1"] < 2
 
 
+def test_one_pass_or_two_is_the_same_function(tmp_path, capsys):
+    module = example("virtual_batch_norm")
+    for variant in ("one_pass", "wrong_half"):
+        options = running.Options(str(tmp_path / variant))
+        running.train(module.VARIANTS[variant], options)
+    module.compared(running.Options(str(tmp_path)))
+    same, other, run = capsys.readouterr().out.split("\none_pass and ")[1:]
+    assert "The two are the same function: in float64" in same
+    assert "they part on the way forward in norm_0;" in other
+    assert "They part in step 0, first in layer layer_0" in run
+
+
 def test_every_example_is_in_the_index_and_in_the_demo():
     index = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     files = {path.stem for path in EXAMPLES.glob("*.py")}
