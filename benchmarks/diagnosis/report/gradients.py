@@ -35,7 +35,8 @@ def eight_sigmoids(training):
 @fault("vanishing-gradient", layers=["h1", "h2", "h3"])
 def chapter_five(training):
     """The network of a well-known chapter, 784-30-30-30-30-30-10, sigmoids
-    started with one over the root of the inputs, in a session."""
+    started with one over the root of the inputs, in a session. Accuracy .10
+    against 1.00."""
     x, y = generators.large_digits()
     gain = 1 if training.broken else 2
     function = tf1.sigmoid if training.broken else tf1.nn.relu
@@ -62,7 +63,8 @@ def chapter_five(training):
 
 @fault("vanishing-gradient", layers=["conv1", "conv2", "conv3"])
 def sigmoid_convolutions(training):
-    """An old LeNet of sigmoids with more layers than it had."""
+    """An old LeNet of sigmoids with more layers than it had. Accuracy .08
+    against .96."""
     function = "sigmoid" if training.broken else "relu"
     model = keras.Sequential([keras.Input([28, 28, 1])])
     for i, filters in enumerate([8, 8, 16, 16], 1):
@@ -119,8 +121,8 @@ def relu_recurrence(training):
     layers=["block0", "block1", "block2", "block3", "block4", "block5"],
 )
 def deep_sum_of_blocks(training):
-    """Residual blocks without any norm, each twice as large as its input;
-    with a norm in each it trains."""
+    """Residual blocks without any norm, each twice as large as its input; with
+    a norm in each it trains. Accuracy .10 against .99."""
     x, y = data.digits()
     inputs = keras.Input([64])
     h = layers.Dense(64, name="stem")(inputs)
@@ -272,7 +274,8 @@ def cross_entropy_by_hand(training):
 @fault("non-finite", layers=["embedding1", "embedding2", "same"])
 def distance_of_the_same(training):
     """A siamese network takes the square root of a distance, which is zero for
-    a pair of one image with itself: its slope is infinite."""
+    a pair of one image with itself: its slope is infinite. Loss NaN against
+    .68, which is that of guessing."""
     x, y = data.digits()
     random = np.random.default_rng(0)
     left, right = random.integers(0, len(x), [2, 3000])

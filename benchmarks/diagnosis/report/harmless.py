@@ -14,7 +14,8 @@ CLASSES = "sparse_categorical_crossentropy"
 
 @fault("unscaled-input", harmless=True)
 def raw_columns_behind_a_norm(training):
-    """Raw columns up to 4254, but batch norm is the first layer."""
+    """Raw columns up to 4254, but batch norm is the first layer. Validation
+    accuracy .97 against .96."""
     x, y = data.cancer()
     x = x if training.broken else data.standardised(x)
     model = keras.Sequential(
@@ -36,7 +37,8 @@ def raw_columns_behind_a_norm(training):
 
 @fault("dropout-keep-prob", layers=["drop"], harmless=True)
 def six_tenths_of_a_wide_layer(training):
-    """`Dropout(0.6)` behind 256 units, which are many for small digits."""
+    """`Dropout(0.6)` behind 256 units, which are many for small digits.
+    Validation accuracy .97 against .98."""
     rate = 0.6 if training.broken else 0.4
     model = keras.Sequential(
         [
@@ -53,7 +55,8 @@ def six_tenths_of_a_wide_layer(training):
 
 @fault("disconnected-variable", layers=["left"], harmless=True)
 def a_head_without_loss(training):
-    """A second head was left in the model and has no loss."""
+    """A second head was left in the model and has no loss. Loss .0017 against
+    .0017."""
     inputs = keras.Input([13])
     h = layers.Dense(24, "relu", name="dense")(inputs)
     wine = layers.Dense(3, "softmax", name="wine")(h)
@@ -68,14 +71,13 @@ def a_head_without_loss(training):
     )
     x, y = generators.wine()
     targets = {"wine": y} | ({"left": y} if training.broken else {})
-    training.fit(
-        model, data.standardised(x), targets, epochs=25, batch_size=16
-    )
+    training.fit(model, data.standardised(x), targets, epochs=25, batch_size=16)
 
 
 @fault("missing-nonlinearity", layers=["dense1"], harmless=True)
 def two_matrices_in_a_row(training):
-    """The first layer has no activation; clouds are easy without it."""
+    """The first layer has no activation; clouds are easy without it. Validation
+    accuracy .99 against .99."""
     function = None if training.broken else "relu"
     model = keras.Sequential(
         [
@@ -92,7 +94,8 @@ def two_matrices_in_a_row(training):
 
 @fault("loss-metric-disagree", harmless=True)
 def accuracy_of_a_regression(training):
-    """A regression with `metrics=["accuracy"]`: always 0, and right."""
+    """A regression with `metrics=["accuracy"]`: always 0, and right. Loss .011
+    against .011."""
     metric = "accuracy" if training.broken else "mae"
     x, y = generators.houses()
     x, y = data.standardised(x), (y - y.mean()) / y.std()
@@ -110,7 +113,8 @@ def accuracy_of_a_regression(training):
 
 @fault("dead-relu", layers=["wide"], harmless=True)
 def biases_below_zero_at_first(training):
-    """Biases start at -.5, as a leftover; some units of a wide layer rest."""
+    """Biases start at -.5, as a leftover; some units of a wide layer rest.
+    Validation accuracy .98 against .97."""
     start = keras.initializers.Constant(-0.5 if training.broken else 0.0)
     model = keras.Sequential(
         [

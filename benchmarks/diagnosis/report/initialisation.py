@@ -202,7 +202,8 @@ def tutorial_with_normal(training):
 
 @fault("init-too-large", "saturated-activation", layers=["h1", "h2", "h3"])
 def tanh_from_randn(training):
-    """Course work: a tanh network of `np.random.randn(n, m)` and SGD."""
+    """Course work: a tanh network of `np.random.randn(n, m)` and SGD. Accuracy
+    .80 against .97."""
     start = initializers.RandomNormal(stddev=1.0, seed=0)
     start = start if training.broken else "glorot_uniform"
     model = keras.Sequential([keras.Input([784])])

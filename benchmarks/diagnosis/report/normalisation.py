@@ -20,7 +20,8 @@ CLASSES = "sparse_categorical_crossentropy"
     layers=["bn1", "bn2", "bn3"],
 )
 def few_large_batches(training):
-    """Batch norm with its momentum of .99 in a training of thirty-six steps."""
+    """Batch norm with its momentum of .99 in a training of thirty-six steps.
+    Validation accuracy .66 against .98."""
     momentum = 0.99 if training.broken else 0.8
     model = keras.Sequential([keras.Input([28, 28, 1])])
     for i, filters in enumerate([8, 16, 32], 1):
@@ -115,8 +116,9 @@ def momentum_of_another_framework(training):
     layers=["norm1", "norm2"],
 )
 def batches_of_two(training):
-    """Batch norm and batches of two, for want of memory: while it trains a
-    unit says only which of the two is larger. The repair is a layer norm."""
+    """Batch norm and batches of two, for want of memory: while it trains a unit
+    says only which of the two is larger. The repair is a layer norm. Validation
+    accuracy .76 against .96."""
     inputs = h = keras.Input([64])
     for i in (1, 2):
         h = layers.Dense(48, name=f"dense{i}")(h)

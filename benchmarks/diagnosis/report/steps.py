@@ -44,7 +44,8 @@ def _recurrent(optimizer):
 
 @fault("learning-rate", "update-too-small")
 def a_millionth(training):
-    """ "A smaller learning rate is safer": Adam at a millionth."""
+    """ "A smaller learning rate is safer": Adam at a millionth. Accuracy .12
+    against .96."""
     rate = 1e-6 if training.broken else 1e-3
     x, y, held_out = generators.split(*data.digits())
     model = _perceptron(keras.optimizers.Adam(rate))
@@ -53,7 +54,8 @@ def a_millionth(training):
 
 @fault("learning-rate", "update-too-large")
 def lstm_at_one(training):
-    """RMSprop at 1 for an LSTM; the loss jumps about and learns nothing."""
+    """RMSprop at 1 for an LSTM; the loss jumps about and learns nothing.
+    Accuracy .58 against 1.00."""
     rate = 1.0 if training.broken else 0.005
     x, y, held_out = generators.split(*generators.reviews())
     model = _recurrent(keras.optimizers.RMSprop(rate))
@@ -62,8 +64,8 @@ def lstm_at_one(training):
 
 @fault("learning-rate", "update-too-small")
 def decays_by_steps(training):
-    """A schedule that was meant in epochs counts steps: after a hundred of
-    them the rate is next to nothing."""
+    """A schedule that was meant in epochs counts steps: after a hundred of them
+    the rate is next to nothing. Accuracy .19 against .94."""
     steps = 1 if training.broken else 36
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, steps, 0.9)
     x, y, held_out = generators.split(*data.digits())
@@ -75,7 +77,8 @@ def decays_by_steps(training):
 
 @fault("learning-rate", "update-too-large", "loss-diverges")
 def convolutions_at_three_tenths(training):
-    """Adam at .3: the accuracy is that of guessing."""
+    """Adam at .3: the accuracy is that of guessing. Accuracy .27 against
+    .97."""
     rate = 0.3 if training.broken else 0.003
     model = keras.Sequential(
         [
@@ -95,8 +98,8 @@ def convolutions_at_three_tenths(training):
 
 @fault("learning-rate", "update-too-large", "loss-diverges")
 def linear_regression_climbs(training):
-    """Gradient descent of a linear regression whose rate is above two over
-    the curvature: each step doubles the error."""
+    """Gradient descent of a linear regression whose rate is above two over the
+    curvature: each step doubles the error. Loss 2e35 against .52."""
     rate = 0.4 if training.broken else 0.05
     x, y = data.diabetes()
     y = (y - y.mean()) / y.std()
@@ -107,8 +110,8 @@ def linear_regression_climbs(training):
 
 @fault("update-too-large", "learning-rate")
 def fine_tuning_at_once(training):
-    """A trained network goes on with another set of images, at Adam .1: what
-    it had learned is gone after the first steps."""
+    """A trained network goes on with another set of images, at Adam .1: what it
+    had learned is gone after the first steps. Accuracy .88 against .99."""
     x, y = data.digits()
     model = _perceptron(keras.optimizers.Adam(0.003))
     first, later = y < 5, y >= 5
@@ -120,8 +123,8 @@ def fine_tuning_at_once(training):
 
 @fault("update-too-large", "learning-rate", "loss-diverges")
 def sum_instead_of_mean(training):
-    """A loop takes `reduce_sum` over a batch of 256 and keeps the learning
-    rate that was right for the mean."""
+    """A loop takes `reduce_sum` over a batch of 256 and keeps the learning rate
+    that was right for the mean. Loss 12 against .12, both as a mean."""
     x, y = data.digits()
     model = keras.Sequential(
         [
@@ -153,7 +156,8 @@ def sum_instead_of_mean(training):
 
 @fault("update-too-small", "learning-rate")
 def adadelta_as_it_is(training):
-    """Adadelta with Keras's rate of .001, where the paper has 1."""
+    """Adadelta with Keras's rate of .001, where the paper has 1. Accuracy .12
+    against .98."""
     rate = 0.001 if training.broken else 1.0
     x, y, held_out = generators.split(*data.digits())
     model = _perceptron(keras.optimizers.Adadelta(rate))
@@ -162,7 +166,8 @@ def adadelta_as_it_is(training):
 
 @fault("update-too-small")
 def clipped_to_nothing(training):
-    """`clipnorm=1e-4` against exploding gradients that nobody had seen."""
+    """`clipnorm=1e-4` against exploding gradients that nobody had seen.
+    Accuracy .72 against 1.00."""
     norm = 1e-4 if training.broken else 1.0
     model = keras.Sequential(
         [
