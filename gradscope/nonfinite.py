@@ -134,7 +134,8 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Returns for each kind the names of its R rows, and bool `[T, R]`: where
     they are not finite."""
     variables = record.variables
-    data = _column(record, "data_nonfinite") > 0
+    # A share of at most 2^18 numbers; older records have rounding in it.
+    data = _column(record, "data_nonfinite") > 1e-6
     found = {
         "weight": (variables, _not_finite(record, "weight_norm")),
         "layer": (record.schema.rows("operations"), _operations(record) != 0),

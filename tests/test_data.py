@@ -12,6 +12,7 @@ from gradscope.measuring import data
 from gradscope.schema import DATA_COLUMNS, Data
 
 layers = keras.layers
+NONFINITE = "data_nonfinite"
 
 
 def network():
@@ -290,3 +291,11 @@ def test_a_probe_is_of_a_batch(batch, tmp_path):
         ValueError, match=r"`probe` must be a batch \(x, y\) or \(x, y, sample"
     ):
         gradscope.Callback(tmp_path, probe=batch)
+
+
+def test_no_batch_of_finite_numbers_has_a_share_of_others():
+    # XLA: 1 - n * (1 / n) is not 0 for all n.
+    for count in (3, 49, 1440, 2110):
+        measured = tf.function(data.measure, jit_compile=True)
+        share = measured(tf.ones([count, 10]))[DATA_COLUMNS.index(NONFINITE)]
+        assert share == 0
