@@ -8,14 +8,24 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import zlib
 
+import numpy as np
 from tensorboard import errors, plugin_util
 from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope import schema
-from gradscope_plugin import data, findings, matrix
+from gradscope_plugin import (
+    data,
+    findings,
+    histograms,
+    layers,
+    matrix,
+    parts,
+    series,
+)
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -71,12 +81,16 @@ class GradscopePlugin(base_plugin.TBPlugin):
     def __init__(self, context):
         self._runs = data.Runs(context.data_provider)
         self._findings = findings.Findings(self._runs)
+        self._provider = context.data_provider
 
     def get_plugin_apps(self):
         """Returns all routes, below `/data/plugin/gradscope`."""
         routes = {
             "/runs": self._serve_runs,
             "/matrix": self._serve_matrix,
+            "/series": self._serve_series,
+            "/layer": self._serve_layer,
+            "/histograms": self._serve_histograms,
             "/findings": self._serve_findings,
         }
         for route, (content, mime_type) in _STATIC_FILES.items():
@@ -99,27 +113,87 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def _serve_runs(self, request):
         runs = self._runs.summaries(*_context(request))
-        return _respond(json.dumps(runs), "application/json", request)
+        text = json.dumps(runs)
+        # A page asks every few seconds. (HTTP's own way, a reply 304, has no
+        # content type, which TensorBoard 3 will refuse.)
+        mark = f"{zlib.crc32(text.encode()):08x}"
+        if request.args.get("known") == mark:
+            text = "null"
+        response = _respond(text, "application/json", request)
+        response.headers["X-Gradscope-Mark"] = mark
+        return response
 
     def _serve_matrix(self, request):
         run = _argument(request, "run")
         statistic = _argument(request, "statistic")
         rows = _argument(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
+        read = self._runs.record
+        if "preview" in request.args and family not in schema.OCCASIONAL:
+            read = self._runs.preview
+        record = self._record(request, run, family, read)
+        known = record.schema.columns.get(family, ())
+        _check("statistic", statistic, known)
+        return _matrix(
+            request, record, family, lambda r: matrix.select(r, rows, statistic)
+        )
+
+    def _serve_series(self, request):
+        run = _argument(request, "run")
+        rows = _argument(request, "rows", series.ROWS)
+        name = _argument(request, "only")
+        family, _ = matrix.ROWS[rows]
+        record = self._record(request, run, family)
+        _check_name("only", name, record, rows)
+        return _matrix(
+            request, record, family, lambda r: series.select(r, rows)
+        )
+
+    def _serve_layer(self, request):
+        run = _argument(request, "run")
+        layer = _argument(request, "layer")
+        record = self._record(request, run, "units", self._runs.described)
+        if layer not in layers.names(record):
+            raise _no_layer("layer", layer, run)
+        variables = [
+            v.name for v in record.schema.variables if v.layer == layer
+        ]
+        kinds = histograms.kinds_of(
+            self._provider, *_context(request), run, variables[: layers.MOST]
+        )
+        told = layers.describe(record, layer, kinds)
+        return _respond(json.dumps(told), "application/json", request)
+
+    def _serve_histograms(self, request):
+        run = _argument(request, "run")
+        variable = _argument(request, "variable")
+        kind = _argument(request, "kind", histograms.KINDS)
+        steps, counts = histograms.read(
+            self._provider,
+            *_context(request),
+            run,
+            histograms.tag(kind, variable),
+        )
+        if not len(steps):
+            raise errors.NotFoundError(
+                f"no histograms of {kind} of {variable!r} were recorded in "
+                f"{run!r}; `layer` lists those that were. Their steps and "
+                "layers are chosen with `gradscope.wrap(..., histograms=, "
+                "include=)`."
+            )
+        body = matrix.encode(steps, counts)
+        return _respond(body, "application/octet-stream", request)
+
+    def _record(self, request, run, family, read=None):
+        """Returns a record, or answers why there is none."""
+        read = read or self._runs.record
         try:
-            record = self._runs.record(*_context(request), run, family)
+            record = read(*_context(request), run, family)
         except data.UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
             raise _no_run(run)
-        known = record.schema.columns.get(family, ())
-        _check("statistic", statistic, known)
-        try:
-            body = matrix.encode(*matrix.select(record, rows, statistic))
-        except (KeyError, matrix.TooLarge) as error:
-            # KeyError: a file with half of the statistics, or newer ones.
-            raise errors.InvalidArgumentError(error.args[0]) from error
-        return _respond(body, "application/octet-stream", request)
+        return record
 
     def _serve_findings(self, request):
         run = _argument(request, "run")
@@ -127,6 +201,51 @@ class GradscopePlugin(base_plugin.TBPlugin):
         if text is None:
             raise _no_run(run)
         return _respond(text, "application/json", request)
+
+
+def _matrix(request, record, family, select):
+    """Answers with what `select` finds in the record of the steps and the
+    layer that were asked for."""
+    name = request.args.get("only")
+    if name is not None:
+        record = parts.only(record, name)
+    steps = parts.steps_of(record, family)
+    after = _number(request, "after", -1)
+    if parts.mark(record, after) != _number(request, "mark", -1):
+        # Something before has changed, so the page has to read all again.
+        after = -1
+    start = int(np.searchsorted(steps, after, side="right"))
+    try:
+        count = matrix.fitting(len(_rows(record, family)))
+        last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
+        found = select(parts.between(record, after + 1, last))
+        body = matrix.encode(
+            *found,
+            start=start,
+            total=len(steps),
+            mark=parts.mark(record, last),
+        )
+    except (KeyError, matrix.TooLarge) as error:
+        # KeyError: a file with half of the statistics, or newer ones.
+        raise errors.InvalidArgumentError(error.args[0]) from error
+    return _respond(body, "application/octet-stream", request)
+
+
+def _rows(record, family):
+    return record.schema.rows(family)
+
+
+def _check_name(name, value, record, rows):
+    part = parts.only(record, value)
+    if not part.schema.rows(matrix.ROWS[rows][0]):
+        raise _no_layer(name, value, record.run)
+
+
+def _no_layer(name, layer, run):
+    return errors.NotFoundError(
+        f"`{name}` must be a layer or a row of the run {run!r}, as `runs` "
+        f"lists them; got {layer!r}."
+    )
 
 
 def _no_run(run):
@@ -156,6 +275,19 @@ def _argument(request, name, choices=None):
     if choices is not None:
         _check(name, value, choices)
     return value
+
+
+def _number(request, name, default):
+    """Returns a query parameter that is an integer."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise errors.InvalidArgumentError(
+            f"`{name}` must be an integer, as in `{name}=390`; got {text!r}."
+        ) from None
 
 
 def _check(name, value, choices):
