@@ -1,8 +1,12 @@
 /** The page's entry: TensorBoard calls `render` in a frame of our own. */
 
 import {element} from './dom.js';
-import {followReloads, followTheme} from './host.js';
+import {followLinks, followReloads, followTheme} from './host.js';
 import {Page} from './page.js';
+
+// A page asks for what is new so often, in ms. TensorBoard's own reloads are off
+// unless somebody turns them on, and it reads its files every 5 s.
+const EVERY = 5000;
 
 export async function render() {
   await stylesheet();
@@ -10,11 +14,12 @@ export async function render() {
   document.body.append(page.node);
   followTheme(() => page.draw());
   followReloads(() => page.reload());
-  setInterval(() => page.drawRunList(), 1000);
+  followLinks(() => page.followLink());
+  setInterval(() => page.drawCards(), 1000);
   setInterval(() => {
-    // TensorBoard reloads only on request, and reads for seconds at first.
-    if (page.isEmpty && window.innerHeight > 0) page.reload();
-  }, 3000);
+    // A hidden tab has no height.
+    if (window.innerHeight > 0 && !document.hidden) page.reload();
+  }, EVERY);
   await page.reload();
 }
 
