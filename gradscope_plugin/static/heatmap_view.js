@@ -8,7 +8,7 @@ import {namesOf} from './names.js';
 import {boxOf} from './overlay.js';
 import {HIGHEST, blockAt, middleOf, placeRows, topOf} from './places.js';
 import {
-  edgesOf, entriesOf, paint, pick, rowsOfPixel, tableOf,
+  edgesOf, entriesOf, foldedLines, paint, pick, rowsOfPixel, tableOf,
 } from './raster.js';
 import {
   WHOLE, columnsSeen, heightsSeen, including, panRows, panSteps, zoomRows,
@@ -35,6 +35,10 @@ export class Heatmap {
   #cursor = null;
   #placed = null;
   #entries = null;
+  #folded = null;
+  // What names and flow were drawn for: zooming in steps moves neither.
+  #beside = [];
+  #flowed = [];
   #zoom = WHOLE;
   #isOpen = null;
   #marks = [];
@@ -104,6 +108,7 @@ export class Heatmap {
     this.#zoom = zoom;
     this.#placed = placeRows(this.#grid, isOpen);
     this.#entries = entriesOf(this.#grid, look.position);
+    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed);
     look.table ??= tableOf(look);
     const size = Math.min(HIGHEST, this.#placed.total);
     dom.plot.style.setProperty('--height', `${size}px`);
@@ -185,12 +190,15 @@ export class Heatmap {
     paint(new Uint32Array(image.data.buffer), {entries: this.#entries,
       columns: this.#grid.columns, placed: this.#placed,
       table: this.#look.table, ...view, width: canvas.width,
-      height: canvas.height, density, gap: 0});
+      height: canvas.height, density, gap: 0, folded: this.#folded});
     context.putImageData(image, 0, 0);
-    names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
-      size, (name) => this.#actions.onFold(name)));
     drawAxis(axis, this.#grid, view.seen, width);
-    drawFlowAxis(flowAxis, this.#scale);
+    if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
+      this.#scale])) {
+      names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
+        size, (name) => this.#actions.onFold(name)));
+      drawFlowAxis(flowAxis, this.#scale);
+    }
     whole.hidden = !this.#zoom.steps && !this.#zoom.rows;
     this.#dom.marks.update(this.#marks, this.#placed, view);
     this.#drawCursor();
@@ -222,6 +230,8 @@ export class Heatmap {
     const [width, height] = [flow.clientWidth, flow.clientHeight];
     if (!this.#grid || this.#grid.groups || !width || !height) return;
     const density = window.devicePixelRatio || 1;
+    if (!isChanged(this.#flowed, [this.#profiles, this.#placed, this.#scale,
+      width, height, density, ...this.#view().heights])) return;
     flowCanvas.width = Math.round(width * density);
     flowCanvas.height = Math.round(height * density);
     const {heights, size} = this.#view();
@@ -385,4 +395,12 @@ export class Heatmap {
       hint.hidden = true;
     }, HINT);
   }
+}
+
+/** Notes values in a list; returns whether any is another than before. */
+function isChanged(noted, now) {
+  const same = noted.length === now.length
+    && now.every((value, i) => Object.is(value, noted[i]));
+  noted.splice(0, noted.length, ...now);
+  return !same;
 }

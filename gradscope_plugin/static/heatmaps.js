@@ -64,10 +64,13 @@ export class Heatmaps {
     return this.#parts[this.#scene?.runs.findIndex((r) => r.name === name)];
   }
 
-  /** Shows another part of all runs. */
-  setZoom(zoom) {
-    if (this.#scene) this.#scene.zoom = zoom;
-    this.#parts.forEach((part) => part.setZoom(zoom));
+  /** Shows another part of all runs that are seen; of others, once they are. */
+  setZoom(zoom, isSeen) {
+    if (!this.#scene) return;
+    this.#scene.zoom = zoom;
+    this.#parts.forEach((part, index) => {
+      if (isSeen(this.#scene.runs[index].name)) part.setZoom(zoom);
+    });
   }
 
   /**

@@ -15,8 +15,9 @@ const THUMBNAIL = 20_000;
 
 /**
  * @param {(url: string) => Promise<Response>} get fetches a relative URL
+ * @param {?Promise<Response>=} first list of runs, asked for already
  */
-export function createModel(get = fetchOk) {
+export function createModel(get = fetchOk, first = null) {
   const cache = new Map();
   // Of each run the matrices fetched last, to which what is new is added.
   const matrices = new Map();
@@ -58,7 +59,10 @@ export function createModel(get = fetchOk) {
     async runs() {
       const mine = ++reloads;
       const query = known.mark ? `?known=${known.mark}` : '';
-      const response = await get(`runs${query}`);
+      const early = first;
+      first = null;
+      const response = await (early ? checked(await early)
+        : get(`runs${query}`));
       const reply = await response.json();
       if (mine !== reloads) return null;
       if (reply) {
@@ -80,10 +84,10 @@ export function createModel(get = fetchOk) {
         (error) => mine === shows && show(run, null, error.message),
       ];
       const isLarge = (run) => run.steps * (run.layers?.length ?? 0) > LARGE;
-      const first = runs.filter((run) => isLarge(run) && !has(run)
+      const previews = runs.filter((run) => isLarge(run) && !has(run)
         && !cache.has(keyOf(run, statistic, rows)));
-      if (first.length) {
-        await Promise.all(first.map((run) =>
+      if (previews.length) {
+        await Promise.all(previews.map((run) =>
           fetchGrid(get, run, statistic, rows, {preview: true})
             .then(tell(run)[0], () => {})));
       }
@@ -116,7 +120,10 @@ export function createModel(get = fetchOk) {
 
 /** Fetches a relative URL; an error is the text that the server gives. */
 export async function fetchOk(url) {
-  const response = await fetch(url);
+  return checked(await fetch(url));
+}
+
+async function checked(response) {
   if (!response.ok) throw new Error(await response.text());
   return response;
 }

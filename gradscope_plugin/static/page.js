@@ -31,7 +31,7 @@ const SMALL = describe('gradient_norm');
 
 /** The whole page; `node` goes into the document. */
 export class Page {
-  #model = createModel();
+  #model;
   #state = createState(() => this.show(), undefined,
     linkedView(DEFAULTS) ?? {});
   #colors = createColors();
@@ -47,8 +47,13 @@ export class Page {
   // The run that was opened, until its worst finding is shown.
   #opened = '';
   #sight = createSight(() => this.show());
+  // TensorBoard's order of all runs, which tells their colours.
+  #named;
 
-  constructor() {
+  /** @param {?Promise<Response>=} runs what was asked for already */
+  constructor(runs = null) {
+    this.#model = createModel(undefined, runs);
+    this.#named = this.#nameColors();
     const set = (changes) => this.#state.set(changes);
     this.cards = createCards({
       onFilter: (filter) => set({filter}),
@@ -121,7 +126,7 @@ export class Page {
       const runs = await this.#model.runs();
       if (!runs) return;
       const isNew = runs !== this.#runs || this.#failure;
-      if (!this.#runs) await this.#nameColors();
+      if (!this.#runs) await this.#named;
       this.#colors.see(runs.map((run) => run.name));
       this.#runs = runs;
       this.#failure = '';
@@ -152,6 +157,8 @@ export class Page {
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
     this.#drawSmall(listed);
+    // A diagnosis takes seconds of a large run: the first picture comes first.
+    if (readable.length && !seen.length) return;
     await this.findings.follow(this.#diagnosed(listed, readable));
   }
 
@@ -384,7 +391,7 @@ export class Page {
   #setZoom(zoom) {
     if (zoom === this.#view.zoom) return;
     this.#view.zoom = zoom;
-    this.heatmaps.setZoom(zoom);
+    this.heatmaps.setZoom(zoom, (name) => this.#sight.has(name));
     this.comparison.setZoom(zoom);
     this.detail.setZoom(zoom);
     this.#noteSoon();

@@ -12,8 +12,9 @@ const UNIT_LABEL = 18;
 const HEAD = 17;
 const FOLDED = 16;
 
-/** A heatmap is never higher: 200 rows of 3 pixels. More rows share pixels. */
-export const HIGHEST = 600;
+/** A heatmap is never higher: 200 rows of 3 pixels, or 200 units and gaps. More
+ * rows share pixels. */
+export const HIGHEST = 700;
 
 /**
  * Rows that are drawn one below the other.
