@@ -115,8 +115,7 @@ export class Heatmap {
     dom.plot.classList.toggle('without-flow',
       Boolean(this.#grid.groups || noFlow));
     dom.fold.hidden = !this.#grid.blocks?.length;
-    dom.fold.textContent = this.#placed.blocks.some((b) => b.isFolded)
-      ? 'unfold all' : 'fold all';
+    dom.fold.textContent = openKey ? 'fold all' : 'unfold all';
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
       + (finding ? `${finding.text}. ` : '')
       + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);

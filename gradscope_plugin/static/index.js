@@ -7,6 +7,9 @@ import {MODULES} from './modules.js';
 const EVERY = 5000;
 
 export async function render() {
+  // TensorBoard's frame has neither; a screen reader says both.
+  document.title = 'Gradscope';
+  document.documentElement.lang = 'en';
   // Asked for while the page is built.
   const runs = fetch('runs');
   runs.catch(() => {});
