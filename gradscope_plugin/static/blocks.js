@@ -56,6 +56,7 @@ function neighbours(named) {
 }
 
 function rangeName(named, {from, to}) {
-  const [first, last] = [named[from].name, named[to - 1].name];
+  const [first, last] = [named[from], named[to - 1]].map(({name}) =>
+    blockOf(name) || name);
   return first === last ? first : `${first} … ${last}`;
 }

@@ -24,9 +24,9 @@ export function createFigure({title, note = '', label, nameOf, onCsv,
     xAxis: element('div', {className: 'x-axis', 'aria-hidden': 'true'}),
     told: element('p', {className: 'at-cursor'}),
   };
-  const png = element('button', {type: 'button', title: `Save ${title} as PNG`,
+  const png = element('button', {type: 'button', 'aria-label': `PNG of ${title}`,
     onclick: () => savePage(dom.node, nameOf())}, 'PNG');
-  const csv = element('button', {type: 'button', title: `Save ${title} as CSV`,
+  const csv = element('button', {type: 'button', 'aria-label': `CSV of ${title}`,
     onclick: onCsv}, 'CSV');
   dom.node = element('figure', {className: 'chart'},
     element('figcaption', {}, element('b', {}, title), ' ', dom.note, dom.keys,

@@ -80,19 +80,19 @@ def test_pictures_of_every_view_are_saved(page):  # noqa: F811
     chart = section.locator(".chart").first
     expect(chart).to_be_visible(timeout=PATIENCE)
     name, content = downloaded(
-        page, chart.get_by_role("button", name="as PNG")
+        page, chart.get_by_role("button", name="PNG of")
     )
     assert name == "b_detailed-dense_1-dense_1_kernel-gradients.png"
     assert png_size(content)[0] > 300
     name, content = downloaded(
-        page, chart.get_by_role("button", name="as CSV")
+        page, chart.get_by_role("button", name="CSV of")
     )
     lines = content.decode().split("\r\n")
     assert lines[0].startswith("bucket,0,20,40,")
     assert any(line.startswith("exactly zero,100,100") for line in lines)
     norms = section.locator(".chart").filter(has_text="norms")
     _, content = downloaded(
-        page, norms.get_by_role("button", name="as CSV")
+        page, norms.get_by_role("button", name="CSV of")
     )
     assert content.startswith(b"step,gradient_norm,weight_norm,update_norm")
 
@@ -171,7 +171,7 @@ def test_it_fits_a_notebook_and_a_wall(page, width):  # noqa: F811
     assert flow["height"] == pytest.approx(cells["height"], abs=1)
     # What is above leaves room for a heatmap.
     header = frame.locator("header").bounding_box()
-    assert header["height"] < 170
+    assert header["height"] < 180
 
 
 def test_everything_is_reached_by_the_keyboard(page):  # noqa: F811
