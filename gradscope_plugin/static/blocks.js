@@ -8,8 +8,9 @@ const NEIGHBOURS = 20;
 
 // `conv2_block1_1_conv` is of `conv2_block1`, `encoder_layer_3_dense` of
 // `encoder_layer_3`.
-const NUMBERED =
-  /^(.*?(?:block|layer|stage|cell|group|encoder|decoder|res)[a-z]*_?\d+[a-z]?)[_.]/i;
+const WORDS = 'block|layer|stage|cell|group|encoder|decoder|res';
+const NUMBERED = new RegExp(
+  `^(.*?(?:${WORDS})[a-z]*_?\\d+[a-z]?)[_.]`, 'i');
 
 /** Returns the block that a row's name tells, an empty text if none. */
 export function blockOf(name) {

@@ -5,7 +5,7 @@ import {blocksOf} from './blocks.js';
 import {exact, tidy} from './format.js';
 
 /** How the ratio is drawn; as the entries of `statistics.js`. */
-export const RATIO = {label: 'ratio', scale: 'log', domain: [1e-2, 1e2],
+export const RATIO = {label: 'ratio', scale: 'log', domain: [0.1, 10],
   center: 1, help: 'the first run’s number over the second one’s',
   ends: ['smaller', 'larger'], rows: 'ratio'};
 

@@ -182,8 +182,8 @@ export class Detail {
       ...histograms.map(({kind, matrix}) => ({key: `h ${kind}`, data: matrix,
         create: () => createHistogramChart({title: `histogram of ${kind}`,
           nameOf: () => [...this.#name(), this.#variable, kind]})})),
-      ...own ? [chart(RATIOS, '', own, 'ratios'), chart(NORMS, '', own, 'norms')]
-        : [],
+      ...own ? [chart(RATIOS, '', own, 'ratios'),
+        chart(NORMS, '', own, 'norms')] : [],
       ...units.filter(({grid}) => grid).map(({name, grid}) => ({
         key: `u ${name}`, data: grid, create: () => createUnitChart(
           {title: `${last(name)}units by steps`,

@@ -1,4 +1,4 @@
-/** What all charts of a layer have: title, axes, tools, a place for a canvas. */
+/** What all charts of a layer have: title, axes, tools, room for a canvas. */
 
 import {tickColumns} from './axis.js';
 import {savePage} from './carry.js';
@@ -24,9 +24,11 @@ export function createFigure({title, note = '', label, nameOf, onCsv,
     xAxis: element('div', {className: 'x-axis', 'aria-hidden': 'true'}),
     told: element('p', {className: 'at-cursor'}),
   };
-  const png = element('button', {type: 'button', 'aria-label': `PNG of ${title}`,
+  const png = element('button', {type: 'button',
+    'aria-label': `PNG of ${title}`,
     onclick: () => savePage(dom.node, nameOf())}, 'PNG');
-  const csv = element('button', {type: 'button', 'aria-label': `CSV of ${title}`,
+  const csv = element('button', {type: 'button',
+    'aria-label': `CSV of ${title}`,
     onclick: onCsv}, 'CSV');
   dom.node = element('figure', {className: 'chart'},
     element('figcaption', {}, element('b', {}, title), ' ', dom.note, dom.keys,

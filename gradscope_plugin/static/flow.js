@@ -70,7 +70,8 @@ export function drawFlow(canvas, profiles, {scale, yOf, density, colors}) {
     {xOf, yOf, height, colors}));
 }
 
-function drawProfile(context, {points, color, isOwn}, {xOf, yOf, height, colors}) {
+function drawProfile(context, {points, color, isOwn}, place) {
+  const {xOf, yOf, height, colors} = place;
   context.lineWidth = isOwn ? 2 : 1;
   context.strokeStyle = context.fillStyle = color;
   context.globalAlpha = isOwn ? 1 : 0.75;

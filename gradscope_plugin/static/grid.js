@@ -42,7 +42,8 @@ export async function fetchGrid(get, run, statistic, chosenRows,
   if (named.length !== matrix.rows) {
     throw new Error('The run changed while it was read. Reload the page.');
   }
-  const grid = {...matrix, named, preview, blocks: blocksOf(named)};
+  const grid = {...matrix, named, preview,
+    blocks: rows === 'units' ? [] : blocksOf(named)};
   const options = {
     ofGradient: statistic.includes('gradient_'),
     zeroIsSpecial: description.scale === 'log' && rows !== 'units',

@@ -57,7 +57,8 @@ export function build(actions) {
   dom.canvas, dom.line, dom.box, dom.hint);
   dom.plot = element('div', {className: 'plot'},
     dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
-  dom.tools = element('div', {className: 'tools', hidden: true}, dom.fold, dom.whole,
+  dom.tools = element('div', {className: 'tools', hidden: true},
+    dom.fold, dom.whole,
     tool('−', 'Zoom out in steps (key −)', () => actions.zoom(1 / 0.6)),
     tool('+', 'Zoom in on the cursor’s step (key +)',
       () => actions.zoom(0.6)),

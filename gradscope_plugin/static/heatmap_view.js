@@ -1,19 +1,14 @@
 /** One run's heatmap with its names, axis, cursor and flow. */
 
-import {columnOf, moved} from './axis.js';
+import {columnOf} from './axis.js';
 import {drawFlow} from './flow.js';
-import {commandOf, listen} from './gestures.js';
 import {build, drawAxis, drawFlowAxis} from './heatmap_dom.js';
+import {listenTo} from './heatmap_input.js';
 import {namesOf} from './names.js';
 import {boxOf} from './overlay.js';
-import {HIGHEST, blockAt, middleOf, placeRows, topOf} from './places.js';
-import {
-  edgesOf, entriesOf, foldedLines, paint, pick, rowsOfPixel, tableOf,
-} from './raster.js';
-import {
-  WHOLE, columnsSeen, heightsSeen, including, panRows, panSteps, zoomRows,
-  zoomSteps,
-} from './viewport.js';
+import {HIGHEST, middleOf, placeRows} from './places.js';
+import {entriesOf, foldedLines, paint, tableOf} from './raster.js';
+import {WHOLE, columnsSeen, heightsSeen} from './viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps. Plus and '
@@ -44,6 +39,7 @@ export class Heatmap {
   #marks = [];
   #profiles = [];
   #due = false;
+  #zoomBy;
 
   /**
    * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
@@ -56,13 +52,17 @@ export class Heatmap {
     this.#dom = build({
       foldAll: () => actions.onFold(null),
       reset: () => actions.onZoom(WHOLE),
-      zoom: (factor) => this.#zoomAtCursor(factor),
+      zoom: (factor) => this.#zoomBy(factor),
       png: () => actions.onPng(this.node, this.#run),
       csv: () => actions.onCsv(this.#run),
     });
     this.node = this.#dom.node;
     this.more = this.#dom.more;
-    this.#listen(this.#dom.cells);
+    this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
+      grid: this.#grid, placed: this.#placed, entries: this.#entries,
+      zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
+      ...this.#view()}, {...actions, hint: () => this.#hint(),
+      tell: (cell, byKey) => this.#tell(cell, byKey)});
     new ResizeObserver(() => this.#draw()).observe(this.#dom.cells);
   }
 
@@ -251,139 +251,8 @@ export class Heatmap {
       column: columnOf(steps, this.#cursor.step)};
   }
 
-  /** Returns the cell drawn under the pointer. */
-  #cellAt({clientX, clientY}) {
-    if (!this.#grid) return null;
-    const {canvas, cells} = this.#dom;
-    const box = cells.getBoundingClientRect();
-    const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
-      Math.floor(offset / size * count)));
-    const {seen, heights} = this.#view();
-    const x = pixel(clientX - box.left, box.width, canvas.width);
-    const y = pixel(clientY - box.top, box.height, canvas.height);
-    const rows = rowsOfPixel(this.#placed, heights, y, canvas.height)
-      ?? this.#nearest(heights, y, canvas.height);
-    const edges = edgesOf(seen, canvas.width, this.#grid.columns);
-    const first = Math.min(edges[x], this.#grid.columns - 1);
-    return this.#picked(rows, first, Math.max(first + 1, edges[x + 1]));
-  }
-
-  #nearest(heights, y, height) {
-    for (let above = y; above >= 0; above--) {
-      const rows = rowsOfPixel(this.#placed, heights, above, height);
-      if (rows) return {from: rows.to - 1, to: rows.to};
-    }
-    return {from: 0, to: 1};
-  }
-
-  #picked(rows, first, last) {
-    const {columns} = this.#grid;
-    const cell = pick(this.#entries, columns, rows, first, last);
-    return {row: Math.floor(cell / columns), column: cell % columns};
-  }
-
   #tell(cell, byKey) {
     if (cell) this.#actions.onCursor({run: this.#run, ...cell}, byKey);
-  }
-
-  #listen(cells) {
-    const point = (event) => this.#tell(this.#cellAt(event), false);
-    cells.addEventListener('pointermove', point);
-    cells.addEventListener('pointerdown', point);
-    listen(cells, {
-      zoomSteps: (at, factor) => this.#zoomSteps(at, factor),
-      zoomRows: (at, factor) => this.#zoomRows(at, factor),
-      pan: (x, y) => this.#pan(x, y),
-      reset: () => this.#actions.onZoom(WHOLE),
-      click: (event) => {
-        const cell = this.#cellAt(event);
-        if (cell) this.#actions.onOpen(cell.row);
-      },
-      hint: () => this.#hint(),
-    });
-    cells.addEventListener('keydown', (event) => this.#key(event));
-    cells.addEventListener('focus', () => {
-      if (cells.matches(':focus-visible')) this.#tell(this.#here(), true);
-    });
-  }
-
-  #key(event) {
-    if (!this.#grid || event.ctrlKey || event.altKey || event.metaKey) return;
-    const command = commandOf(event);
-    if (command) {
-      event.preventDefault();
-      this.#obey(command);
-      return;
-    }
-    const cell = this.#moved(event.key);
-    if (!cell) return;
-    event.preventDefault();
-    const share = topOf(this.#placed, cell.row) / this.#placed.total;
-    this.#actions.onZoom(
-      including(this.#zoom, this.#grid.steps, cell.column, share));
-    this.#tell(cell, true);
-  }
-
-  /** Returns where a key leads; a folded block is one row. */
-  #moved(key) {
-    const here = this.#here();
-    const block = blockAt(this.#placed, here.row);
-    const from = !block.isFolded ? here
-      : {...here, row: key === 'ArrowDown' ? block.to - 1 : block.from};
-    const cell = moved(key, from, this.#grid);
-    if (!cell) return null;
-    const to = blockAt(this.#placed, cell.row);
-    return to.isFolded ? this.#picked(to, cell.column, cell.column + 1) : cell;
-  }
-
-  #obey({name, value}) {
-    const cell = this.#here();
-    if (name === 'reset') this.#actions.onZoom(WHOLE);
-    if (name === 'open') this.#actions.onOpen(cell.row);
-    if (name === 'fold') {
-      const block = blockAt(this.#placed, cell.row);
-      if (block.name && block.to - block.from > 1) {
-        this.#actions.onFold(block.name);
-      }
-    }
-    if (name === 'zoomSteps') this.#zoomAtCursor(value);
-    if (name === 'zoomRows') {
-      const middle = topOf(this.#placed, cell.row) / this.#placed.total;
-      this.#actions.onZoom(zoomRows(this.#zoom, middle, value));
-    }
-    if (name === 'panSteps') this.#pan(value, 0);
-    if (name === 'panRows') this.#pan(0, value);
-  }
-
-  #zoomAtCursor(factor) {
-    if (!this.#grid) return;
-    const {column} = this.#here();
-    this.#actions.onZoom(
-      zoomSteps(this.#zoom, this.#grid.steps, column + 0.5, factor));
-  }
-
-  #zoomSteps(share, factor) {
-    if (!this.#grid) return;
-    const [from, to] = columnsSeen(this.#zoom, this.#grid.steps);
-    this.#actions.onZoom(zoomSteps(this.#zoom, this.#grid.steps,
-      from + share * (to - from), factor));
-  }
-
-  #zoomRows(share, factor) {
-    const [from, to] = this.#zoom.rows ?? [0, 1];
-    this.#actions.onZoom(
-      zoomRows(this.#zoom, from + share * (to - from), factor));
-  }
-
-  /** Moves what is seen by shares of it; returns whether anything moved. */
-  #pan(x, y) {
-    if (!this.#grid || (!this.#zoom.steps && !this.#zoom.rows)) return false;
-    const [from, to] = columnsSeen(this.#zoom, this.#grid.steps);
-    const [low, high] = this.#zoom.rows ?? [0, 1];
-    let zoom = panSteps(this.#zoom, this.#grid.steps, x * (to - from));
-    zoom = panRows(zoom, y * (high - low));
-    this.#actions.onZoom(zoom);
-    return true;
   }
 
   #hint() {

@@ -110,6 +110,7 @@ export class Heatmaps {
         points: profileOf(grid, found, step)}] : [];
     });
     const own = grid.steps[columnOf(grid.steps, step)];
-    part.showFlow(profiles, `${this.#scene.description.label} by depth, step ${own}`);
+    const {label} = this.#scene.description;
+    part.showFlow(profiles, `${label} by depth, step ${own}`);
   }
 }

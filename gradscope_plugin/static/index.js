@@ -2,8 +2,8 @@
 
 import {MODULES} from './modules.js';
 
-// A page asks for what is new so often, in ms. TensorBoard's own reloads are off
-// unless somebody turns them on, and it reads its files every 5 s.
+// A page asks for what is new so often, in ms. TensorBoard's own reloads are
+// off unless somebody turns them on, and it reads its files every 5 s.
 const EVERY = 5000;
 
 export async function render() {

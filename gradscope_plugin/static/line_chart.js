@@ -109,7 +109,10 @@ function drawSeries(context, values, {seen: [from, to], width, height, y}) {
     const inside = Math.max(1, Math.min(height - 1, place));
     if (isPen) context.lineTo(x, inside);
     else context.moveTo(x, inside);
-    if (!isPen && !(column + 1 < last)) context.fillRect(x - 2, inside - 2, 4, 4);
+    // One step alone is a dot.
+    if (!isPen && column + 1 === last) {
+      context.fillRect(x - 2, inside - 2, 4, 4);
+    }
     isPen = true;
   }
   context.stroke();
@@ -118,7 +121,8 @@ function drawSeries(context, values, {seen: [from, to], width, height, y}) {
 /** Writes the numbers at the cursor beside their colours. */
 function tell(dom, {steps, series, zoom}, cursor) {
   const step = cursor?.step ?? steps.at(-1);
-  const column = steps.length && step >= steps[0] ? columnOf(steps, step) : null;
+  const column = steps.length && step >= steps[0]
+    ? columnOf(steps, step) : null;
   dom.keys.replaceChildren(...series.map(({label, values, color}) => {
     const swatch = element('i', {className: 'swatch'});
     swatch.style.background = `var(${color})`;

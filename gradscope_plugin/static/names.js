@@ -43,10 +43,11 @@ function ofBlocks({named}, placed, zoom, at, onFold) {
   return placed.blocks.flatMap((block) => {
     const {name, from, to, top, head, isFolded} = block;
     const isTitled = isFolded || head !== undefined;
-    const y = (isFolded ? top + 8 : head ?? top) * zoom;
+    const middle = (isFolded ? top : head ?? top) + 8;
+    const y = middle * zoom;
     const nodes = [];
     if (isTitled && y >= free) {
-      nodes.push(...at(isFolded ? top + 8 : head + 8, element('button',
+      nodes.push(...at(middle, element('button',
         {type: 'button', tabIndex: -1, className: 'fold', title: name,
           onclick: () => onFold(name)},
         `${isFolded ? '▸' : '▾'} ${shorten(name, 16)} (${to - from})`)));
@@ -56,12 +57,12 @@ function ofBlocks({named}, placed, zoom, at, onFold) {
     const rows = labelledRows(to - from, placed.height * zoom, SPACE);
     const prefix = `${name}/`;
     return [...nodes, ...rows.flatMap((row) => {
-      const middle = topOf(placed, from + row) + placed.height / 2;
-      if (middle * zoom < free) return [];
-      free = middle * zoom + SPACE / 2;
+      const center = topOf(placed, from + row) + placed.height / 2;
+      if (center * zoom < free) return [];
+      free = center * zoom + SPACE / 2;
       const full = named[from + row].name;
       const short = full.startsWith(prefix) ? full.slice(prefix.length) : full;
-      return at(middle, element('span', {title: full}, shorten(short)));
+      return at(center, element('span', {title: full}, shorten(short)));
     })];
   });
 }

@@ -1,26 +1,22 @@
 /** Wires the choices, the requests and the pictures together. */
 
-import {createCards} from './cards.js';
 import {outside} from './cells.js';
-import {createColors} from './colors.js';
+import {chosenRuns, toDiagnose} from './chosen.js';
 import {lookOf} from './colormap.js';
-import {COMPARED, Comparison} from './compare_view.js';
-import {saveGrid, savePage, sharedLink} from './carry.js';
-import {Detail} from './detail.js';
-import {element} from './dom.js';
-import {Findings} from './findings.js';
+import {COMPARED} from './compare_view.js';
+import {Feed} from './feed.js';
 import {rankOf} from './finding_text.js';
 import {runLabel} from './format.js';
-import {Heatmaps} from './heatmaps.js';
 import {linkedView, theme} from './host.js';
-import {createLegend} from './legend.js';
 import {createModel} from './model.js';
 import {NOTICES} from './notices.js';
-import {createReadout} from './readout.js';
+import {buildParts} from './page_parts.js';
+import {layerOf} from './rows.js';
 import {fitDomain, isDomain, makeScale} from './scale.js';
 import {createSight} from './sight.js';
 import {
-  DEFAULTS, chooseRuns, chooseStatistic, createState, statisticIn,
+  DEFAULTS, chooseStatistic, createState, folded, pinned,
+  statisticIn,
 } from './state.js';
 import {describe, grouped, statisticsOf} from './statistics.js';
 import {WHOLE} from './viewport.js';
@@ -32,13 +28,10 @@ const SMALL = describe('gradient_norm');
 /** The whole page; `node` goes into the document. */
 export class Page {
   #model;
+  #parts;
   #state = createState(() => this.show(), undefined,
     linkedView(DEFAULTS) ?? {});
-  #colors = createColors();
-  // Null until the server has answered for the first time.
-  #runs = null;
-  #failure = '';
-  #updated = 0;
+  #feed;
   // Of each run shown: `{statistic, rows, grid, error}`, as last fetched.
   #results = new Map();
   #small = new Map();
@@ -47,100 +40,52 @@ export class Page {
   // The run that was opened, until its worst finding is shown.
   #opened = '';
   #sight = createSight(() => this.show());
-  // TensorBoard's order of all runs, which tells their colours.
-  #named;
 
   /** @param {?Promise<Response>=} runs what was asked for already */
   constructor(runs = null) {
     this.#model = createModel(undefined, runs);
-    this.#named = this.#nameColors();
+    this.#feed = new Feed(this.#model);
+    this.#parts = buildParts(this.#actions());
+    /** Goes into the document. */
+    this.node = this.#parts.page;
+  }
+
+  /** Returns what the parts of the page can do. */
+  #actions() {
     const set = (changes) => this.#state.set(changes);
-    this.cards = createCards({
-      onFilter: (filter) => set({filter}),
-      onCheck: (name, checked) => set({solo: null,
-        checked: {...this.#view.checked, [name]: checked}}),
-      onOpen: (name) => this.#open(name),
-      onAll: () => set({solo: null, comparing: false}),
-      onPin: (name) => this.#pin(name),
-      onCompare: () => set({comparing: !this.#view.comparing, solo: null}),
-      onSeen: (node, name) => this.#sight.observe(node, `card ${name}`),
-    });
     const choose = (name) => set(chooseStatistic(this.#view, name));
-    this.choices = views.createChoices({
-      onGroup: (group) => choose(statisticIn(this.#view, group)),
-      onStatistic: choose,
-      onRows: (rows) => set({rows}),
-    });
-    this.legend = createLegend({
-      onDomain: (domain) => this.#setDomain(domain),
-      onReset: () => this.#setDomain(undefined),
-      onFit: () => this.#fit(),
-    });
-    this.readout = createReadout();
-    this.notice = views.createNotice();
-    this.findings = new Findings({
+    return {
+      get: this.#model.get,
+      set, choose,
+      view: () => this.#view,
+      draw: () => this.draw(),
       colorOf: (name) => this.#colorOf(name),
-      onChange: () => this.draw(),
-      onFold: (folded) => {
-        if (folded !== this.#view.folded) set({folded});
-      },
-      onStatistic: (name) => {
-        this.#setZoom(WHOLE);
-        if (name) choose(name);
-        else this.draw();
-      },
-    });
-    const actions = {
+      labelOf: (name) => name === COMPARED ? 'ratio' : runLabel(name),
+      statistic: () => describe(this.#view.statistic).label,
+      gridOf: (name) => this.#gridOf(name),
+      onSeen: (node, name) => this.#sight.observe(node, name),
+      onOpenRun: (name) => this.#open(name),
+      onPin: (name) => this.#pin(name),
+      onDomain: (domain) => this.#setDomain(domain),
+      onFit: () => this.#fit(),
       onCursor: (cell, byKey) => this.#moveCursor(cell, byKey),
       onZoom: (zoom) => this.#setZoom(zoom),
       onFold: (block) => this.#fold(block),
-      onPng: (node, name) => savePage(node, [this.#labelOf(name), this.#name]),
-      onCsv: (name) => saveGrid(this.#gridOf(name),
-        [this.#labelOf(name), this.#name, this.#view.rows]),
       onOpen: (run, row) => this.#openLayer(run, row),
-      onDomain: (domain) => set(
-        {domains: {...this.#view.domains, [COMPARED]: domain}}),
-      onSeen: (node, name) => this.#sight.observe(node, name),
+      onClose: () => this.#closeLayer(),
     };
-    this.heatmaps = new Heatmaps(actions);
-    this.comparison = new Comparison(actions);
-    this.detail = new Detail({get: this.#model.get,
-      colorOf: (name) => this.#colorOf(name),
-      onClose: () => this.#closeLayer()});
-    this.banner = element('p', {className: 'banner', role: 'status',
-      hidden: true});
-    const share = views.createShare({
-      onLink: () => sharedLink(this.#view, DEFAULTS),
-      onPicture: () => savePage(this.main, [this.#name]),
-    });
-    this.header = element('header', {}, share,
-      this.choices.node, this.legend.node, this.readout.node);
-    this.main = element('main', {}, this.findings.node, this.header,
-      this.banner, this.notice.node, this.comparison.node, this.heatmaps.node);
-    this.node = element('div', {className: 'page'}, this.cards.node, this.main);
   }
 
   /** Asks the server which runs there are, then shows them. */
   async reload() {
-    try {
-      const runs = await this.#model.runs();
-      if (!runs) return;
-      const isNew = runs !== this.#runs || this.#failure;
-      if (!this.#runs) await this.#named;
-      this.#colors.see(runs.map((run) => run.name));
-      this.#runs = runs;
-      this.#failure = '';
-      this.#updated = Date.now();
-      if (!isNew) {
-        this.drawCards();
-        return;
-      }
-      if (runs.length === 1 && !this.#view.cursor) {
-        this.#opened = runs[0].name;
-      }
-    } catch (error) {
-      this.#failure = error.message || 'no answer';
+    const isNew = await this.#feed.reload();
+    if (isNew === null) return;
+    const {runs} = this.#feed;
+    if (!isNew) {
+      this.drawCards();
+      return;
     }
+    if (runs?.length === 1 && !this.#view.cursor) this.#opened = runs[0].name;
     await this.show();
   }
 
@@ -159,7 +104,8 @@ export class Page {
     this.#drawSmall(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
-    await this.findings.follow(this.#diagnosed(listed, readable));
+    await this.#parts.findings.follow(toDiagnose(listed, readable,
+      (run) => this.#sight.has(`card ${run.name}`)));
   }
 
   /** Draws what was fetched. */
@@ -167,16 +113,17 @@ export class Page {
     const {shown} = this.#chosen();
     const {statistic, rows} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
-    this.notice.update(this.#noticeFor(shown));
+    this.#parts.notice.update(this.#noticeFor(shown));
     this.#drawBanner();
-    this.header.hidden = !names.length;
+    this.#parts.header.hidden = !names.length;
     // Runs without the chosen statistic say so; it must not vanish meanwhile.
-    this.choices.update(
+    this.#parts.choices.update(
       {groups: grouped([...names, statistic]), statistic, rows});
     const scene = this.#scene(shown);
-    this.findings.draw(shown.filter((run) => !run.error), this.#view.folded);
-    this.heatmaps.draw(scene);
-    this.comparison.draw(this.#view.comparing ? shown : [], scene);
+    this.#parts.findings.draw(shown.filter((run) => !run.error),
+      this.#view.folded);
+    this.#parts.heatmaps.draw(scene);
+    this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
     this.#drawMarks(shown);
     this.#drawDetail();
     this.#drawReadout(false);
@@ -191,7 +138,7 @@ export class Page {
 
   /** Whether there is no run yet; TensorBoard may still be reading them. */
   get isEmpty() {
-    return !this.#runs?.length;
+    return !this.#feed.runs?.length;
   }
 
   /** Draws the left column, whose ages grow. */
@@ -200,61 +147,27 @@ export class Page {
     const {filter, pins, comparing, solo} = this.#view;
     const scale = makeScale(SMALL);
     this.#smallLook = lookOf(scale, SMALL, theme(), this.#smallLook);
-    this.cards.update({
+    this.#parts.cards.update({
       items: listed.map((run) => ({run, isShown: shown.includes(run),
         isAlone: solo === run.name, isPinned: pins.includes(run.name),
-        color: this.#colorOf(run.name), reply: this.findings.of(run),
+        color: this.#colorOf(run.name), reply: this.#parts.findings.of(run),
         grid: this.#small.get(run.name), look: this.#smallLook})),
       problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
         || comparing,
-      lines: views.statusLines(shown, this.#updated, this.#failure)});
+      lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
   }
 
   get #view() {
     return this.#state.view;
   }
 
-  get #name() {
-    return describe(this.#view.statistic).label;
-  }
-
   #colorOf(name) {
-    return this.#colors.of(name, theme());
+    return this.#feed.colorOf(name, theme());
   }
 
-  #labelOf(name) {
-    return name === COMPARED ? 'ratio' : runLabel(name);
-  }
-
-  /** Learns TensorBoard's order of all runs, for its colours. */
-  async #nameColors() {
-    try {
-      const response = await this.#model.get('../../runs');
-      this.#colors.see(await response.json());
-    } catch {
-      // An embedding without that route; the order of our own runs then.
-    }
-  }
-
-  /** Returns the runs that are listed, the worst first, and those shown. */
   #chosen() {
-    const {pins, comparing} = this.#view;
-    const found = chooseRuns(this.#runs ?? [], this.#view, runLabel);
-    const rank = (run) => rankOf(this.findings?.of(run));
-    const sorted = (runs) => [...runs].sort((a, b) => rank(a) - rank(b));
-    const pair = pins.map((name) => this.#runs?.find((r) => r.name === name))
-      .filter((run) => run && !run.error);
-    return {...found, listed: sorted(found.listed),
-      shown: comparing && pair.length === 2 ? pair : sorted(found.shown)};
-  }
-
-  /** Returns the runs to diagnose, those that are shown first: the list is
-   * sorted by what is found. */
-  #diagnosed(listed, readable) {
-    const size = (run) => run.steps * run.variables.length;
-    const rest = listed.filter((run) => !run.error && !readable.includes(run)
-      && (size(run) < 300_000 || this.#sight.has(`card ${run.name}`)));
-    return [...readable, ...rest];
+    return chosenRuns(this.#feed.runs ?? [], this.#view,
+      (run) => rankOf(this.#parts.findings.of(run)));
   }
 
   /** Returns what was fetched of a run for the present view, or nothing. */
@@ -266,7 +179,7 @@ export class Page {
   }
 
   #gridOf(name) {
-    if (name === COMPARED) return this.comparison.grid;
+    if (name === COMPARED) return this.#parts.comparison.grid;
     return this.#results.get(name)?.grid;
   }
 
@@ -290,7 +203,7 @@ export class Page {
     const scale = makeScale(
       {...description, domain: isDefault ? description.domain : chosen});
     this.#look = lookOf(scale, description, theme(), this.#look);
-    this.legend.update({description, scale, look: this.#look,
+    this.#parts.legend.update({description, scale, look: this.#look,
       isDefault, count: outside(this.#grids(), scale)});
     return scale;
   }
@@ -307,21 +220,22 @@ export class Page {
   }
 
   #noticeFor(shown) {
-    if (this.#failure && !this.#runs) {
-      return {...NOTICES.unreachable, lines: [this.#failure]};
+    if (this.#feed.failure && !this.#feed.runs) {
+      return {...NOTICES.unreachable, lines: [this.#feed.failure]};
     }
-    if (!this.#runs) return NOTICES.loading;
-    if (!this.#runs.length) return NOTICES.noRuns;
+    if (!this.#feed.runs) return NOTICES.loading;
+    if (!this.#feed.runs.length) return NOTICES.noRuns;
     return shown.length ? null : NOTICES.noneChosen;
   }
 
   /** What was read stays while the server is away. */
   #drawBanner() {
-    const isAway = Boolean(this.#failure && this.#runs);
-    if (this.banner.hidden === !isAway) return;
-    this.banner.hidden = !isAway;
-    this.banner.textContent = isAway ? 'TensorBoard does not answer. What '
-      + 'was read before is shown; it is asked again every few seconds.' : '';
+    const isAway = Boolean(this.#feed.failure && this.#feed.runs);
+    if (this.#parts.banner.hidden === !isAway) return;
+    this.#parts.banner.hidden = !isAway;
+    this.#parts.banner.textContent = isAway
+      ? 'TensorBoard does not answer. What was read before is shown; it is '
+        + 'asked again every few seconds.' : '';
   }
 
   async #drawSmall(listed) {
@@ -342,12 +256,13 @@ export class Page {
     for (const run of shown) {
       const {grid} = this.#result(run);
       if (!grid) continue;
-      const marks = this.findings.marksOf(run, grid, kind);
-      const part = this.heatmaps.of(run.name);
+      const marks = this.#parts.findings.marksOf(run, grid, kind);
+      const part = this.#parts.heatmaps.of(run.name);
       part.showMarks(marks);
-      if (grid.preview || !this.findings.takesUp(run)) continue;
-      const isFixed = getComputedStyle(this.header).position === 'sticky';
-      part.reveal(isFixed ? this.header.offsetHeight : 0);
+      if (grid.preview || !this.#parts.findings.takesUp(run)) continue;
+      const {header} = this.#parts;
+      const isFixed = getComputedStyle(header).position === 'sticky';
+      part.reveal(isFixed ? header.offsetHeight : 0);
       const chosen = marks.find((mark) => mark.isChosen)?.cells;
       if (!chosen) continue;
       this.#noteCursor({run: run.name, step: grid.steps[chosen.first],
@@ -357,9 +272,9 @@ export class Page {
 
   /** Shows the worst finding of the run that was opened, once it is known. */
   #goToWorst(run) {
-    if (run.error || !this.findings.of(run)) return;
+    if (run.error || !this.#parts.findings.of(run)) return;
     this.#opened = '';
-    this.findings.goToWorst(run);
+    this.#parts.findings.goToWorst(run);
   }
 
   #open(name) {
@@ -370,20 +285,15 @@ export class Page {
   }
 
   #pin(name) {
-    const {pins} = this.#view;
-    const kept = pins.includes(name) ? pins.filter((one) => one !== name)
-      : [...pins.slice(-1), name];
+    const kept = pinned(this.#view.pins, name);
     this.#state.set({pins: kept,
       comparing: this.#view.comparing && kept.length === 2});
   }
 
   #fold(block) {
-    const {unfolded} = this.#view;
     const all = this.#grids().flatMap((grid) => grid.blocks ?? [])
       .map(({name}) => name);
-    const next = block === null ? (unfolded.length ? [] : [...new Set(all)])
-      : unfolded.includes(block) ? unfolded.filter((one) => one !== block)
-        : [...unfolded, block];
+    const next = folded(this.#view.unfolded, block, all);
     this.#state.note({unfolded: next});
     this.draw();
   }
@@ -391,9 +301,9 @@ export class Page {
   #setZoom(zoom) {
     if (zoom === this.#view.zoom) return;
     this.#view.zoom = zoom;
-    this.heatmaps.setZoom(zoom, (name) => this.#sight.has(name));
-    this.comparison.setZoom(zoom);
-    this.detail.setZoom(zoom);
+    this.#parts.heatmaps.setZoom(zoom, (name) => this.#sight.has(name));
+    this.#parts.comparison.setZoom(zoom);
+    this.#parts.detail.setZoom(zoom);
     this.#noteSoon();
   }
 
@@ -423,50 +333,38 @@ export class Page {
   /** Shows the cursor's step in all runs, its cell in one. */
   #drawReadout(aloud) {
     const {cursor} = this.#view;
-    const cell = this.heatmaps.drawCursor(cursor,
+    const cell = this.#parts.heatmaps.drawCursor(cursor,
       (name) => this.#sight.has(name));
-    const ratio = this.comparison.drawCursor(cursor);
-    this.detail.drawCursor(cursor);
-    this.readout.update(cell ?? ratio, aloud);
+    const ratio = this.#parts.comparison.drawCursor(cursor);
+    this.#parts.detail.drawCursor(cursor);
+    this.#parts.readout.update(cell ?? ratio, aloud);
   }
 
   #openLayer(name, row) {
     const grid = this.#gridOf(name);
-    const run = this.#runs.find((one) => one.name === name);
+    const run = this.#feed.of(name);
     const layer = layerOf(run, grid.named[row]);
     if (layer) this.#state.set({layer: {run: name, layer}});
-    this.detail.focus();
+    this.#parts.detail.focus();
   }
 
   #closeLayer() {
-    const part = this.heatmaps.of(this.#view.layer?.run);
+    const part = this.#parts.heatmaps.of(this.#view.layer?.run);
     this.#state.set({layer: null});
     part?.focus();
   }
 
   #drawDetail() {
     const {layer, zoom} = this.#view;
-    const part = layer && this.heatmaps.of(layer.run);
-    const run = this.#runs?.find((one) => one.name === layer?.run);
+    const part = layer && this.#parts.heatmaps.of(layer.run);
+    const run = this.#feed.of(layer?.run);
     if (part && run && !run.error) {
-      if (this.detail.node.parentNode !== part.more) {
-        part.more.append(this.detail.node);
+      if (this.#parts.detail.node.parentNode !== part.more) {
+        part.more.append(this.#parts.detail.node);
       }
-      this.detail.update(run, layer.layer, zoom);
+      this.#parts.detail.update(run, layer.layer, zoom);
     } else {
-      this.detail.hide();
+      this.#parts.detail.hide();
     }
   }
-}
-
-/** Returns the layer of a row, nothing if it has none, as data have. */
-function layerOf(run, {name, group}) {
-  if (group) return group.slice(0, group.lastIndexOf('/')) || group;
-  const variable = run.variables.find((one) => one.name === name);
-  if (variable) return variable.layer;
-  if (run.layers.includes(name)) return name;
-  const state = run.states.find((one) => one.name === name);
-  if (state) return state.layer;
-  const activation = run.activations.find((one) => one.name === name);
-  return activation ? name.slice(0, name.lastIndexOf('/')) || name : null;
 }

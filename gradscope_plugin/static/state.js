@@ -116,6 +116,24 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
     error};
 }
 
+/** Returns the pins after a click on one: the last two that were clicked. */
+export function pinned(pins, name) {
+  return pins.includes(name) ? pins.filter((one) => one !== name)
+    : [...pins.slice(-1), name];
+}
+
+/**
+ * Returns which blocks are open after a click on one.
+ * @param {string[]} unfolded
+ * @param {?string} block null opens all, or folds them if any is open
+ * @param {string[]} all names of blocks
+ */
+export function folded(unfolded, block, all) {
+  if (block === null) return unfolded.length ? [] : [...new Set(all)];
+  return unfolded.includes(block) ? unfolded.filter((one) => one !== block)
+    : [...unfolded, block];
+}
+
 function browserStorage() {
   try {
     return window.localStorage;

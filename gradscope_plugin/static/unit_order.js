@@ -1,4 +1,4 @@
-/** The order of the units of a layer: as they are, or by when they died; pure. */
+/** Orders of the units of a layer: as they are, or by when they died; pure. */
 
 /**
  * Returns rows by their last activity: what was silent first comes first.

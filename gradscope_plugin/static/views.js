@@ -96,7 +96,8 @@ function group(label, onChoose, describeName) {
 
 /** The buttons that carry the view away. */
 export function createShare({onLink, onPicture}) {
-  const link = copyable('copy link', 'Copy link that restores this view', onLink);
+  const link = copyable('copy link', 'Copy link that restores this view',
+    onLink);
   const picture = element('button', {type: 'button', onclick: onPicture,
     title: 'Save a picture of what is shown'}, 'PNG of all');
   return element('div', {className: 'share tools'}, link, picture);

@@ -46,9 +46,7 @@ def png_size(content):
 
 def test_numbers_are_saved_exactly(page, logdir):  # noqa: F811
     section = heatmap(page, "a/healthy")
-    name, content = downloaded(
-        page, section.get_by_role("button", name="CSV")
-    )
+    name, content = downloaded(page, section.get_by_role("button", name="CSV"))
     assert name == "a_healthy-gradient_norm-layers.csv"
     lines = list(csv.reader(io.StringIO(content.decode())))
     record = gradscope.read(logdir / "a/healthy")
@@ -65,9 +63,7 @@ def test_pictures_of_every_view_are_saved(page):  # noqa: F811
     card(page, "b/detailed")
     section = opened(page, "b/detailed")
     press(page, "Gradients")
-    name, content = downloaded(
-        page, section.get_by_role("button", name="PNG")
-    )
+    name, content = downloaded(page, section.get_by_role("button", name="PNG"))
     assert name.startswith("b_detailed-gradient") and name.endswith(".png")
     width, height = png_size(content)
     assert width > 1000 and height > 200
@@ -79,21 +75,15 @@ def test_pictures_of_every_view_are_saved(page):  # noqa: F811
     section.locator(".cells").press("Enter")
     chart = section.locator(".chart").first
     expect(chart).to_be_visible(timeout=PATIENCE)
-    name, content = downloaded(
-        page, chart.get_by_role("button", name="PNG of")
-    )
+    name, content = downloaded(page, chart.get_by_role("button", name="PNG of"))
     assert name == "b_detailed-dense_1-dense_1_kernel-gradients.png"
     assert png_size(content)[0] > 300
-    name, content = downloaded(
-        page, chart.get_by_role("button", name="CSV of")
-    )
+    name, content = downloaded(page, chart.get_by_role("button", name="CSV of"))
     lines = content.decode().split("\r\n")
     assert lines[0].startswith("bucket,0,20,40,")
     assert any(line.startswith("exactly zero,100,100") for line in lines)
     norms = section.locator(".chart").filter(has_text="norms")
-    _, content = downloaded(
-        page, norms.get_by_role("button", name="CSV of")
-    )
+    _, content = downloaded(page, norms.get_by_role("button", name="CSV of"))
     assert content.startswith(b"step,gradient_norm,weight_norm,update_norm")
 
 
@@ -118,9 +108,9 @@ def test_a_link_restores_the_view(page, browser):  # noqa: F811
     section = heatmap(other, "b/detailed")
     frame = frame_of(other)
     expect(frame.locator(".heatmaps > section")).to_have_count(1)
-    expect(
-        frame.get_by_role("button", name="weight norm")
-    ).to_have_attribute("aria-pressed", "true")
+    expect(frame.get_by_role("button", name="weight norm")).to_have_attribute(
+        "aria-pressed", "true"
+    )
     assert ticks(section) == seen != (0, 399)
     expect(section.locator(".detail h3")).to_have_text(
         "layer dense_1 in b/detailed"

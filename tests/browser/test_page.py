@@ -456,8 +456,7 @@ def test_a_hidden_page_reloads_once_it_is_seen(page):
     page.on(
         "request",
         lambda request: (
-            "/gradscope/runs" in request.url
-            and asked.append(request.url)
+            "/gradscope/runs" in request.url and asked.append(request.url)
         ),
     )
     page.evaluate("location.hash = '#timeseries'")

@@ -89,9 +89,9 @@ def test_opening_a_run_starts_at_its_worst_finding(page):  # noqa: F811
     card(page, "c/abnormal")
     section = opened(page, "c/abnormal")
     expect(section.locator(".mark.chosen")).to_have_count(1)
-    expect(
-        frame_of(page).locator(".finding.chosen .head")
-    ).to_contain_text("non-finite in dense_3")
+    expect(frame_of(page).locator(".finding.chosen .head")).to_contain_text(
+        "non-finite in dense_3"
+    )
     # The cursor is on its first cell, and its statistic is chosen.
     expect(readout(page)).to_contain_text("step 80 · dense_3")
     expect(
