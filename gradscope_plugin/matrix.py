@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import struct
 
-import numpy as np
-
 from gradscope.schema import OCCASIONAL
 
 #: Of one reply. A browser copes with more, a reverse proxy or a notebook's

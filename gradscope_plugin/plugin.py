@@ -18,6 +18,7 @@ from werkzeug import wrappers
 
 from gradscope import schema
 from gradscope_plugin import (
+    arguments,
     data,
     findings,
     histograms,
@@ -124,37 +125,37 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return response
 
     def _serve_matrix(self, request):
-        run = _argument(request, "run")
-        statistic = _argument(request, "statistic")
-        rows = _argument(request, "rows", matrix.ROWS)
+        run = arguments.text(request, "run")
+        statistic = arguments.text(request, "statistic")
+        rows = arguments.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
         read = self._runs.record
         if "preview" in request.args and family not in schema.OCCASIONAL:
             read = self._runs.preview
         record = self._record(request, run, family, read)
         known = record.schema.columns.get(family, ())
-        _check("statistic", statistic, known)
+        arguments.check("statistic", statistic, known)
         return _matrix(
             request, record, family, lambda r: matrix.select(r, rows, statistic)
         )
 
     def _serve_series(self, request):
-        run = _argument(request, "run")
-        rows = _argument(request, "rows", series.ROWS)
-        name = _argument(request, "only")
+        run = arguments.text(request, "run")
+        rows = arguments.text(request, "rows", series.ROWS)
+        name = arguments.text(request, "only")
         family, _ = matrix.ROWS[rows]
         record = self._record(request, run, family)
-        _check_name("only", name, record, rows)
+        arguments.check_row("only", name, record, rows)
         return _matrix(
             request, record, family, lambda r: series.select(r, rows)
         )
 
     def _serve_layer(self, request):
-        run = _argument(request, "run")
-        layer = _argument(request, "layer")
+        run = arguments.text(request, "run")
+        layer = arguments.text(request, "layer")
         record = self._record(request, run, "units", self._runs.described)
         if layer not in layers.names(record):
-            raise _no_layer("layer", layer, run)
+            raise arguments.no_layer("layer", layer, run)
         variables = [
             v.name for v in record.schema.variables if v.layer == layer
         ]
@@ -165,9 +166,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(json.dumps(told), "application/json", request)
 
     def _serve_histograms(self, request):
-        run = _argument(request, "run")
-        variable = _argument(request, "variable")
-        kind = _argument(request, "kind", histograms.KINDS)
+        run = arguments.text(request, "run")
+        variable = arguments.text(request, "variable")
+        kind = arguments.text(request, "kind", histograms.KINDS)
         steps, counts = histograms.read(
             self._provider,
             *_context(request),
@@ -192,14 +193,14 @@ class GradscopePlugin(base_plugin.TBPlugin):
         except data.UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
-            raise _no_run(run)
+            raise arguments.no_run(run)
         return record
 
     def _serve_findings(self, request):
-        run = _argument(request, "run")
+        run = arguments.text(request, "run")
         text = self._findings.text(*_context(request), run)
         if text is None:
-            raise _no_run(run)
+            raise arguments.no_run(run)
         return _respond(text, "application/json", request)
 
 
@@ -209,14 +210,16 @@ def _matrix(request, record, family, select):
     name = request.args.get("only")
     if name is not None:
         record = parts.only(record, name)
+        if not record.schema.rows(family):
+            raise arguments.no_layer("only", name, record.run)
     steps = parts.steps_of(record, family)
-    after = _number(request, "after", -1)
-    if parts.mark(record, after) != _number(request, "mark", -1):
+    after = arguments.number(request, "after", -1)
+    if parts.mark(record, after) != arguments.number(request, "mark", -1):
         # Something before has changed, so the page has to read all again.
         after = -1
     start = int(np.searchsorted(steps, after, side="right"))
     try:
-        count = matrix.fitting(len(_rows(record, family)))
+        count = matrix.fitting(len(record.schema.rows(family)))
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
         found = select(parts.between(record, after + 1, last))
         body = matrix.encode(
@@ -231,29 +234,6 @@ def _matrix(request, record, family, select):
     return _respond(body, "application/octet-stream", request)
 
 
-def _rows(record, family):
-    return record.schema.rows(family)
-
-
-def _check_name(name, value, record, rows):
-    part = parts.only(record, value)
-    if not part.schema.rows(matrix.ROWS[rows][0]):
-        raise _no_layer(name, value, record.run)
-
-
-def _no_layer(name, layer, run):
-    return errors.NotFoundError(
-        f"`{name}` must be a layer or a row of the run {run!r}, as `runs` "
-        f"lists them; got {layer!r}."
-    )
-
-
-def _no_run(run):
-    return errors.NotFoundError(
-        f"no run {run!r} was recorded; `runs` lists all."
-    )
-
-
 def _respond(content, mime_type, request):
     return http_util.Respond(request, content, mime_type)
 
@@ -263,35 +243,3 @@ def _context(request):
         plugin_util.context(request.environ),
         plugin_util.experiment_id(request.environ),
     )
-
-
-def _argument(request, name, choices=None):
-    """Returns a query parameter, which may be limited to some choices."""
-    value = request.args.get(name)
-    if value is None:
-        raise errors.InvalidArgumentError(
-            f"`{name}` is missing: add `{name}=...` to the query."
-        )
-    if choices is not None:
-        _check(name, value, choices)
-    return value
-
-
-def _number(request, name, default):
-    """Returns a query parameter that is an integer."""
-    text = request.args.get(name)
-    if text is None:
-        return default
-    try:
-        return int(text)
-    except ValueError:
-        raise errors.InvalidArgumentError(
-            f"`{name}` must be an integer, as in `{name}=390`; got {text!r}."
-        ) from None
-
-
-def _check(name, value, choices):
-    if value not in choices:
-        raise errors.InvalidArgumentError(
-            f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
-        )

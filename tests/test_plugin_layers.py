@@ -152,7 +152,7 @@ def test_a_restart_changes_the_mark(provider, tmp_path):
     head, _, _ = parse(ask(client, "matrix", **query).data)
     runs.write(tmp_path, "a", described, range(30, 90), numbers * 2)
     client = client_of(loaded(tmp_path, provider))
-    head, steps, values = more(client, head, 59, run="a/gradscope")
+    head, steps, _ = more(client, head, 59, run="a/gradscope")
     # Steps made again are dated as before by these runs, and so are the same;
     # what came after them is new.
     assert steps[-1] == 89 and head[3] == 90
@@ -224,8 +224,11 @@ def test_runs_are_not_sent_again_while_nothing_changes(client):
             "matrix",
             {"after": "soon"},
             400,
-            "`after` must be an integer, as in `after=390`; got 'soon'.",
+            "`after` must be an integer up to 2**53, as in `after=390`; "
+            "got 'soon'.",
         ),
+        ("matrix", {"after": "9" * 30}, 400, "up to 2**53"),
+        ("matrix", {"only": "dense_9"}, 404, "`only` must be a layer or a row"),
         ("matrix", {"mark": "1.5"}, 400, "`mark` must be an integer"),
     ],
 )

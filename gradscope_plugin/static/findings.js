@@ -81,16 +81,16 @@ export class Findings {
       (a, b) => Number(a.isChosen) - Number(b.isChosen));
   }
 
-  /** Returns, once after a click, whether to bring this run into sight. */
-  takesUp(run) {
-    const isDue = this.#isDue && this.#chosen.run === run.name;
-    if (isDue) this.#isDue = false;
-    return isDue;
+  /** Returns whether a click waits for this run's cells to be drawn. */
+  awaits(run) {
+    return this.#isDue && this.#chosen.run === run.name;
   }
 
-  /** Returns the finding that was clicked, if it is of this run. */
-  chosenOf(run) {
-    return this.#of(run).find(({key}) => this.#isChosen(run, key))?.finding;
+  /** Returns, once after a click, whether to bring this run into sight. */
+  takesUp(run) {
+    const isDue = this.awaits(run);
+    if (isDue) this.#isDue = false;
+    return isDue;
   }
 
   #of(run) {

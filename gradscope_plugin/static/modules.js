@@ -9,7 +9,7 @@ export const MODULES = [
   'heatmap_dom', 'heatmap_input', 'heatmap_view', 'heatmaps', 'histogram_chart',
   'host', 'layer_facts', 'legend', 'line_chart', 'link', 'marks', 'model',
   'names', 'notices', 'overlay', 'page', 'page_parts', 'picture', 'places',
-  'raster', 'readout', 'rows', 'scale', 'sight', 'state', 'statistics',
-  'thumbnail', 'unit_chart', 'unit_order', 'units', 'variable_statistics',
-  'viewport', 'views', 'wire',
+  'pointing', 'raster', 'readout', 'rows', 'scale', 'sight', 'state',
+  'statistics', 'thumbnail', 'unit_chart', 'unit_order', 'units',
+  'variable_statistics', 'viewport', 'views', 'wire',
 ];

@@ -8,6 +8,8 @@ import {
 import {deadText} from './units.js';
 
 const SPACE = 14;
+// A little closer where a block's name is among them.
+const LINE = 12;
 
 /**
  * Returns what to write beside a grid whose rows are placed.
@@ -51,19 +53,20 @@ function ofBlocks({named}, placed, zoom, at, onFold) {
         {type: 'button', tabIndex: -1, className: 'fold', title: name,
           onclick: () => onFold(name)},
         `${isFolded ? '▸' : '▾'} ${shorten(name, 16)} (${to - from})`)));
-      free = y + SPACE;
+      free = y + LINE;
     }
     if (isFolded) return nodes;
-    const rows = labelledRows(to - from, placed.height * zoom, SPACE);
     const prefix = `${name}/`;
-    return [...nodes, ...rows.flatMap((row) => {
-      const center = topOf(placed, from + row) + placed.height / 2;
-      if (center * zoom < free) return [];
-      free = center * zoom + SPACE / 2;
-      const full = named[from + row].name;
+    for (let row = from; row < to; row++) {
+      const center = topOf(placed, row) + placed.height / 2;
+      if (center * zoom < free) continue;
+      free = center * zoom + LINE;
+      const full = named[row].name;
       const short = full.startsWith(prefix) ? full.slice(prefix.length) : full;
-      return at(center, element('span', {title: full}, shorten(short)));
-    })];
+      nodes.push(...at(center,
+        element('span', {title: full}, shorten(short))));
+    }
+    return nodes;
   });
 }
 

@@ -11,7 +11,7 @@ import {linkedView, theme} from './host.js';
 import {createModel} from './model.js';
 import {NOTICES} from './notices.js';
 import {buildParts} from './page_parts.js';
-import {layerOf} from './rows.js';
+import {Pointing} from './pointing.js';
 import {fitDomain, isDomain, makeScale} from './scale.js';
 import {createSight} from './sight.js';
 import {
@@ -19,7 +19,6 @@ import {
   statisticIn,
 } from './state.js';
 import {describe, grouped, statisticsOf} from './statistics.js';
-import {WHOLE} from './viewport.js';
 import * as views from './views.js';
 
 // Small heatmaps tell two runs apart by one and the same scale.
@@ -29,6 +28,7 @@ const SMALL = describe('gradient_norm');
 export class Page {
   #model;
   #parts;
+  #pointing;
   #state = createState(() => this.show(), undefined,
     linkedView(DEFAULTS) ?? {});
   #feed;
@@ -45,6 +45,11 @@ export class Page {
   constructor(runs = null) {
     this.#model = createModel(undefined, runs);
     this.#feed = new Feed(this.#model);
+    this.#pointing = new Pointing({state: this.#state,
+      view: () => this.#view, parts: () => this.#parts,
+      gridOf: (name) => this.#gridOf(name),
+      runOf: (name) => this.#feed.of(name),
+      isSeen: (name) => this.#sight.has(name)});
     this.#parts = buildParts(this.#actions());
     /** Goes into the document. */
     this.node = this.#parts.page;
@@ -68,11 +73,11 @@ export class Page {
       onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#setDomain(domain),
       onFit: () => this.#fit(),
-      onCursor: (cell, byKey) => this.#moveCursor(cell, byKey),
-      onZoom: (zoom) => this.#setZoom(zoom),
+      onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
+      onZoom: (zoom) => this.#pointing.setZoom(zoom),
       onFold: (block) => this.#fold(block),
-      onOpen: (run, row) => this.#openLayer(run, row),
-      onClose: () => this.#closeLayer(),
+      onOpen: (run, row) => this.#pointing.openLayer(run, row),
+      onClose: () => this.#pointing.closeLayer(),
     };
   }
 
@@ -96,7 +101,7 @@ export class Page {
     const {listed, shown} = this.#chosen();
     const readable = shown.filter((run) => !run.error);
     const seen = readable.filter((run) => this.#sight.has(run.name)
-      || this.#view.comparing);
+      || this.#view.comparing || this.#parts.findings.awaits(run));
     await this.#model.grids(seen, statistic, rows, (run, grid, error) => {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
@@ -125,8 +130,8 @@ export class Page {
     this.#parts.heatmaps.draw(scene);
     this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
     this.#drawMarks(shown);
-    this.#drawDetail();
-    this.#drawReadout(false);
+    this.#pointing.drawLayer();
+    this.#pointing.draw(false);
     this.drawCards();
   }
 
@@ -265,8 +270,7 @@ export class Page {
       part.reveal(isFixed ? header.offsetHeight : 0);
       const chosen = marks.find((mark) => mark.isChosen)?.cells;
       if (!chosen) continue;
-      this.#noteCursor({run: run.name, step: grid.steps[chosen.first],
-        name: grid.named[chosen.from].name});
+      this.#pointing.note(run.name, grid, chosen.from, chosen.first);
     }
   }
 
@@ -296,75 +300,5 @@ export class Page {
     const next = folded(this.#view.unfolded, block, all);
     this.#state.note({unfolded: next});
     this.draw();
-  }
-
-  #setZoom(zoom) {
-    if (zoom === this.#view.zoom) return;
-    this.#view.zoom = zoom;
-    this.#parts.heatmaps.setZoom(zoom, (name) => this.#sight.has(name));
-    this.#parts.comparison.setZoom(zoom);
-    this.#parts.detail.setZoom(zoom);
-    this.#noteSoon();
-  }
-
-  #timer = 0;
-
-  /** Stores what moves all the time when it rests. */
-  #noteSoon() {
-    clearTimeout(this.#timer);
-    this.#timer = window.setTimeout(() => this.#state.note({}), 400);
-  }
-
-  #noteCursor(cursor) {
-    this.#view.cursor = cursor;
-    this.#noteSoon();
-  }
-
-  #moveCursor({run, row, column}, byKey) {
-    const grid = this.#gridOf(run);
-    if (!grid) return;
-    this.#noteCursor({run, step: grid.steps[column],
-      name: grid.named[row].name});
-    this.#drawReadout(byKey);
-    if (grid.silence) return;
-    grid.learn?.().then(() => this.#drawReadout(byKey));
-  }
-
-  /** Shows the cursor's step in all runs, its cell in one. */
-  #drawReadout(aloud) {
-    const {cursor} = this.#view;
-    const cell = this.#parts.heatmaps.drawCursor(cursor,
-      (name) => this.#sight.has(name));
-    const ratio = this.#parts.comparison.drawCursor(cursor);
-    this.#parts.detail.drawCursor(cursor);
-    this.#parts.readout.update(cell ?? ratio, aloud);
-  }
-
-  #openLayer(name, row) {
-    const grid = this.#gridOf(name);
-    const run = this.#feed.of(name);
-    const layer = layerOf(run, grid.named[row]);
-    if (layer) this.#state.set({layer: {run: name, layer}});
-    this.#parts.detail.focus();
-  }
-
-  #closeLayer() {
-    const part = this.#parts.heatmaps.of(this.#view.layer?.run);
-    this.#state.set({layer: null});
-    part?.focus();
-  }
-
-  #drawDetail() {
-    const {layer, zoom} = this.#view;
-    const part = layer && this.#parts.heatmaps.of(layer.run);
-    const run = this.#feed.of(layer?.run);
-    if (part && run && !run.error) {
-      if (this.#parts.detail.node.parentNode !== part.more) {
-        part.more.append(this.#parts.detail.node);
-      }
-      this.#parts.detail.update(run, layer.layer, zoom);
-    } else {
-      this.#parts.detail.hide();
-    }
   }
 }
