@@ -8,7 +8,7 @@ import threading
 
 from gradscope import diagnosis
 from gradscope.diagnosis import report
-from gradscope_plugin import data
+from gradscope_plugin import data, summary
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Findings:
 def _reply(record) -> str:
     found = [one.to_dict() for one in diagnosis.diagnose(record)]
     return _json(
-        found, steps=len(record.steps), sampled=data.is_sampled(record)
+        found, steps=len(record.steps), sampled=summary.is_sampled(record)
     )
 
 

@@ -8,14 +8,25 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import zlib
 
+import numpy as np
 from tensorboard import errors, plugin_util
 from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope import schema
-from gradscope_plugin import data, findings, matrix
+from gradscope_plugin import (
+    arguments,
+    data,
+    findings,
+    histograms,
+    layers,
+    matrix,
+    parts,
+    series,
+)
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -71,12 +82,16 @@ class GradscopePlugin(base_plugin.TBPlugin):
     def __init__(self, context):
         self._runs = data.Runs(context.data_provider)
         self._findings = findings.Findings(self._runs)
+        self._provider = context.data_provider
 
     def get_plugin_apps(self):
         """Returns all routes, below `/data/plugin/gradscope`."""
         routes = {
             "/runs": self._serve_runs,
             "/matrix": self._serve_matrix,
+            "/series": self._serve_series,
+            "/layer": self._serve_layer,
+            "/histograms": self._serve_histograms,
             "/findings": self._serve_findings,
         }
         for route, (content, mime_type) in _STATIC_FILES.items():
@@ -99,40 +114,124 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def _serve_runs(self, request):
         runs = self._runs.summaries(*_context(request))
-        return _respond(json.dumps(runs), "application/json", request)
+        text = json.dumps(runs)
+        # A page asks every few seconds. (HTTP's own way, a reply 304, has no
+        # content type, which TensorBoard 3 will refuse.)
+        mark = f"{zlib.crc32(text.encode()):08x}"
+        if request.args.get("known") == mark:
+            text = "null"
+        response = _respond(text, "application/json", request)
+        response.headers["X-Gradscope-Mark"] = mark
+        return response
 
     def _serve_matrix(self, request):
-        run = _argument(request, "run")
-        statistic = _argument(request, "statistic")
-        rows = _argument(request, "rows", matrix.ROWS)
+        run = arguments.text(request, "run")
+        statistic = arguments.text(request, "statistic")
+        rows = arguments.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
+        read = self._runs.record
+        if "preview" in request.args and family not in schema.OCCASIONAL:
+            read = self._runs.preview
+        record = self._record(request, run, family, read)
+        known = record.schema.columns.get(family, ())
+        arguments.check("statistic", statistic, known)
+        return _matrix(
+            request, record, family, lambda r: matrix.select(r, rows, statistic)
+        )
+
+    def _serve_series(self, request):
+        run = arguments.text(request, "run")
+        rows = arguments.text(request, "rows", series.ROWS)
+        name = arguments.text(request, "only")
+        family, _ = matrix.ROWS[rows]
+        record = self._record(request, run, family)
+        arguments.check_row("only", name, record, rows)
+        return _matrix(
+            request, record, family, lambda r: series.select(r, rows)
+        )
+
+    def _serve_layer(self, request):
+        run = arguments.text(request, "run")
+        layer = arguments.text(request, "layer")
+        record = self._record(request, run, "units", self._runs.described)
+        if layer not in layers.names(record):
+            raise arguments.no_layer("layer", layer, run)
+        variables = [
+            v.name for v in record.schema.variables if v.layer == layer
+        ]
+        kinds = histograms.kinds_of(
+            self._provider, *_context(request), run, variables[: layers.MOST]
+        )
+        told = layers.describe(record, layer, kinds)
+        return _respond(json.dumps(told), "application/json", request)
+
+    def _serve_histograms(self, request):
+        run = arguments.text(request, "run")
+        variable = arguments.text(request, "variable")
+        kind = arguments.text(request, "kind", histograms.KINDS)
+        steps, counts = histograms.read(
+            self._provider,
+            *_context(request),
+            run,
+            histograms.tag(kind, variable),
+        )
+        if not len(steps):
+            raise errors.NotFoundError(
+                f"no histograms of {kind} of {variable!r} were recorded in "
+                f"{run!r}; `layer` lists those that were. Their steps and "
+                "layers are chosen with `gradscope.wrap(..., histograms=, "
+                "include=)`."
+            )
+        body = matrix.encode(steps, counts)
+        return _respond(body, "application/octet-stream", request)
+
+    def _record(self, request, run, family, read=None):
+        """Returns a record, or answers why there is none."""
+        read = read or self._runs.record
         try:
-            record = self._runs.record(*_context(request), run, family)
+            record = read(*_context(request), run, family)
         except data.UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
-            raise _no_run(run)
-        known = record.schema.columns.get(family, ())
-        _check("statistic", statistic, known)
-        try:
-            body = matrix.encode(*matrix.select(record, rows, statistic))
-        except (KeyError, matrix.TooLarge) as error:
-            # KeyError: a file with half of the statistics, or newer ones.
-            raise errors.InvalidArgumentError(error.args[0]) from error
-        return _respond(body, "application/octet-stream", request)
+            raise arguments.no_run(run)
+        return record
 
     def _serve_findings(self, request):
-        run = _argument(request, "run")
+        run = arguments.text(request, "run")
         text = self._findings.text(*_context(request), run)
         if text is None:
-            raise _no_run(run)
+            raise arguments.no_run(run)
         return _respond(text, "application/json", request)
 
 
-def _no_run(run):
-    return errors.NotFoundError(
-        f"no run {run!r} was recorded; `runs` lists all."
-    )
+def _matrix(request, record, family, select):
+    """Answers with what `select` finds in the record of the steps and the
+    layer that were asked for."""
+    name = request.args.get("only")
+    if name is not None:
+        record = parts.only(record, name)
+        if not record.schema.rows(family):
+            raise arguments.no_layer("only", name, record.run)
+    steps = parts.steps_of(record, family)
+    after = arguments.number(request, "after", -1)
+    if parts.mark(record, after) != arguments.number(request, "mark", -1):
+        # Something before has changed, so the page has to read all again.
+        after = -1
+    start = int(np.searchsorted(steps, after, side="right"))
+    try:
+        count = matrix.fitting(len(record.schema.rows(family)))
+        last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
+        found = select(parts.between(record, after + 1, last))
+        body = matrix.encode(
+            *found,
+            start=start,
+            total=len(steps),
+            mark=parts.mark(record, last),
+        )
+    except (KeyError, matrix.TooLarge) as error:
+        # KeyError: a file with half of the statistics, or newer ones.
+        raise errors.InvalidArgumentError(error.args[0]) from error
+    return _respond(body, "application/octet-stream", request)
 
 
 def _respond(content, mime_type, request):
@@ -144,22 +243,3 @@ def _context(request):
         plugin_util.context(request.environ),
         plugin_util.experiment_id(request.environ),
     )
-
-
-def _argument(request, name, choices=None):
-    """Returns a query parameter, which may be limited to some choices."""
-    value = request.args.get(name)
-    if value is None:
-        raise errors.InvalidArgumentError(
-            f"`{name}` is missing: add `{name}=...` to the query."
-        )
-    if choices is not None:
-        _check(name, value, choices)
-    return value
-
-
-def _check(name, value, choices):
-    if value not in choices:
-        raise errors.InvalidArgumentError(
-            f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
-        )

@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from gradscope import schema, units, writer
+from gradscope.measuring import buckets
 
 COLUMNS = schema.VARIABLE_COLUMNS
 WALL_TIME = 1.7e9
@@ -56,7 +57,9 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
     return np.stack([numbers[n] for n in COLUMNS], axis=2).astype(np.float32)
 
 
-def write(logdir, name, described, steps, variables, *, dropped=0, **more):
+def write(
+    logdir, name, described, steps, variables, *, dropped=0, panels=None, **more
+):
     """Writes one run.
 
     Args:
@@ -66,6 +69,7 @@ def write(logdir, name, described, steps, variables, *, dropped=0, **more):
         steps: T steps.
         variables: float32 [T, V, columns].
         dropped: How many records were lost, at every step.
+        panels: Returns further values of a step, if any.
         **more: Of other families float32 [T, rows, columns], or a dictionary
             of steps to [rows, columns] where only some steps have them.
     """
@@ -84,6 +88,7 @@ def write(logdir, name, described, steps, variables, *, dropped=0, **more):
                 values.append(writer.family_value(family, described.id, found))
         if index == 0:
             values.append(writer.schema_value(described))
+        values += panels(int(step)) if panels else []
         file.write(int(step), WALL_TIME + int(step), values)
     file.close()
 
@@ -153,6 +158,14 @@ def layered(logdir, name="layered", steps=400):
     200 its units 0 to 7 are dead. dense_3 has units that cannot die. Dropout
     drops .7, the moving statistics of batch norm lag behind.
     """
+    described, families = _layered(steps)
+    gradients = noisy(np.arange(steps), 6, 0.5)
+    numbers = statistics(gradients)
+    write(logdir, name, described, np.arange(steps), numbers, **families)
+
+
+def _layered(steps):
+    """Returns the schema of `layered` and its families besides variables."""
     described = dataclasses.replace(
         network(3),
         activations=(
@@ -168,18 +181,12 @@ def layered(logdir, name="layered", steps=400):
     )
     shares, maps = _units(described, steps)
     steps = np.arange(steps)
-    gradients = noisy(steps, 6, 0.5)
-    write(
-        logdir,
-        name,
-        described,
-        steps,
-        statistics(gradients),
-        activations=shares,
-        state=_states(steps),
-        data=_data(steps),
-        units=maps,
-    )
+    return described, {
+        "activations": shares,
+        "state": _states(steps),
+        "data": _data(steps),
+        "units": maps,
+    }
 
 
 def _units(described, steps):
@@ -238,6 +245,114 @@ def _data(steps):
     numbers[:, 1] = [4.5, 5.3, 2.9, 0, 9, 0]
     numbers[120, 0] = [np.nan, np.nan, np.nan, 0, 255, 1e-3]
     return numbers
+
+
+def facts(described):
+    """Returns what a Keras model says of itself, see `gradscope.facts`."""
+    config = {"units": 32, "activation": "relu", "use_bias": True}
+    config["kernel_initializer"] = {"class_name": "HeNormal", "config": {}}
+    return {
+        "layers": [
+            {"name": name, "class": "Dense", "config": config}
+            for name in described.layers
+        ],
+        "loss": None,
+        "metrics": ["accuracy"],
+    }
+
+
+def histograms(described, every=20):
+    """Returns the panels of a step: histograms as gradscope writes them.
+
+    Gradients are positive and negative, spread over 2^-12 to 2^-4, a tenth of
+    them zero; they fade by a factor of 2 in 50 steps.
+    """
+
+    def panels(step):
+        if step % every:
+            return []
+        found = []
+        for variable in described.variables:
+            for kind, exponent in (
+                ("gradients", -8 - step // 50),
+                ("weights", -2),
+                ("updates", -14),
+            ):
+                counts = np.zeros(buckets.COUNT)
+                middle = 2 * (exponent - buckets.LOWEST_EXPONENT)
+                bell = np.exp(-((np.arange(-8, 9) / 4) ** 2)) * 50
+                counts[buckets.ZERO + 1 + middle + np.arange(-8, 9)] = bell
+                counts[buckets.ZERO - 1 - middle - np.arange(-8, 9)] = bell
+                counts[buckets.ZERO] = 100 if kind == "gradients" else 0
+                rows = buckets.tensorboard_rows(counts.round())
+                tag = f"{kind}/{variable.name}"
+                found.append(writer.histogram_value(tag, rows))
+        return found
+
+    return panels
+
+
+def detailed(logdir, name="detailed", steps=400):
+    """The run `layered` with a model's facts and with histograms."""
+    described, families = _layered(steps)
+    described = dataclasses.replace(described, model=facts(described))
+    gradients = noisy(np.arange(steps), 6, 0.5)
+    write(
+        logdir,
+        name,
+        described,
+        np.arange(steps),
+        statistics(gradients),
+        panels=histograms(described),
+        **families,
+    )
+
+
+def diverging(logdir, name="diverging", steps=200, at=80, layer=2):
+    """Writes `<name>_a` and `<name>_b`: equal, until from one step on the
+    gradients of one layer, and a step later of those above it, are halved."""
+    described, numbers = network(6), noisy(np.arange(steps), 12, 0.5)
+    write(logdir, f"{name}_a", described, range(steps), statistics(numbers))
+    other = numbers.copy()
+    other[at:, 2 * layer : 2 * layer + 2] /= 2
+    other[at + 1 :, : 2 * layer] /= 2
+    write(logdir, f"{name}_b", described, range(steps), statistics(other))
+
+
+def blocks(logdir, name="blocks", count=24, size=4, steps=60):
+    """A run whose layers are in blocks, with one NaN in the 6th block."""
+    names = [
+        f"stage_{block + 1}/dense_{one + 1}"
+        for block in range(count)
+        for one in range(size)
+    ]
+    described = schema.Schema(
+        tuple(
+            schema.Variable(f"{layer}/{kind}", layer, shape, "float32")
+            for layer in names
+            for kind, shape in (("kernel", (8, 8)), ("bias", (8,)))
+        )
+    )
+    steps = np.arange(steps)
+    gradients = noisy(steps, 2 * count * size, 0.5)
+    gradients[33, 2 * (5 * size + 2)] = np.nan
+    write(logdir, name, described, steps, statistics(gradients))
+
+
+def changed(logdir, name="changed"):
+    """A run whose model is another one from step 40 on."""
+    first = network(3)
+    numbers = statistics(noisy(range(40), 6, 0.5))
+    write(logdir, name, first, range(40), numbers)
+    second = network(4, name="conv_{}")
+    numbers = statistics(noisy(range(40), 8, 0.05))
+    write(logdir, name, second, range(40, 80), numbers)
+
+
+def one_step(logdir, name="one_step"):
+    """A run of a single step and a single layer."""
+    described = network(1)
+    write(logdir, name, described, [0], statistics(np.full((1, 2), 0.5)))
 
 
 HOSTILE = "<img src=x onerror=alert(1)>_{}_🔥"

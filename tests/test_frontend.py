@@ -1,15 +1,44 @@
-"""Runs the tests of the page's pure modules, `node --test tests/frontend`."""
+"""Runs the tests of the page's pure modules, and checks the types of all."""
 
 import pathlib
+import shutil
 import subprocess
 
-TESTS = pathlib.Path(__file__).parent / "frontend"
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+TESTS = ROOT / "tests" / "frontend"
+
+
+def run(*command):
+    """Runs a command in the repository; returns how it went, and its output."""
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return done.returncode, done.stdout + done.stderr
+
+
+def tool(name):
+    """Returns the path of a package of node, installed where it is missing.
+
+    What users install has no part in it: `package.json` names exact versions
+    that only these tests need, and neither needs another package.
+    """
+    folder = ROOT / "node_modules" / name
+    if not folder.exists():
+        if not shutil.which("npm"):
+            pytest.fail("npm is missing: apt-get install npm")
+        code, told = run("npm", "install", "--no-package-lock", "--no-audit")
+        assert code == 0, told
+    return folder
 
 
 def test_the_pages_own_tests_pass():
     files = sorted(map(str, TESTS.glob("*.test.js")))
     assert files
-    done = subprocess.run(
-        ["node", "--test", *files], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, told = run("node", "--test", *files)
+    assert code == 0, told
+
+
+def test_types_are_what_the_comments_say():
+    tsc = tool("typescript") / "bin" / "tsc"
+    code, told = run("node", tsc, "-p", TESTS / "tsconfig.json")
+    assert code == 0, told

@@ -8,10 +8,11 @@ const FAILED = '';
 /**
  * @param {(url: string) => Promise<Response>} get
  * @param {() => void} onChange there are other findings
- * @param {{now: () => number, later: Function}=} clock for tests
+ * @param {{now?: () => number, later?: Function}=} clock for tests
  */
 export function createAsking(get, onChange,
-    {now = Date.now, later = setTimeout} = {}) {
+    {now = Date.now, later = setTimeout} =
+    /** @type {{now?: () => number, later?: Function}} */ ({})) {
   // By name: what was asked for, when the answer came, and the answer.
   const known = new Map();
   let wanted = [];

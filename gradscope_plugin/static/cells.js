@@ -1,4 +1,4 @@
-/** Cells of a grid: which kind each one is, and which of many is shown. */
+/** Cells of a grid: which kind each one is; pure. */
 
 /** Kinds of cells. A NaN is never a small number, and a zero is not either. */
 export const NUMBER = 0;
@@ -11,6 +11,9 @@ export const MISSING = 4;
 export const ABSENT = 5;
 /** The unit was zero for every example of a window. */
 export const DEAD = 6;
+/** A number beyond an end of the scale: drawn so, but no kind of its own. */
+export const BELOW = 7;
+export const ABOVE = 8;
 
 /** In words, for the readout and the legend. */
 export const KIND_NAMES = {
@@ -20,13 +23,8 @@ export const KIND_NAMES = {
   [MISSING]: 'no gradient',
   [ABSENT]: 'not recorded',
   [DEAD]: 'dead',
-};
-
-// Where many cells share a pixel the most abnormal one is drawn: one NaN in
-// 5000 steps must not be averaged away.
-const SEVERITY = {
-  [ABSENT]: 0, [NUMBER]: 1, [MISSING]: 2, [ZERO]: 3, [DEAD]: 3, [NAN]: 4,
-  [INFINITE]: 5,
+  [BELOW]: 'below the scale',
+  [ABOVE]: 'above the scale',
 };
 
 /**
@@ -57,39 +55,10 @@ export function classify(values, options) {
 }
 
 /**
- * Chooses the cells to draw when there are more columns than pixels: of each
- * row and pixel the most abnormal kind, and among numbers the one furthest
- * from the middle of the scale.
- * @param {{rows: number, columns: number, values: Float32Array,
- *     kinds: Uint8Array}} grid row-major
- * @param {number} pixels
- * @param {(value: number) => number} position of the scale
- * @return {{bins: number, source: Int32Array}} the column of each row and bin
- */
-export function thin({rows, columns, values, kinds}, pixels, position) {
-  const bins = Math.min(columns, Math.max(1, Math.floor(pixels)));
-  const source = new Int32Array(rows * bins);
-  const weight = (cell) => kinds[cell] === NUMBER
-    ? 1 + Math.min(0.9, Math.abs(position(values[cell]) - 0.5))
-    : SEVERITY[kinds[cell]];
-  for (let row = 0; row < rows; row++) {
-    for (let bin = 0; bin < bins; bin++) {
-      const from = Math.floor(bin * columns / bins);
-      const to = Math.floor((bin + 1) * columns / bins);
-      let best = from;
-      for (let column = from + 1; column < to; column++) {
-        const cell = row * columns + column;
-        if (weight(cell) > weight(row * columns + best)) best = column;
-      }
-      source[row * bins + bin] = best;
-    }
-  }
-  return {bins, source};
-}
-
-/**
  * Counts the numbers of grids outside a scale. Zero is below each log scale,
  * where it has no mark of its own its first colour says what it is.
+ * @param {Object[]} grids
+ * @param {{kind: string, domain: number[]}} scale
  * @return {{below: number, above: number, numbers: number}}
  */
 export function outside(grids, {kind, domain: [low, high]}) {

@@ -22,30 +22,36 @@ export function withCopies(text) {
 }
 
 function copyButton(code) {
-  const button = element('button', {type: 'button', className: 'copy',
-    'aria-label': `Copy ${code.textContent}`,
+  return copyable('copy', `Copy ${code.textContent}`, () => code.textContent);
+}
+
+/** Returns a button that copies a text, and says whether it could. */
+export function copyable(label, title, textOf) {
+  const button = element('button', {type: 'button', className: 'copy', title,
+    'aria-label': title,
     async onclick() {
-      const done = await copy(code);
+      const done = await copy(textOf(), button);
       button.textContent = done ? 'copied' : 'press Ctrl+C';
       setTimeout(() => {
-        button.textContent = 'copy';
+        button.textContent = label;
       }, ANSWER);
-    }}, 'copy');
+    }}, label);
   return button;
 }
 
-/** Copies; where a browser does not let us, selects, for the user to copy. */
-async function copy(code) {
+/** Copies; where a browser does not let us, as it did before. */
+async function copy(text, beside) {
   try {
-    await navigator.clipboard.writeText(code.textContent);
+    await navigator.clipboard.writeText(text);
     return true;
   } catch {
     // No clipboard without https, unless it is this very machine.
-    const range = document.createRange();
-    range.selectNodeContents(code);
-    const selection = window.getSelection();
-    selection.removeAllRanges();
-    selection.addRange(range);
-    return document.execCommand('copy');
+    const field = element('textarea', {value: text, readOnly: true});
+    beside.after(field);
+    field.select();
+    const done = document.execCommand('copy');
+    if (done) field.remove();
+    else setTimeout(() => field.remove(), 10 * ANSWER);
+    return done;
   }
 }

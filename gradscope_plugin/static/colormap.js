@@ -1,6 +1,8 @@
 /** Colours are data: palettes of 256 entries, and marks for special cells. */
 
-import {ABSENT, DEAD, INFINITE, MISSING, NAN, ZERO} from './cells.js';
+import {
+  ABOVE, ABSENT, BELOW, DEAD, INFINITE, MISSING, NAN, ZERO,
+} from './cells.js';
 
 // Viridis: perceptually even, readable in grey and by colour-blind eyes.
 const VIRIDIS = [
@@ -18,7 +20,7 @@ const DIVERGING = [
 export const SEQUENTIAL = interpolate(VIRIDIS);
 export const TWO_SIDED = interpolate(DIVERGING);
 
-/** RGB of each kind of special cell; a NaN cell gets stripes on top. */
+/** RGB of each kind of special cell. */
 export const MARKS = {
   light: {
     [ZERO]: [0, 0, 0],
@@ -38,32 +40,30 @@ export const MARKS = {
   },
 };
 
-// Readable on white and on TensorBoard's dark grey; told apart by colour-blind
-// eyes (Okabe and Ito, without the two that are too light).
-const COLORS = [
-  '#7b61ff', '#0f9d8f', '#e06c00', '#d6448f',
-  '#3a86d8', '#8a7a00', '#c0392b', '#5f7d3b',
-];
-
-/** Returns `colorOf(name)`: the first eight names all get different colours. */
-export function createColors() {
-  const seen = new Map();
-  return (name) => {
-    if (!seen.has(name)) seen.set(name, COLORS[seen.size % COLORS.length]);
-    return seen.get(name);
-  };
-}
+/** RGB of the patterns on top, so that no kind is told by its colour alone. */
+export const PATTERNS = {
+  [NAN]: [255, 255, 255],
+  [INFINITE]: [255, 255, 255],
+  [MISSING]: [205, 207, 212],
+  [BELOW]: [235, 205, 255],
+  [ABOVE]: [60, 30, 0],
+};
 
 /**
  * Returns all that turns a cell into a colour. It is the one before if nothing
  * changed, so that pictures need not be drawn again.
- * @return {{position: Function, palette: Uint8Array, marks: Object}}
+ * @return {{key: string, position: (value: number) => number,
+ *     palette: Uint8Array, marks: Object, patterns: Object, table: Object}}
  */
-export function lookOf(scale, {center}, theme, before) {
+export function lookOf(scale, {center}, theme, before = undefined) {
   const key = JSON.stringify([scale.kind, scale.domain, center, theme]);
   if (before?.key === key) return before;
-  return {key, position: scale.position, marks: MARKS[theme],
-    palette: center === undefined ? SEQUENTIAL : TWO_SIDED};
+  const palette = center === undefined ? SEQUENTIAL : TWO_SIDED;
+  // On dark brown the dots of what is too large are light.
+  const patterns = center === undefined ? PATTERNS
+    : {...PATTERNS, [ABOVE]: [255, 214, 170]};
+  const look = {palette, marks: MARKS[theme], patterns};
+  return {key, position: scale.position, ...look, table: null};
 }
 
 /** Returns the entry of a position, clamped to 0..1. */

@@ -5,6 +5,7 @@
  * @param {Object} properties set on the element; `aria-…`, `role`, `for` and
  *     `data-…` as attributes
  * @param {...(Node|string)} children
+ * @return {any} the element
  */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -20,8 +21,9 @@ export function element(tag, properties = {}, ...children) {
  * Returns `update(items)`, which keeps one child per key, in order. Nodes that
  * stay are not touched, so neither focus nor picture flickers.
  * @param {Element} parent
- * @param {(item: Object) => string} keyOf
- * @param {(item: Object) => {node: Element}} create anything with a node
+ * @param {(item: any) => string} keyOf
+ * @param {(item: any) => any} create anything with a `node`
+ * @return {(items: any[]) => any[]}
  */
 export function keyed(parent, keyOf, create) {
   const parts = new Map();

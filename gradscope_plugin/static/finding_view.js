@@ -59,6 +59,7 @@ export function createFinding(onGo) {
   };
 }
 
+/** @param {any} finding */
 function headOf({severity, kind, layer, ...when}) {
   return [element('b', {className: 'severity'}, `${severity}: `),
     element('b', {}, kind),

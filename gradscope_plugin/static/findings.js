@@ -15,9 +15,10 @@ export class Findings {
   #chosen = null;
   // Whether its cells are to be brought into sight, once they are drawn.
   #isDue = false;
+  #onStatistic;
 
   /**
-   * @param {{colorOf: Function, onChange: () => void,
+   * @param {{colorOf: (name: string) => string, onChange: () => void,
    *     onFold: (folded: boolean) => void,
    *     onStatistic: (name: ?string) => void}} options `onStatistic` is called
    *     with the statistic that a finding is about, or to draw again
@@ -27,10 +28,9 @@ export class Findings {
     this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
       const run = this.shown.find((one) => one.name === name);
       const found = this.#of(run).find((one) => one.finding === finding);
-      this.#chosen = {run: name, key: found?.key};
-      this.#isDue = true;
-      onStatistic(statisticFor(finding, statisticsOf(run)));
+      this.#go(run, found);
     }});
+    this.#onStatistic = onStatistic;
     this.node = this.#panel.node;
     this.shown = [];
   }
@@ -38,6 +38,23 @@ export class Findings {
   /** Asks for the findings of runs that have changed. */
   follow(runs) {
     return this.#asking.follow(runs);
+  }
+
+  /** Returns what the server said of a run, null while nobody knows. */
+  of(run) {
+    return this.#asking.of(run);
+  }
+
+  /** Goes to the worst finding of a run, if it has one. */
+  goToWorst(run) {
+    const [worst] = this.#of(run);
+    if (worst) this.#go(run, worst);
+  }
+
+  #go(run, found) {
+    this.#chosen = {run: run.name, key: found?.key};
+    this.#isDue = true;
+    this.#onStatistic(statisticFor(found.finding, statisticsOf(run)));
   }
 
   /** Lists the findings of the runs shown. */
@@ -60,12 +77,18 @@ export class Findings {
       return all.map((block) =>
         ({cells: block, severity: finding.severity, isChosen}));
     });
-    return [...marks].sort((a, b) => a.isChosen - b.isChosen);
+    return [...marks].sort(
+      (a, b) => Number(a.isChosen) - Number(b.isChosen));
+  }
+
+  /** Returns whether a click waits for this run's cells to be drawn. */
+  awaits(run) {
+    return this.#isDue && this.#chosen.run === run.name;
   }
 
   /** Returns, once after a click, whether to bring this run into sight. */
   takesUp(run) {
-    const isDue = this.#isDue && this.#chosen.run === run.name;
+    const isDue = this.awaits(run);
     if (isDue) this.#isDue = false;
     return isDue;
   }

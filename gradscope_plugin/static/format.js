@@ -29,6 +29,7 @@ export function shorten(name, most = 22) {
 
 /** Returns a duration as `5 s`, `3 min`, `2 h`, `4 d`. */
 export function duration(seconds) {
+  /** @type {[number, string][]} */
   const units = [[86400, 'd'], [3600, 'h'], [60, 'min']];
   for (const [size, unit] of units) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;

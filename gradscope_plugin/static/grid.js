@@ -1,49 +1,49 @@
 /** One statistic of one run: its matrix, what its rows and cells are. */
 
+import {blocksOf} from './blocks.js';
 import {classify} from './cells.js';
 import {rowsOf} from './rows.js';
 import {describe, statisticsOf} from './statistics.js';
 import {groupsOf, markDead} from './units.js';
+import {fetchMatrix, rowOf} from './wire.js';
 
 const NO_ROWS = {rows: 0, columns: 0, steps: new Float64Array(),
   values: new Float32Array(), kinds: new Uint8Array(), named: []};
 
 /**
- * Reads the server's matrix, whose layout `http_api.md` describes.
- * @param {ArrayBuffer} buffer
- * @return {{rows: number, columns: number, steps: Float64Array,
- *     values: Float32Array}} values row by row
- */
-export function parseMatrix(buffer) {
-  const [rows, columns] = new Uint32Array(buffer, 0, 2);
-  const expected = 8 + 8 * columns + 4 * rows * columns;
-  if (buffer.byteLength !== expected) {
-    throw new RangeError(`${rows} x ${columns} matrix of ${expected} bytes `
-      + `got ${buffer.byteLength}`);
-  }
-  const steps = new Float64Array(buffer, 8, columns);
-  const values = new Float32Array(buffer, 8 + 8 * columns, rows * columns);
-  return {rows, columns, steps, values};
-}
-
-/**
  * Returns a matrix with the names of its rows and the kinds of its cells; one
  * without rows if the run has none.
  * @param {(url: string) => Promise<Response>} get
+ * @param {Object} run of `/runs`
+ * @param {string} statistic
+ * @param {string} chosenRows
+ * @param {{preview?: boolean, only?: string, matrices?: Map}=} more `preview`
+ *     asks for some of the steps, `only` for one layer's rows; `matrices` are
+ *     what was fetched before, so that only what is new is asked for
  */
-export async function fetchGrid(get, run, statistic, chosenRows) {
+export async function fetchGrid(get, run, statistic, chosenRows,
+    {preview = false, only = '', matrices = new Map()} = {}) {
   const description = describe(statistic);
   const rows = description.rows ?? chosenRows;
   if (description.rows && !statisticsOf(run).includes(statistic)) {
     return {...NO_ROWS, unseen: run.unseen ?? []};
   }
-  const ask = (name) => fetchMatrix(get, run, name, rows);
+  const ask = async (name) => {
+    const query = {run: run.name, statistic: name, rows,
+      ...preview ? {preview: '1'} : {}, ...only ? {only} : {}};
+    const key = JSON.stringify([name, rows, only]);
+    const matrix = await fetchMatrix(get, 'matrix', query,
+      preview ? null : matrices.get(key));
+    if (!preview) matrices.set(key, matrix);
+    return matrix;
+  };
   const matrix = await ask(statistic);
-  const named = rowsOf(run, rows);
+  const named = rowsOf(run, rows).filter((row) => isOf(row, only));
   if (named.length !== matrix.rows) {
     throw new Error('The run changed while it was read. Reload the page.');
   }
-  const grid = {...matrix, named};
+  const grid = {...matrix, named, preview,
+    blocks: rows === 'units' ? [] : blocksOf(named)};
   const options = {
     ofGradient: statistic.includes('gradient_'),
     zeroIsSpecial: description.scale === 'log' && rows !== 'units',
@@ -90,16 +90,16 @@ async function missingOf(run, grid, ask, {rows}) {
 }
 
 function withoutEmptyRows({columns, steps, values, named}) {
-  const of = (row) => values.subarray(row * columns, (row + 1) * columns);
   const kept = named.map((_, row) => row)
-    .filter((row) => !of(row).every(Number.isNaN));
+    .filter((row) => !rowOf({columns, values}, row).every(Number.isNaN));
   const left = new Float32Array(kept.length * columns);
-  kept.forEach((row, to) => left.set(of(row), to * columns));
+  kept.forEach((row, to) =>
+    left.set(rowOf({columns, values}, row), to * columns));
   return {rows: kept.length, columns, steps, values: left,
     named: kept.map((row) => named[row])};
 }
 
-async function fetchMatrix(get, run, statistic, rows) {
-  const query = new URLSearchParams({run: run.name, statistic, rows});
-  return parseMatrix(await (await get(`matrix?${query}`)).arrayBuffer());
+/** @param {{name: string, group?: string}} row */
+function isOf({name, group}, only) {
+  return !only || only === name || only === group;
 }

@@ -1,87 +1,148 @@
-/** One run's heatmap with its names, axis and cursor. */
+/** One run's heatmap with its names, axis, cursor and flow. */
 
-import {columnOf, isEven, moved, tickColumns} from './axis.js';
-import {thin} from './cells.js';
-import {element} from './dom.js';
-import {drawGrid} from './heatmap.js';
+import {columnOf} from './axis.js';
+import {drawFlow} from './flow.js';
+import {build, drawAxis, drawFlowAxis} from './heatmap_dom.js';
+import {listenTo} from './heatmap_input.js';
 import {namesOf} from './names.js';
-import {createOverlay} from './overlay.js';
-import {placeRows, rowAt, topOf} from './places.js';
+import {boxOf} from './overlay.js';
+import {HIGHEST, middleOf, placeRows} from './places.js';
+import {entriesOf, foldedLines, paint, tableOf} from './raster.js';
+import {WHOLE, columnsSeen, heightsSeen} from './viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
-  + 'last step, Page Up and Page Down move by a tenth of the steps.';
+  + 'last step, Page Up and Page Down move by a tenth of the steps. Plus and '
+  + 'minus zoom the steps, R and Shift R the rows, 0 shows all, Shift with '
+  + 'arrows moves what is seen. Space folds and unfolds a block, Enter shows '
+  + 'the layer.';
 
-// No browser's canvas is higher than 32767 pixels.
-const HIGHEST = 32000;
+// How long the hint about the wheel stays.
+const HINT = 1600;
 
 /** `node` goes into the document; `update` and `showCursor` fill it. */
 export class Heatmap {
-  #dom = build();
+  #dom;
+  #actions;
   #run = '';
   #grid = null;
   #look = null;
+  #scale = null;
   #cursor = null;
-  #chosen = null;
   #placed = null;
+  #entries = null;
+  #folded = null;
+  // What names and flow were drawn for: zooming in steps moves neither.
+  #beside = [];
+  #flowed = [];
+  #zoom = WHOLE;
+  #isOpen = null;
+  #marks = [];
+  #profiles = [];
+  #due = false;
+  #zoomBy;
 
   /**
-   * @param {(cell: {run: string, row: number, column: number},
-   *     byKey: boolean) => void} onCursor
+   * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
+   *     onOpen: (row: number) => void, onFold: (name: ?string) => void,
+   *     onPng: Function, onCsv: Function}} actions `onCursor` gets `{run, row,
+   *     column}` and whether a key moved it; `onFold` a block, or null for all
    */
-  constructor(onCursor) {
+  constructor(actions) {
+    this.#actions = actions;
+    this.#dom = build({
+      foldAll: () => actions.onFold(null),
+      reset: () => actions.onZoom(WHOLE),
+      zoom: (factor) => this.#zoomBy(factor),
+      png: () => actions.onPng(this.node, this.#run),
+      csv: () => actions.onCsv(this.#run),
+    });
     this.node = this.#dom.node;
-    const tell = (cell, byKey) =>
-      cell && onCursor({run: this.#run, ...cell}, byKey);
-    const point = (event) => tell(this.#cellAt(event), false);
-    const {cells} = this.#dom;
-    cells.addEventListener('pointermove', point);
-    cells.addEventListener('pointerdown', point);
-    cells.addEventListener('keydown', (event) => {
-      if (!this.#grid || event.ctrlKey || event.altKey || event.metaKey) return;
-      const cell = moved(event.key, this.#here(), this.#grid);
-      if (cell) event.preventDefault();
-      tell(cell, true);
-    });
-    cells.addEventListener('focus', () => {
-      if (cells.matches(':focus-visible')) tell(this.#here(), true);
-    });
-    new ResizeObserver(() => this.#draw()).observe(cells);
+    this.more = this.#dom.more;
+    this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
+      grid: this.#grid, placed: this.#placed, entries: this.#entries,
+      zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
+      ...this.#view()}, {...actions, hint: () => this.#hint(),
+      tell: (cell, byKey) => this.#tell(cell, byKey)});
+    new ResizeObserver(() => this.#draw()).observe(this.#dom.cells);
+  }
+
+  /** Whether a key press goes to its cells. */
+  focus() {
+    this.#dom.cells.focus({preventScroll: true});
   }
 
   /**
    * Shows a grid, or a message instead of it. Without either the old picture
    * stays, pale, until there is one.
    */
-  update({run, label, color, caption, finding, message, isError, grid, look}) {
+  update({run, label, color, caption, finding, message, isError, grid, look,
+    scale, zoom, isOpen, openKey, noFlow = false}) {
     const dom = this.#dom;
-    const isNew = grid !== this.#grid || look !== this.#look;
     this.#run = run;
-    this.#grid = grid?.rows ? grid : null;
-    this.#look = look;
     dom.dot.style.background = color;
     dom.name.textContent = label;
     dom.caption.textContent = caption;
     dom.finding.textContent = finding?.text ?? '';
     dom.finding.classList.toggle('alarm', Boolean(finding?.alarming));
-    dom.message.textContent = message;
+    if (dom.message.textContent !== message) dom.message.textContent = message;
     dom.message.hidden = !message;
     dom.message.classList.toggle('error', Boolean(isError));
     dom.node.classList.toggle('loading', !grid && !message);
+    if (!grid && !message) {
+      // What is on its way does not take away what is seen.
+      this.setZoom(zoom);
+      return;
+    }
+    const isNew = grid !== this.#grid || look !== this.#look
+      || openKey !== this.#isOpen?.key;
+    this.#grid = grid?.rows ? grid : null;
+    this.#look = look;
+    this.#scale = scale;
+    this.#isOpen = {key: openKey};
     dom.plot.hidden = Boolean(message) && !this.#grid;
-    if (!this.#grid || !isNew) return;
-    this.#placed = placeRows(grid);
-    dom.plot.style.setProperty('--height', `${this.#placed.total}px`);
-    dom.names.replaceChildren(...namesOf(grid, this.#placed));
+    dom.tools.hidden = !this.#grid;
+    if (!this.#grid || !isNew) {
+      this.setZoom(zoom);
+      return;
+    }
+    this.#zoom = zoom;
+    this.#placed = placeRows(this.#grid, isOpen);
+    this.#entries = entriesOf(this.#grid, look.position);
+    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed);
+    look.table ??= tableOf(look);
+    const size = Math.min(HIGHEST, this.#placed.total);
+    dom.plot.style.setProperty('--height', `${size}px`);
+    dom.plot.classList.toggle('without-flow',
+      Boolean(this.#grid.groups || noFlow));
+    dom.fold.hidden = !this.#grid.blocks?.length;
+    dom.fold.textContent = openKey ? 'fold all' : 'unfold all';
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
       + (finding ? `${finding.text}. ` : '')
       + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);
     this.#draw();
   }
 
+  /** Shows another part, the same in all heatmaps; at the next frame. */
+  setZoom(zoom) {
+    if (zoom === this.#zoom) return;
+    this.#zoom = zoom;
+    this.schedule();
+  }
+
+  /** Draws at the next frame, once. */
+  schedule() {
+    if (this.#due) return;
+    this.#due = true;
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.#draw();
+    });
+  }
+
   /** Outlines the cells of findings. */
   showMarks(marks) {
-    if (!this.#grid) return;
-    this.#dom.marks.update(marks, this.#grid.columns, this.#placed);
+    this.#marks = marks;
+    if (this.#grid) this.#dom.marks.update(marks, this.#placed, this.#view());
   }
 
   /** Brings the outlines that were chosen into sight, or else the cells. */
@@ -92,32 +153,92 @@ export class Heatmap {
   /** Shows `{run, row, step}`, in other runs only its step, and its value. */
   showCursor(cursor, text) {
     this.#cursor = cursor;
-    const {line, box, value} = this.#dom;
-    value.textContent = text;
-    line.hidden = !cursor;
-    box.hidden = cursor?.run !== this.#run;
-    if (!cursor || !this.#grid) return;
-    const {columns} = this.#grid;
-    const {row, column} = this.#here();
-    const [left, width] = [percent(column, columns), percent(1, columns)];
-    Object.assign(line.style, {left, width});
-    const [top, height] = [topOf(this.#placed, row), this.#placed.height];
-    Object.assign(box.style,
-      {left, width, top: `${top}px`, height: `${height}px`});
+    this.#dom.value.textContent = text;
+    this.#drawCursor();
+  }
+
+  /** Shows value against depth, see `flow.js`. */
+  showFlow(profiles, title) {
+    this.#profiles = profiles;
+    this.#dom.flowTitle.textContent = title;
+    this.#drawFlow();
+  }
+
+  /** Returns the grid that is drawn. */
+  get grid() {
+    return this.#grid;
+  }
+
+  #view() {
+    const size = this.#dom.cells.clientHeight;
+    return {seen: columnsSeen(this.#zoom, this.#grid.steps),
+      heights: heightsSeen(this.#zoom, this.#placed.total), size};
   }
 
   #draw() {
-    const {canvas, cells, axis} = this.#dom;
-    const width = cells.clientWidth;
+    const {canvas, cells, axis, names, flowAxis, whole} = this.#dom;
+    const [width, size] = [cells.clientWidth, cells.clientHeight];
     // A hidden tab has no width; the observer calls again when it has one.
-    if (!this.#grid || width === 0) return;
+    if (!this.#grid || width === 0 || size === 0) return;
     const density = window.devicePixelRatio || 1;
+    const view = this.#view();
     canvas.width = Math.round(width * density);
-    canvas.height = Math.min(HIGHEST,
-      Math.round(this.#placed.total * density));
-    this.#chosen = thin(this.#grid, width, this.#look.position);
-    drawGrid(canvas, this.#grid, this.#chosen, this.#look, this.#placed);
-    drawAxis(axis, this.#grid, width);
+    canvas.height = Math.round(size * density);
+    const context = canvas.getContext('2d');
+    const image = context.createImageData(canvas.width, canvas.height);
+    paint(new Uint32Array(image.data.buffer), {entries: this.#entries,
+      columns: this.#grid.columns, placed: this.#placed,
+      table: this.#look.table, ...view, width: canvas.width,
+      height: canvas.height, density, gap: 0, folded: this.#folded});
+    context.putImageData(image, 0, 0);
+    drawAxis(axis, this.#grid, view.seen, width);
+    if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
+      this.#scale])) {
+      names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
+        size, (name) => this.#actions.onFold(name)));
+      drawFlowAxis(flowAxis, this.#scale);
+    }
+    whole.hidden = !this.#zoom.steps && !this.#zoom.rows;
+    this.#dom.marks.update(this.#marks, this.#placed, view);
+    this.#drawCursor();
+    this.#drawFlow();
+  }
+
+  #drawCursor() {
+    const {line, box} = this.#dom;
+    const cursor = this.#cursor;
+    line.hidden = box.hidden = true;
+    if (!cursor || !this.#grid) return;
+    const {row, column} = this.#here();
+    const view = this.#view();
+    const all = {from: 0, to: this.#grid.rows, first: column, last: column};
+    const across = boxOf(all, this.#placed, view);
+    if (!across) return;
+    line.hidden = false;
+    Object.assign(line.style,
+      {left: `${across.left}%`, width: `${across.width}%`});
+    const cell = boxOf({...all, from: row, to: row + 1}, this.#placed, view);
+    if (cursor.run !== this.#run || cursor.row < 0 || !cell) return;
+    box.hidden = false;
+    Object.assign(box.style, {left: `${cell.left}%`, width: `${cell.width}%`,
+      top: `${cell.top}px`, height: `${cell.height}px`});
+  }
+
+  #drawFlow() {
+    const {flow, flowCanvas} = this.#dom;
+    const [width, height] = [flow.clientWidth, flow.clientHeight];
+    if (!this.#grid || this.#grid.groups || !width || !height) return;
+    const density = window.devicePixelRatio || 1;
+    if (!isChanged(this.#flowed, [this.#profiles, this.#placed, this.#scale,
+      width, height, density, ...this.#view().heights])) return;
+    flowCanvas.width = Math.round(width * density);
+    flowCanvas.height = Math.round(height * density);
+    const {heights, size} = this.#view();
+    const zoom = size / (heights[1] - heights[0]);
+    const style = getComputedStyle(flow);
+    const yOf = (row) => (middleOf(this.#placed, row) - heights[0]) * zoom;
+    drawFlow(flowCanvas, this.#profiles, {scale: this.#scale, yOf, density,
+      colors: {grid: style.borderLeftColor, ink: style.color}});
   }
 
   /** Returns the cursor's cell in this run; at first that of the last step. */
@@ -125,80 +246,29 @@ export class Heatmap {
     if (!this.#grid) return null;
     const {rows, columns, steps} = this.#grid;
     if (!this.#cursor) return {row: 0, column: columns - 1};
-    return {row: Math.min(this.#cursor.row, rows - 1),
+    // The cursor may be on a row that this run does not have.
+    return {row: Math.max(0, Math.min(this.#cursor.row, rows - 1)),
       column: columnOf(steps, this.#cursor.step)};
   }
 
-  /** Returns the cell drawn under the pointer. */
-  #cellAt({clientX, clientY}) {
-    if (!this.#grid || !this.#chosen) return null;
-    const box = this.#dom.cells.getBoundingClientRect();
-    const part = (offset, size, count) => Math.max(0, Math.min(count - 1,
-      Math.floor(offset / size * count)));
-    const {bins, source} = this.#chosen;
-    const row = rowAt(this.#placed, clientY - box.top);
-    const bin = part(clientX - box.left, box.width, bins);
-    return {row, column: source[row * bins + bin]};
+  #tell(cell, byKey) {
+    if (cell) this.#actions.onCursor({run: this.#run, ...cell}, byKey);
+  }
+
+  #hint() {
+    const {hint} = this.#dom;
+    if (!hint.hidden) return;
+    hint.hidden = false;
+    setTimeout(() => {
+      hint.hidden = true;
+    }, HINT);
   }
 }
 
-/*
- * <section class="heatmap">
- *   <h2><span class="dot"></span><b>run</b> <small>caption</small>
- *     <small class="alarm">7 of 64 dead at step 390</small>
- *     <output>value at the cursor</output></h2>
- *   <p class="message"></p>
- *   <div class="plot">
- *     <div class="names"><span>dense_1</span>…</div>
- *     <div class="cells" tabindex="0"><canvas></canvas><i/><i/></div>
- *     <div class="marks"><i class="mark error"/></div>
- *     <div class="axis"><span>step 0</span>…</div>
- *   </div>
- * </section>
- */
-function build() {
-  const dom = {
-    dot: element('span', {className: 'dot'}),
-    name: element('b'),
-    caption: element('small'),
-    finding: element('small'),
-    value: element('span', {className: 'value'}),
-    message: element('p', {className: 'message'}),
-    names: element('div', {className: 'names', 'aria-hidden': 'true'}),
-    canvas: element('canvas'),
-    line: element('i', {className: 'line', hidden: true}),
-    box: element('i', {className: 'box', hidden: true}),
-    marks: createOverlay(),
-    axis: element('div', {className: 'axis', 'aria-hidden': 'true'}),
-  };
-  // Not "img" or "grid": screen readers would keep the arrow keys of these
-  // to themselves.
-  dom.cells = element('div', {className: 'cells', tabIndex: 0,
-    role: 'application', 'aria-roledescription': 'heatmap'},
-  dom.canvas, dom.line, dom.box);
-  dom.plot = element('div', {className: 'plot'},
-    dom.names, dom.cells, dom.marks.node, dom.axis);
-  dom.node = element('section', {className: 'heatmap'},
-    element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding, dom.value),
-    dom.message, dom.plot);
-  return dom;
-}
-
-function drawAxis(axis, {steps, groups}, width) {
-  const labels = tickColumns(steps, width).map((column, index) => {
-    const text = index ? String(steps[column]) : `step ${steps[column]}`;
-    const label = element('span', {}, text);
-    label.style.left = percent(column + 0.5, steps.length);
-    return label;
-  });
-  labels[0].classList.add('first');
-  if (labels.length > 1) labels.at(-1).classList.add('last');
-  const uneven = element('em', {hidden: isEven(steps)},
-    groups ? 'one column for every eighth of a window of examples, or more'
-      : 'one column per recorded step');
-  axis.replaceChildren(...labels, uneven);
-}
-
-function percent(part, whole) {
-  return `${100 * part / whole}%`;
+/** Notes values in a list; returns whether any is another than before. */
+function isChanged(noted, now) {
+  const same = noted.length === now.length
+    && now.every((value, i) => Object.is(value, noted[i]));
+  noted.splice(0, noted.length, ...now);
+  return !same;
 }

@@ -1,5 +1,7 @@
 /** TensorBoard, in whose iframe the page lives: its reloads and its theme. */
 
+import {viewOf} from './link.js';
+
 const RELOADED = 'experimental.DataReloaded';
 
 /**
@@ -55,4 +57,28 @@ export function followTheme(onChange) {
 /** Returns `light` or `dark`. */
 export function theme() {
   return document.documentElement.dataset.theme;
+}
+
+/**
+ * Returns what the link says that led here, null if nothing.
+ * @param {Object} defaults
+ */
+export function linkedView(defaults) {
+  const own = viewOf(window.location.hash, defaults);
+  try {
+    return viewOf(window.parent.location.hash, defaults) ?? own;
+  } catch {
+    return own;
+  }
+}
+
+/** Calls `onChange` when a link is followed that leads to another view. */
+export function followLinks(onChange) {
+  const follow = (of) => of.addEventListener('hashchange', onChange);
+  follow(window);
+  try {
+    if (window.parent !== window) follow(window.parent);
+  } catch {
+    // A host of another origin, whose links are not ours.
+  }
 }

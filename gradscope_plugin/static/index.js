@@ -1,28 +1,46 @@
 /** The page's entry: TensorBoard calls `render` in a frame of our own. */
 
-import {element} from './dom.js';
-import {followReloads, followTheme} from './host.js';
-import {Page} from './page.js';
+import {MODULES} from './modules.js';
+
+// A page asks for what is new so often, in ms. TensorBoard's own reloads are
+// off unless somebody turns them on, and it reads its files every 5 s.
+const EVERY = 5000;
 
 export async function render() {
-  await stylesheet();
-  const page = new Page();
+  // TensorBoard's frame has neither; a screen reader says both.
+  document.title = 'Gradscope';
+  document.documentElement.lang = 'en';
+  // Asked for while the page is built.
+  const runs = fetch('runs');
+  runs.catch(() => {});
+  MODULES.forEach((name) => link('modulepreload', `./${name}.js`));
+  const [{followLinks, followReloads, followTheme}, {Page}] =
+    await Promise.all([import('./host.js'), import('./page.js'), stylesheet()]);
+  const page = new Page(runs);
   document.body.append(page.node);
   followTheme(() => page.draw());
   followReloads(() => page.reload());
-  setInterval(() => page.drawRunList(), 1000);
+  followLinks(() => page.followLink());
+  setInterval(() => page.drawCards(), 1000);
   setInterval(() => {
-    // TensorBoard reloads only on request, and reads for seconds at first.
-    if (page.isEmpty && window.innerHeight > 0) page.reload();
-  }, 3000);
+    // A hidden tab has no height.
+    if (window.innerHeight > 0 && !document.hidden) page.reload();
+  }, EVERY);
   await page.reload();
 }
 
 /** Waits for the style: the page must not appear without it first. */
 function stylesheet() {
   return new Promise((resolve) => {
-    const href = new URL('./style.css', import.meta.url).href;
-    document.head.append(element('link',
-      {rel: 'stylesheet', href, onload: resolve, onerror: resolve}));
+    const node = link('stylesheet', './style.css');
+    node.onload = node.onerror = resolve;
   });
+}
+
+function link(rel, path) {
+  const node = document.createElement('link');
+  node.rel = rel;
+  node.href = new URL(path, import.meta.url).href;
+  document.head.append(node);
+  return node;
 }

@@ -1,11 +1,11 @@
 /** The colour scale: its numbers, its marks, and the way to change it. */
 
 import {
-  ABSENT, DEAD, INFINITE, KIND_NAMES, MISSING, NAN, ZERO,
+  ABOVE, ABSENT, BELOW, DEAD, INFINITE, KIND_NAMES, MISSING, NAN, ZERO,
 } from './cells.js';
 import {element} from './dom.js';
 import {percent, tidy} from './format.js';
-import {stripes} from './heatmap.js';
+import {hasInk} from './raster.js';
 import {isDomain} from './scale.js';
 
 const RULES = {
@@ -15,9 +15,10 @@ const RULES = {
 
 /** Returns the marks that cells of a statistic can have. */
 function kindsOf({rows, scale, marksDead}) {
-  if (rows === 'units') return marksDead ? [DEAD, ABSENT] : [ABSENT];
-  return [scale === 'log' ? ZERO : null, NAN, INFINITE,
-    rows ? null : MISSING, ABSENT].filter((kind) => kind !== null);
+  const range = [BELOW, ABOVE];
+  if (rows === 'units') return [...marksDead ? [DEAD] : [], ABSENT, ...range];
+  return [...scale === 'log' ? [ZERO] : [], NAN, INFINITE,
+    ...rows ? [] : [MISSING], ABSENT, ...range];
 }
 
 /**
@@ -31,7 +32,8 @@ export function createLegend({onDomain, onFit, onReset}) {
   const change = () => {
     const domain = dom.ends.map((input) => Number(input.value));
     const valid = isDomain(domain, kind);
-    dom.ends.forEach((input) => input.setAttribute('aria-invalid', !valid));
+    dom.ends.forEach((input) => input.setAttribute('aria-invalid',
+      String(!valid)));
     if (valid) onDomain(domain);
     else dom.status.textContent = RULES[kind];
   };
@@ -58,7 +60,7 @@ export function createLegend({onDomain, onFit, onReset}) {
       dom.reset.hidden = isDefault;
       dom.status.textContent = describeOutside(count);
       dom.marks.replaceChildren(
-        ...kindsOf(description).map((k) => mark(k, look.marks)));
+        ...kindsOf(description).map((k) => mark(k, look)));
     },
   };
 }
@@ -102,16 +104,19 @@ function paint(canvas, palette) {
   context.putImageData(image, 0, 0);
 }
 
-function mark(kind, marks) {
+/** A kind's colour and pattern, as in the heatmap. */
+function mark(kind, {marks, palette, patterns}) {
   const swatch = element('canvas', {width: 14, height: 12,
     'aria-hidden': 'true'});
   const context = swatch.getContext('2d');
-  context.fillStyle = `rgb(${marks[kind]})`;
-  context.fillRect(0, 0, 14, 12);
-  if (kind === NAN) {
-    context.fillStyle = stripes(context);
-    context.fillRect(0, 0, 14, 12);
+  const image = context.createImageData(14, 12);
+  const plain = kind === BELOW ? palette.subarray(0, 3)
+    : kind === ABOVE ? palette.subarray(-3) : marks[kind];
+  for (let pixel = 0; pixel < 14 * 12; pixel++) {
+    const isInk = hasInk(kind, pixel % 14, Math.floor(pixel / 14));
+    image.data.set([...isInk ? patterns[kind] : plain, 255], 4 * pixel);
   }
+  context.putImageData(image, 0, 0);
   return element('li', {}, swatch, KIND_NAMES[kind]);
 }
 

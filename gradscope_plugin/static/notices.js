@@ -12,14 +12,12 @@ export const NOTICES = {
   noRuns: {
     title: 'Nothing is recorded yet.',
     lines: [
-      'Wrap the optimizer with a directory below this log directory, and '
-        + 'train. The first steps appear after a few seconds.',
+      'Add these lines to your program, with a directory below this log '
+        + 'directory, and train. The first steps appear after a few seconds.',
     ],
-    code: 'import gradscope\n\n'
+    code: 'import gradscope\n'
       + 'optimizer = gradscope.wrap(optimizer, "logs/run")\n'
-      + 'model.compile(optimizer, loss)\n'
-      + 'model.fit(x, y)\n\n'
-      + '# tensorboard --logdir logs',
+      + 'model.compile(optimizer, loss)',
   },
 };
 
@@ -49,7 +47,12 @@ export function captionOf({label}, rows) {
   return `${label} of each ${ONE[rows]}, input at the top`;
 }
 
-/** Returns why a grid shows no number, an empty text if it does. */
+/**
+ * Returns why a grid shows no number, an empty text if it does.
+ * @param {any} grid
+ * @param {string} rows
+ * @param {{optional?: string, rows?: string}=} description
+ */
 export function messageOf(grid, rows, {optional, rows: own} = {}) {
   if (!grid) return '';
   if (!grid.rows) return NO_ROWS[own ?? rows]?.(grid) ?? optional;

@@ -1,7 +1,7 @@
 /** Outlines over a heatmap: which cells the findings are about. */
 
 import {element} from './dom.js';
-import {topOf} from './places.js';
+import {heightOf, topOf} from './places.js';
 
 /** `node` lies over the cells; `update` draws what is marked. */
 export function createOverlay() {
@@ -12,12 +12,14 @@ export function createOverlay() {
 
     /**
      * @param {{cells: Object, severity: string, isChosen: boolean}[]} marks
-     * @param {number} columns of the grid
-     * @param {Object} placed see `placeRows`
+     * @param {import('./places.js').Placed} placed
+     * @param {{seen: number[], heights: number[], size: number}} view
      */
-    update(marks, columns, placed) {
-      const boxes = marks.map(({cells, severity, isChosen}) =>
-        ({...boxOf(cells, columns, placed), severity, isChosen}));
+    update(marks, placed, view) {
+      const boxes = marks.flatMap(({cells, severity, isChosen}) => {
+        const box = boxOf(cells, placed, view);
+        return box ? [{...box, severity, isChosen}] : [];
+      });
       const now = JSON.stringify(boxes);
       if (now === drawn) return;
       drawn = now;
@@ -36,11 +38,18 @@ export function createOverlay() {
   };
 }
 
-function boxOf({from, to, first, last}, columns, placed) {
-  const top = topOf(placed, from);
-  const height = topOf(placed, to - 1) + placed.height - top;
-  return {top, height, left: 100 * first / columns,
-    width: 100 * (last + 1 - first) / columns};
+/** Returns where some cells are, cut to what is seen; null if they are not. */
+export function boxOf({from, to, first, last}, placed, {seen, heights, size}) {
+  const zoom = size / (heights[1] - heights[0]);
+  const y = (height) => (height - heights[0]) * zoom;
+  const top = Math.max(0, y(topOf(placed, from)));
+  const bottom = Math.min(size,
+    y(topOf(placed, to - 1) + heightOf(placed, to - 1)));
+  const x = (column) => 100 * (column - seen[0]) / (seen[1] - seen[0]);
+  const left = Math.max(0, x(first));
+  const right = Math.min(100, x(last + 1));
+  return bottom > top && right > left
+    ? {top, height: bottom - top, left, width: right - left} : null;
 }
 
 function outline({top, height, left, width, severity, isChosen}) {

@@ -1,89 +1,96 @@
-/** Wires the choices, the requests and the heatmaps together. */
+/** Wires the choices, the requests and the pictures together. */
 
 import {outside} from './cells.js';
-import {createColors, lookOf} from './colormap.js';
-import {element, keyed} from './dom.js';
-import {Findings} from './findings.js';
+import {chosenRuns, toDiagnose} from './chosen.js';
+import {lookOf} from './colormap.js';
+import {COMPARED} from './compare_view.js';
+import {Feed} from './feed.js';
+import {rankOf} from './finding_text.js';
 import {runLabel} from './format.js';
-import {Heatmap} from './heatmap_view.js';
-import {theme} from './host.js';
-import {createLegend} from './legend.js';
+import {linkedView, theme} from './host.js';
 import {createModel} from './model.js';
-import {NOTICES, captionOf, messageOf} from './notices.js';
-import {createReadout, silenceAt, valueAt} from './readout.js';
+import {NOTICES} from './notices.js';
+import {buildParts} from './page_parts.js';
+import {Pointing} from './pointing.js';
 import {fitDomain, isDomain, makeScale} from './scale.js';
+import {createSight} from './sight.js';
 import {
-  chooseRuns, chooseStatistic, createState, statisticIn,
+  DEFAULTS, chooseStatistic, createState, folded, pinned,
+  statisticIn,
 } from './state.js';
 import {describe, grouped, statisticsOf} from './statistics.js';
-import {deadIn} from './units.js';
 import * as views from './views.js';
+
+// Small heatmaps tell two runs apart by one and the same scale.
+const SMALL = describe('gradient_norm');
 
 /** The whole page; `node` goes into the document. */
 export class Page {
-  #model = createModel();
-  #state = createState(() => this.show());
-  #colorOf = createColors();
-  // Null until the server has answered for the first time.
-  #runs = null;
-  #failure = null;
-  #updated = 0;
+  #model;
+  #parts;
+  #pointing;
+  #state = createState(() => this.show(), undefined,
+    linkedView(DEFAULTS) ?? {});
+  #feed;
   // Of each run shown: `{statistic, rows, grid, error}`, as last fetched.
   #results = new Map();
-  #cursor = null;
+  #small = new Map();
   #look = null;
+  #smallLook = null;
+  // The run that was opened, until its worst finding is shown.
+  #opened = '';
+  #sight = createSight(() => this.show());
 
-  constructor() {
+  /** @param {?Promise<Response>=} runs what was asked for already */
+  constructor(runs = null) {
+    this.#model = createModel(undefined, runs);
+    this.#feed = new Feed(this.#model);
+    this.#pointing = new Pointing({state: this.#state,
+      view: () => this.#view, parts: () => this.#parts,
+      gridOf: (name) => this.#gridOf(name),
+      runOf: (name) => this.#feed.of(name),
+      isSeen: (name) => this.#sight.has(name)});
+    this.#parts = buildParts(this.#actions());
+    /** Goes into the document. */
+    this.node = this.#parts.page;
+  }
+
+  /** Returns what the parts of the page can do. */
+  #actions() {
     const set = (changes) => this.#state.set(changes);
-    this.list = views.createRunList({
-      colorOf: this.#colorOf,
-      onFilter: (filter) => set({filter}),
-      onCheck: (name, checked) =>
-        set({checked: {...this.#view.checked, [name]: checked}}),
-    });
     const choose = (name) => set(chooseStatistic(this.#view, name));
-    this.choices = views.createChoices({
-      onGroup: (group) => choose(statisticIn(this.#view, group)),
-      onStatistic: choose,
-      onRows: (rows) => set({rows}),
-    });
-    this.legend = createLegend({
+    return {
+      get: this.#model.get,
+      set, choose,
+      view: () => this.#view,
+      draw: () => this.draw(),
+      colorOf: (name) => this.#colorOf(name),
+      labelOf: (name) => name === COMPARED ? 'ratio' : runLabel(name),
+      statistic: () => describe(this.#view.statistic).label,
+      gridOf: (name) => this.#gridOf(name),
+      onSeen: (node, name) => this.#sight.observe(node, name),
+      onOpenRun: (name) => this.#open(name),
+      onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#setDomain(domain),
-      onReset: () => this.#setDomain(undefined),
       onFit: () => this.#fit(),
-    });
-    this.readout = createReadout();
-    this.notice = views.createNotice();
-    this.findings = new Findings({
-      colorOf: this.#colorOf,
-      onChange: () => this.draw(),
-      onFold: (folded) => {
-        if (folded !== this.#view.folded) set({folded});
-      },
-      onStatistic: (name) => name ? choose(name) : this.draw(),
-    });
-    this.header = element('header', {},
-      this.choices.node, this.legend.node, this.readout.node);
-    const heatmaps = element('div');
-    this.updateHeatmaps = keyed(heatmaps, (run) => run.name,
-      () => new Heatmap((...cell) => this.#moveCursor(...cell)));
-    this.node = element('div', {className: 'page'}, this.list.node,
-      element('main', {}, this.findings.node, this.header,
-        this.notice.node, heatmaps));
+      onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
+      onZoom: (zoom) => this.#pointing.setZoom(zoom),
+      onFold: (block) => this.#fold(block),
+      onOpen: (run, row) => this.#pointing.openLayer(run, row),
+      onClose: () => this.#pointing.closeLayer(),
+    };
   }
 
   /** Asks the server which runs there are, then shows them. */
   async reload() {
-    try {
-      const runs = await this.#model.runs();
-      if (!runs) return;
-      runs.forEach((run) => this.#colorOf(run.name));
-      this.#runs = runs;
-      this.#failure = null;
-      this.#updated = Date.now();
-    } catch (error) {
-      this.#failure = error.message;
+    const isNew = await this.#feed.reload();
+    if (isNew === null) return;
+    const {runs} = this.#feed;
+    if (!isNew) {
+      this.drawCards();
+      return;
     }
+    if (runs?.length === 1 && !this.#view.cursor) this.#opened = runs[0].name;
     await this.show();
   }
 
@@ -91,12 +98,19 @@ export class Page {
   async show() {
     this.draw();
     const {statistic, rows} = this.#view;
-    const readable = this.#chosen().shown.filter((run) => !run.error);
-    await this.#model.grids(readable, statistic, rows, (run, grid, error) => {
+    const {listed, shown} = this.#chosen();
+    const readable = shown.filter((run) => !run.error);
+    const seen = readable.filter((run) => this.#sight.has(run.name)
+      || this.#view.comparing || this.#parts.findings.awaits(run));
+    await this.#model.grids(seen, statistic, rows, (run, grid, error) => {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
-    });
-    await this.findings.follow(readable);
+    }, (run) => Boolean(this.#result(run).grid));
+    this.#drawSmall(listed);
+    // A diagnosis takes seconds of a large run: the first picture comes first.
+    if (readable.length && !seen.length) return;
+    await this.#parts.findings.follow(toDiagnose(listed, readable,
+      (run) => this.#sight.has(`card ${run.name}`)));
   }
 
   /** Draws what was fetched. */
@@ -104,36 +118,61 @@ export class Page {
     const {shown} = this.#chosen();
     const {statistic, rows} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
-    this.notice.update(this.#noticeFor(shown));
-    this.header.hidden = !names.length;
+    this.#parts.notice.update(this.#noticeFor(shown));
+    this.#drawBanner();
+    this.#parts.header.hidden = !names.length;
     // Runs without the chosen statistic say so; it must not vanish meanwhile.
-    this.choices.update(
+    this.#parts.choices.update(
       {groups: grouped([...names, statistic]), statistic, rows});
-    this.#drawLegend();
-    this.findings.draw(shown.filter((run) => !run.error), this.#view.folded);
-    this.#drawHeatmaps(shown);
-    this.#drawReadout(false);
-    this.drawRunList();
+    const scene = this.#scene(shown);
+    this.#parts.findings.draw(shown.filter((run) => !run.error),
+      this.#view.folded);
+    this.#parts.heatmaps.draw(scene);
+    this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
+    this.#drawMarks(shown);
+    this.#pointing.drawLayer();
+    this.#pointing.draw(false);
+    this.drawCards();
+  }
+
+  /** Shows what a link says that was followed while the page is there. */
+  followLink() {
+    const view = linkedView(DEFAULTS);
+    if (view) this.#state.set({...DEFAULTS, ...view});
   }
 
   /** Whether there is no run yet; TensorBoard may still be reading them. */
   get isEmpty() {
-    return !this.#runs?.length;
+    return !this.#feed.runs?.length;
   }
 
   /** Draws the left column, whose ages grow. */
-  drawRunList() {
+  drawCards() {
     const {listed, shown, error} = this.#chosen();
-    this.list.update({listed, shown, problem: error,
-      text: this.#view.filter, lines: views.statusLines(shown, this.#updated)});
+    const {filter, pins, comparing, solo} = this.#view;
+    const scale = makeScale(SMALL);
+    this.#smallLook = lookOf(scale, SMALL, theme(), this.#smallLook);
+    this.#parts.cards.update({
+      items: listed.map((run) => ({run, isShown: shown.includes(run),
+        isAlone: solo === run.name, isPinned: pins.includes(run.name),
+        color: this.#colorOf(run.name), reply: this.#parts.findings.of(run),
+        grid: this.#small.get(run.name), look: this.#smallLook})),
+      problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
+        || comparing,
+      lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
   }
 
   get #view() {
     return this.#state.view;
   }
 
+  #colorOf(name) {
+    return this.#feed.colorOf(name, theme());
+  }
+
   #chosen() {
-    return chooseRuns(this.#runs ?? [], this.#view, runLabel);
+    return chosenRuns(this.#feed.runs ?? [], this.#view,
+      (run) => rankOf(this.#parts.findings.of(run)));
   }
 
   /** Returns what was fetched of a run for the present view, or nothing. */
@@ -144,8 +183,34 @@ export class Page {
       && result.rows === this.#view.rows ? result : {};
   }
 
+  #gridOf(name) {
+    if (name === COMPARED) return this.#parts.comparison.grid;
+    return this.#results.get(name)?.grid;
+  }
+
   #grids() {
     return this.#chosen().shown.flatMap((run) => this.#result(run).grid ?? []);
+  }
+
+  #scene(shown) {
+    const description = describe(this.#view.statistic);
+    const scale = this.#drawLegend(description);
+    return {runs: shown, resultOf: (run) => this.#result(run), description,
+      rows: this.#view.rows, look: this.#look, scale,
+      colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
+      unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};
+  }
+
+  #drawLegend(description) {
+    const chosen = this.#view.domains[this.#view.statistic];
+    // What an earlier version stored may not fit the statistic any more.
+    const isDefault = !isDomain(chosen, description.scale);
+    const scale = makeScale(
+      {...description, domain: isDefault ? description.domain : chosen});
+    this.#look = lookOf(scale, description, theme(), this.#look);
+    this.#parts.legend.update({description, scale, look: this.#look,
+      isDefault, count: outside(this.#grids(), scale)});
+    return scale;
   }
 
   #setDomain(domain) {
@@ -160,77 +225,80 @@ export class Page {
   }
 
   #noticeFor(shown) {
-    if (this.#failure) return {...NOTICES.unreachable, lines: [this.#failure]};
-    if (!this.#runs) return NOTICES.loading;
-    if (!this.#runs.length) return NOTICES.noRuns;
+    if (this.#feed.failure && !this.#feed.runs) {
+      return {...NOTICES.unreachable, lines: [this.#feed.failure]};
+    }
+    if (!this.#feed.runs) return NOTICES.loading;
+    if (!this.#feed.runs.length) return NOTICES.noRuns;
     return shown.length ? null : NOTICES.noneChosen;
   }
 
-  #drawLegend() {
-    const description = describe(this.#view.statistic);
-    const chosen = this.#view.domains[this.#view.statistic];
-    // What an earlier version stored may not fit the statistic any more.
-    const isDefault = !isDomain(chosen, description.scale);
-    const scale = makeScale(
-      {...description, domain: isDefault ? description.domain : chosen});
-    this.#look = lookOf(scale, description, theme(), this.#look);
-    this.legend.update({description, scale, look: this.#look,
-      isDefault, count: outside(this.#grids(), scale)});
+  /** What was read stays while the server is away. */
+  #drawBanner() {
+    const isAway = Boolean(this.#feed.failure && this.#feed.runs);
+    if (this.#parts.banner.hidden === !isAway) return;
+    this.#parts.banner.hidden = !isAway;
+    this.#parts.banner.textContent = isAway
+      ? 'TensorBoard does not answer. What was read before is shown; it is '
+        + 'asked again every few seconds.' : '';
   }
 
-  #drawHeatmaps(shown) {
-    const description = describe(this.#view.statistic);
-    this.updateHeatmaps(shown).forEach((heatmap, index) => {
-      const run = shown[index];
-      const {grid, error} = this.#result(run);
-      const caption = captionOf(description,
-        description.rows ?? this.#view.rows);
-      heatmap.update({
-        run: run.name,
-        label: runLabel(run.name),
-        color: this.#colorOf(run.name),
-        caption: run.error ? '' : caption,
-        finding: deadIn(grid),
-        message: error ?? messageOf(grid, this.#view.rows, description),
-        isError: error || (grid?.rows && !description.optional),
-        grid,
-        look: this.#look,
-      });
-      if (grid) this.#drawMarks(heatmap, run, grid);
-    });
+  async #drawSmall(listed) {
+    const seen = listed.filter((run) => !run.error
+      && this.#sight.has(`card ${run.name}`));
+    await Promise.all(seen.map(async (run) => {
+      const grid = await this.#model.thumbnail(run).catch(() => null);
+      if (grid) this.#small.set(run.name, grid);
+    }));
+    this.drawCards();
   }
 
-  #drawMarks(heatmap, run, grid) {
-    heatmap.showMarks(this.findings.marksOf(run, grid,
-      describe(this.#view.statistic).rows ?? this.#view.rows));
-    if (!this.findings.takesUp(run)) return;
-    const isFixed = getComputedStyle(this.header).position === 'sticky';
-    heatmap.reveal(isFixed ? this.header.offsetHeight : 0);
-  }
-
-  #moveCursor({run, row, column}, byKey) {
-    const {grid} = this.#results.get(run);
-    this.#cursor = {run, row, column, step: grid.steps[column],
-      name: grid.named[row].name};
-    this.#drawReadout(byKey);
-    if (grid.silence) return;
-    grid.learn?.().then(() => this.#drawReadout(byKey));
-  }
-
-  /** Shows the cursor's step in all runs, its cell in one. */
-  #drawReadout(aloud) {
-    const {shown} = this.#chosen();
-    let cell = null;
-    this.updateHeatmaps(shown).forEach((heatmap, index) => {
-      const run = shown[index];
-      const text = valueAt(this.#result(run).grid, this.#cursor);
-      heatmap.showCursor(this.#cursor, text);
-      if (run.name !== this.#cursor?.run || !text) return;
+  #drawMarks(shown) {
+    const kind = describe(this.#view.statistic).rows ?? this.#view.rows;
+    if (this.#opened && shown.some((run) => run.name === this.#opened)) {
+      this.#goToWorst(shown.find((run) => run.name === this.#opened));
+    }
+    for (const run of shown) {
       const {grid} = this.#result(run);
-      cell = {step: this.#cursor.step, label: runLabel(run.name), text,
-        color: this.#colorOf(run.name), more: silenceAt(grid, this.#cursor),
-        row: grid.named.find(({name}) => name === this.#cursor.name)};
-    });
-    this.readout.update(cell, aloud);
+      if (!grid) continue;
+      const marks = this.#parts.findings.marksOf(run, grid, kind);
+      const part = this.#parts.heatmaps.of(run.name);
+      part.showMarks(marks);
+      if (grid.preview || !this.#parts.findings.takesUp(run)) continue;
+      const {header} = this.#parts;
+      const isFixed = getComputedStyle(header).position === 'sticky';
+      part.reveal(isFixed ? header.offsetHeight : 0);
+      const chosen = marks.find((mark) => mark.isChosen)?.cells;
+      if (!chosen) continue;
+      this.#pointing.note(run.name, grid, chosen.from, chosen.first);
+    }
+  }
+
+  /** Shows the worst finding of the run that was opened, once it is known. */
+  #goToWorst(run) {
+    if (run.error || !this.#parts.findings.of(run)) return;
+    this.#opened = '';
+    this.#parts.findings.goToWorst(run);
+  }
+
+  #open(name) {
+    const isOpen = this.#view.solo === name;
+    this.#opened = isOpen ? '' : name;
+    this.#state.set({solo: isOpen ? null : name, comparing: false});
+    window.scrollTo({top: 0});
+  }
+
+  #pin(name) {
+    const kept = pinned(this.#view.pins, name);
+    this.#state.set({pins: kept,
+      comparing: this.#view.comparing && kept.length === 2});
+  }
+
+  #fold(block) {
+    const all = this.#grids().flatMap((grid) => grid.blocks ?? [])
+      .map(({name}) => name);
+    const next = folded(this.#view.unfolded, block, all);
+    this.#state.note({unfolded: next});
+    this.draw();
   }
 }

@@ -53,3 +53,15 @@ function ofUnits({name, kind, units, units_per_row: width}) {
       name: `${name}/${last > first ? `${first}-${last}` : label}`};
   });
 }
+
+/** Returns the layer of a row, nothing if it has none, as data have. */
+export function layerOf(run, {name, group}) {
+  if (group) return group.slice(0, group.lastIndexOf('/')) || group;
+  const variable = run.variables.find((one) => one.name === name);
+  if (variable) return variable.layer;
+  if (run.layers.includes(name)) return name;
+  const state = run.states.find((one) => one.name === name);
+  if (state) return state.layer;
+  const activation = run.activations.find((one) => one.name === name);
+  return activation ? name.slice(0, name.lastIndexOf('/')) || name : null;
+}

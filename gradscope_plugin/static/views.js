@@ -1,7 +1,8 @@
-/** The page around the heatmaps: run list, choices, empty states. */
+/** The page around the heatmaps: choices, status, empty states. */
 
+import {copyable} from './code.js';
 import {element, keyed} from './dom.js';
-import {duration, runLabel} from './format.js';
+import {duration} from './format.js';
 import {ROWS, describe, groupOf} from './statistics.js';
 
 const ROW_HELP = {
@@ -10,65 +11,27 @@ const ROW_HELP = {
   variables: 'one row a variable',
 };
 
-/** The left column: filter, runs with checkboxes, what was kept. */
-export function createRunList({onFilter, onCheck, colorOf}) {
-  const filter = element('input', {type: 'search', spellcheck: false,
-    placeholder: 'filter, a regular expression',
-    'aria-label': 'Filter runs by a regular expression',
-    'aria-describedby': 'filter-error',
-    oninput: () => onFilter(filter.value)});
-  const error = element('p', {id: 'filter-error', className: 'error',
-    role: 'status'});
-  const list = element('ul');
-  const status = element('footer');
-  const updateItems = keyed(list, (run) => run.name,
-    (run) => runItem(run, onCheck, colorOf));
-  return {
-    node: element('aside', {className: 'runs', 'aria-label': 'Runs'},
-      element('h1', {}, 'Runs'), filter, error, list, status),
-    update({listed, shown, problem, text, lines}) {
-      if (filter !== document.activeElement) filter.value = text;
-      filter.setAttribute('aria-invalid', Boolean(problem));
-      error.textContent = problem;
-      updateItems(listed).forEach((item, index) =>
-        item.update(listed[index], shown.includes(listed[index])));
-      status.replaceChildren(...lines.map((line) => element('p', {}, line)));
-    },
-  };
-}
+// A run whose last step is younger is being trained, in s.
+const LIVE = 60;
 
-/* <li><label><input type="checkbox"><span class="dot"></span>
- *   <span>name</span><small>85 steps</small></label></li> */
-function runItem(run, onCheck, colorOf) {
-  const box = element('input', {type: 'checkbox',
-    onchange: () => onCheck(run.name, box.checked)});
-  const dot = element('span', {className: 'dot'});
-  dot.style.background = colorOf(run.name);
-  const detail = element('small');
-  const name = element('span', {className: 'name', title: run.name},
-    runLabel(run.name));
-  return {
-    node: element('li', {}, element('label', {}, box, dot, name, detail)),
-    update(now, checked) {
-      box.checked = checked;
-      detail.textContent = now.error ? 'cannot be read' : summary(now);
-      detail.classList.toggle('error', Boolean(now.error));
-    },
-  };
-}
-
-function summary({steps, last_wall_time: wallTime}) {
-  const age = duration(Date.now() / 1000 - wallTime);
-  return `${steps} step${steps === 1 ? '' : 's'} · last ${age} ago`;
-}
-
-/** Returns what became of the recorded steps of some runs, in sentences. */
-export function statusLines(shown, updated) {
+/**
+ * Returns how old what is shown is, and what became of the recorded steps of
+ * some runs, in sentences.
+ * @param {Object[]} shown
+ * @param {number} updated when the server answered last, in ms; 0 is never
+ * @param {string} failure why it does not answer now
+ * @return {string[]}
+ */
+export function statusLines(shown, updated, failure) {
   const runs = shown.filter((run) => !run.error);
   const age = duration((Date.now() - updated) / 1000);
+  const last = Math.max(...runs.map((run) => run.last_wall_time));
+  const lag = Date.now() / 1000 - last;
   return [
     ...(runs.length ? keptLines(runs) : []),
     ...(updated ? [`updated ${age} ago`] : []),
+    ...(failure && updated ? ['TensorBoard does not answer; trying again']
+      : lag < LIVE ? [`live: last step ${duration(lag)} ago`] : []),
   ];
 }
 
@@ -79,7 +42,8 @@ function keptLines(runs) {
   const dropped = runs.reduce((sum, run) => sum + (run.dropped ?? 0), 0);
   const lines = [`${kept} of ${recorded} recorded steps shown`];
   if (kept < recorded) {
-    lines.push('tensorboard --samples_per_plugin=gradscope=0 keeps all');
+    lines.push('TensorBoard sampled the others away: '
+      + 'tensorboard --samples_per_plugin=gradscope=0 keeps all');
   }
   if (dropped) lines.push(`${dropped} records were lost while training`);
   const skipped = runs.reduce((sum, run) => sum + (run.skipped ?? 0), 0);
@@ -126,7 +90,17 @@ function group(label, onChoose, describeName) {
       onclick: () => onChoose(name)}, text)};
   });
   return {node, update: (names, chosen) => updateButtons(names).forEach(
-    (part, i) => part.node.setAttribute('aria-pressed', names[i] === chosen))};
+    (part, i) => part.node.setAttribute('aria-pressed',
+      String(names[i] === chosen)))};
+}
+
+/** The buttons that carry the view away. */
+export function createShare({onLink, onPicture}) {
+  const link = copyable('copy link', 'Copy link that restores this view',
+    onLink);
+  const picture = element('button', {type: 'button', onclick: onPicture,
+    title: 'Save a picture of what is shown'}, 'PNG of all');
+  return element('div', {className: 'share tools'}, link, picture);
 }
 
 /** What is shown where there is no heatmap. */
@@ -135,14 +109,17 @@ export function createNotice() {
   return {
     node,
 
-    /** @param {?{title: string, lines: string[], code: string}} notice */
+    /** @param {?{title: string, lines?: string[], code?: string}} notice */
     update(notice) {
       node.hidden = !notice;
       if (!notice) return;
       const {title, lines = [], code} = notice;
       node.replaceChildren(element('h2', {}, title),
         ...lines.map((line) => element('p', {}, line)));
-      if (code) node.append(element('pre', {}, element('code', {}, code)));
+      if (code) {
+        node.append(element('pre', {}, element('code', {}, code)),
+          copyable('copy', 'Copy these lines', () => code));
+      }
     },
   };
 }

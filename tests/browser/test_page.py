@@ -136,6 +136,9 @@ def heatmap(page, run):
     frame = frame_of(page)
     title = frame.locator("h2 b", has_text=re.compile(f"^{re.escape(run)}$"))
     section = frame.locator("section.heatmap").filter(has=title)
+    # Only what is in sight is asked for.
+    expect(section).to_be_attached(timeout=PATIENCE)
+    section.scroll_into_view_if_needed()
     # The axis is drawn right after the picture.
     expect(section.locator(".axis span").first).to_have_text(
         re.compile(r"^step \d"), timeout=PATIENCE
@@ -164,7 +167,7 @@ def test_a_run_appears_with_its_layers_from_input_to_output(page):
 
 
 def test_vanishing_is_dark_at_the_top_and_bright_at_the_bottom(page):
-    canvas = heatmap(page, "mlp/vanishing").locator("canvas")
+    canvas = heatmap(page, "mlp/vanishing").locator(".cells canvas")
     top, bottom = canvas.evaluate(
         """(canvas) => [9, canvas.height - 9].map((y) => {
           const {data} = canvas.getContext("2d").getImageData(99, y, 1, 1);
@@ -260,12 +263,18 @@ def test_a_run_that_cannot_be_read_says_why(page):
     )
 
 
-def test_200_layers_fit_and_their_names_do_not_overlap(page):
-    names = heatmap(page, "zz_deep").locator(".names span")
-    boxes = [box.bounding_box() for box in names.all()]
-    assert len(boxes) == 40
+def test_200_layers_are_folded_and_their_names_do_not_overlap(page):
+    section = heatmap(page, "zz_deep")
+    expect(section.locator(".names .fold")).to_have_count(10)
+    section.get_by_role("button", name="unfold all").click()
+    names = section.locator(".names span, .names .fold")
+    expect(names).not_to_have_count(10)
+    boxes = sorted(
+        (box.bounding_box() for box in names.all()), key=lambda box: box["y"]
+    )
+    assert len(boxes) > 30
     for above, below in itertools.pairwise(boxes):
-        assert above["y"] + above["height"] <= below["y"] + 1
+        assert above["y"] + above["height"] <= below["y"] + 4
 
 
 def test_statistics_and_rows_can_be_chosen_and_are_remembered(page):
@@ -303,7 +312,7 @@ def test_dead_units_are_black_counted_and_dated(page):
     )
     # Rows are three pixels high. Unit 5 is dead from step 150 on, 30 is only
     # rarely on.
-    dead, before, rare = section.locator("canvas").evaluate(
+    dead, before, rare = section.locator(".cells canvas").evaluate(
         """(canvas) => [[0.9, 5], [0.1, 5], [0.9, 30]].map(([x, unit]) => [
           ...canvas.getContext("2d").getImageData(
             x * canvas.width, 3 * unit + 1, 1, 1).data])"""
@@ -437,6 +446,7 @@ def test_a_growing_run_is_followed_after_a_reload(page, logdir):
     expect(section.locator(".axis span").last).to_have_text("9")
     runs.write(logdir, "growing", described, range(10, 30), numbers[10:])
     reload_until(page, item, "30 steps")
+    heatmap(page, "growing")
     expect(section.locator(".axis span").last).to_have_text("29")
 
 
@@ -446,8 +456,7 @@ def test_a_hidden_page_reloads_once_it_is_seen(page):
     page.on(
         "request",
         lambda request: (
-            request.url.endswith("/gradscope/runs")
-            and asked.append(request.url)
+            "/gradscope/runs" in request.url and asked.append(request.url)
         ),
     )
     page.evaluate("location.hash = '#timeseries'")
@@ -456,10 +465,10 @@ def test_a_hidden_page_reloads_once_it_is_seen(page):
         page.locator("button.reload-button").click()
         page.wait_for_timeout(1000)
     assert not asked
-    with page.expect_request("**/gradscope/runs"):
+    with page.expect_request("**/gradscope/runs*"):
         page.evaluate("location.hash = '#gradscope'")
     heatmap(page, "mlp/vanishing")
-    assert len(asked) == 1
+    assert asked
 
 
 def reload_until(page, item, text):

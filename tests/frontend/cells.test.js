@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO, classify, outside, thin}
+import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO, classify, outside}
   from '../../gradscope_plugin/static/cells.js';
 
 const LOG = {missing: null, ofGradient: true, zeroIsSpecial: true};
@@ -38,41 +38,6 @@ function grid(rows, values) {
   return {rows, columns: numbers.length / rows, values: numbers,
     kinds: classify(numbers, LOG)};
 }
-
-const position = (value) => value;
-
-test('with room for all columns each is drawn', () => {
-  const chosen = thin(grid(2, [1, 2, 3, 4, 5, 6]), 100, position);
-  assert.equal(chosen.bins, 3);
-  assert.deepEqual([...chosen.source], [0, 1, 2, 0, 1, 2]);
-});
-
-test('no abnormal cell is hidden when columns share a pixel', () => {
-  const chosen = thin(grid(5, [
-    0.5, NaN, 0.5, 0.5,
-    0.5, 0, NaN, 0.5,
-    0, NaN, Infinity, 0.5,
-    0.5, 0.4, 0.9, 0.6,
-    0.5, 0.5, 0, 0.9,
-  ]), 1, position);
-  assert.equal(chosen.bins, 1);
-  assert.deepEqual([...chosen.source], [1, 2, 2, 2, 2]);
-});
-
-test('every column belongs to exactly one pixel', () => {
-  for (const [columns, pixels] of [[5000, 971], [10, 3], [7, 7], [8, 7]]) {
-    for (const column of [0, 1, Math.floor(columns / 2), columns - 1]) {
-      const values = new Float32Array(columns).fill(0.5);
-      values[column] = NaN;
-      const {source} = thin(grid(1, values), pixels, position);
-      assert.equal(source.filter((chosen) => chosen === column).length, 1);
-    }
-  }
-});
-
-test('an empty grid has nothing to draw', () => {
-  assert.equal(thin(grid(1, []), 10, position).bins, 0);
-});
 
 test('numbers outside the scale are counted, marks are not', () => {
   const grids = [grid(1, [1, 5, 10, 0, NaN]), grid(1, [0.5, Infinity])];

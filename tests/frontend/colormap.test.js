@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {MARKS, SEQUENTIAL, TWO_SIDED, createColors, entryOf, lookOf}
+import {MARKS, SEQUENTIAL, TWO_SIDED, entryOf, lookOf}
   from '../../gradscope_plugin/static/colormap.js';
+import {createColors} from '../../gradscope_plugin/static/colors.js';
 import {linearScale} from '../../gradscope_plugin/static/scale.js';
 
 const color = (palette, entry) =>
@@ -58,9 +59,13 @@ test('a look stays the same object until something changes', () => {
   assert.equal(dark.marks, MARKS.dark);
 });
 
-test('a run keeps its colour', () => {
-  const colorOf = createColors();
-  const first = colorOf('a');
-  assert.notEqual(colorOf('b'), first);
-  assert.equal(colorOf('a'), first);
+test('runs have the colours of TensorBoard, in its order', () => {
+  const colors = createColors();
+  colors.see(['train', 'a', 'b']);
+  assert.equal(colors.of('train', 'light'), '#425066');
+  assert.equal(colors.of('train', 'dark'), '#8e98a3');
+  assert.equal(colors.of('a', 'light'), '#12b5cb');
+  colors.see(['0', 'a']);
+  assert.equal(colors.of('a', 'light'), '#12b5cb', 'a run keeps its colour');
+  assert.equal(colors.of('0', 'light'), '#f9ab00', 'a later one comes last');
 });

@@ -3,34 +3,11 @@ import test from 'node:test';
 
 import {ABSENT, DEAD, NAN, NUMBER, ZERO}
   from '../../gradscope_plugin/static/cells.js';
-import {fetchGrid, parseMatrix} from '../../gradscope_plugin/static/grid.js';
+import {fetchGrid} from '../../gradscope_plugin/static/grid.js';
 import {silenceAt, valueAt} from '../../gradscope_plugin/static/readout.js';
 import {rowsOf} from '../../gradscope_plugin/static/rows.js';
 import {deadIn, deadText} from '../../gradscope_plugin/static/units.js';
 import {encode} from './server.js';
-
-// The example of http_api.md: steps 0 and 10, norms 0.5 and 0.25.
-const EXAMPLE = '01000000020000000000000000000000000000000000244'
-  + '00000003f0000803e';
-const bytes = (hex) => Uint8Array.from(
-  hex.match(/../g), (pair) => parseInt(pair, 16)).buffer;
-
-test('the documented example is read', () => {
-  const {rows, columns, steps, values} = parseMatrix(bytes(EXAMPLE));
-  assert.deepEqual([rows, columns], [1, 2]);
-  assert.deepEqual([...steps], [0, 10]);
-  assert.deepEqual([...values], [0.5, 0.25]);
-});
-
-test('NaN and infinity survive', () => {
-  const {values} = parseMatrix(encode([0, 1], [[NaN, Infinity]]));
-  assert.deepEqual([...values], [NaN, Infinity]);
-});
-
-test('a matrix cut short is refused with both sizes', () => {
-  assert.throws(() => parseMatrix(bytes(EXAMPLE).slice(0, 28)),
-    /1 x 2 matrix of 32 bytes got 28/);
-});
 
 const RUN = {
   name: 'a/gradscope',

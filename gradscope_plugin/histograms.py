@@ -1,0 +1,79 @@
+"""Histograms of one variable, from TensorBoard's own Histograms tab.
+
+gradscope writes them in its own buckets (`gradscope.measuring.buckets`): half
+an octave each, the same in every step, so that a step is a column of counts.
+"""
+
+from __future__ import annotations
+
+import bisect
+
+import numpy as np
+from tensorboard.data import provider
+
+from gradscope.arrival import points_in_order
+from gradscope.measuring import buckets
+
+#: What there are histograms of: first part of the tags.
+KINDS = ("gradients", "weights", "updates")
+
+#: Steps of a reply: a page has not more pixels, and 257 rows are 1 MB.
+MOST = 1000
+
+_PLUGIN = "histograms"
+
+
+def tag(kind: str, variable: str) -> str:
+    """Returns the tag of a variable's histograms."""
+    return f"{kind}/{variable}"
+
+
+def kinds_of(data_provider, ctx, experiment_id, run, variables) -> dict:
+    """Returns of each variable the kinds of which there are histograms."""
+    wanted = [tag(kind, name) for name in variables for kind in KINDS]
+    listed = data_provider.list_tensors(
+        ctx,
+        experiment_id=experiment_id,
+        plugin_name=_PLUGIN,
+        run_tag_filter=provider.RunTagFilter(runs=[run], tags=wanted),
+    ).get(run, {})
+    return {
+        name: [kind for kind in KINDS if tag(kind, name) in listed]
+        for name in variables
+    }
+
+
+def read(data_provider, ctx, experiment_id, run, tag_name):
+    """Returns the steps `[T]` of a tag and its counts, float32 `[T, 257]`.
+
+    The last bucket of `gradscope.measuring.buckets`, of what is not finite, is
+    not among TensorBoard's.
+    """
+    found = data_provider.read_tensors(
+        ctx,
+        experiment_id=experiment_id,
+        plugin_name=_PLUGIN,
+        downsample=MOST,
+        run_tag_filter=provider.RunTagFilter(runs=[run], tags=[tag_name]),
+    )
+    points = points_in_order(
+        [
+            (point.step, point.wall_time, point.numpy)
+            for point in found.get(run, {}).get(tag_name, [])
+            if np.ndim(point.numpy) == 2 and point.numpy.shape[1] == 3
+        ]
+    )
+    steps = np.array([step for step, _, _ in points], np.int64)
+    counts = np.zeros([len(points), buckets.COUNT - 1], np.float32)
+    for column, (_, _, rows) in zip(counts, points, strict=True):
+        for left, _, count in rows:
+            column[_bucket(left)] += count
+    return steps, counts
+
+
+_EDGES = buckets.edges()[:-1].tolist()
+
+
+def _bucket(left: float) -> int:
+    """Returns the bucket that begins at an edge, the nearest one of ours."""
+    return min(max(bisect.bisect_right(_EDGES, left) - 1, 0), len(_EDGES) - 1)

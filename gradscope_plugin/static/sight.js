@@ -1,0 +1,31 @@
+/** Which parts of the page are in sight: only those are asked for. */
+
+// So far beyond the edge a part is asked for, before it is scrolled there.
+const AHEAD = '150px';
+
+/**
+ * @param {() => void} onChange something came into sight
+ * @return {{observe: (node: Element, name: string) => void,
+ *     has: (name: string) => boolean}}
+ */
+export function createSight(onChange) {
+  const names = new WeakMap();
+  const seen = new Set();
+  const observer = new IntersectionObserver((entries) => {
+    let isNew = false;
+    for (const {target, isIntersecting} of entries) {
+      const name = names.get(target);
+      if (isIntersecting && !seen.has(name)) isNew = true;
+      if (isIntersecting) seen.add(name);
+      else seen.delete(name);
+    }
+    if (isNew) onChange();
+  }, {rootMargin: AHEAD});
+  return {
+    observe(node, name) {
+      names.set(node, name);
+      observer.observe(node);
+    },
+    has: (name) => seen.has(name),
+  };
+}

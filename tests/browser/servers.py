@@ -1,0 +1,36 @@
+"""TensorBoards for tests that need one of their own, and what they share."""
+
+import contextlib
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+
+TENSORBOARD = pathlib.Path(sys.executable).with_name("tensorboard")
+
+
+@contextlib.contextmanager
+def tensorboard(logdir, *flags, port=0):
+    """Yields the address of a `tensorboard` on a log directory."""
+    command = [TENSORBOARD, "--logdir", logdir, "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--reload_interval", "1", *flags]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True
+    ) as process:
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            found = re.search(r"http://127\.0\.0\.1:\d+/\S*", line)
+            if found:
+                break
+        else:
+            pytest.fail("tensorboard ended:\n" + "".join(told))
+        # A full pipe would stop TensorBoard.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        try:
+            yield found[0]
+        finally:
+            process.terminate()

@@ -1,0 +1,156 @@
+"""Every view in both themes: axe-core finds nothing, and a picture is kept.
+
+The pictures are in the folder that `GRADSCOPE_PICTURES` names, else in
+pytest's own for temporary files; they are to be looked at.
+"""
+
+import os
+import pathlib
+
+import pytest
+import runs
+from playwright.sync_api import expect
+from servers import tensorboard
+from test_frontend import tool
+from test_page import (  # noqa: F401  (the fixtures)
+    PATIENCE,
+    address,
+    browser,
+    frame_of,
+    heatmap,
+    page,
+)
+from test_views import card, opened, press
+
+THEMES = ["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("logs")
+    runs.healthy(directory, "mlp/healthy")
+    runs.vanishing(directory, "mlp/vanishing")
+    runs.abnormal(directory, "mlp/abnormal")
+    runs.detailed(directory, "mlp/units")
+    runs.diverging(directory, "pair/seed")
+    runs.blocks(directory, "resnet")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    chosen = os.environ.get("GRADSCOPE_PICTURES")
+    folder = pathlib.Path(chosen or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def overview(page):  # noqa: F811
+    heatmap(page, "mlp/abnormal")
+    card(page, "pair/seed_b")
+    frame_of(page).evaluate("window.scrollTo(0, 0)")
+
+
+def one_run(page):  # noqa: F811
+    opened(page, "mlp/vanishing")
+    summary = frame_of(page).locator(".finding summary").first
+    summary.click()
+
+
+def abnormal(page):  # noqa: F811
+    opened(page, "mlp/abnormal")
+    press(page, "gradient norm")
+
+
+def ratios(page):  # noqa: F811
+    opened(page, "mlp/vanishing")
+    press(page, "Weights and updates")
+    press(page, "update : weight")
+
+
+def folded(page):  # noqa: F811
+    opened(page, "resnet")
+    press(page, "gradient norm")
+
+
+def units(page):  # noqa: F811
+    opened(page, "mlp/units")
+    press(page, "Units")
+
+
+def layer(page):  # noqa: F811
+    section = opened(page, "mlp/units")
+    press(page, "Gradients")
+    expect(section.locator(".names span")).to_have_count(3)
+    section.locator(".cells").click(position={"x": 500, "y": 9})
+    expect(section.locator(".chart:visible")).to_have_count(7)
+    expect(section.locator(".facts")).to_contain_text("HeNormal")
+    section.locator(".detail-head").evaluate(
+        "(node) => window.scrollBy(0, node.getBoundingClientRect().top - 210)"
+    )
+
+
+def comparison(page):  # noqa: F811
+    for name in "ab":
+        press(page, f"Pin pair/seed_{name} to compare")
+    press(page, "compare the pinned runs")
+    expect(frame_of(page).locator(".parting p")).to_contain_text("part")
+
+
+VIEWS = [
+    overview,
+    one_run,
+    abnormal,
+    ratios,
+    folded,
+    units,
+    layer,
+    comparison,
+]
+
+
+def complaints(frame):
+    """Returns what axe-core finds, WCAG 2.1 A and AA and its best practices."""
+    frame.evaluate((tool("axe-core") / "axe.min.js").read_text())
+    found = frame.evaluate(
+        """async () => {
+          const {violations} = await axe.run(document, {runOnly: ["wcag2a",
+            "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]});
+          return violations.flatMap(({id, nodes}) => nodes.map(
+            ({html, failureSummary}) => `${id}: ${html} ${failureSummary}`));
+        }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
+def test_axe_finds_nothing(page, address, pictures, view, theme):  # noqa: F811
+    if theme == "dark":
+        page.goto("about:blank")
+        page.goto(f"{address}?darkMode=true#gradscope")
+    frame = frame_of(page)
+    expect(frame.locator("html")).to_have_attribute("data-theme", theme)
+    overview(page)
+    view(page)
+    page.wait_for_timeout(700)
+    page.screenshot(path=pictures / f"{view.__name__}-{theme}.png")
+    assert "\n".join(complaints(frame)) == ""
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_where_there_is_nothing(
+    browser,  # noqa: F811
+    tmp_path,
+    pictures,
+    theme,
+):
+    page = browser.new_page(viewport={"width": 1400, "height": 900})  # noqa: F811
+    dark = str(theme == "dark").lower()
+    with tensorboard(tmp_path) as address:  # noqa: F811
+        page.goto(f"{address}?darkMode={dark}#gradscope")
+        frame = frame_of(page)
+        expect(frame.locator(".notice pre")).to_be_visible(timeout=PATIENCE)
+        page.screenshot(path=pictures / f"empty-{theme}.png")
+        assert "\n".join(complaints(frame)) == ""
+    page.close()

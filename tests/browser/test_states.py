@@ -1,0 +1,214 @@
+"""Empty and odd states, live runs, and a server that goes and comes back."""
+
+import re
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+import runs
+from playwright.sync_api import expect
+from servers import tensorboard
+from test_page import (  # noqa: F401  (the fixtures)
+    PATIENCE,
+    address,
+    browser,
+    frame_of,
+    heatmap,
+    page,
+    readout,
+)
+from test_views import card, opened, press
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("logs")
+    runs.one_step(directory, "a_one")
+    runs.changed(directory, "b_changed")
+    runs.restarted(directory, "c_restarted")
+    runs.bad_schema(directory, "d_newer")
+    runs.deep(directory, "e_deep", layers=2000, steps=60)
+    return directory
+
+
+def test_one_step_of_one_layer_is_a_cell(page):  # noqa: F811
+    section = heatmap(page, "a_one")
+    expect(section.locator(".axis span")).to_have_text(["step 0"])
+    cells = section.locator(".cells")
+    cells.hover(position={"x": 50, "y": 9})
+    expect(readout(page)).to_contain_text("step 0 · dense_1")
+    for key in "+-r0":
+        cells.press(key)
+    cells.press("Enter")
+    expect(section.locator(".chart:visible")).to_have_count(2)
+
+
+def test_a_model_that_changed_keeps_the_rows_of_both(page):  # noqa: F811
+    section = heatmap(page, "b_changed")
+    names = section.locator(".names span").all_text_contents()
+    assert names == [f"conv_{n}" for n in (1, 2, 3, 4)] + [
+        f"dense_{n}" for n in (1, 2, 3)
+    ]
+    cells = section.locator(".cells")
+    cells.focus()
+    cells.press("Home")
+    for _ in range(8):
+        cells.press("ArrowUp")
+    expect(readout(page).locator(".value")).to_have_text("not recorded")
+    cells.press("End")
+    expect(readout(page).locator(".value")).not_to_have_text("not recorded")
+
+
+def test_a_restarted_run_has_each_step_once(page):  # noqa: F811
+    section = heatmap(page, "c_restarted")
+    expect(section.locator(".axis span").last).to_have_text("80")
+
+
+def test_a_newer_format_says_what_to_do(page):  # noqa: F811
+    section = frame_of(page).locator("section.heatmap")
+    expect(section.filter(has_text="d_newer").locator(".message")).to_have_text(
+        re.compile("format 99.*upgrade gradscope"), timeout=PATIENCE
+    )
+    expect(
+        frame_of(page).locator(".card").filter(has_text="d_newer")
+    ).to_contain_text("cannot be read")
+
+
+def test_2000_layers_are_seen_at_once(page):  # noqa: F811
+    card(page, "a_one")
+    section = opened(page, "e_deep")
+    box = section.locator(".cells").bounding_box()
+    assert box["height"] <= 700
+    section.get_by_role("button", name="unfold all").click()
+    expect(section.locator(".names .fold").first).to_contain_text("▾")
+    assert section.locator(".cells").bounding_box()["height"] <= 700
+    assert section.locator(".names > *").count() < 120
+    cells = section.locator(".cells")
+    cells.focus()
+    for _ in range(9):
+        cells.press("r")
+    expect(section.locator(".names span").first).to_be_visible()
+
+
+def test_nothing_is_asked_of_what_is_not_seen(browser, address):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1200, "height": 500})  # noqa: F811
+    asked = []
+    page.on("response", lambda reply: asked.append(reply))
+    page.goto(f"{address}?darkMode=false#gradscope")
+    card(page, "a_one")
+    heatmap(page, "a_one")
+    page.wait_for_timeout(1500)
+
+    def matrices(run):
+        return [
+            reply
+            for reply in asked
+            if "matrix?" in reply.url
+            and f"run={run}%2F" in reply.url
+            and "preview" not in reply.url
+        ]
+
+    assert matrices("a_one")
+    assert not matrices("e_deep")
+    heatmap(page, "e_deep")
+    # Some of its steps come first.
+    for _ in range(PATIENCE // 100):
+        if matrices("e_deep"):
+            break
+        page.wait_for_timeout(100)
+    assert matrices("e_deep")
+    sizes = [
+        int(reply.headers.get("content-length", 0))
+        for reply in asked
+        if "plugin/gradscope" in reply.url
+    ]
+    assert max(sizes) < 16 * 2**20
+    page.close()
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def live_numbers(steps):
+    return runs.statistics(np.full((steps, 6), 0.5))
+
+
+def test_from_nothing_to_a_live_run_and_a_server_that_returns(
+    browser,  # noqa: F811
+    tmp_path,
+):
+    directory, port = tmp_path / "logs", free_port()
+    directory.mkdir()
+    page = browser.new_page(viewport={"width": 1200, "height": 800})  # noqa: F811
+    page.set_default_timeout(PATIENCE)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    replies = []
+    page.on(
+        "response",
+        lambda reply: "matrix?" in reply.url and replies.append(reply),
+    )
+    with tensorboard(directory, port=port) as address:  # noqa: F811
+        page.goto(f"{address}#gradscope")
+        frame = frame_of(page)
+        notice = frame.locator(".notice")
+        expect(notice).to_contain_text("Nothing is recorded yet.")
+        code = notice.locator("pre").text_content()
+        assert code == (
+            "import gradscope\n"
+            'optimizer = gradscope.wrap(optimizer, "logs/run")\n'
+            "model.compile(optimizer, loss)"
+        )
+        press(page, "Copy these lines")
+        assert page.evaluate("navigator.clipboard.readText()") == code
+        # The training begins; nobody presses anything.
+        described, now = runs.network(3), int(time.time() - runs.WALL_TIME)
+        first = np.arange(now - 40, now)
+        runs.write(directory, "run", described, first, live_numbers(40))
+        section = heatmap(page, "run")
+        last = section.locator(".axis span").last
+        expect(last).to_have_text(str(now - 1))
+        expect(frame.locator(".runs footer")).to_contain_text(
+            re.compile(r"live: last step \d+ s ago")
+        )
+        frame.evaluate(
+            """() => {
+              const cells = document.querySelector(".heatmaps .cells");
+              window.flickers = 0;
+              new MutationObserver(() => {
+                const {classList} = cells.closest(".heatmap");
+                if (classList.contains("loading")) window.flickers += 1;
+              }).observe(cells.closest(".heatmap"), {attributes: true});
+              cells.isTheSame = true;
+            }"""
+        )
+        before = len(replies)
+        more = np.arange(now, now + 20)
+        runs.write(directory, "run", described, more, live_numbers(20))
+        expect(last).to_have_text(str(now + 19), timeout=PATIENCE)
+        grown = replies[before:]
+        assert grown and all("after=" in reply.url for reply in grown)
+        # 20 columns of three layers, and not 60.
+        assert max(len(reply.body()) for reply in grown) == 24 + 20 * (8 + 12)
+        assert frame.evaluate("window.flickers") == 0
+        assert frame.evaluate(
+            "document.querySelector('.heatmaps .cells').isTheSame"
+        )
+    banner = frame.locator(".banner")
+    expect(banner).to_contain_text(
+        "TensorBoard does not answer.", timeout=PATIENCE
+    )
+    expect(last).to_be_visible()
+    with tensorboard(directory, port=port):
+        expect(banner).to_be_hidden(timeout=2 * PATIENCE)
+        expect(last).to_have_text(str(now + 19))
+    page.close()
+
+
+def test_threads_of_servers_end():
+    names = [thread.name for thread in threading.enumerate()]
+    assert len(names) < 50, names
