@@ -43,7 +43,7 @@ benchmark: $(VENV)/test.stamp
 
 # The tests drive the page in Chromium, and its modules in node.
 browser:
-	@for need in chromium:chromium node:nodejs; do \
+	@for need in chromium:chromium node:nodejs npm:npm; do \
 	    command -v $${need%:*} > /dev/null && continue; \
 	    command -v apt-get > /dev/null || { \
 	        echo "Please install $${need%:*} and try again." >&2; exit 1; }; \

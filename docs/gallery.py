@@ -31,7 +31,13 @@ VIEWS = {
         {"statistic": "gradient_rms", "rows": "kernels"},
         700,
     ),
-    "restored_batch_norm": ({"statistic": "variance_distance"}, 700),
+    "restored_batch_norm": (
+        {
+            "statistic": "variance_distance",
+            "domains": {"variance_distance": [0, 0.2]},
+        },
+        700,
+    ),
     "virtual_batch_norm": (
         {
             "statistic": "gradient_norm",

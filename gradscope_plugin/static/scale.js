@@ -33,7 +33,9 @@ export function logScale(domain, center) {
 export function linearScale(domain, center) {
   const [low, high] = checked(domain, 'linear');
   const position = between(low, high, center);
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map((x) => low + x * (high - low));
+  // 3 * 0.05 is 0.15000000000000002.
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map(
+    (x) => Number((low + x * (high - low)).toPrecision(6)));
   return {kind: 'linear', position, ticks, domain};
 }
 

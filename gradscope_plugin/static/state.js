@@ -108,7 +108,7 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
   } catch (problem) {
     error = `Not a regular expression: ${problem.message}`;
   }
-  const atFirst = new Set(runs.slice(0, SHOWN_AT_FIRST));
+  const atFirst = new Set(listed.slice(0, SHOWN_AT_FIRST));
   const isChecked = (run) => Object.hasOwn(checked, run.name)
     ? checked[run.name] : atFirst.has(run);
   const alone = runs.filter((run) => run.name === solo);

@@ -63,6 +63,8 @@ test('the first six runs are shown, then what the user ticks', () => {
 test('the filter is a regular expression, and says so when it is none', () => {
   const filtered = chooseRuns(RUNS, {filter: 'RUN[78]', checked: {}}, runLabel);
   assert.equal(filtered.listed.length, 2);
+  // Of many runs those that were looked for are seen.
+  assert.equal(filtered.shown.length, 2);
   assert.equal(filtered.error, '');
   const wrong = chooseRuns(RUNS, {filter: '[', checked: {}}, runLabel);
   assert.match(wrong.error, /^Not a regular expression: /);
