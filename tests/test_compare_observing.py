@@ -54,6 +54,7 @@ def train(program, way, logdir=None):
         (vbn.two_passes, "eager"),
         (vbn.one_pass, "graph"),
         (vbn.two_passes, "graph"),
+        (vbn.one_pass, "jit"),
         (vbn.two_passes, "jit"),
     ],
 )
