@@ -183,11 +183,10 @@ def test_mnist_has_the_shape_of_the_digits(monkeypatch):
         assert digits[0].max() == 1
 
 
-def test_a_directory_without_a_network_connection_says_so(tmp_path):
-    options = running.Options(str(tmp_path))
-
+def test_an_example_without_a_network_connection_says_so(monkeypatch, capsys):
     def variant(options):
         raise ConnectionError("MNIST could not be fetched")
 
-    with pytest.raises(ConnectionError, match="MNIST could not be fetched"):
-        running.train(variant, options)
+    monkeypatch.setattr(sys, "argv", ["example", "--data", "mnist"])
+    with pytest.raises(SystemExit, match="example: MNIST could not be fetched"):
+        running.main("example.py", "A story.", {"broken": variant})

@@ -95,6 +95,13 @@ def test_data_that_would_move_are_left_alone(tmp_path):
     assert len(steps) == 0
 
 
+def test_an_eager_model_is_left_alone(tmp_path):
+    model = network(norm())
+    model.compile("sgd", model.loss, run_eagerly=True)
+    steps, _ = probed(model, tmp_path)
+    assert len(steps) == 0
+
+
 def test_a_short_run_and_one_that_declined_are_not_probed(tmp_path):
     steps, _ = probed(network(norm()), tmp_path / "short", epochs=9)
     assert len(steps) == 0

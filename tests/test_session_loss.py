@@ -1,5 +1,8 @@
 """The loss of a session's steps, as `minimize` was given it."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -95,3 +98,23 @@ def test_a_loss_in_eager_mode_is_a_function(tmp_path):
     optimizer.minimize(lambda: tf.reduce_sum(weight**2), var_list=[weight])
     gradscope.unwrap(optimizer)
     np.testing.assert_allclose(weight, [0.8, 1.6])
+
+
+def test_what_is_only_looked_at_is_not_kept(tmp_path):
+    optimizer = v1.train.GradientDescentOptimizer(0.1)
+    gradscope.wrap(optimizer, tmp_path)
+    weight = tf.Variable([1.0, 2.0])
+    kept = [weakref.ref(loss) for loss in _looked_at(optimizer, weight)]
+    gc.collect()
+    assert sum(one() is not None for one in kept) <= 2
+    gradscope.unwrap(optimizer)
+
+
+def _looked_at(optimizer, weight):
+    for factor in range(5):
+
+        def loss(factor=factor):
+            return factor * tf.reduce_sum(weight**2)
+
+        optimizer.compute_gradients(loss, [weight])
+        yield loss

@@ -118,7 +118,8 @@ LIMITS = {
     "dropout-keep-prob.gap": Limit(
         0.1,
         "difference in accuracy between training mode and inference mode "
-        "(seeds)",
+        "(seeds); of a probe, that of the losses as a share of the loss of "
+        "guessing",
     ),
     "penalty-dominates.share": Limit(
         0.5, "share of the weight penalty in the loss"

@@ -47,7 +47,8 @@ class Callback(keras.callbacks.Callback):
             `gradscope.probe`. Without one, a batch of the arrays that `fit`
             was given is probed once, when training ends after 100 steps or
             more of a model with batch norm, dropout or layers of its own that
-            take `training`; False leaves that out.
+            take `training` (not with `run_eagerly=True`); False leaves that
+            out.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -150,6 +151,8 @@ class Callback(keras.callbacks.Callback):
         given, self._given = self._given, None
         steps = self._iterations()
         if steps < max(_PROBED_AFTER, 2 * self._probed_at):
+            return
+        if self.model.run_eagerly:  # there not all can be put back, see `probe`
             return
         with contextlib.suppress(Exception), fit_data.nothing_moved():
             batch = fit_data.batch(given)
