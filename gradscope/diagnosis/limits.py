@@ -134,6 +134,14 @@ LIMITS = {
         "distance of the moving statistics from those of the batch, in "
         "standard deviations, or as the log of the ratio of variances",
     ),
+    "batchnorm-statistics.precise_fall": Limit(
+        0.999,
+        "share by which an error of numbers fell, from which on a little "
+        "distance is much (seeds)",
+    ),
+    "batchnorm-statistics.precise_distance": Limit(
+        0.03, "that distance; broken .05 to .15, repaired 0 (seeds)"
+    ),
     "train-inference-mismatch.ratio": Limit(
         2, "loss in inference mode over loss in training mode, one batch"
     ),

@@ -79,7 +79,9 @@ def outputs_ignore_inputs(view, limits):
     """
     ratio = _variation_ratio(view)
     limit = limits["loss-metric-disagree.variation"]
-    if view.last_step < 200 or not ratio < limit or not view.fall > 0.3:
+    fell = view.fall > limits["loss-metric-disagree.fall"]
+    # Before step 200 healthy runs may have learned little but the mean.
+    if view.last_step < 200 or not ratio < limit or not fell:
         return
     added = _added_share(view)
     dominated = added > limits["penalty-dominates.added"]

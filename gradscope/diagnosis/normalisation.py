@@ -13,7 +13,10 @@ from gradscope.diagnosis.spells import median
 def batchnorm_statistics(view, limits):
     """Moving statistics that do not follow those of the batches."""
     moved = view.get("state_movement").astype(float)
-    is_precise = view.fall > 0.999 and (view.is_regression or not view.model)
+    is_precise = view.fall > limits["batchnorm-statistics.precise_fall"] and (
+        view.is_regression or not view.model
+    )
+    small = limits["batchnorm-statistics.precise_distance"]
     training = view.get("training_mode")
     distance = _distance(view)
     limit = limits["batchnorm-statistics.distance"]
@@ -31,7 +34,7 @@ def batchnorm_statistics(view, limits):
         elif (
             far > limit
             or _outweighs(view, row)
-            or (is_precise and _still_lags(view, row))
+            or (is_precise and _last(view, row) > small)
             or (is_precise and _drifts(moved[:, row]))
         ):
             lag.append((one.name, max(far, _last(view, row))))
@@ -264,13 +267,6 @@ def _drifts(moved: np.ndarray) -> bool:
     return bool(len(steps) == 19 and one_way) and (
         abs(moved[-1] - moved[-20]) > 0.002 * abs(moved[-1])
     )
-
-
-def _still_lags(view, row: int) -> bool:
-    """Returns whether moving statistics are away from the batch's where the
-    loss is so small that little of that is much."""
-    _, losses = view.record.occasional("probe")
-    return _last(view, row) > (0.01 if len(losses) else 0.03)
 
 
 def _accuracy_gap(view) -> float:
