@@ -1,6 +1,82 @@
-"""Lets the tests of the page use `tests/runs.py`."""
+"""A browser on a real TensorBoard; lets the tests use `tests/runs.py`."""
 
+import os
 import pathlib
 import sys
 
+import pytest
+from playwright.sync_api import sync_playwright
+
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from reader import PATIENCE, frame_of
+from servers import tensorboard
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.violations.push(event.violatedDirective + " " + event.blockedURI);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def address(logdir):
+    """Yields the address of `tensorboard` on the module's log directory."""
+    with tensorboard(logdir) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not os.path.exists(CHROMIUM):
+        pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """Yields TensorBoard's page; at the end nothing may have gone wrong."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(f"thrown: {error}"))
+    page.on("console", lambda message: problems.extend(complaint(message)))
+    page.on(
+        "request", lambda request: problems.extend(outside(request, address))
+    )
+    page.add_init_script(WATCH)
+    page.goto(f"{address}?darkMode=false#gradscope")
+    yield page
+    problems += frame_of(page).evaluate("window.violations")
+    page.close()
+    assert not problems
+
+
+def complaint(message):
+    """Yields an error on the console; TensorBoard's own are not ours."""
+    if message.type == "error" and "gradscope" in str(message.location):
+        yield f"{message.text} {message.location}"
+
+
+def outside(request, address):
+    """Yields a request of our frame to anywhere but TensorBoard."""
+    ours = "plugin_entry" in request.frame.url
+    if ours and not request.url.startswith(address):
+        yield f"request to {request.url}"

@@ -10,17 +10,9 @@ import pathlib
 import pytest
 import runs
 from playwright.sync_api import expect
+from reader import PATIENCE, card, frame_of, heatmap, opened, press
 from servers import tensorboard
 from test_frontend import tool
-from test_page import (  # noqa: F401  (the fixtures)
-    PATIENCE,
-    address,
-    browser,
-    frame_of,
-    heatmap,
-    page,
-)
-from test_views import card, opened, press
 
 THEMES = ["light", "dark"]
 
@@ -45,40 +37,40 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def overview(page):  # noqa: F811
+def overview(page):
     heatmap(page, "mlp/abnormal")
     card(page, "pair/seed_b")
     frame_of(page).evaluate("window.scrollTo(0, 0)")
 
 
-def one_run(page):  # noqa: F811
+def one_run(page):
     opened(page, "mlp/vanishing")
     summary = frame_of(page).locator(".finding summary").first
     summary.click()
 
 
-def abnormal(page):  # noqa: F811
+def abnormal(page):
     opened(page, "mlp/abnormal")
     press(page, "gradient norm")
 
 
-def ratios(page):  # noqa: F811
+def ratios(page):
     opened(page, "mlp/vanishing")
     press(page, "Weights and updates")
     press(page, "update : weight")
 
 
-def folded(page):  # noqa: F811
+def folded(page):
     opened(page, "resnet")
     press(page, "gradient norm")
 
 
-def units(page):  # noqa: F811
+def units(page):
     opened(page, "mlp/units")
     press(page, "Units")
 
 
-def layer(page):  # noqa: F811
+def layer(page):
     section = opened(page, "mlp/units")
     press(page, "Gradients")
     expect(section.locator(".names span")).to_have_count(3)
@@ -90,7 +82,7 @@ def layer(page):  # noqa: F811
     )
 
 
-def comparison(page):  # noqa: F811
+def comparison(page):
     for name in "ab":
         press(page, f"Pin pair/seed_{name} to compare")
     press(page, "compare the pinned runs")
@@ -125,7 +117,7 @@ def complaints(frame):
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
-def test_axe_finds_nothing(page, address, pictures, view, theme):  # noqa: F811
+def test_axe_finds_nothing(page, address, pictures, view, theme):
     if theme == "dark":
         page.goto("about:blank")
         page.goto(f"{address}?darkMode=true#gradscope")
@@ -140,14 +132,14 @@ def test_axe_finds_nothing(page, address, pictures, view, theme):  # noqa: F811
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_axe_finds_nothing_where_there_is_nothing(
-    browser,  # noqa: F811
+    browser,
     tmp_path,
     pictures,
     theme,
 ):
-    page = browser.new_page(viewport={"width": 1400, "height": 900})  # noqa: F811
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
     dark = str(theme == "dark").lower()
-    with tensorboard(tmp_path) as address:  # noqa: F811
+    with tensorboard(tmp_path) as address:
         page.goto(f"{address}?darkMode={dark}#gradscope")
         frame = frame_of(page)
         expect(frame.locator(".notice pre")).to_be_visible(timeout=PATIENCE)

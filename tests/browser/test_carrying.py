@@ -8,17 +8,17 @@ import struct
 import pytest
 import runs
 from playwright.sync_api import expect
-from servers import tensorboard
-from test_page import (  # noqa: F401  (the fixtures)
+from reader import (
     PATIENCE,
-    address,
-    browser,
+    card,
     frame_of,
     heatmap,
-    page,
+    opened,
+    press,
     readout,
+    ticks,
 )
-from test_views import card, opened, press, ticks
+from servers import tensorboard
 
 import gradscope
 
@@ -32,7 +32,7 @@ def logdir(tmp_path_factory):
     return directory
 
 
-def downloaded(page, button):  # noqa: F811
+def downloaded(page, button):
     """Returns the name and the bytes of what a button saves."""
     with page.expect_download() as told:
         button.click()
@@ -44,7 +44,7 @@ def png_size(content):
     return struct.unpack(">II", content[16:24])
 
 
-def test_numbers_are_saved_exactly(page, logdir):  # noqa: F811
+def test_numbers_are_saved_exactly(page, logdir):
     section = heatmap(page, "a/healthy")
     name, content = downloaded(page, section.get_by_role("button", name="CSV"))
     assert name == "a_healthy-gradient_norm-layers.csv"
@@ -59,7 +59,7 @@ def test_numbers_are_saved_exactly(page, logdir):  # noqa: F811
         )
 
 
-def test_pictures_of_every_view_are_saved(page):  # noqa: F811
+def test_pictures_of_every_view_are_saved(page):
     card(page, "b/detailed")
     section = opened(page, "b/detailed")
     press(page, "Gradients")
@@ -87,7 +87,7 @@ def test_pictures_of_every_view_are_saved(page):  # noqa: F811
     assert content.startswith(b"step,gradient_norm,weight_norm,update_norm")
 
 
-def test_a_link_restores_the_view(page, browser):  # noqa: F811
+def test_a_link_restores_the_view(page, browser):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card(page, "b/detailed")
     section = opened(page, "b/detailed")
@@ -119,12 +119,12 @@ def test_a_link_restores_the_view(page, browser):  # noqa: F811
     other.context.close()
 
 
-def test_a_prefix_the_other_provider_and_sampled_steps(browser, logdir):  # noqa: F811
+def test_a_prefix_the_other_provider_and_sampled_steps(browser, logdir):
     flags = ["--path_prefix=/foo/bar", "--load_fast=false"]
     flags += ["--samples_per_plugin=gradscope=20"]
-    page = browser.new_page(viewport={"width": 1100, "height": 800})  # noqa: F811
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
     page.set_default_timeout(PATIENCE)
-    with tensorboard(logdir, *flags) as address:  # noqa: F811
+    with tensorboard(logdir, *flags) as address:
         assert "/foo/bar" in address
         page.goto(f"{address}#gradscope")
         card(page, "b/detailed")
@@ -146,7 +146,7 @@ def test_a_prefix_the_other_provider_and_sampled_steps(browser, logdir):  # noqa
 
 
 @pytest.mark.parametrize("width", [1000, 1600, 3000])
-def test_it_fits_a_notebook_and_a_wall(page, width):  # noqa: F811
+def test_it_fits_a_notebook_and_a_wall(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     card(page, "b/detailed")
     section = heatmap(page, "a/healthy")
@@ -164,7 +164,7 @@ def test_it_fits_a_notebook_and_a_wall(page, width):  # noqa: F811
     assert header["height"] < 180
 
 
-def test_everything_is_reached_by_the_keyboard(page):  # noqa: F811
+def test_everything_is_reached_by_the_keyboard(page):
     card(page, "b/detailed")
     frame = frame_of(page)
     heatmap(page, "a/healthy")
@@ -206,7 +206,7 @@ def test_everything_is_reached_by_the_keyboard(page):  # noqa: F811
     assert focused().startswith("a/healthy: gradient norm")
 
 
-def test_nothing_moves_where_motion_is_unwanted(page):  # noqa: F811
+def test_nothing_moves_where_motion_is_unwanted(page):
     page.emulate_media(reduced_motion="reduce")
     heatmap(page, "a/healthy")
     moving = frame_of(page).evaluate(

@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 import runs
 from playwright.sync_api import expect
-from test_page import (  # noqa: F401  (the fixtures)
-    PATIENCE,
-    address,
-    browser,
-    frame_of,
-    heatmap,
-    page,
-    reload_until,
-)
+from reader import PATIENCE, frame_of, heatmap, reload_until
 
 import gradscope
 
@@ -42,7 +34,7 @@ def logdir(tmp_path_factory):
     return directory
 
 
-def finding(page, run, kind):  # noqa: F811
+def finding(page, run, kind):
     """Returns the item of a finding, once it is there."""
     title = frame_of(page).locator(
         "h3 b", has_text=re.compile(f"^{re.escape(run)}$")
@@ -53,7 +45,7 @@ def finding(page, run, kind):  # noqa: F811
     return item
 
 
-def test_the_worst_run_comes_first_and_is_counted(page):  # noqa: F811
+def test_the_worst_run_comes_first_and_is_counted(page):
     finding(page, "c/abnormal", "non-finite")
     finding(page, "d/<i>hostile</i>", "vanishing-gradient")
     panel = frame_of(page).locator(".findings")
@@ -70,7 +62,7 @@ def test_the_worst_run_comes_first_and_is_counted(page):  # noqa: F811
 
 
 @pytest.mark.parametrize("run", ["b/vanishing", "c/abnormal"])
-def test_findings_are_told_as_on_the_command_line(page, logdir, run):  # noqa: F811
+def test_findings_are_told_as_on_the_command_line(page, logdir, run):
     for found in gradscope.diagnose(logdir / run):
         item = finding(page, run, found.kind)
         expect(item.locator(".head")).to_contain_text(
@@ -97,7 +89,7 @@ def test_findings_are_told_as_on_the_command_line(page, logdir, run):  # noqa: F
         ]
 
 
-def test_a_healthy_run_says_that_nothing_was_found(page, logdir):  # noqa: F811
+def test_a_healthy_run_says_that_nothing_was_found(page, logdir):
     count = len(gradscope.read(logdir / "a/healthy").steps)
     frame = frame_of(page)
     section = frame.locator(".findings section").filter(has_text="a/healthy")
@@ -111,7 +103,7 @@ def test_a_healthy_run_says_that_nothing_was_found(page, logdir):  # noqa: F811
     expect(frame.locator(".counts")).to_have_text("✓nothing found")
 
 
-def test_a_click_goes_to_the_cells(page, logdir):  # noqa: F811
+def test_a_click_goes_to_the_cells(page, logdir):
     heatmap(page, "c/abnormal")
     item = finding(page, "c/abnormal", "zero-gradient")
     frame = frame_of(page)
@@ -139,7 +131,7 @@ def test_a_click_goes_to_the_cells(page, logdir):  # noqa: F811
     assert box["y"] + box["height"] <= page.viewport_size["height"]
 
 
-def test_all_findings_of_a_run_are_outlined(page):  # noqa: F811
+def test_all_findings_of_a_run_are_outlined(page):
     section = heatmap(page, "c/abnormal")
     finding(page, "c/abnormal", "zero-gradient")
     expect(section.locator(".mark.error")).to_have_count(2)
@@ -150,14 +142,14 @@ def test_all_findings_of_a_run_are_outlined(page):  # noqa: F811
     expect(heatmap(page, "a/healthy").locator(".mark")).to_have_count(0)
 
 
-def test_names_in_findings_are_text(page):  # noqa: F811
+def test_names_in_findings_are_text(page):
     item = finding(page, "d/<i>hostile</i>", "vanishing-gradient")
     expect(item.locator(".head")).to_contain_text(runs.HOSTILE.format(1))
     assert item.locator("img, i:not(.sign)").count() == 0
     assert frame_of(page).locator(".findings h3 i:not(.sign)").count() == 0
 
 
-def test_code_can_be_copied(page):  # noqa: F811
+def test_code_can_be_copied(page):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     item = finding(page, "c/abnormal", "zero-gradient")
     summary = item.locator("summary")
@@ -174,7 +166,7 @@ def test_code_can_be_copied(page):  # noqa: F811
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_texts_are_legible_and_severities_have_shapes(page, theme):  # noqa: F811
+def test_texts_are_legible_and_severities_have_shapes(page, theme):
     finding(page, "b/vanishing", "vanishing-gradient")
     item = finding(page, "c/abnormal", "zero-gradient")
     item.locator("summary").click()
@@ -217,7 +209,7 @@ CONTRASTS = """() => {
 }"""
 
 
-def test_the_panel_is_compact_scrolls_and_folds(page):  # noqa: F811
+def test_the_panel_is_compact_scrolls_and_folds(page):
     page.set_viewport_size({"width": 1200, "height": 864})
     finding(page, "d/<i>hostile</i>", "vanishing-gradient")
     frame = frame_of(page)
@@ -242,7 +234,7 @@ def test_the_panel_is_compact_scrolls_and_folds(page):  # noqa: F811
     expect(panel.locator(".body")).to_be_visible()
 
 
-def test_what_is_open_stays_open_while_a_run_grows(page, logdir):  # noqa: F811
+def test_what_is_open_stays_open_while_a_run_grows(page, logdir):
     described = runs.network(4)
     numbers = fading(described, 120)
     runs.write(logdir, "growing", described, range(60), numbers[:60])

@@ -1,43 +1,21 @@
 """The page in a real TensorBoard, looked at with a real browser."""
 
 import itertools
-import os
-import pathlib
 import re
-import subprocess
-import sys
-import threading
 
 import numpy as np
 import pytest
 import runs
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from reader import (
+    PATIENCE,
+    frame_of,
+    heatmap,
+    readout,
+    reload_until,
+)
 
 import gradscope
-
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-ON_A_FREE_PORT = ["--host", "127.0.0.1", "--port", "0"]
-OFTEN = ["--reload_interval", "1"]
-
-# With TensorFlow installed TensorBoard takes up to 10 s to start, and twice
-# that next to other tests; Playwright's own limit is 5 s.
-PATIENCE = 30_000
-
-WATCH = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) => {
-  window.violations.push(event.violatedDirective + " " + event.blockedURI);
-});
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,103 +29,6 @@ def logdir(tmp_path_factory):
     runs.deep(directory, "zz_deep", steps=300)
     runs.layered(directory, "units/layered")
     return directory
-
-
-@pytest.fixture(scope="module")
-def address(logdir):
-    """Yields the address of `tensorboard` on the log directory."""
-    command = pathlib.Path(sys.executable).with_name("tensorboard")
-    with subprocess.Popen(
-        [command, "--logdir", logdir, *ON_A_FREE_PORT, *OFTEN],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        told = []
-        for line in process.stderr:
-            told.append(line)
-            found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-            if found:
-                break
-        else:
-            raise AssertionError("tensorboard ended:\n" + "".join(told))
-        # A full pipe would stop TensorBoard.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield found[0]
-        process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not os.path.exists(CHROMIUM):
-        pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=ARGUMENTS
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, address):
-    """Yields TensorBoard's page; at the end nothing may have gone wrong."""
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(PATIENCE)
-    problems = []
-    page.on("pageerror", lambda error: problems.append(f"thrown: {error}"))
-    page.on("console", lambda message: problems.extend(complaint(message)))
-    page.on(
-        "request", lambda request: problems.extend(outside(request, address))
-    )
-    page.add_init_script(WATCH)
-    page.goto(f"{address}?darkMode=false#gradscope")
-    yield page
-    problems += frame_of(page).evaluate("window.violations")
-    page.close()
-    assert not problems
-
-
-def complaint(message):
-    """Yields an error on the console; TensorBoard's own are not ours."""
-    if message.type == "error" and "gradscope" in str(message.location):
-        yield f"{message.text} {message.location}"
-
-
-def outside(request, address):
-    """Yields a request of our frame to anywhere but TensorBoard."""
-    ours = "plugin_entry" in request.frame.url
-    if ours and not request.url.startswith(address):
-        yield f"request to {request.url}"
-
-
-def frame_of(page):
-    """Returns our frame once the page is built."""
-    page.wait_for_selector("iframe[src*='plugin_entry']", state="attached")
-    for _ in range(PATIENCE // 100):
-        for frame in page.frames:
-            if "plugin_entry" in frame.url and frame.query_selector(".page"):
-                return frame
-        page.wait_for_timeout(100)
-    raise AssertionError("the page did not appear")
-
-
-def heatmap(page, run):
-    """Returns the section of a run, drawn."""
-    frame = frame_of(page)
-    title = frame.locator("h2 b", has_text=re.compile(f"^{re.escape(run)}$"))
-    section = frame.locator("section.heatmap").filter(has=title)
-    # Only what is in sight is asked for.
-    expect(section).to_be_attached(timeout=PATIENCE)
-    section.scroll_into_view_if_needed()
-    # The axis is drawn right after the picture.
-    expect(section.locator(".axis span").first).to_have_text(
-        re.compile(r"^step \d"), timeout=PATIENCE
-    )
-    return section
-
-
-def readout(page):
-    return frame_of(page).locator(".readout")
 
 
 def shortest(value):
@@ -469,13 +350,3 @@ def test_a_hidden_page_reloads_once_it_is_seen(page):
         page.evaluate("location.hash = '#gradscope'")
     heatmap(page, "mlp/vanishing")
     assert asked
-
-
-def reload_until(page, item, text):
-    """Presses TensorBoard's reload button until the run list says so."""
-    for _ in range(PATIENCE // 1000):
-        page.locator("button.reload-button").click()
-        page.wait_for_timeout(1000)
-        if item.count() and text in item.first.inner_text():
-            return
-    raise AssertionError(f"{text!r} did not appear")

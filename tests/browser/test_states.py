@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 import runs
 from playwright.sync_api import expect
+from reader import PATIENCE, card, frame_of, heatmap, opened, press, readout
 from servers import tensorboard
-from test_page import (  # noqa: F401  (the fixtures)
-    PATIENCE,
-    address,
-    browser,
-    frame_of,
-    heatmap,
-    page,
-    readout,
-)
-from test_views import card, opened, press
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +24,7 @@ def logdir(tmp_path_factory):
     return directory
 
 
-def test_one_step_of_one_layer_is_a_cell(page):  # noqa: F811
+def test_one_step_of_one_layer_is_a_cell(page):
     section = heatmap(page, "a_one")
     expect(section.locator(".axis span")).to_have_text(["step 0"])
     cells = section.locator(".cells")
@@ -45,7 +36,7 @@ def test_one_step_of_one_layer_is_a_cell(page):  # noqa: F811
     expect(section.locator(".chart:visible")).to_have_count(2)
 
 
-def test_a_model_that_changed_keeps_the_rows_of_both(page):  # noqa: F811
+def test_a_model_that_changed_keeps_the_rows_of_both(page):
     section = heatmap(page, "b_changed")
     names = section.locator(".names span").all_text_contents()
     assert names == [f"conv_{n}" for n in (1, 2, 3, 4)] + [
@@ -61,12 +52,12 @@ def test_a_model_that_changed_keeps_the_rows_of_both(page):  # noqa: F811
     expect(readout(page).locator(".value")).not_to_have_text("not recorded")
 
 
-def test_a_restarted_run_has_each_step_once(page):  # noqa: F811
+def test_a_restarted_run_has_each_step_once(page):
     section = heatmap(page, "c_restarted")
     expect(section.locator(".axis span").last).to_have_text("80")
 
 
-def test_a_newer_format_says_what_to_do(page):  # noqa: F811
+def test_a_newer_format_says_what_to_do(page):
     section = frame_of(page).locator("section.heatmap")
     expect(section.filter(has_text="d_newer").locator(".message")).to_have_text(
         re.compile("format 99.*upgrade gradscope"), timeout=PATIENCE
@@ -76,7 +67,7 @@ def test_a_newer_format_says_what_to_do(page):  # noqa: F811
     ).to_contain_text("cannot be read")
 
 
-def test_2000_layers_are_seen_at_once(page):  # noqa: F811
+def test_2000_layers_are_seen_at_once(page):
     card(page, "a_one")
     section = opened(page, "e_deep")
     box = section.locator(".cells").bounding_box()
@@ -92,8 +83,8 @@ def test_2000_layers_are_seen_at_once(page):  # noqa: F811
     expect(section.locator(".names span").first).to_be_visible()
 
 
-def test_nothing_is_asked_of_what_is_not_seen(browser, address):  # noqa: F811
-    page = browser.new_page(viewport={"width": 1200, "height": 500})  # noqa: F811
+def test_nothing_is_asked_of_what_is_not_seen(browser, address):
+    page = browser.new_page(viewport={"width": 1200, "height": 500})
     asked = []
     page.on("response", lambda reply: asked.append(reply))
     page.goto(f"{address}?darkMode=false#gradscope")
@@ -139,12 +130,12 @@ def live_numbers(steps):
 
 
 def test_from_nothing_to_a_live_run_and_a_server_that_returns(
-    browser,  # noqa: F811
+    browser,
     tmp_path,
 ):
     directory, port = tmp_path / "logs", free_port()
     directory.mkdir()
-    page = browser.new_page(viewport={"width": 1200, "height": 800})  # noqa: F811
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
     page.set_default_timeout(PATIENCE)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     replies = []
@@ -152,7 +143,7 @@ def test_from_nothing_to_a_live_run_and_a_server_that_returns(
         "response",
         lambda reply: "matrix?" in reply.url and replies.append(reply),
     )
-    with tensorboard(directory, port=port) as address:  # noqa: F811
+    with tensorboard(directory, port=port) as address:
         page.goto(f"{address}#gradscope")
         frame = frame_of(page)
         notice = frame.locator(".notice")

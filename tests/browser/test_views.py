@@ -6,14 +6,15 @@ import re
 import pytest
 import runs
 from playwright.sync_api import expect
-from test_page import (  # noqa: F401  (the fixtures)
+from reader import (
     PATIENCE,
-    address,
-    browser,
+    card,
     frame_of,
     heatmap,
-    page,
+    opened,
+    press,
     readout,
+    ticks,
 )
 
 import gradscope
@@ -35,30 +36,7 @@ def logdir(tmp_path_factory):
     return directory
 
 
-def card(page, run):  # noqa: F811
-    """Returns a run's card, once it says what was found."""
-    frame = frame_of(page)
-    name = frame.locator(".name", has_text=re.compile(f"^{run}$"))
-    found = frame.locator(".card").filter(has=name)
-    expect(found.locator(".verdict")).not_to_have_text(
-        "being looked at…", timeout=PATIENCE
-    )
-    return found
-
-
-def opened(page, run):  # noqa: F811
-    """Opens a run alone; returns its heatmap."""
-    frame = frame_of(page)
-    frame.get_by_role("button", name=run, exact=True).click()
-    expect(frame.locator(".heatmaps > section")).to_have_count(1)
-    return heatmap(page, run)
-
-
-def press(page, name):  # noqa: F811
-    frame_of(page).get_by_role("button", name=name, exact=True).click()
-
-
-def test_cards_are_sorted_by_the_worst_and_have_a_picture(page):  # noqa: F811
+def test_cards_are_sorted_by_the_worst_and_have_a_picture(page):
     for run in ("a/healthy", "c/abnormal", "f/seed_b"):
         card(page, run)
     names = frame_of(page).locator(".card .name").all_text_contents()
@@ -73,7 +51,7 @@ def test_cards_are_sorted_by_the_worst_and_have_a_picture(page):  # noqa: F811
     expect(first.locator("canvas.drawn")).to_be_visible()
 
 
-def test_runs_have_the_colours_of_tensorboard(page, address):  # noqa: F811
+def test_runs_have_the_colours_of_tensorboard(page, address):
     card(page, "a/healthy")
     order = page.request.get(f"{address}data/runs").json()
     for index, run in enumerate(order):
@@ -85,7 +63,7 @@ def test_runs_have_the_colours_of_tensorboard(page, address):  # noqa: F811
             )
 
 
-def test_opening_a_run_starts_at_its_worst_finding(page):  # noqa: F811
+def test_opening_a_run_starts_at_its_worst_finding(page):
     card(page, "c/abnormal")
     section = opened(page, "c/abnormal")
     expect(section.locator(".mark.chosen")).to_have_count(1)
@@ -101,13 +79,7 @@ def test_opening_a_run_starts_at_its_worst_finding(page):  # noqa: F811
     expect(frame_of(page).locator(".heatmaps > section")).not_to_have_count(1)
 
 
-def ticks(section):
-    """Returns the first and the last step that is seen."""
-    labels = section.locator(".axis span").all_text_contents()
-    return int(labels[0].removeprefix("step ")), int(labels[-1])
-
-
-def test_wheel_drag_and_keys_zoom_and_pan_all_heatmaps(page):  # noqa: F811
+def test_wheel_drag_and_keys_zoom_and_pan_all_heatmaps(page):
     card(page, "f/seed_b")
     frame = frame_of(page)
     frame.get_by_role("searchbox").fill("^f/")
@@ -155,7 +127,7 @@ def test_wheel_drag_and_keys_zoom_and_pan_all_heatmaps(page):  # noqa: F811
     expect(names).to_have_count(6)
 
 
-def test_a_zoom_takes_one_picture_a_frame(page):  # noqa: F811
+def test_a_zoom_takes_one_picture_a_frame(page):
     card(page, "a/healthy")
     cells = opened(page, "a/healthy").locator(".cells")
     draws = cells.evaluate(
@@ -179,7 +151,7 @@ def test_a_zoom_takes_one_picture_a_frame(page):  # noqa: F811
     assert draws == 1
 
 
-def test_blocks_are_folded_and_show_their_most_abnormal_cell(page):  # noqa: F811
+def test_blocks_are_folded_and_show_their_most_abnormal_cell(page):
     card(page, "d/blocks")
     section = opened(page, "d/blocks")
     press(page, "gradient norm")
@@ -211,7 +183,7 @@ def test_blocks_are_folded_and_show_their_most_abnormal_cell(page):  # noqa: F81
     expect(section.locator(".names span").first).to_contain_text("dense_")
 
 
-def test_what_is_out_of_range_is_dotted_and_said(page):  # noqa: F811
+def test_what_is_out_of_range_is_dotted_and_said(page):
     card(page, "b/vanishing")
     section = opened(page, "b/vanishing")
     press(page, "gradient norm")
@@ -233,7 +205,7 @@ def test_what_is_out_of_range_is_dotted_and_said(page):  # noqa: F811
     expect(frame_of(page).locator(".legend")).to_contain_text("below the scale")
 
 
-def test_vanishing_is_a_slope_beside_the_heatmap(page):  # noqa: F811
+def test_vanishing_is_a_slope_beside_the_heatmap(page):
     card(page, "b/vanishing")
     section = opened(page, "b/vanishing")
     expect(section.locator(".flow-title")).to_contain_text("by depth, step 0")
@@ -262,7 +234,7 @@ def test_vanishing_is_a_slope_beside_the_heatmap(page):  # noqa: F811
     assert xs[-1] - xs[0] > 80
 
 
-def test_a_click_shows_the_layer(page, logdir):  # noqa: F811
+def test_a_click_shows_the_layer(page, logdir):
     card(page, "e/detailed")
     section = opened(page, "e/detailed")
     press(page, "Gradients")
@@ -318,7 +290,7 @@ def test_a_click_shows_the_layer(page, logdir):  # noqa: F811
     expect(cells).to_be_focused()
 
 
-def test_a_layer_without_a_model_says_how_to_tell_it(page):  # noqa: F811
+def test_a_layer_without_a_model_says_how_to_tell_it(page):
     card(page, "a/healthy")
     section = opened(page, "a/healthy")
     cells = section.locator(".cells")
@@ -333,7 +305,7 @@ def test_a_layer_without_a_model_says_how_to_tell_it(page):  # noqa: F811
     expect(detail.locator("h3")).to_be_focused()
 
 
-def test_two_pinned_runs_are_compared(page):  # noqa: F811
+def test_two_pinned_runs_are_compared(page):
     frame = frame_of(page)
     for name in "ab":
         card(page, f"f/seed_{name}")
