@@ -149,9 +149,11 @@ def test_a_model_that_cannot_be_probed_trains_as_before(tmp_path):
             return x
 
         def compute_output_spec(self, x, training=False):
-            return x
+            return keras.KerasTensor(x.shape, x.dtype)
 
     model = network(Fails())
+    with pytest.raises(RuntimeError, match="no inference"):
+        gradscope.probe(model, X, Y)
     steps, _ = probed(model, tmp_path)
     assert len(steps) == 0
     assert gradscope.read(tmp_path).steps[-1] == 110
