@@ -118,7 +118,7 @@ def healthy(**options):
 
 
 def load(name: str) -> list[Case]:
-    """Returns the cases of a set, `"tune"` or `"report"`."""
+    """Returns the cases of a set, `"tune"`, `"seen"` or `"report"`."""
     package = importlib.import_module(f"benchmarks.diagnosis.{name}")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

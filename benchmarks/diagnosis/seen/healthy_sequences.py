@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, optimizers
 
 from benchmarks.diagnosis.case import healthy
-from benchmarks.diagnosis.report import generators
+from benchmarks.diagnosis.seen import generators
 
 CLASSES = "sparse_categorical_crossentropy"
 

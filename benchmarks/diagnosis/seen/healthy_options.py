@@ -8,7 +8,7 @@ from keras import layers, optimizers, regularizers
 
 from benchmarks.diagnosis import data
 from benchmarks.diagnosis.case import healthy
-from benchmarks.diagnosis.report import generators
+from benchmarks.diagnosis.seen import generators
 
 CLASSES = "sparse_categorical_crossentropy"
 

@@ -10,7 +10,7 @@ from keras import layers, regularizers
 
 from benchmarks.diagnosis import data
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import generators
+from benchmarks.diagnosis.seen import generators
 
 CLASSES = "sparse_categorical_crossentropy"
 

@@ -10,7 +10,7 @@ from keras import initializers, layers
 
 from benchmarks.diagnosis import data
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import generators, sessions
+from benchmarks.diagnosis.seen import generators, sessions
 
 
 @fault("loss-diverges")

@@ -11,7 +11,7 @@ from keras import initializers, layers, optimizers
 
 from benchmarks.diagnosis import data
 from benchmarks.diagnosis.case import healthy
-from benchmarks.diagnosis.report import generators, sessions
+from benchmarks.diagnosis.seen import generators, sessions
 
 
 @healthy(seed=[0, 1])
