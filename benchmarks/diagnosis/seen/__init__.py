@@ -1,1 +1,1 @@
-"""Networks that were reported on once, and that the rules were tuned on since."""
+"""Networks that were reported on once; the rules were tuned on them since."""
