@@ -36,6 +36,7 @@ LAYER = (
     "embeddings_initializer",
     "kernel_regularizer",
     "bias_regularizer",
+    "activity_regularizer",
     "input_dim",
     "padding",
     "strides",

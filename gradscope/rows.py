@@ -155,8 +155,9 @@ class Wiring:
 
     Attributes:
         kind: `"activation_twice"`: a loss takes for logits what went through
-            a softmax or sigmoid already. `"broadcast"`: predictions of one
-            column and targets of none make a table of both.
+            a softmax or sigmoid already. `"relu_logits"`: its logits come from
+            a ReLU. `"broadcast"`: predictions of one column and targets of
+            none make a table of both.
         name: Of the activation, or of where the operation is.
         detail: The operation's type, or both shapes.
     """

@@ -143,3 +143,13 @@ def test_wiring_is_a_part_of_the_schema():
     described = network(wiring=wiring)
     assert Schema.from_json(described.to_json()) == described
     assert described.id == network().id  # no row
+
+
+def test_logits_that_come_from_a_relu():
+    wiring = Wiring("relu_logits", "out/relu", "SoftmaxCrossEntropyWithLogits")
+    (found,) = gradscope.diagnose(record(network(wiring=(wiring,))))
+    assert (found.kind, found.layer) == ("relu-output", "out")
+    # Where the model is known, another rule knows more.
+    relu = Activation("out/relu", "relu", 10, rank=2, is_output=True)
+    run = record(network(wiring=(wiring,), activations=(relu,)))
+    assert gradscope.diagnose(run) == []

@@ -213,3 +213,69 @@ def test_one_batch_norm_for_two_kinds_of_batches():
     run = record(described, count=800, variance_distance=0.9)
     assert kinds(run) == [("shared-batchnorm", "bn")]
     assert kinds(record(described, count=800)) == []
+
+
+def test_a_softmax_in_a_layer_of_the_users():
+    last = Activation("dense_3/softmax", "softmax", 10, rank=2, is_output=True)
+    for name, expected in (("Softmax", [("hidden-softmax", "x")]), ("Own", [])):
+        model = {"layers": [{"name": "x", "class": name, "config": {}}]}
+        hidden = Activation("x/softmax", "softmax", 64, rank=2)
+        described = network(activations=(hidden, last), model=model)
+        assert kinds(record(described)) == expected
+
+
+def test_a_penalty_on_outputs_that_are_all_zero():
+    config = {"activity_regularizer": {"class_name": "L1", "config": {}}}
+    for given, kind in ((config, "penalty-dominates"), ({}, "dead-relu")):
+        layer = {"name": "dense_2", "class": "Dense", "config": given}
+        described = network(
+            activations=(Activation("dense_2/relu", "relu", 64),),
+            model={"layers": [layer]} | MSE,
+        )
+        run = record(described, dead_fraction=1.0)
+        assert kinds(run) == [(kind, "dense_2")]
+
+
+def test_an_output_that_was_given_no_loss():
+    missing = {"gradient_missing": {"dense_2/kernel": 1}}
+    both = {"layers": [], "loss": [None, MSE["loss"]]}
+    for model, severity in ((both, "note"), ({"layers": []} | MSE, "warning")):
+        run = record(network(model=model), **missing)
+        assert severities(run) == [("disconnected-variable", severity)]
+
+
+def test_accuracy_of_numbers_harms_nothing():
+    none = epochs((1.0, 0.0), (0.6, 0.0), (0.3, 0.0), (0.2, 0.0))
+    run = record(network(model={"layers": []} | MSE), logs=none)
+    assert severities(run) == [("loss-metric-disagree", "note")]
+
+
+def test_a_loss_that_falls_far_below_zero():
+    own = {"layers": [], "loss": {"class": "likelihood", "config": {}}}
+    described = network(data=(Data("output"),), model=own)
+    growth = np.geomspace(0.5, 40, 100)[:, np.newaxis]
+    loss = -np.geomspace(2, 800, 100)
+    run = record(described, loss=loss, data_rms=growth)
+    assert kinds(run) == [("loss-diverges", None)]
+    # A likelihood of narrow densities is above 1, and its loss below zero.
+    loss = np.linspace(2, -5, 100)
+    assert kinds(record(described, loss=loss, data_rms=growth)) == []
+
+
+@pytest.mark.parametrize(
+    ("rare", "most", "is_found"),
+    [(0.03, 0.4, True), (0.03, 0.9, False), (0.5, 0.4, False)],
+)
+def test_a_network_that_says_no_to_everybody(rare, most, is_found):
+    loss = {"loss": {"class": "binary_crossentropy", "config": {}}}
+    run = record(
+        ends_with("sigmoid", units=1, loss=loss),
+        data_mean={"target": rare},
+        data_min={"output": 0.01},
+        data_max={"output": most},
+    )
+    assert severities(run) == [("loss-metric-disagree", "note")] * is_found
+    if is_found:
+        (found,) = gradscope.diagnose(run)
+        assert "says no to every example; 97 % accuracy" in found.what
+        assert "`class_weight={1: 32}`" in found.remedy

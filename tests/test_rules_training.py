@@ -293,3 +293,90 @@ def test_a_gap_of_which_batch_norm_is_the_cause():
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.layer) == ("batchnorm-statistics", "bn_1")
     assert found.evidence["loss_ratio"] == pytest.approx(9)
+
+
+def test_a_first_step_that_left_a_layer_for_dead():
+    first = since(3, 0.001, 0.5)[:, np.newaxis]
+    described = network(activations=relu("dense_1"))
+    dead = since(8, 0.95, np.nan)[:, np.newaxis]
+    run = record(described, update_to_weight_ratio=first, dead_fraction=dead)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("learning-rate", "warning")
+    assert found.evidence["symptoms"] == ["dead-relu in dense_1"]
+    assert found.steps == (0, 2)
+    # Without the large steps it is the units that are the fault.
+    run = record(described, dead_fraction=dead)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("dead-relu", "dense_1")
+    assert "dead from the start" in found.cause
+
+
+def test_a_first_step_that_left_a_layer_at_its_ends():
+    first = since(3, 0.001, 0.5)[:, np.newaxis]
+    described = network(activations=relu("dense_1", kind="tanh"))
+    run = record(described, update_to_weight_ratio=first, saturated_fraction=1)
+    assert kinds(run) == [("learning-rate", None)]
+    # A ReLU has an end, too; there it is half of the outputs and more.
+    described = network(activations=relu("dense_1"))
+    run = record(described, update_to_weight_ratio=first, saturated_fraction=1)
+    assert kinds(run) == []
+
+
+def test_steps_of_nothing_have_no_rate():
+    run = record(
+        network(), update_to_weight_ratio=0, gradient_rms=0, loss=STUCK
+    )
+    assert "learning-rate" not in {kind for kind, _ in kinds(run)}
+    falls = since(40, 1e-9, 0.001)[:, np.newaxis]
+    run = record(network(), update_to_weight_ratio=falls, loss=STUCK)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.steps) == ("learning-rate", (40, 99))
+    assert "`decay_steps=epochs * len(x) // batch_size`" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "clipped", "ratio", "loss", "is_found"),
+    [
+        ("SGD", 1e-4, 4e-5, STUCK, True),
+        ("SGD", 0.05, 4e-5, STUCK, False),  # no more than a twentieth
+        ("SGD", 1e-4, 1e-3, STUCK, False),  # made up for by the rate
+        ("SGD", 1e-4, 4e-5, np.linspace(2, 0.1, 100), False),  # it learns
+        ("Adam", 1e-4, 4e-5, STUCK, False),  # divides by the size again
+    ],
+)
+def test_gradients_that_are_clipped_to_nothing(
+    optimizer, clipped, ratio, loss, is_found
+):
+    run = record(
+        network(optimizer=optimizer),
+        update_to_weight_ratio=ratio,
+        global_gradient_norm=1.0,
+        global_clipped_norm=clipped,
+        loss=loss,
+    )
+    assert (("update-too-small", None) in kinds(run)) == is_found
+    if is_found:
+        (found,) = gradscope.diagnose(run)
+        assert "`global_clipnorm=3`" in found.remedy
+        assert found.evidence["clipped_share"] == pytest.approx(1e-4)
+
+
+def test_steps_in_thousands_may_come_from_targets():
+    run = record(network(), update_to_weight_ratio=5e5, loss=STUCK)
+    assert "targets in thousands" in gradscope.diagnose(run)[0].cause
+    run = record(network(), update_to_weight_ratio=0.5, loss=STUCK)
+    assert "thousands" not in gradscope.diagnose(run)[0].cause
+
+
+@pytest.mark.parametrize(
+    ("variation", "rank", "is_found"),
+    [(np.nan, 2, True), (0.5, 2, False), (np.nan, 4, False)],
+)
+def test_batch_norm_of_a_single_example(variation, rank, is_found):
+    described = network(
+        data=(Data("input"),),
+        states=(State("norm", "batch_norm", 8, layer="norm"),),
+        activations=(Activation("dense_1/relu", "relu", 64, rank=rank),),
+    )
+    run = record(described, data_variation=variation)
+    assert kinds(run) == [("batchnorm-statistics", "norm")] * is_found

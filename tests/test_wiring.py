@@ -81,6 +81,12 @@ def test_a_sigmoid_that_goes_into_another(tmp_path):
     assert wiring == (Wiring("activation_twice", "output/sigmoid", "Log1p"),)
 
 
+def test_logits_behind_a_relu(tmp_path):
+    wiring = found(softmax_loss, network(3, "relu"), CLASSES, tmp_path)
+    kind = "SparseSoftmaxCrossEntropyWithLogits"
+    assert wiring == (Wiring("relu_logits", "output/relu", kind),)
+
+
 @pytest.mark.parametrize(
     ("loss", "units"), [(softmax_loss, 3), (sigmoid_loss, 1)]
 )

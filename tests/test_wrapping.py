@@ -591,12 +591,14 @@ def test_under_a_loss_scale_the_gradients_are_unscaled(tmp_path):
     assert "apply" not in vars(inner)
 
 
-def test_the_schema_tells_the_optimizer(tmp_path):
-    optimizer = gradscope.wrap(adam(), tmp_path)
-    step_eagerly(optimizer, keras.Variable([1.0]))
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_eager", "loop_jit"])
+def test_the_schema_tells_the_optimizer(mode, tmp_path):
+    train(mode, "adam", how="wrap", logdir=tmp_path)
     described = gradscope.read(tmp_path).schema.optimizer
     assert described["class"] == "Adam"
     assert described["config"]["beta_1"] == 0.9
+    rate = adam().get_config()["learning_rate"]
+    assert described["config"]["learning_rate"] == pytest.approx(rate)
     json.dumps(described)
 
 

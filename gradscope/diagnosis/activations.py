@@ -8,6 +8,9 @@ from gradscope.diagnosis.about import finding, percent, several
 from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import longest, median, smoothed, spells
 
+#: Layers that put out nothing but their activation.
+_PASSES_ON = ("Activation", "Softmax", "Conv1D", "Conv2D", "Conv3D")
+
 
 @rule
 def dead_relu(view, limits):
@@ -32,7 +35,9 @@ def dead_relu(view, limits):
         layer = view.layer_of(one)
         if severity == "error" and view.fall > 0.8:
             severity = "warning"
-        early = spell.start < 5 or view.steps[spell.start] < 50
+        # Before that no window of examples was seen.
+        known = int(np.isfinite(dead[:, row]).argmax())
+        early = spell.start < known + 5 or view.steps[spell.start] < 50
         yield finding(
             view,
             "dead-relu",
@@ -119,9 +124,9 @@ def hidden_softmax(view, limits):
             if view.loss_takes_logits:
                 yield _softmax_twice(view, layer)
             continue
-        is_dense = view.facts.get(layer, {}).get("class") == "Dense"
-        if not is_dense and (rank != 2 or not view.facts):
-            continue
+        owner = view.facts.get(layer, {}).get("class")
+        if owner != "Dense" and (rank != 2 or owner not in _PASSES_ON):
+            continue  # a layer of the user's weighs something with it
         if not _feeds_kernel(view, one):
             continue
         yield finding(

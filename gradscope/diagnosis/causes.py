@@ -131,7 +131,11 @@ SYMPTOMS = {
         "batchnorm-statistics",
         "loss-metric-disagree",
     ),
-    "loss-diverges": ("non-finite", "exploding-gradient"),
+    "loss-diverges": (
+        "non-finite",
+        "exploding-gradient",
+        "loss-metric-disagree",
+    ),
     "exploding-gradient": ("non-finite", "loss-diverges", "update-too-large"),
     "dead-relu": (
         "zero-gradient",

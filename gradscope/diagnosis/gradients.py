@@ -195,10 +195,13 @@ def disconnected_variable(view, limits):
     if not rows or len(rows) == missing.shape[1]:
         return
     names = [view.schema.variables[row].name for row in rows]
+    # One of several outputs was given no loss, which may be meant.
+    losses = view.model.get("loss")
+    is_told = isinstance(losses, list) and None in losses
     yield finding(
         view,
         "disconnected-variable",
-        "warning",
+        "note" if is_told else "warning",
         view.layer(rows[0]),
         None,
         what=f"The loss does not depend on {several(names)}: "

@@ -64,6 +64,9 @@ LIMITS = {
         "rms of the outputs at the end over that of the start, where the loss "
         "is not known, or negative (tuning)",
     ),
+    "loss-diverges.below_zero": Limit(
+        30, "the same, where the loss fell 20 times as far below zero (tuning)"
+    ),
     "learning-rate.high_ratio": Limit(
         0.1,
         "update-to-weight ratio of most layers; about .001 is healthy "
@@ -82,6 +85,12 @@ LIMITS = {
         1e-6,
         "update-to-weight ratio of one layer alone, of a hundredth of the "
         "others' and less",
+    ),
+    "update-too-small.clipped": Limit(
+        0.01, "share of the gradient's norm that clipping leaves (tuning)"
+    ),
+    "update-too-small.clipped_ratio": Limit(
+        1e-4, "update-to-weight ratio of the layer that moves most, then"
     ),
     "init-too-small.gain": Limit(
         0.1,

@@ -50,6 +50,8 @@ def outputs_run_away(view, limits):
     size = view.get("data_rms")[:, rows[0]].astype(float)
     first, last = float(median(size[:3])), float(median(size[-5:]))
     limit = limits["loss-diverges.outputs"]
+    if view.last_loss < -20 * max(abs(view.first_loss), 1):
+        limit = limits["loss-diverges.below_zero"]
     middle = float(median(size[: view.count // 2][-5:]))
     if not last > limit * max(first, 1e-6) or not last > 3 * middle:
         return
@@ -152,6 +154,44 @@ def _added_share(view) -> float:
 
 
 @rule
+def one_answer_only(view, limits):
+    """A yes or no that is always no (or yes), as one class is rare.
+
+    Where the two cannot be told apart better, this is as it should be.
+    """
+    outputs, targets = view.data("output"), view.data("target")
+    if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
+        return
+    sigmoid = any(one.kind == "sigmoid" for _, one in view.outputs)
+    if not sigmoid or "binarycrossentropy" not in view.loss_name:
+        return
+    late = slice(-max(10, view.count // 4), None)
+    least, most = (
+        view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
+    )
+    share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
+    rare = min(share, 1 - share)
+    if not 0 < rare < 0.3 or not ((most < 0.5).all() or (least > 0.5).all()):
+        return
+    answer = "no" if share < 0.5 else "yes"
+    yield finding(
+        view,
+        "loss-metric-disagree",
+        "note",
+        None,
+        None,
+        what=f"The network says {answer} to every example; {percent(1 - rare)} "
+        "accuracy are had by that alone",
+        evidence={"rare_share": rare},
+        cause=f"One class has {percent(rare)} of the examples, so that nearly "
+        "all of the gradient is the other's. Could also be that the two cannot "
+        "be told apart better than this.",
+        remedy="Look at `keras.metrics.Recall()` or `AUC()`; weigh the rare "
+        f"class: `class_weight={{{int(share < 0.5)}: {1 / rare - 1:.0f}}}`.",
+    )
+
+
+@rule
 def loss_metric_disagree(view, limits):
     """A loss that falls while accuracy stays where it was.
 
@@ -166,10 +206,12 @@ def loss_metric_disagree(view, limits):
     best = float(np.nanmax(accuracy))
     if not fall > limit or moved > 0.02 or best > 0.9:
         return
+    # Of numbers hardly one is hit exactly: that harms nothing but the eye.
+    is_idle = view.is_regression and best < 0.01
     yield finding(
         view,
         "loss-metric-disagree",
-        "warning",
+        "note" if is_idle else "warning",
         None,
         None,
         what=f"The loss fell by {percent(fall)}, and accuracy stayed at "

@@ -46,6 +46,34 @@ def batchnorm_statistics(view, limits):
         yield from _lag(view, limits, lag)
 
 
+@rule
+def batch_of_one(view, limits):
+    """Batch norm of single examples: each is its own mean, and what is left
+    of it is nothing."""
+    norms = [one for _, one in view.states if one.kind == "batch_norm"]
+    variation = view.get("data_variation")[:, view.data("input")]
+    mean = view.get("data_mean")[:, view.data("input")]
+    is_one = mean.size and np.isfinite(mean).any() and np.isnan(variation).all()
+    flat = all(one.rank == 2 for _, one in view.activations)
+    in_training = (view.get("training_mode") == 1).any()
+    if not norms or not is_one or not flat or not in_training:
+        return
+    yield finding(
+        view,
+        "batchnorm-statistics",
+        "error",
+        norms[0].layer or norms[0].name,
+        None,
+        what="There is batch norm, and batches of one example",
+        evidence={"examples": 1},
+        cause="Batch norm subtracts the mean of the batch. Of a single example "
+        "nothing is left: the layer puts out the same for all of them, and "
+        "what comes before it gets no gradient.",
+        remedy="Use `batch_size=32`, or `LayerNormalization`, which takes the "
+        "mean over the units of one example.",
+    )
+
+
 def _outweighs(view, row: int) -> bool:
     """Returns whether the distance of moving statistics outweighs a loss that
     is nearly nothing: each part of `d` standard deviations adds about d^2 of

@@ -123,6 +123,33 @@ def penalty_dominates(view, limits):
     )
 
 
+@rule
+def activity_penalty(view, limits):
+    """A penalty on what a layer puts out, and a layer that puts out nothing."""
+    dead = view.get("dead_fraction").astype(float)
+    for row, one in view.activations:
+        layer = view.layer_of(one)
+        penalty = view.config(layer, "activity_regularizer")
+        late = float(median(dead[-max(5, view.count // 10) :, row]))
+        limit = limits["dead-relu.error"]
+        if not penalty or not late >= limit:
+            continue
+        yield finding(
+            view,
+            "penalty-dominates",
+            "warning",
+            layer,
+            None,
+            what=f"There is a penalty on the outputs of {layer}, and "
+            f"{percent(late)} of its units fire for no example any more",
+            evidence={"dead_fraction": late, "dead_fraction_limit": limit},
+            cause="It pays more to put out nothing than to put out what the "
+            "next layer needs.",
+            remedy="Divide the factor of `activity_regularizer` by 100; it "
+            "counts for each unit and each example.",
+        )
+
+
 def _heaviest(view) -> str:
     """Returns the layer with the largest penalty at the start."""
     return view.layer(int(_penalties(view)[0].argmax()))

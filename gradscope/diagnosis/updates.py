@@ -6,7 +6,16 @@ import numpy as np
 
 from gradscope.diagnosis.about import finding
 from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import longest, median, smoothed, spells
+from gradscope.diagnosis.spells import (
+    Spell,
+    longest,
+    median,
+    smoothed,
+    spells,
+)
+
+#: Functions that are flat at their ends.
+_FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 @rule
@@ -26,10 +35,11 @@ def learning_rate_too_large(view, limits):
     if (spell is None or not harmed) and view.is_from_start:
         spell = _at_once(view, ratios, limit) if stuck else None
         spell = spell or _before_nan(view, ratios, limit)
+        spell = spell or _thrown(view, ratios, limits)
         harmed = spell is not None
     if spell is None or not harmed:
         return
-    value = float(median(typical[spell.slice]))
+    value = max(float(median(typical[spell.slice])), limit)
     yield _learning_rate(
         view,
         "error" if stuck or not np.isfinite(view.last_loss) else "warning",
@@ -42,7 +52,13 @@ def learning_rate_too_large(view, limits):
             "loss_fall": view.fall,
         },
         cause="The learning rate is too large: each step jumps over the place "
-        "that it should reach. About .001 is healthy.",
+        "that it should reach. About .001 is healthy."
+        + (
+            " Could also be inputs or targets in thousands, which make "
+            "gradients as large."
+            if value > 10 and not view.data("target")
+            else ""
+        ),
         factor=_round(0.003 / value),
     )
 
@@ -69,6 +85,30 @@ def _before_nan(view, ratios, limit: float):
     return next((s for s in spells(large, 2) if s.stop >= index - 2), None)
 
 
+def _thrown(view, ratios, limits):
+    """Returns the first steps, if they overwrote the weights and left a hidden
+    layer dead or saturated to the end; None if not."""
+    with np.errstate(all="ignore"):
+        typical = median(ratios[:10], axis=1)
+    large = typical > 3 * limits["learning-rate.high_ratio"]
+    if np.sum(large) < 2:
+        return None
+    hidden = [row for row, one in view.activations if not view.is_output(one)]
+    late = slice(-max(5, view.count // 10), None)
+    for name, limit in (
+        ("dead_fraction", limits["dead-relu.error"]),
+        ("saturated_fraction", 0.9),
+    ):
+        share = median(view.get(name)[late][:, hidden], axis=0)
+        kinds = [view.schema.activations[row].kind for row in hidden]
+        ends = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
+        is_flat = name == "saturated_fraction"
+        if any(s >= limit and (not is_flat or k in _FLAT) for s, k in ends):
+            stop = 1 + int(np.flatnonzero(large)[-1])
+            return Spell(0, stop, view.count)
+    return None
+
+
 @rule
 def learning_rate_too_small(view, limits):
     """Steps so small that the loss hardly moves."""
@@ -88,14 +128,18 @@ def learning_rate_too_small(view, limits):
     if not (stuck or unknown):
         return
     largest = float(median(each[spell.slice]))
-    if not each.max() > 0:
-        return
+    gradient = view.get("gradient_rms")[spell.slice, view.kernels]
+    if not each.max() > 0 or not median(gradient) > 0:
+        return  # without a gradient there is no step: see `zero_gradient`
     cause = "The learning rate is too small. About .001 is healthy."
+    remedy = None
     if spell.start > 0:
         cause = (
             "The learning rate has become too small: its schedule counts "
             "steps, not epochs. About .001 is healthy."
         )
+        remedy = "Let it fall over all steps: `decay_steps=epochs * len(x) // "
+        remedy += "batch_size`."
     yield _learning_rate(
         view,
         "warning",
@@ -109,7 +153,51 @@ def learning_rate_too_small(view, limits):
         },
         cause=cause,
         factor=_round(1e-3 / max(largest, 1e-12)),
+        remedy=remedy,
     )
+
+
+@rule
+def clipped_to_nothing(view, limits):
+    """Gradients that are clipped to nearly nothing in each step, where steps
+    are as large as gradients are."""
+    ratios = _ratios(view)
+    if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
+        return
+    with np.errstate(all="ignore"):
+        left = view.get("global_clipped_norm") / view.get(
+            "global_gradient_norm"
+        )
+    share, largest = median(left), float(median(np.nanmax(ratios, axis=1)))
+    limit = limits["update-too-small.clipped"]
+    small = limits["update-too-small.clipped_ratio"]
+    if not share < limit or not largest < small or not view.fall < 0.5:
+        return
+    yield finding(
+        view,
+        "update-too-small",
+        "warning",
+        None,
+        None,
+        what=f"Clipping leaves {share:.2g} of the gradient, in half of the "
+        f"steps or more; they change the weights by {largest:.2g} of their "
+        "size",
+        evidence={
+            "clipped_share": share,
+            "clipped_share_limit": limit,
+            "update_to_weight_ratio": largest,
+            "update_to_weight_ratio_limit": small,
+            "loss_fall": view.fall,
+        },
+        cause="The bound is far below the size that gradients have here, so "
+        "that it sets the size of each step. About .001 is healthy.",
+        remedy="Clip at the size that only rare gradients have: "
+        f"`global_clipnorm={_round(3 * _typical_norm(view)):g}`.",
+    )
+
+
+def _typical_norm(view) -> float:
+    return float(median(view.get("global_gradient_norm")))
 
 
 @rule
@@ -217,10 +305,13 @@ def _odd_one(view, limits, kind, name, is_odd, than, cause, remedy):
         )
 
 
-def _learning_rate(view, severity, spell, *, what, evidence, cause, factor):
+def _learning_rate(
+    view, severity, spell, *, what, evidence, cause, factor, remedy=None
+):
     rate = float(median(view.get("learning_rate")))
     known = np.isfinite(rate)
-    advice = f"{rate * factor:.1g}" if known else f"{factor:g} times as much"
+    advice = f"{factor:g} times as much"
+    advice = f"`learning_rate={rate * factor:.1g}`" if known else advice
     return finding(
         view,
         "learning-rate",
@@ -230,10 +321,8 @@ def _learning_rate(view, severity, spell, *, what, evidence, cause, factor):
         what=what,
         evidence=evidence | ({"learning_rate": rate} if known else {}),
         cause=cause,
-        remedy=f"Try `learning_rate={advice}`, and go up or down by threes "
-        "from there."
-        if known
-        else f"Try {advice}, and go up or down by threes from there.",
+        remedy=remedy
+        or f"Try {advice}, and go up or down by threes from there.",
     )
 
 

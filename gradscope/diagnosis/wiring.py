@@ -33,6 +33,29 @@ def activation_twice(view, limits):
 
 
 @rule
+def relu_logits(view, limits):
+    """Logits that come from a ReLU, where the model is not known; where it is,
+    `relu_output` tells how many are zero."""
+    known = any(one.kind == "relu" for _, one in view.outputs)
+    for one in () if known else view.wiring("relu_logits")[:1]:
+        layer = one.name.rpartition("/")[0] or one.name
+        yield finding(
+            view,
+            "relu-output",
+            "warning",
+            layer,
+            None,
+            what=f"The logits of the loss come from a ReLU ({layer}): they are "
+            "never below zero",
+            evidence={"operation": one.detail},
+            cause="A class that is to be unlikely needs a negative logit; and "
+            "where a ReLU is zero its slope is zero, so that such a logit gets "
+            "no gradient, and no example can pull it up again.",
+            remedy="Leave the activation of the last layer out.",
+        )
+
+
+@rule
 def broadcast(view, limits):
     """Predictions `[N, 1]` minus targets `[N]`, which is a table."""
     for one in view.wiring("broadcast")[:1]:

@@ -12,6 +12,7 @@ import warnings
 import weakref
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from gradscope import writer
@@ -186,7 +187,12 @@ class Seam:
 
     def config(self) -> dict:
         """Returns the optimizer's configuration; may fail."""
-        return self.optimizer.get_config()
+        with tf.init_scope():  # what a variable holds cannot be had in a trace
+            config = self.optimizer.get_config()
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in config.items()
+        }
 
     @property
     def suspended(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import tensorflow as tf
 
 from gradscope.wrapping import layers, replicas
@@ -151,14 +150,6 @@ class TfKerasSeam(Seam):
     def observes(self) -> bool:
         """Whether calls are observed now."""
         return not (self.plain or self._failed)
-
-    def config(self):
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
-            config = super().config()
-        return {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in config.items()
-        }
 
     def steps_made(self):
         iterations = self.iterations()

@@ -1,8 +1,8 @@
 """Operations put together as hardly anybody means it, seen in the graph.
 
-Two of them train without an error, and to no good: a softmax whose output a
-loss takes for logits, and predictions `[N, 1]` minus targets `[N]`, which is a
-table of N times N.
+Three of them train without an error, and to no good: a softmax whose output a
+loss takes for logits, a ReLU behind the logits, and predictions `[N, 1]` minus
+targets `[N]`, which is a table of N times N.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def find(parts: list, variables: list, rows: dict) -> list[Wiring]:
     for part in parts:
         handles = layers.handles(part.graph, variables)
         for operation in part.forward:
-            given = _logits(operation)
-            if given is not None and given.op is not None:
+            kind, given = _odd_logits(operation)
+            if kind:
                 name = owners.get(operations.end(given), given.op.name)
-                odd.append(Wiring("activation_twice", name, operation.type))
+                odd.append(Wiring(kind, name, operation.type))
             elif _is_broadcast(operation, handles):
                 shapes = [_shape(t) for t in operation.inputs]
                 name = scopes.of(operation.name) or operation.name
@@ -44,7 +44,20 @@ def find(parts: list, variables: list, rows: dict) -> list[Wiring]:
     return list(dict.fromkeys(odd))
 
 
-def _logits(operation):
+def _odd_logits(operation) -> tuple:
+    """Returns what is odd about the logits that a loss is given, and their
+    tensor; None twice if nothing is: the loss applies the same softmax or
+    sigmoid once more, or a ReLU has cut off all that is below zero."""
+    twice, cut = _twice(operation), None
+    if operation.type in _CROSSENTROPIES:
+        cut = _made_by("Relu", operation.inputs[0])
+    for kind, given in (("activation_twice", twice), ("relu_logits", cut)):
+        if given is not None and given.op is not None:
+            return kind, given
+    return None, None
+
+
+def _twice(operation):
     """Returns the output of a softmax or sigmoid that a loss is given as
     logits, to which it applies the same function once more."""
     if operation.type in _CROSSENTROPIES:
