@@ -37,6 +37,8 @@ def test_the_first_line_is_the_verdict(compare, logdir):
     assert (code, err) == (0, "")
     assert out.startswith("They part in step 0, first in layer dense_1: the")
     assert max(map(len, out.splitlines())) <= 80
+    # Runs are told apart by what is not common to their directories.
+    assert " in good, " in out and " in bad; " in out
     code, out, _ = compare(logdir / "good", logdir / "good")
     assert out.startswith("The two runs are the same bit for bit in 55 common")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import pathlib
 import textwrap
 import warnings
 
@@ -55,10 +57,8 @@ def text(found: Comparison) -> str:
         parts.append(_paragraph(_before(found)))
         parts += ["", *_table(found)]
     parts += ["", *_settings(found)]
-    for run, names in (
-        (found.run_a, found.only_a),
-        (found.run_b, found.only_b),
-    ):
+    only = found.only_a, found.only_b
+    for run, names in zip(_names(found), only, strict=True):
         if names:
             parts.append(_paragraph(f"Only in {run}: {_listed(names)}"))
     if found.matched_by == "order":
@@ -73,12 +73,20 @@ def text(found: Comparison) -> str:
     return "\n".join(parts)
 
 
+def _names(found: Comparison) -> tuple[str, str]:
+    """Returns the names of the runs without the directories of both."""
+    a, b = (pathlib.PurePath(run).parts for run in (found.run_a, found.run_b))
+    common = len(os.path.commonprefix([a[:-1], b[:-1]]))
+    return "/".join(a[common:]), "/".join(b[common:])
+
+
 def _evidence(found: Comparison) -> str:
     part = found.parting
     words = part.statistic.replace("_", " ")
+    run_a, run_b = _names(found)
     return (
-        f"{words} of {part.variable}: {part.a:.6g} in {found.run_a}, "
-        f"{part.b:.6g} in {found.run_b}; in that step {part.differing} of "
+        f"{words} of {part.variable}: {part.a:.6g} in {run_a}, "
+        f"{part.b:.6g} in {run_b}; in that step {part.differing} of "
         f"{len(found.variables)} variables differ by more than "
         f"{found.tolerance:g}"
     )
