@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
 import textwrap
 import warnings
@@ -76,8 +75,9 @@ def text(found: Comparison) -> str:
 def _names(found: Comparison) -> tuple[str, str]:
     """Returns the names of the runs without the directories of both."""
     a, b = (pathlib.PurePath(run).parts for run in (found.run_a, found.run_b))
-    common = len(os.path.commonprefix([a[:-1], b[:-1]]))
-    return "/".join(a[common:]), "/".join(b[common:])
+    while len(a) > 1 and len(b) > 1 and a[0] == b[0]:
+        a, b = a[1:], b[1:]
+    return "/".join(a), "/".join(b)
 
 
 def _evidence(found: Comparison) -> str:
