@@ -20,7 +20,8 @@ def record(gradients, before, after, layers):
         g if g is None else touched_values(tf.constant(g)) for g in gradients
     ]
     weights = [[tf.constant(w) for w in arrays] for arrays in (before, after)]
-    table = statistics.measure(touched, touched, *weights, missing).numpy()
+    step = statistics.side_by_side(touched, touched, *weights)
+    table = statistics.measure(step, missing).numpy()
     sizes = np.array([weight.size for weight in before])
     variables = tuple(
         Variable(f"{layer}/{index}", layer, weight.shape, "float32")

@@ -21,15 +21,15 @@ def both_ways(function, *tensors):
     return [function(*tensors).numpy(), compiled(*tensors).numpy()]
 
 
-def measured(grads, before, after, clipped=None):
+def measured(grads, before, after, clipped=None, fused=False):
     """Returns what is measured of a step, for gradients of any form."""
-    return statistics.measure(
+    step = statistics.side_by_side(
         [gradients.touched(g) for g in grads],
         clipped and [gradients.touched(g) for g in clipped],
         before,
         after,
-        [g is None for g in grads],
     )
+    return statistics.measure(step, [g is None for g in grads], fused)
 
 
 def numbers(gradient, before=None, after=None, *, compiled=False):
@@ -87,12 +87,13 @@ def test_a_step_by_hand(dtype):
 def test_statistics_are_those_of_numpy(array, dtype):
     array = np.asarray(array.astype(dtype))
     wide = array.astype(np.float64)
-    tensor = tf.constant(array)
+    found = numbers(array)
     norm = np.sqrt(np.sum(wide**2))
-    np.testing.assert_allclose(statistics.norm(tensor), norm, rtol=1e-6)
+    np.testing.assert_allclose(found["gradient_norm"], norm, rtol=1e-6)
     largest = np.abs(wide).max()
-    np.testing.assert_allclose(statistics.largest(tensor), largest, rtol=1e-6)
-    assert statistics.zeros(tensor) == np.count_nonzero(wide == 0)
+    np.testing.assert_allclose(found["gradient_max"], largest, rtol=1e-6)
+    zeros = np.count_nonzero(wide == 0) / wide.size
+    np.testing.assert_allclose(found["gradient_zero_fraction"], zeros, 1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e-18, 1.0, 1e19, 1e25])
@@ -226,17 +227,23 @@ def test_the_clipped_norm_is_that_of_what_clipping_returned():
 
 
 def test_a_variable_that_is_no_part_of_a_step_has_no_numbers():
-    found = statistics.measure([None], None, [None], [None], [None]).numpy()
+    step = statistics.side_by_side([None], None, [None], [None])
+    found = statistics.measure(step, [None]).numpy()
     assert np.isnan(found).all()
     assert np.isnan(statistics.complete(found, np.array([4]))).all()
 
 
 def test_more_elements_than_float32_can_count_are_counted():
-    zeros = tf.zeros([2**24 + 2**20], tf.float16)
-    for found in both_ways(statistics.zeros, zeros):
-        assert found == 2**24 + 2**20
-    for found in both_ways(statistics.nonfinite, zeros + np.nan):
-        assert found == 2**24 + 2**20
+    count = 2**24 + 2**20
+    for value, name in ((0, "gradient_zeros"), (np.nan, "gradient_nonfinite")):
+        gradient = tf.fill([count], np.float16(value))
+        for fused in (False, True):
+            run = tf.function(
+                lambda g, fused: measured([g], [g], [g], fused=fused),
+                jit_compile=fused,
+            )
+            found = run(gradient, fused).numpy()
+            assert found[0, MEASURED.index(name)] == count
 
 
 def test_rows_are_variables_in_the_given_order():

@@ -15,7 +15,7 @@ from gradscope.layout import HEADER, MEASURED, Layout
 from gradscope.measuring import buckets, gradients, histogram, statistics
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.schema import Schema
-from gradscope.wrapping import layers
+from gradscope.wrapping import layers, tracing
 from gradscope.wrapping.gate import Gate
 from gradscope.wrapping.watch import Watch
 
@@ -169,17 +169,17 @@ class Observer:
         ]
         grads = [gradients.touched(g) for g in look.grads]
         clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
+        step = statistics.side_by_side(grads, clipped, before, after)
         first = []
         if self._histograms is not None:
             appended = tf.cond(
                 self.gate.due("histograms", look.step, look.part),
-                lambda: self._append_histograms(look, grads, before, after),
+                lambda: self._append_histograms(look, step),
                 lambda: tf.constant(False),
             )
             first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(
-            grads, clipped, before, after, look.missing
-        )
+        fused = tracing.in_xla(tracing.current_graph())
+        measured = statistics.measure(step, look.missing, fused)
         broken = self.watch.is_broken(measured, look.forward)
         # What is computed with weights that are NaN is no operation's fault.
         held = [row for row, weight in enumerate(before) if weight is not None]
@@ -287,14 +287,9 @@ class Observer:
         # slower for an embedding with sentences of all lengths.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
-    def _append_histograms(self, look, grads, before, after) -> tf.Tensor:
-        updates = list(map(statistics.update, before, after))
-        chosen = [
-            kind[row]
-            for kind in (grads, before, updates)
-            for row in self._selected
-        ]
-        counts = tf.reshape(histogram.counts(chosen), [-1])
+    def _append_histograms(self, look: Look, step) -> tf.Tensor:
+        kinds = [step.gradients, step.before, step.updates]
+        counts = tf.reshape(histogram.counts(kinds, self._selected), [-1])
         self._histograms.append(look.step, counts)
         self.gate.visited("histograms", look.step, look.part)
         self.gate.answered("histograms")

@@ -220,7 +220,8 @@ class SessionStep:
             )
         ]
         missing = [gradient is None for gradient in touched]
-        measured = statistics.measure(touched, None, before, after, missing)
+        step = statistics.side_by_side(touched, None, before, after)
+        measured = statistics.measure(step, missing)
         forward = Watch(self._seen.schema((), {}, None)).measure(self._seen)
         row = tf.concat(
             [
@@ -231,7 +232,7 @@ class SessionStep:
             ],
             axis=0,
         )
-        counts = self._counts(touched, before, after)
+        counts = self._counts(step)
         with beside.on_host():
             return tf.ensure_shape(
                 tf.numpy_function(
@@ -256,16 +257,16 @@ class SessionStep:
         }
         return tf.stack([header.get(name, nan) for name in HEADER])
 
-    def _counts(self, grads, before, after) -> tf.Tensor:
+    def _counts(self, step) -> tf.Tensor:
         """Returns all histograms, or nothing where they are not due."""
         nothing = tf.zeros([0])
         if not self._observer.drain.has_histograms:
             return nothing
 
         def counted():
-            updates = list(map(statistics.update, before, after))
-            kinds = [*grads, *before, *updates]
-            return tf.reshape(histogram.counts(kinds), [-1])
+            kinds = [step.gradients, step.before, step.updates]
+            places = list(range(step.count))
+            return tf.reshape(histogram.counts(kinds, places), [-1])
 
         return tf.cond(
             self._gate.histograms_due, counted, lambda: tf.zeros([0])
