@@ -145,14 +145,19 @@ def test_validation_is_no_step(tmp_path):
     assert (record["data_max"][:, 0] < 50).all()
 
 
+def alone(values):
+    """Returns the numbers of one tensor."""
+    return data.measure([values])[0]
+
+
 def measured(values):
-    found = data.measure(tf.constant(values)).numpy().tolist()
+    found = alone(tf.constant(values)).numpy().tolist()
     return dict(zip(DATA_COLUMNS, found, strict=True))
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_what_is_not_finite_is_told_as_it_is(compiled):
-    run = tf.function(data.measure, jit_compile=compiled)
+    run = tf.function(alone, jit_compile=compiled)
 
     def of(values):
         found = run(tf.constant(values, tf.float32)).numpy().tolist()
@@ -189,7 +194,7 @@ def test_numbers_of_any_dtype(dtype):
     ],
 )
 def test_a_variation_by_hand(values, variation, compiled):
-    run = tf.function(data.measure, jit_compile=compiled)
+    run = tf.function(alone, jit_compile=compiled)
     found = run(tf.constant(values, tf.float32)).numpy()
     found = found[DATA_COLUMNS.index("data_variation")]
     assert found == pytest.approx(variation, rel=1e-6, abs=0, nan_ok=True)
@@ -296,6 +301,6 @@ def test_a_probe_is_of_a_batch(batch, tmp_path):
 def test_no_batch_of_finite_numbers_has_a_share_of_others():
     # XLA: 1 - n * (1 / n) is not 0 for all n.
     for count in (3, 49, 1440, 2110):
-        measured = tf.function(data.measure, jit_compile=True)
+        measured = tf.function(alone, jit_compile=True)
         share = measured(tf.ones([count, 10]))[DATA_COLUMNS.index(NONFINITE)]
         assert share == 0

@@ -5,55 +5,72 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from gradscope.columns import DATA_COLUMNS
+
 #: Numbers that are looked at in one step: of the first examples. Five passes
 #: over a batch of 128 images of 224 x 224 would take longer than many a step.
 MOST = 2**18
 
 
-def measure(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns `DATA_COLUMNS` of a tensor, float32: mean, root mean square,
-    variation, smallest and largest number, and the share that is NaN or
-    infinite.
+def measure(tensors: list) -> tf.Tensor:
+    """Returns `DATA_COLUMNS` of n tensors, float32 `[n, 6]`: mean, root mean
+    square, variation, smallest and largest number, and the share that is NaN
+    or infinite.
 
     Args:
-        tensor: Of any numeric dtype; NaN if it is empty.
+        tensors: Of any numeric dtype; NaN for an empty one.
     """
-    flat = tf.reshape(tf.cast(first(tensor), tf.float32), [-1])
-    finite = tf.cast(tf.math.is_finite(flat), tf.float32)
-    mean = tf.reduce_mean(flat)
+    flat = [_float(tf.reshape(first(t), [-1])) for t in tensors]
+    count = _stack([tf.size(x) for x in flat])
+    # Not 1 - the mean of what is finite: XLA multiplies with the inverse of
+    # the count, and 1440 times 1 / 1440 is not 1.
+    bad = [_float(tf.logical_not(tf.math.is_finite(x))) for x in flat]
+    mean = _stack([tf.reduce_sum(x) for x in flat]) / count
     # TensorFlow and XLA disagree about the maximum of a NaN.
     nan = tf.where(tf.math.is_nan(mean), mean, 0.0)
-    return tf.stack(
-        [
-            mean,
-            tf.sqrt(tf.reduce_mean(flat * flat)),
-            variation(first(tensor, least=2)),
-            tf.reduce_min(flat) + nan,
-            tf.reduce_max(flat) + nan,
-            # Not 1 - mean: XLA multiplies with the inverse of the count, and
-            # 1440 times 1 / 1440 is not 1.
-            tf.reduce_mean(1.0 - finite),
-        ]
-    )
+    columns = {
+        "data_mean": mean,
+        "data_rms": tf.sqrt(
+            _stack([tf.reduce_sum(x * x) for x in flat]) / count
+        ),
+        "data_variation": variation([first(t, least=2) for t in tensors]),
+        "data_min": _stack([tf.reduce_min(x) for x in flat]) + nan,
+        "data_max": _stack([tf.reduce_max(x) for x in flat]) + nan,
+        "data_nonfinite": _stack([tf.reduce_sum(x) for x in bad]) / count,
+    }
+    return tf.stack([columns[name] for name in DATA_COLUMNS], axis=1)
 
 
-def variation(examples: tf.Tensor) -> tf.Tensor:
+def variation(tensors: list) -> tf.Tensor:
     """Returns how much examples differ: the root mean square of what is left
-    of them without their mean, a float32 scalar.
+    of them without their mean, float32 `[n]`.
 
     It is 0 where all are alike, and NaN for fewer than two examples.
 
     Args:
-        examples: `[examples, ...]` of any numeric dtype; NaN for a scalar.
+        tensors: n of `[examples, ...]` of any numeric dtype; NaN for a scalar.
     """
-    if not examples.shape.rank:
-        return tf.constant(np.nan, tf.float32)
-    examples = tf.cast(examples, tf.float32)
-    # The mean of equal numbers may be rounded, their difference is 0.
-    examples -= examples[:1]
-    rest = examples - tf.reduce_mean(examples, axis=0, keepdims=True)
-    found = tf.sqrt(tf.reduce_mean(rest * rest))
-    return tf.where(tf.shape(examples)[0] > 1, found, np.float32(np.nan))
+    squares, sizes, counts = [], [], []
+    for examples in tensors:
+        if not examples.shape.rank:
+            examples = tf.reshape(examples, [1])
+        examples = _float(examples)
+        # The mean of equal numbers may be rounded, their difference is 0.
+        examples -= examples[:1]
+        rest = examples - tf.reduce_mean(examples, axis=0, keepdims=True)
+        squares.append(tf.reduce_sum(rest * rest))
+        sizes.append(tf.size(rest))
+        counts.append(tf.shape(examples)[0])
+    found = tf.sqrt(_stack(squares) / _stack(sizes))
+    return tf.where(_stack(counts) > 1, found, np.float32(np.nan))
+
+
+def _stack(scalars: list) -> tf.Tensor:
+    return _float(tf.stack(scalars))
+
+
+def _float(tensor) -> tf.Tensor:
+    return tf.cast(tensor, tf.float32)
 
 
 def first(tensor: tf.Tensor, least: int = 1) -> tf.Tensor:

@@ -66,7 +66,7 @@ class Watch:
         """Returns the segments of `Layout.forward` of one step, float32
         `[forward_width]`; NaN for what the step does not have."""
         measured, activity = _of_activations(seen)
-        kept = seen.states
+        kept, of_data = seen.states, _of_data(seen)
         schema = self._schema
         rows = {
             "activations": [measured.get(a) for a in schema.activations],
@@ -75,10 +75,7 @@ class Watch:
             ],
             "state": [_of_state(kept.get(s), seen) for s in schema.states],
             "moving": [_moving(kept.get(s)) for s in schema.states if s.size],
-            "data": [
-                data.measure(seen.data[n]) if n in seen.data else None
-                for n in schema.rows("data")
-            ],
+            "data": [of_data.get(name) for name in schema.rows("data")],
             "loss": [None if seen.loss is None else _loss(seen.loss)],
         }
         widths = {
@@ -115,6 +112,14 @@ def _of_activations(seen: Forward) -> tuple[dict, dict]:
         if alike[0].is_counted:
             activity |= _each(alike, activations.activity(read))
     return measured, activity
+
+
+def _of_data(seen: Forward) -> dict[str, tf.Tensor]:
+    """Returns `DATA_COLUMNS` of what a model was given, and gave, by name."""
+    if not seen.data:
+        return {}
+    measured = tf.unstack(data.measure(list(seen.data.values())))
+    return dict(zip(seen.data, measured, strict=True))
 
 
 def _alike(found: dict) -> list[list[Activation]]:
