@@ -96,6 +96,10 @@ UNIT_COLUMNS = (
 #: and 2 if it made NaN, of the others 0; see `measuring.origin`.
 OPERATION_COLUMNS = ("operation_nonfinite",)
 
+#: Sums with signs by chance of a variable's gradient, in steps that have
+#: histograms: two runs' gradients are compared by them, see `measuring.sketch`.
+SKETCH_COLUMNS = tuple(f"gradient_sketch_{index}" for index in range(16))
+
 #: Losses of one and the same batch; see `gradscope.probe`.
 PROBE_COLUMNS = ("probe_training_loss", "probe_inference_loss")
 
@@ -112,5 +116,6 @@ FAMILIES = {
 OCCASIONAL = {
     "units": UNIT_COLUMNS,
     "operations": OPERATION_COLUMNS,
+    "sketch": SKETCH_COLUMNS,
     "probe": PROBE_COLUMNS,
 }

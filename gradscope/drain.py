@@ -271,11 +271,21 @@ class Drain:
             for family, matrix in tables.items()
         ]
         values += self._described()
-        counts = self._counts.pop(step, None)
-        if counts is not None:
-            chosen = [self.schema.variables[i] for i in self.selected]
-            values += tabs.values(chosen, table[self.selected], counts)
+        numbers = self._counts.pop(step, None)
+        if numbers is not None:
+            values += self._occasional(table, numbers)
         return values
+
+    def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list:
+        """Returns what comes with a step's histograms."""
+        counts, sketches = tabs.split(numbers, len(self.selected))
+        rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
+        rows[self.selected] = sketches
+        chosen = [self.schema.variables[i] for i in self.selected]
+        return [
+            writer.family_value("sketch", self.schema.id, rows),
+            *tabs.values(chosen, table[self.selected], counts),
+        ]
 
     def _run(self, segments, table) -> np.ndarray:
         run = dict(zip(HEADER, segments["header"], strict=True))

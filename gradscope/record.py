@@ -101,8 +101,8 @@ class Record:
 
         Args:
             family: `"units"` (rows are `record.schema.rows("units")`, columns
-                `gradscope.columns.UNIT_COLUMNS`), `"operations"` (likewise) or
-                `"probe"` (one row).
+                `gradscope.columns.UNIT_COLUMNS`), `"operations"`, `"sketch"`
+                (likewise) or `"probe"` (one row).
 
         Raises:
             KeyError: If there is no such family.

@@ -28,6 +28,7 @@ from gradscope.columns import (
     OCCASIONAL,
     PROBE_COLUMNS,
     RUN_COLUMNS,
+    SKETCH_COLUMNS,
     STATE_COLUMNS,
     UNIT_COLUMNS,
     VARIABLE_COLUMNS,
@@ -50,6 +51,7 @@ __all__ = [
     "PLUGIN_NAME",
     "PROBE_COLUMNS",
     "RUN_COLUMNS",
+    "SKETCH_COLUMNS",
     "STATE_COLUMNS",
     "UNIT_COLUMNS",
     "VARIABLE_COLUMNS",
@@ -149,6 +151,7 @@ class Schema:
             return tuple(n for a in self.activations for n in a.group_names)
         named = {
             "variables": self.variables,
+            "sketch": self.variables,
             "activations": self.activations,
             "state": self.states,
             "data": self.data,

@@ -14,7 +14,7 @@ import numpy as np
 from gradscope import writer
 from gradscope.errors import GradscopeWarning
 from gradscope.measuring import buckets
-from gradscope.schema import VARIABLE_COLUMNS, Variable
+from gradscope.schema import SKETCH_COLUMNS, VARIABLE_COLUMNS, Variable
 
 #: First part of the histograms' tags, in the order of the recorded rows.
 KINDS = ("gradients", "weights", "updates")
@@ -82,6 +82,20 @@ def patterns(value, name: str) -> tuple[str, ...]:
     return chosen
 
 
+def width(count: int) -> int:
+    """Returns how many numbers there are of the histograms and the sketches of
+    so many variables."""
+    return count * (len(KINDS) * buckets.COUNT + len(SKETCH_COLUMNS))
+
+
+def split(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns histograms `[KINDS, count, buckets.COUNT]` and sketches
+    `[count, SKETCH_COLUMNS]` of so many variables."""
+    end = count * len(KINDS) * buckets.COUNT
+    counts = numbers[:end].reshape(len(KINDS), count, buckets.COUNT)
+    return counts, numbers[end:].reshape(count, len(SKETCH_COLUMNS))
+
+
 def values(
     variables: list[Variable], statistics: np.ndarray, counts: np.ndarray
 ) -> list:
@@ -90,9 +104,8 @@ def values(
     Args:
         variables: The selected variables, n of them.
         statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
-        counts: Histograms `[len(KINDS) * n, buckets.COUNT]`, kind by kind.
+        counts: Histograms `[KINDS, n, buckets.COUNT]`.
     """
-    counts = counts.reshape(len(KINDS), len(variables), buckets.COUNT)
     panels = []
     for index, variable in enumerate(variables):
         for kind, kind_counts in zip(KINDS, counts, strict=True):

@@ -67,8 +67,8 @@ def test_json_has_what_python_has(compare, logdir):
     assert code == 0 and told == json.loads(json.dumps(found.to_dict()))
     assert set(told) == {
         "version", "runs", "verdict", "same", "same_bits", "tolerance",
-        "steps", "differs_from", "parting", "matched_by", "layers",
-        "variables", "configuration", "only", "notes",
+        "steps", "sketched_steps", "differs_from", "parting", "matched_by",
+        "layers", "variables", "configuration", "only", "notes",
     }  # fmt: skip
     assert told["version"] == report.JSON_VERSION == 1
     assert told["parting"]["step"] == 0

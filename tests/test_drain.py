@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope import background, drain, events, schema, writer
+from gradscope import background, drain, events, schema, tabs, writer
 from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
 from gradscope.layout import MEASURED, Layout
@@ -40,7 +40,7 @@ def by_hand(monkeypatch):
 def new(directory, *, rows=20, histogram_rows=None):
     histograms = None
     if histogram_rows:
-        histograms = Ring(histogram_rows, 3 * buckets.COUNT, "")
+        histograms = Ring(histogram_rows, tabs.width(1), "")
     ring = Ring(rows, LAYOUT.width, "")
     return Drain(
         writer.EventWriter(str(directory)),
@@ -65,11 +65,11 @@ def append(records, step, row=None):
 
 
 def append_histogram(records, step, zeros=1.0):
-    counts = np.zeros([3, buckets.COUNT], np.float32)
-    counts[:, buckets.ZERO] = zeros
-    records.histograms.append(
-        tf.constant(step, tf.int64), tf.constant(counts.ravel())
-    )
+    numbers = np.zeros(tabs.width(1), np.float32)
+    counts, sketches = tabs.split(numbers, 1)
+    counts[:, :, buckets.ZERO] = zeros
+    sketches[:] = np.arange(16)
+    records.histograms.append(tf.constant(step, tf.int64), tf.constant(numbers))
 
 
 def test_everything_is_written_once(tmp_path):

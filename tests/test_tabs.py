@@ -49,7 +49,7 @@ def values(counts, ratios=(0.5, 0.25)):
     statistics = np.full([1, len(VARIABLE_COLUMNS)], np.nan)
     for name, ratio in zip(tabs.RATIOS, ratios, strict=True):
         statistics[0, VARIABLE_COLUMNS.index(name)] = ratio
-    panels = tabs.values([VARIABLES[0]], statistics, counts)
+    panels = tabs.values([VARIABLES[0]], statistics, counts[:, np.newaxis])
     return {p.tag: events.to_numpy(p.tensor).tolist() for p in panels}
 
 
@@ -79,7 +79,7 @@ def test_histograms_are_kind_by_kind():
     counts = np.zeros([3, 2, buckets.COUNT])
     counts[:, :, buckets.ZERO] = [[1, 2], [3, 4], [5, 6]]
     statistics = np.zeros([2, len(VARIABLE_COLUMNS)])
-    panels = tabs.values(list(VARIABLES[:2]), statistics, counts.reshape(6, -1))
+    panels = tabs.values(list(VARIABLES[:2]), statistics, counts)
     totals = {
         p.tag: events.to_numpy(p.tensor)[:, 2].sum()
         for p in panels

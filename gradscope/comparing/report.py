@@ -119,24 +119,28 @@ def _largest(found: Comparison, steps) -> float:
 
 
 def _table(found: Comparison) -> list[str]:
-    """Returns the lines of the table of layers."""
-    longest = max(len(printable(name)) for name in found.layers)
-    width = min(max(longest, len("layer")), 24)
-    count = len(found.steps)
-    lines = [
-        f"Relative difference of norms, median of {count} steps (largest):",
-        "",
-        f"  {'layer':{width}}"
-        + "".join(f"{norm.partition('_')[0]:>18}" for norm in NORMS),
-    ]
+    """Returns the lines of the tables of layers."""
     rows = layer_rows(found)
-    for row in rows[:MOST]:
-        name = printable(row["layer"])
-        name = name if len(name) <= width else f"…{name[1 - width :]}"
-        cells = [_cell(row, norm) for norm in NORMS]
-        lines.append(f"  {name:{width}}" + "".join(f"{c:>18}" for c in cells))
-    if len(rows) > MOST:
-        lines.append(f"  and {len(rows) - MOST} more layers (--json has all)")
+    lines = [
+        f"Relative difference of norms, median of {len(found.steps)} steps "
+        "(largest):",
+        "",
+        *_columns(rows, {n: n.partition("_")[0] for n in NORMS}),
+    ]
+    if len(found.sketched_steps):
+        count = len(found.sketched_steps)
+        lines += [
+            "",
+            _paragraph(
+                "Of the gradients themselves, |a - b| over the longer one, "
+                f"median of {count} step{'' if count == 1 else 's'} with "
+                "histograms (largest), estimated within a sixth; 1.4 is what "
+                "two gradients differ by that have nothing in common:",
+                "",
+            ),
+            "",
+            *_columns(rows, {"gradient": "gradient"}),
+        ]
     if any("noise" in line.split() for line in lines[3:]):
         lines += [
             "",
@@ -146,6 +150,22 @@ def _table(found: Comparison) -> list[str]:
                 "says nothing."
             ),
         ]
+    return lines
+
+
+def _columns(rows: list[dict], columns: dict[str, str]) -> list[str]:
+    """Returns a table: its head, and a line for each layer."""
+    longest = max(len(printable(row["layer"])) for row in rows)
+    width = min(max(longest, len("layer")), 24)
+    heads = "".join(f"{head:>18}" for head in columns.values())
+    lines = [f"  {'layer':{width}}{heads}"]
+    for row in rows[:MOST]:
+        name = printable(row["layer"])
+        name = name if len(name) <= width else f"…{name[1 - width :]}"
+        cells = "".join(f"{_cell(row, column):>18}" for column in columns)
+        lines.append(f"  {name:{width}}{cells}")
+    if len(rows) > MOST:
+        lines.append(f"  and {len(rows) - MOST} more layers (--json has all)")
     return lines
 
 
@@ -167,6 +187,7 @@ def layer_rows(found: Comparison) -> list[dict]:
     owners = np.array([v.layer for v in found.a.schema.variables])
     quiet = found.noise
     differences = {norm: found.by_layer(norm) for norm in NORMS}
+    differences["gradient"] = found.gradients_by_layer
     return [
         {
             "layer": layer,
@@ -184,6 +205,7 @@ def variable_rows(found: Comparison) -> list[dict]:
     """Returns the same of each variable, with its name in both runs."""
     quiet = found.noise
     differences = {norm: found[norm] for norm in NORMS}
+    differences["gradient"] = found.gradients
     return [
         {
             "variable": name,
@@ -270,6 +292,7 @@ def to_dict(found: Comparison) -> dict:
             "a": list(found.steps_a),
             "b": list(found.steps_b),
         },
+        "sketched_steps": len(found.sketched_steps),
         "differs_from": found.differs_from,
         "parting": None if part is None else _plain(vars(part)),
         "matched_by": found.matched_by,

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.layout import MEASURED
-from gradscope.measuring import alike
+from gradscope.measuring import alike, histogram, sketch
 from gradscope.measuring.alike import Rows
 from gradscope.measuring.gradients import Touched
 from gradscope.measuring.unit_spread import unit_spread
@@ -103,6 +103,23 @@ def measure(
         "gradient_missing": tf.constant(flags, tf.float32),
     }
     return tf.stack([columns[name] for name in MEASURED], axis=1)
+
+
+def occasional(step: Step, places: list[int]) -> tf.Tensor:
+    """Returns histograms of gradients, weights and updates of some variables,
+    and sketches of their gradients, float32 `[tabs.width(places)]`.
+
+    Args:
+        step: Of `side_by_side`.
+        places: Which of the V variables.
+    """
+    kinds = [step.gradients, step.before, step.updates]
+    sparse = {n for n, g in enumerate(step.touched) if g and g.is_sparse}
+    parts = [
+        histogram.counts(kinds, places),
+        sketch.sketches(step.gradients, places, sparse),
+    ]
+    return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
 
 
 def _values(gradient: Touched | None, weight) -> tf.Tensor | None:

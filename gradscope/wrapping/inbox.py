@@ -20,7 +20,6 @@ import tensorflow as tf
 from gradscope import drain, host_ring, tabs, writer
 from gradscope.errors import GradscopeWarning
 from gradscope.layout import Layout, Placement
-from gradscope.measuring import buckets
 from gradscope.schedule import NEVER
 from gradscope.schema import Schema
 
@@ -100,7 +99,7 @@ class Inbox:
             part: Number of the train op.
             step: The step before the update.
             row: float32, the `Layout` of the part.
-            counts: float32 `[KINDS, variables, COUNT]`, or empty.
+            counts: What `statistics.occasional` returned, or empty.
 
         Returns:
             Whether any more steps are wanted.
@@ -112,17 +111,21 @@ class Inbox:
                 self._open()
         rows = self._parts[part].variables
         if counts.size and self._histograms is not None:
-            table = np.zeros(
-                [len(tabs.KINDS), len(self._schema.variables), buckets.COUNT],
-                np.float32,
-            )
-            table[:, rows] = counts.reshape(len(tabs.KINDS), len(rows), -1)
-            selected = table[:, self._selected].reshape(-1)
-            self._histograms.put(step, selected, part, np.add)
+            self._histograms.put(step, self._own(rows, counts), part, np.add)
         whole = self._placements[part].placed(row)
         if self._ring.put(step, whole, part, _filled):
             self._drain.stepped()
         return True
+
+    def _own(self, rows: list[int], numbers: np.ndarray) -> np.ndarray:
+        """Returns the histograms and sketches of the selected variables; zeros
+        where a part does not have them."""
+        count = len(self._schema.variables)
+        whole = np.zeros(tabs.width(count), np.float32)
+        table, sketches = tabs.split(whole, count)
+        table[:, rows], sketches[rows] = tabs.split(numbers, len(rows))
+        chosen = table[:, self._selected], sketches[self._selected]
+        return np.concatenate([part.reshape(-1) for part in chosen])
 
     def drain(self) -> None:
         """Writes what came so far."""
@@ -165,9 +168,8 @@ class Inbox:
                 schema.variables, self._options.include, self._options.exclude
             )
         if self._selected:
-            self._histograms = host_ring.ring(
-                len(tabs.KINDS) * len(self._selected) * buckets.COUNT
-            )
+            width = tabs.width(len(self._selected))
+            self._histograms = host_ring.ring(width)
         self._placements = [
             Placement(part.schema(schema), part.variables, schema)
             for part in self._parts

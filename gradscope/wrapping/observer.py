@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from gradscope import background, drain, recorder, state, tabs, writer
 from gradscope.layout import HEADER, MEASURED, Layout
-from gradscope.measuring import buckets, gradients, histogram, statistics
+from gradscope.measuring import gradients, statistics
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.schema import Schema
 from gradscope.wrapping import layers, tracing
@@ -109,7 +109,7 @@ class Observer:
         self._ring = recorder.ring(self._layout.width, self._device)
         self._histograms = None
         if self._selected:
-            width = len(tabs.KINDS) * len(self._selected) * buckets.COUNT
+            width = tabs.width(len(self._selected))
             self._histograms = recorder.ring(width, self._device)
         self._skipped: tf.Variable | None = None
         self._replica_rings: dict[int, recorder.Ring] = {}
@@ -288,9 +288,8 @@ class Observer:
         return tf.function(record, autograph=False, reduce_retracing=True)
 
     def _append_histograms(self, look: Look, step) -> tf.Tensor:
-        kinds = [step.gradients, step.before, step.updates]
-        counts = tf.reshape(histogram.counts(kinds, self._selected), [-1])
-        self._histograms.append(look.step, counts)
+        numbers = statistics.occasional(step, self._selected)
+        self._histograms.append(look.step, numbers)
         self.gate.visited("histograms", look.step, look.part)
         self.gate.answered("histograms")
         return tf.constant(True)

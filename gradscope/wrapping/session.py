@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope.layout import HEADER
-from gradscope.measuring import gradients, histogram, origin, statistics
+from gradscope.measuring import gradients, origin, statistics
 from gradscope.wrapping import beside, layers, tracing
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.inbox import Inbox, Part, deliver
@@ -264,9 +264,7 @@ class SessionStep:
             return nothing
 
         def counted():
-            kinds = [step.gradients, step.before, step.updates]
-            places = list(range(step.count))
-            return tf.reshape(histogram.counts(kinds, places), [-1])
+            return statistics.occasional(step, list(range(step.count)))
 
         return tf.cond(
             self._gate.histograms_due, counted, lambda: tf.zeros([0])
