@@ -33,6 +33,20 @@ def deep_mlp():
     return keras.Sequential([keras.Input([64]), *hidden, output()])
 
 
+def transformer():
+    """Four blocks of attention and a feed-forward layer, of width 128."""
+    inputs = keras.Input([32], dtype="int32")
+    h = keras.layers.Embedding(1000, 128)(inputs)
+    for _ in range(4):
+        normed = keras.layers.LayerNormalization()(h)
+        h += keras.layers.MultiHeadAttention(4, 32)(normed, normed)
+        normed = keras.layers.LayerNormalization()(h)
+        wide = keras.layers.Dense(512, "gelu")(normed)
+        h += keras.layers.Dense(128)(wide)
+    pooled = keras.layers.GlobalAveragePooling1D()(h)
+    return keras.Model(inputs, output()(pooled))
+
+
 def output():
     return keras.layers.Dense(10)
 
@@ -41,16 +55,17 @@ NETWORKS = {
     "MLP 784-512-512-10": mlp,
     "small conv net": conv_net,
     "50 layers of 64": deep_mlp,
+    "small transformer": transformer,
 }
 
 
-def compiled(network) -> keras.Model:
+def compiled(network, jit_compile: bool = False) -> keras.Model:
     """Returns a new model that is ready to train."""
     model = network()
     model.compile(
         keras.optimizers.Adam(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
+        jit_compile=jit_compile,
     )
     return model
 
@@ -60,4 +75,6 @@ def batch(model):
     random = np.random.default_rng(0)
     shape = (BATCH, *model.input_shape[1:])
     inputs = random.normal(size=shape).astype("float32")
+    if model.inputs[0].dtype == "int32":
+        inputs = random.integers(1000, size=shape).astype("int32")
     return inputs, random.integers(10, size=BATCH)

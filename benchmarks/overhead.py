@@ -1,14 +1,12 @@
 """How much longer a step takes when it is observed.
 
-    python -m benchmarks.overhead [--rounds 10] [--steps 100] [--quick]
-
-It takes about a quarter of an hour, most of it for tracing the tutorials'
-recipe in the network of 50 layers.
+    python -m benchmarks.overhead [--rounds 10] [--only TEXT] [--quick]
 
 All variants are trained side by side in one process, round by round, so that
-whatever else the machine does hits all of them alike. A round is 100 steps and
-the writing of what they recorded. Each ratio is the median over the rounds of
-a variant's time over the plain step's time in the same round.
+whatever else the machine does hits all of them alike. A round is as many steps
+as the plain program makes in half a second, 20 at least, and the writing of
+what they recorded. Each ratio is the median over the rounds of a variant's time
+over the plain step's time in the same round. It takes about 20 minutes.
 """
 
 from __future__ import annotations
@@ -27,6 +25,9 @@ import gradscope
 from benchmarks.networks import NETWORKS, batch, compiled
 from gradscope.schedule import Every
 
+#: Seconds of a round of the plain program.
+_ROUND = 0.5
+
 
 @dataclasses.dataclass
 class Training:
@@ -36,6 +37,23 @@ class Training:
     finish: Callable = lambda: None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variant:
+    """A way to train.
+
+    Attributes:
+        name: In the table.
+        start: Returns a `Training` of a model, given a log directory.
+        options: Of `start`.
+        jit: Whether XLA compiles the step.
+    """
+
+    name: str
+    start: Callable
+    options: dict = dataclasses.field(default_factory=dict)
+    jit: bool = False
+
+
 def fit(model, logdir, every=None, **options) -> Training:
     """`fit`, step by step; with the callback unless `every` is None."""
     data = tf.data.Dataset.from_tensors(batch(model)).repeat()
@@ -43,8 +61,9 @@ def fit(model, logdir, every=None, **options) -> Training:
     if every is None:
         model.make_train_function()
         return Training(lambda: model.train_function(iterator)["loss"])
-    schedule = Every(every, dense=0)
-    callback = gradscope.Callback(logdir, every=schedule, **options)
+    callback = gradscope.Callback(
+        logdir, every=Every(every, dense=0), probe=False, **options
+    )
     callback.set_model(model)
     callback.on_train_begin()
     callback.on_epoch_begin(0)
@@ -58,37 +77,27 @@ def fit(model, logdir, every=None, **options) -> Training:
     return Training(step, lambda: gradscope.flush(model.optimizer))
 
 
-def compiled_fit(model, logdir, every=None) -> Training:
-    """`fit` of a model that XLA compiles."""
-    model.jit_compile = True
-    return fit(model, logdir, every)
-
-
-def fit_without_activations(model, logdir, every) -> Training:
-    """`fit` with nothing of what lies between the weights."""
-    return fit(model, logdir, every, activations=False)
-
-
 def loop(model, logdir, every=None) -> Training:
     """A `tf.function` of one's own; wrapped unless `every` is None."""
     step = _step(model)
     if every is None:
         return Training(step)
-    gradscope.wrap(model.optimizer, logdir, every=Every(every, dense=0))
+    schedule = Every(every, dense=0)
+    gradscope.wrap(model.optimizer, logdir, every=schedule, model=model)
     return Training(step, lambda: gradscope.flush(model.optimizer))
 
 
-def recipe(model, logdir, every) -> Training:
+def recipe(model, logdir) -> Training:
     """What tutorials do: two `tf.summary.histogram` for each variable."""
     writer = tf.summary.create_file_writer(logdir)
 
     def summarize(gradients):
         step = tf.cast(model.optimizer.iterations.value, tf.int64)
-        due = tf.equal(step % every, 0)
-        with writer.as_default(step), tf.summary.record_if(due):
+        with writer.as_default(step):
             pairs = zip(gradients, model.trainable_variables, strict=True)
             for gradient, variable in pairs:
                 tf.summary.histogram(variable.path, variable.value)
+                gradient = tf.convert_to_tensor(gradient)
                 tf.summary.histogram(f"{variable.path}_grad", gradient)
 
     return Training(_step(model, summarize), writer.flush)
@@ -109,57 +118,56 @@ def _step(model, look=lambda gradients: None):
     return step
 
 
+_NEVER = 10**9
+_MODES = ("fit", "xla", "loop")
+_FULL = {"every": 1, "histograms": 1}
+
 #: For each plain training, the trainings that are compared with it.
 VARIANTS = {
-    ("plain `fit`", fit, None): [
-        ("`gradscope.Callback`, every step", fit, 1),
-        ("`gradscope.Callback`, every 10", fit, 10),
-        ("`gradscope.Callback`, every 100", fit, 100),
-        (
-            "every step, `activations=False`",
-            fit_without_activations,
-            1,
-        ),
-        ("every 10, `activations=False`", fit_without_activations, 10),
+    Variant("plain `fit`", fit): [
+        Variant("`Callback`, every 10 (the default)", fit, {"every": 10}),
+        Variant("`Callback`, every step", fit, {"every": 1}),
+        Variant("`Callback`, every step, histograms too", fit, _FULL),
+        Variant("`Callback`, no step recorded", fit, {"every": _NEVER}),
     ],
-    ("plain `fit`, `jit_compile=True`", compiled_fit, None): [
-        ("`gradscope.Callback` with XLA, every step", compiled_fit, 1),
-        ("`gradscope.Callback` with XLA, every 10", compiled_fit, 10),
+    Variant("plain `fit`, `jit_compile=True`", fit, {}, True): [
+        Variant("XLA, every 10 (the default)", fit, {"every": 10}, True),
+        Variant("XLA, every step", fit, {"every": 1}, True),
+        Variant("XLA, every step, histograms too", fit, _FULL, True),
+        Variant("XLA, no step recorded", fit, {"every": _NEVER}, True),
     ],
-    ("plain loop in `tf.function`", loop, None): [
-        ("`gradscope.wrap`, every step", loop, 1),
-        ("`gradscope.wrap`, every 10", loop, 10),
-        ("`gradscope.wrap`, every 100", loop, 100),
-        ("`tf.summary.histogram`, every step", recipe, 1),
-        ("`tf.summary.histogram`, every 10", recipe, 10),
+    Variant("plain loop in `tf.function`", loop): [
+        Variant("`wrap`, every 10 (the default)", loop, {"every": 10}),
+        Variant("`wrap`, every step", loop, {"every": 1}),
+        Variant("two `tf.summary.histogram` a variable, every step", recipe),
     ],
 }
-ALL = [v for plain, others in VARIANTS.items() for v in (plain, *others)]
 
 
-def measure(network, rounds: int, steps: int, logdir: str):
+def measure(network, plain, others, rounds: int, logdir: str):
     """Returns for each variant the first step's seconds, and `[rounds]`
     seconds of a later step."""
-    timed(train(ALL[0], network, logdir), 1)  # TensorFlow's own first time
-    trainings, first, later = {}, {}, {name: [] for name, *_ in ALL}
-    for variant in ALL:
-        name = variant[0]
-        trainings[name] = train(variant, network, logdir)
-        first[name] = timed(trainings[name], 1)
+    timed(train(plain, network, logdir), 1)  # TensorFlow's own first time
+    trainings, first = {}, {}
+    for variant in [plain, *others]:
+        trainings[variant] = train(variant, network, logdir)
+        first[variant] = timed(trainings[variant], 1)
         # Up to here gradscope has seen the step that it observes; the
         # callback's other program is traced by the next one.
-        first[name] += timed(trainings[name], 1)
+        first[variant] += timed(trainings[variant], 1)
+    steps = max(20, round(_ROUND / (timed(trainings[plain], 20) / 20)))
+    later = {variant: [] for variant in trainings}
     for _ in range(rounds):
-        for name, training in trainings.items():
-            later[name].append(timed(training, steps) / steps)
+        for variant, training in trainings.items():
+            later[variant].append(timed(training, steps) / steps)
     return first, {name: np.array(times) for name, times in later.items()}
 
 
-def train(variant, network, logdir) -> Training:
+def train(variant: Variant, network, logdir: str) -> Training:
     """Starts one variant with a model and a directory of its own."""
-    _, start, every = variant
-    directory = tempfile.mkdtemp(dir=logdir)
-    return start(compiled(network), os.path.join(directory, "run"), every)
+    directory = os.path.join(tempfile.mkdtemp(dir=logdir), "run")
+    model = compiled(network, jit_compile=variant.jit)
+    return variant.start(model, directory, **variant.options)
 
 
 def timed(training: Training, steps: int) -> float:
@@ -181,35 +189,46 @@ def table(title: str, times: dict, unit: str, scale: float) -> str:
         unit, scale: Of the plain training's absolute time.
     """
     lines = [[title, *times], ["---"] + ["--:"] * len(times)]
-    for (plain, *_), others in VARIANTS.items():
+    for plain, others in VARIANTS.items():
+        if not all(plain in t for t in times.values()):
+            continue
         absolute = [np.median(t[plain]) * scale for t in times.values()]
-        lines.append([plain, *(f"{value:.2f} {unit}" for value in absolute)])
-        for name, *_ in others:
-            ratios = [np.median(t[name] / t[plain]) for t in times.values()]
-            lines.append([name, *(f"{ratio:.2f}" for ratio in ratios)])
+        lines.append(
+            [plain.name, *(f"{value:.2f} {unit}" for value in absolute)]
+        )
+        for one in others:
+            ratios = [np.median(t[one] / t[plain]) for t in times.values()]
+            lines.append([one.name, *(f"{ratio:.2f}" for ratio in ratios)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main():
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=100, help="of a round")
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="2 rounds of 10 steps of the first network: a trial",
+        "--only", default="", metavar="TEXT", help="networks with this name"
+    )
+    parser.add_argument(
+        "--modes", nargs="+", choices=_MODES, default=_MODES, metavar="MODE"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="2 rounds of the first network"
     )
     options = parser.parse_args()
-    networks = list(NETWORKS.items())
+    networks = {n: f for n, f in NETWORKS.items() if options.only in n}
     if options.quick:
-        options.rounds, options.steps, networks = 2, 10, networks[:1]
+        options.rounds, networks = 2, dict(list(networks.items())[:1])
     tf.get_logger().setLevel("ERROR")  # many tracings are the point here
-    first, later = {}, {}
+    first, later = ({name: {} for name in networks} for _ in range(2))
     with tempfile.TemporaryDirectory() as logdir:
-        for name, network in networks:
-            first[name], later[name] = measure(
-                network, options.rounds, options.steps, logdir
-            )
+        for mode, (plain, others) in zip(_MODES, VARIANTS.items(), strict=True):
+            if mode not in options.modes:
+                continue
+            for name, network in networks.items():
+                found = measure(network, plain, others, options.rounds, logdir)
+                first[name] |= found[0]
+                later[name] |= found[1]
     print(table("a step", later, "ms", 1e3))
     print()
     print(table("the first two steps, with tracing", first, "s", 1))
