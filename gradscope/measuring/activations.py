@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.layout import ACTIVATION_MEASURED
+from gradscope.rows import DIES
 
 #: An element is saturated where the derivative of its activation function is
 #: below this share of the largest that the function has: a gradient that
@@ -117,7 +118,7 @@ def sample(tensors: list[list]) -> tf.Tensor:
     )
 
 
-def measure(kind: str, read: tf.Tensor) -> tf.Tensor:
+def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
     """Returns the statistics of n activations in one step, float32
     `[n, MEASURED]`.
 
@@ -125,25 +126,56 @@ def measure(kind: str, read: tf.Tensor) -> tf.Tensor:
         kind: One of `KINDS`.
         read: What the activation function returned, `[n, ...]` of any float
             dtype; or what it was given, where the kind has a `function`.
+        fused: Whether XLA makes one pass of operations that follow each other.
     """
     one = KINDS[kind]
     read = _flat(read)
     y = read if one.function is None else one.function(read)
+    mean = tf.reduce_mean(y, axis=1)
+    largest = y if kind in DIES else tf.abs(y)
+    moments = [
+        mean,
+        tf.sqrt(tf.reduce_mean(y * y, axis=1)),
+        tf.reduce_max(largest, axis=1),
+    ]
+
+    def exactly():
+        return _shares(one, read, y)
+
+    def quickly():
+        return _shares_of_finite(kind, read, y)
+
+    # A mask, its cast and its sum take three times as long as signs do, which
+    # a NaN would spoil. XLA makes one pass of either, and would compile both.
+    finite = tf.reduce_all(tf.math.is_finite(mean))
+    zero, saturated, bad = tf.unstack(
+        exactly() if fused else tf.cond(finite, quickly, exactly)
+    )
+    return tf.stack([zero, saturated, *moments, bad], axis=1)
+
+
+def _shares(one: Kind, read, y) -> tf.Tensor:
+    """Returns the share that is zero, the share that is saturated, and how
+    many are NaN or infinite, `[3, n]`."""
     saturated = tf.fill([y.shape.as_list()[0]], np.float32(np.nan))
     if one.derivative is not None:
         saturated = _share(tf.abs(one.derivative(read)) < SATURATED)
     finite = tf.cast(tf.math.is_finite(y), tf.float32)
-    return tf.stack(
-        [
-            _share(tf.equal(y, 0.0)),
-            saturated,
-            tf.reduce_mean(y, axis=1),
-            tf.sqrt(tf.reduce_mean(y * y, axis=1)),
-            tf.reduce_max(tf.abs(y), axis=1),
-            tf.reduce_sum(1.0 - finite, axis=1),
-        ],
-        axis=1,
-    )
+    bad = tf.reduce_sum(1.0 - finite, axis=1)
+    return tf.stack([_share(tf.equal(y, 0.0)), saturated, bad])
+
+
+def _shares_of_finite(kind: str, read, y) -> tf.Tensor:
+    """Returns the same of outputs that are finite."""
+    signs = tf.sign(y) if kind in DIES else tf.abs(tf.sign(y))
+    zero = 1.0 - tf.reduce_mean(signs, axis=1)
+    saturated, none = tf.fill(tf.shape(zero), np.float32(np.nan)), 0.0 * zero
+    if kind == "relu":  # its slope is zero just where it is
+        saturated = zero
+    elif KINDS[kind].derivative is not None:
+        slope = KINDS[kind].derivative(read)
+        saturated = _share(tf.abs(slope) < SATURATED)
+    return tf.stack([zero, saturated, none])
 
 
 def activity(y: tf.Tensor) -> tf.Tensor:

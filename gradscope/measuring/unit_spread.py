@@ -15,7 +15,7 @@ from gradscope.measuring.alike import Rows
 
 #: Units that are looked at: two are enough to see that all are alike, and a
 #: pass over all of a large layer would cost as much as its norm.
-MOST_UNITS = 32
+MOST_UNITS = 8
 
 
 def unit_spread(found: list[Rows], gradients: list) -> tf.Tensor:

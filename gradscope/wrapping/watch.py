@@ -14,6 +14,7 @@ from gradscope.layout import (
 )
 from gradscope.measuring import activations, data, origin, states
 from gradscope.schema import Activation, Schema
+from gradscope.wrapping import tracing
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.suspects import Suspects
 
@@ -100,11 +101,12 @@ def _of_activations(seen: Forward) -> tuple[dict, dict]:
     """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
     measured: dict[Activation, tf.Tensor] = {}
     activity: dict[Activation, tf.Tensor] = {}
+    fused = tracing.in_xla(tracing.current_graph())
     for alike in _alike(seen.activations):
         found = [seen.activations[one] for one in alike]
         kind = alike[0].kind
         read = activations.sample([one.read for one in found])
-        numbers = activations.measure(kind, read)
+        numbers = activations.measure(kind, read, fused)
         calls = len(found[0].read)
         examples = tf.cast(tf.shape(read)[1] // calls, tf.float32)
         examples = tf.fill([len(alike), 1], examples)
