@@ -86,12 +86,12 @@ def softmax_over_time(training):
                 layers.GRU(24, return_sequences=True, name="gru"), name="both"
             ),
             layers.Dense(3, name="scores"),
-            layers.Softmax(axis=axis, name="tags"),
+            layers.Activation(lambda z: ops.softmax(z, axis=axis), name="tags"),
         ]
     )
     loss = "sparse_categorical_crossentropy"
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=8, batch_size=32)
+    training.fit(model, x, y, epochs=6, batch_size=32)
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 

@@ -127,7 +127,7 @@ def recurrence_with_gain(training):
             layers.Dense(4, activation="softmax", name="pitch"),
         ]
     )
-    optimizer = keras.optimizers.SGD(0.004, momentum=0.8)
+    optimizer = keras.optimizers.Adam(2e-3)
     loss = "sparse_categorical_crossentropy"
     model.compile(optimizer, loss, metrics=["accuracy"])
     training.fit(model, x, y, epochs=20, batch_size=32)

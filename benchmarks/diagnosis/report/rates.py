@@ -196,24 +196,23 @@ def adam_at_a_half(training):
 def transformer_at_a_high_rate(training):
     """A small transformer learns with Adam at .05 rather than .002.
 
-    It tags all words alike: accuracy .35 against .99.
+    It calls all texts alike: accuracy .25 against .95.
     """
-    x, y, xt, yt = sources.tags()
-    inputs = keras.Input([12], dtype="int32")
-    h = layers.Embedding(12, 32, name="words")(inputs)
-    place = keras.ops.arange(12)[None]
-    h = h + layers.Embedding(12, 32, name="places")(place)
+    x, y, xt, yt = sources.topics(1000)
+    inputs = keras.Input([24], dtype="int32")
+    h = layers.Embedding(400, 32, name="words")(inputs)
     attend = layers.MultiHeadAttention(2, 16, name="attend")
     h = layers.LayerNormalization(name="norm")(h + attend(h, h))
     more = layers.Dense(64, activation="gelu", name="up")(h)
     more = layers.Dense(32, name="down")(more)
     h = layers.LayerNormalization(name="norm_too")(h + more)
-    out = layers.Dense(3, activation="softmax", name="tags")(h)
+    h = layers.GlobalAveragePooling1D(name="mean")(h)
+    out = layers.Dense(4, activation="softmax", name="topic")(h)
     model = keras.Model(inputs, out)
     optimizer = keras.optimizers.Adam(0.05 if training.broken else 2e-3)
     loss = "sparse_categorical_crossentropy"
     model.compile(optimizer, loss, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=15, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 
@@ -234,7 +233,7 @@ def regression_beyond_its_rate(training):
     )
     optimizer = keras.optimizers.SGD(0.2 if training.broken else 0.01)
     model.compile(optimizer, "mse", metrics=["mae"])
-    training.fit(model, x, y, epochs=12, batch_size=16)
+    training.fit(model, x, y, epochs=30, batch_size=16)
     return {"unexplained": sources.unexplained(model, xt, yt)}
 
 

@@ -62,7 +62,8 @@ def positive_weights_on_negative_inputs(training):
             layers.Dense(
                 24,
                 activation="relu",
-                kernel_initializer="uniform" if positive else "he_normal",
+                use_bias=False,
+                kernel_initializer="he_normal",
                 kernel_constraint=positive,
                 name="loads",
             ),
@@ -214,30 +215,27 @@ def relu_on_a_signed_target(training):
 @fault(
     "relu-output",
     "output-range",
-    layers=["logit"],
-    source="StackOverflow: binary classifier says 1 for everything",
+    layers=["benign"],
+    source="StackOverflow: Dense(1, activation='relu') binary_crossentropy",
 )
-def relu_on_logits(training):
-    """The logit of a binary classifier has a ReLU, and is never negative.
+def relu_as_a_probability(training):
+    """A binary classifier ends in a ReLU, its loss wants probabilities.
 
-    No example gets less than .5, and all are called 1: accuracy .6 or less
-    against .96.
+    Beyond 0 and 1 nothing is learnt: accuracy .4 to .9 against .97.
     """
     x, y, xt, yt = sources.cancer()
+    last = "relu" if training.broken else "sigmoid"
     model = keras.Sequential(
         [
             keras.Input([30]),
             layers.Dense(24, activation="relu", name="hidden"),
-            layers.Dense(
-                1, activation="relu" if training.broken else None, name="logit"
-            ),
+            layers.Dense(1, activation=last, name="benign"),
         ]
     )
     model.compile(
         keras.optimizers.Adam(3e-3),
-        keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+        "binary_crossentropy",
+        metrics=["accuracy"],
     )
     training.fit(model, x, y, epochs=20, batch_size=32)
-    out = model.predict(xt, verbose=0)[:, 0]
-    return {"test accuracy": np.mean((out >= 0) == (yt > 0.5))}
+    return {"test accuracy": sources.accuracy(model, xt, yt)}
