@@ -18,7 +18,7 @@ from benchmarks.diagnosis.report import sources
 def much_dropout_in_a_wide_net(training):
     """A wide network drops .7 of its units twice, and has enough of them.
 
-    Accuracy .97 either way.
+    Accuracy .99 either way.
     """
     x, y, xt, yt = sources.digits()
     rate = 0.7 if training.broken else 0.3
@@ -73,9 +73,9 @@ def raw_columns_into_batch_norm(training):
     source="StackOverflow: are raw targets a problem?",
 )
 def raw_targets_with_a_fitting_rate(training):
-    """Targets of 25 to 346 are learnt as they are, with enough steps.
+    """Targets of 25 to 346 are learnt as they are, at a rate that fits.
 
-    Unexplained .5 either way.
+    Unexplained .62 and .64: as good as scaled ones.
     """
     x, y, xt, yt = sources.diabetes()
     if not training.broken:
@@ -102,7 +102,7 @@ def raw_targets_with_a_fitting_rate(training):
 def narrow_linear_layer(training):
     """A linear layer of 16 lies between two others, as a factorisation.
 
-    Accuracy .97 either way.
+    Accuracy .98 against .99.
     """
     x, y, xt, yt = sources.digits()
     bend = None if training.broken else "relu"
@@ -129,7 +129,7 @@ def narrow_linear_layer(training):
 def small_start_of_a_shallow_net(training):
     """Two layers start from a normal distribution of .005, and Adam copes.
 
-    Accuracy .97 either way.
+    Accuracy .96 against .98.
     """
     x, y, xt, yt = sources.images()
     start = (
@@ -181,7 +181,7 @@ class _Spare(keras.Model):
 def head_of_an_older_task(training):
     """A model still computes the head of an older task, and drops it.
 
-    Accuracy .97 either way.
+    Accuracy .91 either way.
     """
     x, y, xt, yt = sources.wine()
     model = _Spare(training.broken)
@@ -198,12 +198,12 @@ def head_of_an_older_task(training):
     source="StackOverflow: the penalty is most of my loss",
 )
 def penalty_larger_than_the_loss(training):
-    """A penalty is most of the loss at its start, and does not hurt.
+    """A penalty is most of the loss at the end, and does not hurt.
 
-    Accuracy .97 either way.
+    Accuracy .97 against .98.
     """
     x, y, xt, yt = sources.digits()
-    penalty = regularizers.L2(0.02 if training.broken else 1e-5)
+    penalty = regularizers.L2(0.004 if training.broken else 1e-5)
     model = keras.Sequential(
         [
             keras.Input([64]),

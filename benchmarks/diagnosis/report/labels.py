@@ -20,7 +20,7 @@ from benchmarks.diagnosis.report import sources
 def softmax_into_a_loss_of_logits(training):
     """An own loop feeds probabilities into `tf.nn`'s loss of logits.
 
-    The loss cannot fall below 1.46: under SGD accuracy .5 against .95.
+    The loss cannot fall below 1.46: accuracy .74 against .98.
     """
     x, y, xt, yt = sources.digits()
     last = "softmax" if training.broken else None
@@ -59,7 +59,7 @@ def softmax_into_a_loss_of_logits(training):
 def argmax_of_a_column(training):
     """Labels in one column are decoded by `argmax(axis=1)`: all become 0.
 
-    The loss falls to 0 and the true accuracy is .1 against .97.
+    The loss falls to 0 and the true accuracy is .11 against .95.
     """
     x, y, xt, yt = sources.digits()
     column = y.reshape(-1, 1)
@@ -84,7 +84,7 @@ def argmax_of_a_column(training):
 def shares_cast_to_integers(training):
     """Targets between 0 and 1 are cast to `int32`, and all become 0.
 
-    The regression says 0: unexplained far above 1 against .1.
+    The regression says 0: unexplained 7.2 against .11.
     """
     x, y, xt, yt = sources.sums(1200, 12)
     y, yt = y / 2.01, yt / 2.01
@@ -111,7 +111,7 @@ def shares_cast_to_integers(training):
 def hinge_with_labels_of_zero(training):
     """An own hinge loss gets labels 0 and 1, where it needs -1 and 1.
 
-    The loss falls to .37 by calling everything 1: accuracy .63 against .97.
+    Examples of 0 have a constant loss: accuracy .80 against .96.
     """
     x, y, xt, yt = sources.cancer()
 
@@ -142,10 +142,9 @@ def hinge_with_labels_of_zero(training):
     source="StackOverflow: sample weights make the loss 0",
 )
 def weights_of_the_wrong_class(training):
-    """Rare examples should count tenfold, and the common ones get 1e-3.
+    """Rare examples should count fivefold, and the common ones get 1e-3.
 
-    The loss falls, and everything is called rare: accuracy .5 or less
-    against .9.
+    The loss falls, all is called rare: accuracy .49 against .95.
     """
     x, y, xt, yt = sources.rings(2000, 4)
     keep = (y == 0) | (np.arange(len(y)) % 5 == 0)
@@ -176,7 +175,7 @@ def weights_of_the_wrong_class(training):
 def classes_as_one_number(training):
     """Legacy Keras: wines 0, 1, 2 are one number for `binary_crossentropy`.
 
-    The loss falls below zero, accuracy stays at .4; with a softmax .97.
+    The loss falls to -204, accuracy stays at .73; with a softmax .93.
     """
     import tf_keras
 

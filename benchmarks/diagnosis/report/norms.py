@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from benchmarks.diagnosis.case import fault
 from benchmarks.diagnosis.report import sources
@@ -28,7 +28,7 @@ def _scores(model, x, y, xt, yt) -> dict:
 def momentum_too_slow(training):
     """Batch norm has a momentum of .999 and 100 steps to learn.
 
-    Accuracy in training .99, then .2 against .96.
+    Accuracy in training 1.0, then .64; with a momentum of .9 it is .99.
     """
     x, y, xt, yt = sources.images()
     momentum = 0.999 if training.broken else 0.9
@@ -56,7 +56,7 @@ def momentum_too_slow(training):
 def statistics_dropped_by_a_loop(training):
     """An own loop calls `stateless_call` and forgets the new statistics.
 
-    They stay 0 and 1: accuracy .4 against .96.
+    They stay 0 and 1: accuracy .36 against .98.
     """
     x, y, xt, yt = sources.wine(scaled=False)
     x, xt = x / 10, xt / 10
@@ -101,8 +101,7 @@ def statistics_dropped_by_a_loop(training):
 def momentum_of_pytorch(training):
     """PyTorch's `momentum=0.01` is taken over, which is .99 in Keras.
 
-    The statistics are those of the last batch of six: accuracy .8 against
-    .97.
+    The statistics are those of the last six: accuracy .73 against .95.
     """
     x, y, xt, yt = sources.digits()
     momentum = 0.01 if training.broken else 0.99
@@ -217,7 +216,7 @@ def own_dropout_without_scale(training):
 def one_norm_for_two_sensors(training):
     """Two sensors of different scale pass through the same batch norm.
 
-    Its statistics fit neither: accuracy in training .95, then .6.
+    Its statistics fit neither: .89 in training, then .49 against .95.
     """
     x, y, xt, yt = sources.rings(1600, 6)
     norm = layers.BatchNormalization(momentum=0.9, name="norm")
@@ -288,5 +287,5 @@ def one_encoder_for_photos_and_negatives(training):
         keras.optimizers.Adam(3e-3), "binary_crossentropy", metrics=["accuracy"]
     )
     shown, truth = pairs(x, y)
-    training.fit(model, shown, truth, epochs=25, batch_size=32)
+    training.fit(model, shown, truth, epochs=15, batch_size=32)
     return _scores(model, shown, truth, *pairs(xt, yt))

@@ -18,7 +18,7 @@ from benchmarks.diagnosis.report import sources
 def sign_as_activation(training):
     """A code of eight bits is made by `sign`, whose gradient is zero.
 
-    Accuracy .5 against .9 with tanh.
+    Accuracy .30 against .94 with tanh.
     """
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
@@ -50,7 +50,7 @@ def sign_as_activation(training):
 def half_precision_without_scale(training):
     """A loop in float16 lacks the scaling of its loss: gradients underflow.
 
-    The faint pictures stay unexplained: 1.0 against less than .4.
+    The faint pictures stay unexplained: 1.66 against .05.
     """
     x, _, xt, _ = sources.digits()
     x, xt = x * 2e-3, xt * 2e-3
@@ -96,7 +96,7 @@ def half_precision_without_scale(training):
 def gradient_stopped_before_the_head(training):
     """`stop_gradient` is put around the features rather than the targets.
 
-    The narrow features stay random: accuracy .6 against .95.
+    The narrow features stay random: accuracy .22 against .86.
     """
     x, y, xt, yt = sources.images()
     inputs = keras.Input([8, 8, 1])
@@ -140,7 +140,7 @@ class _TwoViews(keras.Model):
 def branch_never_used(training):
     """A slip of the pen: `concatenate([size, size])` leaves a branch out.
 
-    The error is .5 of the variance against .05.
+    Unexplained .60 against .004.
     """
     x, y, xt, yt = sources.houses()
     y, yt = (y - y.mean()) / y.std(), (yt - y.mean()) / y.std()
@@ -158,7 +158,7 @@ def branch_never_used(training):
 def argmax_between_two_networks(training):
     """The encoder chooses a code word by `argmax`, and no gradient passes.
 
-    The pictures stay unexplained by .7, against .4 with a softmax.
+    Unexplained .43, against .20 with a softmax.
     """
     x, _, xt, _ = sources.digits()
     inputs = keras.Input([64])

@@ -18,7 +18,7 @@ from benchmarks.diagnosis.report import sources
 def adadelta_with_its_default(training):
     """`Adadelta()` of Keras has a rate of .001, where the paper has 1.
 
-    Accuracy .15 against .96.
+    Accuracy .12 against .98.
     """
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
@@ -47,7 +47,7 @@ def adadelta_with_its_default(training):
 def decay_counted_in_epochs(training):
     """`decay_steps=1` was meant in epochs, but is counted in steps.
 
-    The rate is gone after 60 steps: accuracy .5 against .97.
+    The rate is gone after 60 steps: accuracy .82 against 1.0.
     """
     x, y, xt, yt = sources.waves()
     steps = 1 if training.broken else 24
@@ -75,7 +75,7 @@ def decay_counted_in_epochs(training):
 def rate_of_a_millionth(training):
     """SGD with a rate of 1e-6, taken over from a fine-tuning tutorial.
 
-    Accuracy .4 against .97.
+    Accuracy .18 against .97.
     """
     x, y, xt, yt = sources.cancer()
     model = keras.Sequential(
@@ -101,7 +101,7 @@ def rate_of_a_millionth(training):
 def loss_summed_over_the_batch(training):
     """An own loop sums the loss over 256 examples, at an ordinary rate.
 
-    Accuracy .1 to .6 against .96.
+    Accuracy .08 against .98.
     """
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
@@ -141,7 +141,7 @@ def loss_summed_over_the_batch(training):
 def lion_with_the_rate_of_sgd(training):
     """Lion moves every weight by the rate, and is given SGD's .1.
 
-    Accuracy .2 against .96.
+    Accuracy .08 against .95.
     """
     x, y, xt, yt = sources.images()
     model = keras.Sequential(
@@ -168,7 +168,7 @@ def lion_with_the_rate_of_sgd(training):
 def adam_at_a_half(training):
     """Adam has a rate of .5, copied from Adadelta code.
 
-    Accuracy .3 against .97.
+    Accuracy .12 against .98.
     """
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
@@ -243,9 +243,9 @@ def regression_beyond_its_rate(training):
     source="StackOverflow: own loss is negative and falls for ever",
 )
 def loss_with_the_wrong_sign(training):
-    """An own loop returns minus the error, and maximises it.
+    """An own loss is minus the error, which training then maximises.
 
-    The network runs away: unexplained beyond 10 against .05.
+    The network runs away: unexplained 10^8 against .04.
     """
     x, y, xt, yt = sources.friedman()
     sign = -1.0 if training.broken else 1.0

@@ -29,10 +29,12 @@ def raw_columns_into_sigmoids(training):
         ]
     )
     model.compile(
-        keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"]
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        "binary_crossentropy",
+        metrics=["accuracy"],
     )
     training.fit(
-        model, x, y, epochs=15, batch_size=32, validation_data=(xt, yt)
+        model, x, y, epochs=20, batch_size=32, validation_data=(xt, yt)
     )
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
@@ -44,7 +46,7 @@ def raw_columns_into_sigmoids(training):
 def metres_and_years(training):
     """Metres to the centre and years go into a regression as they are.
 
-    Unexplained 1.0 or NaN against .02.
+    Unexplained 1.09 against .002.
     """
     x, y, xt, yt = sources.houses(scaled=not training.broken)
     mean, deviation = y.mean(), y.std()
@@ -72,7 +74,7 @@ def metres_and_years(training):
 def raw_series_into_an_lstm(training):
     """An LSTM reads a series in the thousands as it is.
 
-    Its gates saturate, pitches are told apart in .3 of cases against .95.
+    Its gates saturate: accuracy on pitches .23 against 1.0.
     """
     x, y, xt, yt = sources.waves(900, 24)
     if training.broken:
@@ -98,7 +100,7 @@ def raw_series_into_an_lstm(training):
 def prices_as_they_are(training):
     """Prices of some 100000 are the targets of a regression with Adam.
 
-    The output cannot get there: unexplained above 1 against .02.
+    The output cannot get there: unexplained 2.5 against .007.
     """
     x, y, xt, yt = sources.houses()
     if not training.broken:
@@ -124,8 +126,8 @@ def prices_as_they_are(training):
 def one_target_in_the_thousands(training):
     """One of two heads has targets in the thousands, the other says 0 or 1.
 
-    The sum of the losses is that of the first: the second is right in .6 of
-    the cases against .95.
+    The sum of the losses is that of the first: the second is right in .54 of
+    the cases against .92.
     """
     x, y, xt, yt = sources.rings(1200, 5)
     price, price_t = 3000 * x[:, 0] + 8000, 3000 * xt[:, 0] + 8000
@@ -155,7 +157,7 @@ def one_target_in_the_thousands(training):
 def sigmoid_for_standardised_targets(training):
     """A regression on standardised targets ends in a sigmoid.
 
-    It cannot go below 0 nor above 1: unexplained .6 against .05.
+    It cannot go below 0 nor above 1: unexplained .57 against .03.
     """
     x, y, xt, yt = sources.friedman()
     last = "sigmoid" if training.broken else "linear"
@@ -175,27 +177,28 @@ def sigmoid_for_standardised_targets(training):
 
 @fault(
     "output-range",
-    layers=["benign"],
+    layers=["far"],
     source="StackOverflow: binary_crossentropy with tanh output",
 )
 def tanh_as_a_probability(training):
     """A binary classifier ends in tanh, its loss wants probabilities.
 
-    Accuracy .4 to .9, and losses that jump, against .97.
+    What is below 0 or at 1 learns no more: accuracy .5 to .9 against .97.
     """
-    x, y, xt, yt = sources.cancer()
+    x, y, xt, yt = sources.rings(1600, 4)
     last = "tanh" if training.broken else "sigmoid"
     model = keras.Sequential(
         [
-            keras.Input([30]),
-            layers.Dense(16, activation="relu", name="hidden"),
-            layers.Dense(1, activation=last, name="benign"),
+            keras.Input([4]),
+            layers.Dense(32, activation="relu", name="hidden_1"),
+            layers.Dense(32, activation="relu", name="hidden_2"),
+            layers.Dense(1, activation=last, name="far"),
         ]
     )
     model.compile(
-        keras.optimizers.SGD(0.05), "binary_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"]
     )
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    training.fit(model, x, y, epochs=15, batch_size=32)
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 
@@ -207,7 +210,7 @@ def tanh_as_a_probability(training):
 def sigmoid_decoder_of_signed_data(training):
     """An autoencoder of standardised columns ends in a sigmoid.
 
-    Unexplained .7 against .2.
+    Unexplained .58 against .11.
     """
     x, _, xt, _ = sources.cancer()
     last = "sigmoid" if training.broken else None

@@ -18,7 +18,7 @@ from benchmarks.diagnosis.report import sources
 def deep_from_a_thousandth(training):
     """Five ReLU layers start from a normal distribution of .001.
 
-    Accuracy .1 against .97 with He's.
+    Accuracy .08 against .97 with He's.
     """
     x, y, xt, yt = sources.digits()
     start = (
@@ -47,8 +47,7 @@ def deep_from_a_thousandth(training):
 def faint_convolutions(training):
     """Four convolutions start from a truncated normal of .002.
 
-    Three kinds of pixels are told apart as if all were background: accuracy
-    .86 against .97.
+    All pixels are called background: accuracy .88 against 1.0.
     """
     x, y, xt, yt = sources.shapes(300)
     start = (
@@ -84,7 +83,7 @@ def faint_convolutions(training):
 def normal_of_one(training):
     """Kernels of 200 columns start from a normal distribution of 1.
 
-    The first loss is in the thousands: accuracy .8 against .97.
+    The first loss is in the thousands: accuracy .83 against .97.
     """
     x, y, xt, yt = sources.digits()
     start = (
@@ -117,7 +116,7 @@ def normal_of_one(training):
 def uniform_from_zero_to_one(training):
     """Weights come from `rand`, so that all are positive.
 
-    Sums of 64 positive numbers: unexplained .5 against .05.
+    Sums of 64 positive numbers: unexplained 7000 against .03.
     """
     x, y, xt, yt = sources.friedman()
     start = (
@@ -141,13 +140,13 @@ def uniform_from_zero_to_one(training):
 @fault(
     "init-too-large",
     "saturated-activation",
-    layers=["keys", "queries", "words", "place"],
+    layers=["keys", "queries", "words", "look"],
     source="GitHub: attention is one-hot from the start",
 )
 def peaked_attention(training):
     """Attention over words of deviation 6: its softmax is one-hot at once.
 
-    Accuracy .75 against .98.
+    Accuracy .41 against 1.0.
     """
     x, y, xt, yt = sources.topics(1000)
     wide = initializers.RandomNormal(stddev=6.0)
