@@ -26,7 +26,7 @@ from gradscope_examples import data, running
 import gradscope
 
 v1 = tf.compat.v1
-STEPS, HALF, FILTERS = 200, 32, (8, 16, 16)
+STEPS, HALF, FILTERS = 150, 32, (8, 16, 16)
 
 
 class VirtualNorm(keras.layers.Layer):
