@@ -202,6 +202,34 @@ def table(title: str, times: dict, unit: str, scale: float) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def bandwidth() -> float:
+    """Returns the bytes a second at which TensorFlow reads memory."""
+    values = tf.ones([64 * 2**20])
+    read = tf.function(lambda: tf.reduce_max(values))
+    float(read())
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        float(read())
+        times.append(time.perf_counter() - start)
+    return 4 * 64 * 2**20 / min(times)
+
+
+def limits(networks: dict, later: dict) -> str:
+    """Returns a table of what every step must cost at least: to read the
+    gradient, and the weight before and after, once from memory."""
+    speed = bandwidth()
+    plain = next(iter(VARIANTS))
+    title = f"bytes that must be read, at {speed / 1e9:.0f} GB/s"
+    lines = [[title, "MB", "ms", "ratio"], ["---"] + ["--:"] * 3]
+    for name, network in networks.items():
+        read = 3 * 4 * sum(int(np.prod(v.shape)) for v in network().variables)
+        step = np.median(later[name][plain])
+        cells = read / 1e6, read / speed * 1e3, 1 + read / speed / step
+        lines.append([name, *(f"{value:.2f}" for value in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main():
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -232,6 +260,9 @@ def main():
     print(table("a step", later, "ms", 1e3))
     print()
     print(table("the first two steps, with tracing", first, "s", 1))
+    if "fit" in options.modes:
+        print()
+        print(limits(networks, later))
 
 
 if __name__ == "__main__":

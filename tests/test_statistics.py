@@ -257,3 +257,15 @@ def test_rows_are_variables_in_the_given_order():
 def test_a_ratio_beyond_float32_is_infinite_without_a_warning():
     found = numbers(np.full(1, 3e38, np.float32), np.full(1, 1e-30, np.float32))
     assert found["gradient_to_weight_ratio"] == np.inf
+
+
+def test_a_gradient_that_does_not_know_its_shape_has_that_of_its_weight():
+    weight = tf.ones([2, 3])
+
+    @tf.function(input_signature=[tf.TensorSpec(None)])
+    def run(gradient):
+        return measured([gradient], [weight], [weight])
+
+    found = run(weight).numpy()[0]
+    assert found[MEASURED.index("gradient_size")] == 6
+    assert found[MEASURED.index("gradient_norm")] == np.float32(np.sqrt(6))

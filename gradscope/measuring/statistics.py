@@ -154,8 +154,8 @@ def _sizes(step: Step) -> tf.Tensor:
             one = step.touched[place]
             sizes[place] = (
                 tf.cast(one.size, tf.float32)
-                if one.is_sparse
-                else np.float32(one.values.shape.num_elements())
+                if one.is_sparse or rows.shape is None
+                else np.float32(np.prod(rows.shape))
             )
     return tf.stack(sizes)
 
