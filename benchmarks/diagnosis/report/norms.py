@@ -287,5 +287,5 @@ def one_encoder_for_photos_and_negatives(training):
         keras.optimizers.Adam(3e-3), "binary_crossentropy", metrics=["accuracy"]
     )
     shown, truth = pairs(x, y)
-    training.fit(model, shown, truth, epochs=15, batch_size=32)
+    training.fit(model, shown, truth, epochs=25, batch_size=32)
     return _scores(model, shown, truth, *pairs(xt, yt))

@@ -225,7 +225,7 @@ def transformer_at_a_high_rate(training):
 def regression_beyond_its_rate(training):
     """A linear model of thirty columns learns with SGD at .2.
 
-    The loss grows without end; unexplained .2 at a rate of .01.
+    The loss grows without end; unexplained .38 at a rate of .01.
     """
     x, y, xt, yt = sources.cancer()
     model = keras.Sequential(
@@ -233,7 +233,7 @@ def regression_beyond_its_rate(training):
     )
     optimizer = keras.optimizers.SGD(0.2 if training.broken else 0.01)
     model.compile(optimizer, "mse", metrics=["mae"])
-    training.fit(model, x, y, epochs=30, batch_size=16)
+    training.fit(model, x, y, epochs=12, batch_size=16)
     return {"unexplained": sources.unexplained(model, xt, yt)}
 
 

@@ -17,7 +17,7 @@ def _score(model, xt, yt) -> dict:
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 
-@healthy(cell=["LSTM", "GRU"], seed=[0, 1])
+@healthy(cell=["LSTM", "GRU"])
 def recurrent(training):
     """An LSTM or a GRU tells the pitch of a noisy wave."""
     x, y, xt, yt = sources.waves(800, 24)
@@ -85,7 +85,7 @@ def transformer(training):
     return _score(model, xt, yt)
 
 
-@healthy(words=[400, 4000])
+@healthy(words=[2000])
 def embedding_of_rare_words(training):
     """Most rows of an embedding get no gradient in a step."""
     x, y, xt, yt = sources.topics(1600, words=training.options["words"])
