@@ -26,6 +26,8 @@ from gradscope_plugin import (
     matrix,
     parts,
     series,
+    soon,
+    summary,
 )
 
 # Windows takes these types from its registry, where they are often wrong;
@@ -43,6 +45,9 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
         if file.name.endswith(suffix)
     }
 
+
+# A list of runs is sent after so long, in s, with what is known by then.
+_LISTING = 0.1
 
 # Read once: nothing that a client sends ever becomes a path.
 _STATIC_FILES = _static_files()
@@ -65,7 +70,10 @@ def _route(serve):
     def read_only(request):
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(request.method)
-        return serve(request)
+        try:
+            return serve(request)
+        except soon.NotYet:
+            return _respond("not yet: ask again", "text/plain", request, 202)
 
     return wrappers.Request.application(read_only)
 
@@ -82,6 +90,8 @@ class GradscopePlugin(base_plugin.TBPlugin):
     def __init__(self, context):
         self._runs = data.Runs(context.data_provider)
         self._findings = findings.Findings(self._runs)
+        self._reading = soon.Soon("gradscope-reading")
+        self._diagnosing = soon.Soon("gradscope-diagnosing")
         self._provider = context.data_provider
 
     def get_plugin_apps(self):
@@ -113,8 +123,11 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _serve_runs(self, request):
-        runs = self._runs.summaries(*_context(request))
-        text = json.dumps(runs)
+        if "soon" in request.args:
+            listed = self._runs.listed(*_context(request), within=_LISTING)
+            text = summary.brief(listed)
+        else:
+            text = json.dumps(self._runs.summaries(*_context(request)))
         # A page asks every few seconds. (HTTP's own way, a reply 304, has no
         # content type, which TensorBoard 3 will refuse.)
         mark = f"{zlib.crc32(text.encode()):08x}"
@@ -129,7 +142,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         statistic = arguments.text(request, "statistic")
         rows = arguments.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
-        read = self._runs.record
+        read = None
         if "preview" in request.args and family not in schema.OCCASIONAL:
             read = self._runs.preview
         record = self._record(request, run, family, read)
@@ -187,7 +200,10 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def _record(self, request, run, family, read=None):
         """Returns a record, or answers why there is none."""
-        read = read or self._runs.record
+        if read is None:
+            read = self._runs.record
+            if "soon" in request.args:
+                read = self._record_soon
         try:
             record = read(*_context(request), run, family)
         except data.UnreadableRun as error:
@@ -196,9 +212,24 @@ class GradscopePlugin(base_plugin.TBPlugin):
             raise arguments.no_run(run)
         return record
 
+    def _record_soon(self, ctx, experiment_id, run, family):
+        """Returns a record that is known, or raises `soon.NotYet`."""
+        known = self._runs.known(ctx, experiment_id, run, family)
+        return known or self._reading.get(
+            (experiment_id, run, family),
+            lambda: self._runs.record(ctx, experiment_id, run, family),
+        )
+
     def _serve_findings(self, request):
         run = arguments.text(request, "run")
-        text = self._findings.text(*_context(request), run)
+        ctx, experiment_id = _context(request)
+        if "soon" in request.args:
+            text = self._diagnosing.get(
+                (experiment_id, run),
+                lambda: self._findings.text(ctx, experiment_id, run),
+            )
+        else:
+            text = self._findings.text(ctx, experiment_id, run)
         if text is None:
             raise arguments.no_run(run)
         return _respond(text, "application/json", request)
@@ -234,8 +265,8 @@ def _matrix(request, record, family, select):
     return _respond(body, "application/octet-stream", request)
 
 
-def _respond(content, mime_type, request):
-    return http_util.Respond(request, content, mime_type)
+def _respond(content, mime_type, request, code=200):
+    return http_util.Respond(request, content, mime_type, code=code)
 
 
 def _context(request):

@@ -10,6 +10,14 @@ const CACHED_GRIDS = 24;
 // TensorBoard's data server 0.3 s, and a twentieth of that for some of them.
 const LARGE = 100_000;
 
+/** What the list of runs is asked for by. */
+export const RUNS = 'runs?soon=1';
+
+// The server's answer to what takes it long: it waits a while for it, and the
+// page comes back after so long, in ms.
+const NOT_YET = 202;
+const AGAIN = 20;
+
 // A small heatmap of a live run is drawn again so often, in ms.
 const THUMBNAIL = 20_000;
 
@@ -58,15 +66,15 @@ export function createModel(get = fetchOk, first = null) {
     /** Returns the list of runs, null if asked again in the meantime. */
     async runs() {
       const mine = ++reloads;
-      const query = known.mark ? `?known=${known.mark}` : '';
+      const query = known.mark ? `&known=${known.mark}` : '';
       const early = first;
       first = null;
       const response = await (early ? checked(await early)
-        : get(`runs${query}`));
+        : get(`${RUNS}${query}`));
       const reply = await response.json();
       if (mine !== reloads) return null;
       if (reply) {
-        known = {runs: reply,
+        known = {runs: wholeRuns(reply),
           mark: response.headers?.get('X-Gradscope-Mark') ?? ''};
       }
       return known.runs;
@@ -118,9 +126,21 @@ export function createModel(get = fetchOk, first = null) {
   };
 }
 
-/** Fetches a relative URL; an error is the text that the server gives. */
+/** Returns runs with what they share with the one before that they are like. */
+export function wholeRuns(runs) {
+  const byName = new Map(runs.map((run) => [run.name, run]));
+  return runs.map((run) => (run.like
+    ? {...byName.get(run.like), pending: false, ...run} : run));
+}
+
+/** Fetches a relative URL, again while the server says that the answer is not
+ * yet made; an error is the text that it gives. */
 export async function fetchOk(url) {
-  return checked(await fetch(url));
+  for (;;) {
+    const response = await checked(await fetch(url));
+    if (response.status !== NOT_YET) return response;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN));
+  }
 }
 
 async function checked(response) {

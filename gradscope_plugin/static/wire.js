@@ -67,7 +67,8 @@ export async function fetchMatrix(get, route, query, known = null) {
   for (;;) {
     const more = whole?.columns && whole.mark
       ? {after: String(whole.steps.at(-1)), mark: String(whole.mark)} : {};
-    const search = new URLSearchParams({...query, ...more});
+    const search = new URLSearchParams(
+      {...query, ...query.preview ? {} : {soon: '1'}, ...more});
     const part = parseMatrix(
       await (await get(`${route}?${search}`)).arrayBuffer());
     whole = joined(whole, part);
