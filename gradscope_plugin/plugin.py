@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import importlib.resources
 import json
 import zlib
@@ -36,10 +37,14 @@ _MIME_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Returns `{route: (content, mime type)}` of the page's files."""
+    """Returns `{route: (content, mime type)}` of the page's files, compressed
+    once: TensorBoard would do it for each request."""
     folder = importlib.resources.files("gradscope_plugin") / "static"
     return {
-        f"/static/{file.name}": (file.read_bytes(), mime_type)
+        f"/static/{file.name}": (
+            gzip.compress(file.read_bytes(), mtime=0),
+            mime_type,
+        )
         for file in folder.iterdir()
         for suffix, mime_type in _MIME_TYPES.items()
         if file.name.endswith(suffix)
@@ -105,7 +110,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
             "/findings": self._serve_findings,
         }
         for route, (content, mime_type) in _STATIC_FILES.items():
-            routes[route] = functools.partial(_respond, content, mime_type)
+            routes[route] = functools.partial(
+                _respond, content, mime_type, content_encoding="gzip"
+            )
         return {path: _route(serve) for path, serve in routes.items()}
 
     def is_active(self):
@@ -138,11 +145,14 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return response
 
     def _serve_matrix(self, request):
+        return self._numbers(request, self._matrix)
+
+    def _matrix(self, request) -> bytes:
         run = arguments.text(request, "run")
         statistic = arguments.text(request, "statistic")
         rows = arguments.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
-        read = None
+        read = self._runs.record
         if "preview" in request.args and family not in schema.OCCASIONAL:
             read = self._runs.preview
         record = self._record(request, run, family, read)
@@ -153,6 +163,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _serve_series(self, request):
+        return self._numbers(request, self._series)
+
+    def _series(self, request) -> bytes:
         run = arguments.text(request, "run")
         rows = arguments.text(request, "rows", series.ROWS)
         name = arguments.text(request, "only")
@@ -162,6 +175,21 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _matrix(
             request, record, family, lambda r: series.select(r, rows)
         )
+
+    def _numbers(self, request, make):
+        """Answers with the bytes of `make(request)`; with `soon`, where the
+        record must be read for it, they are made beside."""
+        run, rows = (request.args.get(n, "") for n in ("run", "rows"))
+        family, _ = matrix.ROWS.get(rows, ("", None))
+        is_known = "soon" not in request.args or self._runs.known(
+            *_context(request), run, family
+        )
+        body = (
+            make(request)
+            if is_known
+            else self._reading.get(request.full_path, lambda: make(request))
+        )
+        return _respond(body, "application/octet-stream", request)
 
     def _serve_layer(self, request):
         run = arguments.text(request, "run")
@@ -200,10 +228,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def _record(self, request, run, family, read=None):
         """Returns a record, or answers why there is none."""
-        if read is None:
-            read = self._runs.record
-            if "soon" in request.args:
-                read = self._record_soon
+        read = read or self._runs.record
         try:
             record = read(*_context(request), run, family)
         except data.UnreadableRun as error:
@@ -211,14 +236,6 @@ class GradscopePlugin(base_plugin.TBPlugin):
         if record is None:
             raise arguments.no_run(run)
         return record
-
-    def _record_soon(self, ctx, experiment_id, run, family):
-        """Returns a record that is known, or raises `soon.NotYet`."""
-        known = self._runs.known(ctx, experiment_id, run, family)
-        return known or self._reading.get(
-            (experiment_id, run, family),
-            lambda: self._runs.record(ctx, experiment_id, run, family),
-        )
 
     def _serve_findings(self, request):
         run = arguments.text(request, "run")
@@ -235,9 +252,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(text, "application/json", request)
 
 
-def _matrix(request, record, family, select):
-    """Answers with what `select` finds in the record of the steps and the
-    layer that were asked for."""
+def _matrix(request, record, family, select) -> bytes:
+    """Returns the bytes of what `select` finds in the record, of the steps and
+    the layer that were asked for."""
     name = request.args.get("only")
     if name is not None:
         record = parts.only(record, name)
@@ -253,7 +270,7 @@ def _matrix(request, record, family, select):
         count = matrix.fitting(len(record.schema.rows(family)))
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
         found = select(parts.between(record, after + 1, last))
-        body = matrix.encode(
+        return matrix.encode(
             *found,
             start=start,
             total=len(steps),
@@ -262,11 +279,10 @@ def _matrix(request, record, family, select):
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a file with half of the statistics, or newer ones.
         raise errors.InvalidArgumentError(error.args[0]) from error
-    return _respond(body, "application/octet-stream", request)
 
 
-def _respond(content, mime_type, request, code=200):
-    return http_util.Respond(request, content, mime_type, code=code)
+def _respond(content, mime_type, request, code=200, **more):
+    return http_util.Respond(request, content, mime_type, code=code, **more)
 
 
 def _context(request):

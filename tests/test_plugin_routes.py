@@ -171,6 +171,7 @@ def test_runs_are_described(client):
         "steps": 55,
         "first_step": 0,
         "last_step": 90,
+        "readable": None,
         "recorded": 55,
         "dropped": 0,
         "skipped": None,
