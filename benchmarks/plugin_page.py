@@ -194,8 +194,7 @@ class Tab:
     def open_layer(self) -> None:
         """Opens the first run's first layer, with its histograms."""
         self._cells().click(position={"x": 40, "y": 6})
-        self._page.keyboard.press("Enter")
-        self.frame().wait_for_selector(".detail svg, .detail canvas")
+        self.frame().wait_for_selector(".detail .charts *", state="attached")
         self.rest(10)
 
     def unfold(self) -> None:

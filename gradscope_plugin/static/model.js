@@ -30,6 +30,9 @@ export function createModel(get = fetchOk, first = null) {
   // Of each run the matrices fetched last, to which what is new is added.
   const matrices = new Map();
   const thumbnails = new Map();
+  const previews = new Map();
+  // Of each run the key of what was asked for last.
+  const wanted = new Map();
   let reloads = 0;
   let shows = 0;
   let known = {mark: '', runs: null};
@@ -48,6 +51,18 @@ export function createModel(get = fetchOk, first = null) {
       if (cache.size > CACHED_GRIDS) forgetOldest();
     }
     return cache.get(key);
+  }
+
+  /** Returns some steps of a grid; asked for once at a time. */
+  function preview(run, statistic, rows) {
+    const key = keyOf(run, statistic, rows);
+    if (!previews.has(key)) {
+      const reply = fetchGrid(get, run, statistic, rows, {preview: true});
+      previews.set(key, reply);
+      const forget = () => previews.delete(key);
+      reply.then(forget, forget);
+    }
+    return previews.get(key);
   }
 
   function forgetOldest() {
@@ -82,22 +97,26 @@ export function createModel(get = fetchOk, first = null) {
 
     /**
      * Calls `show(run, grid)`, or `show(run, null, error)`, for each run,
-     * unless asked for others in the meantime. Of a large run some steps are
-     * shown first, unless `has(run)`.
+     * unless asked for something else of it in the meantime. Of a large run
+     * some steps are shown first, unless `has(run)`.
      */
     async grids(runs, statistic, rows, show, has = (_run) => true) {
       const mine = ++shows;
-      const tell = (run) => [
-        (reply) => mine === shows && show(run, reply),
-        (error) => mine === shows && show(run, null, error.message),
-      ];
+      const keys = new Map(runs.map((run) =>
+        [run.name, keyOf(run, statistic, rows)]));
+      keys.forEach((key, name) => wanted.set(name, key));
+      // What another call asks for as well is shown by whichever is first.
+      const tell = (run) => {
+        const isWanted = () => wanted.get(run.name) === keys.get(run.name);
+        return [(reply) => isWanted() && show(run, reply),
+          (error) => isWanted() && show(run, null, error.message)];
+      };
       const isLarge = (run) => run.steps * (run.layers?.length ?? 0) > LARGE;
-      const previews = runs.filter((run) => isLarge(run) && !has(run)
-        && !cache.has(keyOf(run, statistic, rows)));
-      if (previews.length) {
-        await Promise.all(previews.map((run) =>
-          fetchGrid(get, run, statistic, rows, {preview: true})
-            .then(tell(run)[0], () => {})));
+      const some = runs.filter((run) => isLarge(run) && !has(run)
+        && !cache.has(keys.get(run.name)));
+      if (some.length) {
+        await Promise.all(some.map((run) =>
+          preview(run, statistic, rows).then(tell(run)[0], () => {})));
       }
       // One large one after the other: the server has them faster so, and the
       // first picture does not wait for the last.
