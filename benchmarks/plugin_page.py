@@ -192,8 +192,8 @@ class Tab:
         return found
 
     def open_layer(self) -> None:
-        """Opens the first run's first layer, with its histograms."""
-        self._cells().click(position={"x": 40, "y": 6})
+        """Opens the layer at the cursor, with its histograms."""
+        self._cells().press("Enter")
         self.frame().wait_for_selector(".detail .charts *", state="attached")
         self.rest(10)
 

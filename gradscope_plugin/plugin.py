@@ -93,7 +93,10 @@ class GradscopePlugin(base_plugin.TBPlugin):
     plugin_name = schema.PLUGIN_NAME
 
     def __init__(self, context):
-        self._runs = data.Runs(context.data_provider)
+        hints = context.sampling_hints or {}
+        self._runs = data.Runs(
+            context.data_provider, hints.get(self.plugin_name, 0)
+        )
         self._findings = findings.Findings(self._runs)
         self._reading = soon.Soon("gradscope-reading")
         self._diagnosing = soon.Soon("gradscope-diagnosing")

@@ -91,9 +91,9 @@ export class Page {
     const isNew = await this.#feed.reload(
       comparing ? pins : solo ? [solo] : []);
     if (isNew === null) return;
-    if (this.#feed.isPartial) this.#reloadSoon();
     const {runs} = this.#feed;
     if (!isNew) {
+      if (this.#feed.isPartial) this.#reloadSoon();
       this.drawCards();
       return;
     }
@@ -101,8 +101,8 @@ export class Page {
     await this.show();
   }
 
-  /** The server tells some of many runs at once, the others when it has read
-   * them. */
+  /** The server tells at once what it knows of many runs, and the rest when it
+   * has read it; pictures come first. */
   #reloadSoon() {
     clearTimeout(this.#again);
     this.#again = window.setTimeout(() => this.reload(), SOON);
@@ -123,6 +123,7 @@ export class Page {
     await this.#drawSmall(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
+    if (this.#feed.isPartial) this.#reloadSoon();
     await this.#parts.findings.follow(toDiagnose(listed, readable,
       (run) => this.#sight.has(`card ${run.name}`)));
   }
