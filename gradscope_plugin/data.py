@@ -363,14 +363,14 @@ class Runs:
             return summary.Summary({"name": run, "error": str(error)})
 
     def _read(
-        self, ctx, experiment_id, run, tags, most=_ALL, *, room=_ROOM, known=()
+        self, ctx, experiment_id, run, tags, most=_ALL, *, room=None, known=()
     ):
         series = {tag: known[tag] for tag in tags if tag in known}
         try:
             # Schemas first: they tell how many steps there is room for.
             for tag in sorted(tags, key=lambda tag: _family(tag) != "schema"):
                 if tag not in series:
-                    fitting = _fitting(tags, series, room)
+                    fitting = _fitting(tags, series, room or _ROOM)
                     series[tag] = self._series(
                         ctx, experiment_id, run, tag, min(most, fitting)
                     )

@@ -97,7 +97,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         self._runs = data.Runs(
             context.data_provider, hints.get(self.plugin_name, 0)
         )
+        self._histogram_samples = hints.get("histograms")
         self._findings = findings.Findings(self._runs)
+        self._previewing = soon.Soon("gradscope-previewing")
         self._reading = soon.Soon("gradscope-reading")
         self._diagnosing = soon.Soon("gradscope-diagnosing")
         self._provider = context.data_provider
@@ -184,14 +186,14 @@ class GradscopePlugin(base_plugin.TBPlugin):
         record must be read for it, they are made beside."""
         run, rows = (request.args.get(n, "") for n in ("run", "rows"))
         family, _ = matrix.ROWS.get(rows, ("", None))
-        is_known = "soon" not in request.args or self._runs.known(
-            *_context(request), run, family
-        )
-        body = (
-            make(request)
-            if is_known
-            else self._reading.get(request.full_path, lambda: make(request))
-        )
+        where = _context(request)
+        if "soon" not in request.args or self._runs.known(*where, run, family):
+            body = make(request)
+        else:
+            # A preview does not wait for what takes ten times as long.
+            preview = "preview" in request.args
+            beside = self._previewing if preview else self._reading
+            body = beside.get(request.full_path, lambda: make(request))
         return _respond(body, "application/octet-stream", request)
 
     def _serve_layer(self, request):
@@ -226,7 +228,15 @@ class GradscopePlugin(base_plugin.TBPlugin):
                 "layers are chosen with `gradscope.wrap(..., histograms=, "
                 "include=)`."
             )
-        body = matrix.encode(steps, counts)
+        written = histograms.written(
+            self._provider,
+            *_context(request),
+            run,
+            variable,
+            len(steps),
+            self._histogram_samples,
+        )
+        body = matrix.encode(steps, counts, written=written)
         return _respond(body, "application/octet-stream", request)
 
     def _record(self, request, run, family, read=None):

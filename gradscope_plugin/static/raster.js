@@ -119,11 +119,12 @@ function together(entries, columns, {from, to}) {
  * @param {Uint16Array} entries
  * @param {number} columns
  * @param {import('./places.js').Placed} placed
- * @return {Map<number, Uint16Array>} by the block's first row
+ * @return {Map<number, {to: number, line: Uint16Array}>} by its first row
  */
 export function foldedLines(entries, columns, placed) {
   return new Map(placed.blocks.filter(({isFolded}) => isFolded)
-    .map((block) => [block.from, together(entries, columns, block)]));
+    .map((block) => [block.from,
+      {to: block.to, line: together(entries, columns, block)}]));
 }
 
 /**
@@ -137,7 +138,8 @@ export function foldedLines(entries, columns, placed) {
  * while somebody zooms or moves in steps.
  * @param {{entries: Uint16Array, columns: number,
  *     placed: import('./places.js').Placed, heights: number[],
- *     height: number, folded?: Map<number, Uint16Array>}} what
+ *     height: number,
+ *     folded?: Map<number, {to: number, line: Uint16Array}>}} what
  * @return {Lines}
  */
 export function linesOf({entries, columns, placed, heights, height, folded}) {
@@ -150,9 +152,11 @@ export function linesOf({entries, columns, placed, heights, height, folded}) {
     if (!rows) continue;
     if (!isSame) {
       const isOne = rows.to - rows.from === 1;
+      const block = folded?.get(rows.from);
       found.all.push(isOne
         ? entries.subarray(rows.from * columns, rows.to * columns)
-        : folded?.get(rows.from) ?? together(entries, columns, rows));
+        : block?.to === rows.to ? block.line
+          : together(entries, columns, rows));
       found.isPlain.push(isPlain(found.all.at(-1)));
     }
     found.of[y] = found.all.length - 1;
