@@ -92,6 +92,7 @@ def measure(browser, logdir, runs: int, provider: str, options) -> Measured:
         tab.open_tensorboard()
         opened = tab.open_gradscope()
         tab.rest()
+        tab.unfold()
         zoom, pan = tab.zoom(), tab.pan()
         tab.open_layer()
         calls, memory = tab.calls(), server.rss()
@@ -151,6 +152,13 @@ def _latency(calls) -> str:
     return f"{np.median(times):.0f} ({max(times):.0f}) ms"
 
 
+def sizes_of(options) -> list[tuple[int, ...]]:
+    """Returns the variables, steps and runs that were asked for."""
+    if options.only:
+        return [tuple(map(int, options.only.split("x")))]
+    return QUICK if options.quick else FULL if options.full else SIZES
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="all sizes")
@@ -163,9 +171,7 @@ def main():
         "--no-histograms", dest="histograms", action="store_false"
     )
     options = parser.parse_args()
-    sizes = QUICK if options.quick else FULL if options.full else SIZES
-    if options.only:
-        sizes = [tuple(map(int, options.only.split("x")))]
+    sizes = sizes_of(options)
     providers = [options.provider] if options.provider else ["fast", "slow"]
     found = collections.OrderedDict()
     with plugin_page.browsing() as browser:

@@ -198,10 +198,11 @@ class Tab:
         self.rest(10)
 
     def unfold(self) -> None:
-        """Shows each row of its own, instead of blocks of them."""
-        button = self.frame().get_by_role("button", name="unfold all").first
-        button.click()
-        self._page.wait_for_timeout(500)
+        """Shows each row of its own, where there are blocks of them."""
+        button = self.frame().locator(".heatmap .tools button").first
+        if button.is_visible():
+            button.click()
+            self._page.wait_for_timeout(500)
 
     def zoom(self) -> np.ndarray:
         """Returns milliseconds between frames while the wheel zooms in and

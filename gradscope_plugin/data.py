@@ -114,43 +114,56 @@ class Runs:
             self._read_summaries(
                 ctx, experiment_id, {r: listed[r] for r in old}, told, end
             )
-            # What went wrong once may work the next time.
             self._summaries = {
-                (experiment_id, run): one
+                (experiment_id, run): one.remembered()
                 for run, one in told.items()
-                if one.summary and "error" not in one.summary.own
+                if one.summary
             }
             return [one.sent(run) for run, one in told.items()]
 
     def _read_summaries(self, ctx, experiment_id, listed, told, end):
         """Puts what is read of runs into `told`, until it is time to end."""
         names = list(listed)
-        size, most = (len(names), _ALL) if end == math.inf else (2, _ENDS)
-        if all(told[run].summary for run in names):
-            most = _ALL
+        if end < math.inf:
+            new = [run for run in names if not told[run].summary]
+            middle = (time.monotonic() + end) / 2
+            left = self._read_some(
+                ctx, experiment_id, {r: listed[r] for r in new}, told, end, True
+            )
+            if new and (left or time.monotonic() > middle):
+                return
+            names = [run for run in names if told[run].is_old]
+        self._read_some(
+            ctx, experiment_id, {r: listed[r] for r in names}, told, end, False
+        )
+
+    def _read_some(self, ctx, experiment_id, listed, told, end, briefly):
+        """Reads runs, briefly or all steps, and returns those that are left
+        when it is time to end."""
+        names = list(listed)
+        size = len(names) if end == math.inf else 2
         while names:
-            if most == _ENDS and told[names[0]].summary:
-                return  # something is known of all: the rest can wait
             some, names = names[:size], names[size:]
             begun = time.monotonic()
             here = {run: listed[run] for run in some}
+            most = _ENDS if briefly else _ALL
             at_once = self._small(ctx, experiment_id, here, most)
             for run, tags in here.items():
                 found = self._summary(
                     ctx, experiment_id, run, tags, at_once, most
                 )
-                is_old = most == _ENDS and "error" not in found.own
+                is_old = briefly and "error" not in found.own
                 if is_old:
                     found.own["steps"] = self._kept(found.own)
                 told[run] = _Known(found, _version(tags), begun, is_old)
             now = time.monotonic()
             if now > end:
-                return
-            taken = (now - begun) / len(some)
-            if taken > _SLOW:
-                most = _ALL  # this provider reads all anyway
+                break
+            if now - begun > _SLOW * len(some):
+                briefly = False  # this provider reads all anyway
             elif now - begun < 0.02:
                 size *= 2
+        return names
 
     def _kept(self, told) -> int:
         """Returns how many steps TensorBoard has kept of a run, by what it
@@ -407,9 +420,19 @@ class _Known:
     read_at: float
     is_old: bool = False
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it could not be read."""
+        return self.summary is not None and "error" in self.summary.own
+
+    def remembered(self) -> _Known:
+        """Returns what to remember: what went wrong once may work the next
+        time, but waits until the others were read."""
+        return dataclasses.replace(self, version=()) if self.is_error else self
+
     def sent(self, run) -> summary.Summary:
         """Returns what to tell of it."""
-        if not self.is_old:
+        if not self.is_old or self.is_error:
             return self.summary
         known = self.summary or summary.Summary({"name": run})
         return dataclasses.replace(known, own={**known.own, "pending": True})

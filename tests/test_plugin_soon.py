@@ -101,6 +101,19 @@ def test_a_list_is_not_read_beyond_its_time(sources):
     assert not any("pending" in one.own for one in told)
 
 
+def test_a_run_that_cannot_be_read_does_not_keep_others_waiting(tmp_path):
+    runs.bad_schema(tmp_path)
+    for number in range(3):
+        runs.healthy(tmp_path, f"run_{number}", layers=1, steps=20)
+    client = client_of(loaded(tmp_path, "rust"))
+    for _ in range(20):
+        listed = ask(client, "runs").get_json()
+        if not any("pending" in run for run in listed):
+            break
+    assert ["error" in run for run in listed] == [True, False, False, False]
+    assert not any("pending" in run for run in listed)
+
+
 def _plugin_context():
     from tensorboard import context
 
