@@ -105,7 +105,10 @@ export class Page {
    * has read it; pictures come first. */
   #reloadSoon() {
     clearTimeout(this.#again);
-    this.#again = window.setTimeout(() => this.reload(), SOON);
+    this.#again = window.setTimeout(() => {
+      // A hidden tab has no height, and is asked again once it is seen.
+      if (window.innerHeight > 0) this.reload();
+    }, SOON);
   }
 
   /** Fetches what the view needs; what is on the screen stays until then. */
