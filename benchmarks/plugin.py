@@ -9,15 +9,16 @@ browser, and prints two tables. By default it takes a quarter of an hour, the
 sizes of `FULL` an hour; it needs Linux, Chromium, and of memory what the
 second table says. Logs take up to 6 GB of disk and are deleted at the end.
 
-The histograms of the last column are TensorBoard's own tab, on the same logs:
-each variable has one of its gradient in 100 evenly spaced steps, which is what
-TensorBoard's data server keeps.
+TensorBoard's histograms are its own tab, on the same logs: each variable has
+one of its gradient (30 buckets, as many as `tf.summary.histogram` writes) in
+100 evenly spaced steps, which is what TensorBoard's data server keeps.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import tempfile
 
@@ -37,6 +38,10 @@ FULL = [
 
 #: TensorBoard holds each run's file in memory: what takes more is left out.
 MOST_MEMORY = 12 * 2**30
+
+#: Of more variables in all runs there are no histograms: TensorBoard's own
+#: loader takes minutes for half a million of them, and 1.5 kB for each.
+MOST_HISTOGRAMS = 5000
 
 _ROUTES = (
     "runs",
@@ -78,7 +83,9 @@ def memory_of(variables: int, steps: int, runs: int) -> int:
     return runs * kept * variables * len(plugin_logs.COLUMNS) * 4
 
 
-def measure(browser, logdir, runs: int, provider: str, options) -> Measured:
+def measure(
+    browser, logdir, runs: int, provider: str, options, with_histograms: bool
+) -> Measured:
     """Measures the page on the logs in a directory."""
     cold = None
     if options.cold:
@@ -98,7 +105,7 @@ def measure(browser, logdir, runs: int, provider: str, options) -> Measured:
         calls, memory = tab.calls(), server.rss()
         tab.close()
         charts = None
-        if options.histograms:
+        if with_histograms:
             tab = plugin_page.Tab(browser, server.address)
             tab.open_tensorboard()
             charts = tab.histograms()
@@ -188,11 +195,14 @@ def main():
 
 
 def _measure(browser, size, provider, options) -> Measured:
-    if options.logdir:
-        return measure(browser, options.logdir, size[-1], provider, options)
-    with tempfile.TemporaryDirectory() as logdir:
-        plugin_logs.write(logdir, *size, histograms=options.histograms)
-        return measure(browser, logdir, size[-1], provider, options)
+    variables, _, runs = size
+    histograms = options.histograms and variables * runs <= MOST_HISTOGRAMS
+    with contextlib.ExitStack() as stack:
+        logdir = options.logdir
+        if not logdir:
+            logdir = stack.enter_context(tempfile.TemporaryDirectory())
+            plugin_logs.write(logdir, *size, histograms=histograms)
+        return measure(browser, logdir, runs, provider, options, histograms)
 
 
 if __name__ == "__main__":

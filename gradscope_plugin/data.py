@@ -141,7 +141,7 @@ class Runs:
         """Reads runs, briefly or all steps, and returns those that are left
         when it is time to end."""
         names = list(listed)
-        size = len(names) if end == math.inf else 2
+        size = len(names) if end == math.inf else 2 if briefly else 1
         while names:
             some, names = names[:size], names[size:]
             begun = time.monotonic()

@@ -52,7 +52,7 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
 
 
 # A list of runs is sent after so long, in s, with what is known by then.
-_LISTING = 0.1
+_LISTING = 0.05
 
 # Read once: nothing that a client sends ever becomes a path.
 _STATIC_FILES = _static_files()

@@ -13,7 +13,7 @@ import threading
 import time
 
 # A request waits so long for its answer, in s.
-PATIENCE = 0.15
+PATIENCE = 0.1
 
 # An answer that nobody came back for is forgotten after so long, in s. The
 # page comes back at once.
