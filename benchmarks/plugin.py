@@ -108,7 +108,7 @@ def measure(
         if with_histograms:
             tab = plugin_page.Tab(browser, server.address)
             tab.open_tensorboard()
-            charts = tab.histograms()
+            charts = tab.histograms(runs)
             tab.close()
     return Measured(opened, calls, memory, zoom, pan, charts, cold)
 
