@@ -51,7 +51,6 @@ def by_layer(record, statistic: str) -> np.ndarray:
         over, under = (by_layer(record, name) for name in _RATIOS[statistic])
         with np.errstate(all="ignore"):
             return over / under
-    owners = np.array([v.layer for v in record.schema.variables])
     sizes = np.array([v.size for v in record.schema.variables], np.float64)
     sizes = np.broadcast_to(sizes, (len(record.steps), len(sizes)))
     values = record[_RMS.get(statistic, statistic)].astype(np.float64)
@@ -63,39 +62,60 @@ def by_layer(record, statistic: str) -> np.ndarray:
     else:
         # What a step left out has neither weights nor an answer to this.
         missing = np.isnan(record["gradient_missing"]) & np.isnan(values)
-    columns = [
-        _combine(
-            statistic,
-            values[:, owners == layer],
-            sizes[:, owners == layer],
-            missing[:, owners == layer],
-        )
-        for layer in record.layers
-    ]
+    order, starts = _groups(record.schema.variables)
     with np.errstate(over="ignore"):
-        return np.stack(columns, axis=1).astype(np.float32)
+        return _combine(
+            statistic,
+            values[:, order],
+            sizes[:, order],
+            missing[:, order],
+            starts,
+        ).astype(np.float32)
 
 
-def _combine(statistic, values, sizes, missing) -> np.ndarray:
-    """Combines `[T, n]` values of one layer's variables to `[T]`."""
+def _groups(variables) -> tuple[np.ndarray | slice, list[int]]:
+    """Returns the order in which the variables of a layer are side by side,
+    and where each layer begins in it.
+
+    One operation for all layers then: of 1000 layers x 1000 steps each took
+    0.1 ms, and they took 0.25 s.
+    """
+    layers = {}
+    for index, variable in enumerate(variables):
+        layers.setdefault(variable.layer, []).append(index)
+    order = [index for indices in layers.values() for index in indices]
+    starts = np.cumsum([0, *map(len, layers.values())])[:-1]
+    in_order = order == list(range(len(order)))
+    return slice(None) if in_order else np.array(order), starts.tolist()
+
+
+def _combine(statistic, values, sizes, missing, starts) -> np.ndarray:
+    """Combines the `[T, V]` values of each layer's variables to `[T, L]`."""
+
+    def of_layers(operation, numbers):
+        return operation.reduceat(numbers, starts, axis=1)
+
     present = np.where(missing, 0.0, values)
     sizes = np.where(missing, 0.0, sizes)
     with np.errstate(all="ignore"):
         if statistic in _NORMS:
-            result = np.sqrt(np.sum(present**2, axis=1))
+            result = np.sqrt(of_layers(np.add, present**2))
         elif statistic in _RMS:
-            result = np.sqrt(np.sum(present**2, axis=1) / sizes.sum(axis=1))
+            squares = of_layers(np.add, present**2)
+            result = np.sqrt(squares / of_layers(np.add, sizes))
         elif statistic == "gradient_zero_fraction":
             # Of an empty variable the share is undefined, the number zero.
             zeros = np.where(sizes > 0, present * sizes, 0.0)
-            result = np.sum(zeros, axis=1) / sizes.sum(axis=1)
+            zeros = of_layers(np.add, zeros)
+            result = zeros / of_layers(np.add, sizes)
         elif statistic == "gradient_unit_spread":
             # Biases have none.
-            result = np.fmin.reduce(np.where(missing, np.nan, values), axis=1)
+            spread = np.where(missing, np.nan, values)
+            result = of_layers(np.fmin, spread)
         elif statistic in _SUMS:
-            result = np.sum(present, axis=1)
+            result = of_layers(np.add, present)
         elif statistic == "gradient_missing":
-            result = np.min(np.where(missing, 1.0, values), axis=1)
+            result = of_layers(np.minimum, np.where(missing, 1.0, values))
         else:
-            result = np.max(present, axis=1)
-    return np.where(missing.all(axis=1), np.nan, result)
+            result = of_layers(np.maximum, present)
+    return np.where(of_layers(np.logical_and, missing), np.nan, result)

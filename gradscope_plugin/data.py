@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import logging
+import math
 import threading
+import time
 
 from tensorboard.data import provider
 
 from gradscope import joining, schema
-from gradscope_plugin import summary
+from gradscope_plugin import parts, summary
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +27,20 @@ _CACHE_BYTES = 256 * 2**20
 #: x 14 statistics arrive in 0.1 s, where all of them take 1.5 s.
 PREVIEW = 96
 
-# 20 MB each of 1000 rows.
+# 5 MB each of 1000 rows; of 5000 rows, fewer steps.
 _PREVIEWS = 24
+_PREVIEW_ROOM = 8 * 2**20
+
+# Of a reply of the data server: gRPC's limit is 256 MiB. 5000 variables have
+# room for 750 steps. Where there is not even room for a few, it is an error.
+_ROOM = 200 * 2**20
+_LEAST = 16
+
+# So many steps of a run tell its last one. All 1000 take TensorBoard's data
+# server 20 ms, 50 runs a second. TensorBoard's own reader takes as long for
+# few steps as for all, more than so many seconds.
+_ENDS = 2
+_SLOW = 0.008
 
 # 36 bytes a step; the others are thousands.
 _SMALL = ("schema", "run")
@@ -50,10 +64,12 @@ class Runs:
 
     Args:
         data_provider: A `tensorboard.data.provider.DataProvider`.
+        samples: How many steps of a run TensorBoard keeps, 0 for all.
     """
 
-    def __init__(self, data_provider):
+    def __init__(self, data_provider, samples: int = 0):
         self._provider = data_provider
+        self._samples = samples
         # One at a time of each run: a second reader finds it in the cache. 1000
         # rows x 1000 steps take 1.5 s to read, and the others are not to wait.
         self._locks = collections.defaultdict(threading.Lock)
@@ -61,33 +77,101 @@ class Runs:
         self._records = collections.OrderedDict()
         self._previews = collections.OrderedDict()
         self._summaries = {}
+        self._networks = summary.Networks()
 
     def summaries(self, ctx, experiment_id: str) -> list[dict]:
         """Returns what `/runs` tells of each run, sorted by name.
 
         Only the small tags are read; of the others there is but the list.
         """
+        return [one.told for one in self.listed(ctx, experiment_id)]
+
+    def listed(self, ctx, experiment_id: str, within=math.inf) -> list:
+        """Returns a `summary.Summary` of each run, sorted by name.
+
+        Args:
+            ctx: TensorBoard's `RequestContext`.
+            experiment_id: TensorBoard's name of the log directory.
+            within: Seconds after which no more is read. What is told of a run
+                may be old then, or `steps` be a guess, or nothing but its name
+                be known; all of these say so by `pending`.
+        """
+        end = time.monotonic() + within
         with self._locks[experiment_id]:
             listed = self._list(ctx, experiment_id)
+            versions = {run: _version(ts) for run, ts in sorted(listed.items())}
             known, self._summaries = self._summaries, {}
-            keys = {
-                run: (experiment_id, run, _version(tags))
-                for run, tags in sorted(listed.items())
+            told = {}
+            for run, version in versions.items():
+                told[run] = known.get((experiment_id, run), _UNREAD)
+                if told[run].version != version:
+                    told[run] = dataclasses.replace(told[run], is_old=True)
+            # Who was read longest ago comes first, else some never would.
+            old = sorted(
+                (r for r in told if told[r].is_old),
+                key=lambda r: told[r].read_at,
+            )
+            self._read_summaries(
+                ctx, experiment_id, {r: listed[r] for r in old}, told, end
+            )
+            self._summaries = {
+                (experiment_id, run): one.remembered()
+                for run, one in told.items()
+                if one.summary
             }
-            new = {r: listed[r] for r, key in keys.items() if key not in known}
-            at_once = self._small(ctx, experiment_id, new)
-            told = []
-            for run, key in keys.items():
-                told.append(
-                    known.get(key)
-                    or self._summary(ctx, experiment_id, run, new[run], at_once)
-                )
-                # What went wrong once may work the next time.
-                if "error" not in told[-1]:
-                    self._summaries[key] = told[-1]
-            return told
+            return [one.sent(run) for run, one in told.items()]
 
-    def _small(self, ctx, experiment_id, listed) -> dict:
+    def _read_summaries(self, ctx, experiment_id, listed, told, end):
+        """Puts what is read of runs into `told`, until it is time to end."""
+        names = list(listed)
+        if end < math.inf:
+            new = [run for run in names if not told[run].summary]
+            middle = (time.monotonic() + end) / 2
+            left = self._read_some(
+                ctx, experiment_id, {r: listed[r] for r in new}, told, end, True
+            )
+            if new and (left or time.monotonic() > middle):
+                return
+            names = [run for run in names if told[run].is_old]
+        self._read_some(
+            ctx, experiment_id, {r: listed[r] for r in names}, told, end, False
+        )
+
+    def _read_some(self, ctx, experiment_id, listed, told, end, briefly):
+        """Reads runs, briefly or all steps, and returns those that are left
+        when it is time to end."""
+        names = list(listed)
+        size = len(names) if end == math.inf else 2 if briefly else 1
+        while names:
+            some, names = names[:size], names[size:]
+            begun = time.monotonic()
+            here = {run: listed[run] for run in some}
+            most = _ENDS if briefly else _ALL
+            at_once = self._small(ctx, experiment_id, here, most)
+            for run, tags in here.items():
+                found = self._summary(
+                    ctx, experiment_id, run, tags, at_once, most
+                )
+                is_old = briefly and "error" not in found.own
+                if is_old:
+                    found.own["steps"] = self._kept(found.own)
+                told[run] = _Known(found, _version(tags), begun, is_old)
+            now = time.monotonic()
+            if now > end:
+                break
+            if now - begun > _SLOW * len(some):
+                briefly = False  # this provider reads all anyway
+            elif now - begun < 0.02:
+                size *= 2
+        return names
+
+    def _kept(self, told) -> int:
+        """Returns how many steps TensorBoard has kept of a run, by what it
+        says of itself: right, unless some steps were made again."""
+        written = told["recorded"] or told["last_step"] + 1
+        return min(written, self._samples or written, told["readable"])
+
+    def _small(self, ctx, experiment_id, listed, most=_ALL) -> dict:
         """Returns `{run: {tag: points}}` of the small tags of new runs, read
         at once: 20 runs one by one take 40 requests of 20 ms. It is empty
         where that fails: then each run is read, and fails, alone."""
@@ -99,7 +183,7 @@ class Runs:
                 ctx,
                 experiment_id=experiment_id,
                 plugin_name=schema.PLUGIN_NAME,
-                downsample=_ALL,
+                downsample=most,
                 run_tag_filter=provider.RunTagFilter(
                     runs=list(listed), tags=sorted(tags)
                 ),
@@ -127,23 +211,35 @@ class Runs:
             UnreadableRun: If it cannot be read.
         """
         with self._locks[experiment_id, run]:
-            tags = self._list(ctx, experiment_id, run).get(run)
+            key, tags = self._wanted(ctx, experiment_id, run, family)
             if not tags:
                 return None
-            rare = family in schema.OCCASIONAL
-            families = {*_SMALL, family} if rare else schema.FAMILIES
-            tags = {
-                tag: series
-                for tag, series in tags.items()
-                if _family(tag) in {"schema", *families}
-            }
-            key = (experiment_id, run, family if rare else None)
-            version = _version(tags)
-            known, record = self._records.get(key, (None, None))
-            if known != version:
+            record = self._current(key, tags)
+            if record is None:
                 record = self._read(ctx, experiment_id, run, tags)
-            self._keep(key, version, record)
+            self._keep(key, _version(tags), record)
             return record
+
+    def known(self, ctx, experiment_id: str, run: str, family: str):
+        """Returns what `record` does where that need not be read, else None."""
+        key, tags = self._wanted(ctx, experiment_id, run, family)
+        return self._current(key, tags)
+
+    def _wanted(self, ctx, experiment_id, run, family):
+        """Returns where the cache has a record, and the tags that it is of."""
+        tags = self._list(ctx, experiment_id, run).get(run, {})
+        rare = family in schema.OCCASIONAL
+        families = {*_SMALL, family} if rare else schema.FAMILIES
+        tags = {
+            tag: series
+            for tag, series in tags.items()
+            if _family(tag) in {"schema", *families}
+        }
+        return (experiment_id, run, family if rare else None), tags
+
+    def _current(self, key, tags):
+        known, record = self._records.get(key, (None, None))
+        return record if known == _version(tags) else None
 
     def preview(self, ctx, experiment_id: str, run: str, family: str):
         """Returns the record of about `PREVIEW` steps of a run, chosen by the
@@ -158,7 +254,7 @@ class Runs:
         whole = self._records.get((experiment_id, run, None), (None, None))
         if whole[1] is not None and family in whole[1].families:
             # Older by a few steps than what there is, and there at once.
-            return whole[1]
+            return parts.thinned(whole[1], PREVIEW)
         tags = {
             t: s for t, s in tags.items() if _family(t) in ("schema", family)
         }
@@ -167,7 +263,14 @@ class Runs:
             version = _version(tags)
             known, record = self._previews.pop(key, (None, None))
             if known != version:
-                record = self._read(ctx, experiment_id, run, tags, PREVIEW)
+                record = self._read(
+                    ctx,
+                    experiment_id,
+                    run,
+                    tags,
+                    PREVIEW,
+                    room=_PREVIEW_ROOM,
+                )
             self._previews[key] = version, record
             while len(self._previews) > _PREVIEWS:
                 self._previews.popitem(last=False)
@@ -257,24 +360,33 @@ class Runs:
             for run, tags in listed.items()
         }
 
-    def _summary(self, ctx, experiment_id, run, tags, at_once):
+    def _summary(self, ctx, experiment_id, run, tags, at_once, most=_ALL):
         small = [t for t in tags if _family(t) in _SMALL]
         families = {_family(tag) for tag in tags}
         known = at_once.get(run, {})
         try:
-            record = self._read(ctx, experiment_id, run, small, known=known)
-            return summary.describe(record, families)
+            record = self._read(
+                ctx, experiment_id, run, small, most, known=known
+            )
+            return summary.Summary(
+                summary.describe(record, families, _ROOM),
+                self._networks.of(record.schema, families),
+            )
         except UnreadableRun as error:
-            return {"name": run, "error": str(error)}
+            return summary.Summary({"name": run, "error": str(error)})
 
-    def _read(self, ctx, experiment_id, run, tags, most=_ALL, *, known=()):
+    def _read(
+        self, ctx, experiment_id, run, tags, most=_ALL, *, room=None, known=()
+    ):
+        series = {tag: known[tag] for tag in tags if tag in known}
         try:
-            series = {
-                tag: known[tag]
-                if tag in known
-                else self._series(ctx, experiment_id, run, tag, most)
-                for tag in tags
-            }
+            # Schemas first: they tell how many steps there is room for.
+            for tag in sorted(tags, key=lambda tag: _family(tag) != "schema"):
+                if tag not in series:
+                    fitting = _fitting(tags, series, room or _ROOM)
+                    series[tag] = self._series(
+                        ctx, experiment_id, run, tag, min(most, fitting)
+                    )
             record = joining.from_series(run, series)
         except schema.SchemaError as error:
             raise UnreadableRun(str(error)) from error
@@ -299,9 +411,52 @@ class Runs:
         return _points(data.get(run, {}).get(tag, []))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """What is known of a run since `read_at`, when it was of a version."""
+
+    summary: summary.Summary | None
+    version: tuple
+    read_at: float
+    is_old: bool = False
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it could not be read."""
+        return self.summary is not None and "error" in self.summary.own
+
+    def remembered(self) -> _Known:
+        """Returns what to remember: what went wrong once may work the next
+        time, but waits until the others were read."""
+        return dataclasses.replace(self, version=()) if self.is_error else self
+
+    def sent(self, run) -> summary.Summary:
+        """Returns what to tell of it."""
+        if not self.is_old or self.is_error:
+            return self.summary
+        known = self.summary or summary.Summary({"name": run})
+        return dataclasses.replace(known, own={**known.own, "pending": True})
+
+
+_UNREAD = _Known(None, (), -math.inf)
+
+
 def _family(tag):
     family, _ = schema.parse_tag(tag) or (None, None)
     return family
+
+
+def _fitting(tags, series, room) -> int:
+    """Returns how many steps of the largest of these tags there is room for,
+    so far as their schemas are known. All tags have the same steps, and are
+    thinned alike if they are thinned to the same number."""
+    sizes = [1]
+    for tag in tags:
+        family, schema_id = schema.parse_tag(tag)
+        known = series.get(schema.tag("schema", schema_id))
+        if known and family not in schema.OCCASIONAL:
+            sizes.append(summary.step_bytes(joining.schema_of(known), family))
+    return max(_LEAST, room // max(sizes))
 
 
 def _points(data) -> list:

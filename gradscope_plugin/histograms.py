@@ -22,6 +22,9 @@ MOST = 1000
 
 _PLUGIN = "histograms"
 
+# What TensorBoard keeps of a tag by default: with its data server, without.
+_DEFAULTS = (100, 500)
+
 
 def tag(kind: str, variable: str) -> str:
     """Returns the tag of a variable's histograms."""
@@ -69,6 +72,37 @@ def read(data_provider, ctx, experiment_id, run, tag_name):
         for left, _, count in rows:
             column[_bucket(left)] += count
     return steps, counts
+
+
+def written(
+    data_provider, ctx, experiment_id, run, variable, kept: int, samples
+) -> int:
+    """Returns how many histograms of a variable were recorded, as far as is
+    known: at least, where TensorBoard has sampled the scalars away as well.
+
+    Each of them is written together with a ratio for the Scalars tab, of which
+    TensorBoard keeps 1000.
+
+    Args:
+        data_provider, ctx, experiment_id, run: Where.
+        variable: Its name.
+        kept: How many histograms there are.
+        samples: How many TensorBoard was told to keep, None by default.
+    """
+    # Where a gradient was missing there is a ratio and no histogram.
+    limits = _DEFAULTS if samples is None else (samples,)
+    if kept not in (*limits, MOST):
+        return kept
+    name = f"ratios/{variable}/gradient_to_weight"
+    found = data_provider.read_scalars(
+        ctx,
+        experiment_id=experiment_id,
+        plugin_name="scalars",
+        downsample=10**9,
+        run_tag_filter=provider.RunTagFilter(runs=[run], tags=[name]),
+    )
+    points = [(p.step,) for p in found.get(run, {}).get(name, [])]
+    return max(kept, len(points_in_order(points)))
 
 
 _EDGES = buckets.edges()[:-1].tolist()

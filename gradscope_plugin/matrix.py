@@ -1,6 +1,6 @@
 """One statistic of one run as bytes: what a heatmap is drawn from.
 
-A head of six uint32 (rows, columns, start, total, mark, 0), float64 steps
+A head of six uint32 (rows, columns, start, total, mark, written), float64 steps
 [columns], then float32 values [rows, columns], row by row; little-endian. NaN
 and infinities are kept, which JSON cannot do, and 200 layers x 1000 steps take
 0.1 ms instead of 240.
@@ -83,7 +83,7 @@ def fitting(rows: int) -> int:
     return columns
 
 
-def encode(steps, values, *, start=0, total=None, mark=0) -> bytes:
+def encode(steps, values, *, start=0, total=None, mark=0, written=0) -> bytes:
     """Returns the bytes described above.
 
     Args:
@@ -92,10 +92,12 @@ def encode(steps, values, *, start=0, total=None, mark=0) -> bytes:
         start: How many columns there are before the first one.
         total: How many columns there are in all; as many as here if None.
         mark: See `parts.mark`.
+        written: How many columns there were before TensorBoard sampled some
+            away, 0 if nobody knows.
     """
     columns, rows = values.shape
     total = start + columns if total is None else total
-    head = _HEAD.pack(rows, columns, start, total, mark, 0)
+    head = _HEAD.pack(rows, columns, start, total, mark, written)
     return (
         head + steps.astype("<f8").tobytes() + values.T.astype("<f4").tobytes()
     )

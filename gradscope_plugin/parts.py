@@ -72,16 +72,35 @@ def only(record, name: str):
 def between(record, first: int, last: int):
     """Returns the record of the steps `first` to `last`, both included."""
     here = (record.steps >= first) & (record.steps <= last)
-    return dataclasses.replace(
+    if here.all():
+        here = slice(None)  # a view: the copy of 56 MB takes 20 ms
+    return _at(
         record,
-        steps=record.steps[here],
-        wall_times=record.wall_times[here],
-        families={k: v[here] for k, v in record.families.items()},
-        rare={
+        here,
+        {
             family: (steps[part], values[part])
             for family, (steps, values) in record.rare.items()
             for part in [(steps >= first) & (steps <= last)]
         },
+    )
+
+
+def thinned(record, most: int):
+    """Returns the record of at most so many steps, evenly chosen."""
+    count = len(record.steps)
+    if count <= most:
+        return record
+    chosen = np.linspace(0, count - 1, most).round().astype(int)
+    return _at(record, chosen, record.rare)
+
+
+def _at(record, chosen, rare):
+    return dataclasses.replace(
+        record,
+        steps=record.steps[chosen],
+        wall_times=record.wall_times[chosen],
+        families={k: v[chosen] for k, v in record.families.items()},
+        rare=rare,
     )
 
 

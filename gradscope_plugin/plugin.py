@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import importlib.resources
 import json
 import zlib
@@ -26,6 +27,8 @@ from gradscope_plugin import (
     matrix,
     parts,
     series,
+    soon,
+    summary,
 )
 
 # Windows takes these types from its registry, where they are often wrong;
@@ -34,15 +37,22 @@ _MIME_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Returns `{route: (content, mime type)}` of the page's files."""
+    """Returns `{route: (content, mime type)}` of the page's files, compressed
+    once: TensorBoard would do it for each request."""
     folder = importlib.resources.files("gradscope_plugin") / "static"
     return {
-        f"/static/{file.name}": (file.read_bytes(), mime_type)
+        f"/static/{file.name}": (
+            gzip.compress(file.read_bytes(), mtime=0),
+            mime_type,
+        )
         for file in folder.iterdir()
         for suffix, mime_type in _MIME_TYPES.items()
         if file.name.endswith(suffix)
     }
 
+
+# A list of runs is sent after so long, in s, with what is known by then.
+_LISTING = 0.05
 
 # Read once: nothing that a client sends ever becomes a path.
 _STATIC_FILES = _static_files()
@@ -65,7 +75,10 @@ def _route(serve):
     def read_only(request):
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(request.method)
-        return serve(request)
+        try:
+            return serve(request)
+        except soon.NotYet:
+            return _respond("not yet: ask again", "text/plain", request, 202)
 
     return wrappers.Request.application(read_only)
 
@@ -80,8 +93,15 @@ class GradscopePlugin(base_plugin.TBPlugin):
     plugin_name = schema.PLUGIN_NAME
 
     def __init__(self, context):
-        self._runs = data.Runs(context.data_provider)
+        hints = context.sampling_hints or {}
+        self._runs = data.Runs(
+            context.data_provider, hints.get(self.plugin_name, 0)
+        )
+        self._histogram_samples = hints.get("histograms")
         self._findings = findings.Findings(self._runs)
+        self._previewing = soon.Soon("gradscope-previewing")
+        self._reading = soon.Soon("gradscope-reading")
+        self._diagnosing = soon.Soon("gradscope-diagnosing")
         self._provider = context.data_provider
 
     def get_plugin_apps(self):
@@ -95,7 +115,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
             "/findings": self._serve_findings,
         }
         for route, (content, mime_type) in _STATIC_FILES.items():
-            routes[route] = functools.partial(_respond, content, mime_type)
+            routes[route] = functools.partial(
+                _respond, content, mime_type, content_encoding="gzip"
+            )
         return {path: _route(serve) for path, serve in routes.items()}
 
     def is_active(self):
@@ -113,8 +135,11 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _serve_runs(self, request):
-        runs = self._runs.summaries(*_context(request))
-        text = json.dumps(runs)
+        if "soon" in request.args:
+            listed = self._runs.listed(*_context(request), within=_LISTING)
+            text = summary.brief(listed)
+        else:
+            text = json.dumps(self._runs.summaries(*_context(request)))
         # A page asks every few seconds. (HTTP's own way, a reply 304, has no
         # content type, which TensorBoard 3 will refuse.)
         mark = f"{zlib.crc32(text.encode()):08x}"
@@ -125,6 +150,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return response
 
     def _serve_matrix(self, request):
+        return self._numbers(request, self._matrix)
+
+    def _matrix(self, request) -> bytes:
         run = arguments.text(request, "run")
         statistic = arguments.text(request, "statistic")
         rows = arguments.text(request, "rows", matrix.ROWS)
@@ -140,6 +168,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _serve_series(self, request):
+        return self._numbers(request, self._series)
+
+    def _series(self, request) -> bytes:
         run = arguments.text(request, "run")
         rows = arguments.text(request, "rows", series.ROWS)
         name = arguments.text(request, "only")
@@ -149,6 +180,21 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _matrix(
             request, record, family, lambda r: series.select(r, rows)
         )
+
+    def _numbers(self, request, make):
+        """Answers with the bytes of `make(request)`; with `soon`, where the
+        record must be read for it, they are made beside."""
+        run, rows = (request.args.get(n, "") for n in ("run", "rows"))
+        family, _ = matrix.ROWS.get(rows, ("", None))
+        where = _context(request)
+        if "soon" not in request.args or self._runs.known(*where, run, family):
+            body = make(request)
+        else:
+            # A preview does not wait for what takes ten times as long.
+            preview = "preview" in request.args
+            beside = self._previewing if preview else self._reading
+            body = beside.get(request.full_path, lambda: make(request))
+        return _respond(body, "application/octet-stream", request)
 
     def _serve_layer(self, request):
         run = arguments.text(request, "run")
@@ -182,7 +228,15 @@ class GradscopePlugin(base_plugin.TBPlugin):
                 "layers are chosen with `gradscope.wrap(..., histograms=, "
                 "include=)`."
             )
-        body = matrix.encode(steps, counts)
+        written = histograms.written(
+            self._provider,
+            *_context(request),
+            run,
+            variable,
+            len(steps),
+            self._histogram_samples,
+        )
+        body = matrix.encode(steps, counts, written=written)
         return _respond(body, "application/octet-stream", request)
 
     def _record(self, request, run, family, read=None):
@@ -198,15 +252,22 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def _serve_findings(self, request):
         run = arguments.text(request, "run")
-        text = self._findings.text(*_context(request), run)
+        ctx, experiment_id = _context(request)
+        if "soon" in request.args:
+            text = self._diagnosing.get(
+                (experiment_id, run),
+                lambda: self._findings.text(ctx, experiment_id, run),
+            )
+        else:
+            text = self._findings.text(ctx, experiment_id, run)
         if text is None:
             raise arguments.no_run(run)
         return _respond(text, "application/json", request)
 
 
-def _matrix(request, record, family, select):
-    """Answers with what `select` finds in the record of the steps and the
-    layer that were asked for."""
+def _matrix(request, record, family, select) -> bytes:
+    """Returns the bytes of what `select` finds in the record, of the steps and
+    the layer that were asked for."""
     name = request.args.get("only")
     if name is not None:
         record = parts.only(record, name)
@@ -222,7 +283,7 @@ def _matrix(request, record, family, select):
         count = matrix.fitting(len(record.schema.rows(family)))
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
         found = select(parts.between(record, after + 1, last))
-        body = matrix.encode(
+        return matrix.encode(
             *found,
             start=start,
             total=len(steps),
@@ -231,11 +292,10 @@ def _matrix(request, record, family, select):
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a file with half of the statistics, or newer ones.
         raise errors.InvalidArgumentError(error.args[0]) from error
-    return _respond(body, "application/octet-stream", request)
 
 
-def _respond(content, mime_type, request):
-    return http_util.Respond(request, content, mime_type)
+def _respond(content, mime_type, request, code=200, **more):
+    return http_util.Respond(request, content, mime_type, code=code, **more)
 
 
 def _context(request):

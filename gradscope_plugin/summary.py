@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import functools
+import json
+import threading
+
 import numpy as np
 
-
-def is_sampled(record) -> bool:
-    """Returns whether TensorBoard kept only some of a run's steps."""
-    return len(record.steps) < (_last(record, "recorded") or 0)
-
+from gradscope.schema import FAMILIES
 
 # What `/runs` calls the columns of which family.
 _STATISTICS = {
@@ -19,11 +21,118 @@ _STATISTICS = {
 }
 
 
-def describe(record, families) -> dict:
-    """Returns what `/runs` tells of a run that has these families' tags."""
-    variables = record.schema.variables
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What is told of a run.
+
+    Attributes:
+        own: What is the run's own.
+        network: What runs of one network have in common.
+    """
+
+    own: dict
+    network: Network | None = None
+
+    @property
+    def told(self) -> dict:
+        """All of it."""
+        return {**self.own, **(self.network.told if self.network else {})}
+
+
+class Network:
+    """What runs of one network have in common: of 1000 variables that is 110
+    of the 111 kB that are told of a run.
+
+    Attributes:
+        told: All of it.
+    """
+
+    def __init__(self, described, families):
+        self.told = _of_network(described, families)
+
+    @functools.cached_property
+    def text(self) -> str:
+        """JSON of it without the braces."""
+        return json.dumps(self.told)[1:-1]
+
+
+class Networks:
+    """The networks of runs: 50 runs of one take 4 ms each to be described. Safe
+    to use from several threads."""
+
+    def __init__(self, most: int = 16):
+        self._most = most
+        self._known = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, described, families) -> Network:
+        """Returns the network of a schema, of which there are families. Equal
+        schemas are told by `joining.schema_of` as one object."""
+        key = (id(described), frozenset(families))
+        with self._lock:
+            kept, network = self._known.pop(key, (None, None))
+            if kept is not described:
+                network = Network(described, families)
+            self._known[key] = described, network
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+            return network
+
+
+def brief(summaries) -> str:
+    """Returns JSON in which a run whose network is that of one before says so,
+    by its name under `like`.
+
+    Args:
+        summaries: One `Summary` a run.
+    """
+    first = {}
+    texts = []
+    for one in summaries:
+        own, network = one.own, one.network and one.network.text
+        if network and first.setdefault(network, own["name"]) != own["name"]:
+            own, network = {**own, "like": first[network]}, None
+        text = json.dumps(own)
+        texts.append(f"{text[:-1]}, {network}}}" if network else text)
+    return f"[{', '.join(texts)}]"
+
+
+def is_sampled(record) -> bool:
+    """Returns whether TensorBoard kept only some of a run's steps."""
+    return len(record.steps) < (_last(record, "recorded") or 0)
+
+
+def step_bytes(described, family: str) -> int:
+    """Returns how many bytes a step of a family takes."""
+    columns = described.columns.get(family, ())
+    return 4 * len(described.rows(family)) * len(columns)
+
+
+def describe(record, families, room: int) -> dict:
+    """Returns what `/runs` tells of a run, besides its network.
+
+    Args:
+        record: Of its small families.
+        families: Of which there are tags.
+        room: Bytes of a family that can be read at once.
+    """
+    sizes = [step_bytes(record.schema, f) for f in families if f in FAMILIES]
+    readable = room // max(1, *sizes)
     return {
         "name": record.run,
+        "steps": min(len(record.steps), readable),
+        "readable": readable,
+        "first_step": int(record.steps[0]),
+        "last_step": int(record.steps[-1]),
+        "recorded": _last(record, "recorded"),
+        "dropped": _last(record, "dropped"),
+        "skipped": _last(record, "skipped"),
+        "last_wall_time": float(record.wall_times[-1]),
+    }
+
+
+def _of_network(described, families) -> dict:
+    return {
         "variables": [
             {
                 "name": v.name,
@@ -31,10 +140,10 @@ def describe(record, families) -> dict:
                 "shape": list(v.shape),
                 "dtype": v.dtype,
             }
-            for v in variables
+            for v in described.variables
         ],
-        "layers": list(record.layers),
-        "activations": [_activation(a) for a in record.schema.activations],
+        "layers": list(described.layers),
+        "activations": [_activation(a) for a in described.activations],
         "states": [
             {
                 "name": s.name,
@@ -42,20 +151,13 @@ def describe(record, families) -> dict:
                 "size": s.size,
                 "layer": s.layer or s.name,
             }
-            for s in record.schema.states
+            for s in described.states
         ],
-        "data": list(record.schema.rows("data")),
-        "unseen": list(record.schema.unseen),
-        "steps": len(record.steps),
-        "first_step": int(record.steps[0]),
-        "last_step": int(record.steps[-1]),
-        "recorded": _last(record, "recorded"),
-        "dropped": _last(record, "dropped"),
-        "skipped": _last(record, "skipped"),
-        "last_wall_time": float(record.wall_times[-1]),
-        "statistics": list(record.schema.columns.get("variables", ())),
+        "data": list(described.rows("data")),
+        "unseen": list(described.unseen),
+        "statistics": list(described.columns.get("variables", ())),
         **{
-            key: _statistics(record, family, families)
+            key: _statistics(described, family, families)
             for key, family in _STATISTICS.items()
         },
     }
@@ -73,11 +175,11 @@ def _activation(activation) -> dict:
     }
 
 
-def _statistics(record, family, families) -> list[str]:
+def _statistics(described, family, families) -> list[str]:
     """Returns the columns of a family, none where it has no numbers."""
-    if family not in families or not record.schema.rows(family):
+    if family not in families or not described.rows(family):
         return []
-    return list(record.schema.columns.get(family, ()))
+    return list(described.columns.get(family, ()))
 
 
 def _last(record, name):

@@ -13,7 +13,7 @@ from test_plugin_routes import (
 )
 
 import gradscope
-from gradscope import schema
+from gradscope import schema, writer
 from gradscope.measuring import buckets
 from gradscope_plugin import data, matrix
 
@@ -245,3 +245,28 @@ def test_a_bad_request_says_what_is_wrong(
     response = ask(client, route, **query)
     assert response.status_code == status
     assert message in response.text
+
+
+def test_histograms_say_how_many_were_sampled_away(tmp_path):
+    described = runs.network(1)
+    histograms = runs.histograms(described, every=1)
+
+    def panels(step):
+        ratios = [
+            writer.scalar_value(f"ratios/{v.name}/gradient_to_weight", 0.1)
+            for v in described.variables
+        ]
+        return histograms(step) + ratios
+
+    numbers = runs.statistics(runs.noisy(range(120), 2, 0.5))
+    runs.write(
+        tmp_path, "detailed", described, range(120), numbers, panels=panels
+    )
+    # TensorBoard's data server keeps 100, its own reader 500.
+    for provider, kept in (("rust", 100), ("python", 120)):
+        client = client_of(loaded(tmp_path, provider))
+        reply = ask(
+            client, "histograms", variable="dense_1/kernel", kind="weights"
+        )
+        head, steps, _ = parse(reply.data)
+        assert (len(steps), head[5]) == (kept, 120)

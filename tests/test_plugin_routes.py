@@ -147,6 +147,7 @@ def test_runs_are_described(client):
     assert list(listed) == sorted(listed)
     healthy = dict(listed["healthy/gradscope"])
     variables = healthy.pop("variables")
+    assert healthy.pop("readable") > 5000
     assert variables[:2] == [
         {
             "name": "dense_1/kernel",

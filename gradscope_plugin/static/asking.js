@@ -28,7 +28,7 @@ export function createAsking(get, onChange,
     let version = versionOf(run);
     let reply;
     try {
-      const query = new URLSearchParams({run: run.name});
+      const query = new URLSearchParams({run: run.name, soon: '1'});
       reply = await (await get(`findings?${query}`)).json();
     } catch (error) {
       // What was found before still holds; the next reload asks again.

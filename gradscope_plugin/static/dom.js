@@ -19,7 +19,8 @@ export function element(tag, properties = {}, ...children) {
 
 /**
  * Returns `update(items)`, which keeps one child per key, in order. Nodes that
- * stay are not touched, so neither focus nor picture flickers.
+ * stay are not touched, so neither focus nor picture flickers; one that moves
+ * keeps the focus, or a key that is pressed just then would be lost.
  * @param {Element} parent
  * @param {(item: any) => string} keyOf
  * @param {(item: any) => any} create anything with a `node`
@@ -34,7 +35,8 @@ export function keyed(parent, keyOf, create) {
       part.node.remove();
       parts.delete(key);
     }
-    return items.map((item, index) => {
+    const focused = /** @type {?HTMLElement} */ (document.activeElement);
+    const shown = items.map((item, index) => {
       const key = keyOf(item);
       if (!parts.has(key)) parts.set(key, create(item));
       const part = parts.get(key);
@@ -42,5 +44,9 @@ export function keyed(parent, keyOf, create) {
       if (there !== part.node) parent.insertBefore(part.node, there);
       return part;
     });
+    if (focused !== document.activeElement && parent.contains(focused)) {
+      focused.focus({preventScroll: true});
+    }
+    return shown;
   };
 }

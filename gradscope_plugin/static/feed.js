@@ -6,9 +6,13 @@ export class Feed {
   /** Null until the server has answered for the first time. */
   runs = null;
   failure = '';
+  /** Whether the server is still reading some of them. */
+  isPartial = false;
   /** When it answered last, in ms; 0 is never. */
   updated = 0;
   #model;
+  // As the server told them last.
+  #all = null;
   #colors = createColors();
   // TensorBoard's order of all runs, which tells their colours.
   #named;
@@ -18,16 +22,28 @@ export class Feed {
     this.#named = this.#nameColors();
   }
 
-  /** Asks again; returns whether there is anything new, null if somebody asked
-   * in the meantime. */
-  async reload() {
+  /**
+   * Asks again; returns whether there is anything new, null if somebody asked
+   * in the meantime.
+   * @param {string[]=} needed runs without which there is nothing to show
+   */
+  async reload(needed = []) {
     try {
-      const runs = await this.#model.runs();
-      if (!runs) return null;
-      const isNew = runs !== this.runs || this.failure !== '';
-      if (!this.runs) await this.#named;
-      this.#colors.see(runs.map((run) => run.name));
-      this.runs = runs;
+      const all = await this.#model.runs();
+      if (!all) return null;
+      const isNew = all !== this.#all || this.failure !== '';
+      this.isPartial = all.some((run) => run.pending);
+      this.#all = all;
+      // Of those that the server has not read there is but a name.
+      const runs = all.filter((run) => run.error || run.variables);
+      const awaited = this.isPartial && (!runs.length || needed.some(
+        (name) => !runs.some((run) => run.name === name)));
+      if (!this.runs) {
+        if (awaited) return false;
+        await this.#named;
+      }
+      this.#colors.see(all.map((run) => run.name));
+      if (isNew || !this.runs) this.runs = runs;
       this.failure = '';
       this.updated = Date.now();
       return isNew;

@@ -7,7 +7,7 @@ import {listenTo} from './heatmap_input.js';
 import {namesOf} from './names.js';
 import {boxOf} from './overlay.js';
 import {HIGHEST, middleOf, placeRows} from './places.js';
-import {entriesOf, foldedLines, paint, tableOf} from './raster.js';
+import {entriesOf, foldedLines, linesOf, paint, tableOf} from './raster.js';
 import {WHOLE, columnsSeen, heightsSeen} from './viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
@@ -31,6 +31,13 @@ export class Heatmap {
   #placed = null;
   #entries = null;
   #folded = null;
+  // Width and height of the cells and of the flow. To ask the browser in each
+  // frame would make it lay out the page as often as there are heatmaps.
+  #size = {width: 0, height: 0, flowWidth: 0, flowHeight: 0};
+  // What each line of pixels shows, and what it was found for.
+  #lines = null;
+  #lined = [];
+  #image = null;
   // What names and flow were drawn for: zooming in steps moves neither.
   #beside = [];
   #flowed = [];
@@ -63,7 +70,7 @@ export class Heatmap {
       zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
       ...this.#view()}, {...actions, hint: () => this.#hint(),
       tell: (cell, byKey) => this.#tell(cell, byKey)});
-    new ResizeObserver(() => this.#draw()).observe(this.#dom.cells);
+    new ResizeObserver(() => this.#drawAnew()).observe(this.#dom.cells);
   }
 
   /** Whether a key press goes to its cells. */
@@ -119,7 +126,7 @@ export class Heatmap {
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
       + (finding ? `${finding.text}. ` : '')
       + `${grid.rows} rows, ${grid.columns} recorded steps. ${HELP}`);
-    this.#draw();
+    this.#drawAnew();
   }
 
   /** Shows another part, the same in all heatmaps; at the next frame. */
@@ -170,27 +177,25 @@ export class Heatmap {
   }
 
   #view() {
-    const size = this.#dom.cells.clientHeight;
     return {seen: columnsSeen(this.#zoom, this.#grid.steps),
-      heights: heightsSeen(this.#zoom, this.#placed.total), size};
+      heights: heightsSeen(this.#zoom, this.#placed.total),
+      size: this.#size.height};
+  }
+
+  #drawAnew() {
+    const {cells, flow} = this.#dom;
+    this.#size = {width: cells.clientWidth, height: cells.clientHeight,
+      flowWidth: flow.clientWidth, flowHeight: flow.clientHeight};
+    this.#draw();
   }
 
   #draw() {
-    const {canvas, cells, axis, names, flowAxis, whole} = this.#dom;
-    const [width, size] = [cells.clientWidth, cells.clientHeight];
+    const {axis, names, flowAxis, whole} = this.#dom;
+    const {width, height: size} = this.#size;
     // A hidden tab has no width; the observer calls again when it has one.
     if (!this.#grid || width === 0 || size === 0) return;
-    const density = window.devicePixelRatio || 1;
     const view = this.#view();
-    canvas.width = Math.round(width * density);
-    canvas.height = Math.round(size * density);
-    const context = canvas.getContext('2d');
-    const image = context.createImageData(canvas.width, canvas.height);
-    paint(new Uint32Array(image.data.buffer), {entries: this.#entries,
-      columns: this.#grid.columns, placed: this.#placed,
-      table: this.#look.table, ...view, width: canvas.width,
-      height: canvas.height, density, gap: 0, folded: this.#folded});
-    context.putImageData(image, 0, 0);
+    this.#paint(view);
     drawAxis(axis, this.#grid, view.seen, width);
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
@@ -202,6 +207,29 @@ export class Heatmap {
     this.#dom.marks.update(this.#marks, this.#placed, view);
     this.#drawCursor();
     this.#drawFlow();
+  }
+
+  #paint({seen, heights}) {
+    const {canvas} = this.#dom;
+    const density = window.devicePixelRatio || 1;
+    const width = Math.round(this.#size.width * density);
+    const height = Math.round(this.#size.height * density);
+    const context = canvas.getContext('2d');
+    if (canvas.width !== width || canvas.height !== height || !this.#image) {
+      canvas.width = width;
+      canvas.height = height;
+      this.#image = context.createImageData(width, height);
+    }
+    const what = {entries: this.#entries, columns: this.#grid.columns,
+      placed: this.#placed, table: this.#look.table, seen, heights, width,
+      height, density, gap: 0, folded: this.#folded};
+    if (isChanged(this.#lined, [what.entries, what.placed, height,
+      ...heights])) {
+      this.#lines = linesOf(what);
+    }
+    paint(new Uint32Array(this.#image.data.buffer),
+      {...what, lines: this.#lines});
+    context.putImageData(this.#image, 0, 0);
   }
 
   #drawCursor() {
@@ -226,7 +254,7 @@ export class Heatmap {
 
   #drawFlow() {
     const {flow, flowCanvas} = this.#dom;
-    const [width, height] = [flow.clientWidth, flow.clientHeight];
+    const {flowWidth: width, flowHeight: height} = this.#size;
     if (!this.#grid || this.#grid.groups || !width || !height) return;
     const density = window.devicePixelRatio || 1;
     if (!isChanged(this.#flowed, [this.#profiles, this.#placed, this.#scale,

@@ -36,6 +36,7 @@ export function createHistogramChart(options) {
     update(now) {
       matrix = now;
       dom.node.hidden = !now;
+      dom.note.textContent = now ? sampledText(now) : '';
       draw();
     },
     drawCursor(now) {
@@ -43,6 +44,23 @@ export function createHistogramChart(options) {
       if (matrix) tell(dom, matrix, cursor, pointed);
     },
   };
+}
+
+// Histograms are TensorBoard's own, and `0` would empty its tab of them.
+const ROUND = 1000;
+
+/**
+ * Returns how many histograms TensorBoard has sampled away, and what keeps
+ * them; an empty text if it has not.
+ * @param {{columns: number, written: number}} matrix
+ */
+export function sampledText({columns, written}) {
+  if (written <= columns) return '';
+  const enough = ROUND * Math.ceil(written / ROUND);
+  const least = written >= ROUND ? 'at least ' : '';
+  return `${columns} of ${least}${written} recorded histograms shown; `
+    + 'TensorBoard sampled the others away: '
+    + `tensorboard --samples_per_plugin=histograms=${enough} keeps them`;
 }
 
 /** Returns of each line of the picture its row of the matrix. */

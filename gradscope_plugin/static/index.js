@@ -6,12 +6,15 @@ import {MODULES} from './modules.js';
 // off unless somebody turns them on, and it reads its files every 5 s.
 const EVERY = 5000;
 
+// While there is nothing to show: TensorBoard is still reading.
+const AT_FIRST = 1000;
+
 export async function render() {
   // TensorBoard's frame has neither; a screen reader says both.
   document.title = 'Gradscope';
   document.documentElement.lang = 'en';
   // Asked for while the page is built.
-  const runs = fetch('runs');
+  const runs = fetch('runs?soon=1');
   runs.catch(() => {});
   MODULES.forEach((name) => link('modulepreload', `./${name}.js`));
   const [{followLinks, followReloads, followTheme}, {Page}] =
@@ -22,10 +25,13 @@ export async function render() {
   followReloads(() => page.reload());
   followLinks(() => page.followLink());
   setInterval(() => page.drawCards(), 1000);
+  let asked = Date.now();
   setInterval(() => {
+    if (!page.isEmpty && Date.now() - asked < EVERY) return;
+    asked = Date.now();
     // A hidden tab has no height.
     if (window.innerHeight > 0 && !document.hidden) page.reload();
-  }, EVERY);
+  }, AT_FIRST);
   await page.reload();
 }
 

@@ -10,6 +10,14 @@ const CACHED_GRIDS = 24;
 // TensorBoard's data server 0.3 s, and a twentieth of that for some of them.
 const LARGE = 100_000;
 
+/** What the list of runs is asked for by. */
+export const RUNS = 'runs?soon=1';
+
+// The server's answer to what takes it long: it waits a while for it, and the
+// page comes back after so long, in ms.
+const NOT_YET = 202;
+const AGAIN = 20;
+
 // A small heatmap of a live run is drawn again so often, in ms.
 const THUMBNAIL = 20_000;
 
@@ -22,6 +30,9 @@ export function createModel(get = fetchOk, first = null) {
   // Of each run the matrices fetched last, to which what is new is added.
   const matrices = new Map();
   const thumbnails = new Map();
+  const previews = new Map();
+  // Of each run the key of what was asked for last.
+  const wanted = new Map();
   let reloads = 0;
   let shows = 0;
   let known = {mark: '', runs: null};
@@ -42,6 +53,18 @@ export function createModel(get = fetchOk, first = null) {
     return cache.get(key);
   }
 
+  /** Returns some steps of a grid; asked for once at a time. */
+  function preview(run, statistic, rows) {
+    const key = keyOf(run, statistic, rows);
+    if (!previews.has(key)) {
+      const reply = fetchGrid(get, run, statistic, rows, {preview: true});
+      previews.set(key, reply);
+      const forget = () => previews.delete(key);
+      reply.then(forget, forget);
+    }
+    return previews.get(key);
+  }
+
   function forgetOldest() {
     const oldest = cache.keys().next().value;
     cache.delete(oldest);
@@ -58,15 +81,15 @@ export function createModel(get = fetchOk, first = null) {
     /** Returns the list of runs, null if asked again in the meantime. */
     async runs() {
       const mine = ++reloads;
-      const query = known.mark ? `?known=${known.mark}` : '';
+      const query = known.mark ? `&known=${known.mark}` : '';
       const early = first;
       first = null;
       const response = await (early ? checked(await early)
-        : get(`runs${query}`));
+        : get(`${RUNS}${query}`));
       const reply = await response.json();
       if (mine !== reloads) return null;
       if (reply) {
-        known = {runs: reply,
+        known = {runs: wholeRuns(reply),
           mark: response.headers?.get('X-Gradscope-Mark') ?? ''};
       }
       return known.runs;
@@ -74,22 +97,26 @@ export function createModel(get = fetchOk, first = null) {
 
     /**
      * Calls `show(run, grid)`, or `show(run, null, error)`, for each run,
-     * unless asked for others in the meantime. Of a large run some steps are
-     * shown first, unless `has(run)`.
+     * unless asked for something else of it in the meantime. Of a large run
+     * some steps are shown first, unless `has(run)`.
      */
     async grids(runs, statistic, rows, show, has = (_run) => true) {
       const mine = ++shows;
-      const tell = (run) => [
-        (reply) => mine === shows && show(run, reply),
-        (error) => mine === shows && show(run, null, error.message),
-      ];
+      const keys = new Map(runs.map((run) =>
+        [run.name, keyOf(run, statistic, rows)]));
+      keys.forEach((key, name) => wanted.set(name, key));
+      // What another call asks for as well is shown by whichever is first.
+      const tell = (run) => {
+        const isWanted = () => wanted.get(run.name) === keys.get(run.name);
+        return [(reply) => isWanted() && show(run, reply),
+          (error) => isWanted() && show(run, null, error.message)];
+      };
       const isLarge = (run) => run.steps * (run.layers?.length ?? 0) > LARGE;
-      const previews = runs.filter((run) => isLarge(run) && !has(run)
-        && !cache.has(keyOf(run, statistic, rows)));
-      if (previews.length) {
-        await Promise.all(previews.map((run) =>
-          fetchGrid(get, run, statistic, rows, {preview: true})
-            .then(tell(run)[0], () => {})));
+      const some = runs.filter((run) => isLarge(run) && !has(run)
+        && !cache.has(keys.get(run.name)));
+      if (some.length) {
+        await Promise.all(some.map((run) =>
+          preview(run, statistic, rows).then(tell(run)[0], () => {})));
       }
       // One large one after the other: the server has them faster so, and the
       // first picture does not wait for the last.
@@ -118,9 +145,21 @@ export function createModel(get = fetchOk, first = null) {
   };
 }
 
-/** Fetches a relative URL; an error is the text that the server gives. */
+/** Returns runs with what they share with the one before that they are like. */
+export function wholeRuns(runs) {
+  const byName = new Map(runs.map((run) => [run.name, run]));
+  return runs.map((run) => (run.like
+    ? {...byName.get(run.like), pending: false, ...run} : run));
+}
+
+/** Fetches a relative URL, again while the server says that the answer is not
+ * yet made; an error is the text that it gives. */
 export async function fetchOk(url) {
-  return checked(await fetch(url));
+  for (;;) {
+    const response = await checked(await fetch(url));
+    if (response.status !== NOT_YET) return response;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN));
+  }
 }
 
 async function checked(response) {

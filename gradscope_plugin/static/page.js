@@ -24,6 +24,9 @@ import * as views from './views.js';
 // Small heatmaps tell two runs apart by one and the same scale.
 const SMALL = describe('gradient_norm');
 
+// So long after a part of the runs the next is asked for, in ms.
+const SOON = 100;
+
 /** The whole page; `node` goes into the document. */
 export class Page {
   #model;
@@ -39,6 +42,7 @@ export class Page {
   #smallLook = null;
   // The run that was opened, until its worst finding is shown.
   #opened = '';
+  #again = 0;
   #sight = createSight(() => this.show());
 
   /** @param {?Promise<Response>=} runs what was asked for already */
@@ -83,15 +87,28 @@ export class Page {
 
   /** Asks the server which runs there are, then shows them. */
   async reload() {
-    const isNew = await this.#feed.reload();
+    const {solo, comparing, pins} = this.#view;
+    const isNew = await this.#feed.reload(
+      comparing ? pins : solo ? [solo] : []);
     if (isNew === null) return;
     const {runs} = this.#feed;
     if (!isNew) {
+      if (this.#feed.isPartial) this.#reloadSoon();
       this.drawCards();
       return;
     }
-    if (runs?.length === 1 && !this.#view.cursor) this.#opened = runs[0].name;
+    if (runs?.length === 1 && !this.#feed.isPartial && !this.#view.cursor) this.#opened = runs[0].name;
     await this.show();
+  }
+
+  /** The server tells at once what it knows of many runs, and the rest when it
+   * has read it; pictures come first. */
+  #reloadSoon() {
+    clearTimeout(this.#again);
+    this.#again = window.setTimeout(() => {
+      // A hidden tab has no height, and is asked again once it is seen.
+      if (window.innerHeight > 0) this.reload();
+    }, SOON);
   }
 
   /** Fetches what the view needs; what is on the screen stays until then. */
@@ -106,9 +123,10 @@ export class Page {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
-    this.#drawSmall(listed);
+    await this.#drawSmall(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
+    if (this.#feed.isPartial) this.#reloadSoon();
     await this.#parts.findings.follow(toDiagnose(listed, readable,
       (run) => this.#sight.has(`card ${run.name}`)));
   }
@@ -246,11 +264,14 @@ export class Page {
   async #drawSmall(listed) {
     const seen = listed.filter((run) => !run.error
       && this.#sight.has(`card ${run.name}`));
-    await Promise.all(seen.map(async (run) => {
+    // One after the other: all at once they would keep the server from what
+    // is asked for meanwhile, for a second.
+    for (const run of seen) {
       const grid = await this.#model.thumbnail(run).catch(() => null);
-      if (grid) this.#small.set(run.name, grid);
-    }));
-    this.drawCards();
+      if (!grid || this.#small.get(run.name) === grid) continue;
+      this.#small.set(run.name, grid);
+      this.drawCards();
+    }
   }
 
   #drawMarks(shown) {

@@ -70,9 +70,17 @@ function placeBlocks(blocks, isOpen) {
   return {height, blocks: placed, total: top};
 }
 
-/** Returns the block that a row is in. */
+/** Returns the block that a row is in: of a hundred, found for each of 1000
+ * rows in each frame. */
 export function blockAt({blocks}, row) {
-  return blocks.findLast((block) => block.from <= row);
+  let low = 0;
+  let high = blocks.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (blocks[middle].from <= row) low = middle;
+    else high = middle - 1;
+  }
+  return blocks[low];
 }
 
 /** Returns where a row begins; in a folded block, where that does. */

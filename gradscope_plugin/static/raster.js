@@ -81,15 +81,16 @@ function pack({0: red, 1: green, 2: blue}) {
 }
 
 /**
- * Returns the cell that is drawn for some rows and columns.
+ * Returns the cell that is drawn for some rows and columns: the first column's
+ * of the most abnormal, as `linesOf` and `paint` find it.
  * @return {number} its index
  */
 export function pick(entries, columns, {from, to}, first, last) {
   let best = from * columns + first;
   let most = WEIGHTS[entries[best]];
-  for (let row = from; row < to; row++) {
-    const base = row * columns;
-    for (let cell = base + first; cell < base + last; cell++) {
+  for (let column = first; column < last; column++) {
+    for (let row = from; row < to; row++) {
+      const cell = row * columns + column;
       if (WEIGHTS[entries[cell]] > most) {
         most = WEIGHTS[entries[cell]];
         best = cell;
@@ -99,26 +100,75 @@ export function pick(entries, columns, {from, to}, first, last) {
   return best;
 }
 
+/** Returns of some rows put together the entry of each column. */
+function together(entries, columns, {from, to}) {
+  const line = entries.slice(from * columns, (from + 1) * columns);
+  for (let row = from + 1; row < to; row++) {
+    const base = row * columns;
+    for (let column = 0; column < columns; column++) {
+      const entry = entries[base + column];
+      if (WEIGHTS[entry] > WEIGHTS[line[column]]) line[column] = entry;
+    }
+  }
+  return line;
+}
+
 /**
  * Returns of each folded block the entries of its one line: 1000 rows in a
- * hundred blocks are looked through once, and not with each frame.
+ * hundred blocks are looked through once, and not with each zoom in rows.
  * @param {Uint16Array} entries
  * @param {number} columns
  * @param {import('./places.js').Placed} placed
- * @return {Map<number, Uint16Array>} by the block's first row
+ * @return {Map<number, {to: number, line: Uint16Array}>} by its first row
  */
 export function foldedLines(entries, columns, placed) {
-  const lines = new Map();
-  for (const {from, to, isFolded} of placed.blocks) {
-    if (!isFolded) continue;
-    const line = new Uint16Array(columns);
-    for (let column = 0; column < columns; column++) {
-      line[column] =
-        entries[pick(entries, columns, {from, to}, column, column + 1)];
+  return new Map(placed.blocks.filter(({isFolded}) => isFolded)
+    .map((block) => [block.from,
+      {to: block.to, line: together(entries, columns, block)}]));
+}
+
+/**
+ * Lines of pixels: `of` says of each which one of `all` it shows, -1 between
+ * blocks; `isPlain` of each of these whether nothing in it has a pattern.
+ * @typedef {{of: Int32Array, all: Uint16Array[], isPlain: boolean[]}} Lines
+ */
+
+/**
+ * Returns what each line of pixels shows, in all columns: it stays the same
+ * while somebody zooms or moves in steps.
+ * @param {{entries: Uint16Array, columns: number,
+ *     placed: import('./places.js').Placed, heights: number[],
+ *     height: number,
+ *     folded?: Map<number, {to: number, line: Uint16Array}>}} what
+ * @return {Lines}
+ */
+export function linesOf({entries, columns, placed, heights, height, folded}) {
+  const found = {of: new Int32Array(height).fill(-1), all: [], isPlain: []};
+  let before = null;
+  for (let y = 0; y < height; y++) {
+    const rows = rowsOfPixel(placed, heights, y, height);
+    const isSame = rows && rows.from === before?.from && rows.to === before.to;
+    before = rows;
+    if (!rows) continue;
+    if (!isSame) {
+      const isOne = rows.to - rows.from === 1;
+      const block = folded?.get(rows.from);
+      found.all.push(isOne
+        ? entries.subarray(rows.from * columns, rows.to * columns)
+        : block?.to === rows.to ? block.line
+          : together(entries, columns, rows));
+      found.isPlain.push(isPlain(found.all.at(-1)));
     }
-    lines.set(from, line);
+    found.of[y] = found.all.length - 1;
   }
-  return lines;
+  return found;
+}
+
+function isPlain(line) {
+  for (let column = 0; column < line.length; column++) {
+    if (line[column] >= SPECIAL) return false;
+  }
+  return true;
 }
 
 /**
@@ -141,36 +191,42 @@ export function edgesOf([from, to], width, columns) {
  * @param {{entries: Uint16Array, columns: number, placed: Object,
  *     table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
  *     heights: number[], width: number, height: number,
- *     density: number, gap: number,
- *     folded?: Map<number, Uint16Array>}} what `seen` in columns, `heights` in
- *     pixels of `placed`; `gap` is the colour between blocks
+ *     density: number, gap: number, lines?: Lines}} what `seen` in columns,
+ *     `heights` in pixels of `placed`; `gap` is the colour between blocks,
+ *     `lines` are from `linesOf` where they are known
  */
 export function paint(out, what) {
-  const {entries, columns, placed, table, seen, width, height} = what;
-  const edges = edgesOf(seen, width, columns);
+  const {columns, table, seen, width, height} = what;
+  const {of, all, isPlain: plain} = what.lines ?? linesOf(what);
+  const pixels = columnsOf(edgesOf(seen, width, columns), columns);
   const line = new Uint16Array(width);
-  let before = null;
-  let isPlain = false;
   for (let y = 0; y < height; y++) {
-    const rows = rowsOfPixel(placed, what.heights, y, height);
-    if (!rows) {
-      out.fill(what.gap, y * width, (y + 1) * width);
-      before = null;
-      continue;
-    }
-    const isSame = before && rows.from === before.from && rows.to === before.to;
-    if (!isSame) {
-      const own = rows.to - rows.from > 1 && what.folded?.get(rows.from);
-      isPlain = own ? fillLine(line, own, columns, ONE, edges)
-        : fillLine(line, entries, columns, rows, edges);
-    }
-    if (isSame && isPlain) {
-      out.copyWithin(y * width, (y - 1) * width, y * width);
+    const index = of[y];
+    const at = y * width;
+    if (index < 0) {
+      out.fill(what.gap, at, at + width);
+    } else if (y && plain[index] && of[y - 1] === index) {
+      out.copyWithin(at, at - width, at);
     } else {
-      colorLine(out, line, table, y, width, isPlain ? 0 : what.density);
+      fillLine(line, all[index], pixels);
+      colorLine(out, line, table, y, width, plain[index] ? 0 : what.density);
     }
-    before = rows;
   }
+}
+
+/** Returns of each pixel the columns that it shows, `last` excluded; and
+ * whether each shows only one. */
+function columnsOf(edges, columns) {
+  const width = edges.length - 1;
+  const first = new Int32Array(width);
+  const last = new Int32Array(width);
+  let isSingle = true;
+  for (let x = 0; x < width; x++) {
+    first[x] = Math.min(edges[x], columns - 1);
+    last[x] = Math.max(first[x] + 1, edges[x + 1]);
+    if (last[x] - first[x] > 1) isSingle = false;
+  }
+  return {first, last, isSingle};
 }
 
 /**
@@ -199,25 +255,19 @@ export function rowsOfPixel(placed, [low, high], y, height) {
   return {from, to: end};
 }
 
-// A line that is looked through already.
-const ONE = {from: 0, to: 1};
-
-/** Finds the entries of a line; returns whether none has a pattern. */
-function fillLine(line, entries, columns, rows, edges) {
-  let isPlain = true;
-  const {from, to} = rows;
-  const base = from * columns;
+/** Finds the entry of each pixel of a line. */
+function fillLine(line, entries, {first, last, isSingle}) {
+  if (isSingle) {
+    for (let x = 0; x < line.length; x++) line[x] = entries[first[x]];
+    return;
+  }
   for (let x = 0; x < line.length; x++) {
-    const first = Math.min(edges[x], columns - 1);
-    const last = Math.max(first + 1, edges[x + 1]);
-    let best = entries[base + first];
-    if (last - first > 1 || to - from > 1) {
-      best = entries[pick(entries, columns, rows, first, last)];
+    let best = entries[first[x]];
+    for (let column = first[x] + 1; column < last[x]; column++) {
+      if (WEIGHTS[entries[column]] > WEIGHTS[best]) best = entries[column];
     }
     line[x] = best;
-    if (best >= SPECIAL) isPlain = false;
   }
-  return isPlain;
 }
 
 /** Colours a line of pixels; `density` is 0 where nothing has a pattern. */

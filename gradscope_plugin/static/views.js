@@ -41,7 +41,10 @@ function keptLines(runs) {
     (sum, run) => sum + Math.max(run.steps, run.recorded ?? 0), 0);
   const dropped = runs.reduce((sum, run) => sum + (run.dropped ?? 0), 0);
   const lines = [`${kept} of ${recorded} recorded steps shown`];
-  if (kept < recorded) {
+  if (runs.some((run) => run.steps >= run.readable)) {
+    lines.push('more steps of so many rows cannot be read at once; gradscope '
+      + 'export and gradscope diagnose read all');
+  } else if (kept < recorded) {
     lines.push('TensorBoard sampled the others away: '
       + 'tensorboard --samples_per_plugin=gradscope=0 keeps all');
   }

@@ -5,9 +5,11 @@ const HEAD = 24;
 /**
  * A statistic of some rows at some steps.
  * @typedef {{rows: number, columns: number, start: number, total: number,
- *     mark: number, steps: Float64Array, values: Float32Array}} Matrix
+ *     mark: number, written: number, steps: Float64Array,
+ *     values: Float32Array}} Matrix
  *     `values` row by row, `start` the columns before the first one, `total`
- *     how many there are, `mark` to be sent back
+ *     how many there are, `mark` to be sent back, `written` how many were
+ *     recorded, 0 where that is not told
  */
 
 /**
@@ -15,7 +17,8 @@ const HEAD = 24;
  * @return {Matrix}
  */
 export function parseMatrix(buffer) {
-  const [rows, columns, start, total, mark] = new Uint32Array(buffer, 0, 6);
+  const [rows, columns, start, total, mark, written] =
+    new Uint32Array(buffer, 0, 6);
   const expected = HEAD + 8 * columns + 4 * rows * columns;
   if (buffer.byteLength !== expected) {
     throw new RangeError(`${rows} x ${columns} matrix of ${expected} bytes `
@@ -23,7 +26,7 @@ export function parseMatrix(buffer) {
   }
   const steps = new Float64Array(buffer, HEAD, columns);
   const values = new Float32Array(buffer, HEAD + 8 * columns, rows * columns);
-  return {rows, columns, start, total, mark, steps, values};
+  return {rows, columns, start, total, mark, written, steps, values};
 }
 
 /**
@@ -67,7 +70,7 @@ export async function fetchMatrix(get, route, query, known = null) {
   for (;;) {
     const more = whole?.columns && whole.mark
       ? {after: String(whole.steps.at(-1)), mark: String(whole.mark)} : {};
-    const search = new URLSearchParams({...query, ...more});
+    const search = new URLSearchParams({...query, soon: '1', ...more});
     const part = parseMatrix(
       await (await get(`${route}?${search}`)).arrayBuffer());
     whole = joined(whole, part);

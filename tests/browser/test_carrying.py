@@ -73,7 +73,7 @@ def test_pictures_of_every_view_are_saved(page):
     assert png_size(whole)[1] > height
     section.locator(".cells").focus()
     section.locator(".cells").press("Enter")
-    chart = section.locator(".chart").first
+    chart = section.locator(".chart").filter(has_text="histogram of gradients")
     expect(chart).to_be_visible(timeout=PATIENCE)
     name, content = downloaded(page, chart.get_by_role("button", name="PNG of"))
     assert name == "b_detailed-dense_1-dense_1_kernel-gradients.png"

@@ -29,7 +29,7 @@ test('runs are asked for once, until they have grown', async () => {
   assert.equal(asking.of(run('a/b', 1)), null);
   await asking.follow([run('a/b', 1), run('c', 1)]);
   await asking.follow([run('a/b', 1), run('c', 1)]);
-  assert.deepEqual(asked, ['findings?run=a%2Fb', 'findings?run=c']);
+  assert.deepEqual(asked, ['findings?run=a%2Fb&soon=1', 'findings?run=c&soon=1']);
   assert.equal(changes(), 2);
   clock.time = 10_000;
   await asking.follow([run('a/b', 2), run('c', 1)]);

@@ -6,7 +6,8 @@ import {ABOVE, BELOW, INFINITE, NAN, NUMBER, ZERO}
 import {MARKS, PATTERNS, SEQUENTIAL}
   from '../../gradscope_plugin/static/colormap.js';
 import {placeRows} from '../../gradscope_plugin/static/places.js';
-import {edgesOf, entriesOf, hasInk, kindOf, paint, pick, rowsOfPixel, tableOf}
+import {edgesOf, entriesOf, foldedLines, hasInk, kindOf, linesOf, paint, pick,
+  rowsOfPixel, tableOf}
   from '../../gradscope_plugin/static/raster.js';
 
 const position = (value) => value;
@@ -125,4 +126,29 @@ test('columns are spread over the pixels', () => {
 
 test('numbers within the scale have no pattern', () => {
   assert.ok(!hasInk(NUMBER, 2, 2) && !hasInk(ZERO, 2, 2));
+});
+
+test('each pixel shows the cell that is told at the cursor', () => {
+  const [rows, columns, width, height] = [60, 70, 25, 40];
+  const values = Float32Array.from({length: rows * columns},
+    (_, i) => (i * 7919 % 1000) / 1000);
+  const grid = {rows, columns, values, kinds: new Uint8Array(values.length)};
+  const entries = entriesOf(grid, position);
+  const placed = placeRows({rows, blocks: [{name: 'a', from: 0, to: 20},
+    {name: 'b', from: 20, to: 60}]}, (name) => name === 'b');
+  const heights = [0, placed.total];
+  const folded = foldedLines(entries, columns, placed);
+  const what = {entries, columns, placed, table, seen: [3, 66], heights, width,
+    height, density: 1, gap: 0, folded};
+  const out = new Uint32Array(width * height);
+  paint(out, {...what, lines: linesOf(what)});
+  const edges = edgesOf([3, 66], width, columns);
+  for (let y = 0; y < height; y++) {
+    const found = rowsOfPixel(placed, heights, y, height);
+    for (let x = 0; x < width && found; x++) {
+      const cell = pick(entries, columns, found, edges[x],
+        Math.max(edges[x] + 1, edges[x + 1]));
+      assert.equal(out[y * width + x], table.colors[entries[cell]]);
+    }
+  }
 });

@@ -59,6 +59,7 @@ test('only what is new is asked for, until all is there', async () => {
   const whole = await fetchMatrix(get, 'matrix', {run: 'a b'});
   assert.deepEqual([...whole.steps], [0, 1, 5]);
   await fetchMatrix(get, 'matrix', {run: 'a b'}, whole);
-  assert.deepEqual(asked, ['matrix?run=a+b', 'matrix?run=a+b&after=1&mark=7',
-    'matrix?run=a+b&after=5&mark=8']);
+  assert.deepEqual(asked, ['matrix?run=a+b&soon=1',
+    'matrix?run=a+b&soon=1&after=1&mark=7',
+    'matrix?run=a+b&soon=1&after=5&mark=8']);
 });
