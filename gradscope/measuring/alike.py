@@ -106,4 +106,4 @@ def _below(heap: list[Rows]) -> Rows:
 
 
 def _width(rows: Rows) -> int:
-    return rows.values.shape[1]
+    return rows.values.shape.as_list()[1]

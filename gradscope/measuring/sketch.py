@@ -43,7 +43,7 @@ def _sums(values: tf.Tensor) -> tf.Tensor:
     signed = tf.cast(values, tf.float32) * signs(width)
     padded = tf.pad(signed, [[0, 0], [0, -width % COUNT]])
     return tf.reduce_sum(
-        tf.reshape(padded, [values.shape[0], -1, COUNT]), axis=1
+        tf.reshape(padded, [values.shape.as_list()[0], -1, COUNT]), axis=1
     )
 
 

@@ -249,18 +249,18 @@ def _counted_at_once(x) -> tf.Tensor:
 def _in_order(found: tf.Tensor, places: list[int], count: int) -> tf.Tensor:
     """Returns the columns of `[k, n]` at their places among V, else NaN."""
     if not places:
-        return tf.fill([found.shape[0], count], np.float32(np.nan))
+        return tf.fill([found.shape.as_list()[0], count], np.float32(np.nan))
     if places == list(range(count)):
         return found
     position = {place: index for index, place in enumerate(places)}
     order = [position.get(place, len(places)) for place in range(count)]
-    nan = tf.fill([found.shape[0], 1], np.float32(np.nan))
+    nan = tf.fill([found.shape.as_list()[0], 1], np.float32(np.nan))
     return tf.gather(tf.concat([found, nan], axis=1), order, axis=1)
 
 
 def _squares(rows) -> tf.Tensor:
     wide = tf.cast(rows, tf.float64)
-    if rows.shape[0] == 1:
+    if rows.shape.as_list()[0] == 1:
         return tf.reshape(2.0 * tf.nn.l2_loss(wide), [1])
     return tf.reduce_sum(wide * wide, axis=1)
 
@@ -270,8 +270,8 @@ def _largest(rows) -> tf.Tensor:
 
     Anything if there is a NaN: XLA leaves it out on CPUs, TensorFlow does not.
     """
-    if rows.shape[1] == 0:
-        return tf.zeros([rows.shape[0]])
+    if rows.shape.as_list()[1] == 0:
+        return tf.zeros([rows.shape.as_list()[0]])
     return tf.cast(tf.reduce_max(tf.abs(rows), axis=1), tf.float32)
 
 
