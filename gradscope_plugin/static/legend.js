@@ -27,13 +27,21 @@ function kindsOf({rows, scale, marksDead}) {
  * @return {{node: Element, update: Function}}
  */
 export function createLegend({onDomain, onFit, onReset}) {
-  const dom = build(onFit, onReset);
   let kind = 'log';
+  // What was drawn last; and whether what was typed since is no scale.
+  let drawn = '';
+  let isRefused = false;
+  const forgetting = (call) => () => {
+    isRefused = false;
+    call();
+  };
+  const dom = build(forgetting(onFit), forgetting(onReset));
   const change = () => {
     const domain = dom.ends.map((input) => Number(input.value));
     const valid = isDomain(domain, kind);
     dom.ends.forEach((input) => input.setAttribute('aria-invalid',
       String(!valid)));
+    isRefused = !valid;
     if (valid) onDomain(domain);
     else dom.status.textContent = RULES[kind];
   };
@@ -44,12 +52,18 @@ export function createLegend({onDomain, onFit, onReset}) {
     /** Shows a scale and how many of the cells shown lie outside of it. */
     update({description, scale, look, count, isDefault}) {
       kind = scale.kind;
+      // Numbers that arrive do not take away what is said of wrong ones.
+      const now = `${kind} ${scale.domain}`;
+      isRefused = isRefused && now === drawn;
+      drawn = now;
       paint(dom.ramp, look.palette);
       dom.ends.forEach((input, index) => {
-        if (input !== document.activeElement) {
-          input.value = tidy(scale.domain[index]);
+        if (!isRefused) {
+          if (input !== document.activeElement) {
+            input.value = tidy(scale.domain[index]);
+          }
+          input.setAttribute('aria-invalid', 'false');
         }
-        input.setAttribute('aria-invalid', 'false');
         dom.words[index].textContent = description.ends[index];
       });
       dom.ticks.replaceChildren(...scale.ticks.slice(1, -1).map((value) => {
@@ -58,7 +72,7 @@ export function createLegend({onDomain, onFit, onReset}) {
         return tick;
       }));
       dom.reset.hidden = isDefault;
-      dom.status.textContent = describeOutside(count);
+      if (!isRefused) dom.status.textContent = describeOutside(count);
       dom.marks.replaceChildren(
         ...kindsOf(description).map((k) => mark(k, look)));
     },
