@@ -63,19 +63,19 @@ def test_what_is_sparse_or_missing_has_none(compiled):
 
 def test_the_difference_of_two_gradients_is_found_within_a_sixth():
     random = np.random.default_rng(1)
-    one = random.normal(size=[64, 50])
     for far in (1e-3, 0.1, 1.0):
         ratios = []
         for _ in range(100):
-            change = random.normal(size=one.shape)
+            one, change = random.normal(size=[2, 64, 50])
             change *= far * np.linalg.norm(one) / np.linalg.norm(change)
             a, b = of(one), of(one + change)
             squares = [np.sum(x**2) for x in (a - b, a, b)]
             estimated = np.sqrt(squares[0] / max(squares[1:]))
             longer = max(np.linalg.norm(x) for x in (one, one + change))
             ratios.append(estimated / (np.linalg.norm(change) / longer))
-        assert 0.9 < np.sqrt(np.mean(np.square(ratios))) < 1.1
-        assert np.std(ratios) < 0.25
+        # The longer of two estimates is too long, rather: hence the lower end.
+        assert 0.8 < np.median(ratios) < 1.15
+        assert np.std(ratios) < 0.33
 
 
 @pytest.mark.parametrize("mode", [*FEW, "loop_jit"])

@@ -123,7 +123,7 @@ class Comparison:
         """Relative differences `|a - b| / max(|a|, |b|)` of the gradients
         themselves, float64 `[M, V]`, from 0 to 2; NaN where not known.
 
-        Estimated from sixteen sums of each gradient, within about a sixth of
+        Estimated from sixteen sums of each gradient, within about a quarter of
         the value (of one step; the median of many is closer). 0 means that all
         sums are equal bit for bit.
         """
@@ -168,7 +168,7 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
 
     Runs may have different lengths, schedules and layers: what is compared is
     what both have: norms in all common steps, and the gradients themselves in
-    those with histograms, within about a sixth. `gradscope.same` compares the
+    those with histograms, within about a quarter. `gradscope.same` compares the
     gradients of two models exactly.
 
     Args:

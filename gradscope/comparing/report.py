@@ -134,7 +134,7 @@ def _table(found: Comparison) -> list[str]:
             _paragraph(
                 "Of the gradients themselves, |a - b| over the longer one, "
                 f"median of {count} step{'' if count == 1 else 's'} with "
-                "histograms (largest), estimated within a sixth; 1.4 is what "
+                "histograms (largest), estimated within a quarter; 1.4 is what "
                 "two gradients differ by that have nothing in common:",
                 "",
             ),
