@@ -68,30 +68,33 @@ def softmax_of_one_unit_after_an_lstm(training):
 
 @fault(
     "softmax-axis",
-    layers=["tags"],
-    source="StackOverflow: softmax(axis=1) on [batch, time, class]",
+    layers=["classes"],
+    source="StackOverflow: softmax(axis=1) on [batch, row, column, class]",
 )
-def softmax_over_time(training):
-    """A tagger has its softmax over the words, not over the tags.
+def softmax_over_rows(training):
+    """A segmentation has its softmax over the rows, not over the classes.
 
-    Accuracy .4 against .99.
+    Its own loss does not scale the outputs anew: accuracy .5 against .97.
     """
-    x, y, xt, yt = sources.tags()
+    x, y, xt, yt = sources.shapes(300)
     axis = 1 if training.broken else -1
     model = keras.Sequential(
         [
-            keras.Input([12], dtype="int32"),
-            layers.Embedding(12, 24, name="words"),
-            layers.Bidirectional(
-                layers.GRU(24, return_sequences=True, name="gru"), name="both"
-            ),
-            layers.Dense(3, name="scores"),
-            layers.Activation(lambda z: ops.softmax(z, axis=axis), name="tags"),
+            keras.Input([16, 16, 1]),
+            layers.Conv2D(12, 5, padding="same", activation="relu", name="c1"),
+            layers.Conv2D(12, 3, padding="same", activation="relu", name="c2"),
+            layers.Conv2D(3, 1, name="scores"),
+            layers.Softmax(axis=axis, name="classes"),
         ]
     )
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=6, batch_size=32)
+
+    def likelihood(truth, out):
+        hot = ops.one_hot(ops.cast(truth, "int32"), 3)
+        return -ops.mean(ops.sum(hot * ops.log(out + 1e-7), axis=-1))
+
+    optimizer = keras.optimizers.Adam(0.01)
+    model.compile(optimizer, likelihood, metrics=["accuracy"])
+    training.fit(model, x, y, epochs=8, batch_size=16)
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 

@@ -189,34 +189,6 @@ def adam_at_a_half(training):
 
 
 @fault(
-    "learning-rate",
-    "update-too-large",
-    source="GitHub: transformer collapses without warm-up",
-)
-def transformer_at_a_high_rate(training):
-    """A small transformer learns with Adam at .05 rather than .002.
-
-    It calls all texts alike: accuracy .25 against .95.
-    """
-    x, y, xt, yt = sources.topics(1000)
-    inputs = keras.Input([24], dtype="int32")
-    h = layers.Embedding(400, 32, name="words")(inputs)
-    attend = layers.MultiHeadAttention(2, 16, name="attend")
-    h = layers.LayerNormalization(name="norm")(h + attend(h, h))
-    more = layers.Dense(64, activation="gelu", name="up")(h)
-    more = layers.Dense(32, name="down")(more)
-    h = layers.LayerNormalization(name="norm_too")(h + more)
-    h = layers.GlobalAveragePooling1D(name="mean")(h)
-    out = layers.Dense(4, activation="softmax", name="topic")(h)
-    model = keras.Model(inputs, out)
-    optimizer = keras.optimizers.Adam(0.05 if training.broken else 2e-3)
-    loss = "sparse_categorical_crossentropy"
-    model.compile(optimizer, loss, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=8, batch_size=32)
-    return {"test accuracy": sources.accuracy(model, xt, yt)}
-
-
-@fault(
     "loss-diverges",
     "learning-rate",
     "update-too-large",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import initializers, layers
 
 from benchmarks.diagnosis.case import fault
@@ -38,41 +37,6 @@ def bias_far_below(training):
     training.fit(
         model, x, y, epochs=12, batch_size=64, validation_data=(xt, yt)
     )
-    return {"test accuracy": sources.accuracy(model, xt, yt)}
-
-
-@fault(
-    "dead-relu",
-    layers=["loads"],
-    source="GitHub: non-negative weights on log-probabilities",
-)
-def positive_weights_on_negative_inputs(training):
-    """Inputs are logarithms of shares, and weights are kept positive.
-
-    ReLU sees negative numbers only: accuracy .4 against .95 with the
-    constraint away.
-    """
-    x, y, xt, yt = sources.wine(scaled=False)
-    highest = x.max(0)
-    x, xt = np.log(x / highest), np.log(np.minimum(xt / highest, 1))
-    positive = keras.constraints.NonNeg() if training.broken else None
-    model = keras.Sequential(
-        [
-            keras.Input([13]),
-            layers.Dense(
-                24,
-                activation="relu",
-                use_bias=False,
-                kernel_initializer="he_normal",
-                kernel_constraint=positive,
-                name="loads",
-            ),
-            layers.Dense(3, activation="softmax", name="grape"),
-        ]
-    )
-    loss = "sparse_categorical_crossentropy"
-    model.compile(keras.optimizers.Adam(0.02), loss, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=50, batch_size=16)
     return {"test accuracy": sources.accuracy(model, xt, yt)}
 
 
@@ -210,32 +174,3 @@ def relu_on_a_signed_target(training):
         model, x, y, epochs=20, batch_size=32, validation_data=(xt, yt)
     )
     return {"unexplained": sources.unexplained(model, xt, yt)}
-
-
-@fault(
-    "relu-output",
-    "output-range",
-    layers=["benign"],
-    source="StackOverflow: Dense(1, activation='relu') binary_crossentropy",
-)
-def relu_as_a_probability(training):
-    """A binary classifier ends in a ReLU, its loss wants probabilities.
-
-    Beyond 0 and 1 nothing is learnt: accuracy .4 to .9 against .97.
-    """
-    x, y, xt, yt = sources.cancer()
-    last = "relu" if training.broken else "sigmoid"
-    model = keras.Sequential(
-        [
-            keras.Input([30]),
-            layers.Dense(24, activation="relu", name="hidden"),
-            layers.Dense(1, activation=last, name="benign"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.Adam(3e-3),
-        "binary_crossentropy",
-        metrics=["accuracy"],
-    )
-    training.fit(model, x, y, epochs=20, batch_size=32)
-    return {"test accuracy": sources.accuracy(model, xt, yt)}
