@@ -1,4 +1,4 @@
-"""python -m benchmarks.diagnosis [--set tune seen report] [--only TEXT] [-v]
+"""python -m benchmarks.diagnosis [--set NAME ...] [--only TEXT] [-v]
 
 Trains every network of a set, broken and repaired, and prints how often its
 findings are right. With --records DIR the runs stay there, and those that are
@@ -23,7 +23,9 @@ _LOST_AFTER = 300  # seconds; the slowest network takes 20
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--set", nargs="+", default=["tune", "seen", "report"])
+    parser.add_argument(
+        "--set", nargs="+", default=["tune", "seen", "known", "report"]
+    )
     parser.add_argument("--only", default="", metavar="TEXT")
     parser.add_argument("--records", metavar="DIR")
     parser.add_argument("--jobs", type=int, default=2)

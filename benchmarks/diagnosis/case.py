@@ -24,6 +24,11 @@ import pkgutil
 from collections.abc import Callable
 
 
+#: The rules were tuned on all but the last: `seen` and `known` were reported
+#: on when they were new.
+SETS = ["tune", "seen", "known", "report"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A network of a set.
@@ -118,10 +123,12 @@ def healthy(**options):
 
 
 def load(name: str) -> list[Case]:
-    """Returns the cases of a set, `"tune"`, `"seen"` or `"report"`."""
+    """Returns the cases of one of `SETS`."""
     package = importlib.import_module(f"benchmarks.diagnosis.{name}")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     return [
-        c for c in _CASES if c.train.__module__.startswith(package.__name__)
+        c
+        for c in _CASES
+        if c.train.__module__.startswith(f"{package.__name__}.")
     ]

@@ -168,7 +168,8 @@ def clipped_to_nothing(view, limits):
         left = view.get("global_clipped_norm") / view.get(
             "global_gradient_norm"
         )
-    share, largest = median(left), float(median(np.nanmax(ratios, axis=1)))
+    largest_each = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
+    share, largest = median(left), float(median(largest_each))
     limit = limits["update-too-small.clipped"]
     small = limits["update-too-small.clipped_ratio"]
     if not share < limit or not largest < small or not view.fall < 0.5:

@@ -83,7 +83,7 @@ export class Heatmap {
    * stays, pale, until there is one.
    */
   update({run, label, color, caption, finding, message, isError, grid, look,
-    scale, zoom, isOpen, openKey, noFlow = false}) {
+    scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
     const dom = this.#dom;
     this.#run = run;
     dom.dot.style.background = color;
@@ -97,6 +97,7 @@ export class Heatmap {
     dom.node.classList.toggle('loading', !grid && !message);
     if (!grid && !message) {
       // What is on its way does not take away what is seen.
+      if (awaited) this.#setHeight(awaited);
       this.setZoom(zoom);
       return;
     }
@@ -117,8 +118,7 @@ export class Heatmap {
     this.#entries = entriesOf(this.#grid, look.position);
     this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed);
     look.table ??= tableOf(look);
-    const size = Math.min(HIGHEST, this.#placed.total);
-    dom.plot.style.setProperty('--height', `${size}px`);
+    this.#setHeight(Math.min(HIGHEST, this.#placed.total));
     dom.plot.classList.toggle('without-flow',
       Boolean(this.#grid.groups || noFlow));
     dom.fold.hidden = !this.#grid.blocks?.length;
@@ -174,6 +174,10 @@ export class Heatmap {
   /** Returns the grid that is drawn. */
   get grid() {
     return this.#grid;
+  }
+
+  #setHeight(height) {
+    this.#dom.plot.style.setProperty('--height', `${height}px`);
   }
 
   #view() {

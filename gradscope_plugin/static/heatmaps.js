@@ -6,6 +6,7 @@ import {element, keyed} from './dom.js';
 import {runLabel} from './format.js';
 import {profileOf} from './flow.js';
 import {Heatmap} from './heatmap_view.js';
+import {awaitedHeight} from './places.js';
 import {silenceAt, valueAt} from './readout.js';
 import {deadIn} from './units.js';
 
@@ -52,6 +53,7 @@ export class Heatmaps {
         finding: deadIn(grid),
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
+        awaited: part.grid || run.error ? 0 : awaitedHeight(run),
         grid, look, scale, zoom, noFlow: description.rows === 'data',
         isOpen: (name) => unfolded.includes(name),
         openKey: unfolded.join('\n'),

@@ -1,5 +1,7 @@
 /** Where the rows of a heatmap go, and the names beside them; pure. */
 
+import {blocksOf} from './blocks.js';
+
 // Between two groups of rows. A line instead would look like a row.
 const GAP = 6;
 
@@ -51,6 +53,16 @@ export function placeRows({rows, groups, blocks}, isOpen = () => false) {
     ({...group, top: group.from * height + index * GAP}));
   return {height, blocks: placed,
     total: rows * height + GAP * (placed.length - 1)};
+}
+
+/**
+ * Returns about how high the picture of a run will be, so that what is below
+ * does not come into sight before it is there, and is asked for.
+ * @param {{layers?: string[]}} run
+ */
+export function awaitedHeight({layers = []}) {
+  const blocks = blocksOf(layers.map((name) => ({name})));
+  return Math.min(HIGHEST, placeRows({rows: layers.length, blocks}).total);
 }
 
 function placeBlocks(blocks, isOpen) {

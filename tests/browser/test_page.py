@@ -9,6 +9,7 @@ import runs
 from playwright.sync_api import expect
 from reader import (
     PATIENCE,
+    card,
     frame_of,
     heatmap,
     readout,
@@ -145,6 +146,7 @@ def test_a_run_that_cannot_be_read_says_why(page):
 
 
 def test_200_layers_are_folded_and_their_names_do_not_overlap(page):
+    card(page, "zz_deep")  # what it says moves what is below
     section = heatmap(page, "zz_deep")
     expect(section.locator(".names .fold")).to_have_count(10)
     section.get_by_role("button", name="unfold all").click()

@@ -1,1 +1,1 @@
-"""Networks that nobody looked at while the rules were tuned."""
+"""Networks that the rules were not tuned on."""

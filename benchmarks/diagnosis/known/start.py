@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import initializers, layers, ops
 
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import sources
+from benchmarks.diagnosis.known import sources
 
 
 @fault(

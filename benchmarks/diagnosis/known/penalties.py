@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops, regularizers
 
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import sources
+from benchmarks.diagnosis.known import sources
 
 
 def _scores(model, x, y, xt, yt) -> dict:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import sources
+from benchmarks.diagnosis.known import sources
 
 
 @fault(

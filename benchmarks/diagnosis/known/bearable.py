@@ -6,7 +6,7 @@ import keras
 from keras import initializers, layers, regularizers
 
 from benchmarks.diagnosis.case import fault
-from benchmarks.diagnosis.report import sources
+from benchmarks.diagnosis.known import sources
 
 
 @fault(

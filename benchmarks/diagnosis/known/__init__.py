@@ -1,0 +1,1 @@
+"""Networks that were new when the rules were reported on (2026-11-21)."""
