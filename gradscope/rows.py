@@ -157,9 +157,11 @@ class Wiring:
         kind: `"activation_twice"`: a loss takes for logits what went through
             a softmax or sigmoid already. `"relu_logits"`: its logits come from
             a ReLU. `"broadcast"`: predictions of one column and targets of
-            none make a table of both.
+            none make a table of both. `"softmax_into"`: what gets the output
+            of a softmax that is not the model's, as far as that is known.
         name: Of the activation, or of where the operation is.
-        detail: The operation's type, or both shapes.
+        detail: The operation's type, or both shapes; `"kernel"` if a kernel
+            gets it with nothing in between but what is linear, or `"other"`.
     """
 
     kind: str

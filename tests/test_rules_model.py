@@ -6,7 +6,14 @@ from synthetic import network, record
 
 import gradscope
 from gradscope.logs import Log
-from gradscope.schema import Activation, Data, State
+from gradscope.schema import (
+    Activation,
+    Data,
+    Schema,
+    State,
+    Variable,
+    Wiring,
+)
 
 STUCK = np.full(100, 2.3)
 MSE = {"loss": {"class": "MeanSquaredError", "config": {}}}
@@ -279,3 +286,102 @@ def test_a_network_that_says_no_to_everybody(rare, most, is_found):
         (found,) = gradscope.diagnose(run)
         assert "says no to every example; 97 % accuracy" in found.what
         assert "`class_weight={1: 32}`" in found.remedy
+
+
+def test_a_softmax_between_layers_is_a_fault_where_it_shares_evenly():
+    last = Activation("dense_3/softmax", "softmax", 10, rank=2, is_output=True)
+    model = {"layers": [{"name": "x", "class": "Own", "config": {}}]}
+    hidden = Activation("x/softmax", "softmax", 64, rank=4)
+    for into, rms, severity in (
+        ("kernel", 1.5 / 64, ["warning"]),
+        ("kernel", 4 / 64, ["note"]),  # sure of a few: a choice
+        ("other", 1.5 / 64, []),
+    ):
+        described = network(
+            activations=(hidden, last),
+            model=model,
+            wiring=(Wiring("softmax_into", "x/softmax", into),),
+        )
+        run = record(described, activation_rms={"x/softmax": rms})
+        expected = [("hidden-softmax", one) for one in severity]
+        assert severities(run) == expected
+
+
+def test_attention_that_looks_at_one_position_from_the_start():
+    last = Activation("dense_3/softmax", "softmax", 10, rank=2, is_output=True)
+    attention = Activation("mha/softmax", "softmax", 16, rank=4)
+    described = network(activations=(attention, last))
+    peaked = np.full(100, 0.245)
+    late = np.r_[np.full(20, 0.1), peaked[20:]]
+    for rms, expected in (
+        (peaked, [("saturated-activation", "mha")]),
+        (late, []),  # it has learnt where to look
+        (np.full(100, 0.15), []),
+    ):
+        run = record(described, activation_rms={"mha/softmax": rms}, loss=STUCK)
+        assert kinds(run) == expected
+
+
+def test_a_projection_for_several_kernels_may_be_linear():
+    pairs = [("dense_1/kernel", f"dense_{n}/kernel") for n in (2, 3)]
+    described = network(layers=5, linear=tuple(pairs))
+    assert kinds(record(described)) == []
+    other = (("dense_2/kernel", "dense_3/kernel"),)
+    others = (*other, ("dense_3/kernel", "dense_4/kernel"))
+    described = network(layers=5, linear=others)
+    assert severities(record(described)) == [
+        ("missing-nonlinearity", "warning")
+    ]
+
+
+def test_a_simple_recurrence_over_many_time_steps():
+    for length, bend, loss, expected in (
+        (40, "sigmoid", STUCK, [("vanishing-gradient", "memory")]),
+        (40, "relu", STUCK, []),
+        (8, "tanh", STUCK, []),
+        (40, "tanh", None, []),
+    ):
+        layer = {"name": "memory", "class": "SimpleRNN"}
+        layer["config"] = {"activation": bend}
+        described = network(
+            data=(Data("input", shape=(length, 1)), Data("output")),
+            model={"layers": [layer]} | MSE,
+        )
+        run = record(described, **({} if loss is None else {"loss": loss}))
+        assert kinds(run) == expected
+
+
+def test_one_of_several_targets_in_thousands():
+    rows = [f"{role}/{n}" for role in ("target", "output") for n in (0, 1)]
+    described = network(data=tuple(Data(n) for n in ("input", *rows)))
+    run = record(described, data_rms={"target/0": 8000.0})
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.severity) == ("unscaled-target", "warning")
+    assert found.evidence["ratio"] == 8000
+    assert "target/0" in found.message
+    both = {"target/0": 8000.0, "target/1": 8000.0}
+    assert kinds(record(described, data_rms=both)) == []
+
+
+def test_embeddings_that_start_alike_and_meet_no_kernel():
+    for start, dense, expected in (
+        ("Constant", 0, [("symmetric-units", "users")]),
+        ("RandomUniform", 0, []),
+        ("Constant", 3, []),
+    ):
+        config = {"embeddings_initializer": {"class_name": start}}
+        config["output_dim"] = 6
+        layer = {"name": "users", "class": "Embedding", "config": config}
+        kernels = network(dense).variables if dense else ()
+        embedding = Variable("users/embeddings", "users", (60, 6), "float32")
+        described = Schema(
+            (embedding, *kernels), {"class": "Adam"}, model={"layers": [layer]}
+        )
+        assert kinds(record(described)) == expected
+
+
+def test_variables_that_nobody_misses():
+    missing = {"gradient_missing": {"dense_2/kernel": 1}}
+    learnt = np.geomspace(2, 0.001, 100)
+    run = record(network(), **missing, loss=learnt)
+    assert severities(run) == [("disconnected-variable", "note")]

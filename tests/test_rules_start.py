@@ -6,7 +6,7 @@ import synthetic
 from synthetic import network, record, since
 
 import gradscope
-from gradscope.schema import Activation, Schema
+from gradscope.schema import Activation, Data, Schema, Variable
 
 STUCK = np.full(100, 2.3)
 
@@ -200,3 +200,58 @@ def test_what_became_nan_first_is_told_and_its_consequences_are_not():
     assert (found.kind, found.layer) == ("non-finite", "dense_1")
     assert found.steps[0] == 40
     assert "The gradient of dense_1/kernel became NaN" in found.what
+
+
+def test_a_last_layer_that_starts_at_zero_is_not_why_nothing_arrives():
+    last = {"dense_3/kernel": 0.0}
+    described = network(activations=(Activation("dense_1/relu", "relu", 64),))
+    run = record(described, weight_norm=last, gradient_norm=0.0)
+    assert "zero-init" not in [kind for kind, _ in kinds(run)]
+    dead = record(
+        described, weight_norm=last, gradient_norm=0.0, activation_rms=0.0
+    )
+    assert ("zero-init", "dense_3") in kinds(dead)
+
+
+def test_gradients_below_what_half_precision_can_tell():
+    described = network(data=(Data("output", "float16"),))
+    run = record(described, gradient_norm=0.0)
+    (found,) = gradscope.diagnose(run)
+    assert (found.kind, found.layer) == ("zero-gradient", "dense_1")
+    assert "float16" in found.cause and "LossScale" in found.remedy
+
+
+def test_queries_of_attention_may_get_little():
+    names = ["mha/query/kernel", "mha/key/kernel"]
+    names += ["mha/value/kernel", "up/kernel", "down/kernel", "last/kernel"]
+    variables = [
+        Variable(n, n.rpartition("/")[0], (64, 64), "float32") for n in names
+    ]
+    described = Schema(tuple(variables), {"class": "SGD"})
+    small = {name: 1e-6 for name in names[:2]}
+    assert kinds(record(described, gradient_rms=small)) == []
+    small["mha/value/kernel"] = 1e-6
+    run = record(described, gradient_rms=small)
+    assert kinds(run) == [("vanishing-gradient", "mha/value")]
+
+
+def test_blocks_that_add_up_without_normalisation():
+    rows = [Activation(f"dense_{n}/relu", "relu", 64) for n in range(1, 9)]
+    sizes = {row.name: 0.5 * 2.0**n for n, row in enumerate(rows)}
+    lost = np.r_[600.0, 1e9, np.full(98, np.nan)]
+    for activations, loss, expected in (
+        (rows, lost, [("exploding-gradient", "dense_1")]),
+        (rows, None, []),  # it learns
+        (rows[:4], np.full(100, 2.3), []),
+    ):
+        described = network(9, activations=tuple(activations))
+        known = {row.name: sizes[row.name] for row in activations}
+        more = {} if loss is None else {"loss": loss}
+        run = record(
+            described,
+            activation_rms=known,
+            update_to_weight_ratio=0.001,
+            **more,
+        )
+        found = [pair for pair in kinds(run) if pair[0] != "loss-diverges"]
+        assert [p for p in found if p[0] != "non-finite"] == expected

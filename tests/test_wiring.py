@@ -155,3 +155,42 @@ def test_a_fit_with_a_loss_of_ones_own(tmp_path):
     model.fit(X, CLASSES, verbose=0, callbacks=[callback])
     (one,) = gradscope.read(tmp_path).schema.wiring
     assert one.name == "output/softmax"
+
+
+class Gated(keras.layers.Layer):
+    """Weighs what comes in with a softmax."""
+
+    def build(self, shape):
+        self.weigh = keras.layers.Dense(shape[-1], "softmax", name="weigh")
+
+    def call(self, x):
+        return x * self.weigh(x)
+
+
+@pytest.mark.parametrize("mode", FUNCTIONS)
+def test_where_a_softmax_goes(mode, tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            keras.layers.Dense(4, "softmax", name="hidden"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(12, "relu", name="middle"),
+            Gated(name="gated"),
+            keras.layers.Dense(1, name="output"),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(0.1)
+    gradscope.wrap(optimizer, tmp_path, every=1, model=model)
+
+    @FUNCTIONS[mode]
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            value = squares(y[:, None], model(x, training=True))
+        weights = model.trainable_variables
+        optimizer.apply(tape.gradient(value, weights), weights)
+
+    step(tf.constant(X), tf.constant(NUMBERS))
+    gradscope.unwrap(optimizer)
+    wiring = gradscope.read(tmp_path).schema.wiring
+    into = {w.name: w.detail for w in wiring if w.kind == "softmax_into"}
+    assert into == {"hidden/softmax": "kernel", "gated/weigh/softmax": "other"}

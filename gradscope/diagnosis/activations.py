@@ -110,36 +110,78 @@ def saturated_activation(view, limits):
 
 
 @rule
+def peaked_attention(view, limits):
+    """Attention that is sure of one position from the first step on."""
+    for row, one in view.activations:
+        rank = getattr(one, "rank", 0)
+        if one.kind != "softmax" or rank < 3 or one.units < 4:
+            continue
+        if view.is_output(one) or not view.is_from_start:
+            continue
+        # All but one of n weights zero: rms is 1 / sqrt(n), and never more.
+        peak = view.get("activation_rms")[:, row] * np.sqrt(one.units)
+        limit = limits["saturated-activation.peaked"]
+        is_one = (peak > limit) & (peak < 1.01)
+        if not is_one.mean() > 0.9 or not is_one[0]:
+            continue
+        layer = view.layer_of(one)
+        yield finding(
+            view,
+            "saturated-activation",
+            "note" if view.fall > 0.9 else "warning",
+            layer,
+            None,
+            what=f"The attention of {layer} looks at a single position, for "
+            "every example and from the first step on",
+            evidence={
+                "peak": float(median(peak)),
+                "peak_limit": limit,
+                "loss_fall": view.fall,
+            },
+            cause="Its scores are far apart, and where a softmax is sure its "
+            "slope is near zero: queries and keys cannot learn where to look. "
+            "Embeddings or weights start too large, or the scores are not "
+            "divided by the root of the width.",
+            remedy="Divide the scores by `width ** 0.5`, and use the default "
+            "initializers.",
+        )
+        return
+
+
+@rule
 def hidden_softmax(view, limits):
     """A softmax between layers, or in front of a loss that has its own.
 
-    That of attention is over positions, and has more than two axes.
+    That of attention is over positions, and has more than two axes. One that
+    is sure of a few units is a choice, and meant.
     """
+    goes = {one.name: one.detail for one in view.wiring("softmax_into")}
     for row, one in view.activations:
         if one.kind != "softmax" or one.units < 2:
             continue
-        rank = getattr(one, "rank", 0)
         layer = view.layer_of(one)
         if view.is_output(one):
             if view.loss_takes_logits:
                 yield _softmax_twice(view, layer)
             continue
-        owner = view.facts.get(layer, {}).get("class")
-        if owner != "Dense" and (rank != 2 or owner not in _PASSES_ON):
-            continue  # a layer of the user's weighs something with it
-        if not _feeds_kernel(view, one):
-            continue
+        into = goes.get(one.name) or _into(view, one)
+        if into != "kernel":
+            continue  # it weighs something
+        rms = float(median(view.get("activation_rms")[:, row]))
+        evenly = rms * one.units < limits["hidden-softmax.evenly"]
         yield finding(
             view,
             "hidden-softmax",
-            "warning",
+            "warning" if evenly else "note",
             layer,
             None,
             what=f"{layer} is a hidden layer with a softmax: its outputs share "
             "a sum of 1, so each is tiny",
             evidence={
                 "units": one.units,
-                "activation_rms": median(view.get("activation_rms")[:, row]),
+                "activation_rms": rms,
+                "activation_rms_limit": limits["hidden-softmax.evenly"]
+                / one.units,
             },
             cause="A softmax makes probabilities of an output. Between layers "
             "it lets one unit win, and leaves the others, and the gradient, "
@@ -221,6 +263,7 @@ def missing_nonlinearity(view, limits):
     )
     if not all_linear:
         joined = [p for p in joined if not _is_bottleneck(*p, by_name)]
+        joined = [p for p in joined if not _is_projection(p[0], joined)]
         firsts = list(dict.fromkeys(by_name[a].layer for a, _ in joined))
     if not joined:
         return
@@ -240,6 +283,12 @@ def missing_nonlinearity(view, limits):
         remedy='Give hidden layers an activation: `Dense(..., activation="'
         'relu")`.',
     )
+
+
+def _is_projection(first: str, joined: list) -> bool:
+    """Returns whether several kernels get what one returns: it makes the width
+    that blocks, gates or heads of attention need."""
+    return sum(a == first for a, _ in joined) > 1
 
 
 def _is_bottleneck(first: str, second: str, by_name: dict) -> bool:
@@ -274,6 +323,17 @@ def _is_last(view, one) -> bool:
         return False
     last = view.schema.layers[-1] if view.schema.layers else None
     return one == view.schema.activations[-1] or view.layer_of(one) == last
+
+
+def _into(view, one) -> str:
+    """Returns what gets the output of a softmax where no graph was seen: that
+    of a layer of numbers is for the next layer, if that has weights."""
+    owner = view.facts.get(view.layer_of(one), {}).get("class")
+    if owner != "Dense":
+        rank = getattr(one, "rank", 0)
+        if rank != 2 or owner not in _PASSES_ON:
+            return "other"
+    return "kernel" if _feeds_kernel(view, one) else "other"
 
 
 def _feeds_kernel(view, one) -> bool:

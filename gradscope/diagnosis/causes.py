@@ -185,6 +185,11 @@ SYMPTOMS = {
 }
 
 
+#: Operations that make infinity or NaN of ordinary numbers; where they do in
+#: the very first step, it is a fault of their own.
+_FROM_ORDINARY = ("(Log)", "(RealDiv)", "(Sqrt)", "(Rsqrt)", "(Reciprocal)")
+
+
 def roots(found: list[Finding]) -> list[Finding]:
     """Returns the findings that follow from no other one, with those that do
     in their evidence; the order is that in which `SYMPTOMS` names causes.
@@ -211,6 +216,9 @@ def roots(found: list[Finding]) -> list[Finding]:
 def _can_follow(finding: Finding, cause: Finding) -> bool:
     """Returns whether the times allow for it. What made the NaN began before
     it; what began with the NaN is made by it."""
+    operation = str(finding.evidence.get("operation", ""))
+    if finding.steps[0] == 0 and operation.endswith(_FROM_ORDINARY):
+        return False
     if cause.kind == "non-finite" and finding.kind != "loss-diverges":
         return finding.steps[0] >= cause.steps[0]
     return finding.steps[1] >= cause.steps[0]

@@ -85,6 +85,42 @@ def unscaled_target(view, limits):
 
 
 @rule
+def one_target_of_another_size(view, limits):
+    """One of several targets in thousands: its loss drowns the others'."""
+    targets, outputs = view.data("target"), view.data("output")
+    if len(targets) != len(outputs) or len(targets) < 2 or not view.count:
+        return
+    sizes = median(view.get("data_rms")[:, targets], axis=0)
+    first = view.get("data_rms")[0, outputs]
+    limit = limits["unscaled-target.ratio"]
+    most = int(np.argmax(np.nan_to_num(sizes)))
+    others = float(max(np.delete(sizes, most).max(), 1))
+    if not sizes[most] > limit * max(float(first[most]), others):
+        return
+    name = view.schema.rows("data")[targets[most]]
+    yield finding(
+        view,
+        "unscaled-target",
+        "warning",
+        None,
+        None,
+        what=f"{name} has a size (rms) of {sizes[most]:.3g}, the other targets "
+        f"of {others:.3g} at most: its loss is all that counts",
+        evidence={
+            "target_rms": float(sizes[most]),
+            "other_target_rms": others,
+            "ratio": float(sizes[most] / others),
+            "ratio_limit": limit,
+        },
+        cause="The losses of all outputs are added up. A squared error grows "
+        "with the square of its target's size, so that the layers that are "
+        "shared learn for that output alone.",
+        remedy="Train on `(y - y.mean()) / y.std()` of each target, or balance "
+        "them with `compile(loss_weights=...)`.",
+    )
+
+
+@rule
 def constant_labels(view, limits):
     """Targets that are the same for every example."""
     rows = view.data("target")

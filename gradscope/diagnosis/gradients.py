@@ -27,7 +27,8 @@ def non_finite(view, limits):
         layers.owner(view, found.name) or layers.entered(view, found.kind),
         spell,
         what=what,
-        evidence={"step": found.step, "first": found.kind},
+        evidence={"step": found.step, "first": found.kind}
+        | ({"operation": found.name} if found.kind == "layer" else {}),
         cause=rest,
         remedy="Nothing is learned from then on: mend the cause, and start "
         "from weights of before this step.",
@@ -36,8 +37,12 @@ def non_finite(view, limits):
 
 @rule
 def vanishing_gradient(view, limits):
-    """Gradients that get lost on their way back to the first layers."""
-    kernels = view.kernels
+    """Gradients that get lost on their way back to the first layers.
+
+    Attention's queries and keys get what its softmax lets through, which is
+    little where it is sure; what flows back goes through its values.
+    """
+    kernels = [row for row in view.kernels if not _only_weighs(view, row)]
     if len(kernels) < 2:
         return
     rms = view.get("gradient_rms")[:, kernels].astype(float)
@@ -78,11 +83,53 @@ def vanishing_gradient(view, limits):
 
 
 @rule
+def forgetful_recurrence(view, limits):
+    """A simple recurrent layer over many time steps that learns nothing.
+
+    Its gradient is a sum over time steps, in which the last ones hide that
+    nothing arrives from the first.
+    """
+    inputs = view.data("input")
+    if not inputs or not view.fall < 0.05:
+        return
+    shape = view.schema.data[inputs[0]].shape
+    length = shape[0] if shape else 0
+    for name, fact in view.facts.items():
+        bend = str((fact.get("config") or {}).get("activation", "tanh"))
+        if fact.get("class") != "SimpleRNN" or length < 20:
+            continue
+        if bend not in ("tanh", "sigmoid"):
+            continue
+        parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
+        yield finding(
+            view,
+            "vanishing-gradient",
+            "warning",
+            parts[0] if parts else name,
+            None,
+            what=f"{name} goes through {length} time steps with {bend}, and "
+            "the network does not learn",
+            evidence={"time_steps": length, "loss_fall": view.fall},
+            cause="Each time step multiplies the gradient by the slope of "
+            f"{bend}"
+            + (" (a quarter at most)" if "sigmoid" in bend else "")
+            + " and by the same weights: what the first time steps did has "
+            "vanished long before the gradient reaches them.",
+            remedy="Use `LSTM` or `GRU`, which carry it along.",
+        )
+        return
+
+
+@rule
 def exploding_gradient(view, limits):
     """Gradients that grow on their way back, or in the course of training."""
     if len(view.kernels) < 2 or not view.count:
         return
     norm = view.get("global_gradient_norm").astype(float)
+    grown = grown_forward(view)
+    if grown > limits["exploding-gradient.forward"] and not view.fall > 0.5:
+        yield _summed(view, limits, grown)
+        return
     start = median(norm[: max(3, min(10, view.count // 4))])
     grown = norm > limits["exploding-gradient.growth"] * start
     spell = longest(grown, 2)
@@ -115,6 +162,47 @@ def exploding_gradient(view, limits):
         "do, or a recurrent layer over many time steps.",
         remedy="Clip it with `global_clipnorm=1.0` in the optimizer, and use "
         "the default initializers.",
+    )
+
+
+def grown_forward(view) -> float:
+    """Returns how much larger the outputs of the last hidden activations are
+    than those of the first in the first step, 1 where there are few, or where
+    something normalises."""
+    rows = [
+        row
+        for row, one in view.activations
+        if one.kind in ("relu", "gelu", "silu", "elu", "selu", "leaky_relu")
+        and not view.is_output(one)
+    ]
+    if len(rows) < 6 or not view.is_from_start or view.is_normalised:
+        return 1.0
+    rms = view.get("activation_rms")[0, rows].astype(float)
+    first, last = median(rms[:2]), median(rms[-2:])
+    return float(last / first) if first > 0 else 1.0
+
+
+def _summed(view, limits, grown: float):
+    where = view.layer(view.kernels[0])
+    return finding(
+        view,
+        "exploding-gradient",
+        "error" if not np.isfinite(view.last_loss) else "warning",
+        where,
+        None,
+        what=f"In the first step the outputs of the last hidden layers are "
+        f"{grown:.3g} times as large as those of the first: they grow from "
+        f"{where} on, and gradients with them",
+        evidence={
+            "growth_forward": grown,
+            "growth_forward_limit": limits["exploding-gradient.forward"],
+            "first_loss": view.first_loss,
+        },
+        cause="Each layer adds to what it gets, or multiplies it by more than "
+        "one, and nothing normalises it: blocks `x + f(x)` without "
+        "normalisation, or weights that start a little too large.",
+        remedy="Put `LayerNormalization()` in front of each block, or start "
+        'the last layer of each block with `kernel_initializer="zeros"`.',
     )
 
 
@@ -151,7 +239,10 @@ def zero_gradient(view, limits):
     least = min(limits["zero-gradient.records"], max(5, view.count - 1))
     found = []
     for row in view.kernels:
-        spell = longest((norms[:, row] == 0) & (weights[:, row] != 0), least)
+        stuck = norms[:, row] == 0
+        if not _is_half(view):
+            stuck &= weights[:, row] != 0  # of zero weights see `zero_init`
+        spell = longest(stuck, least)
         found += [(row, spell)] if spell else []
     # A net that has nothing left to learn has no gradient anywhere.
     if not found or _has_converged(view, found):
@@ -172,10 +263,16 @@ def zero_gradient(view, limits):
             "records_limit": limits["zero-gradient.records"],
             "layers": names,
         },
-        cause="Something behind lets no gradient pass: units that are all "
+        cause="Gradients below 6e-8 are zero in float16, in which this network "
+        "computes."
+        if _is_half(view)
+        else "Something behind lets no gradient pass: units that are all "
         "dead, a loss that does not depend on it, rounding or comparing, or "
         "weights of zero.",
-        remedy="Look at the activations of the layers behind it; and at "
+        remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
+        'or use `"mixed_bfloat16"`.'
+        if _is_half(view)
+        else "Look at the activations of the layers behind it; and at "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
     )
@@ -195,9 +292,11 @@ def disconnected_variable(view, limits):
     if not rows or len(rows) == missing.shape[1]:
         return
     names = [view.schema.variables[row].name for row in rows]
-    # One of several outputs was given no loss, which may be meant.
+    # One of several outputs was given no loss, which may be meant; and what
+    # learns as well without them may have them for another day.
     losses = view.model.get("loss")
     is_told = isinstance(losses, list) and None in losses
+    is_told = is_told or view.fall > 0.95
     yield finding(
         view,
         "disconnected-variable",
@@ -216,9 +315,20 @@ def disconnected_variable(view, limits):
     )
 
 
+def _only_weighs(view, row: int) -> bool:
+    parts = view.schema.variables[row].name.lower().split("/")
+    return "query" in parts or "key" in parts
+
+
 def _is_stuck(view, limits) -> bool:
     """Returns whether the loss is known not to fall."""
     return bool(view.fall < limits["learned.fall"])
+
+
+def _is_half(view) -> bool:
+    """Returns whether outputs are of half precision, which ends at 6e-8."""
+    rows = view.data("output")
+    return any(view.schema.data[row].dtype == "float16" for row in rows)
 
 
 def _has_converged(view, found) -> bool:

@@ -110,6 +110,21 @@ LIMITS = {
         "the 9 layers that were truly dead (our measurement)",
     ),
     "dead-relu.note": Limit(0.5, "the same, worth a note"),
+    "saturated-activation.peaked": Limit(
+        0.95,
+        "size (rms) of attention's weights over that of a single one being 1 "
+        "(1 / sqrt(positions)); an even share is 1 / positions",
+    ),
+    "hidden-softmax.evenly": Limit(
+        2.5,
+        "size (rms) of the outputs of a softmax over that of an even share; "
+        "between layers 1 to 2.3 (tuning), more is a choice between a few",
+    ),
+    "exploding-gradient.forward": Limit(
+        20,
+        "how much larger the outputs of the last hidden layers are than those "
+        "of the first, in the first step: sums without normalisation",
+    ),
     "saturated-activation.fraction": Limit(
         0.8,
         "share of elements whose slope is below .05 of the largest "

@@ -25,7 +25,7 @@ def zero_init(view, limits):
         stuck = (weights[:, row] == 0) & (gradients[:, row] == 0)
         some = spells(stuck, _records(view, limits["zero-init.records"]))
         found += [(row, some[0])] if some else []
-    if not found:
+    if not found or _is_only_the_last(view, found):
         return
     row, spell = found[0]
     layers = [view.layer(row) for row, _ in found]
@@ -52,12 +52,24 @@ def zero_init(view, limits):
     )
 
 
+def _is_only_the_last(view, found) -> bool:
+    """Returns whether the zero kernel is that of the last layer alone: it gets
+    a gradient, unless what comes in or flows back is zero for another reason.
+    """
+    rows = [row for row, _ in found]
+    if rows != view.kernels[-1:] or len(view.kernels) < 2:
+        return False
+    hidden = [r for r, one in view.activations if not view.is_output(one)]
+    return bool(np.nanmax(view.get("activation_rms")[:5, hidden], initial=0))
+
+
 @rule
 def symmetric_units(view, limits):
     """Units of a layer that receive the very same gradient for ever."""
     spread = view.get("gradient_unit_spread")
     least = _records(view, limits["symmetric-units.records"])
     yield from _constant_cells(view)
+    yield from _constant_factors(view)
     for row in view.kernels:
         alike = spread[:, row] < limits["symmetric-units.spread"]
         some = spells(alike, least)
@@ -114,6 +126,35 @@ def _constant_cells(view):
             "gradient, and nothing ever tells them apart.",
             remedy=f"Start kernels with random numbers: {_GLOROT}, and "
             '`recurrent_initializer="orthogonal"`.',
+        )
+        return
+
+
+def _constant_factors(view):
+    """Finds embeddings that start with equal numbers, where no kernel behind
+    them tells their columns apart: their gradient has a few rows only, and its
+    spread is not measured."""
+    for name, fact in view.facts.items() if not view.kernels else ():
+        config = fact.get("config") or {}
+        own = config.get("embeddings_initializer")
+        kind = own.get("class_name") if isinstance(own, dict) else own
+        if fact.get("class") != "Embedding" or config.get("output_dim") == 1:
+            continue
+        if str(kind).lower() not in ("ones", "zeros", "constant"):
+            continue
+        yield finding(
+            view,
+            "symmetric-units",
+            "error",
+            name,
+            None,
+            what=f"All columns of {name} start with the same numbers, so they "
+            "stay alike and do the work of one column",
+            evidence={"embeddings_initializer": str(kind)},
+            cause="Columns that start alike receive the same gradient, and "
+            "nothing behind them tells them apart: products and sums of "
+            "embeddings treat all columns alike.",
+            remedy='Use `embeddings_initializer="uniform"`, the default.',
         )
         return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gradscope.diagnosis.about import finding
+from gradscope.diagnosis.gradients import grown_forward
 from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import (
     Spell,
@@ -24,6 +25,8 @@ def learning_rate_too_large(view, limits):
     ratios = _ratios(view)
     if ratios.shape[1] == 0:
         return
+    if grown_forward(view) > limits["exploding-gradient.forward"]:
+        return  # no rate is small enough: see `exploding_gradient`
     with np.errstate(all="ignore"):
         typical = smoothed(median(ratios, axis=1))
     limit = limits["learning-rate.high_ratio"]

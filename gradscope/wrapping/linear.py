@@ -68,7 +68,7 @@ def find(parts: list, variables: list) -> list[tuple]:
     """
     found = []
     for part in parts:
-        way = _Way(part, variables)
+        way = Way(part, variables)
         for kernel, operation in way.kernels():
             found += [(kernel, end) for end in way.ends(operation)]
     return found
@@ -92,7 +92,7 @@ def named(pairs: list, variables: list, names: list[str]) -> tuple:
     )
 
 
-class _Way:
+class Way:
     """What leads from one operation of a graph to others."""
 
     def __init__(self, part, variables: list):

@@ -82,7 +82,7 @@ def see(graph, call, note) -> Forward:
         seen.states[_state(name, kind, one, count, layer)] = one
     seen.links = functools.partial(linear.find, parts, variables)
     seen.wiring = functools.partial(
-        wiring.find, parts, trained, dict(seen.activations)
+        wiring.find, parts, trained, dict(seen.activations), bool(outputs)
     )
     for part in parts:
         if part.graph is graph and tracing.session_graph(graph) is None:

@@ -1,14 +1,14 @@
 """Operations put together as hardly anybody means it, seen in the graph.
 
-Three of them train without an error, and to no good: a softmax whose output a
-loss takes for logits, a ReLU behind the logits, and predictions `[N, 1]` minus
-targets `[N]`, which is a table of N times N.
+They train without an error, and to no good: a softmax whose output a loss
+takes for logits, a ReLU behind the logits, predictions `[N, 1]` minus targets
+`[N]`, which is a table of N times N, and a softmax whose output a kernel gets.
 """
 
 from __future__ import annotations
 
 from gradscope.schema import Wiring
-from gradscope.wrapping import layers, operations, scopes
+from gradscope.wrapping import layers, linear, operations, scopes
 
 #: Losses that apply a softmax themselves, to their first input.
 _CROSSENTROPIES = (
@@ -18,18 +18,19 @@ _CROSSENTROPIES = (
 _DIFFERENCES = ("Sub", "SquaredDifference")
 
 
-def find(parts: list, variables: list, rows: dict) -> list[Wiring]:
+def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
     """Returns what is put together in an odd way in a step.
 
     Args:
         parts: `operations.Part`s of a step.
         variables: Trained `tf.Variable`s.
         rows: Activations and where they were `Found`.
+        known: Whether the outputs of the model are.
     """
     owners = {
         end: row.name for row, found in rows.items() for end in found.outputs
     }
-    odd = []
+    odd = _between(parts, variables, rows, owners, known)
     for part in parts:
         handles = layers.handles(part.graph, variables)
         for operation in part.forward:
@@ -42,6 +43,27 @@ def find(parts: list, variables: list, rows: dict) -> list[Wiring]:
                 name = scopes.of(operation.name) or operation.name
                 odd.append(Wiring("broadcast", name, " - ".join(shapes)))
     return list(dict.fromkeys(odd))
+
+
+def _between(parts, variables: list, rows: dict, owners: dict, known) -> list:
+    """Returns which softmaxes go into a kernel, and, where the outputs of the
+    model are known, which do not: those weigh something, as attention does."""
+    hidden = {r.name for r in rows if r.kind == "softmax" and not r.is_output}
+    found = []
+    for part in parts if hidden else ():
+        way = linear.Way(part, variables)
+        for operation in part.forward:
+            name = None
+            if operation.type == "Softmax":
+                name = owners.get(operations.end(operation.outputs[0]))
+            if name not in hidden:
+                continue
+            fed = bool(way.ends(operation))
+            if fed or known:
+                found.append(
+                    Wiring("softmax_into", name, "kernel" if fed else "other")
+                )
+    return found
 
 
 def _odd_logits(operation) -> tuple:

@@ -135,9 +135,11 @@ def test_from_nothing_to_a_live_run_and_a_server_that_returns(
     replies = []
     page.on(
         "response",
-        lambda reply: "matrix?" in reply.url
-        and "preview" not in reply.url  # the small one, every 20 s
-        and replies.append(reply),
+        lambda reply: (
+            "matrix?" in reply.url
+            and "preview" not in reply.url  # the small one, every 20 s
+            and replies.append(reply)
+        ),
     )
     with tensorboard(directory, port=port) as address:
         page.goto(f"{address}#gradscope")
