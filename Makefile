@@ -56,3 +56,27 @@ $(VENV)/bin/python:
 $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
+
+# A part of the tests, on the oldest of all that setup.cfg allows.
+SOME := tests/test_values.py tests/test_bits.py tests/test_reading.py \
+	tests/test_plugin_routes.py tests/test_rules_start.py \
+	tests/test_cli_diagnose.py tests/test_faults.py
+OLDEST := tensorflow==2.21.0 keras==3.12.0 tensorboard==2.21.0 numpy==1.26.4 \
+	protobuf==6.31.1
+
+.PHONY: test-oldest test-pythons
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --editable . $(OLDEST) \
+	    hypothesis pytest pytest-xdist
+	.venv-oldest/bin/python -m pytest -n 2 $(SOME)
+
+# The same part on other Pythons: PYTHONS="python3.10 path/to/python3.13".
+PYTHONS ?= python3.10 python3.12 python3.13
+test-pythons:
+	for python in $(PYTHONS); do \
+	    $$python -m venv --clear .venv-other && \
+	    .venv-other/bin/python -m pip install --quiet --editable \
+	        ".[tensorflow]" hypothesis pytest pytest-xdist && \
+	    .venv-other/bin/python --version && \
+	    .venv-other/bin/python -m pytest -n 2 $(SOME) || exit 1; done

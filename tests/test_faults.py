@@ -317,3 +317,22 @@ model.fit(x, x[:, :1], batch_size=16, verbose=0, callbacks=[
     done = subprocess.run([sys.executable, "-c", program], timeout=240)
     assert done.returncode == 3
     assert gradscope.read(tmp_path).steps.tolist() == list(range(21))
+
+
+def test_a_long_training_leaks_nothing():
+    """Of 200,000 steps see docs/reliability.md."""
+    command = [sys.executable, "-m", "benchmarks.long", "--steps", "4000"]
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=root, timeout=240
+    )
+    rows = [
+        [int(cell) for cell in line.strip("| ").split("|")]
+        for line in done.stdout.splitlines()[2:]
+    ]
+    assert [row[0] for row in rows] == [400, 1120, 1840, 2560, 3280, 4000]
+    _, memory, threads, own, descriptors = zip(*rows, strict=True)
+    # 3600 steps of a record of 3 kB are 11 MB, if they were kept.
+    assert memory[-1] - memory[0] < 8, done.stdout
+    assert len(set(own)) == len(set(descriptors)) == 1, done.stdout
+    assert max(threads) <= threads[0] + 1, done.stdout
