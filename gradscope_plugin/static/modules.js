@@ -8,8 +8,8 @@ export const MODULES = [
   'findings_panel', 'flow', 'format', 'forward_statistics', 'gestures', 'grid',
   'heatmap_dom', 'heatmap_input', 'heatmap_view', 'heatmaps', 'histogram_chart',
   'host', 'layer_facts', 'legend', 'line_chart', 'link', 'marks', 'model',
-  'names', 'notices', 'overlay', 'page', 'page_parts', 'picture', 'places',
-  'pointing', 'raster', 'readout', 'rows', 'scale', 'sight', 'state',
-  'statistics', 'thumbnail', 'unit_chart', 'unit_order', 'units',
-  'variable_statistics', 'viewport', 'views', 'wire',
+  'names', 'notices', 'outlining', 'overlay', 'page', 'page_parts', 'picture',
+  'places', 'pointing', 'raster', 'readout', 'rows', 'scale', 'scaling',
+  'sight', 'state', 'statistics', 'thumbnail', 'thumbnails', 'unit_chart',
+  'unit_order', 'units', 'variable_statistics', 'viewport', 'views', 'wire',
 ];

@@ -1,8 +1,6 @@
 /** Wires the choices, the requests and the pictures together. */
 
-import {outside} from './cells.js';
 import {chosenRuns, toDiagnose} from './chosen.js';
-import {lookOf} from './colormap.js';
 import {COMPARED} from './compare_view.js';
 import {Feed} from './feed.js';
 import {rankOf} from './finding_text.js';
@@ -10,19 +8,18 @@ import {runLabel} from './format.js';
 import {linkedView, theme} from './host.js';
 import {createModel} from './model.js';
 import {NOTICES} from './notices.js';
+import {Outlining} from './outlining.js';
 import {buildParts} from './page_parts.js';
 import {Pointing} from './pointing.js';
-import {fitDomain, isDomain, makeScale} from './scale.js';
+import {Scaling} from './scaling.js';
 import {createSight} from './sight.js';
 import {
   DEFAULTS, chooseStatistic, createState, folded, pinned,
   statisticIn,
 } from './state.js';
 import {describe, grouped, statisticsOf} from './statistics.js';
+import {Thumbnails} from './thumbnails.js';
 import * as views from './views.js';
-
-// Small heatmaps tell two runs apart by one and the same scale.
-const SMALL = describe('gradient_norm');
 
 // So long after a part of the runs the next is asked for, in ms.
 const SOON = 100;
@@ -37,11 +34,9 @@ export class Page {
   #feed;
   // Of each run shown: `{statistic, rows, grid, error}`, as last fetched.
   #results = new Map();
-  #small = new Map();
-  #look = null;
-  #smallLook = null;
-  // The run that was opened, until its worst finding is shown.
-  #opened = '';
+  #scaling;
+  #thumbnails;
+  #outlining;
   #again = 0;
   #sight = createSight(() => this.show());
 
@@ -54,6 +49,15 @@ export class Page {
       gridOf: (name) => this.#gridOf(name),
       runOf: (name) => this.#feed.of(name),
       isSeen: (name) => this.#sight.has(name)});
+    this.#scaling = new Scaling({view: () => this.#view,
+      set: (changes) => this.#state.set(changes),
+      legend: () => this.#parts.legend, grids: () => this.#grids()});
+    this.#thumbnails = new Thumbnails({model: this.#model,
+      isSeen: (run) => this.#sight.has(`card ${run.name}`),
+      onNew: () => this.drawCards()});
+    this.#outlining = new Outlining({view: () => this.#view,
+      parts: () => this.#parts, pointing: this.#pointing,
+      gridOf: (run) => this.#result(run).grid});
     this.#parts = buildParts(this.#actions());
     /** Goes into the document. */
     this.node = this.#parts.page;
@@ -75,8 +79,8 @@ export class Page {
       onSeen: (node, name) => this.#sight.observe(node, name),
       onOpenRun: (name) => this.#open(name),
       onPin: (name) => this.#pin(name),
-      onDomain: (domain) => this.#setDomain(domain),
-      onFit: () => this.#fit(),
+      onDomain: (domain) => this.#scaling.setDomain(domain),
+      onFit: () => this.#scaling.fit(),
       onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
       onZoom: (zoom) => this.#pointing.setZoom(zoom),
       onFold: (block) => this.#fold(block),
@@ -97,7 +101,9 @@ export class Page {
       this.drawCards();
       return;
     }
-    if (runs?.length === 1 && !this.#feed.isPartial && !this.#view.cursor) this.#opened = runs[0].name;
+    if (runs?.length === 1 && !this.#feed.isPartial && !this.#view.cursor) {
+      this.#outlining.open(runs[0].name);
+    }
     await this.show();
   }
 
@@ -123,7 +129,7 @@ export class Page {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
-    await this.#drawSmall(listed);
+    await this.#thumbnails.follow(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
     if (this.#feed.isPartial) this.#reloadSoon();
@@ -147,7 +153,7 @@ export class Page {
       this.#view.folded);
     this.#parts.heatmaps.draw(scene);
     this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
-    this.#drawMarks(shown);
+    this.#outlining.draw(shown);
     this.#pointing.drawLayer();
     this.#pointing.draw(false);
     this.drawCards();
@@ -168,13 +174,12 @@ export class Page {
   drawCards() {
     const {listed, shown, error} = this.#chosen();
     const {filter, pins, comparing, solo} = this.#view;
-    const scale = makeScale(SMALL);
-    this.#smallLook = lookOf(scale, SMALL, theme(), this.#smallLook);
+    const look = this.#thumbnails.look();
     this.#parts.cards.update({
       items: listed.map((run) => ({run, isShown: shown.includes(run),
         isAlone: solo === run.name, isPinned: pins.includes(run.name),
         color: this.#colorOf(run.name), reply: this.#parts.findings.of(run),
-        grid: this.#small.get(run.name), look: this.#smallLook})),
+        grid: this.#thumbnails.of(run.name), look})),
       problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
         || comparing,
       lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
@@ -212,34 +217,11 @@ export class Page {
 
   #scene(shown) {
     const description = describe(this.#view.statistic);
-    const scale = this.#drawLegend(description);
+    const scale = this.#scaling.draw(description);
     return {runs: shown, resultOf: (run) => this.#result(run), description,
-      rows: this.#view.rows, look: this.#look, scale,
+      rows: this.#view.rows, look: this.#scaling.look, scale,
       colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
       unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};
-  }
-
-  #drawLegend(description) {
-    const chosen = this.#view.domains[this.#view.statistic];
-    // What an earlier version stored may not fit the statistic any more.
-    const isDefault = !isDomain(chosen, description.scale);
-    const scale = makeScale(
-      {...description, domain: isDefault ? description.domain : chosen});
-    this.#look = lookOf(scale, description, theme(), this.#look);
-    this.#parts.legend.update({description, scale, look: this.#look,
-      isDefault, count: outside(this.#grids(), scale)});
-    return scale;
-  }
-
-  #setDomain(domain) {
-    const {statistic, domains} = this.#view;
-    this.#state.set({domains: {...domains, [statistic]: domain}});
-  }
-
-  #fit() {
-    const {scale} = describe(this.#view.statistic);
-    const domain = fitDomain(this.#grids().map((grid) => grid.values), scale);
-    if (domain) this.#setDomain(domain);
   }
 
   #noticeFor(shown) {
@@ -261,50 +243,9 @@ export class Page {
         + 'asked again every few seconds.' : '';
   }
 
-  async #drawSmall(listed) {
-    const seen = listed.filter((run) => !run.error
-      && this.#sight.has(`card ${run.name}`));
-    // One after the other: all at once they would keep the server from what
-    // is asked for meanwhile, for a second.
-    for (const run of seen) {
-      const grid = await this.#model.thumbnail(run).catch(() => null);
-      if (!grid || this.#small.get(run.name) === grid) continue;
-      this.#small.set(run.name, grid);
-      this.drawCards();
-    }
-  }
-
-  #drawMarks(shown) {
-    const kind = describe(this.#view.statistic).rows ?? this.#view.rows;
-    if (this.#opened && shown.some((run) => run.name === this.#opened)) {
-      this.#goToWorst(shown.find((run) => run.name === this.#opened));
-    }
-    for (const run of shown) {
-      const {grid} = this.#result(run);
-      if (!grid) continue;
-      const marks = this.#parts.findings.marksOf(run, grid, kind);
-      const part = this.#parts.heatmaps.of(run.name);
-      part.showMarks(marks);
-      if (grid.preview || !this.#parts.findings.takesUp(run)) continue;
-      const {header} = this.#parts;
-      const isFixed = getComputedStyle(header).position === 'sticky';
-      part.reveal(isFixed ? header.offsetHeight : 0);
-      const chosen = marks.find((mark) => mark.isChosen)?.cells;
-      if (!chosen) continue;
-      this.#pointing.note(run.name, grid, chosen.from, chosen.first);
-    }
-  }
-
-  /** Shows the worst finding of the run that was opened, once it is known. */
-  #goToWorst(run) {
-    if (run.error || !this.#parts.findings.of(run)) return;
-    this.#opened = '';
-    this.#parts.findings.goToWorst(run);
-  }
-
   #open(name) {
     const isOpen = this.#view.solo === name;
-    this.#opened = isOpen ? '' : name;
+    this.#outlining.open(isOpen ? '' : name);
     this.#state.set({solo: isOpen ? null : name, comparing: false});
     window.scrollTo({top: 0});
   }
