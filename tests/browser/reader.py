@@ -21,7 +21,8 @@ def frame_of(page):
 
 
 def heatmap(page, run):
-    """Returns the section of a run, drawn."""
+    """Returns the section of a run, drawn, and with what was found of it:
+    findings that come later move what is below them."""
     frame = frame_of(page)
     title = frame.locator("h2 b", has_text=re.compile(f"^{re.escape(run)}$"))
     section = frame.locator("section.heatmap").filter(has=title)
@@ -32,6 +33,8 @@ def heatmap(page, run):
     expect(section.locator(".axis span").first).to_have_text(
         re.compile(r"^step \d"), timeout=PATIENCE
     )
+    if frame.locator(".card").count():
+        card(page, run)
     return section
 
 
@@ -42,7 +45,7 @@ def readout(page):
 def card(page, run):
     """Returns a run's card, once it says what was found."""
     frame = frame_of(page)
-    name = frame.locator(".name", has_text=re.compile(f"^{run}$"))
+    name = frame.locator(".name", has_text=re.compile(f"^{re.escape(run)}$"))
     found = frame.locator(".card").filter(has=name)
     expect(found.locator(".verdict")).not_to_have_text(
         "being looked at…", timeout=PATIENCE
