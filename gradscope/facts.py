@@ -90,9 +90,9 @@ def checked(model) -> dict:
     }
 
 
-def shallow(value, depth: int = 2 * DEEPEST):
-    """Returns what was read, if nothing in it is nested deeper than what is
-    written: whoever walks through it would reach the end of Python's stack.
+def shallow(value, depth: int = 100):
+    """Returns what was read, if nothing in it is nested much deeper than what
+    is written: whoever walks through it would reach the end of Python's stack.
 
     Raises:
         ValueError: If it is.

@@ -14,6 +14,9 @@ NUMBERS = (
     *(0.5, -0.0, 1e-320, 1e308, -1e308, math.nan, math.inf, -math.inf),
 )
 
+# NaN, both infinities, the largest float32, zero and minus zero.
+_FLOATS = (0x7FC00000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0, 0x80000000)
+
 #: What may stand where a name is expected.
 NAMES = (
     "",
@@ -87,9 +90,9 @@ def _anything(chance):
     nested: list = []
     for _ in range(chance.choice((1, 1, 5, 900))):
         nested = [nested]
+    values = [None, True, [], {}, nested, {"a": nested}, [1, "a", None]]
     return chance.choice(
-        (None, True, [], {}, nested, {"a": nested}, [1, "a", None])
-        + (chance.choice(NUMBERS), chance.choice(NAMES))
+        [*values, chance.choice(NUMBERS), chance.choice(NAMES)]
     )
 
 
@@ -155,8 +158,6 @@ def _spoil_value(value, how, whole, chance) -> None:
         for _ in range(chance.choice((1, 3, 100))):
             if len(content) >= 4:
                 at = 4 * chance.randrange(len(content) // 4)
-                content[at : at + 4] = chance.choice(
-                    (b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\0\0\x80\xff")
-                    + (bytes(4), chance.randbytes(4), b"\xff\xff\x7f\x7f")
-                )
+                number = chance.choice((*_FLOATS, chance.randrange(2**32)))
+                content[at : at + 4] = number.to_bytes(4, "little")
         tensor.tensor_content = bytes(content)
