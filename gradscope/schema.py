@@ -187,6 +187,11 @@ class Schema:
             raise SchemaError(
                 f"not a gradscope schema: {_briefly(error)}"
             ) from error
+        if version < 1:
+            raise SchemaError(
+                f"there is no format {version!s:.30}: the schema is damaged, "
+                "and the run cannot be read."
+            )
         if version > FORMAT_VERSION:
             raise SchemaError(
                 f"the run was recorded in format {version}, this gradscope "
