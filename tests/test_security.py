@@ -1,11 +1,14 @@
 """The plugin lets nobody in, and what is in a log is never run."""
 
 import ast
+import configparser
 import dataclasses
 import pathlib
 import re
+from importlib import metadata
 
 import pytest
+from packaging import requirements
 from tensorboard import context
 from test_plugin_routes import strict_security  # noqa: F401  (a fixture)
 
@@ -259,6 +262,18 @@ def test_nothing_of_a_log_is_run_or_unpickled():
     for name, keywords in loads:
         assert keywords["allow_pickle"].value is False, name
     assert [name for name, _ in loads] == ["gradscope/cli_check.py"]
+
+
+def test_requirements_have_two_ends_and_are_met_here():
+    parser = configparser.ConfigParser()
+    parser.read(pathlib.Path(__file__).parents[1] / "setup.cfg")
+    lines = parser["options"]["install_requires"].split()
+    needed = [requirements.Requirement(line) for line in lines]
+    assert [one.name for one in needed] == ["numpy", "protobuf", "tensorboard"]
+    for one in needed:
+        ends = {specifier.operator for specifier in one.specifier}
+        assert ends == {">=", "<"}, one
+        assert metadata.version(one.name) in one.specifier, one
 
 
 def test_the_reader_opens_no_file_but_event_files():

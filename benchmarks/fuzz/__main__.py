@@ -73,7 +73,8 @@ class Inputs:
         """A file whose bytes were changed, anywhere."""
         content = seeds.framed(self._events)
         content = mutating.spoilt_bytes(content, self._chance)
-        targets.read_file(content, self._directory)
+        # Numbers whose checksum is right are as they were: no need to look.
+        targets.read_file(content, self._directory, uses=False)
 
     def record(self) -> None:
         """A file with right checksums, of events that nobody would write."""
@@ -121,11 +122,11 @@ class Inputs:
 
 #: Of all inputs the share of each target; a file is not as cheap as a query.
 TARGETS = {
-    "file": 0.15,
-    "record": 0.1,
-    "schema": 0.5,
-    "run": 0.01,
-    "query": 0.24,
+    "file": 0.06,
+    "record": 0.018,
+    "schema": 0.7,
+    "run": 0.002,
+    "query": 0.22,
 }
 
 
@@ -139,9 +140,9 @@ def feed(feed_one, count: int, told=None) -> Counted:
     """
     counted = Counted(count)
     for _ in range(count):
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
-            signal.alarm(_PATIENCE)
+            signal.setitimer(signal.ITIMER_PROF, _PATIENCE)
             feed_one()
         except targets.Refused:
             counted.refused += 1
@@ -152,8 +153,8 @@ def feed(feed_one, count: int, told=None) -> Counted:
                 told("".join(traceback.format_exception(error)))
             counted.crashes[kind] += 1
         finally:
-            signal.alarm(0)
-        taken = time.perf_counter() - begun
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        taken = time.process_time() - begun
         counted.slowest = max(counted.slowest, taken)
     counted.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return counted
@@ -182,7 +183,8 @@ def limit() -> None:
     def hang(*_):
         raise TimeoutError(f"an input took more than {_PATIENCE} s")
 
-    signal.signal(signal.SIGALRM, hang)
+    # Of the processor's time: a busy machine makes no hang.
+    signal.signal(signal.SIGPROF, hang)
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
     most = pages * resource.getpagesize() + _ROOM
