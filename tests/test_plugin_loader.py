@@ -88,7 +88,6 @@ BROKEN = {
     "syntax": "def (",
     "missing": None,
     "numpy": "import numpy",
-    "empty": "",
 }
 
 
