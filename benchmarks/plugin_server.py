@@ -77,16 +77,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(logdir, provider: str):
+def running(logdir, provider: str, more=()):
     """Yields a `Server` on a log directory.
 
     Args:
         logdir: Its log directory.
         provider: A key of `PROVIDERS`.
+        more: Further options of `tensorboard`.
     """
     started = time.time()
     command = [_TENSORBOARD, "--logdir", logdir, "--host", "127.0.0.1"]
-    command += ["--port", "0", PROVIDERS[provider]]
+    command += ["--port", "0", PROVIDERS[provider], *more]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True
     ) as process:

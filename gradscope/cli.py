@@ -20,6 +20,7 @@ import numpy as np
 
 import gradscope
 from gradscope import cli_check, cli_compare, cli_demo, cli_diagnose
+from gradscope.diagnosis import report
 from gradscope.record import Record
 from gradscope.schema import VARIABLE_COLUMNS
 
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, KeyError) as error:
         # `str` of a KeyError would put its message in quotes.
         message = error.args[0] if isinstance(error, KeyError) else error
-        print(f"gradscope: {message}", file=sys.stderr)
+        # It may tell names that come from a file.
+        lines = [report.printable(line) for line in str(message).split("\n")]
+        print("gradscope: " + "\n".join(lines), file=sys.stderr)
         return 2
 
 
@@ -111,16 +114,18 @@ def _nonfinite(options: argparse.Namespace) -> None:
         steps = len(record.steps)
         print(f"nothing became NaN or infinite in {steps} recorded steps")
     else:
-        print(found.message)
+        print(report.printable(found.message))
 
 
 def _export(options: argparse.Namespace) -> None:
     record = gradscope.read(options.run)
     statistics = options.statistic or record.statistics
-    columns = [
-        (statistic, *_column(record, statistic, options.rows))
-        for statistic in statistics
-    ]
+    columns = []
+    for statistic in statistics:
+        names, values = _column(record, statistic, options.rows)
+        # A name with a carriage return or half a character is no field.
+        names = [report.printable(name) for name in names]
+        columns.append((report.printable(statistic), names, values))
     with open(options.csv, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["step", "row", "statistic", "value"])

@@ -12,8 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from gradscope.checksum import masked_crc
+
 _HEADER = struct.Struct("<QI")
-_CHECKSUM_BYTES = 4
+_CHECKSUM = struct.Struct("<I")
+
+#: Bytes of an event: protobuf writes no longer ones. A length beyond it was
+#: not written by anybody, and its memory is not asked for.
+_LONGEST = 2**31 - 1
 
 #: Data types that gradscope writes, by their number in tensorflow's DataType.
 _DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 9: np.dtype("<i8")}
@@ -34,7 +40,7 @@ def events(path: str) -> Iterator:
 
     A file that a running or a killed training left behind may end within a
     record. That last piece is not yielded, nor what is behind a length that
-    was changed.
+    was changed, nor an event of which a bit was.
     """
     return (one for one in pieces(path) if not isinstance(one, str))
 
@@ -55,17 +61,20 @@ def pieces(path: str) -> Iterator:
         if isinstance(data, str):
             yield f"{path} {data}"
             continue
+        if data is None:
+            broken += 1
+            continue
         try:
             yield event_pb2.Event.FromString(data)
         except DecodeError:
             broken += 1
     if broken:
-        yield f"{path} has {broken} events that cannot be decoded."
+        yield f"{path} has {broken} damaged events, which were left out."
 
 
-def _records(path: str) -> Iterator[bytes | str]:
-    """Yields the data of each whole record, and last, if there is more that
-    cannot be read, what it is."""
+def _records(path: str) -> Iterator[bytes | str | None]:
+    """Yields the data of each whole record, None of one whose checksum is
+    another, and last, if there is more that cannot be read, what it is."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         while (begin := file.tell()) < size:
@@ -74,44 +83,26 @@ def _records(path: str) -> Iterator[bytes | str]:
             if len(header) < _HEADER.size:
                 break
             length, checksum = _HEADER.unpack(header)
-            if _masked_crc(header[:8]) != checksum:
+            if masked_crc(header[:8]) != checksum or length > _LONGEST:
                 yield (
                     f"is damaged at byte {begin}: the {rest} bytes from there "
                     "on were not read."
                 )
                 return
-            if length > size - file.tell() - _CHECKSUM_BYTES:
+            if length > size - file.tell() - _CHECKSUM.size:
                 break
-            yield file.read(length)
-            file.seek(_CHECKSUM_BYTES, os.SEEK_CUR)
+            data = file.read(length)
+            behind = file.read(_CHECKSUM.size)
+            if len(behind) < _CHECKSUM.size:
+                break  # it was cut while it was read
+            (checksum,) = _CHECKSUM.unpack(behind)
+            yield data if masked_crc(data) == checksum else None
         else:
             return
         yield (
             f"ends within a record: its last {rest} bytes were not read. The "
             "training is still writing it, or was killed."
         )
-
-
-def _crc_table() -> list[int]:
-    """The table of CRC-32C (Castagnoli), reflected polynomial 82f63b78."""
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_TABLE = _crc_table()
-
-
-def _masked_crc(data: bytes) -> int:
-    """Returns the checksum that a TFRecord file has behind a length."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def to_numpy(tensor) -> np.ndarray | bytes:

@@ -70,6 +70,7 @@ def checked(model) -> dict:
     """
     if model == {}:
         return {}
+    shallow(model)
     _require(isinstance(model, dict), "`model`", model)
     layers, loss = model["layers"], model["loss"]
     _require(isinstance(layers, list), "`model.layers`", layers)
@@ -87,6 +88,20 @@ def checked(model) -> dict:
         "loss": loss,
         "metrics": list(map(str, model["metrics"])),
     }
+
+
+def shallow(value, depth: int = 100):
+    """Returns what was read, if nothing in it is nested much deeper than what
+    is written: whoever walks through it would reach the end of Python's stack.
+
+    Raises:
+        ValueError: If it is.
+    """
+    _require(depth > 0, "a part that is nested too deeply", "")
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            shallow(part, depth - 1)
+    return value
 
 
 def _require(condition: bool, what: str, value) -> None:

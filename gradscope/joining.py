@@ -53,7 +53,12 @@ def schema_of(points: list) -> Schema:
     Raises:
         SchemaError: If it cannot be read.
     """
-    return _described(points[-1][2])
+    text = points[-1][2]
+    if not isinstance(text, bytes | str):
+        raise schema_module.SchemaError(
+            f"not a gradscope schema: an array of shape {np.shape(text)}"
+        )
+    return _described(text)
 
 
 @functools.lru_cache(maxsize=16)

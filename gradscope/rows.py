@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-
-import numpy as np
+import math
 
 #: Activation functions whose units can be zero with a zero gradient, and those
 #: that are as large as their input where that is large: what is on for every
@@ -41,7 +40,7 @@ class Variable:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Activation:
         """First and last unit of each row in the map of units."""
         if not self.is_counted:
             return ()
-        width = -(-self.units // MOST_GROUPS)
+        width = -(-self.units // MOST_GROUPS) or 1
         return tuple(
             (first, min(first + width, self.units) - 1)
             for first in range(0, self.units, width)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 
 from gradscope import facts
 from gradscope.columns import (
@@ -85,6 +86,10 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+
+
+#: The largest size of anything.
+_MOST = 2**53
 
 
 class SchemaError(ValueError):
@@ -179,7 +184,14 @@ class Schema:
             data = json.loads(text)
             version = int(data["version"])
         except _DAMAGE as error:
-            raise SchemaError(f"not a gradscope schema: {error!r}") from error
+            raise SchemaError(
+                f"not a gradscope schema: {_briefly(error)}"
+            ) from error
+        if version < 1:
+            raise SchemaError(
+                f"there is no format {version!s:.30}: the schema is damaged, "
+                "and the run cannot be read."
+            )
         if version > FORMAT_VERSION:
             raise SchemaError(
                 f"the run was recorded in format {version}, this gradscope "
@@ -188,7 +200,7 @@ class Schema:
         try:
             return cls(
                 variables=tuple(_variable(v) for v in data["variables"]),
-                optimizer=dict(data.get("optimizer", {})),
+                optimizer=facts.shallow(dict(data.get("optimizer", {}))),
                 columns={
                     str(family): tuple(map(str, names))
                     for family, names in data["columns"].items()
@@ -210,14 +222,21 @@ class Schema:
                 wiring=tuple(_wiring(w) for w in data.get("wiring", ())),
             )
         except _DAMAGE as error:
-            raise SchemaError(f"damaged gradscope schema: {error!r}") from error
+            raise SchemaError(
+                f"damaged gradscope schema: {_briefly(error)}"
+            ) from error
+
+
+def _briefly(error) -> str:
+    # A UnicodeDecodeError holds all that could not be decoded.
+    return repr(error)[:200]
 
 
 def _variable(data: dict) -> Variable:
     return Variable(
         name=str(data["name"]),
         layer=str(data["layer"]),
-        shape=tuple(int(n) for n in data["shape"]),
+        shape=_shape(data["shape"]),
         dtype=str(data["dtype"]),
     )
 
@@ -226,10 +245,10 @@ def _activation(data: dict) -> Activation:
     return Activation(
         name=str(data["name"]),
         kind=str(data["kind"]),
-        units=int(data["units"]),
+        units=_whole(data["units"]),
         dtype=str(data.get("dtype", "float32")),
-        rank=int(data.get("rank", 0)),
-        axis=int(data.get("axis", -1)),
+        rank=_whole(data.get("rank", 0)),
+        axis=_whole(data.get("axis", -1), least=-1),
         is_output=bool(data.get("is_output", False)),
     )
 
@@ -238,8 +257,8 @@ def _state(data: dict) -> State:
     return State(
         name=str(data["name"]),
         kind=str(data["kind"]),
-        size=int(data.get("size", 0)),
-        calls=int(data.get("calls", 1)),
+        size=_whole(data.get("size", 0)),
+        calls=_whole(data.get("calls", 1)),
         layer=str(data.get("layer", "")),
     )
 
@@ -255,8 +274,22 @@ def _data(data: dict | str) -> Data:
     return Data(
         name=str(data["name"]),
         dtype=str(data["dtype"]),
-        shape=tuple(int(n) for n in data["shape"]),
+        shape=_shape(data["shape"], least=-1),
     )
+
+
+def _shape(sizes: list, least: int = 0) -> tuple[int, ...]:
+    shape = tuple(_whole(size, least) for size in sizes)
+    _whole(math.prod(shape), least=-_MOST)
+    return shape
+
+
+def _whole(value, least: int = 0) -> int:
+    """Returns a whole number that a float64, and an int64, can hold."""
+    number = int(value)
+    if not least <= number <= _MOST:
+        raise ValueError(f"{str(number)[:30]} is not from {least} to 2**53")
+    return number
 
 
 def tag(family: str, schema_id: str) -> str:

@@ -9,6 +9,10 @@ from gradscope_plugin import matrix, parts
 # A step is a float64 on its way to the page.
 _LARGEST = 2**53
 
+# Characters of a value, and number of choices, that a reply repeats.
+_LONGEST = 200
+_MOST_CHOICES = 50
+
 
 def text(request, name, choices=None) -> str:
     """Returns a query parameter, which may be limited to some choices."""
@@ -32,7 +36,7 @@ def number(request, name, default: int) -> int:
     if found is None or abs(found) > _LARGEST:
         raise errors.InvalidArgumentError(
             f"`{name}` must be an integer up to 2**53, as in `{name}=390`; "
-            f"got {value!r}."
+            f"got {shown(value)}."
         )
     return found
 
@@ -41,7 +45,7 @@ def check(name, value, choices) -> None:
     """Refuses a value that is none of some choices."""
     if value not in choices:
         raise errors.InvalidArgumentError(
-            f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
+            f"`{name}` must be one of {_listed(choices)}; got {shown(value)}."
         )
 
 
@@ -54,13 +58,26 @@ def check_row(name, value, record, rows) -> None:
 def no_layer(name, layer, run):
     """Returns the answer where a run has no such layer."""
     return errors.NotFoundError(
-        f"`{name}` must be a layer or a row of the run {run!r}, as `runs` "
-        f"lists them; got {layer!r}."
+        f"`{name}` must be a layer or a row of the run {shown(run)}, as "
+        f"`runs` lists them; got {shown(layer)}."
     )
 
 
 def no_run(run):
     """Returns the answer where there is no such run."""
     return errors.NotFoundError(
-        f"no run {run!r} was recorded; `runs` lists all."
+        f"no run {shown(run)} was recorded; `runs` lists all."
     )
+
+
+def shown(value: str) -> str:
+    """Returns what was received, so that a reply is never long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _listed(choices) -> str:
+    # Columns come from a file.
+    names = [name[:_LONGEST] for name in list(choices)[:_MOST_CHOICES]]
+    more = len(choices) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

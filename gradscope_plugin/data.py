@@ -8,6 +8,7 @@ import logging
 import math
 import threading
 import time
+import weakref
 
 from tensorboard.data import provider
 
@@ -22,6 +23,9 @@ _ALL = 10**9
 
 # 200 layers with two variables each, 5000 steps and 11 statistics: 88 MB.
 _CACHE_BYTES = 256 * 2**20
+
+# Of small runs, which have more bytes of names than of numbers.
+_RECORDS = 256
 
 #: Steps of a preview: enough for the small heatmaps, and 1000 rows x 1000 steps
 #: x 14 statistics arrive in 0.1 s, where all of them take 1.5 s.
@@ -72,7 +76,8 @@ class Runs:
         self._samples = samples
         # One at a time of each run: a second reader finds it in the cache. 1000
         # rows x 1000 steps take 1.5 s to read, and the others are not to wait.
-        self._locks = collections.defaultdict(threading.Lock)
+        # A lock lives while it is held: names that clients make up leave none.
+        self._locks = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
         self._records = collections.OrderedDict()
         self._previews = collections.OrderedDict()
@@ -97,7 +102,7 @@ class Runs:
                 be known; all of these say so by `pending`.
         """
         end = time.monotonic() + within
-        with self._locks[experiment_id]:
+        with self._lock_of(experiment_id):
             listed = self._list(ctx, experiment_id)
             versions = {run: _version(ts) for run, ts in sorted(listed.items())}
             known, self._summaries = self._summaries, {}
@@ -210,7 +215,7 @@ class Runs:
         Raises:
             UnreadableRun: If it cannot be read.
         """
-        with self._locks[experiment_id, run]:
+        with self._lock_of(experiment_id, run):
             key, tags = self._wanted(ctx, experiment_id, run, family)
             if not tags:
                 return None
@@ -259,7 +264,7 @@ class Runs:
             t: s for t, s in tags.items() if _family(t) in ("schema", family)
         }
         key = (experiment_id, run, family)
-        with self._locks[key]:
+        with self._lock_of(*key):
             version = _version(tags)
             known, record = self._previews.pop(key, (None, None))
             if known != version:
@@ -281,7 +286,9 @@ class Runs:
         with self._lock:
             self._records.pop(key, None)
             self._records[key] = version, record
-            while len(self._records) > 1 and self._bytes() > _CACHE_BYTES:
+            while len(self._records) > 1 and (
+                len(self._records) > _RECORDS or self._bytes() > _CACHE_BYTES
+            ):
                 self._records.popitem(last=False)
 
     def described(self, ctx, experiment_id: str, run: str, family: str):
@@ -296,7 +303,7 @@ class Runs:
             return None
         key = (experiment_id, run, "described")
         version = _version(tags)
-        with self._locks[key]:
+        with self._lock_of(*key):
             known, record = self._previews.pop(key, (None, None))
             if known != version:
                 small = [t for t in tags if _family(t) in _SMALL]
@@ -337,6 +344,11 @@ class Runs:
             families=often.families,
         )
 
+    def _lock_of(self, *key):
+        """Returns the lock of what is read under a key."""
+        with self._lock:
+            return self._locks.setdefault(key, threading.Lock())
+
     def _bytes(self):
         return sum(
             values.nbytes
@@ -353,7 +365,9 @@ class Runs:
             ctx,
             experiment_id=experiment_id,
             plugin_name=schema.PLUGIN_NAME,
-            run_tag_filter=provider.RunTagFilter(runs=run and [run]),
+            run_tag_filter=provider.RunTagFilter(
+                runs=None if run is None else [run]
+            ),
         )
         return {
             run: {t: series for t, series in tags.items() if _family(t)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import logging
 import threading
@@ -11,6 +12,9 @@ from gradscope.diagnosis import report
 from gradscope_plugin import data, summary
 
 logger = logging.getLogger(__name__)
+
+# Runs whose findings are kept, of some kB each.
+_MOST = 4096
 
 _FAILED = (
     "this run could not be diagnosed; TensorBoard's terminal says why, and "
@@ -31,7 +35,7 @@ class Findings:
         # a time, and without the lock that other requests need: `/runs` took
         # 0.9 s at most meanwhile, for numpy sorts in one piece, mostly 50 ms.
         self._lock = threading.Lock()
-        self._known = {}
+        self._known = collections.OrderedDict()
 
     def text(self, ctx, experiment_id: str, run: str) -> str | None:
         """Returns the JSON of `/findings`, None if there is no such run.
@@ -67,7 +71,10 @@ class Findings:
                     "gradscope: cannot diagnose %r", run, exc_info=True
                 )
                 return _problem(_FAILED)
+            self._known.pop(key, None)
             self._known[key] = version, text
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
             return text
 
 

@@ -63,7 +63,9 @@ def read(data_provider, ctx, experiment_id, run, tag_name):
         [
             (point.step, point.wall_time, point.numpy)
             for point in found.get(run, {}).get(tag_name, [])
-            if np.ndim(point.numpy) == 2 and point.numpy.shape[1] == 3
+            if np.ndim(point.numpy) == 2
+            and point.numpy.shape[1] == 3
+            and point.numpy.dtype.kind == "f"
         ]
     )
     steps = np.array([step for step, _, _ in points], np.int64)

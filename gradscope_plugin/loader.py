@@ -46,7 +46,7 @@ class Loader(base_plugin.TBLoader):
             from gradscope_plugin import plugin
 
             return plugin.GradscopePlugin(context)
-        except Exception:
+        except (Exception, SystemExit):
             logger.warning("gradscope: not available", exc_info=True)
             return None
 

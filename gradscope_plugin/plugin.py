@@ -9,6 +9,7 @@ import functools
 import gzip
 import importlib.resources
 import json
+import math
 import zlib
 
 import numpy as np
@@ -178,7 +179,11 @@ class GradscopePlugin(base_plugin.TBPlugin):
         record = self._record(request, run, family)
         arguments.check_row("only", name, record, rows)
         return _matrix(
-            request, record, family, lambda r: series.select(r, rows)
+            request,
+            record,
+            family,
+            lambda r: series.select(r, rows),
+            len(record.schema.columns[family]),
         )
 
     def _numbers(self, request, make):
@@ -208,7 +213,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         kinds = histograms.kinds_of(
             self._provider, *_context(request), run, variables[: layers.MOST]
         )
-        told = layers.describe(record, layer, kinds)
+        told = _without_nan(layers.describe(record, layer, kinds))
         return _respond(json.dumps(told), "application/json", request)
 
     def _serve_histograms(self, request):
@@ -223,10 +228,10 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
         if not len(steps):
             raise errors.NotFoundError(
-                f"no histograms of {kind} of {variable!r} were recorded in "
-                f"{run!r}; `layer` lists those that were. Their steps and "
-                "layers are chosen with `gradscope.wrap(..., histograms=, "
-                "include=)`."
+                f"no histograms of {kind} of {arguments.shown(variable)} were "
+                f"recorded in {arguments.shown(run)}; `layer` lists those that "
+                "were. Their steps and layers are chosen with "
+                "`gradscope.wrap(..., histograms=, include=)`."
             )
         written = histograms.written(
             self._provider,
@@ -265,9 +270,10 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(text, "application/json", request)
 
 
-def _matrix(request, record, family, select) -> bytes:
+def _matrix(request, record, family, select, height=None) -> bytes:
     """Returns the bytes of what `select` finds in the record, of the steps and
-    the layer that were asked for."""
+    the layer that were asked for: so many numbers a step, one a row by
+    default."""
     name = request.args.get("only")
     if name is not None:
         record = parts.only(record, name)
@@ -280,7 +286,7 @@ def _matrix(request, record, family, select) -> bytes:
         after = -1
     start = int(np.searchsorted(steps, after, side="right"))
     try:
-        count = matrix.fitting(len(record.schema.rows(family)))
+        count = matrix.fitting(height or len(record.schema.rows(family)))
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
         found = select(parts.between(record, after + 1, last))
         return matrix.encode(
@@ -291,7 +297,19 @@ def _matrix(request, record, family, select) -> bytes:
         )
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a file with half of the statistics, or newer ones.
-        raise errors.InvalidArgumentError(error.args[0]) from error
+        raise errors.InvalidArgumentError(error.args[0][:1000]) from error
+
+
+def _without_nan(value):
+    """Returns a value with texts where JSON has no number: a configuration may
+    have a limit that is infinite."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return value
 
 
 def _respond(content, mime_type, request, code=200, **more):

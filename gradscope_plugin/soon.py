@@ -19,6 +19,10 @@ PATIENCE = 0.1
 # page comes back at once.
 _KEPT = 2.0
 
+# So many answers at most are being made or wait to be fetched, of 16 MiB each
+# at most: who asks for one more is to ask again, and it is not begun.
+_MOST = 64
+
 
 class NotYet(Exception):
     """The answer is being made: ask again."""
@@ -47,6 +51,8 @@ class Soon:
         with self._lock:
             self._forget()
             if key not in self._started:
+                if len(self._started) >= _MOST:
+                    raise NotYet
                 self._started[key] = _Answer(self._pool.submit(make))
             answer = self._started[key]
         try:

@@ -118,6 +118,7 @@ def describe(record, families, room: int) -> dict:
     """
     sizes = [step_bytes(record.schema, f) for f in families if f in FAMILIES]
     readable = room // max(1, *sizes)
+    wall_time = record.wall_times[-1]
     return {
         "name": record.run,
         "steps": min(len(record.steps), readable),
@@ -127,7 +128,7 @@ def describe(record, families, room: int) -> dict:
         "recorded": _last(record, "recorded"),
         "dropped": _last(record, "dropped"),
         "skipped": _last(record, "skipped"),
-        "last_wall_time": float(record.wall_times[-1]),
+        "last_wall_time": float(wall_time) if np.isfinite(wall_time) else 0.0,
     }
 
 
@@ -184,6 +185,6 @@ def _statistics(described, family, families) -> list[str]:
 
 def _last(record, name):
     """Returns the last value of a count, None if it was not recorded."""
-    if name not in record.statistics or np.isnan(record[name][-1]):
+    if name not in record.statistics or not np.isfinite(record[name][-1]):
         return None
     return int(record[name][-1])

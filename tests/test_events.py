@@ -1,11 +1,15 @@
 """Event files, whole and damaged."""
 
+import os
+import struct
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope import events, schema, writer
+from gradscope import checksum, events, schema, writer
 
 VARIABLE = schema.Variable("dense/kernel", "dense", (2,), "float32")
 DESCRIBED = schema.Schema((VARIABLE,))
@@ -64,8 +68,60 @@ def test_a_record_of_garbage_is_left_out(path):
         file.write(damaged)
     assert steps(path) == [0, 2]
     assert events.damage(path) == [
-        f"{path} has 1 events that cannot be decoded."
+        f"{path} has 1 damaged events, which were left out."
     ]
+
+
+def test_a_flipped_bit_in_an_event_is_noticed_wherever_it_is(path):
+    with open(path, "r+b") as file:
+        data = file.read()
+        event = list(events._records(path))[2]
+        begin = data.index(event)
+        # And in the checksum behind it, which costs a whole event as well.
+        for bit in range(8 * (len(event) + 4)):
+            changed = bytearray(data)
+            changed[begin + bit // 8] ^= 1 << bit % 8
+            file.seek(0)
+            file.write(changed)
+            file.flush()
+            assert steps(path) == [0, 2], bit
+            (told,) = events.damage(path)
+            assert "has 1 damaged events, which were left out" in told
+
+
+def test_an_event_that_is_no_event_is_left_out_whatever_its_checksum(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(framed(b"\xff" * 100) + framed(b""))
+    assert [e.step for e in events.events(str(path))] == [0]
+    (told,) = events.damage(str(path))
+    assert "has 1 damaged events" in told
+
+
+def framed(data, length=None):
+    """Returns a TFRecord, with a right checksum even of a wrong length."""
+    head = struct.pack("<Q", len(data) if length is None else length)
+    return b"".join(
+        (
+            head,
+            struct.pack("<I", checksum.masked_crc(head)),
+            data,
+            struct.pack("<I", checksum.masked_crc(data)),
+        )
+    )
+
+
+@pytest.mark.parametrize("length", [2**60, 2**63, 2**64 - 1, 2**31, 2**31 - 1])
+def test_a_length_that_nobody_wrote_takes_no_memory(tmp_path, length):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(framed(b"", length))
+    # A sparse file: 8 GB of size, and no disk.
+    os.truncate(path, 2**33 if length > 2**31 - 1 else 2**20)
+    tracemalloc.start()
+    (told,) = events.pieces(str(path))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "damaged at byte 0" in told or "ends within a record" in told
+    assert most < 2**20
 
 
 def test_a_changed_length_ends_the_file_there(path):

@@ -144,13 +144,13 @@ def test_without_tensorflow_tensorboard_and_the_command_work(wheel, tmp_path):
     assert tabs(venv / "bin/tensorboard", logdir)["gradscope"]["enabled"]
 
 
-def tabs(tensorboard, logdir):
+def tabs(tensorboard, logdir, environment=os.environ):
     """Starts a TensorBoard and returns its list of plugins."""
     server = subprocess.Popen(
         [tensorboard, "--logdir", logdir, "--port", "0", "--load_fast=false"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1"},
     )
     try:
         printed = (re.search(r"http://\S+", x) for x in server.stderr)

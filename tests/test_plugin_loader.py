@@ -1,12 +1,16 @@
 """TensorBoard must survive gradscope, whatever is wrong with it."""
 
 import argparse
+import os
+import pathlib
 import subprocess
 import sys
+import textwrap
 import types
 
 import pytest
 from tensorboard.plugins import base_plugin
+from test_package import tabs
 
 from gradscope_plugin.loader import LOADER, SAMPLES
 
@@ -75,3 +79,61 @@ def test_the_entry_point_leads_to_the_loader():
 
     (point,) = entry_points(group="tensorboard_plugins", name="gradscope")
     assert point.load() is LOADER
+
+
+#: What may be wrong with gradscope, or missing on the machine.
+BROKEN = {
+    "raises": "raise RuntimeError('broken')",
+    "exits": "raise SystemExit(3)",
+    "syntax": "def (",
+    "missing": None,
+    "numpy": "import numpy",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_whatever_is_broken_the_plugin_is_left_out(tmp_path, how):
+    _break(tmp_path, BROKEN[how])
+    script = """
+        import sys
+        if sys.argv[1] == "numpy":
+            sys.modules["numpy"] = None
+        if sys.argv[1] == "missing":
+            sys.modules["gradscope"] = None
+        from gradscope_plugin.loader import LOADER
+        from tensorboard.plugins import base_plugin
+        LOADER.fix_flags(None)
+        context = base_plugin.TBContext(data_provider=object())
+        print(LOADER.load(context))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), how],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=_environment(tmp_path),
+    )
+    assert done.stdout == "None\n", done.stderr
+    assert "gradscope: not available" in done.stderr
+
+
+def test_tensorboard_lives_on_without_a_broken_gradscope(tmp_path):
+    _break(tmp_path, BROKEN["raises"])
+    logdir = tmp_path / "logs"
+    logdir.mkdir()
+    tensorboard = pathlib.Path(sys.executable).with_name("tensorboard")
+    found = tabs(tensorboard, logdir, _environment(tmp_path))
+    assert "gradscope" not in found
+    assert {"scalars", "histograms", "text"} <= set(found)
+
+
+def _break(directory, text):
+    """Puts another package of our name in front of ours."""
+    package = directory / "gradscope"
+    package.mkdir()
+    (package / "__init__.py").write_text(text or "")
+
+
+def _environment(directory):
+    root = str(pathlib.Path(__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": f"{directory}:{root}"}

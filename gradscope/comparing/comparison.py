@@ -132,8 +132,8 @@ class Comparison:
     @property
     def gradients_by_layer(self) -> np.ndarray:
         """The same of all common variables of a layer together, `[M, L]`."""
-        layers = list(self.layers)
-        owners = [layers.index(v.layer) for v in self.a.schema.variables]
+        places = {layer: index for index, layer in enumerate(self.layers)}
+        owners = [places[v.layer] for v in self.a.schema.variables]
         return sketched.relative(self._squares, owners)
 
     @property
@@ -192,15 +192,14 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
     part_a, part_b = _common(a, b, variables, at_a, at_b)
     comparable = bool(len(steps) and variables.pairs)
     sketched_steps, squares = sketched.sketches(a, b, variables)
+    names_a, names_b = a.variables, b.variables
     return Comparison(
         run_a=str(a.run),
         run_b=str(b.run),
         a=part_a,
         b=part_b,
         matched_by=variables.by,
-        names=tuple(
-            (a.variables[i], b.variables[j]) for i, j in variables.pairs
-        ),
+        names=tuple((names_a[i], names_b[j]) for i, j in variables.pairs),
         only_a=_rest(a, b, 0),
         only_b=_rest(a, b, 1),
         steps_a=_extent(a),
@@ -298,7 +297,7 @@ def _rest(a: Record, b: Record, side: int) -> tuple[str, ...]:
 
 def _settings(a, b, matching: Matching) -> tuple[Setting, ...]:
     shapes = [
-        Setting(a.variables[i], what, *values)
+        Setting(a.schema.variables[i].name, what, *values)
         for i, j in matching.pairs
         for what in ("shape", "dtype")
         for values in [

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 from collections.abc import Hashable, Sequence
+
+# Above it, only what both begin with is paired: 40,000 rows of two shapes would
+# take days.
+_MOST_PAIRS = 10**7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +62,20 @@ def match(
         if name in places
     )
     same_kind = sum(kinds_a[i] == kinds_b[j] for i, j in named)
-    ordered = _in_order(kinds_a, kinds_b)
     shorter = min(len(names_a), len(names_b))
+    if named and same_kind == shorter:
+        return Matching(named)  # forward order has no more pairs
+    ordered = _in_order(kinds_a, kinds_b)
     if not named or same_kind < len(ordered) == shorter:
         return Matching(ordered, "order" if ordered else "name")
     return Matching(named)
 
 
 def _in_order(kinds_a, kinds_b) -> tuple[tuple[int, int], ...]:
+    if len(kinds_a) * len(kinds_b) > _MOST_PAIRS:
+        pairs = enumerate(zip(kinds_a, kinds_b, strict=False))
+        same = itertools.takewhile(lambda pair: pair[1][0] == pair[1][1], pairs)
+        return tuple((index, index) for index, _ in same)
     matcher = difflib.SequenceMatcher(None, kinds_a, kinds_b, autojunk=False)
     return tuple(
         (block.a + offset, block.b + offset)

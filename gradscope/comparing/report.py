@@ -120,12 +120,14 @@ def _largest(found: Comparison, steps) -> float:
 
 def _table(found: Comparison) -> list[str]:
     """Returns the lines of the tables of layers."""
-    rows = layer_rows(found)
+    # Of 20,000 layers all would take minutes.
+    rows = layer_rows(found, MOST)
+    more = len(found.layers) - len(rows)
     lines = [
         f"Relative difference of norms, median of {len(found.steps)} steps "
         "(largest):",
         "",
-        *_columns(rows, {n: n.partition("_")[0] for n in NORMS}),
+        *_columns(rows, {n: n.partition("_")[0] for n in NORMS}, more),
     ]
     if len(found.sketched_steps):
         count = len(found.sketched_steps)
@@ -139,7 +141,7 @@ def _table(found: Comparison) -> list[str]:
                 "",
             ),
             "",
-            *_columns(rows, {"gradient": "gradient"}),
+            *_columns(rows, {"gradient": "gradient"}, more),
         ]
     if any("noise" in line.split() for line in lines[3:]):
         lines += [
@@ -153,19 +155,20 @@ def _table(found: Comparison) -> list[str]:
     return lines
 
 
-def _columns(rows: list[dict], columns: dict[str, str]) -> list[str]:
-    """Returns a table: its head, and a line for each layer."""
+def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
+    """Returns a table: its head, and a line for each layer, and one that says
+    how many more there are."""
     longest = max(len(printable(row["layer"])) for row in rows)
     width = min(max(longest, len("layer")), 24)
     heads = "".join(f"{head:>18}" for head in columns.values())
     lines = [f"  {'layer':{width}}{heads}"]
-    for row in rows[:MOST]:
+    for row in rows:
         name = printable(row["layer"])
         name = name if len(name) <= width else f"…{name[1 - width :]}"
         cells = "".join(f"{_cell(row, column):>18}" for column in columns)
         lines.append(f"  {name:{width}}{cells}")
-    if len(rows) > MOST:
-        lines.append(f"  and {len(rows) - MOST} more layers (--json has all)")
+    if more:
+        lines.append(f"  and {more} more layers (--json has all)")
     return lines
 
 
@@ -182,22 +185,25 @@ def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def layer_rows(found: Comparison) -> list[dict]:
-    """Returns median and largest relative difference of each layer's norms."""
-    owners = np.array([v.layer for v in found.a.schema.variables])
+def layer_rows(found: Comparison, most: int | None = None) -> list[dict]:
+    """Returns median and largest relative difference of each layer's norms, of
+    the first layers or of all."""
+    owners: dict[str, list[int]] = {}
+    for row, variable in enumerate(found.a.schema.variables):
+        owners.setdefault(variable.layer, []).append(row)
     quiet = found.noise
     differences = {norm: found.by_layer(norm) for norm in NORMS}
     differences["gradient"] = found.gradients_by_layer
     return [
         {
             "layer": layer,
-            "noise": _mostly(quiet[:, owners == layer].all(axis=1)),
+            "noise": _mostly(quiet[:, owners[layer]].all(axis=1)),
             **{
                 norm: _summary(values[:, index])
                 for norm, values in differences.items()
             },
         }
-        for index, layer in enumerate(found.layers)
+        for index, layer in enumerate(found.layers[:most])
     ]
 
 

@@ -45,9 +45,12 @@ def relative(squares: np.ndarray, owners=None) -> np.ndarray:
     """
     if owners is not None:
         count = max(owners, default=-1) + 1
-        of_layer = np.equal.outer(owners, np.arange(count)).astype(float)
-        known = np.isfinite(squares[1]).astype(float) @ of_layer > 0
-        sums = np.nan_to_num(squares) @ of_layer
+        sums = np.zeros((*squares.shape[:-1], count))
+        known = np.zeros(sums.shape[1:], bool)
+        # (A table of layers and variables has 6 GB where there are 20,000.)
+        owners = np.asarray(owners, int)
+        np.add.at(sums, (..., owners), np.nan_to_num(squares))
+        np.logical_or.at(known, (..., owners), np.isfinite(squares[1]))
         squares = np.where(known, sums, np.nan)
     with np.errstate(all="ignore"):
         return np.minimum(np.sqrt(squares[0] / squares[1]), 2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 
 from gradscope.diagnosis.finding import Finding
@@ -43,17 +44,37 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
 
 
 def markdown(findings: list[Finding]) -> str:
-    """Returns the findings of a run for TensorBoard's tab Text."""
+    """Returns the findings of a run for TensorBoard's tab Text. Of names
+    nothing is markup."""
     parts = []
     for finding in findings:
-        where = f" in `{finding.layer}`" if finding.layer else ""
+        where = f" in {_plain(f'`{finding.layer}`')}" if finding.layer else ""
         parts.append(
             f"**{finding.severity}: {finding.kind}**{where}, {finding.since}"
-            f"\n\n{finding.what}.\n\n*Why:* {finding.cause}\n\n"
-            f"*What to do:* {finding.remedy}\n\n"
-            f"*Evidence:* {evidence(finding)}"
+            f"\n\n{_plain(finding.what)}.\n\n*Why:* {_plain(finding.cause)}"
+            f"\n\n*What to do:* {_plain(finding.remedy)}\n\n"
+            f"*Evidence:* {_plain(evidence(finding))}"
         )
     return "\n\n---\n\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    """Returns a text that Markdown shows as it is, but for the code that
+    stands between backquotes."""
+    text = printable(text)
+    parts = text.split("`")
+    if len(parts) % 2 == 0 or not all(parts[1:-1]):
+        parts = [text]  # a backquote of a name
+    escaped = (
+        part if index % 2 else re.sub(r"[\\`*_\[\]<>&]", _entity, part)
+        for index, part in enumerate(parts)
+    )
+    # And what has a meaning where a line begins, as in "1. " and "# ".
+    return re.sub(r"^[^A-Za-z`&]", _entity, "`".join(escaped))
+
+
+def _entity(found: re.Match) -> str:
+    return f"&#{ord(found[0])};"
 
 
 def evidence(finding: Finding) -> str:
