@@ -1,7 +1,7 @@
 """Activations inside of a network.
 
 Sources, one for each case:
-stats.stackexchange 320672 "simple perceptron" (XOR with few ReLU units);
+Lu et al. 2019 "Dying ReLU and Initialization" (narrow, deep, |x|);
 deepmufl 69901379 and its like (ReLU network, hot optimizer);
 StackOverflow 48221692 (DeepLocalize: sigmoid outputs under squared error);
 DDPG issues, m5823779/DDPG #2 "Output activation saturation";
@@ -24,31 +24,31 @@ from benchmarks.diagnosis.case import fault
 from benchmarks.diagnosis.report import sources
 
 
-@fault("dead-relu", layers=["hidden"], source="stats.stackexchange 320672")
-def xor_with_two_relus(training):
-    """XOR with two ReLU units, of which none is left alive."""
-    x, y = sources.xor()
-    model = keras.Sequential(
-        [
-            keras.Input((2,)),
+@fault(
+    "dead-relu",
+    layers=[f"narrow_{i}" for i in range(1, 11)],
+    source="Lu et al. 2019, Dying ReLU and Initialization",
+)
+def born_dead(training):
+    """Ten layers of two ReLU units for |x|: one of them is dead at birth."""
+    r = np.random.default_rng(0)
+    x = r.uniform(-1.7, 1.7, (800, 1)).astype("float32")
+    x, y, xt, yt = sources.split(x, np.abs(x))
+    depth, width = (10, 2) if training.broken else (3, 16)
+    model = keras.Sequential([keras.Input((1,))])
+    for i in range(1, depth + 1):
+        model.add(
             layers.Dense(
-                2 if training.broken else 16,
+                width,
                 activation="relu",
-                kernel_initializer=keras.initializers.RandomUniform(
-                    -0.5, 0.5, seed=2
-                ),
-                name="hidden",
-            ),
-            layers.Dense(1, activation="sigmoid", name="out"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.RMSprop(0.01),
-        "binary_crossentropy",
-        metrics=["binary_accuracy"],
-    )
-    training.fit(model, x, y, epochs=100, batch_size=4)
-    return sources.accuracy(model, x, y)
+                kernel_initializer="he_normal",
+                name=f"narrow_{i}",
+            )
+        )
+    model.add(layers.Dense(1, name="out"))
+    model.compile(keras.optimizers.Adam(0.003), "mse")
+    training.fit(model, x, y, epochs=30, batch_size=32)
+    return sources.r2(model, xt, yt)
 
 
 @fault(

@@ -1,8 +1,8 @@
 """Scales of data and rates; and oddities that do no harm.
 
 Sources, one for each case:
-StackOverflow 48385830-era answers, deepmufl 58064701 (tables left raw);
-StackOverflow 70650848 and 60766775's family (StandardScaler never applied);
+taourl.com 2589871 "NaN loss output when training DNN with Keras" (raw table);
+StackOverflow 70650848 (deepmufl: what StandardScaler returns is dropped);
 datascience.stackexchange 38604, second fault (pixels from 0 to 255);
 stats.stackexchange 409000 "Should we normalize target data as well" (houses
 at 250,000 dollars); techfeed.net 470072 "Keras LSTM predicted timeseries
@@ -31,7 +31,7 @@ from benchmarks.diagnosis.report import sources
     "unscaled-input",
     "exploding-gradient",
     "dead-relu",
-    source="StackOverflow 58064701",
+    source="taourl.com 2589871",
 )
 def raw_tumours(training):
     """The breast cancer table as it is, under SGD."""

@@ -15,6 +15,8 @@ StackOverflow 48385830 (DeepLocalize: RandomNormal(stddev=1)).
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,7 +32,7 @@ def _perceptron(training, start, act, rate, epochs=25):
     sizes = [64, 100, 10]
     w = [
         tf.Variable(start([a, b]), name=f"W{i + 1}")
-        for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for i, (a, b) in enumerate(itertools.pairwise(sizes))
     ]
     b = [
         tf.Variable(tf.zeros([n]), name=f"b{i + 1}")
