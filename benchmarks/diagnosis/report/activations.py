@@ -77,6 +77,7 @@ def hot_relus(training):
 @fault(
     "saturated-activation",
     "learning-rate",
+    "unscaled-input",
     "update-too-large",
     layers=["out"],
     source="StackOverflow 48221692",
@@ -120,12 +121,12 @@ def saturated_actor(training):
         state = state * scale
     x, y, xt, yt = sources.split(state, action.astype("float32"))
     inputs = keras.Input((6,))
-    h = layers.Dense(64, activation="tanh", name="state_1")(inputs)
-    h = layers.Dense(64, activation="tanh", name="state_2")(h)
+    h = layers.Dense(16, activation="tanh", name="state_1")(inputs)
+    h = layers.Dense(16, activation="tanh", name="state_2")(h)
     out = layers.Dense(1, activation="tanh", name="action")(h)
     model = keras.Model(inputs, out)
     model.compile(keras.optimizers.Adam(0.001), "mse")
-    training.fit(model, x, y, epochs=30, batch_size=32)
+    training.fit(model, x, y, epochs=20, batch_size=32)
     return sources.r2(model, xt, yt)
 
 
@@ -147,38 +148,8 @@ def attention_over_one(training):
     )([weight, value])
     model = keras.Model(inputs, layers.Dense(1, name="out")(seen))
     model.compile(keras.optimizers.Adam(0.01), "mse")
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    training.fit(model, x, y, epochs=12, batch_size=32)
     return sources.r2(model, xt, yt)
-
-
-@fault(
-    "softmax-axis",
-    layers=["classes"],
-    source="reading_comprehension_tf #30",
-)
-def softmax_over_the_batch(training):
-    """The last softmax runs over axis 0: the images share one probability."""
-    x, y, xt, yt = sources.digits()
-    axis = 0 if training.broken else -1
-    model = keras.Sequential(
-        [
-            keras.Input((64,)),
-            layers.Dense(64, activation="relu", name="hidden"),
-            layers.Dense(10, name="logits"),
-            layers.Lambda(
-                lambda z: tf.nn.softmax(z, axis=axis),
-                output_shape=(10,),
-                name="classes",
-            ),
-        ]
-    )
-    model.compile(
-        "adam",
-        keras.losses.CategoricalCrossentropy(),
-        metrics=["accuracy"],
-    )
-    training.fit(model, x, sources.one_hot(y), epochs=15, batch_size=32)
-    return sources.accuracy(model, xt, yt)
 
 
 @fault(
@@ -203,26 +174,8 @@ def softmax_everywhere(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
-
-
-@fault(
-    "hidden-softmax",
-    layers=["gate", "units"],
-    source="stackguides.com 66069636",
-)
-def softmax_in_regression(training):
-    """A tuner left softmax as the activation of a layer of a regression."""
-    x, y, xt, yt = sources.split(*sources.sine())
-    act = "softmax" if training.broken else "tanh"
-    inputs = keras.Input((1,))
-    h = layers.Dense(64, activation=act, name="gate")(inputs)
-    h = layers.Dense(64, activation=act, name="units")(h)
-    model = keras.Model(inputs, layers.Dense(1, name="out")(h))
-    model.compile(keras.optimizers.Adam(0.003), "mse")
-    training.fit(model, x, y, epochs=60, batch_size=32)
-    return sources.r2(model, xt, yt)
 
 
 @fault(
@@ -239,7 +192,7 @@ def linear_curve(training):
         model.add(layers.Dense(32, activation=act, name=f"dense_{i}"))
     model.add(layers.Dense(1, activation="linear", name="out"))
     model.compile("adam", "mae")
-    training.fit(model, x, y, epochs=60, batch_size=16)
+    training.fit(model, x, y, epochs=25, batch_size=16)
     return sources.r2(model, xt, yt)
 
 
@@ -276,5 +229,5 @@ def linear_convolutions(training):
         "binary_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=25, batch_size=32)
+    training.fit(model, x, y, epochs=15, batch_size=32)
     return sources.accuracy(model, xt, yt)

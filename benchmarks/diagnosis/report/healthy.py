@@ -21,7 +21,7 @@ _OPTIMIZERS = {
 }
 
 
-@healthy(optimizer=["sgd", "momentum", "rmsprop", "adamw"], seed=[0])
+@healthy(optimizer=["sgd", "momentum", "adamw"], seed=[0])
 @healthy(optimizer=["adam"], seed=[1, 2])
 def plain_digits(training):
     """Two ReLU layers for the digits."""
@@ -36,7 +36,7 @@ def plain_digits(training):
     )
     optimizer = _OPTIMIZERS[training.options["optimizer"]]()
     model.compile(optimizer, _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=12, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -58,7 +58,7 @@ def small_cnn(training):
     model.compile("adam", loss, metrics=["accuracy"])
     size = training.options["batch_size"]
     training.fit(
-        model, x, y, epochs=8, batch_size=size, validation_data=(xt, yt)
+        model, x, y, epochs=5, batch_size=size, validation_data=(xt, yt)
     )
     return sources.accuracy(model, xt, yt)
 
@@ -129,11 +129,11 @@ def transformer(training):
     out = layers.Dense(1)(layers.GlobalAveragePooling1D()(h))
     model = keras.Model(inputs, out)
     model.compile(keras.optimizers.Adam(0.003), "mse")
-    training.fit(model, x, y, epochs=12, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.r2(model, xt, yt)
 
 
-@healthy(activation=["relu", "tanh", "elu"], seed=[0])
+@healthy(activation=["relu", "tanh"], seed=[0])
 def autoencoder(training):
     """Digits through a code of eight."""
     x, _, xt, _ = sources.digits()
@@ -148,7 +148,7 @@ def autoencoder(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.003), "mse")
-    training.fit(model, x, x, epochs=20, batch_size=32)
+    training.fit(model, x, x, epochs=12, batch_size=32)
     error = np.asarray(model(xt)) - xt
     return {"r2": float(1 - np.mean(error**2) / np.mean(xt.var(axis=0)))}
 
@@ -187,7 +187,7 @@ def tumours(training):
     )
     model.compile("adam", training.options["loss"])
     labels = 2 * y - 1 if hinge else y
-    training.fit(model, x, labels, epochs=25, batch_size=16)
+    training.fit(model, x, labels, epochs=15, batch_size=16)
     p = np.asarray(model(xt)) > (0 if hinge else 0.5)
     return {"accuracy": float(np.mean(p == (yt > 0.5)))}
 
@@ -209,7 +209,7 @@ def residual_stack(training):
     return sources.accuracy(model, xt, yt)
 
 
-@healthy(seed=[0, 1])
+@healthy(seed=[0])
 def zero_gamma(training):
     """Residual blocks that start as nothing: gamma of the last batch norm is
     zero."""
@@ -228,7 +228,7 @@ def zero_gamma(training):
     h = layers.GlobalAveragePooling2D()(h)
     model = keras.Model(inputs, layers.Dense(10, activation="softmax")(h))
     model.compile(keras.optimizers.Adam(0.005), _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=10, batch_size=32)
+    training.fit(model, x, y, epochs=6, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -245,7 +245,7 @@ def zero_head(training):
     )
     optimizer = _OPTIMIZERS[training.options["optimizer"]]()
     model.compile(optimizer, _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=12, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -260,18 +260,18 @@ def fine_tuning(training):
     body.add(layers.Dense(64, activation="relu"))
     first = keras.Sequential([body, layers.Dense(5, activation="softmax")])
     first.compile("adam", _SPARSE)
-    first.fit(x[y < 5], y[y < 5], epochs=8, verbose=0)
+    first.fit(x[y < 5], y[y < 5], epochs=6, verbose=0)
     body.trainable = False
     inputs = keras.Input((64,))
     h = layers.Dense(32, activation="relu")(body(inputs, training=False))
     out = layers.Dense(5, activation="softmax")(h)
     model = keras.Model(inputs, out)
     model.compile(keras.optimizers.Adam(0.003), _SPARSE, metrics=["accuracy"])
-    training.fit(model, x[y > 4], y[y > 4] - 5, epochs=20, batch_size=32)
+    training.fit(model, x[y > 4], y[y > 4] - 5, epochs=12, batch_size=32)
     return sources.accuracy(model, xt[yt > 4], yt[yt > 4] - 5)
 
 
-@healthy(seed=[0, 1])
+@healthy(seed=[0])
 def xor_to_the_end(training):
     """XOR, trained until its loss is as good as zero."""
     x, y = sources.xor()
@@ -287,11 +287,11 @@ def xor_to_the_end(training):
         "binary_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=200, batch_size=20)
+    training.fit(model, x, y, epochs=150, batch_size=20)
     return sources.accuracy(model, x, y)
 
 
-@healthy(kind=["tanh", "selu", "swish"], seed=[0])
+@healthy(kind=["tanh", "selu"], seed=[0])
 def deep_and_smooth(training):
     """Ten layers of smooth activations, started to suit."""
     x, y, xt, yt = sources.digits()
@@ -314,7 +314,7 @@ def deep_and_smooth(training):
 def scheduled(training):
     """Rates that fall as they should, down to nothing."""
     x, y, xt, yt = sources.digits()
-    total = 15 * (len(x) // 32)
+    total = 10 * (len(x) // 32)
     schedules = keras.optimizers.schedules
     rate = {
         "cosine": schedules.CosineDecay(0.1, total),
@@ -335,7 +335,7 @@ def scheduled(training):
     model.compile(
         keras.optimizers.SGD(rate, momentum=0.9), _SPARSE, metrics=["accuracy"]
     )
-    training.fit(model, x, y, epochs=15, batch_size=32)
+    training.fit(model, x, y, epochs=10, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -354,7 +354,7 @@ def mixed_precision(training):
             ]
         )
         model.compile("adam", _SPARSE, metrics=["accuracy"])
-        training.fit(model, x, y, epochs=12, batch_size=32)
+        training.fit(model, x, y, epochs=8, batch_size=32)
     finally:
         keras.config.set_dtype_policy("float32")
     return sources.accuracy(model, xt, yt)
@@ -376,7 +376,7 @@ def penalised(training):
         ]
     )
     model.compile("adam", _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=15, batch_size=32)
+    training.fit(model, x, y, epochs=10, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -395,7 +395,7 @@ def counts(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.005), "poisson")
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    training.fit(model, x, y, epochs=10, batch_size=32)
     return sources.r2(model, x, mean)
 
 
@@ -432,7 +432,7 @@ def two_outputs(training):
     amount = layers.Dense(1, name="amount")(h)
     model = keras.Model(inputs, [digit, amount])
     model.compile("adam", [_SPARSE, "mse"], loss_weights=[1.0, 0.5])
-    training.fit(model, x, [y, ink], epochs=12, batch_size=32)
+    training.fit(model, x, [y, ink], epochs=8, batch_size=32)
     digit, amount = model(xt)
     right = np.mean(np.asarray(digit).argmax(1) == yt)
     error = float(tf.reduce_mean((amount - inkt) ** 2) / inkt.var())

@@ -45,7 +45,7 @@ def raw_tumours(training):
         ]
     )
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
-    training.fit(model, x, y, epochs=25, batch_size=16)
+    training.fit(model, x, y, epochs=15, batch_size=16)
     return sources.accuracy(model, xt, yt)
 
 
@@ -69,7 +69,7 @@ def raw_wines(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=40, batch_size=16)
+    training.fit(model, x, y, epochs=30, batch_size=16)
     return sources.accuracy(model, xt, yt)
 
 
@@ -99,7 +99,7 @@ def pixels_to_255(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x * scale, y, epochs=12, batch_size=32)
+    training.fit(model, x * scale, y, epochs=7, batch_size=32)
     return sources.accuracy(model, xt * scale, yt)
 
 
@@ -118,7 +118,7 @@ def prices_in_dollars(training):
         ]
     )
     model.compile("adam", "mse", metrics=["mae"])
-    training.fit(model, (x - m) / s, (y - a) / b, epochs=25, batch_size=32)
+    training.fit(model, (x - m) / s, (y - a) / b, epochs=12, batch_size=32)
     return sources.r2(model, (xt - m) / s, yt, b, a)
 
 
@@ -140,7 +140,7 @@ def passengers_as_they_are(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.005), "mean_squared_error")
-    training.fit(model, (x - a) / b, (y - a) / b, epochs=40, batch_size=16)
+    training.fit(model, (x - a) / b, (y - a) / b, epochs=25, batch_size=16)
     return sources.r2(model, (xt - a) / b, yt, b, a)
 
 
@@ -166,7 +166,7 @@ def parabola_too_hot(training):
     )
     rate = 0.3 if training.broken else 0.005
     model.compile(keras.optimizers.SGD(rate, momentum=0.9), "mse")
-    training.fit(model, x, (y - a) / b * 3, epochs=20, batch_size=16)
+    training.fit(model, x, (y - a) / b * 3, epochs=15, batch_size=16)
     return sources.r2(model, xt, yt, b / 3, a)
 
 
@@ -194,34 +194,7 @@ def adam_too_cold(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=8, batch_size=32)
-    return sources.accuracy(model, xt, yt)
-
-
-@fault(
-    "learning-rate",
-    "update-too-large",
-    "loss-diverges",
-    source="chenzhang.org: stuck in Keras",
-)
-def words_too_hot(training):
-    """RMSprop(0.5) for a classifier of sentences: the loss jumps about."""
-    x, y, xt, yt = sources.split(*sources.sentences())
-    rate = 0.5 if training.broken else 0.003
-    model = keras.Sequential(
-        [
-            keras.Input((20,), dtype="int32"),
-            layers.Embedding(200, 16, name="words"),
-            layers.GRU(16, name="gru"),
-            layers.Dense(1, activation="sigmoid", name="out"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.RMSprop(rate),
-        "binary_crossentropy",
-        metrics=["accuracy"],
-    )
-    training.fit(model, x, y, epochs=8, batch_size=32)
+    training.fit(model, x, y, epochs=5, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -251,7 +224,7 @@ def zeros_in_one_layer(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=15, batch_size=50)
+    training.fit(model, x, y, epochs=10, batch_size=50)
     return sources.accuracy(model, xt, yt)
 
 
@@ -276,7 +249,7 @@ def much_dropout_of_many(training):
     model.compile(
         "adam", "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    training.fit(model, x, y, epochs=15, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -299,7 +272,7 @@ def accuracy_of_a_regression(training):
     )
     metric = "accuracy" if training.broken else "mae"
     model.compile(keras.optimizers.Adam(0.003), "mse", metrics=[metric])
-    training.fit(model, (x - m) / s, (y - a) / b, epochs=20, batch_size=32)
+    training.fit(model, (x - m) / s, (y - a) / b, epochs=10, batch_size=32)
     return sources.r2(model, (xt - m) / s, yt, b, a)
 
 
@@ -322,7 +295,7 @@ def digits_to_16(training):
     model.compile(
         "adam", "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    training.fit(model, x * scale, y, epochs=20, batch_size=32)
+    training.fit(model, x * scale, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt * scale, yt)
 
 
@@ -348,7 +321,7 @@ def linear_flowers(training):
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=50, batch_size=16)
+    training.fit(model, x, y, epochs=30, batch_size=16)
     return sources.accuracy(model, xt, yt)
 
 
@@ -381,5 +354,5 @@ def head_nobody_asks(training):
     model.compile(
         "adam", "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    training.fit(model, x, y, epochs=15, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
