@@ -52,8 +52,8 @@ def born_dead(training):
 
 
 @fault(
-    "dead-relu",
     "learning-rate",
+    "dead-relu",
     "update-too-large",
     layers=["fc1", "fc2", "fc3"],
     source="StackOverflow 69901379",
@@ -75,8 +75,8 @@ def hot_relus(training):
 
 
 @fault(
-    "saturated-activation",
     "learning-rate",
+    "saturated-activation",
     "unscaled-input",
     "update-too-large",
     layers=["out"],
@@ -121,12 +121,12 @@ def saturated_actor(training):
         state = state * scale
     x, y, xt, yt = sources.split(state, action.astype("float32"))
     inputs = keras.Input((6,))
-    h = layers.Dense(16, activation="tanh", name="state_1")(inputs)
-    h = layers.Dense(16, activation="tanh", name="state_2")(h)
+    h = layers.Dense(64, activation="tanh", name="state_1")(inputs)
+    h = layers.Dense(64, activation="tanh", name="state_2")(h)
     out = layers.Dense(1, activation="tanh", name="action")(h)
     model = keras.Model(inputs, out)
     model.compile(keras.optimizers.Adam(0.001), "mse")
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    training.fit(model, x, y, epochs=15, batch_size=32)
     return sources.r2(model, xt, yt)
 
 

@@ -36,7 +36,7 @@ def plain_digits(training):
     )
     optimizer = _OPTIMIZERS[training.options["optimizer"]]()
     model.compile(optimizer, _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=8, batch_size=32)
+    training.fit(model, x, y, epochs=7, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -58,7 +58,7 @@ def small_cnn(training):
     model.compile("adam", loss, metrics=["accuracy"])
     size = training.options["batch_size"]
     training.fit(
-        model, x, y, epochs=5, batch_size=size, validation_data=(xt, yt)
+        model, x, y, epochs=4, batch_size=size, validation_data=(xt, yt)
     )
     return sources.accuracy(model, xt, yt)
 
@@ -85,7 +85,7 @@ def reader(training):
         "binary_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=5, batch_size=32)
+    training.fit(model, x, y, epochs=4, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -111,7 +111,7 @@ def bag_of_words(training):
         "binary_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=10, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -205,7 +205,7 @@ def residual_stack(training):
     h = layers.LayerNormalization()(h)
     model = keras.Model(inputs, layers.Dense(10, activation="softmax")(h))
     model.compile("adam", _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=6, batch_size=32)
+    training.fit(model, x, y, epochs=5, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -306,7 +306,7 @@ def deep_and_smooth(training):
         )
     model.add(layers.Dense(10, activation="softmax"))
     model.compile("adam", _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=8, batch_size=32)
+    training.fit(model, x, y, epochs=6, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -314,7 +314,7 @@ def deep_and_smooth(training):
 def scheduled(training):
     """Rates that fall as they should, down to nothing."""
     x, y, xt, yt = sources.digits()
-    total = 10 * (len(x) // 32)
+    total = 7 * (len(x) // 32)
     schedules = keras.optimizers.schedules
     rate = {
         "cosine": schedules.CosineDecay(0.1, total),
@@ -335,7 +335,7 @@ def scheduled(training):
     model.compile(
         keras.optimizers.SGD(rate, momentum=0.9), _SPARSE, metrics=["accuracy"]
     )
-    training.fit(model, x, y, epochs=10, batch_size=32)
+    training.fit(model, x, y, epochs=7, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -376,7 +376,7 @@ def penalised(training):
         ]
     )
     model.compile("adam", _SPARSE, metrics=["accuracy"])
-    training.fit(model, x, y, epochs=10, batch_size=32)
+    training.fit(model, x, y, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -417,7 +417,7 @@ def one_hot_words(training):
         ]
     )
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    training.fit(model, x, labels, epochs=12, batch_size=32)
+    training.fit(model, x, labels, epochs=8, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 

@@ -43,7 +43,7 @@ def own_loop(training):
         )
 
     step = _train(optimizer, model.trainable_variables, loss_of)
-    for images, labels in sources.batches(x, y, 32, 8):
+    for images, labels in sources.batches(x, y, 32, 7):
         step(images, labels)
     return sources.accuracy(model, xt, yt)
 
@@ -141,7 +141,7 @@ def siamese(training):
 
     model = keras.Model([a, b], square)
     model.compile(keras.optimizers.Adam(0.002), contrastive)
-    training.fit(model, [x[i], x[j]], truth, epochs=10, batch_size=64)
+    training.fit(model, [x[i], x[j]], truth, epochs=8, batch_size=64)
     near = np.asarray(model([x[i], x[j]])) < 1
     return {"accuracy": float(np.mean(near == (truth > 0.5)))}
 
@@ -167,7 +167,7 @@ def rare_class(training):
         metrics=["accuracy"],
     )
     training.fit(
-        model, x, y, epochs=12, batch_size=32, class_weight={0: 1.0, 1: 6.0}
+        model, x, y, epochs=10, batch_size=32, class_weight={0: 1.0, 1: 6.0}
     )
     p = np.asarray(model(xt)) > 0.5
     rates = [np.mean(p[yt == c] == c) for c in (0, 1)]
@@ -187,7 +187,7 @@ def forecast(training):
         model.add(layers.Flatten())
     model.add(layers.Dense(1))
     model.compile(keras.optimizers.Adam(0.005), "huber")
-    training.fit(model, x, (y - 400) / 150, epochs=30, batch_size=16)
+    training.fit(model, x, (y - 400) / 150, epochs=25, batch_size=16)
     return sources.r2(model, xt, yt, 150, 400)
 
 
@@ -235,7 +235,7 @@ def curve(training):
     if training.options["optimizer"] == "rmsprop":
         optimizer = keras.optimizers.RMSprop(0.003)
     model.compile(optimizer, "mse")
-    training.fit(model, x, y, epochs=40, batch_size=32)
+    training.fit(model, x, y, epochs=30, batch_size=32)
     return sources.r2(model, xt, yt)
 
 
