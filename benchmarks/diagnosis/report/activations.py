@@ -30,7 +30,8 @@ from benchmarks.diagnosis.report import sources
     source="Lu et al. 2019, Dying ReLU and Initialization",
 )
 def born_dead(training):
-    """Ten layers of two ReLU units for |x|: one of them is dead at birth."""
+    """Ten layers of two ReLU units for |x|: one of them is dead at birth. R2
+    -.00 against 1.00."""
     r = np.random.default_rng(0)
     x = r.uniform(-1.7, 1.7, (800, 1)).astype("float32")
     x, y, xt, yt = sources.split(x, np.abs(x))
@@ -59,7 +60,8 @@ def born_dead(training):
     source="StackOverflow 69901379",
 )
 def hot_relus(training):
-    """ReLU layers under a rate that kills them: one price for all."""
+    """ReLU layers under a rate that kills them: one price for all. R2 -.00
+    against .98."""
     x, y, xt, yt = sources.split(*sources.houses())
     m, s = x.mean(0), x.std(0)
     x, xt = (x - m) / s, (xt - m) / s
@@ -84,7 +86,7 @@ def hot_relus(training):
 )
 def squared_error_of_sigmoids(training):
     """Sigmoid outputs under squared error and a hot SGD: they all end at 0,
-    where the slope is 0 too."""
+    where the slope is 0 too. Accuracy .08 against .94."""
     x, y, xt, yt = sources.digits()
     x, xt = x * 16, xt * 16
     rate = 3.0
@@ -112,7 +114,7 @@ def squared_error_of_sigmoids(training):
 )
 def saturated_actor(training):
     """An actor with tanh layers sees positions in metres and angles in
-    degrees: its units are at -1 or 1 from the start."""
+    degrees: its units are at -1 or 1 from the start. R2 .76 against .92."""
     r = np.random.default_rng(1)
     state = r.uniform(-1, 1, (1500, 6)).astype("float32")
     action = np.tanh(state[:, :1] * 2 - state[:, 1:2] * state[:, 2:3] * 2)
@@ -133,7 +135,7 @@ def saturated_actor(training):
 @fault("softmax-axis", layers=["weights"], source="PyTorch-NLP #2")
 def attention_over_one(training):
     """Scores `[batch, time, 1]` with the softmax over the last axis: all
-    weights are 1."""
+    weights are 1. R2 .06 against 1.00."""
     x, y, xt, yt = sources.split(*sources.marked())
     axis = -1 if training.broken else 1
     inputs = keras.Input((10, 2))
@@ -158,7 +160,8 @@ def attention_over_one(training):
     source="StackOverflow 44223902",
 )
 def softmax_everywhere(training):
-    """activation="softmax" in the hidden layers too."""
+    """activation="softmax" in the hidden layers too. Accuracy .10 against
+    .92."""
     x, y, xt, yt = sources.digits()
     act = "softmax" if training.broken else "relu"
     model = keras.Sequential(
@@ -184,7 +187,7 @@ def softmax_everywhere(training):
     source="StackOverflow 48486598",
 )
 def linear_curve(training):
-    """Three layers without activation for a curve."""
+    """Three layers without activation for a curve. R2 .07 against .96."""
     x, y, xt, yt = sources.split(*sources.sine())
     act = None if training.broken else "relu"
     model = keras.Sequential([keras.Input((1,))])
@@ -203,7 +206,7 @@ def linear_curve(training):
 )
 def linear_convolutions(training):
     """Convolutions and a hidden layer without activation: which of the waves
-    has a burst."""
+    has a burst. Accuracy .53 against .99."""
     r = np.random.default_rng(3)
     y = r.integers(0, 2, 1200)
     wave = r.normal(0, 0.5, (1200, 48))

@@ -33,7 +33,8 @@ from benchmarks.diagnosis.report import sources
     source="StackOverflow 65777704",
 )
 def growing_sigmoids(training):
-    """Five sigmoid layers of growing width under SGD."""
+    """Five sigmoid layers of growing width under SGD. Accuracy .10 against
+    .90."""
     x, y, xt, yt = sources.digits()
     act = "sigmoid" if training.broken else "relu"
     model = keras.Sequential([keras.Input((64,))])
@@ -56,7 +57,8 @@ def growing_sigmoids(training):
     source="StackOverflow 57407973",
 )
 def normal_sigmoids(training):
-    """Sigmoid layers with kernels "normal" (0.05) and dropout."""
+    """Sigmoid layers with kernels "normal" (0.05) and dropout. Accuracy .62
+    against .97."""
     x, y, xt, yt = sources.cancer()
     act, start = ("sigmoid", "random_normal")
     if not training.broken:
@@ -86,7 +88,8 @@ def normal_sigmoids(training):
     source="StackOverflow 37232782",
 )
 def relu_lstm(training):
-    """Two LSTM layers with activation="relu" over 100 steps."""
+    """Two LSTM layers with activation="relu" over 100 steps. R2 .04 against
+    .87."""
     r = np.random.default_rng(0)
     x = r.uniform(0, 1, (600, 100, 1)).astype("float32")
     y = (x[:, -10:, 0].mean(1, keepdims=True) - 0.5) * 4
@@ -109,7 +112,8 @@ def relu_lstm(training):
 
 @fault("non-finite", layers=["out"], source="keras #198, #5733")
 def logistic_loss_by_hand(training):
-    """Cross-entropy by hand: 0 * log(1 - p) where p has become exactly 1."""
+    """Cross-entropy by hand: 0 * log(1 - p) where p has become exactly 1.
+    Accuracy .38 against .99."""
     x, y, xt, yt = sources.cancer()
 
     def by_hand(truth, p):
@@ -133,7 +137,8 @@ def logistic_loss_by_hand(training):
 
 @fault("non-finite", source="theneuralbase.com, NaN loss")
 def pixels_without_spread(training):
-    """Pixels that are always 0 are divided by their standard deviation."""
+    """Pixels that are always 0 are divided by their standard deviation.
+    Accuracy .10 against .94."""
     x, y, xt, yt = sources.digits()
     spread = x.std(axis=0)
     if not training.broken:
@@ -155,7 +160,8 @@ def pixels_without_spread(training):
 
 @fault("zero-gradient", layers=["hidden"], source="stats.stackexchange 413728")
 def sign_as_activation(training):
-    """A step function as activation: nothing flows back."""
+    """A step function as activation: nothing flows back. Accuracy .47 against
+    .99."""
     x, y = sources.circles()
     x, y, xt, yt = sources.split(x, y)
     act = tf.sign if training.broken else "tanh"
@@ -182,7 +188,8 @@ def sign_as_activation(training):
 )
 def clipped_error(training):
     """Errors are clipped to -1 to 1 before they are squared, as a reading of
-    the DQN paper has it: an error beyond has no slope."""
+    the DQN paper has it: an error beyond has no slope. R2 -7.49 against
+    1.00."""
     x, y, xt, yt = sources.split(*sources.passengers())
     x, xt, y, yt = x[..., 0] / 100, xt[..., 0] / 100, y / 10, yt / 10
 
@@ -224,7 +231,8 @@ class Forgetful(keras.Model):
     source="tensorflow #42542",
 )
 def forgotten_layer(training):
-    """`call` computes the hidden layer and goes on with its input."""
+    """`call` computes the hidden layer and goes on with its input. Accuracy
+    .42 against 1.00."""
     x, y = sources.circles()
     x, y, xt, yt = sources.split(x, y)
     model = Forgetful(training.broken)
@@ -243,8 +251,8 @@ def forgotten_layer(training):
     source="tensorflow.org/guide/autodiff: outside of TensorFlow",
 )
 def code_through_numpy(training):
-    """An autoencoder's code is turned into a NumPy array before it is
-    decoded: the encoder never learns."""
+    """An autoencoder's code is turned into a NumPy array before it is decoded:
+    the encoder never learns. R2 .22 against .55."""
     x, y, xt, _ = sources.digits()
     encoder = keras.Sequential(
         [
@@ -282,7 +290,8 @@ def code_through_numpy(training):
     source="tensorflow #31024, keras #13815",
 )
 def adadelta_of_today(training):
-    """Keras' old MNIST example: Adadelta(), whose rate was 1 and is 0.001."""
+    """Keras' old MNIST example: Adadelta(), whose rate was 1 and is 0.001.
+    Accuracy .14 against .94."""
     x, y, xt, yt = sources.digit_images()
     rate = 0.001 if training.broken else 1.0
     model = keras.Sequential(
@@ -313,7 +322,8 @@ def adadelta_of_today(training):
     source="keras.io ExponentialDecay",
 )
 def decay_in_epochs(training):
-    """`decay_steps=10` was meant as ten epochs: the rate dies in two."""
+    """`decay_steps=10` was meant as ten epochs: the rate dies in two. Accuracy
+    .23 against .92."""
     x, y, xt, yt = sources.digits()
     per_epoch = len(x) // 32
     steps = 10 if training.broken else 10 * per_epoch
@@ -343,7 +353,8 @@ def decay_in_epochs(training):
     source="tensorflow #1358",
 )
 def summed_loss(training):
-    """The loss of a batch of 128 is summed; the rate was meant for a mean."""
+    """The loss of a batch of 128 is summed; the rate was meant for a mean.
+    Accuracy .09 against .94."""
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
         [

@@ -32,7 +32,7 @@ from benchmarks.diagnosis.report import sources
     source="wsjeon92/FP2VEC #2",
 )
 def kept_as_rate(training):
-    """keep_prob=0.9 of TF1 became Dropout(0.9)."""
+    """keep_prob=0.9 of TF1 became Dropout(0.9). Accuracy .19 against .94."""
     x, y, xt, yt = sources.digit_images()
     rate = 0.9 if training.broken else 0.1
     model = keras.Sequential(
@@ -61,8 +61,8 @@ def kept_as_rate(training):
     source="tutel.me 53654360",
 )
 def ngs_lambda(training):
-    """kernel_regularizer=l2(1): the course divides its lambda by the number
-    of examples, Keras does not."""
+    """kernel_regularizer=l2(1): the course divides its lambda by the number of
+    examples, Keras does not. Accuracy .11 against .94."""
     x, y, xt, yt = sources.digits()
     penalty = keras.regularizers.L2(1.0 if training.broken else 1 / 5000)
     model = keras.Sequential(
@@ -109,8 +109,8 @@ class Sampling(layers.Layer):
 
 @fault("penalty-dominates", layers=["sampling"], source="keras #3383")
 def divergence_of_a_sum(training):
-    """The pixels' cross-entropy is a mean, the divergence a sum: the code
-    says nothing."""
+    """The pixels' cross-entropy is a mean, the divergence a sum: the code says
+    nothing. R2 -.01 against .46."""
     x, _, xt, _ = sources.digits()
     weight = 1.0 if training.broken else 1 / 64
     inputs = keras.Input((64,))
@@ -181,7 +181,9 @@ def tape_without_training(training):
     @tf.function
     def step(rows, labels):
         with tf.GradientTape() as tape:
-            logit = model(rows) if training.broken else model(rows, True)
+            logit = (
+                model(rows) if training.broken else model(rows, training=True)
+            )
             loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(labels, logit)
             )

@@ -236,8 +236,8 @@ def likelihood_without_minus(training):
 
 @fault("loss-metric-disagree", source="StackOverflow 42081257")
 def binary_accuracy_of_ten_classes(training):
-    """Binary cross-entropy and accuracy for ten classes: 90 % are right at
-    the start, and the loss looks small."""
+    """Binary cross-entropy and accuracy for ten classes: 90 % are right at the
+    start, and the loss looks small."""
     x, y, xt, yt = sources.digits()
     loss, metric = "binary_crossentropy", "binary_accuracy"
     if not training.broken:
