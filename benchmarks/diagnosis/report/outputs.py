@@ -3,8 +3,7 @@
 Sources, one for each case:
 StackOverflow 59758722 and 48251943 (deepmufl, DeepLocalize: a regression
 that ends in a ReLU); StackOverflow 53700537 (deepmufl: ReLU where a softmax
-belongs); StackOverflow 44066044 (DeepLocalize: a ReLU before binary
-cross-entropy);
+belongs);
 StackOverflow 31880720, 47241622, 45442843 (deepmufl: softmax of one unit);
 StackOverflow 48976413, 52566823 (deepmufl: sigmoid for prices);
 datascience.stackexchange 38604 "Too low accuracy on MNIST" (one sigmoid);
@@ -64,19 +63,37 @@ def relu_for_both_signs(training):
 
 @fault(
     "relu-output",
-    "output-range",
+    "non-finite",
     "dead-relu",
-    layers=["out"],
-    source="StackOverflow 44066044",
+    layers=["classes"],
+    source="StackOverflow 53700537",
 )
-def relu_for_a_probability(training):
-    """A ReLU gives the probability for binary cross-entropy."""
-    x, y, xt, yt = sources.cancer()
-    model = _dense(30, 12, 12)
-    act = "relu" if training.broken else "sigmoid"
-    model.add(layers.Dense(1, activation=act, name="out"))
-    model.compile("Adam", "binary_crossentropy", metrics=["accuracy"])
-    training.fit(model, x, y, epochs=15, batch_size=16)
+def relu_for_a_softmax(training):
+    """The classes come out of a ReLU."""
+    r = np.random.default_rng(1)
+    t = np.linspace(0, 6, 60)
+    y = r.integers(0, 3, 1200)
+    phase = r.uniform(0, 6, (1200, 1))
+    x = np.sin(t * np.array([1, 2, 4])[y][:, None] + phase)
+    x = (x + r.normal(0, 0.2, x.shape))[..., None].astype("float32")
+    x, y, xt, yt = sources.split(x, y)
+    act = "relu" if training.broken else "softmax"
+    model = keras.Sequential(
+        [
+            keras.Input((60, 1)),
+            layers.Conv1D(16, 8, activation="relu", name="conv_1"),
+            layers.MaxPooling1D(3),
+            layers.Conv1D(16, 4, activation="relu", name="conv_2"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3, activation=act, name="classes"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.005),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    training.fit(model, x, sources.one_hot(y, 3), epochs=15, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
