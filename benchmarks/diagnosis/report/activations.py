@@ -2,13 +2,11 @@
 
 Sources, one for each case:
 Lu et al. 2019 "Dying ReLU and Initialization" (narrow, deep, |x|);
-deepmufl 69901379 and its like (ReLU network, hot optimizer);
+theneuralbase.com "NaN loss: learning rate or data" (Adam far too hot);
 StackOverflow 48221692 (DeepLocalize: sigmoid outputs under squared error);
 DDPG issues, m5823779/DDPG #2 "Output activation saturation";
 PetrochukM/PyTorch-NLP #2 "Attention's softmax dimension is wrong?";
-stevezheng23/reading_comprehension_tf #30 (wrong softmax index);
 StackOverflow 44223902 "Why is softmax not used in hidden layers";
-stackguides.com 66069636 "Is using softmax as a hidden layer activation";
 StackOverflow 48486598 (deepmufl: three linear layers for a curve);
 StackOverflow 61763616 (deepmufl: convolutions without activation).
 """
@@ -57,7 +55,7 @@ def born_dead(training):
     "dead-relu",
     "update-too-large",
     layers=["fc1", "fc2", "fc3"],
-    source="StackOverflow 69901379",
+    source="theneuralbase.com, NaN loss",
 )
 def hot_relus(training):
     """ReLU layers under a rate that kills them: one price for all. R2 -.00

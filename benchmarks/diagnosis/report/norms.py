@@ -2,16 +2,12 @@
 
 Sources, one for each case:
 wsjeon92/FP2VEC #2 and hunkim/DeepLearningZeroToAll #204 (keep_prob as rate);
-cchen-cc/SIFA #35 (the same in a recurrent port);
 tutel.me 53654360 "Exercise 4 by Andrew Ng in Keras" (StackOverflow; l2(1));
 keras #3383 (VAE: mean over pixels against sum over the code);
-blog.keras.io "Building autoencoders": activity_regularizer, a larger one;
 keras #7005, #6599 (batch norm: fits in training, fails in evaluation);
 tensorflow #32864 (gradient tape without training=True);
-CNTK #905 and d2l-en #1722 (batch norm with batches of one);
 cs231n, dropout: masks without scaling; keras #12400 (the branch that is
 missing in inference);
-keras #8794, #6623, #1740 (batch norm shared by Siamese branches);
 carpedm20/DCGAN-tensorflow #266 (batch norm of real and fake batches).
 """
 

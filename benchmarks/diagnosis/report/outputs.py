@@ -4,16 +4,15 @@ Sources, one for each case:
 StackOverflow 59758722 and 48251943 (deepmufl, DeepLocalize: a regression
 that ends in a ReLU); StackOverflow 53700537 (deepmufl: ReLU where a softmax
 belongs);
-StackOverflow 31880720, 47241622, 45442843 (deepmufl: softmax of one unit);
+StackOverflow 31880720, 47241622 (deepmufl: softmax of one unit);
 StackOverflow 48976413, 52566823 (deepmufl: sigmoid for prices);
 datascience.stackexchange 38604 "Too low accuracy on MNIST" (one sigmoid);
 StackOverflow 68101077 (deepmufl: logits in the sparse cross-entropy);
-StackOverflow 54282951 (deepmufl: a linear unit in binary cross-entropy);
 prodissertation.co.uk "Why is the accuracy for my Keras model always 0"
-(data that have one class only: argmax of a column, a comparison of types);
+(data that have one class only: argmax of a column);
 phreeza/tensorflow-vrnn #6 "negative log-likelihood is missing a minus sign";
 StackOverflow 42081257 "Why binary_crossentropy and categorical_crossentropy
-give different performances"; keras #2005 (imbalanced data, class weights).
+give different performances".
 """
 
 from __future__ import annotations
@@ -197,18 +196,6 @@ def scores_for_probabilities(training):
     )
     model.compile("adam", loss, metrics=["accuracy"])
     training.fit(model, x, y, epochs=8, batch_size=32)
-    return sources.accuracy(model, xt, yt)
-
-
-@fault("output-range", layers=["out"], source="StackOverflow 54282951")
-def linear_unit_for_a_probability(training):
-    """Binary cross-entropy of a unit without activation."""
-    x, y, xt, yt = sources.split(*sources.circles())
-    act = None if training.broken else "sigmoid"
-    model = _dense(2, 32, 16)
-    model.add(layers.Dense(1, activation=act, name="out"))
-    model.compile("rmsprop", "binary_crossentropy", metrics=["accuracy"])
-    training.fit(model, x, y, epochs=20, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 

@@ -9,7 +9,6 @@ at 250,000 dollars); techfeed.net 470072 "Keras LSTM predicted timeseries
 squashed and shifted" (series left raw);
 StackOverflow 48934338 (DeepLocalize: SGD(lr=0.1) on a parabola);
 StackOverflow 58392266, 70148149 (deepmufl: Adam at 1e-5);
-chenzhang.org "Loss and accuracy get stuck in Keras" (rates);
 harmless: tensorflow.org's softmax regression (zeros); wide layers with much
 dropout (Srivastava 2014); "accuracy" of a regression (StackOverflow
 48775305); digits from 0 to 16 under Adam; scikit-learn's iris without a

@@ -5,11 +5,7 @@ exchangetuts.com "Why adding one more layer to the TensorFlow simple neural
 net example breaks it" (StackOverflow; tf.zeros in both layers);
 taourl.com 3401611 "Keras NaN" (kernel_initializer="zeros" before a ReLU);
 pullrequest.ru 11818227 (StackOverflow: one hidden layer does not train);
-m.jb51.cc 3220885 (StackOverflow: XOR answers .5; equal, tiny weights);
 Coursera, deep learning: W = np.random.randn(...) * 0.01, in deeper networks;
-neverset123.github.io "TensorFlow Initialization" (truncated_normal, 0.01);
-stats.stackexchange 316898 "Choice of initial value for weights in Tensorflow
-MNIST tutorial" (tf.random_normal, standard deviation 1);
 StackOverflow 48385830 (DeepLocalize: RandomNormal(stddev=1)).
 """
 
