@@ -130,7 +130,8 @@ def divergence_of_a_sum(training):
     source="keras #7005, #6599",
 )
 def few_steps_of_slow_averages(training):
-    """Batches of 256 and 8 epochs: 40 steps for averages of 100."""
+    """Batches of 256 and 8 epochs: 40 steps for averages of 100. Accuracy .71
+    against .96."""
     x, y, xt, yt = sources.digit_images()
     momentum = 0.99 if training.broken else 0.8
     model = keras.Sequential([keras.Input((8, 8, 1))])
@@ -160,7 +161,8 @@ def few_steps_of_slow_averages(training):
 )
 def tape_without_training(training):
     """A loop of one's own calls the model without training=True: the batch
-    norm that was to scale the raw table does nothing."""
+    norm that was to scale the raw table does nothing. Accuracy .38 against
+    .97."""
     x, y, xt, yt = sources.cancer(scaled=False)
     model = keras.Sequential(
         [
@@ -214,7 +216,8 @@ class Thinning(layers.Layer):
     source="cs231n: dropout that is not inverted",
 )
 def dropout_by_hand(training):
-    """A mask without division: predictions come out four times too large."""
+    """A mask without division: predictions come out four times too large. R2
+    -12.83 against .91."""
     x, y, xt, yt = sources.split(*sources.houses())
     m, s = x.mean(0), x.std(0)
     h = inputs = keras.Input((6,))
@@ -248,7 +251,7 @@ class BatchScaling(layers.Layer):
 )
 def scaling_in_training_only(training):
     """A layer standardises the batch while it trains, and forgot the other
-    branch."""
+    branch. Accuracy .22 against .93."""
     x, y, xt, yt = sources.split(*sources.wine())
     model = keras.Sequential(
         [
@@ -278,7 +281,7 @@ def scaling_in_training_only(training):
 )
 def labelled_and_unlabelled_batches(training):
     """Labelled digits and brighter, unlabelled ones pass through the same
-    batch norm in turn; the averages fit neither."""
+    batch norm in turn; the averages fit neither. Accuracy .24 against .95."""
     x, y, xt, yt = sources.digits()
     r = np.random.default_rng(0)
     other = (4 + 6 * x + r.normal(0, 1, x.shape)).astype("float32")

@@ -48,7 +48,8 @@ def _houses():
     source="StackOverflow 59758722",
 )
 def relu_for_both_signs(training):
-    """A regression of standardised targets ends in a ReLU."""
+    """A regression of standardised targets ends in a ReLU. R2 .35 against
+    .55."""
     x, y = data.diabetes()
     y = ((y - y.mean()) / y.std())[:, None]
     x, y, xt, yt = sources.split(x, y)
@@ -68,7 +69,7 @@ def relu_for_both_signs(training):
     source="StackOverflow 53700537",
 )
 def relu_for_a_softmax(training):
-    """The classes come out of a ReLU."""
+    """The classes come out of a ReLU. Accuracy .69 against 1.00."""
     r = np.random.default_rng(1)
     t = np.linspace(0, 6, 60)
     y = r.integers(0, 3, 1200)
@@ -98,7 +99,8 @@ def relu_for_a_softmax(training):
 
 @fault("single-unit-softmax", layers=["out"], source="StackOverflow 31880720")
 def one_softmax(training):
-    """A softmax of one unit decides between two classes."""
+    """A softmax of one unit decides between two classes. Accuracy .62 against
+    .97."""
     x, y, xt, yt = sources.cancer()
     act = "softmax" if training.broken else "sigmoid"
     model = keras.Sequential(
@@ -125,7 +127,8 @@ def one_softmax(training):
 
 @fault("single-unit-softmax", layers=["out"], source="StackOverflow 47241622")
 def one_softmax_after_lstm(training):
-    """The same after an LSTM that reads sentences."""
+    """The same after an LSTM that reads sentences. Accuracy .51 against
+    .88."""
     x, y, xt, yt = sources.split(*sources.sentences())
     act = "softmax" if training.broken else "sigmoid"
     model = keras.Sequential(
@@ -153,7 +156,7 @@ def one_softmax_after_lstm(training):
     source="StackOverflow 48976413",
 )
 def sigmoid_for_prices(training):
-    """A sigmoid is to give prices in ten thousands."""
+    """A sigmoid is to give prices in ten thousands. R2 -2.69 against .91."""
     x, y, xt, yt = _houses()
     act = "sigmoid" if training.broken else "linear"
     model = _dense(6, 32, 16)
@@ -171,7 +174,8 @@ def sigmoid_for_prices(training):
     source="datascience.stackexchange 38604",
 )
 def one_sigmoid_for_ten_digits(training):
-    """One sigmoid unit and binary cross-entropy, labels 0 to 9."""
+    """One sigmoid unit and binary cross-entropy, labels 0 to 9. Accuracy .11
+    against .91."""
     x, y, xt, yt = sources.digits()
     model = _dense(64, 64)
     if training.broken:
@@ -187,7 +191,8 @@ def one_sigmoid_for_ten_digits(training):
 
 @fault("output-range", layers=["scores"], source="StackOverflow 68101077")
 def scores_for_probabilities(training):
-    """Linear scores go into a cross-entropy of probabilities."""
+    """Linear scores go into a cross-entropy of probabilities. Accuracy .46
+    against .91."""
     x, y, xt, yt = sources.digits()
     model = _dense(64, 64)
     model.add(layers.Dense(10, name="scores"))
@@ -201,7 +206,8 @@ def scores_for_probabilities(training):
 
 @fault("constant-labels", source="prodissertation.co.uk")
 def argmax_of_a_column(training):
-    """np.argmax(y, axis=1) of labels that are one column: all are 0."""
+    """np.argmax(y, axis=1) of labels that are one column: all are 0. Accuracy
+    .38 against .99."""
     x, y, xt, yt = sources.cancer()
     labels = y
     if training.broken:
@@ -215,7 +221,8 @@ def argmax_of_a_column(training):
 
 @fault("loss-diverges", source="phreeza/tensorflow-vrnn #6")
 def likelihood_without_minus(training):
-    """A loop of one's own minimises the log-likelihood."""
+    """A loop of one's own minimises the log-likelihood. Accuracy .11 against
+    .92."""
     x, y, xt, yt = sources.digits()
     sign = 1 if training.broken else -1
     model = _dense(64, 64, 32)
@@ -241,7 +248,7 @@ def likelihood_without_minus(training):
 @fault("loss-metric-disagree", source="StackOverflow 42081257")
 def binary_accuracy_of_ten_classes(training):
     """Binary cross-entropy and accuracy for ten classes: 90 % are right at the
-    start, and the loss looks small."""
+    start, and the loss looks small. Accuracy .39 against .87."""
     x, y, xt, yt = sources.digits()
     loss, metric = "binary_crossentropy", "binary_accuracy"
     if not training.broken:

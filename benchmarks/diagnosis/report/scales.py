@@ -33,7 +33,8 @@ from benchmarks.diagnosis.report import sources
     source="taourl.com 2589871",
 )
 def raw_tumours(training):
-    """The breast cancer table as it is, under SGD."""
+    """The breast cancer table as it is, under SGD. Accuracy .62 against
+    .97."""
     x, y, xt, yt = sources.cancer(scaled=not training.broken)
     model = keras.Sequential(
         [
@@ -55,7 +56,8 @@ def raw_tumours(training):
     source="StackOverflow 70650848",
 )
 def raw_wines(training):
-    """The wines as they are (one column up to 1680) before sigmoids."""
+    """The wines as they are (one column up to 1680) before sigmoids. Accuracy
+    .67 against 1.00."""
     x, y = sources.wine()
     x = x if training.broken else data.standardised(x)
     x, y, xt, yt = sources.split(x, y)
@@ -80,7 +82,8 @@ def raw_wines(training):
     source="datascience.stackexchange 38604",
 )
 def pixels_to_255(training):
-    """Pixels from 0 to 255 go into a small CNN under SGD."""
+    """Pixels from 0 to 255 go into a small CNN under SGD. Accuracy .10 against
+    .95."""
     x, y, xt, yt = sources.digit_images()
     scale = 255 if training.broken else 1
     model = keras.Sequential(
@@ -104,7 +107,8 @@ def pixels_to_255(training):
 
 @fault("unscaled-target", source="stats.stackexchange 409000")
 def prices_in_dollars(training):
-    """House prices of some 250,000 dollars under Adam's usual rate."""
+    """House prices of some 250,000 dollars under Adam's usual rate. R2 -2.89
+    against .95."""
     x, y, xt, yt = sources.split(*sources.houses())
     m, s = x.mean(0), x.std(0)
     a, b = (0, 1) if training.broken else (y.mean(), y.std())
@@ -128,7 +132,8 @@ def prices_in_dollars(training):
     source="techfeed.net 470072",
 )
 def passengers_as_they_are(training):
-    """An LSTM reads and forecasts a series of 100 to 700."""
+    """An LSTM reads and forecasts a series of 100 to 700. R2 -5.25 against
+    1.00."""
     x, y, xt, yt = sources.split(*sources.passengers())
     a, b = (0, 1) if training.broken else (400, 150)
     model = keras.Sequential(
@@ -152,7 +157,7 @@ def passengers_as_they_are(training):
     source="StackOverflow 48934338",
 )
 def parabola_too_hot(training):
-    """SGD(0.1) for a regression that bears 0.005."""
+    """SGD(0.1) for a regression that bears 0.005. R2 NaN against .51."""
     x, y, xt, yt = sources.split(*data.diabetes())
     a, b = y.mean(), y.std()
     model = keras.Sequential(
@@ -175,7 +180,8 @@ def parabola_too_hot(training):
     source="StackOverflow 58392266, 70148149",
 )
 def adam_too_cold(training):
-    """Adam at 1e-5 from a fine-tuning recipe, on a network from scratch."""
+    """Adam at 1e-5 from a fine-tuning recipe, on a network from scratch.
+    Accuracy .22 against .93."""
     x, y, xt, yt = sources.digit_images()
     rate = 1e-5 if training.broken else 1e-3
     model = keras.Sequential(
@@ -204,7 +210,8 @@ def adam_too_cold(training):
     source="tensorflow.org: MNIST for beginners",
 )
 def zeros_in_one_layer(training):
-    """Softmax regression from zeros, as in the first tutorial."""
+    """Softmax regression from zeros, as in the first tutorial. Accuracy .94
+    against .94."""
     x, y, xt, yt = sources.digits()
     start = "zeros" if training.broken else "glorot_uniform"
     model = keras.Sequential(
@@ -234,7 +241,7 @@ def zeros_in_one_layer(training):
     source="Srivastava 2014: wide layers, high rates",
 )
 def much_dropout_of_many(training):
-    """Dropout(0.7) of 1024 units."""
+    """Dropout(0.7) of 1024 units. Accuracy .94 against .94."""
     x, y, xt, yt = sources.digits()
     rate = 0.7 if training.broken else 0.3
     model = keras.Sequential(
@@ -258,7 +265,8 @@ def much_dropout_of_many(training):
     source="StackOverflow 48775305",
 )
 def accuracy_of_a_regression(training):
-    """metrics=["accuracy"] of a regression says 0, and it learns well."""
+    """metrics=["accuracy"] of a regression says 0, and it learns well. R2 .97
+    against .97."""
     x, y, xt, yt = sources.split(*sources.houses())
     m, s, a, b = x.mean(0), x.std(0), y.mean(), y.std()
     model = keras.Sequential(
@@ -281,7 +289,7 @@ def accuracy_of_a_regression(training):
     source="scikit-learn's digits, 0 to 16",
 )
 def digits_to_16(training):
-    """Pixels from 0 to 16 under Adam."""
+    """Pixels from 0 to 16 under Adam. Accuracy .92 against .91."""
     x, y, xt, yt = sources.digits()
     scale = 16 if training.broken else 1
     model = keras.Sequential(
@@ -305,7 +313,8 @@ def digits_to_16(training):
     source="scikit-learn's iris, in many tutorials",
 )
 def linear_flowers(training):
-    """A hidden layer without activation, for classes that are linear."""
+    """A hidden layer without activation, for classes that are linear. Accuracy
+    .97 against .97."""
     x, y, xt, yt = sources.split(*sources.iris())
     act = None if training.broken else "relu"
     model = keras.Sequential(
@@ -347,7 +356,7 @@ class TwoHeads(keras.Model):
     source="tensorflow #42542",
 )
 def head_nobody_asks(training):
-    """A second head is computed and not trained."""
+    """A second head is computed and not trained. Accuracy .91 against .91."""
     x, y, xt, yt = sources.digits()
     model = TwoHeads(training.broken)
     model.compile(

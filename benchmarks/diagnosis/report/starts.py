@@ -60,7 +60,7 @@ def _perceptron(training, start, act, rate, epochs=25):
 @fault("zero-init", layers=["W1", "W2"], source="exchangetuts.com: one more")
 def zeros_in_both_layers(training):
     """The softmax regression of the tutorial gets a hidden layer, whose
-    variables start at zero as well."""
+    variables start at zero as well. Accuracy .09 against .95."""
     start = tf.zeros
     if not training.broken:
 
@@ -76,7 +76,8 @@ def zeros_in_both_layers(training):
     source="taourl.com 3401611",
 )
 def zeros_in_convolutions(training):
-    """kernel_initializer="zeros" everywhere, "to be reproducible"."""
+    """kernel_initializer="zeros" everywhere, "to be reproducible". Accuracy
+    .10 against .91."""
     x, y, xt, yt = sources.digit_images()
     start = "zeros" if training.broken else "glorot_uniform"
     options = {"kernel_initializer": start, "activation": "relu"}
@@ -111,7 +112,8 @@ def zeros_in_convolutions(training):
     source="pullrequest.ru 11818227",
 )
 def constant_weights(training):
-    """Constant(0.05) in a classifier of the digits."""
+    """Constant(0.05) in a classifier of the digits. Accuracy .19 against
+    .90."""
     x, y, xt, yt = sources.digits()
     start = keras.initializers.Constant(0.05)
     if not training.broken:
@@ -145,7 +147,8 @@ def constant_weights(training):
     source="Coursera: np.random.randn(...) * 0.01",
 )
 def hundredth_of_randn(training):
-    """Weights of 0.01 times randn, from the course, in six layers."""
+    """Weights of 0.01 times randn, from the course, in six layers. Accuracy
+    .10 against .95."""
     x, y, xt, yt = sources.digits()
     start = keras.initializers.RandomNormal(stddev=0.01)
     if not training.broken:
@@ -166,11 +169,11 @@ def hundredth_of_randn(training):
         )
     )
     model.compile(
-        keras.optimizers.SGD(0.05, momentum=0.9),
+        keras.optimizers.SGD(0.02, momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    training.fit(model, x, y, epochs=8, batch_size=32)
+    training.fit(model, x, y, epochs=20, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -181,7 +184,7 @@ def hundredth_of_randn(training):
     source="StackOverflow 48385830",
 )
 def normal_one(training):
-    """RandomNormal(stddev=1) in four tanh layers."""
+    """RandomNormal(stddev=1) in four tanh layers. Accuracy .46 against .89."""
     x, y, xt, yt = sources.digits()
     start = keras.initializers.RandomNormal(stddev=1.0)
     if not training.broken:
