@@ -44,6 +44,8 @@ def main() -> None:
     print(f"could not be read: {len(broken)}")
     lost = [one for one in lost if one[0] is not None]
     print(f"lost what was drained: {sum(r < d for _, d, r in lost)}")
+    if not lost:
+        return
     missing = sorted(made - read for made, _, read in lost)
     print(f"steps made: at most {max(made for made, *_ in lost)}")
     print(f"steps missing: median {missing[len(missing) // 2]}, ", end="")
@@ -79,8 +81,6 @@ def ended(seed: int, how: str = "kill") -> tuple[int | None, int, int]:
 def _read(logdir: str, made: int, drained: int):
     import gradscope
 
-    if not drained and not os.path.isdir(os.path.join(logdir, "gradscope")):
-        return made, drained, 0
     try:
         steps = gradscope.read(logdir).steps.tolist()
     except FileNotFoundError:  # nothing was drained yet

@@ -3,11 +3,9 @@
     for finding in gradscope.diagnose("logs/run"):
         print(finding.message)
 
-`finding` says what a finding is, `limits` when a rule speaks, `view` how the
-rules see a run; `start`, `gradients`, `updates`, `activations`, `outputs`,
-`data`, `regularisation`, `normalisation`, `loss` and `wiring` hold the rules,
-and `causes` says which findings follow from others. All of it needs numpy
-alone.
+`finding` says what a finding is, `limits` when a rule speaks, `view` how rules
+see a run. The modules that are imported below hold them, and `causes` says
+which findings follow from others. All of it needs numpy alone.
 """
 
 from __future__ import annotations
@@ -18,13 +16,17 @@ from collections.abc import Iterable, Mapping
 from gradscope.diagnosis import (  # noqa: F401  (they register their rules)
     activations,
     data,
+    exploding,
     gradients,
+    learning_rate,
     loss,
     normalisation,
     outputs,
     regularisation,
+    softmax,
     start,
     updates,
+    vanishing,
     wiring,
 )
 from gradscope.diagnosis.causes import roots

@@ -29,11 +29,11 @@ def entered(view, kind: str) -> str | None:
 
 def small_start(view, limits) -> list[str]:
     """Returns the layers whose kernels start too small."""
-    from gradscope.diagnosis.start import _gains
+    from gradscope.diagnosis.start import gains
 
     return [
         view.layer(row)
-        for row, (_, gain) in _gains(view).items()
+        for row, (_, gain) in gains(view).items()
         if gain < limits["init-too-small.gain"]
     ]
 

@@ -46,6 +46,15 @@ LIMITS = {
         "does, which makes up for much of it (tuning)",
     ),
     "vanishing-gradient.records": Limit(20, "recorded steps in a row"),
+    "vanishing-gradient.time_steps": Limit(
+        20,
+        "time steps of a simple recurrent layer from which on too little "
+        "comes back of its gradient (10 to 20 end it: "
+        "Goodfellow et al. 2016, section 10.7)",
+    ),
+    "vanishing-gradient.recurrent_fall": Limit(
+        0.05, "share by which the loss fell, then: nothing is learned (tuning)"
+    ),
     "exploding-gradient.growth": Limit(
         100,
         "largest global gradient norm over the median of the run's start; "
@@ -209,6 +218,11 @@ LIMITS = {
     ),
     "loss-metric-disagree.fall": Limit(
         0.3, "share by which the loss fell while accuracy did not move"
+    ),
+    "disconnected-variable.fall": Limit(
+        0.95,
+        "share by which the loss fell, from which on a variable without a "
+        "gradient is a note only: nothing is missed (tuning)",
     ),
     "learned.fall": Limit(
         0.2,

@@ -106,11 +106,8 @@ def _constant_cells(view):
     """Finds recurrent layers that start with equal weights: their gates differ
     from each other, so that the kernel's gradient does not show it."""
     for name, fact in view.facts.items():
-        own = (fact.get("config") or {}).get("kernel_initializer")
-        kind = own.get("class_name") if isinstance(own, dict) else own
-        if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN"):
-            continue
-        if str(kind).lower() not in ("ones", "zeros", "constant"):
+        kind = _constant(fact, "kernel_initializer")
+        if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN") or not kind:
             continue
         parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
         yield finding(
@@ -121,7 +118,7 @@ def _constant_cells(view):
             None,
             what=f"All units of {name} start with the same weights, so they "
             "stay alike and do the work of one unit",
-            evidence={"kernel_initializer": str(kind)},
+            evidence={"kernel_initializer": kind},
             cause="Units with equal weights compute the same, receive the same "
             "gradient, and nothing ever tells them apart.",
             remedy=f"Start kernels with random numbers: {_GLOROT}, and "
@@ -135,12 +132,10 @@ def _constant_factors(view):
     them tells their columns apart: their gradient has a few rows only, and its
     spread is not measured."""
     for name, fact in view.facts.items() if not view.kernels else ():
-        config = fact.get("config") or {}
-        own = config.get("embeddings_initializer")
-        kind = own.get("class_name") if isinstance(own, dict) else own
-        if fact.get("class") != "Embedding" or config.get("output_dim") == 1:
+        kind = _constant(fact, "embeddings_initializer")
+        if fact.get("class") != "Embedding" or not kind:
             continue
-        if str(kind).lower() not in ("ones", "zeros", "constant"):
+        if fact["config"].get("output_dim") == 1:
             continue
         yield finding(
             view,
@@ -150,7 +145,7 @@ def _constant_factors(view):
             None,
             what=f"All columns of {name} start with the same numbers, so they "
             "stay alike and do the work of one column",
-            evidence={"embeddings_initializer": str(kind)},
+            evidence={"embeddings_initializer": kind},
             cause="Columns that start alike receive the same gradient, and "
             "nothing behind them tells them apart: products and sums of "
             "embeddings treat all columns alike.",
@@ -159,13 +154,21 @@ def _constant_factors(view):
         return
 
 
+def _constant(fact: dict, initializer: str) -> str:
+    """Returns the name of a layer's initializer if all that it makes is one
+    number, "" otherwise."""
+    own = (fact.get("config") or {}).get(initializer)
+    kind = str(own.get("class_name") if isinstance(own, dict) else own)
+    return kind if kind.lower() in ("ones", "zeros", "constant") else ""
+
+
 @rule
 def init_too_small(view, limits):
     """Weights so small that the signal is lost, and nothing is learned."""
-    gains = _gains(view)
+    found = gains(view)
     small = [
         (row, gain)
-        for row, (_, gain) in gains.items()
+        for row, (_, gain) in found.items()
         if gain < limits["init-too-small.gain"]
     ]
     if not small or view.is_normalised:
@@ -200,12 +203,12 @@ def init_too_small(view, limits):
 @rule
 def init_too_large(view, limits):
     """Weights so large that outputs saturate or the loss starts huge."""
-    gains = {row: gain for row, (gain, _) in _gains(view).items()}
+    found = {row: gain for row, (gain, _) in gains(view).items()}
     limit = limits["init-too-large.gain"]
-    large = [(row, gain) for row, gain in gains.items() if gain > limit]
+    large = [(row, gain) for row, gain in found.items() if gain > limit]
     if not large:
         # Several layers that are each a little too large.
-        some = [(r, g) for r, g in gains.items() if g > limit / 3]
+        some = [(r, g) for r, g in found.items() if g > limit / 3]
         if len(some) > 1 and np.prod([g for _, g in some]) > 2 * limit:
             large = some
     if not large or view.is_normalised:
@@ -270,7 +273,7 @@ def outputs_too_large(view, limits):
     )
 
 
-def _gains(view) -> dict[int, tuple[float, float]]:
+def gains(view) -> dict[int, tuple[float, float]]:
     """Returns by kernel by what factor it changes the size of a signal at the
     start, seen from its inputs and from its outputs: smaller, larger.
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  labelledBlocks, labelledRows, labelledUnits, placeRows, rowAt, rowHeight,
+  awaitedHeight, HIGHEST, labelledBlocks, labelledRows, labelledUnits, placeRows, rowAt, rowHeight,
   topOf, unitHeight,
 } from '../../gradscope_plugin/static/places.js';
 
@@ -85,4 +85,15 @@ test('of thin units every so many is numbered, but none beside a name', () => {
   assert.deepEqual(labelledUnits(places).slice(0, 10),
     [8, 16, 24, 32, 40, 48, 56, 72, 88, 96]);
   assert.deepEqual(labelledUnits(placed(3)), [1, 2]);
+});
+
+test('the room that is kept is that of the picture to come', () => {
+  const names = ['a', 'b', 'c'];
+  assert.equal(awaitedHeight({layers: names}), placeRows({rows: 3}).total);
+  const blocks = Array.from({length: 40}, (_, i) =>
+    ['query', 'key', 'out'].map((part) => `block_${i}/${part}`)).flat();
+  assert.equal(awaitedHeight({layers: blocks}), 40 * 16);
+  assert.equal(awaitedHeight({}), awaitedHeight({layers: []}));
+  const many = Array.from({length: 1000}, (_, i) => `dense_${i}`);
+  assert.equal(awaitedHeight({layers: many}), HIGHEST);
 });
