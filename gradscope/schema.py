@@ -17,6 +17,7 @@ reader. It needs numpy alone: TensorBoard imports it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -137,7 +138,7 @@ class Schema:
         """Names of the layers in the order of their first variable."""
         return tuple(dict.fromkeys(v.layer for v in self.variables))
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Eight hex digits that change when a row or a column changes."""
         rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]

@@ -136,13 +136,14 @@ class Units:
 
     def _longest_idle(self) -> np.ndarray:
         """Returns the unit of each group that was zero for longest."""
-        ends = np.append(self._groups[1:], len(self._idle))
-        return np.array(
-            [
-                first + np.argmax(self._idle[first:end])
-                for first, end in zip(self._groups, ends, strict=True)
-            ]
-        )
+        if len(self._groups) == len(self._idle):
+            return self._groups
+        most = np.maximum.reduceat(self._idle, self._groups)
+        sizes = np.diff(self._groups, append=len(self._idle))
+        is_most = self._idle == np.repeat(most, sizes)
+        numbers = np.arange(len(self._idle))
+        numbers[~is_most] = len(numbers)
+        return np.minimum.reduceat(numbers, self._groups)
 
 
 def _of_units(counted: list[Activation], values: list) -> np.ndarray:

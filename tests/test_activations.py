@@ -108,7 +108,7 @@ def test_time_steps_of_a_layer_are_one_activation():
     y = activations.sample([parts])
     whole = tf.constant([[[1.0, 0.0], [3.0, 0.0]]])
     np.testing.assert_array_equal(y, whole)
-    assert activations.activity(y).numpy().tolist() == [[1, 0]]
+    assert activations.with_activity("relu", y)[1].numpy().tolist() == [[1, 0]]
 
 
 def test_several_activations_are_measured_as_each_of_them():
@@ -128,7 +128,7 @@ def test_a_channel_fires_at_any_position():
     image = np.zeros([1, 2, 3, 3, 2], np.float32)
     image[0, 1, 2, 0, 1] = 0.1
     y = tf.constant(image)
-    activity = activations.activity(y).numpy()
+    activity = activations.with_activity("relu", y)[1].numpy()
     np.testing.assert_allclose(activity, [[0, 1 / 18]])
 
 

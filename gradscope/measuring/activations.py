@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.layout import ACTIVATION_MEASURED
-from gradscope.rows import DIES
+from gradscope.rows import DIES, RISES
 
 #: An element is saturated where the derivative of its activation function is
 #: below this share of the largest that the function has: a gradient that
@@ -92,6 +92,9 @@ KINDS = {
     "softmax": Kind(lambda y: 4 * y * (1 - y)),
 }
 
+#: Of which no output is below zero, besides those of `DIES`.
+POSITIVE = ("sigmoid", "softmax", "softplus")
+
 #: What `measure` returns.
 MEASURED = ACTIVATION_MEASURED[:-1]
 
@@ -124,34 +127,60 @@ def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
 
     Args:
         kind: One of `KINDS`.
-        read: What the activation function returned, `[n, ...]` of any float
-            dtype; or what it was given, where the kind has a `function`.
+        read: What the activation function returned, `[n, examples, ...,
+            units]` of any float dtype; or what it was given, where the kind has
+            a `function`.
         fused: Whether XLA makes one pass of operations that follow each other.
     """
+    return with_activity(kind, read, fused)[0]
+
+
+def with_activity(
+    kind: str, read: tf.Tensor, fused: bool = False
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Returns what `measure` does; and, where a unit can be dead or always on,
+    for which share of the examples (and positions) it was above zero, float32
+    `[n, units]`: 0 just where it never was, and 1 just where it always was.
+
+    Args:
+        kind, read, fused: As of `measure`.
+    """
     one = KINDS[kind]
-    read = _flat(read)
+    # Sums of float16 numbers would overflow.
+    read = tf.cast(read, tf.float32)
     y = read if one.function is None else one.function(read)
-    mean = tf.reduce_mean(y, axis=1)
-    largest = y if kind in DIES else tf.abs(y)
-    moments = [
-        mean,
-        tf.sqrt(tf.reduce_mean(y * y, axis=1)),
-        tf.reduce_max(largest, axis=1),
-    ]
+    flat = tf.reshape(y, [y.shape.as_list()[0], -1])
+    mean = tf.reduce_mean(flat, axis=1)
+    largest = flat if kind in DIES or not fused else tf.abs(flat)
+    most = tf.reduce_max(largest, axis=1)
+    if kind not in (*DIES, *POSITIVE) and not fused:
+        most = tf.maximum(most, -tf.reduce_min(flat, axis=1))
 
     def exactly():
-        return _shares(one, read, y)
+        return _shares(one, read, y), _activity(kind, y)
 
     def quickly():
-        return _shares_of_finite(kind, read, y)
+        return _of_finite(kind, read, y)
 
     # A mask, its cast and its sum take three times as long as signs do, which
     # a NaN would spoil. XLA makes one pass of either, and would compile both.
     finite = tf.reduce_all(tf.math.is_finite(mean))
-    zero, saturated, bad = tf.unstack(
-        exactly() if fused else tf.cond(finite, quickly, exactly)
-    )
-    return tf.stack([zero, saturated, *moments, bad], axis=1)
+    shares, activity = exactly() if fused else tf.cond(finite, quickly, exactly)
+    zero, saturated, bad = tf.unstack(shares)
+    found = [zero, saturated, mean, _rms(flat), most, bad]
+    return tf.stack(found, axis=1), activity if _is_counted(kind) else None
+
+
+def _rms(flat) -> tf.Tensor:
+    if flat.shape.as_list()[0] > 1:
+        return tf.sqrt(tf.reduce_mean(flat * flat, axis=1))
+    # Reads all, and writes no squares.
+    mean = 2.0 * tf.nn.l2_loss(flat) / tf.cast(tf.size(flat), tf.float32)
+    return tf.sqrt(tf.reshape(mean, [1]))
+
+
+def _is_counted(kind: str) -> bool:
+    return kind in DIES or kind in RISES
 
 
 def _shares(one: Kind, read, y) -> tf.Tensor:
@@ -161,42 +190,45 @@ def _shares(one: Kind, read, y) -> tf.Tensor:
     if one.derivative is not None:
         saturated = _share(tf.abs(one.derivative(read)) < SATURATED)
     finite = tf.cast(tf.math.is_finite(y), tf.float32)
-    bad = tf.reduce_sum(1.0 - finite, axis=1)
+    bad = tf.reduce_sum(1.0 - finite, axis=_all_but_first(y))
     return tf.stack([_share(tf.equal(y, 0.0)), saturated, bad])
 
 
-def _shares_of_finite(kind: str, read, y) -> tf.Tensor:
-    """Returns the same of outputs that are finite."""
-    signs = tf.sign(y) if kind in DIES else tf.abs(tf.sign(y))
-    zero = 1.0 - tf.reduce_mean(signs, axis=1)
+def _of_finite(kind: str, read, y) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the same of outputs that are finite, and the units' activity."""
+    if kind in DIES:  # nothing is below zero
+        activity = _by_unit(tf.sign(y))
+        zero = 1.0 - tf.reduce_mean(activity, axis=1)
+    else:
+        activity = _activity(kind, y)
+        zero = 1.0 - tf.reduce_mean(tf.abs(tf.sign(y)), axis=_all_but_first(y))
     saturated, none = tf.fill(tf.shape(zero), np.float32(np.nan)), 0.0 * zero
     if kind == "relu":  # its slope is zero just where it is
         saturated = zero
     elif KINDS[kind].derivative is not None:
         slope = KINDS[kind].derivative(read)
         saturated = _share(tf.abs(slope) < SATURATED)
-    return tf.stack([zero, saturated, none])
+    return tf.stack([zero, saturated, none]), activity
 
 
-def activity(y: tf.Tensor) -> tf.Tensor:
-    """Returns for which share of the examples (and positions) a unit was above
-    zero, float32 `[n, units]`, of outputs `[n, examples, ..., units]`.
+def _activity(kind: str, y) -> tf.Tensor:
+    if not _is_counted(kind):
+        return tf.zeros([y.shape.as_list()[0], 0])
+    return _by_unit(tf.cast(y > 0, tf.float32))
 
-    It is 0 just where the unit never was, and 1 just where it always was.
-    """
-    axes = list(range(1, y.shape.rank - 1))
-    count = tf.reduce_sum(tf.cast(y > 0, tf.float32), axis=axes)
-    shape = y.shape.as_list()
-    of_one = tf.size(y) // (shape[0] * shape[-1])
+
+def _by_unit(ones) -> tf.Tensor:
+    # Not their mean: where a graph is called from inside of XLA, it multiplies
+    # with the inverse of the count, and a unit is on for .99999994 of all.
+    shape = ones.shape.as_list()
+    of_one = tf.size(ones) // (shape[0] * shape[-1])
+    count = tf.reduce_sum(ones, axis=list(range(1, ones.shape.rank - 1)))
     return count / tf.cast(of_one, tf.float32)
 
 
-def _flat(tensor) -> tf.Tensor:
-    # Sums of float16 numbers would overflow.
-    return tf.reshape(
-        tf.cast(tensor, tf.float32), [tensor.shape.as_list()[0], -1]
-    )
-
-
 def _share(mask) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(mask, tf.float32), axis=-1)
+    return tf.reduce_mean(tf.cast(mask, tf.float32), axis=_all_but_first(mask))
+
+
+def _all_but_first(tensor) -> list[int]:
+    return list(range(1, tensor.shape.rank))

@@ -16,8 +16,13 @@ import tensorflow as tf
 #: floats takes as long as one or two operations, and saves ten.
 SMALL = 2**14
 
-#: Elements of a matrix that may be padding, beside as many as there are.
-PADDED = 2**16
+#: Elements of a matrix that may be padding; under XLA, where to compile a
+#: kernel more takes 18 ms, and where padding is never written to memory, this
+#: or as many as there are. (Of 50 layers of 64, biases next to kernels would
+#: be padded to twice the size, and each pass over them takes longer than one
+#: over both of its own.)
+PADDED = 2**13
+PADDED_IN_XLA = 2**16
 
 
 @dataclasses.dataclass
@@ -65,28 +70,34 @@ def groups(tensors: list) -> list[Rows]:
     return found
 
 
-def merged(found: list[Rows]) -> list[Rows]:
+def merged(found: list[Rows], fused: bool = False) -> list[Rows]:
     """Returns groups of small tensors put below each other, padded with zeros
-    to one width; large ones stay alone."""
+    to one width; large ones stay alone.
+
+    Args:
+        found: Of `groups`.
+        fused: Whether XLA makes one pass of operations that follow each other.
+    """
     small = [rows for rows in found if rows.shape and _width(rows) <= SMALL]
     kept = [rows for rows in found if all(rows is not one for one in small)]
     heap: list[Rows] = []
     for rows in sorted(small, key=_width, reverse=True):
-        if heap and not _fits(heap, rows):
+        if heap and not _fits(heap, rows, fused):
             kept.append(_below(heap))
             heap = []
         heap.append(rows)
     return kept + ([_below(heap)] if heap else [])
 
 
-def _fits(heap: list[Rows], rows: Rows) -> bool:
+def _fits(heap: list[Rows], rows: Rows, fused: bool) -> bool:
     """Returns whether little is lost if rows are padded to a heap's width."""
     if heap[0].values.dtype != rows.values.dtype:
         return False
     every = [*heap, rows]
     total = sum(len(r.places) for r in every) * _width(heap[0])
     own = sum(len(r.places) * _width(r) for r in every)
-    return total - own <= max(PADDED, own)
+    most = max(PADDED_IN_XLA, own) if fused else PADDED
+    return total - own <= most
 
 
 def _below(heap: list[Rows]) -> Rows:
@@ -107,3 +118,15 @@ def _below(heap: list[Rows]) -> Rows:
 
 def _width(rows: Rows) -> int:
     return rows.values.shape.as_list()[1]
+
+
+def in_order(found: tf.Tensor, places: list[int], count: int) -> tf.Tensor:
+    """Returns the columns of `[k, n]` at their places among V, else NaN."""
+    if not places:
+        return tf.fill([found.shape.as_list()[0], count], np.float32(np.nan))
+    if places == list(range(count)):
+        return found
+    position = {place: index for index, place in enumerate(places)}
+    order = [position.get(place, len(places)) for place in range(count)]
+    nan = tf.fill([found.shape.as_list()[0], 1], np.float32(np.nan))
+    return tf.gather(tf.concat([found, nan], axis=1), order, axis=1)

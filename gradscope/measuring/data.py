@@ -31,7 +31,7 @@ def measure(tensors: list) -> tf.Tensor:
     columns = {
         "data_mean": mean,
         "data_rms": tf.sqrt(
-            _stack([tf.reduce_sum(x * x) for x in flat]) / count
+            2.0 * _stack([tf.nn.l2_loss(x) for x in flat]) / count
         ),
         "data_variation": variation([first(t, least=2) for t in tensors]),
         "data_min": _stack([tf.reduce_min(x) for x in flat]) + nan,
@@ -58,7 +58,7 @@ def variation(tensors: list) -> tf.Tensor:
         # The mean of equal numbers may be rounded, their difference is 0.
         examples -= examples[:1]
         rest = examples - tf.reduce_mean(examples, axis=0, keepdims=True)
-        squares.append(tf.reduce_sum(rest * rest))
+        squares.append(2.0 * tf.nn.l2_loss(rest))
         sizes.append(tf.size(rest))
         counts.append(tf.shape(examples)[0])
     found = tf.sqrt(_stack(squares) / _stack(sizes))

@@ -169,7 +169,8 @@ class Observer:
         ]
         grads = [gradients.touched(g) for g in look.grads]
         clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
-        step = statistics.side_by_side(grads, clipped, before, after)
+        fused = tracing.in_xla(tracing.current_graph())
+        step = statistics.side_by_side(grads, clipped, before, after, fused)
         first = []
         if self._histograms is not None:
             appended = tf.cond(
@@ -178,7 +179,6 @@ class Observer:
                 lambda: tf.constant(False),
             )
             first = [appended] if tf.is_symbolic_tensor(appended) else []
-        fused = tracing.in_xla(tracing.current_graph())
         measured = statistics.measure(step, look.missing, fused)
         broken = self.watch.is_broken(measured, look.forward)
         # What is computed with weights that are NaN is no operation's fault.

@@ -106,13 +106,13 @@ def _of_activations(seen: Forward) -> tuple[dict, dict]:
         found = [seen.activations[one] for one in alike]
         kind = alike[0].kind
         read = activations.sample([one.read for one in found])
-        numbers = activations.measure(kind, read, fused)
+        numbers, shares = activations.with_activity(kind, read, fused)
         calls = len(found[0].read)
         examples = tf.cast(tf.shape(read)[1] // calls, tf.float32)
         examples = tf.fill([len(alike), 1], examples)
         measured |= _each(alike, tf.concat([numbers, examples], axis=1))
         if alike[0].is_counted:
-            activity |= _each(alike, activations.activity(read))
+            activity |= _each(alike, shares)
     return measured, activity
 
 
