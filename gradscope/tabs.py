@@ -107,14 +107,16 @@ def values(
         counts: Histograms `[KINDS, n, buckets.COUNT]`.
     """
     panels = []
+    columns = [VARIABLE_COLUMNS.index(ratio) for ratio in RATIOS]
+    names = [ratio.removesuffix("_ratio") for ratio in RATIOS]
+    there = counts.any(axis=2)
     for index, variable in enumerate(variables):
-        for kind, kind_counts in zip(KINDS, counts, strict=True):
-            if kind_counts[index].any():
-                rows = buckets.tensorboard_rows(kind_counts[index])
+        for number, kind in enumerate(KINDS):
+            if there[number, index]:
+                rows = buckets.tensorboard_rows(counts[number, index])
                 tag = f"{kind}/{variable.name}"
                 panels.append(writer.histogram_value(tag, rows))
-        for ratio in RATIOS:
-            number = statistics[index, VARIABLE_COLUMNS.index(ratio)]
-            tag = f"ratios/{variable.name}/{ratio.removesuffix('_ratio')}"
-            panels.append(writer.scalar_value(tag, number))
+        for name, ratio in zip(names, statistics[index, columns], strict=True):
+            tag = f"ratios/{variable.name}/{name}"
+            panels.append(writer.scalar_value(tag, ratio))
     return panels

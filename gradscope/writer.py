@@ -6,6 +6,7 @@ event of 200 layers; tensorboard's own writer, in Python, takes 1520 us).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import socket
@@ -20,7 +21,8 @@ from gradscope.logs import Log
 
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
-_DTYPES = {"float32": 1, "float64": 2, "int64": 9}
+_DTYPES = {np.dtype("float32"): 1, np.dtype("float64"): 2}
+_Tensor = type(tf.compat.v1.Summary.Value().tensor)
 _DT_STRING = 7
 
 _file_numbers = itertools.count()
@@ -177,18 +179,32 @@ def scalar_value(tag: str, number: float):
 def _array_value(
     tag, array, plugin, content=b"", *, data_class=_DATA_CLASS_TENSOR
 ):
-    value = _value(tag, plugin, content, data_class=data_class)
-    value.tensor.dtype = _DTYPES[array.dtype.name]
-    value.tensor.tensor_shape.SetInParent()
-    for size in array.shape:
-        value.tensor.tensor_shape.dim.add(size=size)
-    value.tensor.tensor_content = array.tobytes()
-    return value
+    # Of 100 variables with histograms there are 500 in a step: parts that are
+    # always the same are made once.
+    return tf.compat.v1.Summary.Value(
+        tag=tag,
+        metadata=_metadata(plugin, content, data_class),
+        tensor=_Tensor(
+            dtype=_DTYPES[array.dtype],
+            tensor_shape=_shape(array.shape),
+            tensor_content=array.tobytes(),
+        ),
+    )
 
 
-def _value(tag, plugin, content, *, data_class=_DATA_CLASS_TENSOR):
-    value = tf.compat.v1.Summary.Value(tag=tag)
-    value.metadata.plugin_data.plugin_name = plugin
-    value.metadata.plugin_data.content = content
-    value.metadata.data_class = data_class
-    return value
+def _value(tag, plugin, content):
+    metadata = _metadata(plugin, content, _DATA_CLASS_TENSOR)
+    return tf.compat.v1.Summary.Value(tag=tag, metadata=metadata)
+
+
+@functools.lru_cache(maxsize=64)
+def _metadata(plugin: str, content: bytes, data_class: int):
+    metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
+    metadata.plugin_data.plugin_name = plugin
+    metadata.plugin_data.content = content
+    return metadata
+
+
+@functools.lru_cache(maxsize=4096)
+def _shape(sizes: tuple[int, ...]):
+    return tf.TensorShape(sizes).as_proto()

@@ -24,6 +24,9 @@ SMALL = 2**14
 PADDED = 2**13
 PADDED_IN_XLA = 2**16
 
+#: Elements that are copied once more to be below others; outside of XLA.
+COPIED = 2**16
+
 
 @dataclasses.dataclass
 class Rows:
@@ -96,8 +99,9 @@ def _fits(heap: list[Rows], rows: Rows, fused: bool) -> bool:
     every = [*heap, rows]
     total = sum(len(r.places) for r in every) * _width(heap[0])
     own = sum(len(r.places) * _width(r) for r in every)
-    most = max(PADDED_IN_XLA, own) if fused else PADDED
-    return total - own <= most
+    if fused:
+        return total - own <= max(PADDED_IN_XLA, own)
+    return total - own <= PADDED and own <= COPIED
 
 
 def _below(heap: list[Rows]) -> Rows:

@@ -13,6 +13,8 @@ denormals (below 2^-126, which TensorFlow flushes to zero) count as zero.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 LOWEST_EXPONENT = -48
@@ -26,12 +28,16 @@ _EXPONENT_BIAS = 127
 FIRST_BITS = 2 * (LOWEST_EXPONENT + _EXPONENT_BIAS)
 
 
+@functools.cache
 def edges() -> np.ndarray:
-    """Returns the 258 edges of the 257 finite buckets, float64, ascending."""
+    """Returns the 258 edges of the 257 finite buckets, float64, ascending;
+    to be read only."""
     exponents = LOWEST_EXPONENT + np.arange(PER_SIGN + 1) // 2
     mantissas = 1 + 0.5 * (np.arange(PER_SIGN + 1) % 2)
     positive = mantissas * 2.0**exponents
-    return np.concatenate([-positive[::-1], positive])
+    found = np.concatenate([-positive[::-1], positive])
+    found.setflags(write=False)
+    return found
 
 
 def tensorboard_rows(counts: np.ndarray) -> np.ndarray:
@@ -45,8 +51,11 @@ def tensorboard_rows(counts: np.ndarray) -> np.ndarray:
         bucket to the last; values that are not finite are left out. One empty
         row when there is no other value.
     """
-    finite = np.asarray(counts, np.float64)[:-1]
-    used = np.flatnonzero(finite)
-    first, last = (used[0], used[-1]) if len(used) else (ZERO, ZERO)
-    rows = np.stack([edges()[:-1], edges()[1:], finite], axis=1)
-    return rows[first : last + 1]
+    finite = np.asarray(counts)[:-1]
+    used = finite.nonzero()[0]
+    first, end = (used[0], used[-1] + 1) if len(used) else (ZERO, ZERO + 1)
+    rows = np.empty([end - first, 3])
+    rows[:, 0] = edges()[first:end]
+    rows[:, 1] = edges()[first + 1 : end + 1]
+    rows[:, 2] = finite[first:end]
+    return rows
