@@ -67,6 +67,8 @@ def compiled(network, jit_compile: bool = False) -> keras.Model:
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=jit_compile,
     )
+    # As `fit` does: a program that makes slots is traced twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

@@ -34,7 +34,9 @@ _MERGED = {
 _DEEPEST = 8
 
 
-def replayed(tensors: list, graph, given: dict | None = None) -> list:
+def replayed(
+    tensors: list, graph, given: dict | None = None, repeat=None
+) -> list:
     """Returns copies of tensors, computed again from the very beginning.
 
     Under XLA nothing else leaves the step's own kernels as they are: only its
@@ -45,6 +47,8 @@ def replayed(tensors: list, graph, given: dict | None = None) -> list:
         tensors: Of `graph`; others are returned as they are.
         graph: The graph of the step; the copies belong to the current graph.
         given: Tensors to use instead of those of these names.
+        repeat: From an operation and its new inputs to its output, None where
+            it is to be repeated as it is.
     """
     wanted = [t for t in tensors if tf.is_symbolic_tensor(t)]
     needed = _needed(wanted, graph)
@@ -52,7 +56,11 @@ def replayed(tensors: list, graph, given: dict | None = None) -> list:
     for operation in graph.get_operations():
         if operation.name in needed:
             inputs = [copies.get(t.name, t) for t in operation.inputs]
-            _copy(operation, inputs, copies)
+            output = repeat(operation, inputs) if repeat else None
+            if output is None:
+                _copy(operation, inputs, copies)
+            else:
+                copies[operation.outputs[0].name] = output
     return [
         copies.get(t.name, t) if tf.is_symbolic_tensor(t) else t
         for t in tensors

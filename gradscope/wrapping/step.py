@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope import state
-from gradscope.measuring import copying, gradients, origin
+from gradscope.measuring import convolving, copying, gradients, origin
 from gradscope.wrapping import layers, tracing
 from gradscope.wrapping.observer import Look
 
@@ -105,7 +105,9 @@ class Step:
         suspects = self._seen.suspects
         outputs = suspects.outputs if suspects else []
         copies = copying.replayed(
-            [*own, *outputs, *self._seen.tensors()], self._graph
+            [*own, *outputs, *self._seen.tensors()],
+            self._graph,
+            repeat=convolving.gradient if self._is_on_cpu() else None,
         )
         rest = iter(copies)
         grads = [gradients.with_tensors(g, rest) for g in grads]
@@ -114,6 +116,9 @@ class Step:
         if suspects:
             self._seen.suspects = suspects.with_outputs(outputs)
         return grads
+
+    def _is_on_cpu(self) -> bool:
+        return all("CPU" in v.device for v in self._call.variables)
 
     def _prepare_in_graph(self) -> None:
         self._graph = tracing.current_graph()

@@ -1,0 +1,134 @@
+"""Gradients of convolutions, as XLA computes them fast on CPUs.
+
+A step that XLA compiles is computed a second time where it is recorded, in a
+branch of its own. XLA brings convolutions into the form that Eigen's kernels
+take, but not inside of branches (its pass `ConvCanonicalization` looks at the
+entry computation alone), and the gradients that TensorFlow asks for are not of
+that form: each product would be made by a plain loop. A small convolutional
+net took 7.6 times as long for it. So they are asked for in that form here:
+examples first, features last.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# Have no public names: XLA's own convolution, and what describes its axes.
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
+
+_OF_INPUT = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
+_OF_FILTER = ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")
+
+
+def gradient(operation, inputs: list) -> tf.Tensor | None:
+    """Returns what an operation does, from other inputs; None for one that is
+    no gradient of a convolution, or one of another layout or in groups.
+
+    Args:
+        operation: Of a graph that XLA compiles.
+        inputs: In place of its own.
+    """
+    if operation.type not in (*_OF_INPUT, *_OF_FILTER):
+        return None
+    of_input = operation.type in _OF_INPUT
+    image, kernel = operation.inputs[0], operation.outputs[0]
+    if of_input:
+        image, kernel = operation.outputs[0], operation.inputs[1]
+    window = _Window.of(operation, image.shape, kernel.shape)
+    if window is None:
+        return None
+    found = window.of_input if of_input else window.of_filter
+    return tf.ensure_shape(found(*inputs), operation.outputs[0].shape)
+
+
+class _Window:
+    """How a convolution goes over an image; lists have a number for each axis
+    of space.
+
+    Args:
+        sizes, kernel, outputs: Of the image, the kernel and what comes out.
+        strides, dilations: Of the convolution.
+        before: Zeros in front of the image.
+    """
+
+    def __init__(self, sizes, kernel, outputs, strides, dilations, before):
+        self._strides, self._dilations = strides, dilations
+        reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
+        spread = [(n - 1) * s for n, s in zip(outputs, strides, strict=True)]
+        ends = list(zip(sizes, reach, spread, before, strict=True))
+        self._around_filter = [[b, r + s + 1 - n - b] for n, r, s, b in ends]
+        self._around_input = [[r - b, n - 1 - s + b] for n, r, s, b in ends]
+
+    @classmethod
+    def of(cls, operation, image, kernel) -> _Window | None:
+        """Returns the window of an operation, from shapes of its image and its
+        kernel; None if it is not known well enough."""
+        outputs = operation.inputs[2].shape
+        if not operation.get_attr("data_format").endswith(b"C"):
+            return None
+        space = slice(1, -1)
+        sizes = image[space], kernel[:-2], outputs[space]
+        known = [part.is_fully_defined() for part in sizes]
+        if not all(known) or image[-1] is None or image[-1] != kernel[-2]:
+            return None
+        sizes, kernel, outputs = (part.as_list() for part in sizes)
+        strides = list(operation.get_attr("strides"))[space]
+        dilations = list(operation.get_attr("dilations"))[space]
+        padding = operation.get_attr("padding")
+        if padding == b"EXPLICIT":
+            before = list(operation.get_attr("explicit_paddings"))[2:-2:2]
+        else:
+            steps = zip(sizes, kernel, outputs, strides, dilations, strict=True)
+            missing = [
+                max(0, (o - 1) * s + (k - 1) * d + 1 - n)
+                for n, k, o, s, d in steps
+            ]
+            before = [m // 2 * (padding == b"SAME") for m in missing]
+        return cls(sizes, kernel, outputs, strides, dilations, before)
+
+    def of_input(self, _, kernel, gradient) -> tf.Tensor:
+        """Returns the gradient of the image: the inputs of
+        `Conv2DBackpropInput`."""
+        axes = list(range(kernel.shape.rank))
+        turned = tf.reverse(kernel, axes[:-2])
+        turned = tf.transpose(turned, [*axes[:-2], axes[-1], axes[-2]])
+        ones = [1] * len(self._strides)
+        return self._convolved(
+            gradient,
+            turned,
+            ones,
+            self._around_input,
+            self._strides,
+            self._dilations,
+        )
+
+    def of_filter(self, image, _, gradient) -> tf.Tensor:
+        """Returns the gradient of the kernel: the inputs of
+        `Conv2DBackpropFilter`."""
+        space = list(range(1, image.shape.rank - 1))
+        last = image.shape.rank - 1
+        found = self._convolved(
+            tf.transpose(image, [last, *space, 0]),
+            tf.transpose(gradient, [*space, 0, last]),
+            self._dilations,
+            self._around_filter,
+            [1] * len(self._strides),
+            self._strides,
+        )
+        return tf.transpose(found, [*space, 0, last])
+
+    def _convolved(self, image, kernel, strides, around, inner, between):
+        rank = image.shape.rank
+        axes = xla_data_pb2.ConvolutionDimensionNumbers(
+            input_batch_dimension=0,
+            input_feature_dimension=rank - 1,
+            input_spatial_dimensions=range(1, rank - 1),
+            kernel_spatial_dimensions=range(rank - 2),
+            kernel_input_feature_dimension=rank - 2,
+            kernel_output_feature_dimension=rank - 1,
+            output_batch_dimension=0,
+            output_feature_dimension=rank - 1,
+            output_spatial_dimensions=range(1, rank - 1),
+        )
+        return xla.conv(image, kernel, strides, around, inner, between, axes)
