@@ -5,14 +5,14 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gradscope.measuring import buckets
-from gradscope.measuring.alike import Rows
+from gradscope.measuring.alike import Moved, Rows, in_turn
 
 _BITS = 10
 _SHIFT = 32 - _BITS
 _NONFINITE_BITS = 510  # exponent 255
 
 
-def counts(kinds: list[list[Rows]], places: list[int]) -> tf.Tensor:
+def counts(kinds: list[list[Rows | Moved]], places: list[int]) -> tf.Tensor:
     """Returns the histograms of several tensors, float32
     `[kinds * places, COUNT]`; of nothing where there is no tensor.
 
@@ -40,13 +40,17 @@ def counts(kinds: list[list[Rows]], places: list[int]) -> tf.Tensor:
     )
 
 
-def _raw_counts(found: list[Rows], places: list[int]) -> tf.Tensor:
+def _raw_counts(found: list[Rows | Moved], places: list[int]) -> tf.Tensor:
     """Returns how many elements have each value of the top bits, int32
     `[places, 1024]`."""
     chosen = [rows for rows in found if set(rows.places) & set(places)]
     order = [place for rows in chosen for place in rows.places]
     position = {place: index for index, place in enumerate(order)}
-    parts = [_counted(rows) for rows in chosen]
+    counted = in_turn(chosen, _counted)
+    parts = [
+        _without_padding(one, rows)
+        for one, rows in zip(counted, chosen, strict=True)
+    ]
     if set(places) - set(order):
         parts.append(tf.zeros([1, 1 << _BITS], tf.int32))
     whole = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
@@ -55,8 +59,7 @@ def _raw_counts(found: list[Rows], places: list[int]) -> tf.Tensor:
     return tf.gather(whole, [position.get(p, len(order)) for p in places])
 
 
-def _counted(rows: Rows) -> tf.Tensor:
-    tensor = rows.values
+def _counted(tensor) -> tf.Tensor:
     if tensor.dtype == tf.float64:
         # A finite value beyond float32 must not become an infinite one.
         limit = tf.constant(tf.float32.max, tf.float64)
@@ -66,12 +69,16 @@ def _counted(rows: Rows) -> tf.Tensor:
     top = tf.bitwise.bitwise_and(
         tf.bitwise.right_shift(bits, _SHIFT), (1 << _BITS) - 1
     )
-    if len(rows.places) == 1:  # one row is counted by all threads, two by two
+    count = tensor.shape.as_list()[0]
+    if count == 1:  # one row is counted by all threads, two by two
         top = tf.reshape(top, [-1])
     raw = tf.raw_ops.DenseBincount(
         input=top, size=1 << _BITS, weights=tf.constant([], tf.int32)
     )
-    raw = tf.reshape(raw, [len(rows.places), 1 << _BITS])
+    return tf.reshape(raw, [count, 1 << _BITS])
+
+
+def _without_padding(raw, rows: Rows | Moved) -> tf.Tensor:
     zero = tf.one_hot(0, 1 << _BITS, dtype=tf.int32)
     return raw - zero * tf.cast(rows.padding, tf.int32)[:, tf.newaxis]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring.alike import Rows, in_order
+from gradscope.measuring.alike import Moved, Rows, in_order, in_turn
 
 #: A norm in float32 below this may lack numbers whose squares are zero: those
 #: below 1.1e-19, of which 10^10 have a norm of 1e-14.
@@ -19,7 +19,7 @@ _LOWEST = 1e-11
 
 
 def norms(
-    kinds: list[list[Rows]], count: int, fused: bool = False
+    kinds: list[list[Rows | Moved]], count: int, fused: bool = False
 ) -> list[tf.Tensor]:
     """Returns for each kind of tensors V norms, float32, NaN for None.
 
@@ -47,8 +47,8 @@ def norms(
     return own
 
 
-def _of_all(every: list[Rows], norm) -> tf.Tensor:
-    found = [tf.cast(norm(rows.values), tf.float32) for rows in every]
+def _of_all(every: list[Rows | Moved], norm) -> tf.Tensor:
+    found = in_turn(every, lambda t: tf.cast(norm(t), tf.float32))
     return tf.concat(found, axis=0)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.columns import SKETCH_COLUMNS
-from gradscope.measuring.alike import Rows
+from gradscope.measuring.alike import Rows, in_turn
 
 COUNT = len(SKETCH_COLUMNS)
 
@@ -33,7 +33,7 @@ def sketches(found: list[Rows], places: list[int], sparse: set[int]):
     chosen = [rows for rows in found if set(rows.places) & wanted]
     order = [place for rows in chosen for place in rows.places]
     position = {p: n for n, p in enumerate(order) if p not in sparse}
-    parts = [_sums(rows.values) for rows in chosen]
+    parts = in_turn(chosen, _sums)
     whole = tf.concat([*parts, tf.zeros([1, COUNT])], axis=0)
     return tf.gather(whole, [position.get(p, len(order)) for p in places])
 

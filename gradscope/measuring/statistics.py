@@ -39,7 +39,7 @@ class Step:
     gradients: list[Rows]
     clipped: list[Rows]
     before: list[Rows]
-    updates: list[Rows]
+    updates: list[alike.Moved]
 
 
 def side_by_side(
@@ -73,10 +73,7 @@ def side_by_side(
         gradients=_with_padding(alike.merged(exact, fused), gradients),
         clipped=alike.merged(alike.groups(others), fused),
         before=old,
-        updates=[
-            dataclasses.replace(a, values=update(a.values, b.values))
-            for a, b in zip(old, new, strict=True)
-        ],
+        updates=[alike.Moved(a, b) for a, b in zip(old, new, strict=True)],
     )
 
 
@@ -165,19 +162,6 @@ def _sizes(step: Step) -> tf.Tensor:
                 else np.float32(np.prod(rows.shape))
             )
     return tf.stack(sizes)
-
-
-def update(before, after) -> tf.Tensor | None:
-    """Returns how far a step moved a weight, at least in float32.
-
-    The difference of two bfloat16 numbers can need more than its 8 bits. None
-    for a weight that is None.
-    """
-    if before is None:
-        return None
-    if before.dtype.size < 4:
-        before, after = (tf.cast(t, tf.float32) for t in (before, after))
-    return after - before
 
 
 def nonfinite(tensor) -> tf.Tensor:
