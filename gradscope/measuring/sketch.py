@@ -33,14 +33,16 @@ def sketches(found: list[Rows], places: list[int], sparse: set[int]):
     chosen = [rows for rows in found if set(rows.places) & wanted]
     order = [place for rows in chosen for place in rows.places]
     position = {p: n for n, p in enumerate(order) if p not in sparse}
-    parts = in_turn(chosen, _sums)
+    widest = [tf.shape(rows.values)[1] for rows in chosen]
+    known = signs(tf.reduce_max(widest)) if chosen else None
+    parts = in_turn(chosen, lambda values: _sums(values, known))
     whole = tf.concat([*parts, tf.zeros([1, COUNT])], axis=0)
     return tf.gather(whole, [position.get(p, len(order)) for p in places])
 
 
-def _sums(values: tf.Tensor) -> tf.Tensor:
+def _sums(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     width = tf.shape(values)[1]
-    signed = tf.cast(values, tf.float32) * signs(width)
+    signed = tf.cast(values, tf.float32) * known[:width]
     padded = tf.pad(signed, [[0, 0], [0, -width % COUNT]])
     return tf.reduce_sum(
         tf.reshape(padded, [values.shape.as_list()[0], -1, COUNT]), axis=1

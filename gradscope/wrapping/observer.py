@@ -158,13 +158,13 @@ class Observer:
     def record(self, look: Look) -> None:
         """Adds the ops that measure and append one step, after the step."""
         before = [
-            None if weight is None else tf.ensure_shape(weight, variable.shape)
+            None if weight is None else _shaped(weight, variable.shape)
             for weight, variable in zip(
                 look.before, self.variables, strict=True
             )
         ]
         after = [
-            None if weight is None else tf.identity(variable)
+            None if weight is None else tf.convert_to_tensor(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
         grads = [gradients.touched(g) for g in look.grads]
@@ -293,6 +293,12 @@ class Observer:
         self.gate.visited("histograms", look.step, look.part)
         self.gate.answered("histograms")
         return tf.constant(True)
+
+
+def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
+    if weight.shape.is_fully_defined():
+        return weight
+    return tf.ensure_shape(weight, shape)
 
 
 def retire_with(owner, observer: Observer) -> None:

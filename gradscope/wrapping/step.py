@@ -141,7 +141,7 @@ class Step:
     def _held(self) -> list[tf.Tensor]:
         """Returns what must be read before the step: weights, accumulators."""
         return [
-            tf.identity(variable)
+            tf.convert_to_tensor(variable)
             for variable in [*self._call.variables, *self._call.accumulators]
         ]
 
