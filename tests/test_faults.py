@@ -168,14 +168,20 @@ def test_a_small_disk_that_fills_up(train, small_disk):
 
 @WAYS
 def test_a_log_directory_that_is_removed(train, tmp_path):
-    record, (warning,) = compared(
-        train, tmp_path / "run", lambda undo: shutil.rmtree(tmp_path / "run")
-    )
+    lost = []
+
+    def remove(undo):
+        # Those that were flushed, and on a slow machine what was drained since.
+        lost.extend(gradscope.read(tmp_path / "run").steps)
+        shutil.rmtree(tmp_path / "run")
+
+    record, (warning,) = compared(train, tmp_path / "run", remove)
     assert "was removed" in str(warning.message)
     # It is made again; how many steps are missing is told.
     steps = steps_of(train)
-    assert record.steps[-1] == steps - 1
-    assert record["dropped"][-1] == steps - len(record.steps) - DRAINED > 0
+    assert record.steps[-1] == steps - 1 and len(lost) >= DRAINED
+    missing = steps - len(record.steps) - len(lost)
+    assert record["dropped"][-1] == missing
 
 
 @WAYS
