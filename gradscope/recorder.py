@@ -25,9 +25,13 @@ _STEP_COLUMNS = 2
 
 def ring(width: int, device: str) -> Ring:
     """Returns a ring for rows of `width` numbers within `RING_BYTES`."""
+    return Ring(rows_of(width), width, device)
+
+
+def rows_of(width: int) -> int:
+    """Returns how many rows of `width` numbers a ring keeps."""
     row_bytes = 4 * (width + _STEP_COLUMNS)
-    rows = min(MAX_ROWS, max(MIN_ROWS, RING_BYTES // row_bytes))
-    return Ring(rows, width, device)
+    return min(MAX_ROWS, max(MIN_ROWS, RING_BYTES // row_bytes))
 
 
 class Ring:

@@ -26,6 +26,10 @@ _SHARE = 1 / 8
 #: million steps has some 600, and a third of them are of its first 1000 steps.
 _PAUSE = 1 / 64
 
+#: Bytes that maps may add to each recorded step: of 50 layers of 64 units a map
+#: has 50 kB and all statistics together 9, so it is made at every 13th step.
+_BYTES = 2**12
+
 
 class Units:
     """Keeps account of the units of a run's activations.
@@ -54,10 +58,13 @@ class Units:
         self._examples = np.zeros(count)
         self._fired = np.zeros(count)
         self._mapped_at = -1
+        self._steps = 0
         starts = [first for a in counted for first, _ in a.groups]
         offsets = np.cumsum([0, *(a.units for a in counted)])[:-1]
         groups = [len(a.groups) for a in counted]
         self._groups = np.repeat(offsets, groups) + np.array(starts, np.int64)
+        # Recorded steps from one map to the next, at least.
+        self._least = 4 * len(UNIT_COLUMNS) * len(self._groups) / _BYTES
 
     def count(self, step: int, activity: np.ndarray, examples: np.ndarray):
         """Counts one step.
@@ -73,6 +80,7 @@ class Units:
             `[activations, 2]`. NaN while fewer examples than a window were
             seen, and for activations without such units.
         """
+        self._steps += 1
         there = np.isfinite(activity)
         new = np.where(there, examples[self._rows], 0)
         new = np.nan_to_num(new)
@@ -98,7 +106,9 @@ class Units:
             return None
         if step - self._mapped_at <= self._mapped_at * _PAUSE:
             return None
-        self._mapped_at = step
+        if self._mapped_at >= 0 and self._steps < self._least:
+            return None
+        self._mapped_at, self._steps = step, 0
         with np.errstate(invalid="ignore"):
             activity = self._fired / self._examples
         longest = self._longest_idle()

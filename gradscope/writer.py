@@ -161,9 +161,10 @@ def histogram_value(tag: str, buckets: np.ndarray):
 
     Args:
         tag: Its name there.
-        buckets: float64 `[k, 3]`: left edge, right edge, count.
+        buckets: `[k, 3]`: left edge, right edge, count. They are written as
+            float32, in which the edges are exact, and counts up to 2^24.
     """
-    return _array_value(tag, np.asarray(buckets, np.float64), "histograms")
+    return _array_value(tag, np.asarray(buckets, np.float32), "histograms")
 
 
 def scalar_value(tag: str, number: float):

@@ -125,7 +125,7 @@ def test_rings_of_large_models_stay_small(variables):
 
 def test_how_large_a_recorded_step_is_in_the_log(tmp_path):
     """At most 16 kB for 100 layers with 200 variables, all statistics of
-    activations and data included."""
+    activations and data included, and the maps of 6400 units."""
     described = network(200)
     described = dataclasses.replace(
         described, data=tuple(map(Data, ("input", "target", "output")))
@@ -138,11 +138,14 @@ def test_how_large_a_recorded_step_is_in_the_log(tmp_path):
     for first in (0, 100):  # the schema is in the first part
         for step in range(first, first + 100):
             row = random.uniform(0.1, 1, layout.width).astype("float32")
-            layout.split(row)["origin"][:] = np.nan  # all is finite
+            parts = layout.split(row)
+            parts["origin"][:] = np.nan  # all is finite
+            parts["activations"][:, -1] = 128  # examples
             ring.append(tf.constant(step, tf.int64), tf.constant(row))
         records.drain()
         (name,) = os.listdir(tmp_path)
         sizes.append(os.path.getsize(tmp_path / name))
     records.close()
-    assert len(gradscope.read(tmp_path).steps) == 200
+    record = gradscope.read(tmp_path)
+    assert len(record.steps) == 200 and len(record.occasional("units")[0]) > 4
     assert (sizes[1] - sizes[0]) / 100 < 16 * 1024

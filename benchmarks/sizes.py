@@ -1,0 +1,78 @@
+"""How much a recorded step adds to the log, and what waits on the device.
+
+    python -m benchmarks.sizes
+
+Sizes are counted, so they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from benchmarks.networks import NETWORKS, compiled
+from benchmarks.overhead import fit
+
+#: Steps before the first size is taken (the schema is in the first event), and
+#: steps that are counted. Maps of units come every eighth of 1000 examples.
+_FIRST, _COUNTED = 20, 80
+
+
+def size(logdir: str) -> int:
+    """Returns the bytes of all event files below a directory."""
+    files = [
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(logdir)
+        for name in names
+    ]
+    return sum(map(os.path.getsize, files))
+
+
+def bytes_a_step(network, histograms) -> tuple[float, str]:
+    """Returns the bytes that a recorded step of a network adds to its log, and
+    the directory of the log."""
+    logdir = tempfile.mkdtemp()
+    training = fit(compiled(network), logdir, every=1, histograms=histograms)
+    sizes = []
+    for steps in (_FIRST, _COUNTED):
+        for _ in range(steps):
+            training.step()
+        training.finish()
+        sizes.append(size(logdir))
+    return (sizes[1] - sizes[0]) / _COUNTED, logdir
+
+
+def ring_bytes(width: int) -> int:
+    """Returns the bytes of a ring on the device."""
+    from gradscope import recorder
+
+    return 4 * (recorder.rows_of(width) + 1) * (width + 2)
+
+
+def main() -> None:
+    import gradscope
+    from gradscope import tabs
+    from gradscope.layout import Layout
+
+    print(
+        "| | variables | weights | a recorded step | its histograms | rings |"
+    )
+    print("|---|" + "--:|" * 5)
+    for name, network in NETWORKS.items():
+        plain, logdir = bytes_a_step(network, None)
+        full, _ = bytes_a_step(network, 1)
+        described = gradscope.read(logdir).schema
+        count = len(described.variables)
+        weights = 4 * sum(v.size for v in described.variables)
+        widths = Layout.of(described).width, tabs.width(count)
+        print(
+            f"| {name} | {count} | {weights / 1e6:.2f} MB "
+            f"| {plain / 1e3:.1f} kB | {(full - plain) / 1e3:.1f} kB "
+            f"| {sum(map(ring_bytes, widths)) / 1e6:.1f} MB |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()
