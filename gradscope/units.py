@@ -27,8 +27,9 @@ _SHARE = 1 / 8
 _PAUSE = 1 / 64
 
 #: Bytes that maps may add to each recorded step: of 50 layers of 64 units a map
-#: has 50 kB and all statistics together 9, so it is made at every 13th step.
-_BYTES = 2**12
+#: has 50 kB and all statistics together 8, so it is made at every 50th recorded
+#: step; of two layers of 512 at every fourth.
+_BYTES = 2**10
 
 
 class Units:

@@ -147,5 +147,5 @@ def test_how_large_a_recorded_step_is_in_the_log(tmp_path):
         sizes.append(os.path.getsize(tmp_path / name))
     records.close()
     record = gradscope.read(tmp_path)
-    assert len(record.steps) == 200 and len(record.occasional("units")[0]) > 4
+    assert len(record.steps) == 200 and len(record.occasional("units")[0]) > 1
     assert (sizes[1] - sizes[0]) / 100 < 16 * 1024
