@@ -106,17 +106,17 @@ def values(
         statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
         counts: Histograms `[KINDS, n, buckets.COUNT]`.
     """
+    names = [variable.name for variable in variables]
     panels = []
-    columns = [VARIABLE_COLUMNS.index(ratio) for ratio in RATIOS]
-    names = [ratio.removesuffix("_ratio") for ratio in RATIOS]
-    there = counts.any(axis=2)
-    for index, variable in enumerate(variables):
-        for number, kind in enumerate(KINDS):
-            if there[number, index]:
-                rows = buckets.tensorboard_rows(counts[number, index])
-                tag = f"{kind}/{variable.name}"
-                panels.append(writer.histogram_value(tag, rows))
-        for name, ratio in zip(names, statistics[index, columns], strict=True):
-            tag = f"ratios/{variable.name}/{name}"
-            panels.append(writer.scalar_value(tag, ratio))
+    for kind, numbers in zip(KINDS, counts, strict=True):
+        there = numbers.any(axis=1)
+        rows = buckets.tensorboard_rows(numbers)
+        for name, row, is_there in zip(names, rows, there, strict=True):
+            if is_there:
+                panels.append(writer.histogram_value(f"{kind}/{name}", row))
+    for ratio in RATIOS:
+        last = ratio.removesuffix("_ratio")
+        column = statistics[:, VARIABLE_COLUMNS.index(ratio)]
+        for name, number in zip(names, column, strict=True):
+            panels.append(writer.scalar_value(f"ratios/{name}/{last}", number))
     return panels

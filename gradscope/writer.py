@@ -16,13 +16,12 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from gradscope import schema
+from gradscope import schema, wire
 from gradscope.logs import Log
 
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
-_DTYPES = {np.dtype("float32"): 1, np.dtype("float64"): 2}
-_Tensor = type(tf.compat.v1.Summary.Value().tensor)
+_DT_FLOAT = 1
 _DT_STRING = 7
 
 _file_numbers = itertools.count()
@@ -57,20 +56,20 @@ class EventWriter:
         Args:
             step: Optimizer step, at least 0.
             wall_time: Seconds since the epoch.
-            values: `Summary.Value` protos, from the functions below.
+            values: From the functions below.
         """
         with self._lock:
             if self._file is None:
                 self._open()
-            event = tf.compat.v1.Event(step=step, wall_time=wall_time)
-            for value in values:
-                if value.tag in self._described:
-                    # Only the first event's metadata counts; repeated, it
-                    # would make up a third of the file.
-                    value.ClearField("metadata")
-                event.summary.value.append(value)
-            self._file.write(event.SerializeToString())
-            self._described.update(value.tag for value in values)
+            head = tf.compat.v1.Event(step=step, wall_time=wall_time)
+            # Only the first event's metadata counts; repeated, it would make
+            # up a third of the file.
+            parts = [
+                _serialized(value, value.tag not in self._described)
+                for value in values
+            ]
+            self._file.write(wire.event(head.SerializeToString(), parts))
+            self._described.update([value.tag for value in values])
 
     def flush(self) -> None:
         """Hands everything written so far to the operating system.
@@ -117,12 +116,17 @@ def family_value(family: str, schema_id: str, matrix: np.ndarray):
     """Returns the value of one family, float32 `[rows, columns]`."""
     with np.errstate(over="ignore"):  # beyond float32 is infinite
         matrix = np.asarray(matrix, np.float32)
-    return _array_value(
+    value = _value(
         schema.tag(family, schema_id),
-        matrix,
         schema.PLUGIN_NAME,
         schema.plugin_content(),
     )
+    value.tensor.dtype = _DT_FLOAT
+    value.tensor.tensor_shape.SetInParent()
+    for size in matrix.shape:
+        value.tensor.tensor_shape.dim.add(size=size)
+    value.tensor.tensor_content = matrix.tobytes()
+    return value
 
 
 def schema_value(described: schema.Schema):
@@ -156,7 +160,7 @@ def text_value(tag: str, text: str):
     return value
 
 
-def histogram_value(tag: str, buckets: np.ndarray):
+def histogram_value(tag: str, buckets: np.ndarray) -> wire.Panel:
     """Returns a value for TensorBoard's Histograms and Distributions tabs.
 
     Args:
@@ -164,41 +168,30 @@ def histogram_value(tag: str, buckets: np.ndarray):
         buckets: `[k, 3]`: left edge, right edge, count. They are written as
             float32, in which the edges are exact, and counts up to 2^24.
     """
-    return _array_value(tag, np.asarray(buckets, np.float32), "histograms")
+    metadata = _serialized_metadata("histograms", _DATA_CLASS_TENSOR)
+    return wire.panel(tag, metadata, np.asarray(buckets, np.float32))
 
 
-def scalar_value(tag: str, number: float):
+def scalar_value(tag: str, number: float) -> wire.Panel:
     """Returns a value for TensorBoard's Scalars tab."""
-    return _array_value(
-        tag,
-        np.asarray(number, np.float32),
-        "scalars",
-        data_class=_DATA_CLASS_SCALAR,
-    )
+    metadata = _serialized_metadata("scalars", _DATA_CLASS_SCALAR)
+    return wire.panel(tag, metadata, np.asarray(number, np.float32))
 
 
-def _array_value(
-    tag, array, plugin, content=b"", *, data_class=_DATA_CLASS_TENSOR
-):
-    # Of 100 variables with histograms there are 500 in a step: parts that are
-    # always the same are made once.
-    return tf.compat.v1.Summary.Value(
-        tag=tag,
-        metadata=_metadata(plugin, content, data_class),
-        tensor=_Tensor(
-            dtype=_DTYPES[array.dtype],
-            tensor_shape=_shape(array.shape),
-            tensor_content=array.tobytes(),
-        ),
-    )
+def _serialized(value, with_metadata: bool) -> bytes:
+    if isinstance(value, wire.Panel):
+        return value.serialized(with_metadata)
+    if not with_metadata:
+        value.ClearField("metadata")
+    return value.SerializeToString()
 
 
-def _value(tag, plugin, content):
-    metadata = _metadata(plugin, content, _DATA_CLASS_TENSOR)
-    return tf.compat.v1.Summary.Value(tag=tag, metadata=metadata)
+def _value(tag: str, plugin: str, content: bytes):
+    value = tf.compat.v1.Summary.Value(tag=tag)
+    value.metadata.CopyFrom(_metadata(plugin, content, _DATA_CLASS_TENSOR))
+    return value
 
 
-@functools.lru_cache(maxsize=64)
 def _metadata(plugin: str, content: bytes, data_class: int):
     metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
     metadata.plugin_data.plugin_name = plugin
@@ -206,6 +199,6 @@ def _metadata(plugin: str, content: bytes, data_class: int):
     return metadata
 
 
-@functools.lru_cache(maxsize=4096)
-def _shape(sizes: tuple[int, ...]):
-    return tf.TensorShape(sizes).as_proto()
+@functools.cache
+def _serialized_metadata(plugin: str, data_class: int) -> bytes:
+    return _metadata(plugin, b"", data_class).SerializeToString()

@@ -284,7 +284,7 @@ def histograms(described, every=20):
                 counts[buckets.ZERO + 1 + middle + np.arange(-8, 9)] = bell
                 counts[buckets.ZERO - 1 - middle - np.arange(-8, 9)] = bell
                 counts[buckets.ZERO] = 100 if kind == "gradients" else 0
-                rows = buckets.tensorboard_rows(counts.round())
+                (rows,) = buckets.tensorboard_rows(counts[np.newaxis].round())
                 tag = f"{kind}/{variable.name}"
                 found.append(writer.histogram_value(tag, rows))
         return found

@@ -31,14 +31,15 @@ def rows(**counts):
     histogram = np.zeros(buckets.COUNT)
     for index, count in counts.items():
         histogram[int(index[1:])] = count
-    return buckets.tensorboard_rows(histogram)
+    (found,) = buckets.tensorboard_rows(histogram[np.newaxis])
+    return found
 
 
 def test_rows_reach_from_the_first_used_bucket_to_the_last():
     one = buckets.ZERO + 1 + 2 * 48
     found = rows(**{f"b{one}": 5, f"b{one + 2}": 1})
     assert found.tolist() == [[1, 1.5, 5], [1.5, 2, 0], [2, 3, 1]]
-    assert found.dtype == np.float64
+    assert found.dtype == np.float32
 
 
 def test_zero_lies_in_the_middle():
@@ -53,7 +54,7 @@ def test_without_a_finite_value_there_is_one_empty_row(counts):
 
 
 def test_rows_hold_every_finite_count():
-    counts = np.random.default_rng(0).integers(0, 9, buckets.COUNT)
-    found = buckets.tensorboard_rows(counts)
-    assert found[:, 2].sum() == counts[:-1].sum()
-    np.testing.assert_array_equal(found[1:, 0], found[:-1, 1])
+    counts = np.random.default_rng(0).integers(0, 9, [3, buckets.COUNT])
+    for row, found in zip(counts, buckets.tensorboard_rows(counts)):
+        assert found[:, 2].sum() == row[:-1].sum()
+        np.testing.assert_array_equal(found[1:, 0], found[:-1, 1])

@@ -207,7 +207,7 @@ def test_tensorboard_compresses_a_histogram_of_any_counts():
     from tensorboard.plugins.distribution import compressor
 
     for counts in (np.zeros(buckets.COUNT), np.ones(buckets.COUNT)):
-        rows = buckets.tensorboard_rows(counts)
+        (rows,) = buckets.tensorboard_rows(counts[np.newaxis])
         compressed = compressor.compress_histogram(rows)
         assert np.isfinite(compressed).all()
 

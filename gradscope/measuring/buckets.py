@@ -40,22 +40,24 @@ def edges() -> np.ndarray:
     return found
 
 
-def tensorboard_rows(counts: np.ndarray) -> np.ndarray:
-    """Returns a histogram as TensorBoard's tabs want it.
+def tensorboard_rows(counts: np.ndarray) -> list[np.ndarray]:
+    """Returns histograms as TensorBoard's tabs want them.
 
     Args:
-        counts: The COUNT counts of one histogram.
+        counts: `[n, COUNT]`: the counts of n histograms.
 
     Returns:
-        float64 `[k, 3]` of left edge, right edge, count, from the first used
-        bucket to the last; values that are not finite are left out. One empty
-        row when there is no other value.
+        For each float32 `[k, 3]` of left edge, right edge, count, from the
+        first used bucket to the last; values that are not finite are left
+        out. One empty row when there is no other value.
     """
-    finite = np.asarray(counts)[:-1]
-    used = finite.nonzero()[0]
-    first, end = (used[0], used[-1] + 1) if len(used) else (ZERO, ZERO + 1)
-    rows = np.empty([end - first, 3])
-    rows[:, 0] = edges()[first:end]
-    rows[:, 1] = edges()[first + 1 : end + 1]
-    rows[:, 2] = finite[first:end]
-    return rows
+    finite = np.asarray(counts)[:, :-1]
+    used = finite != 0
+    used[~used.any(axis=1), ZERO] = True
+    first = used.argmax(axis=1)
+    end = used.shape[1] - used[:, ::-1].argmax(axis=1)
+    rows = np.empty([*finite.shape, 3], np.float32)
+    rows[:, :, 0] = edges()[:-1]
+    rows[:, :, 1] = edges()[1:]
+    rows[:, :, 2] = finite
+    return [r[a:b] for r, a, b in zip(rows, first, end, strict=True)]

@@ -71,6 +71,17 @@ def ticks(section):
     return int(labels[0].removeprefix("step ")), int(labels[-1])
 
 
+def ticks_after(page, before, *sections):
+    """Returns what all of them see, once it is no longer what was before."""
+    for _ in range(PATIENCE // 100):
+        seen = {ticks(section) for section in sections}
+        if len(seen) == 1 and seen != {before}:
+            break
+        page.wait_for_timeout(100)  # They are drawn a frame after each other.
+    assert len(seen) == 1 and seen != {before}, seen
+    return seen.pop()
+
+
 def reload_until(page, item, text):
     """Presses TensorBoard's reload button until the run list says so."""
     for _ in range(PATIENCE // 1000):
