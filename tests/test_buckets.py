@@ -55,6 +55,7 @@ def test_without_a_finite_value_there_is_one_empty_row(counts):
 
 def test_rows_hold_every_finite_count():
     counts = np.random.default_rng(0).integers(0, 9, [3, buckets.COUNT])
-    for row, found in zip(counts, buckets.tensorboard_rows(counts)):
+    every = buckets.tensorboard_rows(counts)
+    for row, found in zip(counts, every, strict=True):
         assert found[:, 2].sum() == row[:-1].sum()
         np.testing.assert_array_equal(found[1:, 0], found[:-1, 1])

@@ -20,7 +20,8 @@ def measure(tensors: list) -> tf.Tensor:
     Args:
         tensors: Of any numeric dtype; NaN for an empty one.
     """
-    flat = [_float(tf.reshape(first(t), [-1])) for t in tensors]
+    tensors = [_float(first(t)) for t in tensors]
+    flat = [tf.reshape(t, [-1]) for t in tensors]
     count = _stack([tf.size(x) for x in flat])
     # Not 1 - the mean of what is finite: XLA multiplies with the inverse of
     # the count, and 1440 times 1 / 1440 is not 1.
@@ -33,7 +34,7 @@ def measure(tensors: list) -> tf.Tensor:
         "data_rms": tf.sqrt(
             2.0 * _stack([tf.nn.l2_loss(x) for x in flat]) / count
         ),
-        "data_variation": variation([first(t, least=2) for t in tensors]),
+        "data_variation": variation(tensors),
         "data_min": _stack([tf.reduce_min(x) for x in flat]) + nan,
         "data_max": _stack([tf.reduce_max(x) for x in flat]) + nan,
         "data_nonfinite": _stack([tf.reduce_sum(x) for x in bad]) / count,
@@ -73,12 +74,12 @@ def _float(tensor) -> tf.Tensor:
     return tf.cast(tensor, tf.float32)
 
 
-def first(tensor: tf.Tensor, least: int = 1) -> tf.Tensor:
+def first(tensor: tf.Tensor) -> tf.Tensor:
     """Returns the first examples of a batch, as many as hold `MOST` numbers,
-    and at least as many as asked for."""
+    and two at least."""
     if not tensor.shape.rank:
         return tensor
     size = tensor.shape[1:].num_elements()
-    if size is None:
-        return tensor[:least]
-    return tensor[: max(least, MOST // max(1, size))]
+    most = 2 if size is None else max(2, MOST // max(1, size))
+    examples = tensor.shape.as_list()[0]
+    return tensor if examples and examples <= most else tensor[:most]

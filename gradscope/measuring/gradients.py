@@ -28,13 +28,24 @@ class Touched:
     Attributes:
         values: Its values; of a sparse gradient the summed rows, and rows of
             zeros behind them that mean nothing.
-        size: How many elements mean something, int64 scalar.
-        is_sparse: Whether these are rows of a sparse gradient.
+        summed: How many elements of a sparse one mean something, int64
+            scalar; None of a dense one.
     """
 
     values: tf.Tensor
-    size: tf.Tensor
-    is_sparse: bool = False
+    summed: tf.Tensor | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether these are rows of a sparse gradient."""
+        return self.summed is not None
+
+    @property
+    def size(self) -> tf.Tensor:
+        """How many elements mean something, int64 scalar."""
+        if self.summed is not None:
+            return self.summed
+        return tf.size(self.values, tf.int64)
 
     @property
     def padding(self) -> tf.Tensor:
@@ -54,8 +65,7 @@ def touched(gradient) -> Touched | None:
     if gradient is None:
         return None
     if not isinstance(gradient, tf.IndexedSlices):
-        values = tf.convert_to_tensor(gradient)
-        return Touched(values, tf.size(values, tf.int64))
+        return Touched(tf.convert_to_tensor(gradient))
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
     is_new = tf.concat(
@@ -67,7 +77,7 @@ def touched(gradient) -> Touched | None:
     )
     width = tf.reduce_prod(tf.shape(gradient.values, tf.int64)[1:])
     size = tf.reduce_sum(tf.cast(is_new, tf.int64)) * width
-    return Touched(rows, size, is_sparse=True)
+    return Touched(rows, size)
 
 
 def divided(gradient, by: float):

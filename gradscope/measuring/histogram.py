@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from gradscope.measuring import buckets
@@ -65,20 +66,21 @@ def _counted(tensor) -> tf.Tensor:
         limit = tf.constant(tf.float32.max, tf.float64)
         inside = tf.clip_by_value(tensor, -limit, limit)
         tensor = tf.where(tf.math.is_finite(tensor), inside, tensor)
-    bits = tf.bitcast(tf.cast(tensor, tf.float32), tf.int32)
-    top = tf.bitwise.bitwise_and(
-        tf.bitwise.right_shift(bits, _SHIFT), (1 << _BITS) - 1
-    )
-    count = tensor.shape.as_list()[0]
-    if count == 1:  # one row is counted by all threads, two by two
+    # A shift of unsigned numbers leaves no sign.
+    bits = tf.bitcast(tf.cast(tensor, tf.float32), tf.uint32)
+    top = tf.bitcast(tf.bitwise.right_shift(bits, _SHIFT), tf.int32)
+    is_one = tensor.shape.as_list()[0] == 1
+    if is_one:  # is counted by all threads, two by two
         top = tf.reshape(top, [-1])
     raw = tf.raw_ops.DenseBincount(
         input=top, size=1 << _BITS, weights=tf.constant([], tf.int32)
     )
-    return tf.reshape(raw, [count, 1 << _BITS])
+    return raw[tf.newaxis] if is_one else raw
 
 
 def _without_padding(raw, rows: Rows | Moved) -> tf.Tensor:
+    if isinstance(rows.padding, np.ndarray) and not rows.padding.any():
+        return raw
     zero = tf.one_hot(0, 1 << _BITS, dtype=tf.int32)
     return raw - zero * tf.cast(rows.padding, tf.int32)[:, tf.newaxis]
 

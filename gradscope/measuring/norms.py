@@ -31,13 +31,12 @@ def norms(
     every = [rows for kind in kinds for rows in kind]
     if not every:
         return [tf.fill([count], np.float32(np.nan)) for _ in kinds]
-    one = _wide if fused else _narrow
-    found = _of_all(every, one)
-    if not fused:
-        is_right = tf.reduce_all((found > _LOWEST) & (found < np.inf))
-        found = tf.cond(
-            is_right, lambda: found, lambda: _of_all(every, _scaled)
-        )
+    if fused:
+        found = _wide(every)
+    else:
+        narrow = _narrow(every)
+        is_right = tf.reduce_all((narrow > _LOWEST) & (narrow < np.inf))
+        found = tf.cond(is_right, lambda: narrow, lambda: _wide(every))
     first, own = 0, []
     for kind in kinds:
         places = [place for rows in kind for place in rows.places]
@@ -47,34 +46,30 @@ def norms(
     return own
 
 
-def _of_all(every: list[Rows | Moved], norm) -> tf.Tensor:
-    found = in_turn(every, lambda t: tf.cast(norm(t), tf.float32))
-    return tf.concat(found, axis=0)
+def _wide(every: list[Rows | Moved]) -> tf.Tensor:
+    """Returns norms by squares in float64."""
+
+    def squares(rows):
+        wide = tf.cast(rows, tf.float64)
+        return tf.reduce_sum(wide * wide, axis=1)
+
+    total = tf.concat(in_turn(every, squares), axis=0)
+    return tf.cast(tf.sqrt(total), tf.float32)
 
 
-def _wide(rows) -> tf.Tensor:
-    wide = tf.cast(rows, tf.float64)
-    return tf.sqrt(tf.reduce_sum(wide * wide, axis=1))
-
-
-def _narrow(rows) -> tf.Tensor:
+def _narrow(every: list[Rows | Moved]) -> tf.Tensor:
     """Returns norms by one pass, which may underflow and overflow."""
-    if rows.dtype.size < 4:  # sums of float16 would overflow early
-        rows = tf.cast(rows, tf.float32)
-    # (`EuclideanNorm` would read rows and write nothing; XLA has no such
-    # operation, and a function may be called from inside of XLA later.)
-    if rows.shape.as_list()[0] == 1:
-        return tf.sqrt(tf.reshape(2.0 * tf.nn.l2_loss(rows), [1]))
-    return tf.sqrt(tf.reduce_sum(tf.square(rows), axis=1))
 
+    def squares(rows):
+        if rows.dtype.size < 4:  # sums of float16 would overflow early
+            rows = tf.cast(rows, tf.float32)
+        # (`EuclideanNorm` would read rows and write nothing; XLA has no such
+        # operation, and a function may be called from inside of XLA later.)
+        if rows.shape.as_list()[0] == 1:
+            half = tf.reshape(tf.nn.l2_loss(rows), [1])
+            total = half + half
+        else:
+            total = tf.reduce_sum(tf.square(rows), axis=1)
+        return tf.cast(total, tf.float32)
 
-def _scaled(rows) -> tf.Tensor:
-    """Returns norms of rows that are divided by their largest number first."""
-    if rows.shape.as_list()[1] == 0:
-        return tf.zeros(rows.shape.as_list()[:1])
-    if rows.dtype.size < 4:
-        rows = tf.cast(rows, tf.float32)
-    largest = tf.reduce_max(tf.abs(rows), axis=1, keepdims=True)
-    ordinary = tf.math.is_finite(largest) & (largest > 0)
-    scale = tf.where(ordinary, largest, tf.ones_like(largest))
-    return _narrow(rows / scale) * scale[:, 0]
+    return tf.sqrt(tf.concat(in_turn(every, squares), axis=0))

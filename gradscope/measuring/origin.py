@@ -18,7 +18,9 @@ NOWHERE = np.full([2], np.nan, np.float32)
 def states(tensors: list) -> tf.Tensor:
     """Returns what each of some floating tensors is, float32 `[n]`."""
     found = alike.merged(alike.groups(tensors))
-    parts = tf.concat([_states(rows.values) for rows in found], axis=0)
+    each = [tf.constant(state) for state in (FINITE, INFINITE, NAN)]
+    parts = tf.concat([_states(rows.values, *each) for rows in found], axis=0)
+    parts = tf.maximum(parts, FINITE)  # of empty ones -infinity
     places = [place for rows in found for place in rows.places]
     return tf.gather(parts, np.argsort(places))
 
@@ -44,8 +46,7 @@ def first(found: tf.Tensor, sources: np.ndarray, rows: np.ndarray) -> tf.Tensor:
     return tf.where(tf.reduce_any(makes), told, NOWHERE)
 
 
-def _states(rows) -> tf.Tensor:
+def _states(rows, finite, infinite, nan) -> tf.Tensor:
     """Returns what each row is, from one pass over it."""
-    infinite = tf.where(tf.math.is_inf(rows), INFINITE, FINITE)
-    each = tf.where(tf.math.is_nan(rows), NAN, infinite)
-    return tf.maximum(tf.reduce_max(each, axis=1), FINITE)  # empty: finite
+    each = tf.where(tf.math.is_inf(rows), infinite, finite)
+    return tf.reduce_max(tf.where(tf.math.is_nan(rows), nan, each), axis=1)

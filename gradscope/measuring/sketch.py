@@ -33,20 +33,33 @@ def sketches(found: list[Rows], places: list[int], sparse: set[int]):
     chosen = [rows for rows in found if set(rows.places) & wanted]
     order = [place for rows in chosen for place in rows.places]
     position = {p: n for n, p in enumerate(order) if p not in sparse}
-    widest = [tf.shape(rows.values)[1] for rows in chosen]
-    known = signs(tf.reduce_max(widest)) if chosen else None
+    widths = [_width(rows.values) for rows in chosen]
+    known = signs(_most(widths)) if chosen else None
     parts = in_turn(chosen, lambda values: _sums(values, known))
     whole = tf.concat([*parts, tf.zeros([1, COUNT])], axis=0)
     return tf.gather(whole, [position.get(p, len(order)) for p in places])
 
 
 def _sums(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    width = tf.shape(values)[1]
+    width = _width(values)
     signed = tf.cast(values, tf.float32) * known[:width]
-    padded = tf.pad(signed, [[0, 0], [0, -width % COUNT]])
+    missing = -width % COUNT
+    if not isinstance(missing, int) or missing:
+        signed = tf.pad(signed, [[0, 0], [0, missing]])
     return tf.reduce_sum(
-        tf.reshape(padded, [values.shape.as_list()[0], -1, COUNT]), axis=1
+        tf.reshape(signed, [values.shape.as_list()[0], -1, COUNT]), axis=1
     )
+
+
+def _most(widths: list) -> int | tf.Tensor:
+    if all(isinstance(width, int) for width in widths):
+        return max(widths)
+    return tf.reduce_max(widths)
+
+
+def _width(values: tf.Tensor) -> int | tf.Tensor:
+    known = values.shape.as_list()[1]
+    return tf.shape(values)[1] if known is None else known
 
 
 def signs(count) -> tf.Tensor:
