@@ -9,7 +9,8 @@ import threading
 
 from gradscope import diagnosis
 from gradscope.diagnosis import report
-from gradscope_plugin import data, summary
+from gradscope_plugin import summary
+from gradscope_plugin.provided import UnreadableRun
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Findings:
                 if record is None:
                     return None
                 text = _reply(record)
-            except data.UnreadableRun as error:
+            except UnreadableRun as error:
                 return _problem(str(error))
             except Exception:
                 # Findings help to read the numbers; without them the numbers

@@ -31,6 +31,7 @@ from gradscope_plugin import (
     soon,
     summary,
 )
+from gradscope_plugin.provided import UnreadableRun
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -249,7 +250,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         read = read or self._runs.record
         try:
             record = read(*_context(request), run, family)
-        except data.UnreadableRun as error:
+        except UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
             raise arguments.no_run(run)

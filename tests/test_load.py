@@ -83,7 +83,7 @@ def test_what_many_ask_for_is_read_once_and_memory_is_bounded():
     # A thread for what is read, one for findings; none for a client.
     assert threading.active_count() <= before + 3
     assert len(served._runs._records) <= RUNS
-    assert served._runs._bytes() <= data._CACHE_BYTES
+    assert served._runs._records.bytes <= data._CACHE_BYTES
     assert len(served._findings._known) == RUNS
     assert not served._runs._locks
     for beside in (served._reading, served._diagnosing):

@@ -17,7 +17,7 @@ from test_plugin_routes import (
 )
 
 from gradscope import diagnosis
-from gradscope_plugin import data, soon
+from gradscope_plugin import data, provided, soon
 
 COUNT = 6
 
@@ -179,7 +179,7 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
     runs.write(tmp_path, "large", described, range(200), numbers)
     source = loaded(tmp_path, provider)
     # 10 variables x 14 statistics x 4 bytes: 560 a step.
-    monkeypatch.setattr(data, "_ROOM", 560 * 50)
+    monkeypatch.setattr(provided, "ROOM", 560 * 50)
     client = client_of(source)
     (run,) = client.get(f"{BASE}/runs").get_json()
     assert (run["steps"], run["readable"], run["recorded"]) == (50, 50, 200)

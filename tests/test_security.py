@@ -178,7 +178,7 @@ def test_names_that_clients_make_up_leave_nothing_in_memory(provider):
         ask(number)
     runs = served._runs
     assert not len(runs._locks)
-    assert len(runs._summaries) == 1
+    assert len(runs._listing) == 1
     assert len(runs._previews) <= data._PREVIEWS
     assert len(runs._records) == 20 <= data._RECORDS
 
