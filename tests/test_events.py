@@ -158,7 +158,11 @@ def test_only_event_files_count_oldest_first(tmp_path):
 )
 def test_an_array_survives(shape, dtype, seed):
     array = np.random.default_rng(seed).normal(size=shape).astype(dtype)
-    read = events.to_numpy(tf.make_tensor_proto(array))
+    tensor = tf.compat.v1.Summary.Value().tensor
+    tensor.dtype = tf.as_dtype(dtype).as_datatype_enum
+    tensor.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    tensor.tensor_content = array.tobytes()
+    read = events.to_numpy(tensor)
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, array)
 

@@ -1,8 +1,10 @@
 """Runs the tests of the page's pure modules, and checks the types of all."""
 
+import fcntl
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -23,11 +25,16 @@ def tool(name):
     that only these tests need, and neither needs another package.
     """
     folder = ROOT / "node_modules" / name
-    if not folder.exists():
-        if not shutil.which("npm"):
-            pytest.fail("npm is missing: apt-get install npm")
-        code, told = run("npm", "install", "--no-package-lock", "--no-audit")
-        assert code == 0, told
+    # Two workers that install at once remove each other's files.
+    with open(pathlib.Path(tempfile.gettempdir(), "npm.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            if not shutil.which("npm"):
+                pytest.fail("npm is missing: apt-get install npm")
+            code, told = run(
+                "npm", "install", "--no-package-lock", "--no-audit"
+            )
+            assert code == 0, told
     return folder
 
 

@@ -23,7 +23,7 @@ import gradscope
 from gradscope import diagnosis, schema, writer
 from gradscope.diagnosis.finding import KINDS
 from gradscope.logs import Log
-from gradscope_plugin import data, findings
+from gradscope_plugin import data, findings, provided
 
 
 @pytest.fixture(scope="module")
@@ -244,13 +244,13 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     file.write(400, runs.WALL_TIME + 400, [logged, later])
     file.close()
     passed = {}
-    from_series = data.joining.from_series
+    from_series = provided.joining.from_series
 
     def note(run, series):
         passed.update(series)
         return from_series(run, series)
 
-    monkeypatch.setattr(data.joining, "from_series", note)
+    monkeypatch.setattr(provided.joining, "from_series", note)
     for provider in PROVIDERS:
         passed.clear()
         reader = data.Runs(loaded(tmp_path, provider))
