@@ -21,6 +21,7 @@ import training
 import gradscope
 from gradscope import background, events, writer
 from gradscope.errors import GradscopeWarning
+from gradscope.schedule import Every
 
 #: The step before which the fault comes, and that after which the records are
 #: written that there are.
@@ -323,6 +324,41 @@ model.fit(x, x[:, :1], batch_size=16, verbose=0, callbacks=[
     done = subprocess.run([sys.executable, "-c", program], timeout=240)
     assert done.returncode == 3
     assert gradscope.read(tmp_path).steps.tolist() == list(range(21))
+
+
+class Greedy(keras.layers.Layer):
+    """Takes as many numbers as the largest of a batch says."""
+
+    def call(self, x):
+        count = tf.cast(tf.reduce_max(x), tf.int64)
+        return x + 0 * tf.reduce_sum(tf.cast(tf.range(count), x.dtype))
+
+
+@pytest.mark.parametrize("every, recorded", [(1, range(5)), (9, [0])])
+def test_out_of_memory_in_a_step_that_is_recorded_is_told(
+    every, recorded, tmp_path
+):
+    model = keras.Sequential(
+        [keras.Input([2]), Greedy(), keras.layers.Dense(1)]
+    )
+    model.compile("sgd", "mse", jit_compile=False)
+    x = np.ones([8, 2], "float32")
+    x[5] = 2.0**50
+    schedule = Every(every, dense=0)
+    callback = gradscope.Callback(tmp_path, every=schedule, probe=False)
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        pytest.raises(tf.errors.ResourceExhaustedError),
+    ):
+        warnings.simplefilter("always")
+        model.fit(
+            x, x[:, :1], 1, verbose=0, shuffle=False, callbacks=[callback]
+        )
+    texts = [str(w.message) for w in caught]
+    told = sum("ran out of memory in a step" in text for text in texts)
+    assert told == (every == 1)
+    gradscope.unwrap(model.optimizer)
+    assert gradscope.read(tmp_path).steps.tolist() == list(recorded)
 
 
 def test_a_long_training_leaks_nothing():

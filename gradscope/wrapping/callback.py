@@ -12,6 +12,7 @@ import os
 import warnings
 
 import keras
+import tensorflow as tf
 
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
@@ -234,7 +235,8 @@ class Callback(keras.callbacks.Callback):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
             self.model.make_train_function(force=True)
-            self._programs[plain] = self.model.train_function
+            program = self.model.train_function
+            self._programs[plain] = program if plain else _watched(program)
         return self._programs[plain]
 
     def _end(self):
@@ -257,6 +259,27 @@ class Callback(keras.callbacks.Callback):
         observer = self._seam.latest()
         if self._teller is not None and observer is not None:
             self._teller.tell(observer.drain)
+
+
+def _watched(program):
+    """Returns a program that says what may help when it runs out of memory;
+    the error is TensorFlow's own, as it would be without gradscope."""
+
+    def watched(iterator):
+        try:
+            return program(iterator)
+        except tf.errors.ResourceExhaustedError:
+            warnings.warn(
+                "The device ran out of memory in a step that gradscope "
+                "records. Such a step holds all weights and gradients once "
+                "more. If the training fits without gradscope, choose a "
+                "smaller batch, or train without the callback.",
+                GradscopeWarning,
+                stacklevel=2,
+            )
+            raise
+
+    return watched
 
 
 def _batch(probe) -> tuple | None:
