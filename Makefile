@@ -15,7 +15,7 @@ help:
 	@echo "                (SERVE=0 ends after training, LOGDIR=logs)"
 	@echo "make test       set everything up, lint and run every test"
 	@echo "make lint       check the style;  make format repairs it"
-	@echo "make benchmark  measure what observing costs (an hour)"
+	@echo "make benchmark  measure what observing costs (long)"
 
 demo: $(VENV)/examples.stamp
 	$(BIN)/gradscope demo --logdir $(LOGDIR) \

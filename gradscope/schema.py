@@ -306,7 +306,6 @@ def parse_tag(text: str) -> tuple[str, str] | None:
     return parts[1], parts[2]
 
 
-@functools.cache
 def plugin_content() -> bytes:
     """Returns the content of the tags' plugin metadata.
 

@@ -1,10 +1,10 @@
 """Panels in protobuf's wire format, made by hand.
 
-Of 50 layers a step with histograms has 500 panels of TensorBoard's own tabs.
-As messages they took 10 ms of one core a step; their bytes, of which all but
-the numbers are the same each time, take a tenth of that. Field numbers are
-those of TensorFlow's `summary.proto`, `tensor.proto` and `tensor_shape.proto`,
-which stored files keep from ever changing.
+Of 50 layers a step with histograms has 500 panels of TensorBoard's own tabs. As
+messages they took 7.0 ms of one core, made like this 2.3 ms, since all but the
+numbers is the same in each step (2026-11-22). Field numbers are those of
+TensorFlow's `summary.proto`, `tensor.proto` and `tensor_shape.proto`, which
+stored files keep from ever changing.
 """
 
 from __future__ import annotations

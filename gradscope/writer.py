@@ -21,7 +21,6 @@ from gradscope.logs import Log
 
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
-_DT_FLOAT = 1
 _DT_STRING = 7
 
 _file_numbers = itertools.count()
@@ -61,14 +60,7 @@ class EventWriter:
         with self._lock:
             if self._file is None:
                 self._open()
-            head = tf.compat.v1.Event(step=step, wall_time=wall_time)
-            # Only the first event's metadata counts; repeated, it would make
-            # up a third of the file.
-            parts = [
-                _serialized(value, value.tag not in self._described)
-                for value in values
-            ]
-            self._file.write(wire.event(head.SerializeToString(), parts))
+            self._file.write(event(step, wall_time, values, self._described))
             self._described.update([value.tag for value in values])
 
     def flush(self) -> None:
@@ -112,52 +104,42 @@ class EventWriter:
         self._file.write(version.SerializeToString())
 
 
-def family_value(family: str, schema_id: str, matrix: np.ndarray):
+def event(step: int, wall_time: float, values: list, described=()) -> bytes:
+    """Returns a serialized event.
+
+    Args:
+        step, wall_time, values: As of `EventWriter.write`.
+        described: Tags whose metadata the file has: only that of the first
+            event counts, and repeated it would make up a third of the file.
+    """
+    head = tf.compat.v1.Event(step=step, wall_time=wall_time)
+    parts = [_serialized(value, value.tag not in described) for value in values]
+    return wire.event(head.SerializeToString(), parts)
+
+
+def family_value(family: str, schema_id: str, matrix: np.ndarray) -> wire.Panel:
     """Returns the value of one family, float32 `[rows, columns]`."""
     with np.errstate(over="ignore"):  # beyond float32 is infinite
         matrix = np.asarray(matrix, np.float32)
-    value = _value(
-        schema.tag(family, schema_id),
-        schema.PLUGIN_NAME,
-        schema.plugin_content(),
-    )
-    value.tensor.dtype = _DT_FLOAT
-    value.tensor.tensor_shape.SetInParent()
-    for size in matrix.shape:
-        value.tensor.tensor_shape.dim.add(size=size)
-    value.tensor.tensor_content = matrix.tobytes()
-    return value
+    metadata = _serialized_metadata(schema.PLUGIN_NAME)
+    return wire.panel(schema.tag(family, schema_id), metadata, matrix)
 
 
 def schema_value(described: schema.Schema):
     """Returns the value that holds the schema as a JSON string."""
-    return _text_value("schema", described.id, described.to_json())
+    tag = schema.tag("schema", described.id)
+    return _text_value(tag, schema.PLUGIN_NAME, described.to_json())
 
 
 def logs_value(schema_id: str, log: Log):
     """Returns the value that holds what a `fit` logged as a JSON string."""
-    return _text_value("logs", schema_id, log.to_json())
-
-
-def _text_value(family: str, schema_id: str, text: str):
-    value = _value(
-        schema.tag(family, schema_id),
-        schema.PLUGIN_NAME,
-        schema.plugin_content(),
-    )
-    value.tensor.dtype = _DT_STRING
-    value.tensor.tensor_shape.SetInParent()
-    value.tensor.string_val.append(text.encode())
-    return value
+    tag = schema.tag("logs", schema_id)
+    return _text_value(tag, schema.PLUGIN_NAME, log.to_json())
 
 
 def text_value(tag: str, text: str):
     """Returns a value for TensorBoard's Text tab, which renders Markdown."""
-    value = _value(tag, "text", b"")
-    value.tensor.dtype = _DT_STRING
-    value.tensor.tensor_shape.SetInParent()
-    value.tensor.string_val.append(text.encode())
-    return value
+    return _text_value(tag, "text", text)
 
 
 def histogram_value(tag: str, buckets: np.ndarray) -> wire.Panel:
@@ -168,14 +150,22 @@ def histogram_value(tag: str, buckets: np.ndarray) -> wire.Panel:
         buckets: `[k, 3]`: left edge, right edge, count. They are written as
             float32, in which the edges are exact, and counts up to 2^24.
     """
-    metadata = _serialized_metadata("histograms", _DATA_CLASS_TENSOR)
+    metadata = _serialized_metadata("histograms")
     return wire.panel(tag, metadata, np.asarray(buckets, np.float32))
 
 
 def scalar_value(tag: str, number: float) -> wire.Panel:
     """Returns a value for TensorBoard's Scalars tab."""
-    metadata = _serialized_metadata("scalars", _DATA_CLASS_SCALAR)
+    metadata = _serialized_metadata("scalars")
     return wire.panel(tag, metadata, np.asarray(number, np.float32))
+
+
+def _text_value(tag: str, plugin: str, text: str):
+    value = tf.compat.v1.Summary.Value(tag=tag, metadata=_metadata(plugin))
+    value.tensor.dtype = _DT_STRING
+    value.tensor.tensor_shape.SetInParent()
+    value.tensor.string_val.append(text.encode())
+    return value
 
 
 def _serialized(value, with_metadata: bool) -> bytes:
@@ -186,19 +176,17 @@ def _serialized(value, with_metadata: bool) -> bytes:
     return value.SerializeToString()
 
 
-def _value(tag: str, plugin: str, content: bytes):
-    value = tf.compat.v1.Summary.Value(tag=tag)
-    value.metadata.CopyFrom(_metadata(plugin, content, _DATA_CLASS_TENSOR))
-    return value
-
-
-def _metadata(plugin: str, content: bytes, data_class: int):
-    metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
+def _metadata(plugin: str):
+    is_scalar = plugin == "scalars"
+    metadata = tf.compat.v1.SummaryMetadata(
+        data_class=_DATA_CLASS_SCALAR if is_scalar else _DATA_CLASS_TENSOR
+    )
     metadata.plugin_data.plugin_name = plugin
-    metadata.plugin_data.content = content
+    if plugin == schema.PLUGIN_NAME:
+        metadata.plugin_data.content = schema.plugin_content()
     return metadata
 
 
 @functools.cache
-def _serialized_metadata(plugin: str, data_class: int) -> bytes:
-    return _metadata(plugin, b"", data_class).SerializeToString()
+def _serialized_metadata(plugin: str) -> bytes:
+    return _metadata(plugin).SerializeToString()

@@ -33,10 +33,11 @@ class Cache:
 
     Args:
         count: How many records are kept.
-        size: Bytes of all of their numbers; one record may have more.
+        size: Bytes of all of their numbers, None for any; one record may have
+            more.
     """
 
-    def __init__(self, count: int, size: float):
+    def __init__(self, count: int, size: int | None = None):
         self._count = count
         self._size = size
         self._kept = collections.OrderedDict()
@@ -72,6 +73,9 @@ class Cache:
             self._kept.pop(key, None)
             self._kept[key] = version, record
             while len(self._kept) > 1 and (
-                len(self._kept) > self._count or self.bytes > self._size
+                len(self._kept) > self._count or self._is_too_large()
             ):
                 self._kept.popitem(last=False)
+
+    def _is_too_large(self) -> bool:
+        return self._size is not None and self.bytes > self._size

@@ -39,7 +39,7 @@ class Runs:
         self._locks = Locks()
         self._listing = Listing(self._source, self._locks, samples)
         self._records = Cache(_RECORDS, _CACHE_BYTES)
-        self._previews = Cache(_PREVIEWS, math.inf)
+        self._previews = Cache(_PREVIEWS)
 
     def summaries(self, ctx, experiment_id: str) -> list[dict]:
         """Returns what `/runs` tells of each run, sorted by name.

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import runs
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +133,7 @@ def test_a_damaged_tensor_is_left_out(tmp_path):
             "variables", NET.id, np.ones([4, len(schema.VARIABLE_COLUMNS)])
         )
         if step == 1:
+            value = tf.compat.v1.Summary.Value.FromString(value.serialized())
             value.tensor.dtype = 99
         file.write(step, 0.0, [value, writer.schema_value(NET)])
     file.close()

@@ -16,7 +16,6 @@ import gradscope
 import gradscope_plugin
 from benchmarks.fuzz import seeds, targets
 from benchmarks.fuzz.provider import Memory
-from gradscope import wire
 from gradscope_plugin import data, findings, matrix, plugin, soon
 
 BASE = targets.BASE
@@ -48,8 +47,7 @@ def panels():
     value = seeds.writer.histogram_value(
         "gradients/dense_1/kernel", [[0.0, 1.0, 3.0]]
     )
-    head = seeds.writer.tf.compat.v1.Event(step=1, wall_time=1.0)
-    return wire.event(head.SerializeToString(), [value.serialized()])
+    return seeds.writer.event(1, 1.0, [value])
 
 
 @pytest.fixture

@@ -67,11 +67,7 @@ def events(network: schema.Schema, steps, seed: int = 0) -> list[bytes]:
         values.append(writer.logs_value(network.id, log))
         if not index:
             values.append(writer.schema_value(network))
-        event = writer.tf.compat.v1.Event(
-            step=step, wall_time=_WALL_TIME + step
-        )
-        event.summary.value.extend(values)
-        found.append(event.SerializeToString())
+        found.append(writer.event(step, _WALL_TIME + step, values))
     return found
 
 

@@ -103,8 +103,8 @@ def _largest(found: list[Rows], fused: bool) -> tf.Tensor:
     """
     every = [rows.values for rows in found]
     if fused:
-        found = [tf.reduce_max(tf.abs(x), axis=1) for x in every]
-        return tf.maximum(_numbers(found), 0.0)
+        largest = _numbers([tf.reduce_max(tf.abs(x), axis=1) for x in every])
+        return tf.maximum(largest, 0.0)
     # Both ends are read, and nothing of the rows' size is written.
     lowest = _numbers([tf.reduce_min(x, axis=1) for x in every])
     highest = _numbers([tf.reduce_max(x, axis=1) for x in every])

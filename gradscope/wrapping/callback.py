@@ -270,10 +270,10 @@ def _watched(program):
             return program(iterator)
         except tf.errors.ResourceExhaustedError:
             warnings.warn(
-                "The device ran out of memory in a step that gradscope "
-                "records. Such a step holds all weights and gradients once "
-                "more. If the training fits without gradscope, choose a "
-                "smaller batch, or train without the callback.",
+                "The device ran out of memory in a program that records "
+                "steps for gradscope. A recorded step holds all weights and "
+                "gradients once more. If the training fits without gradscope, "
+                "choose a smaller batch, or train without the callback.",
                 GradscopeWarning,
                 stacklevel=2,
             )
