@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 
 import numpy as np
 import tensorflow as tf
@@ -15,35 +16,57 @@ from tensorflow.python.eager import context
 def variable(value: np.ndarray, device: str) -> tf.Variable:
     """Returns a new variable that belongs to no function, scope or model.
 
-    It is made in a thread of its own. A `tf.function` lifts variables that
-    are created while it is traced, also under `tf.init_scope`, and fails to
-    do so under XLA; a distribution strategy would make a replicated one.
+    A `tf.function` lifts variables that are created while it is traced, also
+    under `tf.init_scope`, and fails to do so under XLA; a distribution
+    strategy would make a replicated one.
 
     Args:
         value: Its initial value.
         device: Where to put it, `""` for TensorFlow's choice.
     """
-    made: list[tf.Variable] = []
-    errors: list[Exception] = []
 
     def make():
+        with tf.device(device):
+            return tf.Variable(value, trainable=False, name="gradscope")
+
+    try:
+        made = aside(make)
+    except Exception as error:
+        raise RuntimeError(
+            f"no variable of shape {value.shape} could be made on {device!r}: "
+            f"{error}"
+        ) from error
+    _made[id(made.handle)] = made
+    return made
+
+
+def is_own(handle: tf.Tensor) -> bool:
+    """Returns whether a variable is one of ours, by its handle."""
+    return id(handle) in _made
+
+
+#: Variables of ours by their handles.
+_made: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+
+
+def aside(function):
+    """Returns what a function returns in a thread of its own: there is no
+    graph, no scope and no strategy around it."""
+    results: list = []
+    errors: list[Exception] = []
+
+    def run():
         try:
-            with tf.device(device):
-                made.append(
-                    tf.Variable(value, trainable=False, name="gradscope")
-                )
+            results.append(function())
         except Exception as error:
             errors.append(error)
 
-    thread = threading.Thread(target=make)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     if errors:
-        raise RuntimeError(
-            f"no variable of shape {value.shape} could be made on {device!r}: "
-            f"{errors[0]}"
-        ) from errors[0]
-    return made[0]
+        raise errors[0]
+    return results[0]
 
 
 def value(variable: tf.Variable) -> np.ndarray:

@@ -8,11 +8,11 @@ that is not due runs the very program that it would run without gradscope.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 
 import keras
-import tensorflow as tf
 
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
@@ -21,6 +21,7 @@ from gradscope.schedule import Schedule
 from gradscope.wrapping import fit_data, probing
 from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.telling import Teller
+from gradscope.wrapping.trial import Trial
 
 PLAIN = True
 
@@ -236,8 +237,25 @@ class Callback(keras.callbacks.Callback):
         if self._programs.get(plain) is None:
             self.model.make_train_function(force=True)
             program = self.model.train_function
-            self._programs[plain] = program if plain else _watched(program)
+            if not plain:
+                program = self._recording(program)
+            self._programs[plain] = program
         return self._programs[plain]
+
+    def _recording(self, program) -> Trial:
+        """Returns a program that records, with what stands behind it."""
+        plain = None
+        if self._steps_per_execution() == 1 and not self.model.run_eagerly:
+            plain = functools.partial(self._program, PLAIN)
+        return Trial(program, self._seam, plain, self._fall_back)
+
+    def _fall_back(self, error: Exception) -> None:
+        """Records less: no activations, and nothing if it was that already."""
+        self._programs.pop(not PLAIN)
+        if self._seam.sees_forward:
+            self._seam.stop_seeing(error)
+        else:
+            self._seam.fail(error)
 
     def _end(self):
         if self._seam is None or self._seam.suspended:
@@ -259,27 +277,6 @@ class Callback(keras.callbacks.Callback):
         observer = self._seam.latest()
         if self._teller is not None and observer is not None:
             self._teller.tell(observer.drain)
-
-
-def _watched(program):
-    """Returns a program that says what may help when it runs out of memory;
-    the error is TensorFlow's own, as it would be without gradscope."""
-
-    def watched(iterator):
-        try:
-            return program(iterator)
-        except tf.errors.ResourceExhaustedError:
-            warnings.warn(
-                "The device ran out of memory in a program that records "
-                "steps for gradscope. A recorded step holds all weights and "
-                "gradients once more. If the training fits without gradscope, "
-                "choose a smaller batch, or train without the callback.",
-                GradscopeWarning,
-                stacklevel=2,
-            )
-            raise
-
-    return watched
 
 
 def _batch(probe) -> tuple | None:

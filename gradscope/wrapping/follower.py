@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from gradscope import state
 from gradscope.measuring import copying
-from gradscope.wrapping import layers, replicas, tracing
+from gradscope.wrapping import guard, layers, replicas, tracing
 from gradscope.wrapping.forward import Forward
 
 
@@ -47,7 +47,7 @@ class Follower:
             ring.append(call.step, observer.watch.measure(seen))
             return tf.constant(True)
 
-        with state.unchecked():
+        with state.unchecked(), guard.scope():
             due = observer.gate.due("record", call.step, self._part)
             tf.cond(due, observed, lambda: tf.constant(False))
 

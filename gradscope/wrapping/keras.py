@@ -147,7 +147,7 @@ class KerasSeam(Seam):
 
     def _skipped(self):
         """Stands in for what the loss scale does where it skips a step."""
-        if not (self.plain or self._failed):
+        if not (self.plain or self.failed):
             self._called = True
             try:
                 self._count_skip()

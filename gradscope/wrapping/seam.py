@@ -21,7 +21,9 @@ from gradscope.schema import Schema
 from gradscope.wrapping import (
     eager,
     facts,
+    guard,
     layers,
+    rehearsal,
     replicas,
     seeing,
     tracing,
@@ -63,8 +65,11 @@ class Seam:
         self._stand_in = StandIn(optimizer, self.method, self)
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
-        self._failed = False
-        self._blind = False
+        #: Whether nothing is observed any more, as it failed.
+        self.failed = False
+        #: Whether forward passes are.
+        self.sees_forward = options.activations
+        self._warned_of_forward = False
         self._called = False
         self._notes: Notes | None = None
         self._model: weakref.ref | None = None
@@ -111,22 +116,30 @@ class Seam:
     def forward(self, call: Call) -> Forward:
         """Returns what there is to be seen of a call's forward pass; if that
         fails, there is one warning, and the rest is still observed."""
-        if not self.options.activations:
+        if not self.sees_forward:
             return Forward()
         try:
-            return self._seen(call)
+            seen = self._seen(call)
+            rehearsal.rehearse(seen)
+            return seen
         except Exception as error:
             self._fail_to_see(error)
-            return Forward(unseen=(f"{type(error).__name__}: {error}",))
+            return Forward(unseen=(guard.reason(error),))
+
+    def stop_seeing(self, error: Exception) -> None:
+        """Observes no forward passes any more, with one warning; variables are
+        still recorded."""
+        self.sees_forward = False
+        self._fail_to_see(error)
 
     def _fail_to_see(self, error: Exception) -> None:
         """Warns once that forward passes are not observed."""
-        if not self._blind:
-            self._blind = True
+        if not self._warned_of_forward:
+            self._warned_of_forward = True
             warnings.warn(
                 "gradscope cannot observe the activations of this model: "
-                f"{type(error).__name__}: {error}. Its gradients are recorded "
-                "all the same. Please report this.",
+                f"{guard.reason(error)}. Its gradients are recorded all the "
+                "same. Please report this.",
                 GradscopeWarning,
                 stacklevel=5,
             )
@@ -149,7 +162,7 @@ class Seam:
 
     def _is_noting(self) -> bool:
         """Returns whether a forward pass that begins now is to be noted."""
-        if self.plain or self._failed or self.suspended:
+        if self.plain or self.failed or self.suspended:
             return False
         return not tf.executing_eagerly() or self.due(self.steps_made())
 
@@ -235,6 +248,8 @@ class Seam:
 
     def due(self, step: int) -> bool:
         """Returns whether the step is recorded; True while not known."""
+        if self.failed:
+            return False
         return not self._observers or any(
             observer.gate.due_on_host(step) for observer in self._observers
         )
@@ -248,7 +263,7 @@ class Seam:
         def original():
             return stand_in.original(*arguments, **keywords)
 
-        if self.plain or self._failed:
+        if self.plain or self.failed:
             return original()
         self._called = True
         if not replicas.is_first():
@@ -338,11 +353,11 @@ class Seam:
 
     def fail(self, error: Exception) -> None:
         """Stops observing, with one warning."""
-        if not self._failed:
-            self._failed = True
+        if not self.failed:
+            self.failed = True
             reason, request = f"{error}", ""
             if not isinstance(error, NotImplementedError):
-                reason = f"{type(error).__name__}: {error}"
+                reason = guard.reason(error)
                 request = " Please report this."
             warnings.warn(
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from gradscope.layout import HEADER
 from gradscope.measuring import gradients, origin, statistics
-from gradscope.wrapping import beside, layers, tracing
+from gradscope.wrapping import beside, guard, layers, tracing
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.inbox import Inbox, Part, deliver
 from gradscope.wrapping.session_gate import SessionGate, SharedCells
@@ -130,7 +130,11 @@ class SessionStep:
             train_op = result.op if tf.is_tensor(result) else result
             self._check(train_op)
             with beside.the_users(self._graph):
-                observed = self._observed(train_op)
+                observed = guard.with_forward_or_without(
+                    self._seam,
+                    self._seen,
+                    lambda seen: self._observed(train_op, seen),
+                )
             train_op._add_control_inputs([observed])
         except Exception as error:
             self._seam.fail(error)
@@ -156,14 +160,16 @@ class SessionStep:
                 "`apply_gradients` return a new one"
             )
 
-    def _observed(self, train_op) -> tf.Operation:
+    def _observed(self, train_op, seen: Forward) -> tf.Operation:
         before = [*train_op.control_inputs, *(t.op for t in train_op.inputs)]
         with tf.control_dependencies(before):
             # `tf.cond` of TensorFlow 1 lets its branches' ops wait for the
             # predicate alone.
             due = tf.identity(self._gate.due)
         delivered = tf.cond(
-            due, self._deliver, lambda: tf.constant(_NOT_ASKED, tf.int64)
+            due,
+            lambda: self._deliver(seen),
+            lambda: tf.constant(_NOT_ASKED, tf.int64),
         )
         with tf.control_dependencies([delivered]), beside.on_host():
             return self._gate.passed(delivered)
@@ -206,8 +212,12 @@ class SessionStep:
             for g in self._passed
         ]
 
-    def _deliver(self) -> tf.Tensor:
-        """Returns what the host says to the step's measurements."""
+    def _deliver(self, seen: Forward) -> tf.Tensor:
+        """Returns what the host says to the step's measurements.
+
+        Args:
+            seen: The forward pass, or an empty one: its rows are NaN then.
+        """
         before = [
             tf.ensure_shape(held, variable.shape)
             for held, variable in zip(self._held, self._variables, strict=False)
@@ -222,7 +232,7 @@ class SessionStep:
         missing = [gradient is None for gradient in touched]
         step = statistics.side_by_side(touched, None, before, after)
         measured = statistics.measure(step, missing)
-        forward = Watch(self._seen.schema((), {}, None)).measure(self._seen)
+        forward = Watch(self._seen.schema((), {}, None)).measure(seen)
         row = tf.concat(
             [
                 self._header(),

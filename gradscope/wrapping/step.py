@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from gradscope import state
 from gradscope.measuring import convolving, copying, gradients, origin
-from gradscope.wrapping import layers, tracing
+from gradscope.wrapping import guard, layers, tracing
+from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.observer import Look
 
 
@@ -30,7 +31,7 @@ class Step:
         self._seen = seen
         self._part = observer.part(call.variables)
         if not tf.executing_eagerly():
-            with state.unchecked():
+            with state.unchecked(), guard.scope():
                 self._prepare_in_graph()
 
     def eagerly(self, original):
@@ -56,9 +57,14 @@ class Step:
             if not bool(self._call.made()):
                 return result
             with state.unchecked():
-                look = self._look(header, held, self._call.reduced())
-                self._observer.record_eagerly(look)
-            self._observer.gate.visited_on_host(int(look.step), self._part)
+                grads = self._call.reduced()
+                guard.with_forward_or_without(
+                    self._seam,
+                    self._seen,
+                    lambda seen: self._recorded(header, held, grads, seen),
+                )
+            step = int(self._call.step)
+            self._observer.gate.visited_on_host(step, self._part)
             self._observer.drain.stepped()
         except Exception as error:
             self._seam.fail(error)
@@ -79,21 +85,37 @@ class Step:
         # `tf.function` from lifting the slots that a first call creates.
         result = self._call.run(original)
 
+        try:
+            with state.unchecked(), guard.scope():
+                made = self._call.made()
+                due = self._due if made is True else self._due & made
+                guard.with_forward_or_without(
+                    self._seam,
+                    self._seen,
+                    lambda seen: self._add_to_graph(due, seen),
+                )
+        except Exception as error:
+            self._seam.fail(error)
+        return result
+
+    def _recorded(self, header, held, grads, seen: Forward) -> None:
+        """Records an eager step."""
+        self._seen = seen
+        look = self._look(header, held, grads)
+        self._observer.record_eagerly(look)
+
+    def _add_to_graph(self, due, seen: Forward) -> None:
+        """Adds what records the step where it is due."""
+
         def observed():
+            self._seen = seen
             grads = self._copies()
             look = self._look(self._header_before, self._held_before, grads)
             self._observer.record(look)
             self._observer.gate.visited("record", look.step, self._part)
             return tf.constant(True)
 
-        try:
-            made = self._call.made()
-            due = self._due if made is True else self._due & made
-            with state.unchecked():
-                tf.cond(due, observed, lambda: tf.constant(False))
-        except Exception as error:
-            self._seam.fail(error)
-        return result
+        tf.cond(due, observed, lambda: tf.constant(False))
 
     def _copies(self) -> list:
         """Returns gradients that can be read, and has the forward pass be one

@@ -149,7 +149,7 @@ class TfKerasSeam(Seam):
     @property
     def observes(self) -> bool:
         """Whether calls are observed now."""
-        return not (self.plain or self._failed)
+        return not (self.plain or self.failed)
 
     def steps_made(self):
         iterations = self.iterations()
