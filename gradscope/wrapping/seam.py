@@ -164,6 +164,8 @@ class Seam:
         """Returns whether a forward pass that begins now is to be noted."""
         if self.plain or self.failed or self.suspended:
             return False
+        if not self.sees_forward:
+            return False
         return not tf.executing_eagerly() or self.due(self.steps_made())
 
     def _noting(self, model):
