@@ -329,6 +329,29 @@ def test_a_first_step_that_fails_is_made_again_by_the_plain_program(
     assert np.isfinite(record["gradient_norm"]).all()
 
 
+def test_a_first_step_without_enough_memory_is_made_again(
+    tmp_path, monkeypatch
+):
+    measure = measuring_data.measure
+
+    def greedy(tensors):
+        measured = measure(tensors)
+        count = tf.cast(0 * tf.reduce_max(measured) + 2.0**50, tf.int64)
+        numbers = tf.cast(tf.range(count), tf.float32)
+        return measured + 0 * tf.reduce_sum(numbers)
+
+    monkeypatch.setattr(measuring_data, "measure", greedy)
+    train = functools.partial(fit, keras, jit_compile=False)
+    caught = trains_as_it_would(train, tmp_path)
+    told(
+        caught,
+        r"gradscope cannot observe the activations of this model: "
+        r"ResourceExhaustedError: .*Its gradients are recorded all the same\. "
+        r"A recorded step holds all weights and gradients once more: with a "
+        r"smaller batch there is room for them\.",
+    )
+
+
 @pytest.mark.parametrize("library", [keras, tf_keras])
 def test_where_that_fails_too_nothing_is_recorded(
     library, tmp_path, monkeypatch

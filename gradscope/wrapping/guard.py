@@ -61,3 +61,13 @@ def reason(error: Exception) -> str:
         lines = [one for one in lines if not _OF_STACK.match(one)][:1]
     text = " ".join(_NODE.sub("", one).strip() for one in lines)
     return f"{type(error).__name__}: {text[:_MOST]}"
+
+
+def advice(error: Exception) -> str:
+    """Returns what to do about an error of what was added to a step."""
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return (
+            "A recorded step holds all weights and gradients once more: with a "
+            "smaller batch there is room for them."
+        )
+    return "Please report this."

@@ -139,7 +139,7 @@ class Seam:
             warnings.warn(
                 "gradscope cannot observe the activations of this model: "
                 f"{guard.reason(error)}. Its gradients are recorded all the "
-                "same. Please report this.",
+                f"same. {guard.advice(error)}",
                 GradscopeWarning,
                 stacklevel=5,
             )
@@ -360,7 +360,7 @@ class Seam:
             reason, request = f"{error}", ""
             if not isinstance(error, NotImplementedError):
                 reason = guard.reason(error)
-                request = " Please report this."
+                request = f" {guard.advice(error)}"
             warnings.warn(
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "
                 f"{reason}. Training goes on without it.{request}",
