@@ -1,13 +1,15 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the marks that follow from their names."""
 
 import gc
 import os
+import pathlib
 
 # Before anything imports TensorFlow: only its fatal errors are shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
 import pytest
+from thinning import asks_for_xla
 
 # The first example of a test traces and compiles; the others do not.
 hypothesis.settings.register_profile(
@@ -21,3 +23,26 @@ def garbage():
     """Graphs are cycles, and large: a worker had 9 GB at its end."""
     yield
     gc.collect()
+
+
+def compiles(item):
+    """Says whether a test's name or one of its parameters asks for XLA."""
+    parameters = getattr(item, "callspec", None)
+    values = parameters.params.items() if parameters else ()
+    return "xla" in item.name or any(
+        asks_for_xla(value) or (name in ("jit", "compiled") and value is True)
+        for name, value in values
+    )
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = pathlib.Path(item.fspath)
+        if compiles(item):
+            item.add_marker("xla")
+        if path.parent.name == "browser":
+            item.add_marker("browser")
+        if path.name == "test_examples.py":
+            item.add_marker("examples")
+        if "replica" in path.name:
+            item.add_marker("replicas")

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import sessions
 import tensorflow as tf
+from expected import expected_statistics, tensorboard_histograms
 from sessions import KINDS, OPTIMIZERS, STEPS, Network, assert_same, train, v1
-from test_values import expected_statistics, tensorboard_histograms
 
 import gradscope
 from gradscope import host_ring, recorder, wrapping

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import training
+from thinning import thinned
 
 import gradscope
 from gradscope import background, events, writer
@@ -75,7 +76,9 @@ def fit(optimizer, before_step, nan=False):
     return model
 
 
-WAYS = pytest.mark.parametrize("train", [fit, loop])
+def trained_by(way):
+    """Parametrizes a test over both ways of training; one of them is fast."""
+    return pytest.mark.parametrize("train", thinned([fit, loop], fast=[way]))
 
 
 def compared(train, logdir, fault, **options):
@@ -122,7 +125,7 @@ def steps_of(train):
     return -(-sum(len(x) for x, _ in batches) // training.BATCH)
 
 
-@WAYS
+@trained_by(fit)
 def test_a_disk_that_is_full_for_a_while(train, tmp_path):
     def fault(undo):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -154,7 +157,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "-l", directory], check=True)
 
 
-@WAYS
+@trained_by(loop)
 def test_a_small_disk_that_fills_up(train, small_disk):
     def fault(undo):
         with contextlib.suppress(OSError):
@@ -167,7 +170,7 @@ def test_a_small_disk_that_fills_up(train, small_disk):
     assert record.steps[:DRAINED].tolist() == list(range(DRAINED))
 
 
-@WAYS
+@trained_by(fit)
 def test_a_log_directory_that_is_removed(train, tmp_path):
     lost = []
 
@@ -185,7 +188,7 @@ def test_a_log_directory_that_is_removed(train, tmp_path):
     assert record["dropped"][-1] == missing
 
 
-@WAYS
+@trained_by(loop)
 def test_a_log_directory_that_nothing_can_be_written_to(train, tmp_path):
     run = tmp_path / "run"
 
@@ -199,7 +202,7 @@ def test_a_log_directory_that_nothing_can_be_written_to(train, tmp_path):
     assert kept.steps[:DRAINED].tolist() == list(range(DRAINED))
 
 
-@WAYS
+@trained_by(fit)
 def test_no_file_descriptor_is_left(train, tmp_path):
     def fault(undo):
         # The file is lost, and another one cannot be opened for a while.
@@ -218,7 +221,7 @@ def test_no_file_descriptor_is_left(train, tmp_path):
     assert record is None or record["dropped"][-1] > 0
 
 
-@WAYS
+@trained_by(loop)
 def test_a_slow_disk(train, tmp_path, monkeypatch):
     write = writer.EventWriter.write
 
@@ -233,7 +236,7 @@ def test_a_slow_disk(train, tmp_path, monkeypatch):
     assert record["dropped"][-1] == 0
 
 
-@WAYS
+@trained_by(fit)
 def test_everything_is_nan(train, tmp_path):
     record, told = compared(train, tmp_path, lambda undo: None, nan=True)
     assert told == []
@@ -242,7 +245,7 @@ def test_everything_is_nan(train, tmp_path):
     assert np.isfinite(record["gradient_norm"][:FAULT]).all()
 
 
-@WAYS
+@trained_by(loop)
 def test_the_thread_that_writes_dies(train, tmp_path, monkeypatch):
     def dies(self):
         raise MemoryError("no memory for a thread")
@@ -264,8 +267,17 @@ def test_the_thread_that_writes_dies(train, tmp_path, monkeypatch):
     assert record["dropped"][-1] == 0
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-@WAYS
+@pytest.mark.parametrize(
+    "train, error",
+    thinned(
+        [
+            (way, error)
+            for way in (fit, loop)
+            for error in (ValueError, KeyboardInterrupt)
+        ],
+        fast=[(fit, ValueError), (loop, KeyboardInterrupt)],
+    ),
+)
 def test_an_error_of_the_users_is_theirs(train, error, tmp_path):
     def raising(n):
         if n == FAULT:
@@ -286,7 +298,7 @@ def test_an_error_of_the_users_is_theirs(train, error, tmp_path):
 @pytest.mark.parametrize("how", ["kill", "terminate", "exit"])
 def test_a_training_that_is_ended_at_any_moment(how):
     """Of 200 of each see docs/reliability.md."""
-    command = [sys.executable, "-m", "benchmarks.kills", "--count", "4"]
+    command = [sys.executable, "-m", "benchmarks.kills", "--count", "3"]
     root = pathlib.Path(__file__).parents[1]
     seed = str(10 * len(how))
     done = subprocess.run(

@@ -562,7 +562,7 @@ def test_the_callback_leaves_steps_that_are_not_due_alone(tmp_path):
 
 
 def test_layers_are_chosen_for_tensorboards_own_tabs(tmp_path):
-    from test_values import tensorboard_histograms
+    from expected import tensorboard_histograms
 
     train(
         "fit_graph",
