@@ -22,6 +22,7 @@ from gradscope.wrapping import (
     eager,
     facts,
     layers,
+    lookalike,
     replicas,
     seeing,
     tracing,
@@ -75,7 +76,7 @@ class Seam:
     @classmethod
     def of(cls, optimizer) -> Seam | None:
         """Returns the seam of an optimizer, None if it is not observed."""
-        stand_in = vars(optimizer).get(cls.method)
+        stand_in = lookalike.stand_in_of(vars(optimizer).get(cls.method))
         seam = getattr(stand_in, "function", None)
         return seam if isinstance(seam, Seam) else None
 

@@ -1,0 +1,136 @@
+"""Copies and saved files of an observed object know nothing of us.
+
+Copied, pickled or saved, an object is what it would be without gradscope, also
+where gradscope is not installed. What does that asks the object itself, by
+methods that are stood in for as long as any other of its methods is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+from gradscope.wrapping import lookalike
+
+
+class Guard:
+    """Stands in for a method that copies or saves its object.
+
+    Args:
+        owner: The object.
+        name: Name of the method.
+        around: Called with the owner, the method, and what that is called
+            with.
+    """
+
+    def __init__(self, owner, name: str, around):
+        self._owner = owner
+        self._around = around
+        # Of the class: no instance has one.
+        self._original = getattr(owner, name)
+
+    def __call__(self, *arguments, **keywords):
+        return self._around(
+            self._owner, self._original, *arguments, **keywords
+        )
+
+
+def install(owner) -> None:
+    """Guards an object whose methods are stood in for."""
+    for name, around in _GUARDED.items():
+        if name not in vars(owner) and hasattr(type(owner), name):
+            guard = Guard(owner, name, around)
+            method = lookalike.method(owner, name, guard._original, guard)
+            vars(owner)[name] = method
+
+
+def remove(owner) -> None:
+    """Ends the guard of an object if none of its methods is stood in for."""
+    if _standing(vars(owner)):
+        return
+    for name in _GUARDED:
+        if isinstance(lookalike.stand_in_of(vars(owner).get(name)), Guard):
+            del vars(owner)[name]
+
+
+def _standing(attributes: dict) -> dict:
+    """Returns the stand-ins among attributes of an object by name."""
+    found = {n: lookalike.stand_in_of(v) for n, v in attributes.items()}
+    return {
+        name: stand_in
+        for name, stand_in in found.items()
+        if stand_in is not None and not isinstance(stand_in, Guard)
+    }
+
+
+def _reduced(owner, original, protocol):
+    """Stands in for `__reduce_ex__`, of which `copy` and `pickle` ask the
+    object and not its class."""
+    reduced = original(protocol)
+    _count(owner)
+    if not isinstance(reduced, tuple) or len(reduced) < 3:
+        return reduced
+    function, arguments, state, *rest = reduced
+    if isinstance(state, dict):  # often the object's own attributes
+        state = _stripped(dict(state))
+    return function, arguments, state, *rest
+
+
+def _copied(owner, original, memo):
+    """Stands in for `__deepcopy__`, which may not ask `__reduce_ex__`."""
+    copied = original(memo)
+    _count(owner)
+    _stripped(vars(copied), memo)
+    return copied
+
+
+def _saved(owner, original, save_type="checkpoint", **keywords):
+    """Stands in for what TensorFlow asks for the parts of a saved object: in a
+    SavedModel these are functions too, and a method may be one."""
+    if save_type != "savedmodel":
+        return original(save_type, **keywords)
+    with _away(owner):
+        return original(save_type, **keywords)
+
+
+@contextlib.contextmanager
+def _away(owner):
+    """A place where an object has all its own methods."""
+    standing = _standing(vars(owner)).values()
+    for stand_in in standing:
+        stand_in.remove()
+    try:
+        yield
+    finally:
+        for stand_in in standing:
+            stand_in.install()
+
+
+def _count(owner) -> None:
+    for stand_in in _standing(vars(owner)).values():
+        stand_in.copies += 1
+
+
+def _stripped(attributes: dict, memo: dict | None = None) -> dict:
+    """Returns attributes of an object, without what is ours among them.
+
+    Args:
+        attributes: Are changed.
+        memo: Of the deep copy that they are from, None if they are not.
+    """
+    for name, value in list(attributes.items()):
+        stand_in = lookalike.stand_in_of(value)
+        before = getattr(stand_in, "before", None)
+        if before is not None:
+            copied = before if memo is None else copy.deepcopy(before, memo)
+            attributes[name] = copied
+        elif stand_in is not None:
+            del attributes[name]
+    return attributes
+
+
+_GUARDED = {
+    "__reduce_ex__": _reduced,
+    "__deepcopy__": _copied,
+    "_trackable_children": _saved,
+}
