@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import warnings
 import weakref
 
@@ -124,7 +126,8 @@ def unwrap(optimizer, *, model=None):
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Only what was "
-            "passed to gradscope.wrap can be unwrapped, and only once."
+            "passed to gradscope.wrap can be unwrapped, and only once; a copy "
+            "of it is another one."
         )
     _seams.discard(seam)
     seam.remove()
@@ -150,9 +153,19 @@ def flush(optimizer=None) -> None:
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Pass one that "
-            "was wrapped, or None for all."
+            "was wrapped, which a copy of it was not, or None for all."
         )
     seam.drain()
+
+
+@atexit.register
+def _tell_at_exit() -> None:
+    """Says of what a training went past, unless it ended with an error."""
+    if getattr(sys, "last_type", None) is not None:
+        return
+    for seam in list(_seams):
+        if not seam.suspended:
+            background.guarded(seam.tell_if_unseen)
 
 
 def seam_of(optimizer) -> Seam | None:

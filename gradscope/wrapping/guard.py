@@ -8,7 +8,6 @@ methods that are stood in for as long as any other of its methods is.
 from __future__ import annotations
 
 import contextlib
-import copy
 
 from gradscope.wrapping import lookalike
 
@@ -23,16 +22,16 @@ class Guard:
             with.
     """
 
+    #: No instance has a method of this kind.
+    before = None
+
     def __init__(self, owner, name: str, around):
         self._owner = owner
         self._around = around
-        # Of the class: no instance has one.
         self._original = getattr(owner, name)
 
     def __call__(self, *arguments, **keywords):
-        return self._around(
-            self._owner, self._original, *arguments, **keywords
-        )
+        return self._around(self._owner, self._original, *arguments, **keywords)
 
 
 def install(owner) -> None:
@@ -66,22 +65,23 @@ def _standing(attributes: dict) -> dict:
 def _reduced(owner, original, protocol):
     """Stands in for `__reduce_ex__`, of which `copy` and `pickle` ask the
     object and not its class."""
-    reduced = original(protocol)
     _count(owner)
+    # Not away meanwhile: it may take a while to save a model in a thread of
+    # its own, and eager steps go on.
+    reduced = original(protocol)
     if not isinstance(reduced, tuple) or len(reduced) < 3:
         return reduced
     function, arguments, state, *rest = reduced
     if isinstance(state, dict):  # often the object's own attributes
-        state = _stripped(dict(state))
+        state = _without_us(state)
     return function, arguments, state, *rest
 
 
 def _copied(owner, original, memo):
     """Stands in for `__deepcopy__`, which may not ask `__reduce_ex__`."""
-    copied = original(memo)
     _count(owner)
-    _stripped(vars(copied), memo)
-    return copied
+    with _away(owner):
+        return original(memo)
 
 
 def _saved(owner, original, save_type="checkpoint", **keywords):
@@ -111,22 +111,15 @@ def _count(owner) -> None:
         stand_in.copies += 1
 
 
-def _stripped(attributes: dict, memo: dict | None = None) -> dict:
-    """Returns attributes of an object, without what is ours among them.
-
-    Args:
-        attributes: Are changed.
-        memo: Of the deep copy that they are from, None if they are not.
-    """
-    for name, value in list(attributes.items()):
+def _without_us(attributes: dict) -> dict:
+    """Returns attributes of an object as they would be without gradscope."""
+    own = {}
+    for name, value in attributes.items():
         stand_in = lookalike.stand_in_of(value)
-        before = getattr(stand_in, "before", None)
-        if before is not None:
-            copied = before if memo is None else copy.deepcopy(before, memo)
-            attributes[name] = copied
-        elif stand_in is not None:
-            del attributes[name]
-    return attributes
+        value = value if stand_in is None else stand_in.before
+        if stand_in is None or value is not None:
+            own[name] = value
+    return own
 
 
 _GUARDED = {
