@@ -136,7 +136,9 @@ def trained(kind, make, ways, directory, how):
 def content(path: str) -> dict:
     """Returns what a file or directory holds, by name."""
     if os.path.isdir(path):
-        return {"graph": graph(path)} | values(path + "/variables/variables")
+        tensors = values(path + "/variables/variables").values()
+        # Keras 3 exports the variables of one model in one order or another.
+        return {"graph": graph(path), "values": sorted(map(repr, tensors))}
     if path.endswith(".keras"):
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))
@@ -182,7 +184,6 @@ def graph(path: str) -> list:
         *functions,
         *graph.signature_def,
     ]
-    # Keras 3 exports the variables of one model in one order or another.
     return sorted(re.sub(r"\d+", "", str(part)) for part in described)
 
 
