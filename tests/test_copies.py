@@ -155,6 +155,14 @@ def test_a_copied_model_trains_as_without_gradscope(way, tmp_path):
     assert len(gradscope.read(tmp_path).steps) == 22
 
 
+def test_a_cloned_model_is_not_observed(tmp_path):
+    model, optimizer = small(), keras.optimizers.SGD(0.1)
+    gradscope.wrap(optimizer, tmp_path, model=model)
+    clone = keras.models.clone_model(model)
+    assert not {"call", "compute_loss"} & set(vars(clone))
+    assert {"call", "compute_loss"} < set(vars(model))
+
+
 # Of callbacks
 
 
