@@ -48,7 +48,8 @@ def wrap(
 
     The optimizer is returned as the very object that was passed in, and
     trains exactly as before. What is measured is written every two seconds,
-    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit.
+    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit. A copy
+    of the optimizer is not observed, nor what is built from its configuration.
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.

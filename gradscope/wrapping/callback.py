@@ -36,6 +36,7 @@ class Callback(keras.callbacks.Callback):
     restores it when training ends. Steps that are not recorded cost nothing.
     (Keras does not tell callbacks of a `KeyboardInterrupt`: after one, the
     optimizer stays observed until the next `fit` or `gradscope.unwrap`.)
+    Copied or pickled, it is a new one with the same arguments.
 
     Args:
         logdir: As for `gradscope.wrap`.
