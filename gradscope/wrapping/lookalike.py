@@ -23,7 +23,7 @@ def method(owner, name: str, original: Callable, stand_in: Callable):
     """
 
     def called(self, *arguments, **keywords):
-        if self is not owner:  # a copy, by other ways than `guard` knows of
+        if self is not owner:  # a copy, by other ways than `copies` knows of
             return getattr(type(self), name)(self, *arguments, **keywords)
         return stand_in(*arguments, **keywords)
 

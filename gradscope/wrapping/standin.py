@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gradscope.wrapping import guard, lookalike, tracing
+from gradscope.wrapping import copies, lookalike, tracing
 
 
 class StandIn:
     """Stands in for a method of one instance: an attribute of the instance.
 
     The class, and all its other instances, stay as they are. So do copies and
-    saved files of the object, see `guard`.
+    saved files of the object, see `copies`.
 
     Args:
         owner: The object.
@@ -39,7 +39,7 @@ class StandIn:
         """Takes the method's place."""
         # Not through setattr, where Keras and TensorFlow track attributes.
         vars(self._owner)[self._name] = self._method
-        guard.install(self._owner)
+        copies.install(self._owner)
 
     def remove(self) -> None:
         """Gives the method its place back, unless somebody else took it."""
@@ -48,7 +48,7 @@ class StandIn:
         del vars(self._owner)[self._name]
         if self.before is not None:  # set by somebody before
             vars(self._owner)[self._name] = self.before
-        guard.remove(self._owner)
+        copies.remove(self._owner)
 
     def original(self, *arguments, **keywords):
         """Calls the method as it would be called here without us."""

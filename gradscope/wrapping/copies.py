@@ -12,7 +12,7 @@ import contextlib
 from gradscope.wrapping import lookalike
 
 
-class Guard:
+class CopyMethod:
     """Stands in for a method that copies or saves its object.
 
     Args:
@@ -28,27 +28,27 @@ class Guard:
     def __init__(self, owner, name: str, around):
         self._owner = owner
         self._around = around
-        self._original = getattr(owner, name)
+        self.original = getattr(owner, name)
 
     def __call__(self, *arguments, **keywords):
-        return self._around(self._owner, self._original, *arguments, **keywords)
+        return self._around(self._owner, self.original, *arguments, **keywords)
 
 
 def install(owner) -> None:
-    """Guards an object whose methods are stood in for."""
-    for name, around in _GUARDED.items():
+    """Looks after the copies of an object whose methods are stood in for."""
+    for name, around in _METHODS.items():
         if name not in vars(owner) and hasattr(type(owner), name):
-            guard = Guard(owner, name, around)
-            method = lookalike.method(owner, name, guard._original, guard)
+            stand_in = CopyMethod(owner, name, around)
+            method = lookalike.method(owner, name, stand_in.original, stand_in)
             vars(owner)[name] = method
 
 
 def remove(owner) -> None:
-    """Ends the guard of an object if none of its methods is stood in for."""
+    """Ends that if none of its methods is stood in for any more."""
     if _standing(vars(owner)):
         return
-    for name in _GUARDED:
-        if isinstance(lookalike.stand_in_of(vars(owner).get(name)), Guard):
+    for name in _METHODS:
+        if isinstance(lookalike.stand_in_of(vars(owner).get(name)), CopyMethod):
             del vars(owner)[name]
 
 
@@ -58,7 +58,7 @@ def _standing(attributes: dict) -> dict:
     return {
         name: stand_in
         for name, stand_in in found.items()
-        if stand_in is not None and not isinstance(stand_in, Guard)
+        if stand_in is not None and not isinstance(stand_in, CopyMethod)
     }
 
 
@@ -122,7 +122,7 @@ def _without_us(attributes: dict) -> dict:
     return own
 
 
-_GUARDED = {
+_METHODS = {
     "__reduce_ex__": _reduced,
     "__deepcopy__": _copied,
     "_trackable_children": _saved,
