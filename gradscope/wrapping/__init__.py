@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import warnings
 import weakref
 
@@ -46,7 +48,8 @@ def wrap(
 
     The optimizer is returned as the very object that was passed in, and
     trains exactly as before. What is measured is written every two seconds,
-    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit.
+    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit. A copy
+    of the optimizer is not observed, nor what is built from its configuration.
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
@@ -124,7 +127,8 @@ def unwrap(optimizer, *, model=None):
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Only what was "
-            "passed to gradscope.wrap can be unwrapped, and only once."
+            "passed to gradscope.wrap can be unwrapped, and only once; a copy "
+            "of it is another one."
         )
     _seams.discard(seam)
     seam.remove()
@@ -150,9 +154,19 @@ def flush(optimizer=None) -> None:
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Pass one that "
-            "was wrapped, or None for all."
+            "was wrapped, which a copy of it was not, or None for all."
         )
     seam.drain()
+
+
+@atexit.register
+def _tell_at_exit() -> None:
+    """Says of what a training went past, unless it ended with an error."""
+    if getattr(sys, "last_type", None) is not None:
+        return
+    for seam in list(_seams):
+        if not seam.suspended:
+            background.guarded(seam.tell_if_unseen)
 
 
 def seam_of(optimizer) -> Seam | None:

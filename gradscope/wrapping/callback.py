@@ -36,6 +36,7 @@ class Callback(keras.callbacks.Callback):
     restores it when training ends. Steps that are not recorded cost nothing.
     (Keras does not tell callbacks of a `KeyboardInterrupt`: after one, the
     optimizer stays observed until the next `fit` or `gradscope.unwrap`.)
+    Copied or pickled, it is a new one with the same arguments.
 
     Args:
         logdir: As for `gradscope.wrap`.
@@ -72,9 +73,7 @@ class Callback(keras.callbacks.Callback):
         self._logdir = logdir
         self._batch = None if probe is False else _batch(probe)
         self._probes_unasked = probe is None
-        self._probed_at = 0
-        self._given = None
-        self._teller = Teller(logdir) if findings else None
+        self._findings = findings
         self._arguments = {
             "every": every,
             "histograms": histograms,
@@ -83,7 +82,25 @@ class Callback(keras.callbacks.Callback):
             "activations": activations,
             "window": window,
         }
-        self._seam = None
+        vars(self).update(self._untrained())
+
+    def _untrained(self) -> dict:
+        """Returns the attributes of a callback that has seen no training."""
+        return vars(keras.callbacks.Callback()) | {
+            "_seam": None,
+            "_programs": {},
+            "_given": None,
+            "_probed_at": 0,
+            "_step": 0,
+            "_unsure": True,
+            "_two_programs": False,
+            "_teller": Teller(self._logdir) if self._findings else None,
+        }
+
+    def __getstate__(self):
+        # Copied or pickled, it is what it was before its first training: that
+        # one's record is of this optimizer in this process.
+        return vars(self) | self._untrained()
 
     def on_train_begin(self, logs=None):
         # Not in `set_model`, which `evaluate` and `predict` call too. That

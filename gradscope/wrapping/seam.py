@@ -8,6 +8,7 @@ often as before; what is added lies around it.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 import weakref
 from typing import ClassVar
@@ -22,11 +23,13 @@ from gradscope.wrapping import (
     eager,
     facts,
     layers,
+    lookalike,
     replicas,
     seeing,
     tracing,
 )
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.elsewhere import Elsewhere
 from gradscope.wrapping.follower import Follower
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.notes import Note, Notes
@@ -69,13 +72,15 @@ class Seam:
         self._notes: Notes | None = None
         self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
+        logdir = os.path.dirname(options.directory)
+        self._elsewhere = Elsewhere(optimizer, self.method, logdir)
         self._first_step = self.steps_made()
         self.resume()
 
     @classmethod
     def of(cls, optimizer) -> Seam | None:
         """Returns the seam of an optimizer, None if it is not observed."""
-        stand_in = vars(optimizer).get(cls.method)
+        stand_in = lookalike.stand_in_of(vars(optimizer).get(cls.method))
         seam = getattr(stand_in, "function", None)
         return seam if isinstance(seam, Seam) else None
 
@@ -99,6 +104,7 @@ class Seam:
     def watch(self, model) -> None:
         """Has a model tell of itself, and its forward passes from now on."""
         self._model = weakref.ref(model)
+        self._elsewhere.watch(model)
         if not self.options.activations:
             return
         self._notes = Notes(
@@ -212,15 +218,20 @@ class Seam:
 
     def _stand_ins(self) -> list:
         noting = [] if self._notes is None else self._notes.stand_ins
-        return [self._stand_in, *self.others(), *noting]
+        return [*self._own_stand_ins(), *noting]
+
+    def _own_stand_ins(self) -> list:
+        return [self._stand_in, *self.others(), *self._elsewhere.stand_ins]
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
+        suspended = self.suspended
         self.suspend()
         self.plain = True
-        self._warn_if_bypassed()
         for observer in self._observers:
             observer.close()
+        if not suspended:
+            self.tell_if_unseen()
 
     def drain(self) -> None:
         """Writes what was measured so far."""
@@ -356,17 +367,23 @@ class Seam:
         """Whether the optimizer made no step since it was wrapped."""
         return not self._called and self.steps_made() == self._first_step
 
+    def tell_if_unseen(self) -> None:
+        """Warns if a training went past the optimizer; called at the end."""
+        if not self._elsewhere.is_known:
+            return
+        self._warn_if_bypassed()
+        if not self._called:
+            copies = max(s.copies for s in self._own_stand_ins())
+            self._warn_of_unseen(self._elsewhere.of_none(self.config, copies))
+
     def _warn_if_bypassed(self) -> None:
         if not self._called and self.steps_made() > self._first_step:
+            self._warn_of_unseen(self._elsewhere.of_steps())
+
+    def _warn_of_unseen(self, reason: str | None) -> None:
+        if reason is not None:
             self._called = True  # say it once
-            warnings.warn(
-                "gradscope has seen no step of this optimizer, though it made "
-                "some: the training step was traced before `wrap`. Call "
-                "`gradscope.wrap(optimizer, logdir, model=model)` before "
-                "`fit`, and before the first call of your own `tf.function`.",
-                GradscopeWarning,
-                stacklevel=4,
-            )
+            warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 
 def _is_json(value) -> bool:
