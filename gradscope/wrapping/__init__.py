@@ -16,9 +16,11 @@ from gradscope.schema import DIRECTORY
 from gradscope.wrapping import (
     compat_v1,
     keras,
+    layers,
     replicas,
     tf_keras,
     tf_keras_legacy,
+    twin,
 )
 from gradscope.wrapping.observer import Options
 from gradscope.wrapping.seam import Seam
@@ -100,7 +102,7 @@ def wrap(
     _seams.add(seam)
     if model is not None:
         seam.watch(model)
-    _trace_anew(model)
+        _observe(model, seam)
     return optimizer
 
 
@@ -128,7 +130,8 @@ def unwrap(optimizer, *, model=None):
         )
     _seams.discard(seam)
     seam.remove()
-    _trace_anew(model)
+    if model is not None:
+        _restore(model, seam)
     return optimizer
 
 
@@ -252,6 +255,27 @@ def _create(directory: str) -> None:
         warn_once(directory, error)
 
 
-def _trace_anew(model) -> None:
-    if model is not None:
+def _observe(model, seam) -> None:
+    """Has the model's program be traced with what looks at it. One that was
+    traced before goes on training what it trains."""
+    program = model.train_function
+    if program is not None and twin.is_traced(program):
+        model.train_function = twin.Twin(model, program, seam)
+
+
+def _restore(model, seam) -> None:
+    """Gives a model a program that nothing looks at."""
+    program = model.train_function
+    if isinstance(program, twin.Twin):
+        model.train_function = program.own
+    elif program is not None and not _goes_on(model, program, seam):
         model.train_function = None
+
+
+def _goes_on(model, program, seam) -> bool:
+    """Returns whether a program that was traced while it was observed has to
+    stay: another would train other variables, or is not to be had."""
+    now = {layers.tf_variable(v).ref() for v in model.trainable_variables}
+    return seam.traced != {frozenset(now)} or not twin.is_of_keras(
+        model, program
+    )

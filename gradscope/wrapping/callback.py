@@ -21,6 +21,7 @@ from gradscope.schedule import Schedule
 from gradscope.wrapping import fit_data, probing
 from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.telling import Teller
+from gradscope.wrapping.twin import Twin
 
 PLAIN = True
 
@@ -104,7 +105,11 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         self._seam.plain = self._two_programs and not self._seam.due(self._step)
-        self.model.train_function = self._program(self._seam.plain)
+        if not self._holds(self.model.train_function):
+            # Somebody made it anew: `make_train_function(force=True)`.
+            self._programs = {PLAIN: self.model.train_function}
+        if self._programs[PLAIN] is not None:
+            self.model.train_function = self._program(self._seam.plain)
         self._step += 1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -234,10 +239,12 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            self.model.make_train_function(force=True)
-            program = self.model.train_function
-            self._programs[plain] = program if plain else _watched(program)
+            twin = Twin(self.model, self._programs[PLAIN], self._seam)
+            self._programs[plain] = _watched(twin)
         return self._programs[plain]
+
+    def _holds(self, program) -> bool:
+        return any(program is own for own in self._programs.values())
 
     def _end(self):
         if self._seam is None or self._seam.suspended:
@@ -255,7 +262,8 @@ class Callback(keras.callbacks.Callback):
             )
         self._seam.suspend()
         self._seam.drain()
-        self.model.train_function = self._programs[PLAIN]
+        if self._holds(self.model.train_function):
+            self.model.train_function = self._programs[PLAIN]
         observer = self._seam.latest()
         if self._teller is not None and observer is not None:
             self._teller.tell(observer.drain)

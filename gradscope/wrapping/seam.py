@@ -66,6 +66,8 @@ class Seam:
         self._failed = False
         self._blind = False
         self._called = False
+        #: The variables of each call that was traced.
+        self.traced: set[frozenset] = set()
         self._notes: Notes | None = None
         self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
@@ -92,6 +94,8 @@ class Seam:
         """Returns what observes a call."""
         seen = self.forward(call)
         observer = self.observer(call.known, seen)
+        if not tf.executing_eagerly():
+            self.traced.add(frozenset(v.ref() for v in call.variables))
         # They hold all tensors of an eager forward pass.
         seen.links = seen.wiring = list
         return Step(self, observer, call, seen)
@@ -221,6 +225,20 @@ class Seam:
         self._warn_if_bypassed()
         for observer in self._observers:
             observer.close()
+
+    @contextlib.contextmanager
+    def plainly(self):
+        """A place where the method is the optimizer's own and nothing else."""
+        before, self.plain = self.plain, True
+        try:
+            yield
+        finally:
+            self.plain = before
+
+    def tell(self, message: str) -> None:
+        """Warns of what steps are recorded, or why none is."""
+        self._called = True
+        warnings.warn(message, GradscopeWarning, stacklevel=2)
 
     def drain(self) -> None:
         """Writes what was measured so far."""
