@@ -56,7 +56,6 @@ class Twin:
         self._twins: dict = {}
         self._latest: tuple = ()
         self._can_be_made: bool | None = None
-        self._told: set[str] = set()
 
     def __call__(self, iterator):
         if not _is_iterator(iterator):  # the one batch of `train_on_batch`
@@ -95,7 +94,9 @@ class Twin:
                 made = self._traced(traced, iterator, is_new)
             self._twins[traced] = made
         program, flags = self._twins[traced]
-        self._tell(trainable.difference(self._model(), flags))
+        changed = trainable.difference(self._model(), flags)
+        if changed:
+            self._seam.tell(changed)
         if _is_iterator(iterator):
             self._latest = weakref.ref(iterator), program
         return program
@@ -121,7 +122,7 @@ class Twin:
                 if self._is_traced_so(wanted, traced, iterator):
                     flags = trainable.flags(model)
                     return self._trace(traced, iterator), flags
-        self._tell(_CHANGED)
+        self._seam.tell(_CHANGED)
         return None, trainable.flags(model)
 
     def _is_traced_so(self, wanted: Fingerprint, traced, iterator) -> bool:
@@ -136,12 +137,6 @@ class Twin:
             return False
         return Fingerprint.of(plain, model) == wanted
 
-    def _tell(self, message: str | None) -> None:
-        """Tells something once."""
-        if message is not None and message not in self._told:
-            self._told.add(message)
-            self._seam.tell(message)
-
     def _trace(self, traced, iterator):
         program = self._made()
         _concrete(program, traced, iterator)
@@ -152,7 +147,7 @@ class Twin:
         if self._can_be_made is None:
             self._can_be_made = is_of_keras(self._model(), self.own)
             if not self._can_be_made:
-                self._tell(_OWN.format(own=self.own))
+                self._seam.tell(_OWN.format(own=self.own))
         return self._can_be_made
 
     def _made(self):
