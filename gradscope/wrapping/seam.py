@@ -35,7 +35,6 @@ from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.step import Step
 
-
 #: What `fit` of Keras calls when it ends.
 _FINAL = "finalize_variable_values"
 

@@ -9,14 +9,12 @@ since then. A program that is traced later holds what there is by then.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import random
 import weakref
 
-import numpy as np
 import tensorflow as tf
 
 from gradscope.wrapping import trainable
+from gradscope.wrapping.chance import Chance
 from gradscope.wrapping.fingerprint import Fingerprint
 
 #: What the `train_function` of Keras 3 keeps its `tf.function`s as: of batches
@@ -37,6 +35,7 @@ _CHANGED = (
     "traced then. Training goes on without gradscope. Call `model.compile` "
     "again, and what was changed will count and be recorded."
 )
+
 
 class Twin:
     """Stands for a model's own `train_function`, and records: for each program
@@ -81,8 +80,8 @@ class Twin:
                 self._twins[None] = self._made()
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
-        chance = _Chance(self._model())
-        with self._seam.plainly():
+        chance = Chance(self._model())
+        with self._seam.plainly(), chance.watched():
             given = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(given)
         is_new = all(
@@ -129,7 +128,7 @@ class Twin:
         """Returns whether a program that is traced now is the wanted one."""
         model = self._model()
         try:
-            with self._seam.plainly(), _Chance(model).again():
+            with self._seam.plainly(), Chance(model).again():
                 plain = _concrete(self._made(), traced, iterator)
         except Exception:
             # What is trainable now need not be what the optimizer knows:
@@ -175,45 +174,6 @@ def _made(model):
     program = model.train_function
     vars(model).update(before)
     return program
-
-
-class _Chance:
-    """What Python code may draw from while it is traced: the second of two
-    programs shall draw what the first one drew.
-
-    Args:
-        model: A Keras model.
-    """
-
-    def __init__(self, model):
-        layers = list(model._flatten_layers())
-        generators = [getattr(x, "_random_generator", None) for x in layers]
-        # Of tf_keras, where each op that is traced gets a seed of its own.
-        self._generators = [
-            g for g in generators if getattr(g, "_seed", None) is not None
-        ]
-        self._states = self._now()
-
-    def _now(self) -> tuple:
-        seeds = [g._seed for g in self._generators]
-        return random.getstate(), np.random.get_state(), seeds
-
-    @contextlib.contextmanager
-    def again(self):
-        """Has the states of before for a while."""
-        now = self._now()
-        self._set(self._states)
-        try:
-            yield
-        finally:
-            self._set(now)
-
-    def _set(self, states: tuple) -> None:
-        of_python, of_numpy, seeds = states
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)
-        for generator, seed in zip(self._generators, seeds, strict=True):
-            generator._seed = seed
 
 
 def _is_iterator(batches) -> bool:
