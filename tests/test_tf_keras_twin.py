@@ -16,7 +16,7 @@ Y = rng.normal(size=(32, 2)).astype("float32")
 FEW = {"findings": False, "activations": False, "histograms": None}
 
 
-def trained(change, callback=None, sizes=(8, 8), rate=0.0, frozen=False):
+def network(frozen, rate=0.0):
     tf_keras.utils.set_random_seed(3)
     layers = tf_keras.layers
     base = tf_keras.Sequential(
@@ -26,17 +26,27 @@ def trained(change, callback=None, sizes=(8, 8), rate=0.0, frozen=False):
     model.build((None, 4))
     base.trainable = not frozen
     model.compile("adam", "mse")
+    return model
+
+
+def fit(model, callbacks, size=8, epochs=1):
+    model.fit(
+        X[: 2 * size],
+        Y[: 2 * size],
+        batch_size=size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+    )
+
+
+def trained(change, callback=None, sizes=(8, 8), rate=0.0, frozen=False):
+    model = network(frozen, rate)
     for number, size in enumerate(sizes):
         if number:
-            change(base)
-        model.fit(
-            X[: 2 * size],
-            Y[: 2 * size],
-            batch_size=size,
-            shuffle=False,
-            verbose=0,
-            callbacks=[callback()] if callback else [],
-        )
+            change(model.get_layer("base"))
+        fit(model, [callback()] if callback else [], size)
     return model.get_weights()
 
 
@@ -52,13 +62,32 @@ def same(one, other):
 def test_what_was_compiled_is_trained_after_trainable_was_changed(
     frozen, tmp_path
 ):
+    """Here `fit` itself takes care of it, whatever the size of the batches:
+    `RespectCompiledTrainableState`."""
     plain = trained(turn, frozen=frozen)
-    match = r"`trainable` was changed after `compile`: 'base' .*again"
-    with pytest.warns(GradscopeWarning, match=match):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GradscopeWarning)
         observed = trained(
             turn, lambda: gradscope.Callback(tmp_path, **FEW), frozen=frozen
         )
     assert same(plain, observed)
+
+
+class Turn(tf_keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        turn(self.model.get_layer("base"))
+
+
+def test_what_a_callback_sets_later_does_not_count_and_is_told(tmp_path):
+    def run(*ours):
+        model = network(frozen=False)
+        fit(model, [*ours, Turn()], epochs=2)
+        return model.get_weights()
+
+    plain = run()
+    match = r"`trainable` was changed after `compile`: 'base' .*again"
+    with pytest.warns(GradscopeWarning, match=match):
+        assert same(plain, run(gradscope.Callback(tmp_path, **FEW)))
 
 
 def test_dropout_in_both_programs_of_each_size_has_the_same_seed(tmp_path):
