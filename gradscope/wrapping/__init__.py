@@ -55,8 +55,9 @@ def wrap(
         logdir: Directory of this run, as in `"logs/run"`. The event file goes
             into its sub-directory `gradscope`.
         model: The Keras model that it trains. It tells of its inputs, outputs,
-            targets and loss, and of eager steps. Its `train_function` is
-            traced anew.
+            targets and loss, and of eager steps. If its `train_function` was
+            traced before, there will be a second one that records, and
+            trains what the first one trains.
         every: Steps to record: every so many, after each of the first 50; or
             a `gradscope.schedule.Schedule`.
         histograms: Of the recorded steps, those that also get histograms and
@@ -110,7 +111,8 @@ def unwrap(optimizer, *, model=None):
     """Restores an optimizer, and writes and closes its record.
 
     A `tf.function` that was traced meanwhile records no more, but keeps its
-    few ops; `model` traces its `train_function` anew.
+    few ops; `model` gets its own `train_function` back, or one that is traced
+    anew, unless that would train other variables.
 
     Args:
         optimizer: An observed optimizer.

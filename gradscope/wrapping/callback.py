@@ -29,6 +29,19 @@ PLAIN = True
 #: when it is twice as long, so that a loop of many short fits is not slowed.
 _PROBED_AFTER = 100
 
+_IDLE = (
+    "gradscope.Callback saw no step: this `fit` made none with "
+    "`model.optimizer`, a {}. Where a model trains with optimizers of its own, "
+    "pass each of them to gradscope.wrap, with a directory of its own."
+)
+_FROZEN = (
+    "gradscope.Callback saw no step: this `fit` trained nothing with "
+    "`model.optimizer`, a {}, since `trainable` is False for all that the "
+    "model has. Set it to True, and call `model.compile` again. (A part of "
+    "another model, as a GAN's discriminator, is frozen in its own training, "
+    "too, if `trainable` is set to False before that has begun.)"
+)
+
 
 class Callback(keras.callbacks.Callback):
     """Observes a `fit`: `model.fit(x, y, callbacks=[Callback("logs/run")])`.
@@ -251,15 +264,9 @@ class Callback(keras.callbacks.Callback):
             return
         self._seam.plain = False
         if self._seam.is_idle and self._step:
+            message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
-            warnings.warn(
-                f"gradscope.Callback saw no step: this `fit` made none with "
-                f"`model.optimizer`, a {name}. Where a model trains with "
-                "optimizers of its own, pass each of them to gradscope.wrap, "
-                "with a directory of its own.",
-                GradscopeWarning,
-                stacklevel=2,
-            )
+            warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
         self._seam.suspend()
         self._seam.drain()
         if self._holds(self.model.train_function):

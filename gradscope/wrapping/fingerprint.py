@@ -16,7 +16,7 @@ from gradscope.wrapping import layers
 #: them: its numbers are its program's own in any case.
 _OF_TRACE = {"seed", "seed2", "token"}
 
-#: A larger tensor from outside is told by its shape.
+#: A larger tensor from outside is told by its shape alone.
 _MOST_BYTES = 1_000_000
 
 
@@ -72,9 +72,10 @@ def _told(tensor):
         tensor
     ):
         return id(tensor)
-    if tensor.shape.num_elements() * tensor.dtype.size > _MOST_BYTES:
+    large = tensor.shape.num_elements() * tensor.dtype.size > _MOST_BYTES
+    if large or tensor.dtype == tf.string:
         return tensor.dtype, tuple(tensor.shape)
-    return tensor.numpy().tobytes() if tensor.dtype.size else str(tensor)
+    return tensor.numpy().tobytes()
 
 
 def _nodes(graph_def):

@@ -30,6 +30,8 @@ class Logged:
         self._fail = fail
         self._place: tuple[str, int] | None = None
         self.stand_ins = []
+        if not is_own(model):
+            return
         with contextlib.suppress(Exception):  # `metrics` may be the user's
             for metric in model.metrics:
                 if metric.name == _NAME:
