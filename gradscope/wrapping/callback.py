@@ -21,12 +21,26 @@ from gradscope.schedule import Schedule
 from gradscope.wrapping import fit_data, probing
 from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.telling import Teller
+from gradscope.wrapping.twin import Twin
 
 PLAIN = True
 
 #: Steps that a run must have for a batch of it to be probed unasked; and again
 #: when it is twice as long, so that a loop of many short fits is not slowed.
 _PROBED_AFTER = 100
+
+_IDLE = (
+    "gradscope.Callback saw no step: this `fit` made none with "
+    "`model.optimizer`, a {}. Where a model trains with optimizers of its own, "
+    "pass each of them to gradscope.wrap, with a directory of its own."
+)
+_FROZEN = (
+    "gradscope.Callback saw no step: this `fit` trained nothing with "
+    "`model.optimizer`, a {}, since `trainable` is False for all that the "
+    "model has. Set it to True, and call `model.compile` again. (A part of "
+    "another model, as a GAN's discriminator, is frozen in its own training, "
+    "too, if `trainable` is set to False before that has begun.)"
+)
 
 
 class Callback(keras.callbacks.Callback):
@@ -121,7 +135,11 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         self._seam.plain = self._two_programs and not self._seam.due(self._step)
-        self.model.train_function = self._program(self._seam.plain)
+        if not self._holds(self.model.train_function):
+            # Somebody made it anew: `make_train_function(force=True)`.
+            self._programs = {PLAIN: self.model.train_function}
+        if self._programs[PLAIN] is not None:
+            self.model.train_function = self._program(self._seam.plain)
         self._step += 1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -251,28 +269,25 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            self.model.make_train_function(force=True)
-            program = self.model.train_function
-            self._programs[plain] = program if plain else _watched(program)
+            twin = Twin(self.model, self._programs[PLAIN], self._seam)
+            self._programs[plain] = _watched(twin)
         return self._programs[plain]
+
+    def _holds(self, program) -> bool:
+        return any(program is own for own in self._programs.values())
 
     def _end(self):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
         if self._seam.is_idle and self._step:
+            message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
-            warnings.warn(
-                f"gradscope.Callback saw no step: this `fit` made none with "
-                f"`model.optimizer`, a {name}. Where a model trains with "
-                "optimizers of its own, pass each of them to gradscope.wrap, "
-                "with a directory of its own.",
-                GradscopeWarning,
-                stacklevel=2,
-            )
+            warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
         self._seam.suspend()
         self._seam.drain()
-        self.model.train_function = self._programs[PLAIN]
+        if self._holds(self.model.train_function):
+            self.model.train_function = self._programs[PLAIN]
         observer = self._seam.latest()
         if self._teller is not None and observer is not None:
             self._teller.tell(observer.drain)

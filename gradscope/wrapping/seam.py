@@ -27,6 +27,7 @@ from gradscope.wrapping import (
     replicas,
     seeing,
     tracing,
+    trainable,
 )
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.elsewhere import Elsewhere
@@ -36,6 +37,9 @@ from gradscope.wrapping.notes import Note, Notes
 from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.step import Step
+
+#: What `fit` of Keras calls when it ends.
+_FINAL = "finalize_variable_values"
 
 
 class Seam:
@@ -64,11 +68,19 @@ class Seam:
         self.has_program_state = False
         self.optimizer = optimizer
         self._stand_in = StandIn(optimizer, self.method, self)
+        self._final = None
+        if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
+            self._final = StandIn(optimizer, _FINAL, self._finalized)
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         self._failed = False
         self._blind = False
         self._called = False
+        #: The variables of each call that was traced, and of the model what
+        #: was trainable then.
+        self.traced: set[frozenset] = set()
+        self._flags: list[dict] = []
+        self._said: set[str] = set()
         self._notes: Notes | None = None
         self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
@@ -97,9 +109,17 @@ class Seam:
         """Returns what observes a call."""
         seen = self.forward(call)
         observer = self.observer(call.known, seen)
+        if not tf.executing_eagerly():
+            self._note_traced(call)
         # They hold all tensors of an eager forward pass.
         seen.links = seen.wiring = list
         return Step(self, observer, call, seen)
+
+    def _note_traced(self, call: Call) -> None:
+        self.traced.add(frozenset(v.ref() for v in call.variables))
+        model = None if self._model is None else self._model()
+        if model is not None:
+            self._flags.append(trainable.flags(model))
 
     def watch(self, model) -> None:
         """Has a model tell of itself, and its forward passes from now on."""
@@ -221,7 +241,9 @@ class Seam:
         return [*self._own_stand_ins(), *noting]
 
     def _own_stand_ins(self) -> list:
-        return [self._stand_in, *self.others(), *self._elsewhere.stand_ins]
+        final = [] if self._final is None else [self._final]
+        elsewhere = self._elsewhere.stand_ins
+        return [self._stand_in, *self.others(), *elsewhere, *final]
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
@@ -232,6 +254,46 @@ class Seam:
             observer.close()
         if not suspended:
             self.tell_if_unseen()
+
+    @contextlib.contextmanager
+    def plainly(self):
+        """A place where the method is the optimizer's own and nothing else."""
+        before, self.plain = self.plain, True
+        try:
+            yield
+        finally:
+            self.plain = before
+
+    def tell(self, message: str) -> None:
+        """Warns once of what steps are recorded, or why none is."""
+        self._called = True
+        if message not in self._said:
+            self._said.add(message)
+            warnings.warn(message, GradscopeWarning, stacklevel=2)
+
+    def _finalized(self, *arguments, **keywords):
+        """Stands in for what `fit` calls when it ends."""
+        result = self._final.original(*arguments, **keywords)
+        if not self._failed:
+            self._finish()
+        return result
+
+    def _finish(self) -> None:
+        """Writes what a `fit` that ends has left. What comes after it may be
+        the process's end without Python's, as of a worker that is killed."""
+        try:
+            self._tell_trainable()
+            self.drain()
+        except Exception as error:
+            self.fail(error)
+
+    def _tell_trainable(self) -> None:
+        """Tells where nothing was traced with what is trainable now."""
+        model = None if self._model is None else self._model()
+        if model is None or trainable.flags(model) in self._flags:
+            return
+        if self._flags:
+            self.tell(trainable.difference(model, self._flags[-1]))
 
     def drain(self) -> None:
         """Writes what was measured so far."""
