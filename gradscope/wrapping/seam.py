@@ -26,6 +26,7 @@ from gradscope.wrapping import (
     lookalike,
     replicas,
     seeing,
+    sums,
     tracing,
     trainable,
 )
@@ -86,6 +87,7 @@ class Seam:
         self._operations: eager.Ops | None = None
         logdir = os.path.dirname(options.directory)
         self._elsewhere = Elsewhere(optimizer, self.method, logdir)
+        self._unordered_sums: tuple[str, ...] = ()
         self._first_step = self.steps_made()
         self.resume()
 
@@ -321,9 +323,13 @@ class Seam:
         def original():
             return stand_in.original(*arguments, **keywords)
 
+        graphs = tracing.outermost_first(tracing.current_graph())
+        if self.plain:
+            sums.ask(graphs, self.rewritten)
         if self.plain or self._failed:
             return original()
         self._called = True
+        sums.keep_order(graphs)
         if not replicas.is_first():
             return self._followed(original, *arguments, **keywords)
         try:
@@ -379,6 +385,7 @@ class Seam:
         described = layers.describe(known)
         schema = seen.schema(described, self.description(), before)
         schema = self.with_facts(schema, known, seen, before)
+        schema = schema.with_unordered_sums(self._unordered_sums)
         observer = Observer(known, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
             observer.count_skips(present)
@@ -408,6 +415,21 @@ class Seam:
     def latest(self) -> Observer | None:
         """Returns the observer of the variables that were met so far."""
         return self._observers[-1] if self._observers else None
+
+    def rewritten(self, names: list[str]) -> None:
+        """Writes that TensorFlow adds up sums of the user's own program in any
+        order.
+
+        Args:
+            names: Of the sums.
+        """
+        try:
+            self._unordered_sums = tuple(names)
+            if self.latest() is not None:
+                self.drain()  # a step is written before what came after it
+                self.latest().drain.rewritten(self.steps_made(), tuple(names))
+        except Exception as error:
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Stops observing, with one warning."""
