@@ -20,8 +20,10 @@ hypothesis.settings.load_profile("gradscope")
 
 @pytest.fixture(scope="module", autouse=True)
 def garbage():
-    """Graphs are cycles, and large: a worker had 9 GB at its end. What stays is
-    not looked at again: a million objects of libraries, and TensorFlow's own."""
+    """Graphs are cycles, and large: a worker had 9 GB at its end.
+
+    What stays is not looked at again: a million objects of libraries.
+    """
     yield
     gc.collect()
     gc.freeze()
