@@ -28,14 +28,18 @@ demo: $(VENV)/examples.stamp
 PYTEST := $(BIN)/python -m pytest -n 2
 STEAL := --dist worksteal
 
-# A worker keeps all that it has compiled, so the tests run in parts, each with
-# new workers; and all parts run even if one fails.
-PARTS := tests/test_[a-d]*.py tests/test_[e-o]*.py tests/test_[p-s]*.py \
-	tests/test_[t-z]*.py
+# A worker keeps all that it has compiled, some 15 MB for each training, so the
+# tests run in parts, each with new workers; all run even if one fails.
+LARGE := tests/test_combinations.py $(wildcard tests/test_tf_*.py)
+SMALL := $(filter-out $(LARGE),$(wildcard tests/test_*.py))
+LETTERS := [a-c] [d-f] [g-o] [p-s] [t-z]
+PART = $(PYTEST) $(STEAL) -m "not slow" $(1) || failed=1;
 
 test: lint test-setup
-	failed=0; for part in $(foreach part,$(PARTS),"$(wildcard $(part))"); do \
-	    $(PYTEST) $(STEAL) -m "not slow" $$part || failed=1; done; \
+	failed=0; $(call PART,$(firstword $(LARGE))) \
+	    $(call PART,$(wordlist 2,99,$(LARGE))) \
+	    $(foreach some,$(LETTERS),$(call PART, \
+	        $(filter $(wildcard tests/test_$(some)*.py),$(SMALL)))) \
 	    $(PYTEST) --dist loadfile -m "not slow" tests/browser || failed=1; \
 	    exit $$failed
 

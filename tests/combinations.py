@@ -184,6 +184,17 @@ def read():
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
+#: The cheapest level of each axis.
+CHEAPEST = {
+    "optimizer": "sgd",
+    "mode": MODES[0],
+    "how": "wrap",
+    "option": "none",
+    "precision": "float32",
+    "recorded": "some steps",
+}
+
+
 def covering():
     """Returns few and cheap cases that have all pairs."""
     from allpairspy import AllPairs
@@ -191,17 +202,28 @@ def covering():
     def is_allowed(levels):
         return is_possible(dict(zip(AXES, levels, strict=False)))
 
-    pairs = all_pairs()
     levels = AllPairs(list(AXES.values()), filter_func=is_allowed)
     cases = [dict(zip(AXES, case, strict=True)) for case in levels]
-    for case in cases:
-        others = set().union(*(pairs_of(c) for c in cases if c is not case))
-        for mode in MODES:  # the cheapest will do where no pair gets lost
-            other = case | {"mode": mode}
-            if is_possible(other) and pairs == others | pairs_of(other):
-                case.update(other)
-                break
+    # What is not possible makes it miss a few.
+    covered = set().union(*map(pairs_of, cases))
+    for pair in sorted(all_pairs() - covered):
+        cases.append(CHEAPEST | dict(pair))
+    for case in list(cases):
+        make_cheaper(case, cases)
     return sorted(cases, key=lambda case: tuple(case.values()))
+
+
+def make_cheaper(case, cases):
+    """Changes a case to a cheaper mode, or removes it, if no pair gets lost."""
+    others = set().union(*(pairs_of(c) for c in cases if c is not case))
+    if others == all_pairs():
+        cases[:] = [c for c in cases if c is not case]
+        return
+    for mode in MODES:
+        other = case | {"mode": mode}
+        if is_possible(other) and others | pairs_of(other) == all_pairs():
+            case.update(other)
+            return
 
 
 def as_text(cases):

@@ -20,9 +20,13 @@ hypothesis.settings.load_profile("gradscope")
 
 @pytest.fixture(scope="module", autouse=True)
 def garbage():
-    """Graphs are cycles, and large: a worker had 9 GB at its end."""
+    """Graphs are cycles, and large: a worker had 9 GB at its end.
+
+    What stays is not looked at again: a million objects of libraries.
+    """
     yield
     gc.collect()
+    gc.freeze()
 
 
 def compiles(item):

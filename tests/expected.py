@@ -38,10 +38,14 @@ def tensorboard_histograms(logdir):
         str(logdir / "gradscope"), size_guidance={"tensors": 0}
     )
     accumulator.Reload()
+    try:
+        tags = accumulator.PluginTagToContent("histograms")
+    except KeyError:  # there are none
+        return {}
     return {
         tag: [
             (event.step, tensor_util.make_ndarray(event.tensor_proto))
             for event in accumulator.Tensors(tag)
         ]
-        for tag in accumulator.PluginTagToContent("histograms")
+        for tag in tags
     }

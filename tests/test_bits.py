@@ -89,9 +89,8 @@ def train_on_images(make, optimizer, jit, logdir):
         fast=[
             (convolutional, "sgd", False),
             (transformer, "adam", False),
-            (recurrent, "adam", False),
+            (recurrent, "sgd", False),
             (convolutional, "adam", True),
-            (transformer, "adam", True),
         ],
     ),
 )

@@ -916,6 +916,7 @@ def test_a_program_of_tensorflow_1(settings, scaled_kinds, tmp_path):
     np.testing.assert_allclose(record["weight_norm"], [[5.0], [0.0]])
 
 
+@pytest.mark.slow
 def test_a_session_that_compiles_clusters(tmp_path):
     body = f"""
         config = v1.ConfigProto()

@@ -33,10 +33,15 @@ def weights(model):
     return [np.asarray(w) for w in model.get_weights()]
 
 
+def network(nan):
+    # On some CPUs a ReLU that oneDNN has fused makes zero of a NaN.
+    return training.dense_model("tanh" if nan else "relu")
+
+
 def loop(optimizer, before_step, nan=False):
     """Trains in a loop; returns the model."""
     keras.utils.set_random_seed(7)
-    model = training.dense_model()
+    model = network(nan)
     compute = training.loss()
 
     @tf.function
@@ -56,7 +61,7 @@ def loop(optimizer, before_step, nan=False):
 def fit(optimizer, before_step, nan=False):
     """Trains with `fit`; returns the model."""
     keras.utils.set_random_seed(7)
-    model = training.dense_model()
+    model = network(nan)
     x = np.concatenate([x for x, _ in training.batches()])
     y = np.concatenate([y for _, y in training.batches()])
     if nan:
@@ -298,7 +303,7 @@ def test_an_error_of_the_users_is_theirs(train, error, tmp_path):
 @pytest.mark.parametrize("how", ["kill", "terminate", "exit"])
 def test_a_training_that_is_ended_at_any_moment(how):
     """Of 200 of each see docs/reliability.md."""
-    command = [sys.executable, "-m", "benchmarks.kills", "--count", "3"]
+    command = [sys.executable, "-m", "benchmarks.kills", "--count", "2"]
     root = pathlib.Path(__file__).parents[1]
     seed = str(10 * len(how))
     done = subprocess.run(
@@ -346,7 +351,11 @@ class Greedy(keras.layers.Layer):
         return x + 0 * tf.reduce_sum(tf.cast(tf.range(count), x.dtype))
 
 
-@pytest.mark.parametrize("every, recorded", [(1, range(5)), (9, [0])])
+# TensorFlow waits for ten seconds for memory that comes free.
+@pytest.mark.parametrize(
+    "every, recorded",
+    thinned([(1, range(5)), (9, range(1))], fast=[(1, range(5))]),
+)
 def test_out_of_memory_in_a_step_that_is_recorded_is_told(
     every, recorded, tmp_path
 ):
@@ -375,9 +384,14 @@ def test_out_of_memory_in_a_step_that_is_recorded_is_told(
     assert gradscope.read(tmp_path).steps.tolist() == list(recorded)
 
 
-def test_a_long_training_leaks_nothing():
+# The records of nine tenths of the steps, of .94 kB each as they are in the
+# file, would be more than the limit in MB.
+@pytest.mark.parametrize(
+    "steps, limit", thinned([(6000, 4), (12_000, 5)], fast=[(6000, 4)])
+)
+def test_a_long_training_leaks_nothing(steps, limit):
     """Of 200,000 steps see docs/reliability.md."""
-    command = [sys.executable, "-m", "benchmarks.long", "--steps", "12000"]
+    command = [sys.executable, "-m", "benchmarks.long", "--steps", str(steps)]
     root = pathlib.Path(__file__).parents[1]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=root, timeout=240
@@ -386,16 +400,11 @@ def test_a_long_training_leaks_nothing():
         [int(cell) for cell in line.strip("| ").split("|")]
         for line in done.stdout.splitlines()[2:]
     ]
-    assert [row[0] for row in rows] == [
-        1200,
-        3360,
-        5520,
-        7680,
-        9840,
-        12000,
+    looks = [
+        round(steps * share, 9) for share in (0.1, 0.28, 0.46, 0.64, 0.82, 1)
     ]
+    assert [row[0] for row in rows] == looks
     _, memory, threads, own, descriptors = zip(*rows, strict=True)
-    # 10800 steps of .94 kB, as they are in the file, would be 10 MB.
-    assert memory[-1] - memory[0] < 5, done.stdout
+    assert memory[-1] - memory[0] < limit, done.stdout
     assert len(set(own)) == len(set(descriptors)) == 1, done.stdout
     assert max(threads) <= threads[0] + 1, done.stdout

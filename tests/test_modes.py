@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from expected import expected_statistics, tensorboard_histograms
+from thinning import thinned
 from training import (
     OBSERVED,
     OPTIMIZERS,
@@ -44,10 +45,15 @@ WITH_HISTOGRAMS = {mode for mode, _ in OBSERVED} - {
     "fit_7_steps_jit",
 }
 
+SLOWEST = ("fit_7_steps_jit", "wrap")
+
 
 @pytest.fixture(
     scope="module",
-    params=OBSERVED,
+    params=thinned(
+        [(way,) for way in OBSERVED],
+        fast=[(way,) for way in OBSERVED if way != SLOWEST],
+    ),
     ids="-".join,
 )
 def trained(request, tmp_path_factory):

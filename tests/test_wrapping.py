@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 from training import X, Y, dense_model, fit, train
 
 import gradscope
@@ -269,7 +270,11 @@ def test_a_resumed_run_goes_on_with_the_optimizers_step(tmp_path):
 
 # Each compiles all of it anew: with XLA 120 s on two busy cores.
 @pytest.mark.parametrize(
-    ("jit", "new_callback"), [(False, False), (False, True), (True, True)]
+    ("jit", "new_callback"),
+    thinned(
+        [(False, False), (False, True), (True, True)],
+        fast=[(False, False), (False, True)],
+    ),
 )
 def test_fits_and_compiles_follow_each_other_without_a_gap(
     jit, new_callback, tmp_path

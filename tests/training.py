@@ -28,13 +28,13 @@ OPTIMIZERS = {
 }
 
 
-def dense_model():
+def dense_model(activation="relu"):
     """Dropout draws from a stream, batch norm keeps state."""
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((12,)),
-            layers.Dense(16, activation="relu", name="first"),
+            layers.Dense(16, activation=activation, name="first"),
             layers.Dropout(0.25),
             layers.BatchNormalization(name="norm"),
             layers.Dense(8, activation="tanh", name="second"),
