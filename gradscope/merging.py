@@ -2,7 +2,8 @@
 
 Each replica had a part of the batch: what is counted is added up, what is a
 mean is that of all examples. A unit has fired if it did on any replica. How
-much examples vary is what they vary on each replica, around its own mean.
+much examples vary is what they vary on each replica, around its own mean. What
+a replica has of no examples at all (the last batch is too small) says nothing.
 """
 
 from __future__ import annotations
@@ -57,15 +58,21 @@ def merged(parts: list[dict]) -> dict[str, np.ndarray]:
 def _examples(part) -> float:
     examples = part["activations"][:, -1]
     known = examples[np.isfinite(examples)]
-    return float(known.max()) if len(known) else 1.0
+    if len(known):
+        return float(known.max())
+    return 0.0 if part["data"].size and _is_nothing(part["data"]) else 1.0
+
+
+def _is_nothing(values) -> bool:
+    return bool(np.isnan(values).all())
 
 
 def _combined(values, weights, columns) -> np.ndarray:
     combine = {
         "mean": _mean,
         "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
-        "max": lambda v, w: v.max(axis=0),
-        "min": lambda v, w: v.min(axis=0),
+        "max": _most,
+        "min": lambda v, w: -_most(-v, w),
         "sum": lambda v, w: v.sum(axis=0),
     }
     out = [
@@ -78,4 +85,11 @@ def _combined(values, weights, columns) -> np.ndarray:
 def _mean(values, weights) -> np.ndarray:
     """Returns the weighted mean over the first axis."""
     with np.errstate(invalid="ignore"):
-        return (values * weights).sum(axis=0) / weights.sum(axis=0)
+        weighted = np.where(weights == 0, 0, values * weights)
+        return weighted.sum(axis=0) / weights.sum(axis=0)
+
+
+def _most(values, weights) -> np.ndarray:
+    """Returns the largest over the first axis of what has any weight."""
+    most = np.where(weights == 0, -np.inf, values).max(axis=0)
+    return np.where(np.all(weights == 0, axis=0), np.nan, most)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.measuring import activations
+from gradscope.measuring import activations, sampling
 from gradscope.measuring.activations import KINDS, MEASURED
 
 FUNCTIONS = {
@@ -105,23 +105,27 @@ def test_what_is_not_finite_is_counted():
 
 def test_time_steps_of_a_layer_are_one_activation():
     parts = [tf.constant([[1.0, 0.0]]), tf.constant([[3.0, 0.0]])]
-    y = activations.sample([parts])
+    looked = sampling.sample([parts])
     whole = tf.constant([[[1.0, 0.0], [3.0, 0.0]]])
-    np.testing.assert_array_equal(y, whole)
-    assert activations.with_activity("relu", y)[1].numpy().tolist() == [[1, 0]]
+    np.testing.assert_array_equal(looked.values, whole)
+    assert looked.examples.numpy().tolist() == [1]
+    shares = activations.with_activity("relu", looked.values)[1]
+    assert shares.numpy().tolist() == [[1, 0]]
 
 
 def test_several_activations_are_measured_as_each_of_them():
     random = np.random.default_rng(0)
     tensors = [tf.constant(random.normal(size=[n, 4])) for n in (5, 3)]
-    # Those of the examples that both have.
-    y = activations.sample([[t] for t in tensors])
-    assert y.shape == [2, 3, 4]
-    both = activations.measure("relu", tf.nn.relu(y))
+    looked = sampling.sample([[t] for t in tensors])
+    assert looked.values.shape == [2, 5, 4]
+    assert looked.rows.numpy().tolist() == [5, 3]
+    both = activations.with_activity(
+        "relu", tf.nn.relu(looked.values), rows=looked.rows
+    )
     for row, tensor in enumerate(tensors):
-        one = tensor[None, :3]
-        alone = activations.measure("relu", tf.nn.relu(one))
-        np.testing.assert_allclose(both[row], alone[0])
+        alone = activations.with_activity("relu", tf.nn.relu(tensor[None]))
+        for one, other in zip(both, alone, strict=True):
+            np.testing.assert_allclose(one[row], other[0], rtol=1e-6)
 
 
 def test_a_channel_fires_at_any_position():
@@ -134,7 +138,7 @@ def test_a_channel_fires_at_any_position():
 
 @pytest.mark.parametrize("shape", [[7, 5], [300, 64, 64, 1], [3, 10**6]])
 def test_of_large_activations_the_first_examples_are_looked_at(shape):
-    looked = activations.sample([[tf.zeros(shape)]])
+    looked = sampling.sample([[tf.zeros(shape)]]).values
     assert looked.shape[2:] == shape[1:]
-    most = max(1, activations.MOST // np.prod(shape[1:]))
+    most = max(1, sampling.MOST // np.prod(shape[1:]))
     assert looked.shape[1] == min(shape[0], most)

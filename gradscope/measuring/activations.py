@@ -98,43 +98,6 @@ POSITIVE = ("sigmoid", "softmax", "softplus")
 #: What `measure` returns.
 MEASURED = ACTIVATION_MEASURED[:-1]
 
-#: Numbers of one activation that are looked at in one step: of a convolution
-#: with 3 million outputs, 8 passes over all would take longer than the step.
-MOST = 2**18
-
-
-def sample(tensors: list[list]) -> tf.Tensor:
-    """Returns the first examples of n activations, `[n, examples, ..., units]`:
-    as many as all have, and as hold `MOST` numbers, and at least one.
-
-    Args:
-        tensors: For each activation its tensors `[examples, ..., units]`: one,
-            or one for each time step of a time-distributed layer. All are of
-            one shape but for the number of examples.
-    """
-    every = [t for calls in tensors for t in calls]
-    size = every[0].shape[1:].num_elements()
-    most = None if size is None else max(1, MOST // max(1, size))
-    counts = {t.shape.as_list()[0] for t in every}
-    if len(counts) == 1 and None not in counts:
-        (count,) = counts
-        if most is None or count <= most:
-            return tf.stack([tf.concat(calls, axis=0) for calls in tensors])
-    # Few operations: each takes 1.7 ms to trace, and there may be hundreds.
-    count = tf.reduce_min(tf.stack(tf.shape_n(every))[:, 0])
-    if most is not None:
-        count = tf.minimum(count, most)
-    ends = tf.reshape(count, [1])
-    begins, steps = tf.constant([0]), tf.constant([1])
-
-    def first(tensor):
-        found = tf.strided_slice(tensor, begins, ends, steps)
-        return tf.ensure_shape(found, [None, *tensor.shape[1:]])
-
-    return tf.stack(
-        [tf.concat([first(t) for t in calls], axis=0) for calls in tensors]
-    )
-
 
 def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
     """Returns the statistics of n activations in one step, float32
@@ -151,98 +114,144 @@ def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
 
 
 def with_activity(
-    kind: str, read: tf.Tensor, fused: bool = False
+    kind: str, read: tf.Tensor, fused: bool = False, rows=None
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Returns what `measure` does; and, where a unit can be dead or always on,
     for which share of the examples (and positions) it was above zero, float32
     `[n, units]`: 0 just where it never was, and 1 just where it always was.
+    What an activation without examples does not have is NaN.
 
     Args:
         kind, read, fused: As of `measure`.
+        rows: How many rows of `read` each activation has, see
+            `sampling.Sample`; None for all.
     """
     one = KINDS[kind]
     # Sums of float16 numbers would overflow.
     read = tf.cast(read, tf.float32)
     y = read if one.function is None else one.function(read)
+    extent = _Extent.of(y, rows)
     flat = tf.reshape(y, [y.shape.as_list()[0], -1])
-    mean = tf.reduce_mean(flat, axis=1)
+    mean = tf.reduce_sum(flat, axis=1) / extent.size
     largest = flat if kind in DIES or not fused else tf.abs(flat)
     most = tf.reduce_max(largest, axis=1)
     if kind not in (*DIES, *POSITIVE) and not fused:
         most = tf.maximum(most, -tf.reduce_min(flat, axis=1))
+    most = tf.where(extent.size > 0, most, np.float32(np.nan))
 
     def exactly():
-        return _shares(one, read, y), _activity(kind, y)
+        return _shares(one, read, y, extent), _activity(kind, y, extent)
 
     def quickly():
-        return _of_finite(kind, read, y)
+        return _of_finite(kind, read, y, extent)
 
     # A mask, its cast and its sum take three times as long as signs do, which
     # a NaN would spoil. XLA makes one pass of either, and would compile both.
     finite = tf.reduce_all(tf.math.is_finite(mean))
     shares, activity = exactly() if fused else tf.cond(finite, quickly, exactly)
     zero, saturated, bad = tf.unstack(shares)
-    found = [zero, saturated, mean, _rms(flat), most, bad]
+    rms = tf.sqrt(_squares(flat) / extent.size)
+    found = [zero, saturated, mean, rms, most, bad]
     return tf.stack(found, axis=1), activity if _is_counted(kind) else None
 
 
-def _rms(flat) -> tf.Tensor:
+@dataclasses.dataclass
+class _Extent:
+    """How much of n activations side by side is their own.
+
+    Attributes:
+        of_unit: Numbers of each unit, float32 `[n]` or a scalar.
+        size: Numbers of all units.
+        padding: Zeros that mean nothing; None for none.
+    """
+
+    of_unit: tf.Tensor
+    size: tf.Tensor
+    padding: tf.Tensor | None = None
+
+    @classmethod
+    def of(cls, y: tf.Tensor, rows) -> _Extent:
+        count, *_, units = y.shape.as_list()
+        whole = tf.size(y) // max(1, count * units)
+        if rows is None:
+            of_unit = tf.cast(whole, tf.float32)
+            return cls(of_unit, of_unit * units)
+        positions = whole // tf.maximum(1, tf.shape(y)[1])
+        of_unit = rows * tf.cast(positions, tf.float32)
+        size = of_unit * units
+        return cls(of_unit, size, tf.cast(whole * units, tf.float32) - size)
+
+    def share(self, mask: tf.Tensor, of_zero=True) -> tf.Tensor:
+        """Returns the share of the numbers for which a mask is set, `[n]`.
+
+        Args:
+            mask: Bool, of the activations' shape.
+            of_zero: Whether it is set for the padding.
+        """
+        ones = tf.cast(mask, tf.float32)
+        total = tf.reduce_sum(ones, axis=_all_but_first(mask))
+        if self.padding is not None:
+            total -= self.padding * tf.cast(of_zero, tf.float32)
+        return total / self.size
+
+
+def _squares(flat) -> tf.Tensor:
     if flat.shape.as_list()[0] > 1:
-        return tf.sqrt(tf.reduce_mean(flat * flat, axis=1))
+        return tf.reduce_sum(flat * flat, axis=1)
     # Reads all, and writes no squares.
-    mean = 2.0 * tf.nn.l2_loss(flat) / tf.cast(tf.size(flat), tf.float32)
-    return tf.sqrt(tf.reshape(mean, [1]))
+    return tf.reshape(2.0 * tf.nn.l2_loss(flat), [1])
 
 
 def _is_counted(kind: str) -> bool:
     return kind in DIES or kind in RISES
 
 
-def _shares(one: Kind, read, y) -> tf.Tensor:
+def _shares(one: Kind, read, y, extent: _Extent) -> tf.Tensor:
     """Returns the share that is zero, the share that is saturated, and how
     many are NaN or infinite, `[3, n]`."""
     saturated = tf.fill([y.shape.as_list()[0]], np.float32(np.nan))
     if one.derivative is not None:
-        saturated = _share(tf.abs(one.derivative(read)) < SATURATED)
+        saturated = _saturated(one, read, extent)
     finite = tf.cast(tf.math.is_finite(y), tf.float32)
     bad = tf.reduce_sum(1.0 - finite, axis=_all_but_first(y))
-    return tf.stack([_share(tf.equal(y, 0.0)), saturated, bad])
+    return tf.stack([extent.share(tf.equal(y, 0.0)), saturated, bad])
 
 
-def _of_finite(kind: str, read, y) -> tuple[tf.Tensor, tf.Tensor]:
+def _saturated(one: Kind, read, extent: _Extent) -> tf.Tensor:
+    def is_flat(x):
+        return tf.abs(one.derivative(x)) < SATURATED
+
+    return extent.share(is_flat(read), is_flat(tf.zeros([])))
+
+
+def _of_finite(kind: str, read, y, extent) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the same of outputs that are finite, and the units' activity."""
     if kind in DIES:  # nothing is below zero
-        activity = _by_unit(tf.sign(y))
+        activity = _by_unit(tf.sign(y), extent)
         zero = 1.0 - tf.reduce_mean(activity, axis=1)
     else:
-        activity = _activity(kind, y)
-        zero = 1.0 - tf.reduce_mean(tf.abs(tf.sign(y)), axis=_all_but_first(y))
+        activity = _activity(kind, y, extent)
+        others = tf.reduce_sum(tf.abs(tf.sign(y)), axis=_all_but_first(y))
+        zero = 1.0 - others / extent.size
     saturated, none = tf.fill(tf.shape(zero), np.float32(np.nan)), 0.0 * zero
     if kind == "relu":  # its slope is zero just where it is
         saturated = zero
     elif KINDS[kind].derivative is not None:
-        slope = KINDS[kind].derivative(read)
-        saturated = _share(tf.abs(slope) < SATURATED)
+        saturated = _saturated(KINDS[kind], read, extent)
     return tf.stack([zero, saturated, none]), activity
 
 
-def _activity(kind: str, y) -> tf.Tensor:
+def _activity(kind: str, y, extent: _Extent) -> tf.Tensor:
     if not _is_counted(kind):
         return tf.zeros([y.shape.as_list()[0], 0])
-    return _by_unit(tf.cast(y > 0, tf.float32))
+    return _by_unit(tf.cast(y > 0, tf.float32), extent)
 
 
-def _by_unit(ones) -> tf.Tensor:
+def _by_unit(ones, extent: _Extent) -> tf.Tensor:
     # Not their mean: where a graph is called from inside of XLA, it multiplies
     # with the inverse of the count, and a unit is on for .99999994 of all.
-    shape = ones.shape.as_list()
-    of_one = tf.size(ones) // (shape[0] * shape[-1])
     count = tf.reduce_sum(ones, axis=list(range(1, ones.shape.rank - 1)))
-    return count / tf.cast(of_one, tf.float32)
-
-
-def _share(mask) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(mask, tf.float32), axis=_all_but_first(mask))
+    return count / tf.reshape(extent.of_unit, [-1, 1])
 
 
 def _all_but_first(tensor) -> list[int]:

@@ -6,10 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.columns import DATA_COLUMNS
-
-#: Numbers that are looked at in one step: of the first examples. Five passes
-#: over a batch of 128 images of 224 x 224 would take longer than many a step.
-MOST = 2**18
+from gradscope.measuring import sampling
 
 
 def measure(tensors: list) -> tf.Tensor:
@@ -20,7 +17,7 @@ def measure(tensors: list) -> tf.Tensor:
     Args:
         tensors: Of any numeric dtype; NaN for an empty one.
     """
-    tensors = [_float(first(t)) for t in tensors]
+    tensors = [_float(sampling.first(t, 2)) for t in tensors]
     flat = [tf.reshape(t, [-1]) for t in tensors]
     count = _stack([tf.size(x) for x in flat])
     # Not 1 - the mean of what is finite: XLA multiplies with the inverse of
@@ -72,14 +69,3 @@ def _stack(scalars: list) -> tf.Tensor:
 
 def _float(tensor) -> tf.Tensor:
     return tf.cast(tensor, tf.float32)
-
-
-def first(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns the first examples of a batch, as many as hold `MOST` numbers,
-    and two at least."""
-    if not tensor.shape.rank:
-        return tensor
-    size = tensor.shape[1:].num_elements()
-    most = 2 if size is None else max(2, MOST // max(1, size))
-    examples = tensor.shape.as_list()[0]
-    return tensor if examples and examples <= most else tensor[:most]

@@ -95,8 +95,8 @@ def find(graph, of_step) -> tuple[list[Found], list[str]]:
         of_step: Its operations.
 
     Returns:
-        Activations in forward order, and the names of functions with
-        activations inside.
+        Activations in forward order; and the names of functions with
+        activations inside, and of activations of unknown rank or width.
     """
     found: dict[tuple, Found] = {}
     unseen = []
@@ -107,6 +107,8 @@ def find(graph, of_step) -> tuple[list[Found], list[str]]:
             continue
         one = _activation(operation)
         if one is None:
+            if _is_unknown(operation):
+                unseen.append(operation.name)
             continue
         # Time steps of one layer are in one scope, with one weight.
         own = one.weight or operation.name
@@ -216,6 +218,17 @@ def _activation(operation) -> Found | None:
     read = y if KINDS[kind].function is None else x
     end = operations.end(y)
     return Found(scope, kind, [read], _weight(x), [end], axis)
+
+
+def _is_unknown(operation) -> bool:
+    """Returns whether an operation is an activation of which it is not known
+    how many units it has: as many as there are keys, in attention."""
+    if operation.type not in _OPERATIONS:
+        return False
+    shape = operation.outputs[0].shape
+    return shape.rank is None or (
+        shape.rank > 1 and shape.as_list()[-1] is None
+    )
 
 
 def _gated(operation):

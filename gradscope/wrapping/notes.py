@@ -122,6 +122,7 @@ def _stateful(model, known: list) -> dict[str, list]:
         variable
         for variable in model.non_trainable_variables
         if tf.as_dtype(variable.dtype).is_floating
+        and layers.tf_variable(variable).shape.is_fully_defined()
         and all(variable is not v for v in known)
     ]
     described = layers.describe([*known, *moving])[len(known) :]

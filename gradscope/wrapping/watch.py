@@ -12,7 +12,7 @@ from gradscope.layout import (
     STATE_MEASURED,
     Layout,
 )
-from gradscope.measuring import activations, data, origin, states
+from gradscope.measuring import activations, data, origin, sampling, states
 from gradscope.schema import Activation, Schema
 from gradscope.wrapping import tracing
 from gradscope.wrapping.forward import NO_LOSS, Forward
@@ -106,11 +106,11 @@ def _of_activations(seen: Forward) -> tuple[dict, dict]:
     for alike in _alike(seen.activations):
         found = [seen.activations[one] for one in alike]
         kind = alike[0].kind
-        read = activations.sample([one.read for one in found])
-        numbers, shares = activations.with_activity(kind, read, fused)
-        calls = len(found[0].read)
-        examples = tf.cast(tf.shape(read)[1] // calls, tf.float32)
-        examples = tf.fill([len(alike), 1], examples)
+        looked = sampling.sample([one.read for one in found])
+        numbers, shares = activations.with_activity(
+            kind, looked.values, fused, looked.rows
+        )
+        examples = looked.examples[:, tf.newaxis]
         measured |= _each(alike, tf.concat([numbers, examples], axis=1))
         if alike[0].is_counted:
             activity |= _each(alike, shares)
@@ -127,12 +127,15 @@ def _of_data(seen: Forward) -> dict[str, tf.Tensor]:
 
 def _alike(found: dict) -> list[list[Activation]]:
     """Returns the activations in groups that can be measured as one tensor:
-    50 layers of one width take the operations of one."""
+    50 layers of one width take the operations of one. What has an axis of
+    unknown size may be like no other, and stays alone."""
     groups: dict[tuple, list[Activation]] = {}
     for described, one in found.items():
-        shape = one.read[0].shape.as_list()[1:]
-        shape = tuple(shape), one.read[0].dtype, len(one.read)
-        groups.setdefault((described.kind, *shape), []).append(described)
+        key: tuple = (described,)
+        if sampling.are_alike(one.read):
+            shape = tuple(one.read[0].shape.as_list()[1:])
+            key = described.kind, shape, one.read[0].dtype, len(one.read)
+        groups.setdefault(key, []).append(described)
     return list(groups.values())
 
 
@@ -146,36 +149,45 @@ def _of_state(kept, seen: Forward):
         return None
     numbers = {}
     if kept.kept is not None:
-        rate = tf.reshape(tf.cast(kept.rate, tf.float32), [])
+        rate = tf.reduce_mean(tf.cast(kept.rate, tf.float32))
         numbers["dropout_rate"] = 1.0 - rate if kept.is_of_kept else rate
         numbers["dropped_fraction"] = states.dropped(kept.kept)
     if kept.training is not None:
         numbers["training_mode"] = tf.constant(float(kept.training))
     if kept.mean is not None:
-        held_mean, held_variance = kept.moving or (None, None)
-        mean, variance = map(_vector, (kept.mean, kept.variance))
-        examples = _examples(kept, seen)
-        if kept.factor is not None and held_mean is not None:
-            mean = _added(mean, _vector(held_mean), kept.factor)
-            variance = _added(variance, _vector(held_variance), kept.factor)
-        if held_mean is not None:
-            numbers["mean_distance"] = states.mean_distance(
-                mean, variance, _vector(held_mean), examples
-            )
-            numbers["variance_distance"] = states.variance_distance(
-                variance, _vector(held_variance), examples
-            )
+        numbers |= _distances(kept, _examples(kept, seen))
     return tf.stack([numbers.get(name, _NAN) for name in STATE_MEASURED])
+
+
+def _distances(kept, examples) -> dict[str, tf.Tensor]:
+    """Returns how far statistics of a batch are from the moving ones."""
+    tensors = [kept.mean, kept.variance, *kept.moving]
+    sizes = {t.shape.num_elements() for t in tensors}
+    # Of an axis of unknown size it is not known what belongs to what.
+    if not kept.moving or len(sizes) > 1 or None in sizes:
+        return {}
+    mean, variance, held_mean, held_variance = map(_vector, tensors)
+    if kept.factor is not None:
+        mean = _added(mean, held_mean, kept.factor)
+        variance = _added(variance, held_variance, kept.factor)
+    return {
+        "mean_distance": states.mean_distance(
+            mean, variance, held_mean, examples
+        ),
+        "variance_distance": states.variance_distance(
+            variance, held_variance, examples
+        ),
+    }
 
 
 def _examples(kept, seen: Forward) -> tf.Tensor:
     """Returns how many examples batch statistics are of; without end where
     that is not known."""
     if kept.batch is not None:
-        return tf.cast(tf.shape(kept.batch)[0], tf.float32)
+        return tf.cast(sampling.count(kept.batch), tf.float32)
     for name, tensor in seen.data.items():
         if name.startswith("input"):
-            return tf.cast(tf.shape(tensor)[0], tf.float32)
+            return tf.cast(sampling.count(tensor), tf.float32)
     return tf.constant(np.float32(np.inf))
 
 
