@@ -344,6 +344,27 @@ def test_a_discriminator_that_was_frozen_for_its_generator_goes_on(tmp_path):
     assert shapes[1] == [(4, 2), (2,)]
 
 
+def test_a_failure_of_ours_is_one_warning_and_training_goes_on(
+    tmp_path, monkeypatch
+):
+    def broken(*_):
+        raise RuntimeError("no such luck")
+
+    plain = plainly(turn)
+    monkeypatch.setattr(Fingerprint, "of", broken)
+    with pytest.warns(GradscopeWarning, match="cannot observe Adam.*no such"):
+        assert same(plain, trained(turn, "in the second", tmp_path))
+
+
+def test_a_model_that_trains_nothing_is_told_of(tmp_path):
+    model = network()
+    model.trainable = False
+    model.compile("sgd", "mse")
+    match = "trained nothing with .* a SGD, since `trainable` is False.*again"
+    with pytest.warns(GradscopeWarning, match=match):
+        fit(model, [gradscope.Callback(tmp_path, **FEW)])
+
+
 # Parts of it
 
 

@@ -9,6 +9,7 @@ since then. A program that is traced later holds what there is by then.
 from __future__ import annotations
 
 import contextlib
+import warnings
 import weakref
 
 import tensorflow as tf
@@ -59,13 +60,21 @@ class Twin:
     def __call__(self, iterator):
         if not _is_iterator(iterator):  # the one batch of `train_on_batch`
             iterator = list(iterator)
-        program = self._twin(iterator)
+        program, failure = None, None
+        try:
+            program = self._twin(iterator)
+        except Exception as error:
+            failure = error
         if not _is_iterator(iterator):
             iterator = iter(iterator)
         if program is not None:
             return program(iterator)
         with self._seam.plainly():
-            return self.own(iterator)
+            # What is wrong with the user's own program, it says itself.
+            logs = self.own(iterator)
+        if failure is not None:
+            self._seam.fail(failure)
+        return logs
 
     def _twin(self, iterator):
         """Returns the program for these batches, None without one."""
@@ -128,7 +137,12 @@ class Twin:
         """Returns whether a program that is traced now is the wanted one."""
         model = self._model()
         try:
-            with self._seam.plainly(), Chance(model).again():
+            with (
+                self._seam.plainly(),
+                Chance(model).again(),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
                 plain = _concrete(self._made(), traced, iterator)
         except Exception:
             # What is trainable now need not be what the optimizer knows:
