@@ -128,9 +128,7 @@ def test_checkpoints_hold_no_extra_variable_and_resume(name, tmp_path):
 
 @pytest.mark.parametrize(
     "form",
-    thinned(
-        ["model.keras", "model.h5", "saved"], fast=["model.keras", "saved"]
-    ),
+    thinned(["model.keras", "model.h5", "saved"], fast=["saved"]),
 )
 def test_a_saved_model_is_the_same_where_gradscope_is_not_installed(
     form, name, tmp_path

@@ -465,7 +465,8 @@ class Seam:
             self._warn_of_unseen(self._elsewhere.of_steps())
 
     def _warn_of_unseen(self, reason: str | None) -> None:
-        if reason is not None:
+        # Of a failure that was told of, this is what follows.
+        if reason is not None and not self._failed:
             self._called = True  # say it once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
