@@ -67,15 +67,14 @@ OPTIONS = {
     "loss_scale": {},
 }
 
-#: The ways of training, cheapest first. XLA with several steps in one call, and
-#: more steps in a call than a training has, are in test_bits and test_values.
+#: The ways of training, cheapest first. XLA in a loop and with several steps in
+#: one call, and more steps in a call than a training has, are in test_modes.
 MODES = [
     "loop_eager",
     "fit_eager",
     "loop_function",
     "fit_graph",
     "fit_7_steps",
-    "loop_jit",
     "fit_jit",
 ]
 

@@ -74,7 +74,7 @@ def _told(tensor):
         return id(tensor)
     large = tensor.shape.num_elements() * tensor.dtype.size > _MOST_BYTES
     if large or tensor.dtype == tf.string:
-        return tensor.dtype, tuple(tensor.shape)
+        return tensor.dtype, tuple(tensor.shape.as_list())
     return tensor.numpy().tobytes()
 
 

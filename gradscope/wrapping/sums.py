@@ -135,7 +135,8 @@ def _size(graph) -> int:
     """Returns the bytes of all tensors of a graph, as TensorFlow estimates
     them: a size that is not known counts as 1."""
     return sum(
-        tensor.dtype.size * math.prod(size or 1 for size in tensor.shape)
+        tensor.dtype.size
+        * math.prod(size or 1 for size in tensor.shape.as_list())
         for operation in graph.get_operations()
         for tensor in operation.outputs
         if tensor.shape.rank is not None
