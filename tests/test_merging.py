@@ -103,6 +103,26 @@ def test_replicas_tell_together_what_one_would_tell(sizes, seed):
         np.testing.assert_allclose(found[name], values, err_msg=name)
 
 
+@pytest.mark.parametrize("with_activations", [True, False])
+def test_a_replica_without_examples_says_nothing(with_activations):
+    """As where the last batch is smaller than the number of replicas."""
+    random = np.random.default_rng(0)
+    y, x = np.maximum(random.normal(size=[5, 2]), 0), random.normal(size=[5, 3])
+    some = told(y, x, 1.0, random.random([5, 4]) < 0.5)
+    none = {name: np.full_like(part, np.nan) for name, part in some.items()}
+    none["loss"][:] = 0.0
+    for name in ("examples", "activation_nonfinite"):
+        none["activations"][:, ACTIVATION_MEASURED.index(name)] = 0.0
+    if not with_activations:
+        for part in (some, none):
+            part["activations"] = part["activations"][:0]
+    for parts in ([some, none], [none, some], [none, some, none]):
+        found = merging.merged(parts)
+        for name, values in some.items():
+            np.testing.assert_allclose(found[name], values, err_msg=name)
+    assert np.isnan(merging.merged([none, none])["data"]).all()
+
+
 def test_a_unit_that_fired_on_any_replica_has_fired():
     y = np.array([[0.0, 1.0]])
     x, kept = np.zeros([1, 1]), np.ones([1, 1], bool)

@@ -357,6 +357,39 @@ def test_activations_of_unknown_width_or_rank_are_told_by_name(tmp_path):
     assert record.schema.unseen == ("Softmax", "Relu")
 
 
+def test_a_gradient_of_unknown_shape_may_be_one_number_for_all(tmp_path):
+    """Adam adds it to each of its moments."""
+
+    @tf.custom_gradient
+    def total(x):
+        def gradient(dy):
+            return tf.numpy_function(np.float32, [dy * 3], tf.float32)
+
+        return tf.reduce_sum(x), gradient
+
+    def run(logdir=None):
+        weight = tf.Variable([1.0, 2.0, 3.0])
+        optimizer = keras.optimizers.Adam(0.1)
+        optimizer.build([weight])
+        if logdir is not None:
+            gradscope.wrap(optimizer, logdir, every=1)
+
+        @tf.function
+        def step():
+            with tf.GradientTape() as tape:
+                loss = total(weight)
+            optimizer.apply([tape.gradient(loss, weight)], [weight])
+
+        step()
+        if logdir is not None:
+            gradscope.unwrap(optimizer)
+        return weight.numpy()
+
+    np.testing.assert_array_equal(run(), run(tmp_path))
+    norm = gradscope.read(tmp_path)["gradient_norm"][0, 0]
+    assert norm == pytest.approx(np.sqrt(27))
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"steps_per_execution": 2}, {"run_eagerly": True}],

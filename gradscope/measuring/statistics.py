@@ -127,13 +127,13 @@ def occasional(step: Step, places: list[int]) -> tf.Tensor:
 
 
 def _values(gradient: Touched | None, weight) -> tf.Tensor | None:
-    """Returns a gradient's values, which have the shape of the weight where
-    they do not know it themselves."""
+    """Returns a gradient's values. Where their shape is not known, they become
+    what the optimizer makes of them: some add a number to each weight."""
     if gradient is None or gradient.is_sparse:
         return gradient and gradient.values
     if gradient.values.shape.is_fully_defined():
         return gradient.values
-    return tf.ensure_shape(gradient.values, weight.shape)
+    return tf.broadcast_to(gradient.values, weight.shape)
 
 
 def _with_padding(found: list[Rows], gradients: list) -> list[Rows]:
