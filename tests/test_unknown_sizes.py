@@ -123,14 +123,7 @@ OBSERVED = [(mode, "wrap") for mode in [*FITS, *LOOPS]]
 OBSERVED += [(mode, "callback") for mode in FITS]
 
 
-#: XLA compiles a program for each size: 10 s each.
-SLOW = [("fit_jit", "wrap"), ("loop_jit", "wrap")]
-OBSERVED = [
-    pytest.param(*one, marks=pytest.mark.slow) if one in SLOW else one
-    for one in OBSERVED
-]
-
-
+# XLA compiles a program for each size: 10 s each.
 @pytest.mark.parametrize("mode, how", xla_is_slow(OBSERVED))
 def test_images_of_all_sizes_train_as_they_would_and_are_measured(
     mode, how, tmp_path
