@@ -32,7 +32,7 @@ STEAL := --dist worksteal
 # tests run in parts, each with new workers; all run even if one fails.
 LARGE := tests/test_combinations.py $(wildcard tests/test_tf_*.py)
 SMALL := $(filter-out $(LARGE),$(wildcard tests/test_*.py))
-LETTERS := [a-c] [d-f] [g-o] [p-s] [t-z]
+LETTERS := [t-z] [p-s] [d-f] [a-c] [g-o]
 PART = $(PYTEST) $(STEAL) -m "not slow" $(1) || failed=1;
 
 test: lint test-setup

@@ -300,7 +300,9 @@ def test_an_error_of_the_users_is_theirs(train, error, tmp_path):
     assert steps == list(range(FAULT))
 
 
-@pytest.mark.parametrize("how", ["kill", "terminate", "exit"])
+@pytest.mark.parametrize(
+    "how", thinned(["kill", "terminate", "exit"], fast=["kill"])
+)
 def test_a_training_that_is_ended_at_any_moment(how):
     """Of 200 of each see docs/reliability.md."""
     command = [sys.executable, "-m", "benchmarks.kills", "--count", "2"]

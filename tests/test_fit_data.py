@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 import tf_keras
 import training
-from thinning import thinned
 
 import gradscope
 from gradscope.wrapping import fit_data
@@ -119,7 +118,8 @@ def test_a_loop_of_short_fits_is_probed_less_and_less_often(tmp_path):
     assert steps.tolist() == [100, 200, 400]
 
 
-@pytest.mark.parametrize("jit", thinned([False, True], fast=[False]))
+@pytest.mark.slow
+@pytest.mark.parametrize("jit", [False, True])
 def test_nothing_moves(jit, tmp_path):
     def trained(probe):
         keras.utils.set_random_seed(1)

@@ -126,12 +126,10 @@ FITS = {
     thinned(
         [(mode, how) for mode in FITS for how in HOWS[1:]],
         fast=[
-            ("graph", "inner"),
             ("graph", "callback"),
             ("jit", "callback"),
             ("eager", "compiled"),
             ("4_steps", "inner"),
-            ("4_steps", "callback"),
         ],
     ),
 )

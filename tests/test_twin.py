@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
@@ -104,7 +105,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["freeze", "unfreeze"])
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", thinned(list(HOWS), fast=["new", "wrap"]))
 def test_what_was_compiled_is_trained_after_trainable_was_changed(
     frozen, how, tmp_path
 ):
@@ -128,7 +129,7 @@ def test_the_fits_that_go_on_with_what_was_compiled_are_recorded(tmp_path):
         assert len(record.steps) == 2
 
 
-@pytest.mark.parametrize("how", ["new", "one", "unwrap"])
+@pytest.mark.parametrize("how", thinned(["new", "one", "unwrap"], fast=["new"]))
 def test_a_batch_of_another_size_is_traced_with_what_is_trainable_now(
     how, tmp_path
 ):
@@ -144,7 +145,7 @@ def test_where_keras_does_not_know_a_variable_it_says_so_as_ever(how, tmp_path):
         trained(turn, how, tmp_path, sizes=(8, 16), frozen=True)
 
 
-@pytest.mark.parametrize("how", ["new", "one"])
+@pytest.mark.parametrize("how", thinned(["new", "one"], fast=["new"]))
 def test_several_steps_in_one_call_train_what_was_compiled(how, tmp_path):
     plain = plainly(turn, steps_per_execution=2)
     with pytest.warns(GradscopeWarning, match=TOLD.format("")):
@@ -176,7 +177,10 @@ def turn_all(model):
     model.trainable = not model.trainable
 
 
-@pytest.mark.parametrize("change", [turn_norm, turn_kernel, turn_all])
+@pytest.mark.parametrize(
+    "change",
+    thinned([turn_norm, turn_kernel, turn_all], fast=[turn_norm, turn_kernel]),
+)
 def test_whatever_is_set_untrainable_goes_on(change, tmp_path):
     with pytest.warns(GradscopeWarning, match="compile` again"):
         observed = trained(change, "new", tmp_path, (8, 8), norm=True)
@@ -233,7 +237,7 @@ class Turn(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("force", [False, True])
-@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("first", thinned([False, True], fast=[True]))
 def test_what_another_callback_does_to_trainable_is_as_without_us(
     force, first, tmp_path
 ):
