@@ -27,6 +27,8 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
 
+from gradscope.wrapping import lookalike
+
 _KERAS_SEEDS = "global_seed_generator"
 
 #: What a layer collects while it is called.
