@@ -8,12 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test lint format benchmark browser
+.PHONY: help demo test test-fast test-all test-bits test-setup lint format \
+	benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
 	@echo "                (SERVE=0 ends after training, LOGDIR=logs)"
-	@echo "make test       set everything up, lint and run every test"
+	@echo "make test       set everything up, lint, and run the tests"
+	@echo "make test-fast  those without XLA, browser, replicas and examples"
+	@echo "make test-bits  everything that compares weights bit for bit (long)"
+	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
 
@@ -21,14 +25,61 @@ demo: $(VENV)/examples.stamp
 	$(BIN)/gradscope demo --logdir $(LOGDIR) \
 	    $(if $(filter 0,$(SERVE)),--no-serve)
 
-# A worker keeps all that it has compiled: of all tests at once two of them had
-# 9 GB each. So they run in parts, and all parts run even if one fails.
-PARTS := tests/test_[a-c]*.py tests/test_[d-q]*.py tests/test_[r-t]*.py \
-	tests/test_[u-z]*.py tests/browser
+PYTEST := $(BIN)/python -m pytest -n 2
+STEAL := --dist worksteal
 
-test: lint browser
-	failed=0; for part in $(foreach part,$(PARTS),"$(wildcard $(part))"); do \
-	    $(BIN)/python -m pytest -n 2 $$part || failed=1; done; exit $$failed
+# A worker keeps all that it has compiled, some 15 MB for each training, so the
+# tests run in parts, each with new workers; all run even if one fails.
+LARGE := tests/test_combinations.py $(wildcard tests/test_tf_*.py)
+SMALL := $(filter-out $(LARGE),$(wildcard tests/test_*.py))
+LETTERS := [t-z] [p-s] [d-f] [a-c] [g-o]
+PART = $(PYTEST) $(STEAL) -m "not slow" $(1) || failed=1;
+
+test: lint test-setup
+	failed=0; $(call PART,$(firstword $(LARGE))) \
+	    $(call PART,$(wordlist 2,99,$(LARGE))) \
+	    $(foreach some,$(LETTERS),$(call PART, \
+	        $(filter $(wildcard tests/test_$(some)*.py),$(SMALL)))) \
+	    $(PYTEST) --dist loadfile -m "not slow" tests/browser || failed=1; \
+	    exit $$failed
+
+test-fast: test-setup
+	$(PYTEST) $(STEAL) --ignore tests/browser \
+	    -m "not slow and not xla and not replicas and not examples" tests
+
+# Must pass before a change of the optimizers' seams, the measuring or the
+# analysis of graphs is done.
+BITS := tests/test_bits*.py tests/test_modes.py tests/test_combinations.py \
+	tests/test_values.py tests/test_options.py tests/test_mixed_precision.py \
+	tests/test_tf_keras*.py tests/test_compat_v1.py tests/test_*replica*.py
+
+test-bits: test-setup
+	failed=0; for file in $(sort $(wildcard $(BITS))); do \
+	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
+	    exit $$failed
+
+# Each file has workers of its own: some hold 9 GB at their end.
+test-all: lint test-setup
+	failed=0; for file in tests/test_*.py; do \
+	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
+	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
+	    $(MAKE) test-oldest || failed=1; \
+	    for python in $(PYTHONS); do command -v $$python > /dev/null || continue; \
+	        $(MAKE) test-pythons PYTHONS=$$python || failed=1; done; \
+	    exit $$failed
+
+# All that the tests need and that none of them installs.
+test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp
+
+node_modules/stamp: package.json | browser
+	npm install --no-package-lock --no-audit
+	touch $@
+
+PACKAGED := $(shell git ls-files gradscope gradscope_plugin examples)
+.venv-wheel/stamp: setup.cfg pyproject.toml tests/install_wheel.py \
+		$(PACKAGED) | $(VENV)/test.stamp
+	$(BIN)/python tests/install_wheel.py .venv-wheel
+	touch $@
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

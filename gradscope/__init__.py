@@ -32,6 +32,7 @@ _HOMES = {
     "read": "gradscope.reading",
     "same": "gradscope.wrapping.same",
     "schedule": "gradscope.schedule",
+    "sums_in_order": "gradscope.wrapping.sums",
     "unwrap": "gradscope.wrapping",
     "wrap": "gradscope.wrapping",
 }

@@ -74,7 +74,7 @@ def close_retired() -> None:
             item = _retired.popleft()
         except IndexError:  # another thread was faster
             return
-        _guarded(item.close)
+        guarded(item.close)
 
 
 def _run() -> None:
@@ -89,7 +89,7 @@ def _run() -> None:
                 _thread = None
                 return
         for item in items:
-            if not _guarded(item.tick):
+            if not guarded(item.tick):
                 forget(item)
         del items, item  # or the last one would live for ever
 
@@ -102,11 +102,12 @@ def _finish() -> None:
     with _lock:
         items = list(_watched)
     for item in items:
-        _guarded(item.close)
+        guarded(item.close)
 
 
-def _guarded(action) -> bool:
-    """Runs an action; a failure is a warning, and stops no other."""
+def guarded(action) -> bool:
+    """Runs an action; a failure is a warning, and stops no other. Returns
+    whether there was none."""
     try:
         action()
     except Exception as error:

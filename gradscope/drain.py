@@ -190,6 +190,19 @@ class Drain:
                 self._give_up_file(error)
             self._warn()
 
+    def rewritten(self, step: int, names: tuple[str, ...]) -> None:
+        """Writes the schema once more, with the names of sums whose terms are
+        added in any order.
+
+        Args:
+            step: The optimizer's step then.
+            names: Of the sums.
+        """
+        with self._lock:
+            self.schema = self.schema.with_unordered_sums(names)
+            if self.file.has(tag("schema", self.schema.id)):
+                self._write_at_once(step, writer.schema_value(self.schema))
+
     def noted(self, step: int, text: str) -> None:
         """Writes a text for TensorBoard's tab Text.
 

@@ -271,8 +271,9 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
     own = {variable.name for variable in last.variables}
     older = (p for s in schemas[:-1] for p in s.linear if not own.issuperset(p))
     models = [schema.model for schema in schemas if schema.model]
+    sums = tuple(name for s in schemas for name in s.unordered_sums)
     return dataclasses.replace(
-        last,
+        last.with_unordered_sums(sums),
         linear=tuple(dict.fromkeys((*last.linear, *older))),
         wiring=tuple(dict.fromkeys(w for s in schemas for w in s.wiring)),
         model=models[-1] if models else {},

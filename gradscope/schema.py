@@ -92,6 +92,9 @@ _DAMAGE = (
 #: The largest size of anything.
 _MOST = 2**53
 
+#: Names of sums that are kept.
+_MOST_SUMS = 100
+
 
 class SchemaError(ValueError):
     """A schema in an event file that this version cannot read."""
@@ -117,6 +120,9 @@ class Schema:
         linear: Pairs of names of kernels: what the first one's layer returns
             reaches the second one through nothing that is not linear.
         wiring: Operations put together as hardly anybody means it.
+        unordered_sums: Names of the sums whose terms TensorFlow adds in any
+            order, in the program of steps that are not recorded: the training
+            does not repeat its last bits. Known of what `Callback` observes.
     """
 
     variables: tuple[Variable, ...]
@@ -132,6 +138,7 @@ class Schema:
     model: dict = dataclasses.field(default_factory=dict)
     linear: tuple[tuple[str, str], ...] = ()
     wiring: tuple[Wiring, ...] = ()
+    unordered_sums: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -166,6 +173,12 @@ class Schema:
         if family in named:
             return tuple(row.name for row in named[family])
         return ("",)
+
+    def with_unordered_sums(self, names: tuple[str, ...]) -> Schema:
+        """Returns a schema that knows of these sums, too, or the first hundred
+        of all."""
+        names = tuple(dict.fromkeys((*self.unordered_sums, *names)))
+        return dataclasses.replace(self, unordered_sums=names[:_MOST_SUMS])
 
     def to_json(self) -> str:
         """Returns the text that `from_json` reads."""
@@ -221,6 +234,7 @@ class Schema:
                     (str(a), str(b)) for a, b in data.get("linear", ())
                 ),
                 wiring=tuple(_wiring(w) for w in data.get("wiring", ())),
+                unordered_sums=tuple(map(str, data.get("unordered_sums", ()))),
             )
         except _DAMAGE as error:
             raise SchemaError(

@@ -1,13 +1,15 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the marks that follow from their names."""
 
 import gc
 import os
+import pathlib
 
 # Before anything imports TensorFlow: only its fatal errors are shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
 import pytest
+from thinning import asks_for_xla
 
 # The first example of a test traces and compiles; the others do not.
 hypothesis.settings.register_profile(
@@ -18,6 +20,33 @@ hypothesis.settings.load_profile("gradscope")
 
 @pytest.fixture(scope="module", autouse=True)
 def garbage():
-    """Graphs are cycles, and large: a worker had 9 GB at its end."""
+    """Graphs are cycles, and large: a worker had 9 GB at its end.
+
+    What stays is not looked at again: a million objects of libraries.
+    """
     yield
     gc.collect()
+    gc.freeze()
+
+
+def compiles(item):
+    """Says whether a test's name or one of its parameters asks for XLA."""
+    parameters = getattr(item, "callspec", None)
+    values = parameters.params.items() if parameters else ()
+    return "xla" in item.name or any(
+        asks_for_xla(value) or (name in ("jit", "compiled") and value is True)
+        for name, value in values
+    )
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        path = pathlib.Path(item.fspath)
+        if compiles(item):
+            item.add_marker("xla")
+        if path.parent.name == "browser":
+            item.add_marker("browser")
+        if path.name == "test_examples.py":
+            item.add_marker("examples")
+        if "replica" in path.name:
+            item.add_marker("replicas")

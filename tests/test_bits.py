@@ -1,4 +1,7 @@
-"""Training is the same, bit for bit, with gradscope and without."""
+"""Training is the same, bit for bit, with gradscope and without.
+
+In every way of training: see test_modes. Of every optimizer: test_combinations.
+"""
 
 import functools
 
@@ -6,39 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from training import OBSERVED, OPTIMIZERS, state, train
+from thinning import thinned
+from training import OPTIMIZERS, state, train
 
 from gradscope.schedule import Every
-
-
-@functools.cache
-def plain_state(mode, optimizer):
-    return state(*train(mode, optimizer))
-
-
-# Every way of training with one of them; two of the ways with all.
-MATRIX = [
-    (mode, how, optimizer)
-    for mode, how in OBSERVED
-    for optimizer in OPTIMIZERS
-    if optimizer == "adamw"
-    or (mode, how) in (("fit_graph", "wrap"), ("loop_jit", "wrap"))
-]
-
-
-@pytest.mark.parametrize("mode, how, optimizer", MATRIX)
-def test_observing_changes_no_bit(mode, how, optimizer, tmp_path):
-    observed = train(
-        mode,
-        optimizer,
-        how=how,
-        logdir=tmp_path,
-        every=Every(3, dense=2),
-        histograms=6,
-    )
-    plain = plain_state(mode, optimizer)
-    for expected, actual in zip(plain, state(*observed), strict=True):
-        np.testing.assert_array_equal(actual, expected)
 
 
 def convolutional():
@@ -105,9 +79,21 @@ def train_on_images(make, optimizer, jit, logdir):
 
 
 @pytest.mark.parametrize(
-    "optimizer, jit", [("sgd", False), ("adam", False), ("adam", True)]
+    "make, optimizer, jit",
+    thinned(
+        [
+            (make, *case)
+            for make in (convolutional, transformer, recurrent)
+            for case in (("sgd", False), ("adam", False), ("adam", True))
+        ],
+        fast=[
+            (convolutional, "sgd", False),
+            (transformer, "adam", False),
+            (recurrent, "sgd", False),
+            (convolutional, "adam", True),
+        ],
+    ),
 )
-@pytest.mark.parametrize("make", [convolutional, transformer, recurrent])
 def test_observing_changes_no_bit_of_deeper_networks(
     make, optimizer, jit, tmp_path
 ):

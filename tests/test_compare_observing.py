@@ -55,7 +55,7 @@ def train(program, way, logdir=None):
         (vbn.one_pass, "graph"),
         (vbn.two_passes, "graph"),
         (vbn.one_pass, "jit"),
-        (vbn.two_passes, "jit"),
+        pytest.param(vbn.two_passes, "jit", marks=pytest.mark.slow),
     ],
 )
 def test_looking_at_gradients_changes_no_output_and_no_weight(

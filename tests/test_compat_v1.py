@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import sessions
 import tensorflow as tf
+from expected import expected_statistics, tensorboard_histograms
 from sessions import KINDS, OPTIMIZERS, STEPS, Network, assert_same, train, v1
-from test_values import expected_statistics, tensorboard_histograms
 
 import gradscope
 from gradscope import host_ring, recorder, wrapping
@@ -916,6 +916,7 @@ def test_a_program_of_tensorflow_1(settings, scaled_kinds, tmp_path):
     np.testing.assert_allclose(record["weight_norm"], [[5.0], [0.0]])
 
 
+@pytest.mark.slow
 def test_a_session_that_compiles_clusters(tmp_path):
     body = f"""
         config = v1.ConfigProto()

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 from training import X, Y, fit, loop, loss
 
 import gradscope
@@ -64,7 +65,7 @@ def test_a_call_without_gradients_is_no_step(tmp_path):
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("slots", ["adam", "momentum"])
+@pytest.mark.parametrize("slots", thinned(["adam", "momentum"], fast=["adam"]))
 def test_a_traced_step_may_be_called_inside_of_xla(slots, tmp_path):
     def trained(observed):
         model = network()
@@ -94,7 +95,10 @@ def test_a_traced_step_may_be_called_inside_of_xla(slots, tmp_path):
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("mode", ["fit", "function", "eager", "session"])
+@pytest.mark.parametrize(
+    "mode",
+    thinned(["fit", "function", "eager", "session"], fast=["fit"]),
+)
 def test_the_check_of_numerics_looks_at_the_users_ops_alone(mode, tmp_path):
     script = f"""
         import numpy as np, keras, tensorflow as tf, gradscope

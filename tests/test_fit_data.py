@@ -118,6 +118,7 @@ def test_a_loop_of_short_fits_is_probed_less_and_less_often(tmp_path):
     assert steps.tolist() == [100, 200, 400]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True])
 def test_nothing_moves(jit, tmp_path):
     def trained(probe):

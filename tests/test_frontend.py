@@ -1,12 +1,7 @@
 """Runs the tests of the page's pure modules, and checks the types of all."""
 
-import fcntl
 import pathlib
-import shutil
 import subprocess
-import tempfile
-
-import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "frontend"
@@ -19,22 +14,13 @@ def run(*command):
 
 
 def tool(name):
-    """Returns the path of a package of node, installed where it is missing.
+    """Returns the folder of a package of node, which `make test` installs.
 
     What users install has no part in it: `package.json` names exact versions
     that only these tests need, and neither needs another package.
     """
     folder = ROOT / "node_modules" / name
-    # Two workers that install at once remove each other's files.
-    with open(pathlib.Path(tempfile.gettempdir(), "npm.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            if not shutil.which("npm"):
-                pytest.fail("npm is missing: apt-get install npm")
-            code, told = run(
-                "npm", "install", "--no-package-lock", "--no-audit"
-            )
-            assert code == 0, told
+    assert folder.exists(), f"{name} is missing: run `make test-setup`"
     return folder
 
 

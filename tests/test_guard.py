@@ -329,6 +329,7 @@ def test_a_first_step_that_fails_is_made_again_by_the_plain_program(
     assert np.isfinite(record["gradient_norm"]).all()
 
 
+@pytest.mark.slow  # TensorFlow tries for ten seconds
 def test_a_first_step_without_enough_memory_is_made_again(
     tmp_path, monkeypatch
 ):
@@ -403,7 +404,9 @@ def test_a_program_is_tried_for_each_kind_of_batch(tmp_path, monkeypatch):
     for dataset in (data(), data(), one):
         model.fit(dataset, verbose=0, callbacks=[callback])
         assert len(tried) == (2 if dataset is one else 1)
-    assert gradscope.read(tmp_path).steps.tolist() == list(range(7))
+    # Where the data end, Keras counts a step that it has not made.
+    steps = gradscope.read(tmp_path).steps.tolist()
+    assert steps == [0, 1, 2, 4, 5, 6, 8]
 
 
 @pytest.mark.parametrize("library", [keras, tf_keras])

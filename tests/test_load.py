@@ -90,6 +90,7 @@ def test_what_many_ask_for_is_read_once_and_memory_is_bounded():
         assert len(beside._started) <= RUNS
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_and_tells(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "_KEPT", 5)
     options = argparse.Namespace(

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 from training import STEPS, X, Y, batches, loss, state
 
 import gradscope
@@ -14,11 +15,11 @@ from gradscope.schedule import Every
 HOWS = ["plain", "inner", "compiled", "callback"]
 
 
-@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
-def policy(request):
+@pytest.fixture
+def policy():
+    """Lets a test set the policy of layers."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
+    yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
 
 
@@ -71,9 +72,28 @@ def fit(how, logdir, *, scale=None, every=1, **arguments):
 
 
 @pytest.mark.parametrize(
-    "jit, how", [*((False, how) for how in HOWS[1:]), (True, "callback")]
+    "precision, jit, how",
+    thinned(
+        [
+            (precision, *case)
+            for precision in ("mixed_float16", "mixed_bfloat16")
+            for case in (
+                (False, "inner"),
+                (False, "compiled"),
+                (False, "callback"),
+                (True, "callback"),
+            )
+        ],
+        fast=[
+            ("mixed_float16", False, "inner"),
+            ("mixed_float16", False, "compiled"),
+            ("mixed_float16", False, "callback"),
+            ("mixed_bfloat16", False, "callback"),
+        ],
+    ),
 )
-def test_mixed_precision_keeps_every_bit(policy, jit, how, tmp_path):
+def test_mixed_precision_keeps_every_bit(policy, precision, jit, how, tmp_path):
+    policy(precision)
     every = Every(3, dense=2)
     plain = fit("plain", None, jit_compile=jit)
     observed = fit(how, tmp_path, every=every, jit_compile=jit)
@@ -87,30 +107,36 @@ def test_mixed_precision_keeps_every_bit(policy, jit, how, tmp_path):
     assert record.steps.tolist() == [
         n for n in range(STEPS) if n < 2 or n % 3 == 0
     ]
-    scale = 2.0**15 if policy == "mixed_float16" else np.nan
+    scale = 2.0**15 if precision == "mixed_float16" else np.nan
     np.testing.assert_array_equal(record["loss_scale"], scale)
-    skipped = 0 if policy == "mixed_float16" else np.nan
+    skipped = 0 if precision == "mixed_float16" else np.nan
     np.testing.assert_array_equal(record["skipped"], skipped)
 
 
-@pytest.mark.parametrize("how", HOWS[1:])
+FITS = {
+    "graph": {"jit_compile": False},
+    "jit": {"jit_compile": True},
+    "eager": {"run_eagerly": True},
+    "4_steps": {"steps_per_execution": 4, "jit_compile": False},
+}
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        {"jit_compile": False},
-        {"jit_compile": True},
-        {"run_eagerly": True},
-        {"steps_per_execution": 4, "jit_compile": False},
-    ],
-    ids=["graph", "jit", "eager", "4_steps"],
+    "mode, how",
+    thinned(
+        [(mode, how) for mode in FITS for how in HOWS[1:]],
+        fast=[
+            ("graph", "callback"),
+            ("jit", "callback"),
+            ("eager", "compiled"),
+            ("4_steps", "inner"),
+        ],
+    ),
 )
-def test_skipped_steps_are_counted_and_are_no_nan(arguments, how, tmp_path):
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        plain = fit("plain", None, scale=2.0**30, **arguments)
-        model = fit(how, tmp_path, scale=2.0**30, **arguments)
-    finally:
-        keras.config.set_dtype_policy("float32")
+def test_skipped_steps_are_counted_and_are_no_nan(policy, mode, how, tmp_path):
+    policy("mixed_float16")
+    plain = fit("plain", None, scale=2.0**30, **FITS[mode])
+    model = fit(how, tmp_path, scale=2.0**30, **FITS[mode])
     for a, b in zip(
         state(plain, plain.optimizer),
         state(model, model.optimizer),

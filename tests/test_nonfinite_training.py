@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 from training import X, Y, loss
 
 import gradscope
@@ -50,9 +51,10 @@ def train(model, x, logdir, every=1, y=Y, **options):
 
 
 MODES = [{}, {"jit_compile": True}, {"run_eagerly": True}]
+NO_XLA = [{}, {"run_eagerly": True}]
 
 
-@pytest.mark.parametrize("options", MODES)
+@pytest.mark.parametrize("options", thinned(MODES, fast=NO_XLA))
 def test_an_input_that_is_missing(options, tmp_path):
     x = X.copy()
     x[BROKEN * BATCH + 3, 2] = np.nan
@@ -76,7 +78,7 @@ def test_a_layer_whose_output_is_not_defined(options, tmp_path):
     assert "the log or root of a negative number" in found.message
 
 
-@pytest.mark.parametrize("options", MODES)
+@pytest.mark.parametrize("options", thinned(MODES, fast=NO_XLA))
 def test_a_loss_that_is_not_defined(options, tmp_path):
     weights = np.ones(len(X), np.float32)
     weights[BROKEN * BATCH : (BROKEN + 1) * BATCH] = np.nan

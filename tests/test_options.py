@@ -1,4 +1,7 @@
-"""Every option of Keras optimizers: the same bits, and the right values."""
+"""Every option of Keras optimizers has the right values.
+
+That none of them changes a bit is in test_combinations.
+"""
 
 import functools
 
@@ -6,20 +9,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from training import (
-    BATCHES,
-    EPOCHS,
-    OPTIMIZERS,
-    batches,
-    dense_model,
-    loop,
-    loss,
-    state,
-    train,
-)
+from combinations import X, Y, batches, network
+from training import fit, loop, loss
 
 import gradscope
-from gradscope.schedule import Every
 
 optimizers = keras.optimizers
 
@@ -59,57 +52,6 @@ OPTIONS = {
     "muon": lambda: optimizers.Muon(0.01),
 }
 
-#: Other optimizers.
-OTHERS = {
-    "accumulation": lambda: optimizers.Adam(
-        0.01, gradient_accumulation_steps=3, clipnorm=0.05
-    ),
-    "adadelta": lambda: optimizers.Adadelta(1.0),
-    "adafactor": lambda: optimizers.Adafactor(0.05),
-    "adagrad": lambda: optimizers.Adagrad(0.05),
-    "adamax": lambda: optimizers.Adamax(0.01),
-    "ftrl": lambda: optimizers.Ftrl(0.05),
-    "lamb": lambda: optimizers.Lamb(0.01),
-    "nadam": lambda: optimizers.Nadam(0.01),
-}
-
-# Graph and XLA are what can change a bit; how steps come is in test_bits. Under
-# XLA a recorded step is computed again from its inputs, and reads nothing of an
-# option: every third of them will do.
-MATRIX = [("fit_graph", name) for name in OPTIONS | OTHERS]
-MATRIX += [("fit_jit", name) for name in [*OPTIONS, *OTHERS][::3]]
-MATRIX += [
-    (mode, name)
-    for name in ("multi", "loss_scale", "ema")
-    for mode in ("fit_7_steps", "loop_eager")
-]
-
-
-@pytest.fixture(autouse=True)
-def more_optimizers(monkeypatch):
-    for name, make in (OPTIONS | OTHERS).items():
-        monkeypatch.setitem(OPTIMIZERS, name, make)
-
-
-@pytest.mark.parametrize("mode, name", MATRIX)
-def test_no_option_loses_a_bit(mode, name, tmp_path):
-    plain = train(mode, name)
-    observed = train(
-        mode,
-        name,
-        how="wrap",
-        logdir=tmp_path,
-        every=Every(3, dense=2),
-        histograms=6,
-    )
-    for expected, actual in zip(state(*plain), state(*observed), strict=True):
-        np.testing.assert_array_equal(actual, expected)
-    gradscope.flush()
-    steps = BATCHES * EPOCHS // (3 if name == "accumulation" else 1)
-    recorded = gradscope.read(tmp_path).steps.tolist()
-    assert recorded == [n for n in range(steps) if n < 2 or n % 3 == 0]
-
-
 # Values
 
 
@@ -117,30 +59,27 @@ def norm(array):
     return np.linalg.norm(np.float64(array).ravel())
 
 
-@functools.cache
+#: Batches of the steps that are compared.
+COMPARED = list(batches())[:6]
+
+
 def reference(name):
-    """Returns gradients, weights before and weights after of each step."""
+    """Returns the gradients of each step, and the weights before and after."""
     keras.utils.set_random_seed(7)
-    model, optimizer, notes = dense_model(), OPTIMIZERS[name](), []
-
-    def note():
-        notes.append([v.numpy() for v in model.variables])
-
-    loop(model, optimizer, note)
-    note()
-    gradients = []
-    for before, (x, y) in zip(notes[:-1], batches(), strict=True):
-        for variable, value in zip(model.variables, before, strict=True):
-            variable.assign(value)
+    model, weights, gradients = network(), [], []
+    loop(
+        model,
+        OPTIONS[name](),
+        lambda: weights.append(model.get_weights()),
+        data=COMPARED,
+    )
+    weights.append(model.get_weights())
+    for before, (x, y) in zip(weights, COMPARED, strict=False):
+        model.set_weights(before)
         with tf.GradientTape() as tape:
             value = loss()(y, model(x, training=True))
-        found = tape.gradient(value, model.trainable_variables)
-        gradients.append([g.numpy() for g in found])
-    trainable = [v.trainable for v in model.variables]
-    weights = [
-        [w for w, chosen in zip(note, trainable, strict=True) if chosen]
-        for note in notes
-    ]
+        of_step = tape.gradient(value, model.trainable_variables)
+        gradients.append([g.numpy() for g in of_step])
     return gradients, weights
 
 
@@ -167,45 +106,37 @@ def clipped(name, gradients):
 def test_values_are_those_of_a_plain_computation(name, tmp_path):
     gradients, weights = reference(name)
     keras.utils.set_random_seed(7)
-    model, optimizer = dense_model(), OPTIMIZERS[name]()
-    gradscope.wrap(optimizer, tmp_path, every=1)
-    loop(model, optimizer, wrapper=tf.function)
+    model, optimizer = network(), OPTIONS[name]()
+    gradscope.wrap(optimizer, tmp_path, every=1, histograms=None)
+    loop(model, optimizer, wrapper=tf.function, data=COMPARED)
     record = gradscope.read(tmp_path)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
-    bias = record.variables.index("first/bias")  # of norm 1e-9 and noise
-    for step in range(4):
-        norms = np.array([norm(g) for g in gradients[step]])
-        chosen = np.arange(len(norms)) != bias
-        close(record["gradient_norm"][step, chosen], norms[chosen])
-        after = clipped(name, gradients[step])
-        close(
-            record["clipped_gradient_norm"][step, chosen],
-            np.asarray(after)[chosen],
-        )
-        moved = [
-            norm(np.float64(b) - a)
-            for a, b in zip(weights[step], weights[step + 1], strict=True)
-        ]
-        # The update of a bias whose gradient is noise is noise under Adam.
-        close(record["update_norm"][step, chosen], np.array(moved)[chosen])
-        close(
-            record["weight_norm"][step, chosen],
-            np.array([norm(w) for w in weights[step]])[chosen],
-        )
+    for step, of_step in enumerate(gradients):
+        before, after = weights[step : step + 2]
+        close(record["gradient_norm"][step], list(map(norm, of_step)))
+        close(record["clipped_gradient_norm"][step], clipped(name, of_step))
+        close(record["weight_norm"][step], list(map(norm, before)))
+        updates = map(np.subtract, map(np.float64, after), before)
+        close(record["update_norm"][step], list(map(norm, updates)))
 
 
 def test_the_loss_scale_is_that_of_the_step(tmp_path):
-    train("fit_graph", "loss_scale", how="wrap", logdir=tmp_path, every=1)
-    record = gradscope.read(tmp_path)
+    def train(name, logdir, **options):
+        model, optimizer = network(), OPTIONS[name]()
+        gradscope.wrap(optimizer, logdir, histograms=None, **options)
+        fit(model, optimizer, data=(X, Y), jit_compile=False)
+        return gradscope.read(logdir)
+
+    record = train("loss_scale", tmp_path, every=1)
     # It doubles after every fourth step.
     expected = 2.0**15 * 2 ** (record.steps // 4)
     np.testing.assert_array_equal(record["loss_scale"], expected)
     np.testing.assert_array_equal(record["skipped"], 0 * expected)
-    train("fit_graph", "loss_scale_factor", how="wrap", logdir=tmp_path / "b")
-    assert (gradscope.read(tmp_path / "b")["loss_scale"] == 64).all()
-    train("fit_graph", "sgd", how="wrap", logdir=tmp_path / "c")
-    assert np.isnan(gradscope.read(tmp_path / "c")["loss_scale"]).all()
-    assert np.isnan(gradscope.read(tmp_path / "c")["skipped"]).all()
+    record = train("loss_scale_factor", tmp_path / "b")
+    assert (record["loss_scale"] == 64).all()
+    record = train("clipvalue", tmp_path / "c")
+    assert np.isnan(record["loss_scale"]).all()
+    assert np.isnan(record["skipped"]).all()
 
 
 def test_the_update_includes_a_constraint(tmp_path):

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,30 +13,19 @@ from importlib import metadata
 
 import pytest
 import runs
+from install_wheel import PACKAGES
 
 import gradscope
 
 ROOT = pathlib.Path(__file__).parents[1]
-#: Packages and where they are.
-PACKAGES = {
-    "gradscope": "gradscope",
-    "gradscope_examples": "examples",
-    "gradscope_plugin": "gradscope_plugin",
-}
+#: A virtual environment that holds the wheel alone, see install_wheel.py.
+INSTALLED = ROOT / ".venv-wheel"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel, built from the source distribution as for a release."""
-    # A copy: builds leave files behind that the next one would pick up.
-    source = tmp_path_factory.mktemp("source")
-    for package in PACKAGES.values():
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, source / package, ignore=ignored)
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    run(sys.executable, "-m", "build", cwd=source)
-    (path,) = (source / "dist").glob("*.whl")
+def wheel():
+    """Returns the wheel, built from the source distribution."""
+    (path,) = (INSTALLED / "dist").glob("*.whl")
     return path
 
 
@@ -127,21 +115,18 @@ def test_without_tensorflow_wrapping_says_what_to_install():
     assert "pip install 'gradscope[tensorflow]'" in told
 
 
-def test_without_tensorflow_tensorboard_and_the_command_work(wheel, tmp_path):
+def test_without_tensorflow_tensorboard_and_the_command_work(tmp_path):
     logdir = tmp_path / "logs"
     runs.healthy(logdir, "healthy", layers=2, steps=20)
-    venv = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", venv)
-    run(venv / "bin/python", "-m", "pip", "install", "--quiet", wheel)
-    installed = run(venv / "bin/python", "-m", "pip", "list")
+    installed = run(INSTALLED / "bin/python", "-m", "pip", "list")
     assert "tensorflow" not in installed and "keras" not in installed
 
     table = tmp_path / "run.csv"
-    command = venv / "bin/gradscope"
+    command = INSTALLED / "bin/gradscope"
     run(command, "export", logdir / "healthy", "--csv", table)
     assert table.read_text().startswith("step,row,statistic,value\n0,dense_1")
 
-    assert tabs(venv / "bin/tensorboard", logdir)["gradscope"]["enabled"]
+    assert tabs(INSTALLED / "bin/tensorboard", logdir)["gradscope"]["enabled"]
 
 
 def tabs(tensorboard, logdir, environment=os.environ):

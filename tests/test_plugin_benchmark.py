@@ -54,6 +54,7 @@ def test_runs_are_what_gradscope_writes_and_take_the_disk_of_one(logdir):
     assert len({file.stat().st_ino for file in files}) == 1
 
 
+@pytest.mark.slow
 def test_a_first_picture_takes_few_requests_and_none_of_what_is_not_seen(
     opened,
 ):
@@ -71,6 +72,7 @@ def test_a_first_picture_takes_few_requests_and_none_of_what_is_not_seen(
     assert calls["layer"] and calls["series"] and calls["histograms"]
 
 
+@pytest.mark.slow
 def test_calls_are_small(opened):
     _, calls, _, memory = opened
     sizes = {name: max(size for _, size in all) for name, all in calls.items()}
@@ -80,6 +82,7 @@ def test_calls_are_small(opened):
     assert memory > 10 * 2**20
 
 
+@pytest.mark.slow
 def test_frames_are_counted_while_it_zooms_and_moves(opened):
     _, _, frames, _ = opened
     for deltas in frames:

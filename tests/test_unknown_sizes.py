@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from thinning import xla_is_slow
 from training import state
 
 import gradscope
@@ -122,15 +123,8 @@ OBSERVED = [(mode, "wrap") for mode in [*FITS, *LOOPS]]
 OBSERVED += [(mode, "callback") for mode in FITS]
 
 
-#: XLA compiles a program for each size: 10 s each.
-SLOW = [("fit_jit", "wrap"), ("loop_jit", "wrap")]
-OBSERVED = [
-    pytest.param(*one, marks=pytest.mark.slow) if one in SLOW else one
-    for one in OBSERVED
-]
-
-
-@pytest.mark.parametrize("mode, how", OBSERVED)
+# XLA compiles a program for each size: 10 s each.
+@pytest.mark.parametrize("mode, how", xla_is_slow(OBSERVED))
 def test_images_of_all_sizes_train_as_they_would_and_are_measured(
     mode, how, tmp_path
 ):
@@ -223,7 +217,9 @@ def test_an_expert_without_examples_hides_no_other(mode, tmp_path):
     assert record["activation_nonfinite"][1].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit", "fit_eager"])
+@pytest.mark.parametrize(
+    "mode", xla_is_slow(["fit_graph", "fit_jit", "fit_eager"])
+)
 def test_a_batch_without_examples_is_a_step_without_numbers(mode, tmp_path):
     def make():
         return keras.Sequential(

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from thinning import thinned
 from training import BATCH, STEPS, X, Y, batches, loop, loss
 
 import gradscope
@@ -25,6 +26,7 @@ LOOPS = {
     "loop_jit": functools.partial(tf.function, jit_compile=True),
 }
 MODES = [*FITS, *LOOPS]
+WAYS = [(mode, "wrap") for mode in MODES] + [(fit, "callback") for fit in FITS]
 
 #: Those that take different ways through gradscope, where all would be many.
 FEW = ["fit_graph", "fit_3_steps_jit", "loop_eager", "loop_function"]
@@ -91,7 +93,14 @@ def reference():
 
 @pytest.mark.parametrize(
     "mode, how",
-    [(mode, "wrap") for mode in MODES] + [(fit, "callback") for fit in FITS],
+    thinned(
+        WAYS,
+        fast=[
+            way
+            for way in WAYS
+            if way not in (("fit_jit", "wrap"), ("fit_3_steps_jit", "wrap"))
+        ],
+    ),
 )
 def test_numbers_are_those_of_the_layers_outputs(mode, how, tmp_path):
     keras.utils.set_random_seed(3)

@@ -28,13 +28,13 @@ OPTIMIZERS = {
 }
 
 
-def dense_model():
+def dense_model(activation="relu"):
     """Dropout draws from a stream, batch norm keeps state."""
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input((12,)),
-            layers.Dense(16, activation="relu", name="first"),
+            layers.Dense(16, activation=activation, name="first"),
             layers.Dropout(0.25),
             layers.BatchNormalization(name="norm"),
             layers.Dense(8, activation="tanh", name="second"),
@@ -54,20 +54,29 @@ def batches():
             yield X[start : start + BATCH], Y[start : start + BATCH]
 
 
-def fit(model, optimizer, callbacks=(), **compile_arguments):
+def fit(model, optimizer, callbacks=(), data=None, **compile_arguments):
+    """Trains for two epochs, or for one of other data."""
+    x, y = data or (X, Y)
     model.compile(optimizer, loss(), **compile_arguments)
     model.fit(
-        X,
-        Y,
+        x,
+        y,
         batch_size=BATCH,
-        epochs=EPOCHS,
+        epochs=1 if data else EPOCHS,
         shuffle=False,
         verbose=0,
         callbacks=list(callbacks),
     )
 
 
-def loop(model, optimizer, before_step=lambda: None, wrapper=lambda f: f):
+def loop(
+    model,
+    optimizer,
+    before_step=lambda: None,
+    wrapper=lambda f: f,
+    data=None,
+):
+    """Trains in a loop of one's own, on other batches where they are given."""
     compute = loss()
 
     def step(x, y):
@@ -80,7 +89,7 @@ def loop(model, optimizer, before_step=lambda: None, wrapper=lambda f: f):
 
     optimizer.build(model.trainable_variables)
     step = wrapper(step)
-    for x, y in batches():
+    for x, y in data or batches():
         before_step()
         step(tf.constant(x), tf.constant(y))
 

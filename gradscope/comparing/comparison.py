@@ -192,6 +192,11 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
     part_a, part_b = _common(a, b, variables, at_a, at_b)
     comparable = bool(len(steps) and variables.pairs)
     sketched_steps, squares = sketched.sketches(a, b, variables)
+    differs_from = _differs_from(part_a, part_b) if comparable else None
+    parted = parting(part_a, part_b, tolerance) if comparable else None
+    rounds = differs_from is not None and (
+        parted is None or parted.step > differs_from
+    )
     names_a, names_b = a.variables, b.variables
     return Comparison(
         run_a=str(a.run),
@@ -205,12 +210,12 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
         steps_a=_extent(a),
         steps_b=_extent(b),
         tolerance=tolerance,
-        differs_from=_differs_from(part_a, part_b) if comparable else None,
-        parting=parting(part_a, part_b, tolerance) if comparable else None,
+        differs_from=differs_from,
+        parting=parted,
         configuration=_settings(a, b, variables),
         sketched_steps=sketched_steps,
         _squares=squares,
-        notes=_notes(a, b),
+        notes=(*_notes(a, b), *(_of_sums(a, b) if rounds else ())),
     )
 
 
@@ -316,6 +321,23 @@ def _extent(record) -> tuple[int, int, int]:
     if not len(steps):
         return (0, 0, 0)
     return int(steps[0]), int(steps[-1]), len(steps)
+
+
+def _of_sums(a: Record, b: Record) -> tuple[str, ...]:
+    """Returns why two runs part by rounding, if a reason is known."""
+    runs = {"first": a, "second": b}
+    names = [n for n, record in runs.items() if record.schema.unordered_sums]
+    if not names:
+        return ()
+    count = max(len(runs[name].schema.unordered_sums) for name in names)
+    sums = "a sum" if count == 1 else f"{count} sums"
+    return (
+        f"At first the runs differ by rounding alone, and TensorFlow adds up "
+        f"{sums} of the {' and the '.join(names)} run in any order: the same "
+        "program does not repeat its own bits, and nothing else need be "
+        "different. `gradscope.sums_in_order()` where the program begins has "
+        "it repeat them.",
+    )
 
 
 def _notes(a: Record, b: Record) -> tuple[str, ...]:

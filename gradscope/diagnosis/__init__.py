@@ -25,6 +25,7 @@ from gradscope.diagnosis import (  # noqa: F401  (they register their rules)
     regularisation,
     softmax,
     start,
+    sums,
     updates,
     vanishing,
     wiring,

@@ -40,6 +40,7 @@ KINDS = (
     "update-too-large",
     "update-too-small",
     "loss-metric-disagree",
+    "unordered-sums",
 )
 
 

@@ -45,8 +45,9 @@ def first(tensor: tf.Tensor, least: int) -> tf.Tensor:
         tensor = _as_matrix(tensor)
     if not tensor.shape.rank:
         return tensor
-    rest = tensor.shape[1:]
-    size = rest.num_elements()
+    # Of lists: in programs of TensorFlow 1 a size may be a `Dimension`.
+    rest = tensor.shape.as_list()[1:]
+    size = tensor.shape[1:].num_elements()
     if size is None:
         size = tf.maximum(1, tf.reduce_prod(tf.shape(tensor)[1:]))
         most = tf.maximum(least, MOST // size)
@@ -76,9 +77,9 @@ def sample(tensors: list[list]) -> Sample:
     calls = [[first(t, 1) for t in one] for one in tensors]
     rows = [_joined(one) for one in calls]
     firsts = [one[0] for one in calls]
-    known = {t.shape[0] for t in rows}, {t.shape[0] for t in firsts}
+    known = [{t.shape.as_list()[0] for t in some} for some in (rows, firsts)]
     if all(len(sizes) == 1 and None not in sizes for sizes in known):
-        every = tf.constant([firsts[0].shape[0]] * len(rows), tf.float32)
+        every = tf.constant([*known[1]] * len(rows), tf.float32)
         return Sample(tf.stack(rows), None, every)
     examples = _first_sizes(firsts)
     if len(rows) == 1:
@@ -105,7 +106,7 @@ def _joined(calls: list) -> tf.Tensor:
     if len(calls) == 1:
         return calls[0]
     if not are_alike(calls):
-        units = calls[0].shape[-1]
+        units = calls[0].shape.as_list()[-1]
         calls = [
             tf.reshape(t, [tf.size(t) // max(1, units), units]) for t in calls
         ]
@@ -123,7 +124,7 @@ def _padded(rows: list, sizes: tf.Tensor) -> tf.Tensor:
     missing = tf.reshape(tf.reduce_max(sizes) - sizes, [-1, 1, 1])
     paddings = tf.pad(missing, [[0, 0], [0, rank - 1], [1, 0]])
     parts = map(tf.pad, rows, tf.unstack(paddings, len(rows)))
-    shape = [len(rows), None, *rows[0].shape[1:]]
+    shape = [len(rows), None, *rows[0].shape.as_list()[1:]]
     return tf.ensure_shape(tf.stack(list(parts)), shape)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 import warnings
 import weakref
 
@@ -16,9 +18,11 @@ from gradscope.schema import DIRECTORY
 from gradscope.wrapping import (
     compat_v1,
     keras,
+    layers,
     replicas,
     tf_keras,
     tf_keras_legacy,
+    twin,
 )
 from gradscope.wrapping.observer import Options
 from gradscope.wrapping.seam import Seam
@@ -46,15 +50,17 @@ def wrap(
 
     The optimizer is returned as the very object that was passed in, and
     trains exactly as before. What is measured is written every two seconds,
-    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit.
+    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit. A copy
+    of the optimizer is not observed, nor what is built from its configuration.
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
         logdir: Directory of this run, as in `"logs/run"`. The event file goes
             into its sub-directory `gradscope`.
         model: The Keras model that it trains. It tells of its inputs, outputs,
-            targets and loss, and of eager steps. Its `train_function` is
-            traced anew.
+            targets and loss, and of eager steps. If its `train_function` was
+            traced before, there will be a second one that records, and
+            trains what the first one trains.
         every: Steps to record: every so many, after each of the first 50; or
             a `gradscope.schedule.Schedule`.
         histograms: Of the recorded steps, those that also get histograms and
@@ -100,7 +106,7 @@ def wrap(
     _seams.add(seam)
     if model is not None:
         seam.watch(model)
-    _trace_anew(model)
+        _observe(model, seam)
     return optimizer
 
 
@@ -108,7 +114,8 @@ def unwrap(optimizer, *, model=None):
     """Restores an optimizer, and writes and closes its record.
 
     A `tf.function` that was traced meanwhile records no more, but keeps its
-    few ops; `model` traces its `train_function` anew.
+    few ops; `model` gets its own `train_function` back, or one that is traced
+    anew, unless that would train other variables.
 
     Args:
         optimizer: An observed optimizer.
@@ -124,11 +131,13 @@ def unwrap(optimizer, *, model=None):
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Only what was "
-            "passed to gradscope.wrap can be unwrapped, and only once."
+            "passed to gradscope.wrap can be unwrapped, and only once; a copy "
+            "of it is another one."
         )
     _seams.discard(seam)
     seam.remove()
-    _trace_anew(model)
+    if model is not None:
+        _restore(model, seam)
     return optimizer
 
 
@@ -150,9 +159,19 @@ def flush(optimizer=None) -> None:
     if seam is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Pass one that "
-            "was wrapped, or None for all."
+            "was wrapped, which a copy of it was not, or None for all."
         )
     seam.drain()
+
+
+@atexit.register
+def _tell_at_exit() -> None:
+    """Says of what a training went past, unless it ended with an error."""
+    if getattr(sys, "last_type", None) is not None:
+        return
+    for seam in list(_seams):
+        if not seam.suspended:
+            background.guarded(seam.tell_if_unseen)
 
 
 def seam_of(optimizer) -> Seam | None:
@@ -252,6 +271,27 @@ def _create(directory: str) -> None:
         warn_once(directory, error)
 
 
-def _trace_anew(model) -> None:
-    if model is not None:
+def _observe(model, seam) -> None:
+    """Has the model's program be traced with what looks at it. One that was
+    traced before goes on training what it trains."""
+    program = model.train_function
+    if program is not None and twin.is_traced(program):
+        model.train_function = twin.Twin(model, program, seam)
+
+
+def _restore(model, seam) -> None:
+    """Gives a model a program that nothing looks at."""
+    program = model.train_function
+    if isinstance(program, twin.Twin):
+        model.train_function = program.own
+    elif program is not None and not _goes_on(model, program, seam):
         model.train_function = None
+
+
+def _goes_on(model, program, seam) -> bool:
+    """Returns whether a program that was traced while it was observed has to
+    stay: another would train other variables, or is not to be had."""
+    now = {layers.tf_variable(v).ref() for v in model.trainable_variables}
+    return seam.traced != {frozenset(now)} or not twin.is_of_keras(
+        model, program
+    )

@@ -8,7 +8,6 @@ that is not due runs the very program that it would run without gradscope.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import warnings
 
@@ -22,12 +21,26 @@ from gradscope.wrapping import fit_data, probing
 from gradscope.wrapping.loss_scale import innermost
 from gradscope.wrapping.telling import Teller
 from gradscope.wrapping.trial import Trial
+from gradscope.wrapping.twin import Twin
 
 PLAIN = True
 
 #: Steps that a run must have for a batch of it to be probed unasked; and again
 #: when it is twice as long, so that a loop of many short fits is not slowed.
 _PROBED_AFTER = 100
+
+_IDLE = (
+    "gradscope.Callback saw no step: this `fit` made none with "
+    "`model.optimizer`, a {}. Where a model trains with optimizers of its own, "
+    "pass each of them to gradscope.wrap, with a directory of its own."
+)
+_FROZEN = (
+    "gradscope.Callback saw no step: this `fit` trained nothing with "
+    "`model.optimizer`, a {}, since `trainable` is False for all that the "
+    "model has. Set it to True, and call `model.compile` again. (A part of "
+    "another model, as a GAN's discriminator, is frozen in its own training, "
+    "too, if `trainable` is set to False before that has begun.)"
+)
 
 
 class Callback(keras.callbacks.Callback):
@@ -37,6 +50,7 @@ class Callback(keras.callbacks.Callback):
     restores it when training ends. Steps that are not recorded cost nothing.
     (Keras does not tell callbacks of a `KeyboardInterrupt`: after one, the
     optimizer stays observed until the next `fit` or `gradscope.unwrap`.)
+    Copied or pickled, it is a new one with the same arguments.
 
     Args:
         logdir: As for `gradscope.wrap`.
@@ -73,9 +87,7 @@ class Callback(keras.callbacks.Callback):
         self._logdir = logdir
         self._batch = None if probe is False else _batch(probe)
         self._probes_unasked = probe is None
-        self._probed_at = 0
-        self._given = None
-        self._teller = Teller(logdir) if findings else None
+        self._findings = findings
         self._arguments = {
             "every": every,
             "histograms": histograms,
@@ -84,7 +96,25 @@ class Callback(keras.callbacks.Callback):
             "activations": activations,
             "window": window,
         }
-        self._seam = None
+        vars(self).update(self._untrained())
+
+    def _untrained(self) -> dict:
+        """Returns the attributes of a callback that has seen no training."""
+        return vars(keras.callbacks.Callback()) | {
+            "_seam": None,
+            "_programs": {},
+            "_given": None,
+            "_probed_at": 0,
+            "_step": 0,
+            "_unsure": True,
+            "_two_programs": False,
+            "_teller": Teller(self._logdir) if self._findings else None,
+        }
+
+    def __getstate__(self):
+        # Copied or pickled, it is what it was before its first training: that
+        # one's record is of this optimizer in this process.
+        return vars(self) | self._untrained()
 
     def on_train_begin(self, logs=None):
         # Not in `set_model`, which `evaluate` and `predict` call too. That
@@ -105,7 +135,11 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         self._seam.plain = self._two_programs and not self._seam.due(self._step)
-        self.model.train_function = self._program(self._seam.plain)
+        if not self._holds(self.model.train_function):
+            # Somebody made it anew: `make_train_function(force=True)`.
+            self._programs = {PLAIN: self.model.train_function}
+        if self._programs[PLAIN] is not None:
+            self.model.train_function = self._program(self._seam.plain)
         self._step += 1
 
     def on_train_batch_end(self, batch, logs=None):
@@ -235,45 +269,38 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            self.model.make_train_function(force=True)
-            program = self.model.train_function
-            if not plain:
-                program = self._recording(program)
-            self._programs[plain] = program
+            twin = Twin(self.model, self._programs[PLAIN], self._seam)
+            can = self._steps_per_execution() == 1 and (
+                not self.model.run_eagerly
+            )
+            trial = Trial(twin, self._seam, self._fall_back, can)
+            self._programs[plain] = trial
         return self._programs[plain]
-
-    def _recording(self, program) -> Trial:
-        """Returns a program that records, with what stands behind it."""
-        plain = None
-        if self._steps_per_execution() == 1 and not self.model.run_eagerly:
-            plain = functools.partial(self._program, PLAIN)
-        return Trial(program, self._seam, plain, self._fall_back)
 
     def _fall_back(self, error: Exception) -> None:
         """Records less: no activations, and nothing if it was that already."""
         self._programs.pop(not PLAIN)
+        self.model.train_function = self._programs[PLAIN]
         if self._seam.sees_forward:
             self._seam.stop_seeing(error)
         else:
             self._seam.fail(error)
+
+    def _holds(self, program) -> bool:
+        return any(program is own for own in self._programs.values())
 
     def _end(self):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
         if self._seam.is_idle and self._step:
+            message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
-            warnings.warn(
-                f"gradscope.Callback saw no step: this `fit` made none with "
-                f"`model.optimizer`, a {name}. Where a model trains with "
-                "optimizers of its own, pass each of them to gradscope.wrap, "
-                "with a directory of its own.",
-                GradscopeWarning,
-                stacklevel=2,
-            )
+            warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
         self._seam.suspend()
         self._seam.drain()
-        self.model.train_function = self._programs[PLAIN]
+        if self._holds(self.model.train_function):
+            self.model.train_function = self._programs[PLAIN]
         observer = self._seam.latest()
         if self._teller is not None and observer is not None:
             self._teller.tell(observer.drain)

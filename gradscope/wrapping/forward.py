@@ -12,6 +12,9 @@ from gradscope.wrapping.activations import Found
 from gradscope.wrapping.states import Kept
 from gradscope.wrapping.suspects import Suspects
 
+#: Of `unseen`: what there is to be told of a loss that is not known.
+NO_LOSS = "the loss: the model's `train_step` does not call `compute_loss`"
+
 
 @dataclasses.dataclass
 class Forward:
@@ -58,7 +61,11 @@ class Forward:
                 known.operations,
                 self.suspects.operations if self.suspects else (),
             ),
-            unseen=_union(known.unseen, self.unseen),
+            unseen=tuple(
+                name
+                for name in _union(known.unseen, self.unseen)
+                if name != NO_LOSS or self.loss is None
+            ),
         )
 
     def _data_beyond(self, known: Schema) -> tuple[Data, ...]:

@@ -70,6 +70,11 @@ class LossScale:
             self._update = StandIn(scale, "update", self._updated)
             self._stand_ins.append(self._update)
 
+    @property
+    def copies(self) -> int:
+        """How many copies of the outer optimizer were made."""
+        return self._apply.copies
+
     def install(self) -> None:
         """Stands in for the methods that tell of a step."""
         for stand_in in self._stand_ins:

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from gradscope.measuring import states as measuring
 from gradscope.schema import State
-from gradscope.wrapping import eager, layers, operations, tracing
-from gradscope.wrapping.forward import Forward
+from gradscope.wrapping import eager, layers, logged, operations, tracing
+from gradscope.wrapping.forward import NO_LOSS, Forward
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.states import Kept
 
@@ -47,6 +47,8 @@ class Note:
         if self.loss is not None and _is_of(self.loss, graphs):
             seen.loss = self.loss
         if self.model is not None:
+            if seen.loss is None and logged.is_own(self.model):
+                seen.unseen += (NO_LOSS,)
             self._add_states(seen, call, graphs)
         return seen
 
@@ -152,6 +154,8 @@ class Notes:
         if hasattr(model, "compute_loss"):
             one = StandIn(model, "compute_loss", self._computed)
             self.stand_ins.append(one)
+        self._logged = logged.Logged(model, fail)
+        self.stand_ins += self._logged.stand_ins
 
     def latest(self, graph) -> Note:
         """Returns the note of the last forward pass in a graph, or of eager
@@ -159,8 +163,12 @@ class Notes:
         for one in reversed(tracing.outermost_first(graph) or [None]):
             note = self._noted().pop(one or self, None)
             if note is not None:
-                return note
-        return Note(self._model())
+                break
+        else:
+            note = Note(self._model())
+        if note.loss is None:
+            note.loss = self._logged.loss(graph)
+        return note
 
     def _called(self, *arguments, **keywords):
         original = self.stand_ins[0].original

@@ -27,6 +27,8 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
 
+from gradscope.wrapping import lookalike
+
 _KERAS_SEEDS = "global_seed_generator"
 
 #: What a layer collects while it is called.
@@ -182,8 +184,8 @@ def _loss(model, batch, training: bool) -> tf.Tensor:
     if not (model.loss or model.losses or is_own):
         raise ValueError(_no_loss(model))
     # While gradscope observes a model, this counts its training steps.
-    compute = vars(model).get("compute_loss")
-    compute = getattr(compute, "original", model.compute_loss)
+    stand_in = lookalike.stand_in_of(vars(model).get("compute_loss"))
+    compute = getattr(stand_in, "original", model.compute_loss)
     takes_mode = "training" in inspect.signature(own).parameters
     loss = compute(x, y, outputs, sample_weight, **(mode if takes_mode else {}))
     return tf.cast(loss, tf.float32)

@@ -8,6 +8,7 @@ often as before; what is added lies around it.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 import weakref
 from typing import ClassVar
@@ -23,18 +24,25 @@ from gradscope.wrapping import (
     facts,
     guard,
     layers,
+    lookalike,
     rehearsal,
     replicas,
     seeing,
+    sums,
     tracing,
+    trainable,
 )
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.elsewhere import Elsewhere
 from gradscope.wrapping.follower import Follower
 from gradscope.wrapping.forward import Forward
 from gradscope.wrapping.notes import Note, Notes
 from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
 from gradscope.wrapping.step import Step
+
+#: What `fit` of Keras calls when it ends.
+_FINAL = "finalize_variable_values"
 
 
 class Seam:
@@ -63,6 +71,9 @@ class Seam:
         self.has_program_state = False
         self.optimizer = optimizer
         self._stand_in = StandIn(optimizer, self.method, self)
+        self._final = None
+        if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
+            self._final = StandIn(optimizer, _FINAL, self._finalized)
         self._writer = writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         #: Whether nothing is observed any more, as it failed.
@@ -71,16 +82,24 @@ class Seam:
         self.sees_forward = options.activations
         self._warned_of_forward = False
         self._called = False
+        #: The variables of each call that was traced, and of the model what
+        #: was trainable then.
+        self.traced: set[frozenset] = set()
+        self._flags: list[dict] = []
+        self._said: set[str] = set()
         self._notes: Notes | None = None
         self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
+        logdir = os.path.dirname(options.directory)
+        self._elsewhere = Elsewhere(optimizer, self.method, logdir)
+        self._unordered_sums: tuple[str, ...] = ()
         self._first_step = self.steps_made()
         self.resume()
 
     @classmethod
     def of(cls, optimizer) -> Seam | None:
         """Returns the seam of an optimizer, None if it is not observed."""
-        stand_in = vars(optimizer).get(cls.method)
+        stand_in = lookalike.stand_in_of(vars(optimizer).get(cls.method))
         seam = getattr(stand_in, "function", None)
         return seam if isinstance(seam, Seam) else None
 
@@ -97,13 +116,22 @@ class Seam:
         """Returns what observes a call."""
         seen = self.forward(call)
         observer = self.observer(call.known, seen)
+        if not tf.executing_eagerly():
+            self._note_traced(call)
         # They hold all tensors of an eager forward pass.
         seen.links = seen.wiring = list
         return Step(self, observer, call, seen)
 
+    def _note_traced(self, call: Call) -> None:
+        self.traced.add(frozenset(v.ref() for v in call.variables))
+        model = None if self._model is None else self._model()
+        if model is not None:
+            self._flags.append(trainable.flags(model))
+
     def watch(self, model) -> None:
         """Has a model tell of itself, and its forward passes from now on."""
         self._model = weakref.ref(model)
+        self._elsewhere.watch(model)
         if not self.options.activations:
             return
         self._notes = Notes(
@@ -227,15 +255,62 @@ class Seam:
 
     def _stand_ins(self) -> list:
         noting = [] if self._notes is None else self._notes.stand_ins
-        return [self._stand_in, *self.others(), *noting]
+        return [*self._own_stand_ins(), *noting]
+
+    def _own_stand_ins(self) -> list:
+        final = [] if self._final is None else [self._final]
+        elsewhere = self._elsewhere.stand_ins
+        return [self._stand_in, *self.others(), *elsewhere, *final]
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
+        suspended = self.suspended
         self.suspend()
         self.plain = True
-        self._warn_if_bypassed()
         for observer in self._observers:
             observer.close()
+        if not suspended:
+            self.tell_if_unseen()
+
+    @contextlib.contextmanager
+    def plainly(self):
+        """A place where the method is the optimizer's own and nothing else."""
+        before, self.plain = self.plain, True
+        try:
+            yield
+        finally:
+            self.plain = before
+
+    def tell(self, message: str) -> None:
+        """Warns once of what steps are recorded, or why none is."""
+        self._called = True
+        if message not in self._said:
+            self._said.add(message)
+            warnings.warn(message, GradscopeWarning, stacklevel=2)
+
+    def _finalized(self, *arguments, **keywords):
+        """Stands in for what `fit` calls when it ends."""
+        result = self._final.original(*arguments, **keywords)
+        if not self.failed:
+            self._finish()
+        return result
+
+    def _finish(self) -> None:
+        """Writes what a `fit` that ends has left. What comes after it may be
+        the process's end without Python's, as of a worker that is killed."""
+        try:
+            self._tell_trainable()
+            self.drain()
+        except Exception as error:
+            self.fail(error)
+
+    def _tell_trainable(self) -> None:
+        """Tells where nothing was traced with what is trainable now."""
+        model = None if self._model is None else self._model()
+        if model is None or trainable.flags(model) in self._flags:
+            return
+        if self._flags:
+            self.tell(trainable.difference(model, self._flags[-1]))
 
     def drain(self) -> None:
         """Writes what was measured so far."""
@@ -265,9 +340,13 @@ class Seam:
         def original():
             return stand_in.original(*arguments, **keywords)
 
+        graphs = tracing.outermost_first(tracing.current_graph())
+        if self.plain:
+            sums.ask(graphs, self.rewritten)
         if self.plain or self.failed:
             return original()
         self._called = True
+        sums.keep_order(graphs)
         if not replicas.is_first():
             return self._followed(original, *arguments, **keywords)
         try:
@@ -323,6 +402,7 @@ class Seam:
         described = layers.describe(known)
         schema = seen.schema(described, self.description(), before)
         schema = self.with_facts(schema, known, seen, before)
+        schema = schema.with_unordered_sums(self._unordered_sums)
         observer = Observer(known, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
             observer.count_skips(present)
@@ -353,6 +433,21 @@ class Seam:
         """Returns the observer of the variables that were met so far."""
         return self._observers[-1] if self._observers else None
 
+    def rewritten(self, names: list[str]) -> None:
+        """Writes that TensorFlow adds up sums of the user's own program in any
+        order.
+
+        Args:
+            names: Of the sums.
+        """
+        try:
+            self._unordered_sums = tuple(names)
+            if self.latest() is not None:
+                self.drain()  # a step is written before what came after it
+                self.latest().drain.rewritten(self.steps_made(), tuple(names))
+        except Exception as error:
+            self.fail(error)
+
     def fail(self, error: Exception) -> None:
         """Stops observing, with one warning."""
         if not self.failed:
@@ -373,17 +468,24 @@ class Seam:
         """Whether the optimizer made no step since it was wrapped."""
         return not self._called and self.steps_made() == self._first_step
 
+    def tell_if_unseen(self) -> None:
+        """Warns if a training went past the optimizer; called at the end."""
+        if not self._elsewhere.is_known:
+            return
+        self._warn_if_bypassed()
+        if not self._called:
+            copies = max(s.copies for s in self._own_stand_ins())
+            self._warn_of_unseen(self._elsewhere.of_none(self.config, copies))
+
     def _warn_if_bypassed(self) -> None:
         if not self._called and self.steps_made() > self._first_step:
+            self._warn_of_unseen(self._elsewhere.of_steps())
+
+    def _warn_of_unseen(self, reason: str | None) -> None:
+        # Of a failure that was told of, this is what follows.
+        if reason is not None and not self.failed:
             self._called = True  # say it once
-            warnings.warn(
-                "gradscope has seen no step of this optimizer, though it made "
-                "some: the training step was traced before `wrap`. Call "
-                "`gradscope.wrap(optimizer, logdir, model=model)` before "
-                "`fit`, and before the first call of your own `tf.function`.",
-                GradscopeWarning,
-                stacklevel=4,
-            )
+            warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 
 def _is_json(value) -> bool:

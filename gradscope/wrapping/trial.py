@@ -68,35 +68,35 @@ _HARMLESS = (
 
 
 class Trial:
-    """Stands in for a `train_function` that records.
+    """Stands for a model's own `train_function`, and records.
 
     Args:
-        program: It.
+        twin: The `Twin` that does, to be tried.
         seam: The `Seam` of its optimizer.
-        plain: Returns the plain `train_function`; None where no step can be
-            made again: in eager mode, and where one call makes several.
         fall_back: Called with an error that the plain program does not have.
+        can: Whether a step can be made again: not in eager mode, nor where one
+            call makes several.
     """
 
-    def __init__(self, program, seam, plain, fall_back):
-        self._program = program
+    def __init__(self, twin, seam, fall_back, can: bool):
+        self._twin = twin
         self._seam = seam
-        self._plain = plain
         self._fall_back = fall_back
+        self._can = can
         self._passed: list = []
 
     def __call__(self, iterator):
         spec = getattr(iterator, "element_spec", None)
-        can = self._plain is not None and _can_be_repeated(iterator)
+        can = self._can and _can_be_repeated(iterator)
         if not can or spec in self._passed:
             return self._untried(iterator)
         try:
             batch = next(iterator)
         except _ENDS:
-            return self._program(iterator)  # which says so in its own way
+            return self._twin(iterator)  # which says so in its own way
         again = _iterator(batch, spec)
         try:
-            graph = _traced(self._program, again)
+            graph = self._twin.graph(again)
         except Exception:  # which comes again
             graph = None
         if graph is None or not Held.has_room_for(graph):
@@ -108,20 +108,20 @@ class Trial:
     def _tried(self, graph, batch, spec):
         held = Held(graph)
         try:
-            return self._program(_iterator(batch, spec))
+            return self._twin(_iterator(batch, spec))
         except Exception as error:
             if not held.is_all():
                 self._warn(error)
                 raise
             held.restore()
-            self._seam.plain = True
-            result = self._plain()(_iterator(batch, spec))
+            with self._seam.plainly():
+                result = self._twin.own(_iterator(batch, spec))
             self._fall_back(error)
             return result
 
     def _untried(self, iterator):
         try:
-            return self._program(iterator)
+            return self._twin(iterator)
         except Exception as error:
             self._warn(error)
             raise
@@ -186,19 +186,6 @@ class Held:
             for outside, inside in self._graph.captures
             if inside.dtype in (tf.resource, tf.variant)
         ) and all(map(_is_harmless, _types(self._graph)))
-
-
-def _traced(program, iterator):
-    """Returns the graph of a `train_function`, traced but not run; None if it
-    is not to be had."""
-    # That of tf_keras is a `tf.function`; that of Keras 3 is a Python function
-    # around one. If that is another way in another version, nothing is tried.
-    cells = getattr(program, "__closure__", None) or ()
-    inside = [program, *(cell.cell_contents for cell in cells)]
-    able = [one for one in inside if hasattr(one, "get_concrete_function")]
-    if len(able) != 1:
-        return None
-    return able[0].get_concrete_function(iterator).graph
 
 
 def _can_be_repeated(iterator) -> bool:

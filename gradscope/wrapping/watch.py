@@ -15,7 +15,7 @@ from gradscope.layout import (
 from gradscope.measuring import activations, data, origin, sampling, states
 from gradscope.schema import Activation, Schema
 from gradscope.wrapping import tracing
-from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.forward import NO_LOSS, Forward
 from gradscope.wrapping.suspects import Suspects
 
 _NAN = np.float32(np.nan)
@@ -39,6 +39,7 @@ class Watch:
             and set(seen.states) <= set(self._schema.states)
             and set(seen.data) <= set(self._schema.rows("data"))
             and (seen.suspects is None or bool(self._schema.operations))
+            and (seen.loss is None or NO_LOSS not in self._schema.unseen)
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:

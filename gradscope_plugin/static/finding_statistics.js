@@ -44,6 +44,7 @@ export const SHOWS = {
   'update-too-large': updates,
   'update-too-small': updates,
   'loss-metric-disagree': norms,
+  'unordered-sums': norms,
 };
 
 // What was not finite first decides where to look.

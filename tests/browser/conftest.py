@@ -38,8 +38,9 @@ def address(logdir):
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
+    """Yields one Chromium for all tests of a worker."""
     if not os.path.exists(CHROMIUM):
         pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -50,10 +51,18 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """Yields what pages share: TensorBoard's own files are fetched once."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser, address):
+def page(context, address):
     """Yields TensorBoard's page; at the end nothing may have gone wrong."""
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
     page.set_default_timeout(PATIENCE)
     problems = []
     page.on("pageerror", lambda error: problems.append(f"thrown: {error}"))
@@ -65,6 +74,7 @@ def page(browser, address):
     page.goto(f"{address}?darkMode=false#gradscope")
     yield page
     problems += frame_of(page).evaluate("window.violations")
+    page.evaluate("localStorage.clear()")  # the next one starts anew
     page.close()
     assert not problems
 
