@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# What is set up waits for the network and for pip in turn.
+MAKEFLAGS += --jobs=3
+
 .PHONY: help demo test test-fast test-all test-bits test-setup lint format \
 	benchmark browser
 

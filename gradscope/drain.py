@@ -359,6 +359,9 @@ class Drain:
         error, self._error = self._error, None
         if error is not None:
             warn_once(self.file.directory, error)
+        news, self.file.news = self.file.news, None
+        if news is not None:
+            warnings.warn(news, GradscopeWarning, stacklevel=3)
 
 
 def _global(table: np.ndarray, column: str) -> float:

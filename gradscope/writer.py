@@ -16,7 +16,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from gradscope import schema, wire
+from gradscope import run_directory, schema, wire
 from gradscope.logs import Log
 
 _DATA_CLASS_SCALAR = 1
@@ -36,14 +36,33 @@ class EventWriter:
     Args:
         directory: Created where it does not exist; anything that
             TensorFlow's file systems accept.
+
+    Attributes:
+        directory: Once there is a file, where it is: another one where that
+            has the record of another training, see `begin`.
+        news: What there is to be told of that, until it was.
     """
 
     def __init__(self, directory: str):
         self.directory = directory
+        self.news: str | None = None
+        self._began: tuple | None = None
         self._path = ""
         self._file = None
         self._described: set[str] = set()
         self._lock = threading.RLock()
+
+    def begin(self, described: schema.Schema, step: int | None) -> None:
+        """Tells which training it is; what the directory is chosen by. Where
+        nobody does, that is the one that was asked for.
+
+        Args:
+            described: What is recorded first.
+            step: The optimizer's when it began, None where not known: then it
+                is that of the first event.
+        """
+        if self._began is None and not self._path:
+            self._began = described, step
 
     def has(self, tag: str) -> bool:
         """Returns whether the file that is open has this tag already."""
@@ -59,7 +78,7 @@ class EventWriter:
         """
         with self._lock:
             if self._file is None:
-                self._open()
+                self._choose_and_open(step)
             self._file.write(event(step, wall_time, values, self._described))
             self._described.update([value.tag for value in values])
 
@@ -89,6 +108,18 @@ class EventWriter:
         """Forgets a file that cannot even be closed."""
         self._file = None
         self._described.clear()
+
+    def _choose_and_open(self, step: int) -> None:
+        if self._began is None:
+            self._open()
+            return
+        (described, first), self._began = self._began, None
+        first = step if first is None else min(first, step)
+        asked = self.directory
+        with run_directory.choosing(asked):
+            self.directory = run_directory.chosen(asked, described, first)
+            self._open()
+        self.news = run_directory.news(asked, self.directory, first)
 
     def _open(self) -> None:
         tf.io.gfile.makedirs(self.directory)

@@ -18,6 +18,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("gradscope")
 
 
+# Tracing makes hundreds of thousands of objects, and few are garbage: looking
+# for it after each 700, as Python does, takes a twentieth of the time.
+gc.set_threshold(50_000)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def garbage():
     """Graphs are cycles, and large: a worker had 9 GB at its end.

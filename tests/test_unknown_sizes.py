@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from thinning import xla_is_slow
+from thinning import thinned, xla_is_slow
 from training import state
 
 import gradscope
@@ -124,7 +124,19 @@ OBSERVED += [(mode, "callback") for mode in FITS]
 
 
 # XLA compiles a program for each size: 10 s each.
-@pytest.mark.parametrize("mode, how", xla_is_slow(OBSERVED))
+@pytest.mark.parametrize(
+    "mode, how",
+    thinned(
+        OBSERVED,
+        fast=[
+            ("fit_graph", "callback"),
+            ("fit_2_steps", "wrap"),
+            ("fit_eager", "callback"),
+            ("loop_function", "wrap"),
+            ("loop_eager", "wrap"),
+        ],
+    ),
+)
 def test_images_of_all_sizes_train_as_they_would_and_are_measured(
     mode, how, tmp_path
 ):
@@ -150,7 +162,13 @@ def test_images_of_all_sizes_train_as_they_would_and_are_measured(
                 )
 
 
-@pytest.mark.parametrize("mode", ["fit_graph", "loop_function", "fit_eager"])
+@pytest.mark.parametrize(
+    "mode",
+    thinned(
+        ["fit_graph", "loop_function", "fit_eager"],
+        fast=["fit_graph", "fit_eager"],
+    ),
+)
 def test_units_are_dead_if_no_position_of_any_image_has_them(mode, tmp_path):
     train(mode, tmp_path, window=6)
     record = gradscope.read(tmp_path)
@@ -189,7 +207,13 @@ def for_experts():
     return [(x, y), (np.abs(x), y)]
 
 
-@pytest.mark.parametrize("mode", ["fit_graph", "loop_function", "loop_eager"])
+@pytest.mark.parametrize(
+    "mode",
+    thinned(
+        ["fit_graph", "loop_function", "loop_eager"],
+        fast=["fit_graph", "loop_eager"],
+    ),
+)
 def test_an_expert_without_examples_hides_no_other(mode, tmp_path):
     batches = for_experts()
     make = functools.partial(train, mode, make=Experts, batches=batches)
@@ -383,13 +407,21 @@ def test_a_gradient_of_unknown_shape_may_be_one_number_for_all(tmp_path):
     assert norm == pytest.approx(np.sqrt(27))
 
 
+TF_KERAS = {
+    "graph": {},
+    "2_steps": {"steps_per_execution": 2},
+    "eager": {"run_eagerly": True},
+}
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"steps_per_execution": 2}, {"run_eagerly": True}],
-    ids=["graph", "2_steps", "eager"],
+    "mode, how",
+    thinned(
+        [(mode, how) for mode in TF_KERAS for how in ("wrap", "callback")],
+        fast=[("graph", "callback"), ("2_steps", "wrap"), ("eager", "wrap")],
+    ),
 )
-@pytest.mark.parametrize("how", ["wrap", "callback"])
-def test_images_of_all_sizes_in_tf_keras(how, options, tmp_path):
+def test_images_of_all_sizes_in_tf_keras(mode, how, tmp_path):
     def run(logdir=None):
         tf_keras.utils.set_random_seed(5)
         model = images(tf_keras)
@@ -399,7 +431,7 @@ def test_images_of_all_sizes_in_tf_keras(how, options, tmp_path):
             gradscope.wrap(optimizer, logdir, every=1, model=model)
         elif logdir is not None:
             callbacks = [gradscope.Callback(logdir, every=1, findings=False)]
-        model.compile(optimizer, "mse", **options)
+        model.compile(optimizer, "mse", **TF_KERAS[mode])
         dataset = data().apply(tf.data.experimental.assert_cardinality(3))
         model.fit(dataset, verbose=0, callbacks=callbacks)
         if logdir is not None and how == "wrap":

@@ -5,14 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import warnings
 import weakref
 
 import tensorflow as tf
 
 from gradscope import background, tabs
 from gradscope.drain import warn_once
-from gradscope.errors import GradscopeWarning
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.schema import DIRECTORY
 from gradscope.wrapping import (
@@ -98,7 +96,6 @@ def wrap(
         activations=_flag(activations, "activations"),
         window=_window(window),
     )
-    _take_over(options.directory)
     kind = _kind(optimizer)
     if replicas.writes(kind.strategy(optimizer)):
         _create(options.directory)
@@ -240,28 +237,6 @@ def _event_directory(logdir) -> str:
             "directory that exists or can be created."
         )
     return os.path.join(logdir, DIRECTORY)
-
-
-def _take_over(directory: str) -> None:
-    """Ends the record that another optimizer is writing to a directory.
-
-    This is a notebook's cell that ran twice, most of the time. Two writers in
-    one directory would lose events (tensorboard issue #1063).
-    """
-    for seam in list(_seams):
-        if seam.options.directory != directory:
-            continue
-        _seams.discard(seam)
-        suspended = seam.suspended
-        seam.remove()
-        if not suspended:
-            warnings.warn(
-                f"{directory} was being written by another optimizer, which "
-                "is not observed any more. To observe both, give each its own "
-                "directory, as in 'logs/run/generator'.",
-                GradscopeWarning,
-                stacklevel=3,
-            )
 
 
 def _create(directory: str) -> None:

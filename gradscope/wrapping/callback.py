@@ -226,7 +226,10 @@ class Callback(keras.callbacks.Callback):
             present.callback._end()
 
     def _start(self):
-        wrapping.wrap(self.model.optimizer, self._logdir, **self._arguments)
+        logdir, trial = self._logdir, fit_data.trial(self.model)
+        if trial is not None:
+            logdir = os.path.join(logdir, trial)
+        wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)
         self._seam.callback = self
         self._seam.watch(self.model)

@@ -1,4 +1,5 @@
-"""A batch of what `fit` was given, to be probed when it has ended.
+"""What `fit` was given: a batch to be probed when it has ended, and whose trial
+it is.
 
 Keras does not show its callbacks the data; the arrays are arguments of `fit`,
 which is on the stack. Of a `tf.data.Dataset` or a generator nothing is taken:
@@ -26,13 +27,34 @@ def arguments(model) -> dict | None:
     Args:
         model: That is trained.
     """
+    known = _running(model)
+    names = ("x", "y", "sample_weight", "batch_size", "shuffle")
+    return known and {name: known.get(name) for name in names}
+
+
+def trial(model) -> str | None:
+    """Returns the name that Keras Tuner has for the `fit` that is running,
+    None where it is no trial of it.
+
+    Args:
+        model: That is trained.
+    """
+    callbacks = (_running(model) or {}).get("callbacks")
+    for callback in getattr(callbacks, "callbacks", callbacks) or ():
+        name = getattr(getattr(callback, "trial", None), "trial_id", None)
+        if isinstance(name, str) and name:
+            return name
+    return None
+
+
+def _running(model) -> dict | None:
+    """Returns what the `fit` that is running knows, None if there is none."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "fit":
             known = frame.f_locals
             if known.get("self") is model and "x" in known:
-                names = ("x", "y", "sample_weight", "batch_size", "shuffle")
-                return {name: known.get(name) for name in names}
+                return known
         frame = frame.f_back
     return None
 

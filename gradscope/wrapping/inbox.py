@@ -175,6 +175,7 @@ class Inbox:
             for part in self._parts
         ]
         self._ring = host_ring.ring(Layout.of(schema).width)
+        self._file.begin(schema, None)
         self._drain = drain.Drain(
             self._file,
             schema,

@@ -155,9 +155,9 @@ class KerasSeam(Seam):
                 self.fail(error)
         return self._skip.original()
 
-    def steps_made(self) -> int:
+    def step_now(self):
         if not tf.executing_eagerly():
-            return 0
+            return None
         return int(layers.tf_variable(self.optimizer.iterations).numpy())
 
 

@@ -212,7 +212,17 @@ class Seam:
 
     def steps_made(self) -> int:
         """Returns the optimizer's step, 0 where it cannot be asked."""
-        return 0
+        return self.step_now() or 0
+
+    def step_now(self) -> int | None:
+        """Returns the optimizer's step, None where it cannot be asked."""
+        return None
+
+    def _step_before(self) -> int | None:
+        """Returns the optimizer's step before a call that is traced or made,
+        None where it is not known."""
+        with tf.init_scope():  # what a variable holds cannot be had in a trace
+            return self.step_now()
 
     def description(self) -> dict:
         """Returns the optimizer's class and configuration, as JSON."""
@@ -403,6 +413,7 @@ class Seam:
         schema = seen.schema(described, self.description(), before)
         schema = self.with_facts(schema, known, seen, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
+        self._writer.begin(schema, self._step_before())
         observer = Observer(known, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
             observer.count_skips(present)

@@ -45,11 +45,12 @@ class Teller:
 
     def _tell(self, drain) -> None:
         directory = drain.file.directory
+        logdir = os.path.dirname(directory)
         if not os.path.isdir(directory):
             return  # not the process that writes, or nothing was written
         files = events.event_files(directory)
         if sum(map(os.path.getsize, files)) > MOST_BYTES:
-            command = f"gradscope diagnose {self._logdir}"
+            command = f"gradscope diagnose {logdir}"
             told = f"gradscope: the record is long; try `{command}`"
             print(told, file=sys.stderr)
             return
@@ -63,6 +64,6 @@ class Teller:
             return
         self._told = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        text = report.text(self._logdir, findings, colour=colour)
+        text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
         drain.noted(int(record.steps[-1]), report.markdown(findings))

@@ -151,10 +151,10 @@ class TfKerasSeam(Seam):
         """Whether calls are observed now."""
         return not (self.plain or self.failed)
 
-    def steps_made(self):
+    def step_now(self):
         iterations = self.iterations()
         if iterations is None or not tf.executing_eagerly():
-            return 0
+            return None
         return int(layers.tf_variable(iterations).numpy())
 
     def iterations(self):

@@ -65,6 +65,13 @@ def press(page, name):
     frame_of(page).get_by_role("button", name=name, exact=True).click()
 
 
+def copied(page, button):
+    """Presses a button that copies; returns what it copied."""
+    button.click()
+    expect(button).to_have_text("copied")
+    return page.evaluate("navigator.clipboard.readText()")
+
+
 def ticks(section):
     """Returns the first and the last step that is seen."""
     labels = section.locator(".axis span").all_text_contents()

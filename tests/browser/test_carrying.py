@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from reader import (
     PATIENCE,
     card,
+    copied,
     frame_of,
     heatmap,
     opened,
@@ -100,8 +101,8 @@ def test_a_link_restores_the_view(page, browser):
     cells.press("Enter")
     expect(section.locator(".detail h3")).to_be_visible()
     seen = ticks(section)
-    frame_of(page).get_by_role("button", name="Copy link").click()
-    link = page.evaluate("navigator.clipboard.readText()")
+    button = frame_of(page).get_by_role("button", name="Copy link")
+    link = copied(page, button)
     other = browser.new_context().new_page()
     other.set_default_timeout(PATIENCE)
     other.goto(link)

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import runs
 from playwright.sync_api import expect
-from reader import PATIENCE, card, frame_of, heatmap, opened, press, readout
+from reader import (
+    PATIENCE,
+    card,
+    copied,
+    frame_of,
+    heatmap,
+    opened,
+    readout,
+)
 from servers import tensorboard
 
 
@@ -152,8 +160,8 @@ def test_from_nothing_to_a_live_run_and_a_server_that_returns(
             'optimizer = gradscope.wrap(optimizer, "logs/run")\n'
             "model.compile(optimizer, loss)"
         )
-        press(page, "Copy these lines")
-        assert page.evaluate("navigator.clipboard.readText()") == code
+        button = frame.get_by_role("button", name="Copy these lines")
+        assert copied(page, button) == code
         # The training begins; nobody presses anything.
         described, now = runs.network(3), int(time.time() - runs.WALL_TIME)
         first = np.arange(now - 40, now)
