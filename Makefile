@@ -18,7 +18,7 @@ help:
 	@echo "make demo       train the examples and show them in TensorBoard"
 	@echo "                (SERVE=0 ends after training, LOGDIR=logs)"
 	@echo "make test       set everything up, lint, and run the tests"
-	@echo "make test-fast  those without XLA, browser, replicas and examples"
+	@echo "make test-fast  those of them that take three minutes together"
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make lint       check the style;  make format repairs it"
@@ -33,22 +33,28 @@ STEAL := --dist worksteal
 
 # A worker keeps all that it has compiled, some 15 MB for each training, so the
 # tests run in parts, each with new workers; all run even if one fails.
-LARGE := tests/test_combinations.py $(wildcard tests/test_tf_*.py)
-SMALL := $(filter-out $(LARGE),$(wildcard tests/test_*.py))
-LETTERS := [t-z] [p-s] [d-f] [a-c] [g-o]
-PART = $(PYTEST) $(STEAL) -m "not slow" $(1) || failed=1;
+COMBINED := tests/test_combinations.py
+# What trains once for a whole file is left to one worker.
+WHOLE := $(wildcard tests/test_*replica*.py) tests/test_examples.py \
+	tests/test_modes.py
+OTHER := $(filter-out $(COMBINED) $(WHOLE),$(wildcard tests/test_*.py))
+# `t` would be the largest without the files of tf_keras.
+PARTS := tf_ [t-z] [p-s] [d-f] [a-c] [g-o]
+some = $(filter-out $(if $(filter tf_,$(1)),,tests/test_tf_%), \
+	$(filter $(wildcard tests/test_$(1)*.py),$(OTHER)))
+PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
 
 test: lint test-setup
-	failed=0; $(call PART,$(firstword $(LARGE))) \
-	    $(call PART,$(wordlist 2,99,$(LARGE))) \
-	    $(foreach some,$(LETTERS),$(call PART, \
-	        $(filter $(wildcard tests/test_$(some)*.py),$(SMALL)))) \
-	    $(PYTEST) --dist loadfile -m "not slow" tests/browser || failed=1; \
-	    exit $$failed
+	failed=0; $(call PART,$(STEAL),$(COMBINED)) \
+	    $(foreach part,$(PARTS), \
+	        $(call PART,$(STEAL),$(call some,$(part)))) \
+	    $(call PART,--dist loadfile,$(WHOLE)) \
+	    $(call PART,--dist loadfile,tests/browser) exit $$failed
 
+# To be waited for while one works.
 test-fast: test-setup
 	$(PYTEST) $(STEAL) --ignore tests/browser \
-	    -m "not slow and not xla and not replicas and not examples" tests
+	    -m "not (slow or xla or replicas or examples or long)" tests
 
 # Must pass before a change of the optimizers' seams, the measuring or the
 # analysis of graphs is done.

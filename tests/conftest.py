@@ -34,6 +34,20 @@ def garbage():
     gc.freeze()
 
 
+#: Files with many trainings, or processes, that no other mark is about.
+LONG = {
+    f"test_{name}.py"
+    for name in (
+        "backends bits bits_random check combinations compare_functions "
+        "compare_observing compat_v1 determinism elsewhere encounters faults "
+        "fit_data guard linear nonfinite_training outputs parts probe resume "
+        "run_directory saving several states suspects tf_keras "
+        "tf_keras_forward tf_keras_objects tf_keras_scaled tf_keras_twin "
+        "threads twin unknown_sizes wrapping"
+    ).split()
+}
+
+
 def compiles(item):
     """Says whether a test's name or one of its parameters asks for XLA."""
     parameters = getattr(item, "callspec", None)
@@ -51,6 +65,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("xla")
         if path.parent.name == "browser":
             item.add_marker("browser")
+        if path.name in LONG:
+            item.add_marker("long")
         if path.name == "test_examples.py":
             item.add_marker("examples")
         if "replica" in path.name:

@@ -1,4 +1,4 @@
-"""Several trainings into one directory: nothing is overwritten, all are shown."""
+"""Several trainings into one directory: all are kept, and all are shown."""
 
 import os
 import subprocess

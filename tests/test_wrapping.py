@@ -420,7 +420,13 @@ def test_an_interrupted_training_loses_nothing_and_goes_on(how, tmp_path):
     assert gradscope.read(tmp_path).steps.tolist() == list(range(12))
 
 
-@pytest.mark.parametrize("end", ["pass", "raise ValueError", "sys.exit(3)"])
+@pytest.mark.parametrize(
+    "end",
+    thinned(
+        ["pass", "raise ValueError", "sys.exit(3)"],
+        fast=["pass", "sys.exit(3)"],
+    ),
+)
 def test_what_is_left_is_written_at_interpreter_exit(end, tmp_path):
     script = f"""
         import sys, keras, tensorflow as tf, gradscope
@@ -520,16 +526,31 @@ def test_steps_are_written_while_training_runs_without_any_call(tmp_path):
 # Schedules, in the graph and on the host
 
 
-@pytest.mark.parametrize("how", ["wrap", "callback"])
-@pytest.mark.parametrize("mode", ["fit_graph", "fit_7_steps", "fit_eager"])
+FITS = pytest.mark.parametrize(
+    "mode, how",
+    thinned(
+        [
+            (mode, how)
+            for mode in ("fit_graph", "fit_7_steps", "fit_eager")
+            for how in ("wrap", "callback")
+        ],
+        fast=[
+            ("fit_graph", "callback"),
+            ("fit_7_steps", "wrap"),
+            ("fit_eager", "callback"),
+        ],
+    ),
+)
+
+
+@FITS
 def test_explicit_steps_are_recorded_and_no_others(mode, how, tmp_path):
     schedule = At([2, 13]) | Every(10, dense=1)
     train(mode, "sgd", how=how, logdir=tmp_path, every=schedule)
     assert gradscope.read(tmp_path).steps.tolist() == [0, 2, 10, 13, 20]
 
 
-@pytest.mark.parametrize("how", ["wrap", "callback"])
-@pytest.mark.parametrize("mode", ["fit_graph", "fit_7_steps", "fit_eager"])
+@FITS
 def test_by_the_clock_the_first_step_is_recorded(mode, how, tmp_path):
     train(mode, "sgd", how=how, logdir=tmp_path, every=Seconds(3600))
     assert gradscope.read(tmp_path).steps.tolist() == [0]

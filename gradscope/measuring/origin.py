@@ -17,7 +17,7 @@ NOWHERE = np.full([2], np.nan, np.float32)
 
 def states(tensors: list) -> tf.Tensor:
     """Returns what each of some floating tensors is, float32 `[n]`."""
-    found = alike.merged(alike.groups(tensors))
+    found = alike.merged(alike.groups(list(map(_of_usual_type, tensors))))
     each = [tf.constant(state) for state in (FINITE, INFINITE, NAN)]
     parts = tf.concat([_states(rows.values, *each) for rows in found], axis=0)
     parts = tf.maximum(parts, FINITE)  # of empty ones -infinity
@@ -44,6 +44,13 @@ def first(found: tf.Tensor, sources: np.ndarray, rows: np.ndarray) -> tf.Tensor:
     index = tf.argmax(tf.cast(makes, tf.float32))
     told = tf.stack([tf.gather(rows, index), tf.gather(found, index)])
     return tf.where(tf.reduce_any(makes), told, NOWHERE)
+
+
+def _of_usual_type(tensor):
+    """Returns a tensor that TensorFlow computes with: with float8 it does no
+    more than to convert it, and float32 has all its numbers."""
+    is_small = tensor.dtype.size < tf.float16.size
+    return tf.cast(tensor, tf.float32) if is_small else tensor
 
 
 def _states(rows, finite, infinite, nan) -> tf.Tensor:

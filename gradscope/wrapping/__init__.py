@@ -18,6 +18,7 @@ from gradscope.wrapping import (
     keras,
     layers,
     replicas,
+    several,
     tf_keras,
     tf_keras_legacy,
     twin,
@@ -175,6 +176,13 @@ def seam_of(optimizer) -> Seam | None:
     """Returns the seam of an optimizer, None if it is not observed."""
     kind = _kind(optimizer)
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
+
+
+def others_of(model) -> dict:
+    """Returns the optimizers that a model holds besides `model.optimizer` and
+    that nobody observes, by the names of its attributes."""
+    found = several.held(model, lambda value: _kind(value) is not None)
+    return {n: one for n, one in found.items() if seam_of(one) is None}
 
 
 def _kind(optimizer):

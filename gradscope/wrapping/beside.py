@@ -8,7 +8,7 @@ import contextlib
 import tensorflow as tf
 
 from gradscope import state
-from gradscope.wrapping import guard, tracing
+from gradscope.wrapping import scopes, tracing
 
 
 def on_host():
@@ -36,7 +36,7 @@ def the_users(graph):
     graphs = tracing.outermost_first(graph)
     before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
     try:
-        with state.unchecked(), graph.name_scope(guard.SCOPE):
+        with state.unchecked(), graph.name_scope(scopes.SCOPE):
             task = _task()
             with (
                 # Resets the device, too.

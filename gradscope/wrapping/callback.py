@@ -17,8 +17,9 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.logs import Log, numbers
 from gradscope.schedule import Schedule
-from gradscope.wrapping import fit_data, probing
+from gradscope.wrapping import fit_data, probing, several
 from gradscope.wrapping.loss_scale import innermost
+from gradscope.wrapping.several import Several
 from gradscope.wrapping.telling import Teller
 from gradscope.wrapping.trial import Trial
 from gradscope.wrapping.twin import Twin
@@ -31,8 +32,9 @@ _PROBED_AFTER = 100
 
 _IDLE = (
     "gradscope.Callback saw no step: this `fit` made none with "
-    "`model.optimizer`, a {}. Where a model trains with optimizers of its own, "
-    "pass each of them to gradscope.wrap, with a directory of its own."
+    "`model.optimizer`, a {}, nor with another one that is an attribute of the "
+    "model. Where others train it, pass each of them to gradscope.wrap, with a "
+    "directory of its own."
 )
 _FROZEN = (
     "gradscope.Callback saw no step: this `fit` trained nothing with "
@@ -48,6 +50,8 @@ class Callback(keras.callbacks.Callback):
 
     It wraps the optimizer of the compiled model when training starts, and
     restores it when training ends. Steps that are not recorded cost nothing.
+    Other optimizers that are attributes of the model, as of a GAN, are wrapped
+    as well; each is a run of its own, as in `"logs/run/d_optimizer"`.
     (Keras does not tell callbacks of a `KeyboardInterrupt`: after one, the
     optimizer stays observed until the next `fit` or `gradscope.unwrap`.)
     Copied or pickled, it is a new one with the same arguments.
@@ -102,13 +106,14 @@ class Callback(keras.callbacks.Callback):
         """Returns the attributes of a callback that has seen no training."""
         return vars(keras.callbacks.Callback()) | {
             "_seam": None,
+            "_others": {},
             "_programs": {},
             "_given": None,
             "_probed_at": 0,
             "_step": 0,
             "_unsure": True,
             "_two_programs": False,
-            "_teller": Teller(self._logdir) if self._findings else None,
+            "_tellers": {},
         }
 
     def __getstate__(self):
@@ -128,7 +133,9 @@ class Callback(keras.callbacks.Callback):
         if self._probes_unasked:
             self._given = fit_data.arguments(self.model)
         self._two_programs = (
-            self._steps_per_execution() == 1 and not self.model.run_eagerly
+            self._steps_per_execution() == 1
+            and not self.model.run_eagerly
+            and not self._others  # whose steps the host does not count
         )
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -146,7 +153,8 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         if not self._seam.plain:
-            self._seam.stepped(self._steps_per_execution())
+            for seam in self._seams():
+                seam.stepped(self._steps_per_execution())
         self._seam.plain = False
         if self._unsure:
             self._unsure = False
@@ -159,8 +167,9 @@ class Callback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
             self._probe(self._batch)
-            self._seam.drain()  # a step is written before what came after it
-            self._log(epoch, logs)
+            for seam in self._seams():
+                seam.drain()  # a step is written before what came after it
+                _log(seam, epoch, logs)
             self._two_programs = self._two_programs and self._host_knows()
 
     def on_train_end(self, logs=None):
@@ -207,18 +216,6 @@ class Callback(keras.callbacks.Callback):
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
 
-    def _log(self, epoch, logs):
-        """Records what the epoch's losses and metrics were."""
-        observer = self._seam.latest()
-        if observer is None:
-            return
-        try:
-            values = numbers(logs)
-            log = Log(self._iterations(), int(epoch), values)
-            observer.drain.logged(log)
-        except Exception as error:
-            self._seam.fail(error)
-
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
         present = wrapping.seam_of(self.model.optimizer)
@@ -233,7 +230,24 @@ class Callback(keras.callbacks.Callback):
         self._seam = wrapping.seam_of(self.model.optimizer)
         self._seam.callback = self
         self._seam.watch(self.model)
+        self._others = {}
+        for name, other in wrapping.others_of(self.model).items():
+            self._start_other(name, other, os.path.join(logdir, name))
         self._programs = {PLAIN: self.model.train_function}
+
+    def _start_other(self, name: str, other, logdir: str):
+        """Observes an optimizer of the model that is not `model.optimizer`."""
+        try:
+            wrapping.wrap(other, logdir, **self._arguments)
+        except NotImplementedError as error:
+            warnings.warn(str(error), GradscopeWarning, stacklevel=4)
+            return
+        seam = wrapping.seam_of(other)
+        seam.watch_loss(self.model, several.loss_of(name))
+        self._others[name] = seam
+
+    def _seams(self) -> list:
+        return [self._seam, *self._others.values()]
 
     def _resume(self) -> bool:
         """Goes on with the programs of the last `fit`, if they still are the
@@ -246,7 +260,8 @@ class Callback(keras.callbacks.Callback):
             or self._programs.get(PLAIN) is not self.model.train_function
         ):
             return False
-        self._seam.resume()
+        for seam in self._seams():
+            seam.resume()
         return True
 
     def _steps_per_execution(self) -> int:
@@ -272,11 +287,12 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            twin = Twin(self.model, self._programs[PLAIN], self._seam)
+            together = Several(self._seams())
+            twin = Twin(self.model, self._programs[PLAIN], together)
             can = self._steps_per_execution() == 1 and (
                 not self.model.run_eagerly
             )
-            trial = Trial(twin, self._seam, self._fall_back, can)
+            trial = Trial(twin, together, self._fall_back, can)
             self._programs[plain] = trial
         return self._programs[plain]
 
@@ -284,10 +300,11 @@ class Callback(keras.callbacks.Callback):
         """Records less: no activations, and nothing if it was that already."""
         self._programs.pop(not PLAIN)
         self.model.train_function = self._programs[PLAIN]
-        if self._seam.sees_forward:
-            self._seam.stop_seeing(error)
+        together = Several(self._seams())
+        if together.sees_forward:
+            together.stop_seeing(error)
         else:
-            self._seam.fail(error)
+            together.fail(error)
 
     def _holds(self, program) -> bool:
         return any(program is own for own in self._programs.values())
@@ -296,17 +313,38 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
-        if self._seam.is_idle and self._step:
+        if self._step and all(seam.is_idle for seam in self._seams()):
             message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
             warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
-        self._seam.suspend()
-        self._seam.drain()
+        for seam in reversed(self._seams()):  # they stand in for one another
+            seam.suspend()
+            seam.drain()
         if self._holds(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
-        observer = self._seam.latest()
-        if self._teller is not None and observer is not None:
-            self._teller.tell(observer.drain)
+        if self._findings:
+            self._tell()
+
+    def _tell(self):
+        """Prints the findings of each run."""
+        for seam in self._seams():
+            observer = seam.latest()
+            if observer is not None:
+                directory = observer.drain.file.directory
+                teller = self._tellers.setdefault(directory, Teller())
+                teller.tell(observer.drain)
+
+
+def _log(seam, epoch, logs):
+    """Records what an epoch's losses and metrics were."""
+    observer = seam.latest()
+    if observer is None:
+        return
+    try:
+        log = Log(seam.steps_made(), int(epoch), numbers(logs))
+        observer.drain.logged(log)
+    except Exception as error:
+        seam.fail(error)
 
 
 def _batch(probe) -> tuple | None:

@@ -7,10 +7,9 @@ import re
 import tensorflow as tf
 
 from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.scopes import SCOPE
 
-#: The name scope of the operations that are added to a step. Errors that they
-#: raise have it in their text.
-SCOPE = "gradscope"
+#: How an error of such an operation tells its name.
 _OURS = re.compile(rf"\bnode (\S*/)?{SCOPE}(_\d+)?/")
 
 #: Lines of TensorFlow's errors before the one that says what is wrong: where

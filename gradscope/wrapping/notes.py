@@ -157,6 +157,10 @@ class Notes:
         self._logged = logged.Logged(model, fail)
         self.stand_ins += self._logged.stand_ins
 
+    def returned(self, logs) -> None:
+        """Notes what the model's plain program returns of a step."""
+        self._logged.returned(logs)
+
     def latest(self, graph) -> Note:
         """Returns the note of the last forward pass in a graph, or of eager
         mode, and forgets it."""

@@ -87,17 +87,20 @@ def is_backward(name: str) -> bool:
 
 
 def forward(graph) -> list:
-    """Returns the operations of a graph that are of no gradient.
+    """Returns the operations of a graph that are of no gradient, and not ours.
 
     A custom gradient's operations have no name of their own, but come after
     one that has; what comes after an update, or of another replica, is another
     forward pass. (In a graph of TensorFlow 1 they are all below one name.)
     """
+    operations = [
+        op for op in graph.get_operations() if not scopes.is_ours(op.name)
+    ]
     if tracing.session_graph(graph) is not None:
-        return [op for op in graph.get_operations() if not is_backward(op.name)]
+        return [op for op in operations if not is_backward(op.name)]
     found: list = []
     backward: dict[int, bool] = {}
-    for operation in graph.get_operations():
+    for operation in operations:
         replica = scopes.replica(operation.name)
         if is_backward(operation.name):
             backward[replica] = True

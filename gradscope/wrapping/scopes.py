@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import re
 
+#: The name scope of the operations that are added to a step. Errors that they
+#: raise have it in their text.
+SCOPE = "gradscope"
+_OURS = re.compile(rf"(^|/){SCOPE}(_\d+)?/")
+
+
+def is_ours(name: str) -> bool:
+    """Returns whether an operation of this name was added to a step."""
+    return _OURS.search(name) is not None
+
 
 class Names:
     """Gives what is found in a graph the names of its layers.

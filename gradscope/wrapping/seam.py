@@ -36,6 +36,7 @@ from gradscope.wrapping.call import Call
 from gradscope.wrapping.elsewhere import Elsewhere
 from gradscope.wrapping.follower import Follower
 from gradscope.wrapping.forward import Forward
+from gradscope.wrapping.logged import Logged
 from gradscope.wrapping.notes import Note, Notes
 from gradscope.wrapping.observer import Observer, Options, retire_with
 from gradscope.wrapping.standin import StandIn
@@ -88,6 +89,7 @@ class Seam:
         self._flags: list[dict] = []
         self._said: set[str] = set()
         self._notes: Notes | None = None
+        self._loss: Logged | None = None
         self._model: weakref.ref | None = None
         self._operations: eager.Ops | None = None
         logdir = os.path.dirname(options.directory)
@@ -141,6 +143,19 @@ class Seam:
             for stand_in in self._notes.stand_ins:
                 stand_in.install()
 
+    def watch_loss(self, model, name: str) -> None:
+        """Has a model tell the loss that it logs under a name."""
+        self._loss = Logged(model, self._fail_to_see, name)
+        if not self.suspended:
+            for stand_in in self._loss.stand_ins:
+                stand_in.install()
+
+    def returned(self, logs) -> None:
+        """Has what the model's plain program returns of a step be known."""
+        for one in (self._notes, self._loss):
+            if one is not None:
+                one.returned(logs)
+
     def forward(self, call: Call) -> Forward:
         """Returns what there is to be seen of a call's forward pass; if that
         fails, there is one warning, and the rest is still observed."""
@@ -184,8 +199,12 @@ class Seam:
                 return Forward(unseen=("eager steps without `model=`",))
             if graph is None or unseen:
                 return Forward(unseen=unseen)
+        if self._loss is not None:
+            note.loss = self._loss.loss(graph)
         seen = seeing.see(graph, call, note)
         seen.unseen += unseen
+        if self._loss is not None and note.loss is None:
+            seen.unseen += (self._loss.unknown,)
         return seen
 
     def _is_noting(self) -> bool:
@@ -264,8 +283,11 @@ class Seam:
         self._operations = None  # which holds the tensors of a forward pass
 
     def _stand_ins(self) -> list:
-        noting = [] if self._notes is None else self._notes.stand_ins
-        return [*self._own_stand_ins(), *noting]
+        noting = [one for one in (self._notes, self._loss) if one is not None]
+        return [
+            *self._own_stand_ins(),
+            *(stand_in for one in noting for stand_in in one.stand_ins),
+        ]
 
     def _own_stand_ins(self) -> list:
         final = [] if self._final is None else [self._final]

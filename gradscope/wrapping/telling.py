@@ -16,14 +16,9 @@ MOST_BYTES = 100_000_000
 
 
 class Teller:
-    """Tells the findings of a run, each time that they are others.
+    """Tells the findings of a run, each time that they are others."""
 
-    Args:
-        logdir: That was given to `gradscope.wrap`.
-    """
-
-    def __init__(self, logdir):
-        self._logdir = os.fspath(logdir)
+    def __init__(self):
         self._told: list = []
 
     def tell(self, drain) -> None:
@@ -37,7 +32,8 @@ class Teller:
             self._tell(drain)
         except Exception as error:
             warnings.warn(
-                f"gradscope could not diagnose {self._logdir}: {error!r}. The "
+                f"gradscope could not diagnose {drain.file.directory}: "
+                f"{error!r}. The "
                 "record is there; try `gradscope diagnose` on it.",
                 GradscopeWarning,
                 stacklevel=2,

@@ -104,6 +104,7 @@ class Twin:
         with self._seam.plainly(), chance.watched():
             given = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(given)
+            self._seam.returned(_returned(functions[-1]))
         is_new = all(
             f.experimental_get_tracing_count() > count
             for f, count in zip(functions, counts, strict=True)
@@ -222,6 +223,15 @@ def _functions(program, batches) -> list:
     if all(hasattr(f, "get_concrete_function") for f in functions):
         return functions
     return []
+
+
+def _returned(function):
+    """Returns what a program, traced last, returns of one step: its own
+    tensors; None where that is not known."""
+    with contextlib.suppress(Exception):  # has no public name
+        traced = function._list_all_concrete_functions()
+        return traced[-1].graph.structured_outputs
+    return None
 
 
 def _concrete(program, traced, batches):
