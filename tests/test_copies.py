@@ -195,8 +195,9 @@ def test_a_copy_of_a_callback_observes_another_training(tmp_path):
     copied = pickled(callback)
     assert type(copied) is Named and copied.name == "mine"
     model = small()
-    fit(model, keras.optimizers.Adam(0.1), callbacks=[copied])
-    record = gradscope.read(tmp_path / "run")
+    with pytest.warns(GradscopeWarning, match="of another training"):
+        fit(model, keras.optimizers.Adam(0.1), callbacks=[copied])
+    record = gradscope.read(tmp_path / "run" / "run_2")
     assert record.schema.optimizer["class"] == "Adam"
     assert len(record.steps) == 22
     assert seam_of(model.optimizer) is None
