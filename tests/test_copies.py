@@ -12,6 +12,7 @@ from tf_keras_training import current, legacy
 from training import X, Y, fit
 
 import gradscope
+from gradscope.errors import GradscopeWarning
 from gradscope.schedule import At, Every, Seconds
 from gradscope.wrapping import seam_of
 from gradscope.wrapping.standin import StandIn
