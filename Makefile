@@ -39,7 +39,7 @@ WHOLE := $(wildcard tests/test_*replica*.py) tests/test_examples.py \
 	tests/test_modes.py
 OTHER := $(filter-out $(COMBINED) $(WHOLE),$(wildcard tests/test_*.py))
 # `t` would be the largest without the files of tf_keras.
-PARTS := tf_ [t-z] [p-s] [d-f] [a-c] [g-o]
+PARTS := tf_ [t-z] [p-s] [a-f] [g-o]
 some = $(filter-out $(if $(filter tf_,$(1)),,tests/test_tf_%), \
 	$(filter $(wildcard tests/test_$(1)*.py),$(OTHER)))
 PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
@@ -114,7 +114,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[$*]"
 	touch $@
 
 # A part of the tests, on the oldest of all that setup.cfg allows.

@@ -48,6 +48,14 @@ LONG = {
 }
 
 
+#: Where XLA's cases are of bits, values or of XLA itself. In all other files
+#: they are slow: 20 MB and some 5 s each.
+OF_XLA = {
+    f"test_{name}.py"
+    for name in "combinations cost guard modes tf_keras values".split()
+}
+
+
 def compiles(item):
     """Says whether a test's name or one of its parameters asks for XLA."""
     parameters = getattr(item, "callspec", None)
@@ -63,6 +71,8 @@ def pytest_collection_modifyitems(items):
         path = pathlib.Path(item.fspath)
         if compiles(item):
             item.add_marker("xla")
+            if path.name not in OF_XLA:
+                item.add_marker("slow")
         if path.parent.name == "browser":
             item.add_marker("browser")
         if path.name in LONG:

@@ -259,21 +259,21 @@ def test_an_optimizer_around_another_is_observed_as_it_is(tmp_path):
 
 
 def test_a_callback_that_sees_no_step_says_why(tmp_path):
-    class OwnOptimizer(keras.Sequential):
-        own = keras.optimizers.SGD(0.1)
+    own = keras.optimizers.SGD(0.1)
 
+    class OwnOptimizer(keras.Sequential):
         def train_step(self, data):
             x, y = data
             with tf.GradientTape() as tape:
                 value = loss()(y, self(x))
             grads = tape.gradient(value, self.trainable_variables)
-            self.own.apply(grads, self.trainable_variables)
+            own.apply(grads, self.trainable_variables)
             return {"loss": value}
 
     model = OwnOptimizer([keras.Input((12,)), keras.layers.Dense(3)])
     with pytest.warns(
         GradscopeWarning,
-        match=r"none with `model.optimizer`, a RMSprop\. Where",
+        match=r"none with `model.optimizer`, a RMSprop, nor with another one",
     ):
         fit(model, "rmsprop", callbacks=[gradscope.Callback(tmp_path)])
 

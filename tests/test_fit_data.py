@@ -76,10 +76,8 @@ class Plain(keras.layers.Layer):
     ("layer", "is_probed"),
     [
         (Own(), True),
-        (keras.layers.Dropout(0.5), True),
         (keras.layers.Dropout(0), False),
         (Plain(), False),
-        (keras.layers.LayerNormalization(), False),
     ],
 )
 def test_what_is_the_same_in_both_modes_is_not_probed(

@@ -184,8 +184,17 @@ def test_nothing_where_variables_cannot_be_measured(
     told(caught, NOTHING.format(optimizer="Adam", reason=reason))
 
 
-@pytest.mark.parametrize("mode", ["loop_eager", "loop_function"])
-@pytest.mark.parametrize("what", [FORWARD, VARIABLES])
+@pytest.mark.parametrize(
+    "what, mode",
+    thinned(
+        [
+            (what, mode)
+            for what in (FORWARD, VARIABLES)
+            for mode in ("loop_eager", "loop_function")
+        ],
+        fast=[(FORWARD, "loop_function"), (VARIABLES, "loop_eager")],
+    ),
+)
 def test_loops_go_on_with_less(what, mode, tmp_path, monkeypatch):
     monkeypatch.setattr(*what, raising)
 
@@ -354,7 +363,7 @@ def test_a_first_step_without_enough_memory_is_made_again(
     )
 
 
-@pytest.mark.parametrize("library", [keras, tf_keras])
+@pytest.mark.parametrize("library", thinned([keras, tf_keras], fast=[keras]))
 def test_where_that_fails_too_nothing_is_recorded(
     library, tmp_path, monkeypatch
 ):
@@ -410,7 +419,7 @@ def test_a_program_is_tried_for_each_kind_of_batch(tmp_path, monkeypatch):
     assert steps == [0, 1, 2, 4, 5, 6, 8]
 
 
-@pytest.mark.parametrize("library", [keras, tf_keras])
+@pytest.mark.parametrize("library", thinned([keras, tf_keras], fast=[keras]))
 def test_an_error_of_the_users_in_a_first_step_is_theirs(library, tmp_path):
     x, y = training.X[:32].copy(), training.Y[:32] + 7
 

@@ -162,7 +162,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("name, eager", CASES)
+BOTH = ("dropout and batch norm", "noise")
+EACH = pytest.mark.parametrize(
+    "name, eager",
+    thinned(CASES, fast=[(n, e) for n, e in CASES if not e or n in BOTH]),
+)
+
+
+@EACH
 def test_training_is_the_same_with_and_without_probes(name, eager):
 
     def trained(probed):
@@ -200,7 +207,7 @@ def test_a_probe_within_an_epoch_changes_nothing(jit):
     assert_same(numbers, others)
 
 
-@pytest.mark.parametrize("name, eager", CASES)
+@EACH
 def test_the_inference_loss_is_that_of_evaluate(name, eager):
     model = compiled(MODELS[name], run_eagerly=eager)
     epoch(model)

@@ -122,15 +122,20 @@ CASES = [
 ]
 
 
-def is_fast(library, logs, options):
-    return (library is keras or logs == "metrics") and not options.get(
-        "jit_compile"
-    )
-
-
 @pytest.mark.parametrize(
     "library, logs, options",
-    thinned(CASES, fast=[case for case in CASES if is_fast(*case)]),
+    thinned(
+        CASES,
+        fast=[
+            (keras, "metrics", {"jit_compile": False}),
+            (keras, "as they are", {"run_eagerly": True}),
+            (
+                tf_keras,
+                "metrics",
+                {"jit_compile": False, "steps_per_execution": 3},
+            ),
+        ],
+    ),
 )
 def test_both_optimizers_of_a_gan_are_runs(library, logs, options, tmp_path):
     plain, logged = train(library, logs, **options)
@@ -245,7 +250,7 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
     )
 
     class Model(keras.Model):
-        pass
+        of_class = keras.optimizers.Lion()
 
     model = Model()
     model.compile(adam, "mse")
@@ -257,7 +262,8 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
         return isinstance(value, keras.optimizers.Optimizer)
 
     found = several.held(model, is_supported)
-    assert found == {"parts_1": sgd, "by_name_b": scaled}
+    lion = Model.of_class
+    assert found == {"of_class": lion, "parts_1": sgd, "by_name_b": scaled}
 
 
 @pytest.mark.parametrize(

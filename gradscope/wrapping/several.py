@@ -3,6 +3,7 @@ of it, in one step."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import re
 
@@ -39,10 +40,12 @@ def held(model, is_supported) -> dict:
                 known.append(inner)
                 found[name.strip("_")] = value
 
-    names = [n for n in vars(model) if not n.startswith(_TRACKING)]
+    of_classes = [vars(one) for one in type(model).__mro__]
+    known_by = dict(collections.ChainMap(dict(vars(model)), *of_classes))
+    names = [n for n in known_by if not n.startswith(_TRACKING)]
     for name in sorted(names, key=lambda name: name.startswith("_")):
         with contextlib.suppress(Exception):  # whatever it is
-            add(name, vars(model)[name])
+            add(name, known_by[name])
     return found
 
 
