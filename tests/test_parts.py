@@ -215,6 +215,30 @@ def test_a_value_that_overwrites_its_variable_is_no_gradient(tmp_path):
     np.testing.assert_allclose(record["update_norm"][0, 0], 6)
 
 
+# TensorFlow says itself that it leaves programs with float8 as they are.
+@pytest.mark.filterwarnings("error::gradscope.errors.GradscopeWarning")
+def test_a_network_in_float8_is_recorded_activations_and_all(tmp_path):
+    def train(*callbacks):
+        keras.utils.set_random_seed(1)
+        layers = [keras.layers.Dense(8, "relu", name=n) for n in ("a", "b")]
+        model = keras.Sequential([keras.Input((8,)), *layers])
+        for layer in layers:
+            layer.quantize("float8")
+        model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+        x = np.random.default_rng(0).normal(size=[48, 8]).astype("float32")
+        model.fit(x, x, 16, verbose=0, callbacks=list(callbacks))
+        return model.get_weights()
+
+    callback = gradscope.Callback(tmp_path, every=1, findings=False)
+    for one, other in zip(train(), train(callback), strict=True):
+        np.testing.assert_array_equal(one, other)
+    record = gradscope.read(tmp_path)
+    assert record.activations == ("a/relu", "b/relu")
+    assert np.isfinite(record["zero_fraction"]).all()
+    rows = [record.variables.index(f"{n}/kernel") for n in ("a", "b")]
+    assert np.isfinite(record["gradient_norm"][:, rows]).all()
+
+
 def test_the_parts_of_a_multi_optimizer_may_be_observed_one_by_one(tmp_path):
     kernel = keras.Variable(np.ones([2, 2], "float32"), name="kernel")
     bias = keras.Variable(np.ones([2], "float32"), name="bias")

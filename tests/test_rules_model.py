@@ -154,6 +154,34 @@ def test_targets_that_the_outputs_never_get_near():
     assert kinds(record(inputs(), **reached, loss=STUCK)) == []
 
 
+@pytest.mark.parametrize(
+    "loss, dtype, output, target, is_found",
+    [
+        ("masked_loss", "int64", (8, 101), (8,), False),
+        ("masked_loss", "int64", (32,), (1,), False),
+        ("masked_loss", "float32", (8, 6001), (8,), False),
+        ("masked_loss", "float32", (8, 6001), (8, 1), False),
+        ("masked_loss", "float32", (8, 101), (8,), True),
+        ("masked_loss", "float32", (1,), (1,), True),
+        ("MeanSquaredError", "int64", (1,), (1,), True),
+    ],
+)
+def test_targets_that_are_numbers_of_classes(
+    loss, dtype, output, target, is_found
+):
+    data = (
+        Data("input", "float32", (3,)),
+        Data("output", "float32", output),
+        Data("target", dtype, target),
+    )
+    model = {"loss": {"class": loss, "config": {}}}
+    far = {"data_rms": {"target": 3000.0, "output": 1.0, "input": 1.0}}
+    far |= {"data_max": {"target": 6000.0}}
+    run = record(network(data=data, model=model), **far)
+    expected = [("unscaled-target", None)] if is_found else []
+    assert kinds(run) == expected
+
+
 def test_targets_that_are_all_alike():
     alike = {"data_variation": {"target": 0.0}, "data_mean": {"target": 3.0}}
     run = record(inputs(), **alike)
@@ -200,6 +228,11 @@ def test_a_loss_that_falls_while_accuracy_does_not_move():
     ]
     both = epochs((1.0, 0.1), (0.6, 0.4), (0.3, 0.7), (0.2, 0.8))
     assert kinds(record(network(), logs=both)) == []
+
+
+def test_a_metric_that_is_not_computed_in_training_says_nothing():
+    nothing = epochs((1.0, 0.0), (0.6, 0.0), (0.3, 0.0), (0.2, 0.0))
+    assert kinds(record(network(), logs=nothing)) == []
 
 
 def test_dropout_by_the_gap_between_training_and_validation():

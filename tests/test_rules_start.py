@@ -6,7 +6,7 @@ import synthetic
 from synthetic import network, record, since
 
 import gradscope
-from gradscope.schema import Activation, Data, Schema, Variable
+from gradscope.schema import Activation, Data, Schema, State, Variable
 
 STUCK = np.full(100, 2.3)
 
@@ -131,6 +131,28 @@ def test_adam_makes_up_for_small_gradients_as_long_as_it_learns():
     assert kinds(vanishing(1e-6, "Adam")) != []
     stuck = vanishing(0.002, "Adam", loss=STUCK)
     assert kinds(stuck) == [("vanishing-gradient", "dense_1")]
+
+
+def test_a_normalised_network_may_not_have_learned_yet():
+    """As KerasHub's BERT after 64 steps with its own defaults."""
+    norm = (State("norm", "batch_norm"),)
+
+    def after(ratio, optimizer):
+        rms = {"dense_1/kernel": 0.01 * ratio, "dense_2/kernel": 0.003}
+        described = network(optimizer=optimizer, states=norm)
+        return kinds(record(described, gradient_rms=rms, loss=STUCK))
+
+    assert after(0.002, "AdamW") == []
+    assert after(1e-6, "AdamW") == [("vanishing-gradient", "dense_1")]
+    assert after(0.002, "SGD") == [("vanishing-gradient", "dense_1")]
+
+
+def test_the_scale_of_noise_is_no_kernel():
+    """As of TensorFlow Probability's layers."""
+    name = "dense/kernel_posterior_untransformed_scale"
+    scale = Variable(name, "dense", (64, 64), "float32")
+    run = record(Schema((scale,)), weight_rms=5.0)
+    assert kinds(run) == []
 
 
 def test_a_collapse_that_recovers_says_from_when_until_when():

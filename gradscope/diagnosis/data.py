@@ -55,6 +55,8 @@ def unscaled_target(view, limits):
         return
     if "crossentropy" in view.loss_name or view.fall > 0.9:
         return
+    if _are_numbers_of_classes(view, targets[0], outputs[0]):
+        return
     size = float(median(view.get("data_rms")[:, targets]))
     first = float(view.get("data_rms")[0, outputs[0]])
     last = float(median(view.get("data_rms")[-5:, outputs]))
@@ -96,6 +98,8 @@ def one_target_of_another_size(view, limits):
     most = int(np.argmax(np.nan_to_num(sizes)))
     others = float(max(np.delete(sizes, most).max(), 1))
     if not sizes[most] > limit * max(float(first[most]), others):
+        return
+    if _are_numbers_of_classes(view, targets[most], outputs[most]):
         return
     name = view.schema.rows("data")[targets[most]]
     yield finding(
@@ -210,6 +214,20 @@ def target_range(view) -> tuple[float, float]:
 def is_integer(view) -> bool:
     rows = view.data("target")
     return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
+
+
+def _are_numbers_of_classes(view, target: int, output: int) -> bool:
+    """Returns whether targets say which, and not how much, as those of a loss
+    of one's own for tokens: integers that are not compared as numbers, or such
+    that count the last axis of an output that has one more."""
+    if _is_whole(view, target) and not view.is_regression:
+        return True
+    shape, given = (view.schema.data[row].shape for row in (output, target))
+    if not shape or tuple(given) not in (shape[:-1], (*shape[:-1], 1)):
+        return False
+    least = float(np.nanmin(view.get("data_min")[:, target]))
+    most = float(np.nanmax(view.get("data_max")[:, target]))
+    return 1 < shape[-1] and 0 <= least and most < shape[-1]
 
 
 def _is_whole(view, row: int) -> bool:

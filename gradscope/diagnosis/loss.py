@@ -206,6 +206,10 @@ def loss_metric_disagree(view, limits):
     best = float(np.nanmax(accuracy))
     if not fall > limit or moved > 0.02 or best > 0.9:
         return
+    # Of many guesses some are right: a metric that is exactly zero in all
+    # epochs is not computed in training, as those of TensorFlow Recommenders.
+    if best == 0 and not view.is_regression:
+        return
     # Of numbers hardly one is hit exactly: that harms nothing but the eye.
     is_idle = view.is_regression and best < 0.01
     yield finding(

@@ -128,12 +128,10 @@ def _lag(view, limits, found):
     rows = [row for row, one in view.states if one.kind == "batch_norm"]
     harmed = harmed or any(_outweighs(view, row) for row in rows)
     is_small = most < limits["batchnorm-statistics.distance"]
-    if not harmed and (is_small or known or _is_short(view, most, limits)):
-        severity = "note"
-    else:
-        severity = "warning"
-    if severity == "note" and known:
-        return
+    is_short = not is_small and _is_short(view, most, limits)
+    if not harmed and (known or is_short):
+        return  # all short trainings are so, and longer ones will not be
+    severity = "note" if is_small and not harmed else "warning"
     names = [name for name, _ in found]
     worst, far = max(found, key=lambda pair: pair[1])
     where = f"{far:.2g} away from those of the batches"

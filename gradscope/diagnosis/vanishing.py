@@ -26,7 +26,8 @@ def vanishing_gradient(view, limits):
         first, last = rms[:, :part].max(axis=1), rms[:, -part:].max(axis=1)
         ratio = smoothed(first / last)
     limit = limits["vanishing-gradient.ratio"]
-    if view.is_adaptive and not _is_stuck(view, limits):
+    # A normalised network learns with gradients of all sizes, if later.
+    if view.is_adaptive and (view.is_normalised or not _is_stuck(view, limits)):
         limit = limits["vanishing-gradient.adaptive_ratio"]
     least = min(limits["vanishing-gradient.records"], max(10, view.count // 2))
     # One of exactly zero is another fault: see `zero_gradient`.

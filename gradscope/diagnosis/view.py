@@ -15,7 +15,9 @@ from gradscope.diagnosis.spells import median
 from gradscope.rows import Activation, State, Wiring
 
 #: Names of variables with two axes and more that are no kernels.
-_NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position")
+#: (TensorFlow Probability's `kernel_posterior_untransformed_scale` multiplies
+#: noise, and not the input.)
+_NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position", "scale")
 
 #: Optimizers that divide by the size of the gradient, so that its size alone
 #: does not say how fast a layer learns.
