@@ -120,6 +120,7 @@ def test_a_link_restores_the_view(page, browser):
     other.context.close()
 
 
+@pytest.mark.slow
 def test_a_prefix_the_other_provider_and_sampled_steps(browser, logdir):
     flags = ["--path_prefix=/foo/bar", "--load_fast=false"]
     flags += ["--samples_per_plugin=gradscope=20"]

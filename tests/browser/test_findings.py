@@ -231,6 +231,7 @@ def test_the_panel_is_compact_scrolls_and_folds(page):
     expect(panel.locator(".body")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_what_is_open_stays_open_while_a_run_grows(page, logdir):
     described = runs.network(4)
     numbers = fading(described, 120)

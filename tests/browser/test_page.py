@@ -317,6 +317,7 @@ def test_a_narrow_window_does_not_scroll_sideways(page):
     )
 
 
+@pytest.mark.slow
 def test_a_growing_run_is_followed_after_a_reload(page, logdir):
     described = runs.network(2)
     numbers = runs.statistics(np.full((30, 4), 0.5))
@@ -333,6 +334,7 @@ def test_a_growing_run_is_followed_after_a_reload(page, logdir):
     expect(section.locator(".axis span").last).to_have_text("29")
 
 
+@pytest.mark.slow
 def test_a_hidden_page_reloads_once_it_is_seen(page):
     heatmap(page, "mlp/vanishing")
     asked = []
