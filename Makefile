@@ -13,6 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# Each process of the tests would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What is set up waits for the network and for pip in turn.
 MAKEFLAGS += --jobs=3
 
