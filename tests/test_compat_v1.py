@@ -857,18 +857,23 @@ def run_program(settings, body, **environment):
     return done.stdout
 
 
+BEHAVIOURS = {
+    "cond_v1": ("v1.disable_v2_behavior()", ["reference", "resource"]),
+    # TensorFlow 2's `cond` takes no reference variables, and the global step
+    # is one here.
+    "cond_v2": (
+        "v1.disable_v2_behavior(); v1.enable_control_flow_v2()",
+        [],
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    "settings, scaled_kinds",
-    [
-        ("v1.disable_v2_behavior()", ["reference", "resource"]),
-        # TensorFlow 2's `cond` takes no reference variables, and the global
-        # step is one here.
-        ("v1.disable_v2_behavior(); v1.enable_control_flow_v2()", []),
-    ],
-    ids=["cond_v1", "cond_v2"],
+    "behaviour", thinned(list(BEHAVIOURS), fast=["cond_v1"])
 )
-def test_a_program_of_tensorflow_1(settings, scaled_kinds, tmp_path):
+def test_a_program_of_tensorflow_1(behaviour, tmp_path):
     """Reference variables are the default, and nothing is ever eager."""
+    settings, scaled_kinds = BEHAVIOURS[behaviour]
     body = f"""
         for kind in sessions.KINDS:
             for name in ("adam", "sgd"):

@@ -147,6 +147,7 @@ def run(*command):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_runs_by_itself(tmp_path):
     file = EXAMPLES / "zero_initialisation.py"
     command = [file, "--logdir", tmp_path, "--variant", "broken_tf1"]

@@ -235,6 +235,7 @@ def test_a_variable_that_is_no_part_of_a_step_has_no_numbers():
     assert np.isnan(statistics.complete(found, np.array([4]))).all()
 
 
+@pytest.mark.slow  # a worker holds 650 MB more afterwards
 def test_more_elements_than_float32_can_count_are_counted():
     count = 2**24 + 2**20
     for value, name, fused in (

@@ -127,8 +127,15 @@ def test_checkpoints_hold_no_extra_variable_and_resume(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "form",
-    thinned(["model.keras", "model.h5", "saved"], fast=["saved"]),
+    "form, name",
+    thinned(
+        [
+            (form, name)
+            for form in ("model.keras", "model.h5", "saved")
+            for name in ("adam", "legacy_adam")
+        ],
+        fast=[("saved", "legacy_adam")],
+    ),
 )
 def test_a_saved_model_is_the_same_where_gradscope_is_not_installed(
     form, name, tmp_path

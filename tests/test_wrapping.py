@@ -195,6 +195,7 @@ def test_a_copy_of_the_optimizer_is_not_observed(tmp_path):
         gradscope.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_where_gradscope_is_not_installed(tmp_path):
     model, optimizer = train("fit_graph", "adam", how="wrap", logdir=tmp_path)
     model.save(tmp_path / "model.keras")
