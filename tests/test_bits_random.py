@@ -141,9 +141,7 @@ def train(seed, jit, logdir=None):
     return [v.numpy() for v in [*model.variables, *optimizer.variables]]
 
 
-@pytest.mark.parametrize(
-    "seed, jit", thinned(CASES, fast=[case for case in CASES if not case[1]])
-)
+@pytest.mark.parametrize("seed, jit", thinned(CASES, fast=CASES[:1]))
 def test_observing_changes_no_bit_of_random_networks(seed, jit, tmp_path):
     plain = train(seed, jit)
     observed = train(seed, jit, tmp_path)

@@ -69,6 +69,7 @@ def test_looking_at_gradients_changes_no_output_and_no_weight(
     assert len(gradscope.read(tmp_path).steps) == STEPS
 
 
+@pytest.mark.slow
 def test_the_two_programs_part_by_the_noise_that_adam_makes_steps_of(tmp_path):
     for name, program in (("a", vbn.one_pass), ("b", vbn.two_passes)):
         train(program, "graph", tmp_path / name)

@@ -69,6 +69,7 @@ def test_what_a_step_takes_in_operations(tmp_path):
     assert branches[0] - few[0] < 2.2 * (variables - 20)  # 174
 
 
+@pytest.mark.slow
 def test_what_xla_has_to_compile(tmp_path):
     """Kernels in the compiled module: each takes some 18 ms to compile."""
     found = {}

@@ -156,6 +156,7 @@ def test_the_check_of_numerics_looks_at_the_users_ops_alone(mode, tmp_path):
     assert done.stdout.strip() == "found", done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_replicas_of_an_optimizer_made_outside_are_refused(tmp_path):
     script = f"""
         import numpy as np, keras, tensorflow as tf, gradscope

@@ -107,6 +107,7 @@ def test_a_short_run_and_one_that_declined_are_not_probed(tmp_path):
     assert len(steps) == 0
 
 
+@pytest.mark.slow
 def test_a_loop_of_short_fits_is_probed_less_and_less_often(tmp_path):
     model = network(norm())
     callback = gradscope.Callback(tmp_path, findings=False)

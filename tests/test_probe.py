@@ -311,6 +311,7 @@ print(train(False) == train(True))
 """
 
 
+@pytest.mark.slow
 def test_replicas_train_the_same():
     done = subprocess.run(
         [sys.executable, "-c", MIRRORED],

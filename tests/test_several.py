@@ -170,6 +170,7 @@ def test_the_losses_are_those_that_the_step_logs(logs, tmp_path):
         np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_norms_are_those_of_a_tape(tmp_path):
     library, kept = keras, []
     original = library.optimizers.Adam.apply_gradients
@@ -189,6 +190,7 @@ def test_norms_are_those_of_a_tape(tmp_path):
     np.testing.assert_allclose(record["gradient_norm"], kept, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_fit_goes_on(tmp_path):
     model, _ = train(keras, "metrics", tmp_path)
     callback = gradscope.Callback(tmp_path, every=1, findings=False)

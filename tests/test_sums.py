@@ -10,6 +10,7 @@ import pytest
 import synthetic
 import tensorflow as tf
 from tensorflow.python.eager import context
+from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
@@ -114,10 +115,11 @@ def as_before(monkeypatch):
     own.function_call_options = None
 
 
-@pytest.mark.parametrize("megabytes, plain, read", PEAKS.values(), ids=PEAKS)
+@pytest.mark.parametrize("peak", thinned(list(PEAKS), fast=["at"]))
 def test_what_is_read_alone_would_have_sums_rewritten(
-    megabytes, plain, read, tmp_path, monkeypatch
+    peak, tmp_path, monkeypatch
 ):
+    megabytes, plain, read = PEAKS[peak]
     assert Loop(megabytes).train()[0] == plain
     monkeypatch.setattr(sums, "keep_order", lambda graphs: None)
     assert Loop(megabytes, tmp_path).train()[0] == read

@@ -329,6 +329,7 @@ def test_in_graph_mode_a_model_trains_without_us(tmp_path):
     assert "the graph mode of TensorFlow 1" in run_script(script)
 
 
+@pytest.mark.slow
 def test_as_tf_keras_inside_of_tensorflow(tmp_path):
     """With TF_USE_LEGACY_KERAS, and without Keras 3 being imported."""
     script = f"""

@@ -41,7 +41,7 @@ def in_threads(count, run):
             for how in ("wrap", "callback")
             for compiled in (False, True)
         ],
-        fast=[("wrap", False), ("callback", False)],
+        fast=[("callback", False)],
     ),
 )
 def test_two_models_are_trained_in_two_threads(how, compiled, tmp_path):

@@ -418,7 +418,7 @@ TF_KERAS = {
     "mode, how",
     thinned(
         [(mode, how) for mode in TF_KERAS for how in ("wrap", "callback")],
-        fast=[("graph", "callback"), ("2_steps", "wrap"), ("eager", "wrap")],
+        fast=[("graph", "callback"), ("eager", "wrap")],
     ),
 )
 def test_images_of_all_sizes_in_tf_keras(mode, how, tmp_path):

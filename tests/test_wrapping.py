@@ -449,6 +449,7 @@ def test_what_is_left_is_written_at_interpreter_exit(end, tmp_path):
     assert gradscope.read(tmp_path).steps.tolist() == list(range(7))
 
 
+@pytest.mark.slow
 def test_a_forked_worker_never_writes(tmp_path):
     script = f"""
         import os, keras, gradscope, numpy as np
