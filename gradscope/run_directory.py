@@ -54,14 +54,15 @@ def choosing(directory: str):
     """A place where no other thread chooses a directory, nor a process, where
     the file system can tell."""
     with _lock, contextlib.ExitStack() as stack:
-        # There is no such module on Windows, and no locks on some networks.
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
+        if "://" not in directory:  # else it is on another machine
+            # No such module on Windows, and no locks on some networks.
+            with contextlib.suppress(ImportError, OSError):
+                import fcntl
 
-            os.makedirs(directory, exist_ok=True)
-            descriptor = os.open(directory, os.O_RDONLY)
-            stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+                os.makedirs(directory, exist_ok=True)
+                descriptor = os.open(directory, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
 

@@ -113,11 +113,12 @@ class EventWriter:
         if self._began is None:
             self._open()
             return
-        (described, first), self._began = self._began, None
+        described, first = self._began
         first = step if first is None else min(first, step)
         asked = self.directory
         with run_directory.choosing(asked):
             self.directory = run_directory.chosen(asked, described, first)
+            self._began = None
             self._open()
         self.news = run_directory.news(asked, self.directory, first)
 
