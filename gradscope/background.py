@@ -24,6 +24,8 @@ INTERVAL = 0.5
 _watched: weakref.WeakSet = weakref.WeakSet()
 _retired: collections.deque = collections.deque()
 _lock = threading.Lock()
+#: Held while what was retired is closed.
+_closing = threading.RLock()
 _thread: threading.Thread | None = None
 _process = 0
 
@@ -68,13 +70,24 @@ def retire(item) -> None:
 
 
 def close_retired() -> None:
-    """Closes now what `retire` left for later. Not to be called in a trace."""
-    while _retired:
-        try:
-            item = _retired.popleft()
-        except IndexError:  # another thread was faster
-            return
-        guarded(item.close)
+    """Closes now what `retire` left for later. Not to be called in a trace.
+
+    What another thread is just closing is closed when this returns: whoever
+    flushes wants to read it then.
+    """
+    with _closing:
+        while _retired:
+            guarded(_retired.popleft().close)
+
+
+def _renew() -> None:
+    """Gives a forked process a lock that no thread of its parent's holds."""
+    global _closing
+    _closing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_renew)
 
 
 def _run() -> None:

@@ -90,6 +90,28 @@ def test_an_item_is_not_kept_alive():
     assert dead() is None
 
 
+def test_what_another_thread_is_just_closing_is_closed_when_it_is_asked_for():
+    class Slow:
+        def __init__(self):
+            self.begun, self.may_end = threading.Event(), threading.Event()
+            self.is_closed = False
+
+        def close(self):
+            self.begun.set()
+            assert self.may_end.wait(WAIT)
+            self.is_closed = True
+
+    item = Slow()
+    background.retire(item)
+    thread = threading.Thread(target=background.close_retired)
+    thread.start()
+    assert item.begun.wait(WAIT)
+    threading.Timer(0.2, item.may_end.set).start()
+    background.close_retired()
+    assert item.is_closed
+    thread.join(WAIT)
+
+
 def test_forgetting_an_unknown_item_is_nothing():
     background.forget(Item())
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_watch import FITS, LOOPS, train
-from thinning import thinned, xla_is_slow
+from thinning import thinned
 from training import STEPS, batches, loss
 
 import gradscope
@@ -100,7 +100,7 @@ def test_numbers_are_those_of_the_batch(mode, how, tmp_path):
                 )
 
 
-@pytest.mark.parametrize("mode", xla_is_slow(list(LOOPS)))
+@pytest.mark.parametrize("mode", list(LOOPS))
 def test_a_loop_tells_of_inputs_and_outputs_through_its_model(mode, tmp_path):
     record = train(mode, network(), tmp_path)
     assert record.schema.rows("data") == ("input", "output")
@@ -226,9 +226,7 @@ def test_of_large_examples_two_are_looked_at():
     assert measured(values)["data_max"] == 2
 
 
-@pytest.mark.parametrize(
-    "mode", xla_is_slow(["fit_graph", "fit_jit", "fit_eager"])
-)
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit", "fit_eager"])
 def test_data_have_a_dtype_and_a_shape(mode, tmp_path):
     words = keras.Input((None,), dtype="int32", name="words")
     image = keras.Input((4, 4, 2), dtype="float16", name="image")

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from test_watch import train
-from thinning import xla_is_slow
 
 import gradscope
 
@@ -46,9 +45,7 @@ PAIR = (("a/kernel", "b/kernel"),)
 ROWS = random.normal(size=(8, 12)).astype("float32")
 
 
-@pytest.mark.parametrize(
-    "mode", xla_is_slow(["fit_graph", "fit_eager", "loop_jit"])
-)
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_eager", "loop_jit"])
 def test_two_layers_without_an_activation_are_a_pair(mode, tmp_path):
     model = dense(layers.Dropout(0.3), layers.Dense(7, "relu", name="c"))
     record = train(mode, model, tmp_path)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from thinning import xla_is_slow
 from training import FEW, train
 
 import gradscope
@@ -79,7 +78,7 @@ def test_the_difference_of_two_gradients_is_found_within_a_sixth():
         assert np.std(ratios) < 0.33
 
 
-@pytest.mark.parametrize("mode", xla_is_slow([*FEW, "loop_jit"]))
+@pytest.mark.parametrize("mode", [*FEW, "loop_jit"])
 def test_every_mode_records_them(mode, tmp_path):
     options = {"every": 1, "histograms": 2}
     train(mode, "sgd", how="wrap", logdir=tmp_path, **options)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_watch import FEW, FITS, train
-from thinning import xla_is_slow
 from training import BATCH, STEPS, X, Y, batches, loop, loss
 
 import gradscope
@@ -78,7 +77,7 @@ def test_batch_norm_is_what_numpy_says(mode, tmp_path):
 
 @pytest.mark.parametrize(
     "rate, mode",
-    xla_is_slow([(0.7, mode) for mode in FEW] + [(0.3, "fit_graph")]),
+    [(0.7, mode) for mode in FEW] + [(0.3, "fit_graph")],
 )
 def test_what_dropout_really_drops(rate, mode, tmp_path):
     """Seed 1 of the project: .68 to .71 against .29 to .31."""
@@ -181,7 +180,7 @@ def test_what_turns_images_by_chance_is_no_dropout(tmp_path):
     assert record.schema.states == ()
 
 
-@pytest.mark.parametrize("mode", xla_is_slow([*FITS, "loop_function"]))
+@pytest.mark.parametrize("mode", [*FITS, "loop_function"])
 def test_a_frozen_batch_norm_is_in_inference_mode(mode, tmp_path):
     model = network(rate=0.0)
     model.get_layer("norm").trainable = False
@@ -237,9 +236,7 @@ class Memory(keras.layers.Layer):
         return inputs / self.largest
 
 
-@pytest.mark.parametrize(
-    "mode", xla_is_slow(["fit_graph", "fit_jit", "loop_eager"])
-)
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_jit", "loop_eager"])
 def test_any_state_of_a_layer_is_seen_to_move(mode, tmp_path):
     model = keras.Sequential(
         [keras.Input((12,)), Memory(name="memory"), layers.Dense(3)]

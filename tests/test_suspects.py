@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import training
-from thinning import xla_is_slow
 from training import FEW, MODES, STEPS
 
 import gradscope
@@ -80,7 +79,7 @@ def test_it_is_told_in_every_mode(mode, zeros, tmp_path):
 
 @pytest.mark.parametrize(
     "mode",
-    xla_is_slow(["fit_graph", "fit_jit", "loop_eager"]),
+    ["fit_graph", "fit_jit", "loop_eager"],
 )
 def test_a_mask_of_infinities_is_no_cause(mode, tmp_path):
     keras.utils.set_random_seed(1)

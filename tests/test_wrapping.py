@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from thinning import thinned, xla_is_slow
+from thinning import thinned
 from training import X, Y, dense_model, fit, train
 
 import gradscope
@@ -622,9 +622,7 @@ def test_under_a_loss_scale_the_gradients_are_unscaled(tmp_path):
     assert "apply" not in vars(inner)
 
 
-@pytest.mark.parametrize(
-    "mode", xla_is_slow(["fit_graph", "fit_eager", "loop_jit"])
-)
+@pytest.mark.parametrize("mode", ["fit_graph", "fit_eager", "loop_jit"])
 def test_the_schema_tells_the_optimizer(mode, tmp_path):
     train(mode, "adam", how="wrap", logdir=tmp_path)
     described = gradscope.read(tmp_path).schema.optimizer

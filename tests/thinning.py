@@ -28,9 +28,3 @@ def asks_for_xla(value):
     if isinstance(value, tuple):
         return any(map(asks_for_xla, value))
     return isinstance(value, str) and "jit" in value
-
-
-def xla_is_slow(cases):
-    """Returns cases for `pytest.mark.parametrize`, those of XLA marked slow."""
-    fast = [case for case in cases if not asks_for_xla(case)]
-    return thinned(cases, fast=fast)

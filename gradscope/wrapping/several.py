@@ -12,6 +12,9 @@ from gradscope.wrapping.loss_scale import innermost
 #: The part of an optimizer's name instead of which its loss has another.
 _KIND = re.compile(r"optimi[sz]er|optim|opt")
 
+#: Longer lists hold data, and are not looked through.
+_MOST = 100
+
 #: Where TensorFlow and Keras keep each attribute once more.
 _TRACKING = ("_self_", "_tracker", "_obj_reference_counts")
 
@@ -28,6 +31,8 @@ def held(model, is_supported) -> dict:
     known = [innermost(model.optimizer)]
 
     def add(name, value):
+        if isinstance(value, dict | list | tuple) and len(value) > _MOST:
+            return
         if isinstance(value, dict):
             for key, part in value.items():
                 add(f"{name}_{key}", part)
@@ -94,6 +99,8 @@ class Several:
                 seam.stop_seeing(error)
 
     def fail(self, error: Exception) -> None:
-        """Stops observing."""
-        for seam in self._seams:
-            seam.fail(error)
+        """Stops observing, with one warning."""
+        first, *others = self._seams
+        first.fail(error)
+        for seam in others:
+            seam.failed = True
