@@ -9,6 +9,10 @@ from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import median
 
 
+#: Steps before which moving statistics are far from all batches.
+_FOLLOWS = 100
+
+
 @rule
 def batchnorm_statistics(view, limits):
     """Moving statistics that do not follow those of the batches."""
@@ -163,6 +167,8 @@ def _lag(view, limits, found):
 @rule
 def shared_batchnorm(view, limits):
     """One layer for two kinds of batches, whose statistics differ."""
+    if view.last_step < _FOLLOWS:
+        return
     rows: dict[str, list[int]] = {}
     for row, one in view.states:
         if one.kind == "batch_norm":
@@ -307,7 +313,7 @@ def _is_short(view, far: float, limits) -> bool:
     """Returns whether moving statistics had no time to follow. With the
     default momentum of .99 they need some 500 steps; far away after 100 of
     them they are a fault all the same."""
-    if view.last_step < 100:
+    if view.last_step < _FOLLOWS:
         return True
     three = 3 * limits["batchnorm-statistics.distance"]
     return view.last_step < 500 and far < three

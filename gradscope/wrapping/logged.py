@@ -48,7 +48,7 @@ class Logged:
     @property
     def unknown(self) -> str:
         """What there is to be told where the loss is not known."""
-        return f"the loss: the model's `train_step` logs no `{self._name}`"
+        return f"the loss: no `{self._name}` was found that `train_step` logs"
 
     def loss(self, graph):
         """Returns the loss in a graph that is being built, None if it is not
