@@ -8,7 +8,6 @@ from gradscope.diagnosis.about import finding, several
 from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import median
 
-
 #: Steps before which moving statistics are far from all batches.
 _FOLLOWS = 100
 
