@@ -23,6 +23,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
+HOSTED = "?darkMode=false#gradscope"
+ALONE = "data/plugin_entry.html?name=gradscope"
+
 WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -60,8 +63,12 @@ def context(browser):
 
 
 @pytest.fixture
-def page(context, address):
-    """Yields TensorBoard's page; at the end nothing may have gone wrong."""
+def page(request, context, address):
+    """Yields our page; at the end nothing may have gone wrong.
+
+    It is opened as TensorBoard's frame has it, which takes a third of the time,
+    and inside of TensorBoard's own page for tests marked `in_tensorboard`.
+    """
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     problems = []
@@ -71,7 +78,8 @@ def page(context, address):
         "request", lambda request: problems.extend(outside(request, address))
     )
     page.add_init_script(WATCH)
-    page.goto(f"{address}?darkMode=false#gradscope")
+    hosted = request.node.get_closest_marker("in_tensorboard")
+    page.goto(f"{address}{HOSTED if hosted else ALONE}")
     yield page
     problems += frame_of(page).evaluate("window.violations")
     page.evaluate("localStorage.clear()")  # the next one starts anew

@@ -11,6 +11,9 @@ PATIENCE = 30_000
 
 def frame_of(page):
     """Returns our frame once the page is built."""
+    if "plugin_entry" in page.url:
+        page.wait_for_selector(".page", timeout=PATIENCE)
+        return page.main_frame
     page.wait_for_selector("iframe[src*='plugin_entry']", state="attached")
     for _ in range(PATIENCE // 100):
         for frame in page.frames:

@@ -60,6 +60,7 @@ def test_numbers_are_saved_exactly(page, logdir):
         )
 
 
+@pytest.mark.in_tensorboard
 def test_pictures_of_every_view_are_saved(page):
     card(page, "b/detailed")
     section = opened(page, "b/detailed")
@@ -88,6 +89,7 @@ def test_pictures_of_every_view_are_saved(page):
     assert content.startswith(b"step,gradient_norm,weight_norm,update_norm")
 
 
+@pytest.mark.in_tensorboard
 def test_a_link_restores_the_view(page, browser):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card(page, "b/detailed")
@@ -166,6 +168,7 @@ def test_it_fits_a_notebook_and_a_wall(page, width):
     assert header["height"] < 180
 
 
+@pytest.mark.in_tensorboard
 def test_everything_is_reached_by_the_keyboard(page):
     card(page, "b/detailed")
     frame = frame_of(page)

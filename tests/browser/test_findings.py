@@ -149,6 +149,7 @@ def test_names_in_findings_are_text(page):
     assert frame_of(page).locator(".findings h3 i:not(.sign)").count() == 0
 
 
+@pytest.mark.in_tensorboard
 def test_code_can_be_copied(page):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     item = finding(page, "c/abnormal", "zero-gradient")
@@ -231,6 +232,7 @@ def test_the_panel_is_compact_scrolls_and_folds(page):
     expect(panel.locator(".body")).to_be_visible()
 
 
+@pytest.mark.in_tensorboard
 @pytest.mark.slow
 def test_what_is_open_stays_open_while_a_run_grows(page, logdir):
     described = runs.network(4)

@@ -40,6 +40,7 @@ def shortest(value):
     return text if 0 < abs(value) < 1e-3 else str(np.float32(value))
 
 
+@pytest.mark.in_tensorboard
 def test_a_run_appears_with_its_layers_from_input_to_output(page):
     section = heatmap(page, "mlp/vanishing")
     names = section.locator(".names span").all_text_contents()
@@ -292,6 +293,7 @@ def test_runs_are_filtered_and_ticked(page):
     )
 
 
+@pytest.mark.in_tensorboard
 def test_the_page_follows_dark_mode(page):
     frame = frame_of(page)
     root = frame.locator("html")
@@ -317,6 +319,7 @@ def test_a_narrow_window_does_not_scroll_sideways(page):
     )
 
 
+@pytest.mark.in_tensorboard
 @pytest.mark.slow
 def test_a_growing_run_is_followed_after_a_reload(page, logdir):
     described = runs.network(2)
@@ -334,6 +337,7 @@ def test_a_growing_run_is_followed_after_a_reload(page, logdir):
     expect(section.locator(".axis span").last).to_have_text("29")
 
 
+@pytest.mark.in_tensorboard
 @pytest.mark.slow
 def test_a_hidden_page_reloads_once_it_is_seen(page):
     heatmap(page, "mlp/vanishing")

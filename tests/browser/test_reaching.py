@@ -73,6 +73,7 @@ def finding_of(frame, run):
     return item
 
 
+@pytest.mark.in_tensorboard
 def test_a_click_on_a_finding_brings_a_run_into_sight(page):
     frame = frame_of(page)
     title = frame.locator("h2 b", has_text=re.compile("^b_vanishing$"))

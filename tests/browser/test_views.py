@@ -52,6 +52,7 @@ def test_cards_are_sorted_by_the_worst_and_have_a_picture(page):
     expect(first.locator("canvas.drawn")).to_be_visible()
 
 
+@pytest.mark.in_tensorboard
 def test_runs_have_the_colours_of_tensorboard(page, address):
     card(page, "a/healthy")
     order = page.request.get(f"{address}data/runs").json()
@@ -232,6 +233,7 @@ def test_vanishing_is_a_slope_beside_the_heatmap(page):
     assert xs[-1] - xs[0] > 80
 
 
+@pytest.mark.in_tensorboard
 def test_a_click_shows_the_layer(page, logdir):
     card(page, "e/detailed")
     section = opened(page, "e/detailed")
