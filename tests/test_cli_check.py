@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import gradscope
-from gradscope import cli, cli_check
+from gradscope import cli
+from gradscope.cli_check import read_batch
 from gradscope.comparing.checked import Check, LayerCheck, verdict
 
 layers = keras.layers
@@ -122,7 +123,7 @@ def test_without_tensorflow_it_says_what_to_install(folder):
 
 def test_several_inputs_go_by_their_names(tmp_path):
     np.savez(tmp_path / "batch.npz", **{"x/left": X, "x/right": Y, "y": Y})
-    batch = cli_check.read_batch(tmp_path / "batch.npz")
+    batch = read_batch(tmp_path / "batch.npz")
     assert set(batch) == {"x", "y"} and set(batch["x"]) == {"left", "right"}
 
 

@@ -241,13 +241,13 @@ class Step:
         if tracing.in_xla(self._graph):
             return tf.where(broken, watch.origin(suspects), nowhere)
 
-        def replay():
+        def from_the_start():
             outputs = copying.replayed(
                 suspects.outputs, self._graph, self._weights()
             )
             return watch.origin(suspects.with_outputs(outputs))
 
-        return tf.cond(broken, replay, lambda: nowhere)
+        return tf.cond(broken, from_the_start, lambda: nowhere)
 
     def _weights(self) -> dict[str, tf.Tensor]:
         """Returns the weights before the step, by the names of the tensors
