@@ -101,6 +101,7 @@ PACKAGED := $(shell git ls-files gradscope gradscope_plugin examples)
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .

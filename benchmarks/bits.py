@@ -24,7 +24,7 @@ import numpy as np
 from tensorflow.python.eager import context
 
 import gradscope
-from gradscope.wrapping import sums
+from gradscope.runtime import rewritten_sums
 
 ROWS, WORDS, LENGTH = 1_000_000, 10_000, 128
 
@@ -139,7 +139,7 @@ def count_rewritten(network: str, batch: int, steps: int) -> tuple:
     weights = train(network, "plain", batch, steps)
     collected = context.export_run_metadata()
     context.disable_graph_collection()
-    return weights, len(sums._rewritten(collected))
+    return weights, len(rewritten_sums._rewritten(collected))
 
 
 def differing(one: list, other: list) -> int:

@@ -100,7 +100,7 @@ def _train(logdir: str, numbers) -> None:
     import numpy as np
 
     import gradscope
-    from gradscope import writer
+    from gradscope.recording import event_writer
 
     class Progress(keras.callbacks.Callback):
         made = 0
@@ -109,8 +109,8 @@ def _train(logdir: str, numbers) -> None:
             self.made += 1
             numbers[:8] = struct.pack("q", self.made)
 
-    flush = writer.EventWriter.flush
-    write = writer.EventWriter.write
+    flush = event_writer.EventWriter.flush
+    write = event_writer.EventWriter.write
     written = []
 
     def noted_write(self, step, *arguments):
@@ -121,8 +121,8 @@ def _train(logdir: str, numbers) -> None:
         flush(self)
         numbers[8:] = struct.pack("q", max(written, default=-1) + 1)
 
-    writer.EventWriter.write = noted_write
-    writer.EventWriter.flush = noted_flush
+    event_writer.EventWriter.write = noted_write
+    event_writer.EventWriter.flush = noted_flush
     x = np.random.default_rng(0).normal(size=[1600, 8]).astype("float32")
     model = keras.Sequential(
         [

@@ -25,7 +25,8 @@ import urllib.parse
 import numpy as np
 
 from benchmarks import plugin_logs, plugin_server
-from gradscope import schema, writer
+from gradscope.format import schema
+from gradscope.recording import event_writer
 
 _BASE = "/data/plugin/gradscope"
 
@@ -51,7 +52,7 @@ class Writers:
         self._numbers = plugin_logs.patterns(variables)
         self._step = 0
         self.files = [
-            writer.EventWriter(
+            event_writer.EventWriter(
                 os.path.join(logdir, f"run_{number:02d}", schema.DIRECTORY)
             )
             for number in range(runs)
@@ -67,11 +68,13 @@ class Writers:
         numbers = self._numbers[step % len(self._numbers)]
         for file in self.files:
             values = [
-                writer.family_value("variables", self._network.id, numbers),
-                writer.family_value("run", self._network.id, run),
+                event_writer.family_value(
+                    "variables", self._network.id, numbers
+                ),
+                event_writer.family_value("run", self._network.id, run),
             ]
             if not step:
-                values.append(writer.schema_value(self._network))
+                values.append(event_writer.schema_value(self._network))
             file.write(step, time.time(), values)
             file.flush()
         self._step += 1

@@ -12,7 +12,8 @@ import pathlib
 
 import numpy as np
 
-from gradscope import schema, writer
+from gradscope.format import schema
+from gradscope.recording import event_writer
 
 COLUMNS = schema.VARIABLE_COLUMNS
 
@@ -85,18 +86,18 @@ def write(
 def _write_run(directory, variables, steps, histograms) -> None:
     described, numbers = network(variables), patterns(variables)
     every = max(1, steps // HISTOGRAMS)
-    file = writer.EventWriter(directory)
+    file = event_writer.EventWriter(directory)
     for step in range(steps):
         run = {"recorded": step + 1, "dropped": 0}
         run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
         values = [
-            writer.family_value(
+            event_writer.family_value(
                 "variables", described.id, numbers[step % _PATTERNS]
             ),
-            writer.family_value("run", described.id, run),
+            event_writer.family_value("run", described.id, run),
         ]
         if step == 0:
-            values.append(writer.schema_value(described))
+            values.append(event_writer.schema_value(described))
         if histograms and step % every == 0:
             values += _histograms(described, step)
         file.write(step, _WALL_TIME + step, values)
@@ -110,6 +111,6 @@ def _histograms(described, step) -> list:
     counts = np.exp(-(np.linspace(-3, 3, 30) ** 2)) * 1000
     rows = np.stack([edges[:-1], edges[1:], counts.round()], axis=1)
     return [
-        writer.histogram_value(f"gradients/{variable.name}", rows)
+        event_writer.histogram_value(f"gradients/{variable.name}", rows)
         for variable in described.variables
     ]

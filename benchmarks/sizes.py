@@ -44,15 +44,15 @@ def bytes_a_step(network, histograms) -> tuple[float, str]:
 
 def ring_bytes(width: int) -> int:
     """Returns the bytes of a ring on the device."""
-    from gradscope import recorder
+    from gradscope.recording import device_ring
 
-    return 4 * (recorder.rows_of(width) + 1) * (width + 2)
+    return 4 * (device_ring.rows_of(width) + 1) * (width + 2)
 
 
 def main() -> None:
     import gradscope
-    from gradscope import tabs
-    from gradscope.layout import Layout
+    from gradscope.format.step_layout import Layout
+    from gradscope.recording import tensorboard_tabs
 
     print(
         "| | variables | weights | a recorded step | its histograms | rings |"
@@ -64,7 +64,7 @@ def main() -> None:
         described = gradscope.read(logdir).schema
         count = len(described.variables)
         weights = 4 * sum(v.size for v in described.variables)
-        widths = Layout.of(described).width, tabs.width(count)
+        widths = Layout.of(described).width, tensorboard_tabs.width(count)
         print(
             f"| {name} | {count} | {weights / 1e6:.2f} MB "
             f"| {plain / 1e3:.1f} kB | {(full - plain) / 1e3:.1f} kB "

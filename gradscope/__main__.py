@@ -2,7 +2,7 @@
 
 import sys
 
-from gradscope.cli import main
+from gradscope.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from gradscope import schema
+from gradscope.format import schema
 from gradscope_plugin import parts
 from gradscope_plugin.caching import Cache, Locks
 from gradscope_plugin.listing import Listing

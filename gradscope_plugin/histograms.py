@@ -1,6 +1,6 @@
 """Histograms of one variable, from TensorBoard's own Histograms tab.
 
-gradscope writes them in its own buckets (`gradscope.measuring.buckets`): half
+gradscope has its own buckets (`gradscope.format.histogram_buckets`): half
 an octave each, the same in every step, so that a step is a column of counts.
 """
 
@@ -11,8 +11,8 @@ import bisect
 import numpy as np
 from tensorboard.data import provider
 
-from gradscope.arrival import points_in_order
-from gradscope.measuring import buckets
+from gradscope.format import histogram_buckets
+from gradscope.format.step_order import points_in_order
 
 #: What there are histograms of: first part of the tags.
 KINDS = ("gradients", "weights", "updates")
@@ -49,7 +49,7 @@ def kinds_of(data_provider, ctx, experiment_id, run, variables) -> dict:
 def read(data_provider, ctx, experiment_id, run, tag_name):
     """Returns the steps `[T]` of a tag and its counts, float32 `[T, 257]`.
 
-    The last bucket of `gradscope.measuring.buckets`, of what is not finite, is
+    The last of `gradscope.format.histogram_buckets`, of what is not finite, is
     not among TensorBoard's.
     """
     found = data_provider.read_tensors(
@@ -69,7 +69,7 @@ def read(data_provider, ctx, experiment_id, run, tag_name):
         ]
     )
     steps = np.array([step for step, _, _ in points], np.int64)
-    counts = np.zeros([len(points), buckets.COUNT - 1], np.float32)
+    counts = np.zeros([len(points), histogram_buckets.COUNT - 1], np.float32)
     for column, (_, _, rows) in zip(counts, points, strict=True):
         for left, _, count in rows:
             column[_bucket(left)] += count
@@ -107,7 +107,7 @@ def written(
     return max(kept, len(points_in_order(points)))
 
 
-_EDGES = buckets.edges()[:-1].tolist()
+_EDGES = histogram_buckets.edges()[:-1].tolist()
 
 
 def _bucket(left: float) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 
-from gradscope.schema import OCCASIONAL
+from gradscope.format.schema import OCCASIONAL
 
 #: Of one reply. A browser copes with more, a reverse proxy or a notebook's
 #: does not; what is longer is asked for in parts.

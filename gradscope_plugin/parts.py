@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from gradscope.schema import OCCASIONAL
+from gradscope.format.schema import OCCASIONAL
 
 
 def layer_of(name: str) -> str:

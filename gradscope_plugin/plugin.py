@@ -18,7 +18,7 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from gradscope import schema
+from gradscope.format import schema
 from gradscope_plugin import (
     arguments,
     data,

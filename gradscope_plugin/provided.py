@@ -6,7 +6,8 @@ import logging
 
 from tensorboard.data import provider
 
-from gradscope import joining, schema
+from gradscope.format import schema
+from gradscope.reading import joining
 from gradscope_plugin import summary
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-from gradscope.schema import FAMILIES
+from gradscope.format.schema import FAMILIES
 
 # What `/runs` calls the columns of which family.
 _STATISTICS = {

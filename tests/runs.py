@@ -11,8 +11,8 @@ import os
 
 import numpy as np
 
-from gradscope import schema, units, writer
-from gradscope.measuring import buckets
+from gradscope.format import histogram_buckets, schema
+from gradscope.recording import event_writer, unit_history
 
 COLUMNS = schema.VARIABLE_COLUMNS
 WALL_TIME = 1.7e9
@@ -73,21 +73,25 @@ def write(
         **more: Of other families float32 [T, rows, columns], or a dictionary
             of steps to [rows, columns] where only some steps have them.
     """
-    file = writer.EventWriter(os.path.join(logdir, name, schema.DIRECTORY))
+    file = event_writer.EventWriter(
+        os.path.join(logdir, name, schema.DIRECTORY)
+    )
     for index, (step, matrix) in enumerate(zip(steps, variables, strict=True)):
         run = {"recorded": index + 1, "dropped": dropped}
         run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
         values = [
-            writer.family_value("variables", described.id, matrix),
-            writer.family_value("run", described.id, run),
+            event_writer.family_value("variables", described.id, matrix),
+            event_writer.family_value("run", described.id, run),
         ]
         for family, numbers in more.items():
             rare = isinstance(numbers, dict)
             found = numbers.get(int(step)) if rare else numbers[index]
             if found is not None:
-                values.append(writer.family_value(family, described.id, found))
+                values.append(
+                    event_writer.family_value(family, described.id, found)
+                )
         if index == 0:
-            values.append(writer.schema_value(described))
+            values.append(event_writer.schema_value(described))
         values += panels(int(step)) if panels else []
         file.write(int(step), WALL_TIME + int(step), values)
     file.close()
@@ -194,7 +198,7 @@ def _units(described, steps):
     random = np.random.default_rng(0)
     chances = random.beta(2, 3, 64 + 256 + 16)
     chances[30] = 0.03
-    account = units.Units(described.activations, window=256)
+    account = unit_history.Units(described.activations, window=256)
     columns = len(schema.ACTIVATION_COLUMNS)
     shares, maps = np.full([steps, 3, columns], np.nan, np.float32), {}
     for step in range(steps):
@@ -248,7 +252,7 @@ def _data(steps):
 
 
 def facts(described):
-    """Returns what a Keras model says of itself, see `gradscope.facts`."""
+    """Returns a model's facts, as in `gradscope.format.model_facts`."""
     config = {"units": 32, "activation": "relu", "use_bias": True}
     config["kernel_initializer"] = {"class_name": "HeNormal", "config": {}}
     return {
@@ -278,15 +282,23 @@ def histograms(described, every=20):
                 ("weights", -2),
                 ("updates", -14),
             ):
-                counts = np.zeros(buckets.COUNT)
-                middle = 2 * (exponent - buckets.LOWEST_EXPONENT)
+                counts = np.zeros(histogram_buckets.COUNT)
+                middle = 2 * (exponent - histogram_buckets.LOWEST_EXPONENT)
                 bell = np.exp(-((np.arange(-8, 9) / 4) ** 2)) * 50
-                counts[buckets.ZERO + 1 + middle + np.arange(-8, 9)] = bell
-                counts[buckets.ZERO - 1 - middle - np.arange(-8, 9)] = bell
-                counts[buckets.ZERO] = 100 if kind == "gradients" else 0
-                (rows,) = buckets.tensorboard_rows(counts[np.newaxis].round())
+                counts[
+                    histogram_buckets.ZERO + 1 + middle + np.arange(-8, 9)
+                ] = bell
+                counts[
+                    histogram_buckets.ZERO - 1 - middle - np.arange(-8, 9)
+                ] = bell
+                counts[histogram_buckets.ZERO] = (
+                    100 if kind == "gradients" else 0
+                )
+                (rows,) = histogram_buckets.tensorboard_rows(
+                    counts[np.newaxis].round()
+                )
                 tag = f"{kind}/{variable.name}"
-                found.append(writer.histogram_value(tag, rows))
+                found.append(event_writer.histogram_value(tag, rows))
         return found
 
     return panels
@@ -376,10 +388,12 @@ def bad_schema(logdir, name="newer"):
     """A run of a later gradscope, whose format nobody here knows."""
     described = network(2)
     text = described.to_json().replace('"version": 1', '"version": 99')
-    value = writer.schema_value(described)
+    value = event_writer.schema_value(described)
     value.tensor.string_val[0] = text.encode()
-    file = writer.EventWriter(os.path.join(logdir, name, schema.DIRECTORY))
+    file = event_writer.EventWriter(
+        os.path.join(logdir, name, schema.DIRECTORY)
+    )
     matrix = statistics(np.ones((1, 4)))[0]
-    family = writer.family_value("variables", described.id, matrix)
+    family = event_writer.family_value("variables", described.id, matrix)
     file.write(0, WALL_TIME, [family, value])
     file.close()

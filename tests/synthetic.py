@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import runs
 
-from gradscope.record import Record
-from gradscope.schema import FAMILIES, Schema, Variable
+from gradscope.format.schema import FAMILIES, Schema, Variable
+from gradscope.reading.record import Record
 
 #: What a healthy run has in every cell.
 HEALTHY = {

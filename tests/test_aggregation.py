@@ -6,11 +6,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope import aggregation
+from gradscope.format.schema import VARIABLE_COLUMNS, Schema, Variable
 from gradscope.measuring import statistics
 from gradscope.measuring.gradients import touched as touched_values
-from gradscope.record import Record
-from gradscope.schema import VARIABLE_COLUMNS, Schema, Variable
+from gradscope.reading import by_layer
+from gradscope.reading.record import Record
 
 
 def record(gradients, before, after, layers):
@@ -55,7 +55,7 @@ def test_a_layer_is_the_concatenation_of_its_variables(sizes, seed):
     of_whole = record(*whole, ["dense"])
     for name in VARIABLE_COLUMNS:
         np.testing.assert_allclose(
-            aggregation.by_layer(of_layer, name),
+            by_layer.by_layer(of_layer, name),
             of_whole[name],
             rtol=1e-5,
             err_msg=name,

@@ -6,11 +6,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.measuring import alike, histogram
+from gradscope.measuring import histogram, stacking
 
 shapes = st.lists(st.integers(0, 5), max_size=3).map(tuple)
 dtypes = st.sampled_from([np.float16, np.float32, np.float64])
-SMALL, LARGE = (3, 4), (alike.SMALL + 1,)
+SMALL, LARGE = (3, 4), (stacking.SMALL + 1,)
 
 
 def arrays(kinds):
@@ -22,7 +22,10 @@ def arrays(kinds):
 def test_each_tensor_is_a_row_with_zeros_behind_it(kinds):
     tensors = [None if k is None else arrays([k])[0] for k in kinds]
     given = [None if t is None else tf.constant(t) for t in tensors]
-    for found in (alike.groups(given), alike.merged(alike.groups(given))):
+    for found in (
+        stacking.groups(given),
+        stacking.merged(stacking.groups(given)),
+    ):
         seen = {}
         for rows in found:
             values = rows.values.numpy()
@@ -41,21 +44,23 @@ def test_each_tensor_is_a_row_with_zeros_behind_it(kinds):
 
 def test_layers_of_one_shape_are_one_matrix():
     given = list(map(tf.constant, arrays([(SMALL, np.float32)] * 50)))
-    (rows,) = alike.groups(given)
+    (rows,) = stacking.groups(given)
     assert (rows.values.shape, rows.shape) == ((50, 12), SMALL)
 
 
 def test_large_tensors_stay_alone_and_are_not_copied():
     given = list(map(tf.constant, arrays([(LARGE, np.float32)] * 2)))
-    found = alike.merged(alike.groups(given))
+    found = stacking.merged(stacking.groups(given))
     assert [rows.places for rows in found] == [[0], [1]]
 
 
 def test_little_is_lost_to_padding():
     kinds = [((8192,), np.float32)] + [((2,), np.float32)] * 100
-    found = alike.merged(alike.groups(list(map(tf.constant, arrays(kinds)))))
+    found = stacking.merged(
+        stacking.groups(list(map(tf.constant, arrays(kinds))))
+    )
     total = sum(int(tf.size(rows.values)) for rows in found)
-    assert total <= 2 * (8192 + 200) + alike.PADDED
+    assert total <= 2 * (8192 + 200) + stacking.PADDED
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -64,10 +69,10 @@ def test_a_histogram_of_some_of_them(compiled):
 
     @tf.function(jit_compile=compiled)
     def some():
-        found = alike.groups([given[0], None, given[1], given[2]])
+        found = stacking.groups([given[0], None, given[1], given[2]])
         return histogram.counts([found], [3, 1])
 
     last, nothing = some().numpy()
     assert last.sum() == 12 and not nothing.any()
-    alone = histogram.counts([alike.groups([given[2]])], [0])
+    alone = histogram.counts([stacking.groups([given[2]])], [0])
     np.testing.assert_array_equal(last, alone[0])

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from gradscope import background
+from gradscope.recording import background
 
 WAIT = 20  # seconds that nothing here takes
 
@@ -150,7 +150,7 @@ def test_a_warning_that_is_an_error_does_not_end_the_thread(capsys):
 
 
 AT_EXIT = """
-from gradscope import background
+from gradscope.recording import background
 
 class Item:
     def __init__(self, name): self.name = name
@@ -181,7 +181,7 @@ def test_what_is_left_is_closed_at_interpreter_exit():
 
 FORKED = """
 import os
-from gradscope import background
+from gradscope.recording import background
 
 class Item:
     def tick(self): pass

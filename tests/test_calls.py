@@ -9,7 +9,7 @@ from thinning import thinned
 from training import X, Y, loss
 
 import gradscope
-from gradscope.schema import State
+from gradscope.format.schema import State
 
 layers = keras.layers
 

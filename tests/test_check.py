@@ -11,8 +11,7 @@ import tf_keras
 import training
 
 import gradscope
-from gradscope.comparing import checked
-from gradscope.wrapping import checking, switches
+from gradscope.evaluating import check, check_result, layer_modes
 
 layers = keras.layers
 rng = np.random.default_rng(0)
@@ -55,7 +54,7 @@ def found(model):
 
 
 def norms(model):
-    return [one for one in model.layers if switches.is_batch_norm(one)]
+    return [one for one in model.layers if layer_modes.is_batch_norm(one)]
 
 
 def test_the_losses_are_those_of_a_probe(model, found):
@@ -112,7 +111,7 @@ def test_the_number_of_updates_closes_the_gap_and_one_less_does_not(
 def test_updates_that_would_take_too_long_are_not_made(
     model, found, monkeypatch
 ):
-    monkeypatch.setattr(checking, "MOST_SECONDS", -1)
+    monkeypatch.setattr(check, "MOST_SECONDS", -1)
     short = gradscope.check(model, X, Y)
     assert short.updates == found.updates
     assert math.isnan(short.simulated_loss)
@@ -245,8 +244,8 @@ def test_the_text_says_what_to_read_off_it(found):
 
 def test_json_has_what_python_has(found):
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert told["version"] == checked.JSON_VERSION == 1
-    assert told["verdict"] == checked.verdict(found)
+    assert told["version"] == check_result.JSON_VERSION == 1
+    assert told["verdict"] == check_result.verdict(found)
     assert told["layers"][0]["layer"] == "norm_0"
     assert told["updates"] == found.updates and told["has_gap"] is True
 

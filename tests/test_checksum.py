@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 
-from gradscope import checksum
+from gradscope.reading import checksum
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 import runs
 
 import gradscope
-from gradscope import cli, schema, writer
+from gradscope.cli import main
+from gradscope.format import schema
+from gradscope.recording import event_writer
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def export(run, tmp_path):
     def export(*options):
         path = tmp_path / "run.csv"
         arguments = ["export", str(run), "--csv", str(path), *options]
-        assert cli.main(arguments) == 0
+        assert main.main(arguments) == 0
         with open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
@@ -47,7 +49,7 @@ def test_every_number_is_one_line(export, run):
     assert len(lines) == 3 * per_step
     for line in lines:
         values = record[line["statistic"]][list(record.steps).index(step(line))]
-        if line["row"] != cli.WHOLE_STEP:
+        if line["row"] != main.WHOLE_STEP:
             values = values[record.variables.index(line["row"])]
         np.testing.assert_array_equal(number(line), values)
 
@@ -79,17 +81,19 @@ def test_activations_and_data_have_rows_of_their_own(tmp_path):
         for family, columns in schema.FAMILIES.items()
         if described.rows(family)
     }
-    file = writer.EventWriter(str(tmp_path / schema.DIRECTORY))
+    file = event_writer.EventWriter(str(tmp_path / schema.DIRECTORY))
     values = [
-        writer.family_value(family, described.id, matrix)
+        event_writer.family_value(family, described.id, matrix)
         for family, matrix in families.items()
     ]
-    file.write(0, runs.WALL_TIME, [*values, writer.schema_value(described)])
+    file.write(
+        0, runs.WALL_TIME, [*values, event_writer.schema_value(described)]
+    )
     file.close()
     table = tmp_path / "run.csv"
     for rows in ("variables", "layers"):
         arguments = ["export", str(tmp_path), "--csv", str(table)]
-        assert cli.main([*arguments, "--rows", rows]) == 0
+        assert main.main([*arguments, "--rows", rows]) == 0
         text = table.read_text()
         assert "\n0,dense_1/relu,zero_fraction,2.0\n" in text
         assert "\n0,target,data_max,2.0\n" in text
@@ -123,7 +127,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     runs.healthy(tmp_path, "good", layers=1, steps=2)
     options = [option.format(logs=tmp_path) for option in options]
     arguments = ["export", str(tmp_path / directory), "--csv", "/dev/null"]
-    assert cli.main([*arguments, *options]) == 2
+    assert main.main([*arguments, *options]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("gradscope: ") and message in output.err
@@ -140,15 +144,15 @@ def test_what_cannot_be_done_is_said_in_one_line(
 )
 def test_wrong_usage_ends_with_code_2(capsys, arguments, message):
     with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
+        main.main(arguments)
     assert end.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_the_installed_command_tells_its_version_without_tensorflow():
     code = (
-        "import sys; from gradscope import cli\n"
-        "try: cli.main(['--version'])\n"
+        "import sys; from gradscope.cli.main import main\n"
+        "try: main(['--version'])\n"
         "finally: assert 'tensorflow' not in sys.modules"
     )
     done = subprocess.run(

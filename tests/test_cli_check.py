@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import gradscope
-from gradscope import cli
-from gradscope.cli_check import read_batch
-from gradscope.comparing.checked import Check, LayerCheck, verdict
+from gradscope.cli import main
+from gradscope.cli.check import read_batch
+from gradscope.evaluating.check_result import Check, LayerCheck, verdict
 
 layers = keras.layers
 rng = np.random.default_rng(0)
@@ -26,7 +26,7 @@ def check(capsys):
     """Runs the command; returns the exit code and what it printed."""
 
     def check(*arguments):
-        code = cli.main(["check", *map(str, arguments)])
+        code = main.main(["check", *map(str, arguments)])
         return code, *capsys.readouterr()
 
     return check
@@ -110,8 +110,8 @@ def test_a_class_that_nobody_knows(check, folder, tmp_path):
 
 def test_without_tensorflow_it_says_what_to_install(folder):
     code = (
-        "import sys; sys.modules['tensorflow'] = None; from gradscope import "
-        f"cli; sys.exit(cli.main(['check', r'{folder}/model.keras', "
+        "import sys; sys.modules['tensorflow'] = None; from gradscope.cli."
+        f"main import main; sys.exit(main(['check', r'{folder}/model.keras', "
         f"r'{folder}/batch.npz']))"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import runs
 import synthetic
 
 import gradscope
-from gradscope import cli
+from gradscope.cli import main
 from gradscope.comparing import report
 
 
@@ -16,7 +16,7 @@ def compare(capsys):
     """Runs the command; returns the exit code and what it printed."""
 
     def compare(*arguments):
-        code = cli.main(["compare", *map(str, arguments)])
+        code = main.main(["compare", *map(str, arguments)])
         return code, *capsys.readouterr()
 
     return compare

@@ -7,9 +7,12 @@ import pytest
 import runs
 
 import gradscope
-from gradscope import cli, events, schema, writer
+from gradscope.cli import main
 from gradscope.diagnosis import report
 from gradscope.diagnosis.finding import Finding
+from gradscope.format import schema
+from gradscope.reading import event_files
+from gradscope.recording import event_writer
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def diagnose(capsys):
 
     def diagnose(*arguments):
         try:
-            code = cli.main(["diagnose", *map(str, arguments)])
+            code = main.main(["diagnose", *map(str, arguments)])
         except SystemExit as end:
             code = end.code
         return code, *capsys.readouterr()
@@ -35,7 +38,9 @@ def logdir(tmp_path):
 
 
 def event_file(logdir, run):
-    (path,) = events.event_files(os.path.join(logdir, run, schema.DIRECTORY))
+    (path,) = event_files.event_files(
+        os.path.join(logdir, run, schema.DIRECTORY)
+    )
     return path
 
 
@@ -115,8 +120,8 @@ def test_nothing_to_diagnose(diagnose, tmp_path):
 
 
 def test_event_files_of_others_alone(diagnose, tmp_path):
-    others = writer.EventWriter(str(tmp_path / "others"))
-    others.write(0, 1.0, [writer.scalar_value("loss", 2.0)])
+    others = event_writer.EventWriter(str(tmp_path / "others"))
+    others.write(0, 1.0, [event_writer.scalar_value("loss", 2.0)])
     others.close()
     code, _, err = diagnose(tmp_path)
     assert code == 3 and "none that gradscope wrote" in err
@@ -155,7 +160,7 @@ def test_nothing_but_damage(diagnose, logdir):
 
 def test_no_step_yet(diagnose, logdir):
     path = event_file(logdir, "bad")
-    os.truncate(path, 16 + len(next(events._records(path))))
+    os.truncate(path, 16 + len(next(event_files._records(path))))
     code, _, err = diagnose(logdir)
     assert code == 3 and "no recorded step yet" in err
 

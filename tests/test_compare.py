@@ -11,7 +11,7 @@ import synthetic
 from synthetic import record
 
 import gradscope
-from gradscope.schema import Activation, Data, Schema
+from gradscope.format.schema import Activation, Data, Schema
 
 FACTS = {
     "layers": [
@@ -346,8 +346,8 @@ def test_a_model_that_is_not_known_is_told():
 def test_comparing_imports_no_tensorflow(tmp_path):
     runs.healthy(tmp_path, "a", layers=2, steps=5)
     code = (
-        "import sys, gradscope; from gradscope import cli; "
-        f"cli.main(['compare', r'{tmp_path}/a', r'{tmp_path}/a']); "
+        "import sys, gradscope; from gradscope.cli.main import main; "
+        f"main(['compare', r'{tmp_path}/a', r'{tmp_path}/a']); "
         "print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.comparing import sameness_text
-from gradscope.comparing.locating import apart
-from gradscope.comparing.sameness import Evaluation, judged
-from gradscope.schema import Variable
+from gradscope.evaluating import same_text
+from gradscope.evaluating.same_result import Evaluation, judged
+from gradscope.evaluating.where_they_part import apart
+from gradscope.format.schema import Variable
 
 NAMES = ("first/kernel", "first/bias", "second/kernel")
 VARIABLES = [Variable(n, n.split("/")[0], (2,), "float32") for n in NAMES]
@@ -168,7 +168,7 @@ def test_what_has_no_size_in_common_cannot_be_told():
 def test_json_has_no_number_that_json_does_not_know():
     found = judge(None, *GRADIENTS[1:], moved=("first/bias",))
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert told["version"] == sameness_text.JSON_VERSION == 1
+    assert told["version"] == same_text.JSON_VERSION == 1
     assert told["rows"][0]["float64"]["cosine"] is None
     assert told["same"] is False and told["verdict"] in " ".join(
         str(found).replace("\n ", "").split()

@@ -20,10 +20,11 @@ from sessions import KINDS, OPTIMIZERS, STEPS, Network, assert_same, train, v1
 from thinning import thinned
 
 import gradscope
-from gradscope import host_ring, recorder, wrapping
+from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
+from gradscope.recording import device_ring, host_ring
 from gradscope.schedule import Every, Seconds
-from gradscope.wrapping import inbox
+from gradscope.wrapping.sessions import inbox
 
 
 def written(logdir):
@@ -1228,7 +1229,7 @@ def test_a_ring_on_the_host_combines_the_parts_of_a_step():
 
 
 def test_no_due_step_is_lost_uncounted(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder, "RING_BYTES", 1)
+    monkeypatch.setattr(device_ring, "RING_BYTES", 1)
     with tf.Graph().as_default():
         train_op, _ = counting(tmp_path, every=1, histograms=1)
         session = v1.Session()

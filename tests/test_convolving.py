@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.measuring import convolving
+from gradscope.runtime import replay_convolution
 
 #: Sizes of the image, of the kernel, strides, dilations, padding.
 CASES = [
@@ -47,7 +47,9 @@ def both(case, which):
             else {"input": image, "filter_sizes": filters.shape}
         )
         found = backward(**given, out_backprop=gradient, **options)
-        return found, convolving.gradient(found.op, list(found.op.inputs))
+        return found, replay_convolution.gradient(
+            found.op, list(found.op.inputs)
+        )
 
     return [part.numpy() for part in run()]
 
@@ -72,6 +74,8 @@ def test_what_is_of_another_form_is_left_alone(channels):
             strides=[1, 1, 1, 1],
             padding="SAME",
         )
-        ours = convolving.gradient(found.op, list(found.op.inputs))
+        ours = replay_convolution.gradient(found.op, list(found.op.inputs))
         assert (ours is None) == (channels == 4)
-        assert convolving.gradient(tf.abs(gradient).op, [gradient]) is None
+        assert (
+            replay_convolution.gradient(tf.abs(gradient).op, [gradient]) is None
+        )

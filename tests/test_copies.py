@@ -13,9 +13,9 @@ from training import X, Y, fit
 
 import gradscope
 from gradscope.errors import GradscopeWarning
+from gradscope.runtime.stand_in import StandIn
 from gradscope.schedule import At, Every, Seconds
 from gradscope.wrapping import seam_of
-from gradscope.wrapping.standin import StandIn
 
 
 def pickled(value):

@@ -11,9 +11,14 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope import drain, recorder, tabs, writer
-from gradscope.layout import Layout
-from gradscope.schema import Activation, Data, Schema, Variable
+from gradscope.format.schema import Activation, Data, Schema, Variable
+from gradscope.format.step_layout import Layout
+from gradscope.recording import (
+    device_ring,
+    drain,
+    event_writer,
+    tensorboard_tabs,
+)
 
 X = np.random.default_rng(0).normal(size=(8, 16)).astype("float32")
 Y = np.arange(8) % 4
@@ -115,10 +120,13 @@ def network(variables):
 
 @pytest.mark.parametrize("variables", [10, 1000, 5000])
 def test_rings_of_large_models_stay_small(variables):
-    widths = Layout.of(network(variables)).width, tabs.width(variables)
+    widths = (
+        Layout.of(network(variables)).width,
+        tensorboard_tabs.width(variables),
+    )
     total = 0
     for width in widths:
-        ring = recorder.ring(width, "")
+        ring = device_ring.ring(width, "")
         total += 4 * (ring.rows + 1) * (width + 2)
     # Of 5000 variables at least five steps' histograms must have room.
     limit = 64 * 2**20 if variables <= 1000 else 5 * 4 * sum(widths) * 1.3
@@ -133,8 +141,8 @@ def test_how_large_a_recorded_step_is_in_the_log(tmp_path):
         described, data=tuple(map(Data, ("input", "target", "output")))
     )
     layout, random = Layout.of(described), np.random.default_rng(0)
-    ring = recorder.ring(layout.width, "")
-    file = writer.EventWriter(str(tmp_path))
+    ring = device_ring.ring(layout.width, "")
+    file = event_writer.EventWriter(str(tmp_path))
     records = drain.Drain(file, described, ring, None, [], window=1000)
     sizes = []
     for first in (0, 100):  # the schema is in the first part

@@ -9,8 +9,8 @@ from thinning import thinned
 from training import STEPS, batches, loss
 
 import gradscope
+from gradscope.format.schema import DATA_COLUMNS, Data
 from gradscope.measuring import data
-from gradscope.schema import DATA_COLUMNS, Data
 
 layers = keras.layers
 NONFINITE = "data_nonfinite"

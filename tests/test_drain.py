@@ -12,12 +12,18 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope import background, drain, events, schema, tabs, writer
-from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
-from gradscope.layout import MEASURED, Layout
-from gradscope.measuring import buckets
-from gradscope.recorder import Ring
+from gradscope.format import histogram_buckets, schema
+from gradscope.format.step_layout import MEASURED, Layout
+from gradscope.reading import event_files
+from gradscope.recording import (
+    background,
+    drain,
+    event_writer,
+    tensorboard_tabs,
+)
+from gradscope.recording.device_ring import Ring
+from gradscope.recording.drain import Drain
 
 VARIABLES = tuple(
     schema.Variable(f"{layer}/kernel", layer, (4,), "float32")
@@ -40,10 +46,10 @@ def by_hand(monkeypatch):
 def new(directory, *, rows=20, histogram_rows=None):
     histograms = None
     if histogram_rows:
-        histograms = Ring(histogram_rows, tabs.width(1), "")
+        histograms = Ring(histogram_rows, tensorboard_tabs.width(1), "")
     ring = Ring(rows, LAYOUT.width, "")
     return Drain(
-        writer.EventWriter(str(directory)),
+        event_writer.EventWriter(str(directory)),
         DESCRIBED,
         ring,
         histograms,
@@ -65,9 +71,9 @@ def append(records, step, row=None):
 
 
 def append_histogram(records, step, zeros=1.0):
-    numbers = np.zeros(tabs.width(1), np.float32)
-    counts, sketches = tabs.split(numbers, 1)
-    counts[:, :, buckets.ZERO] = zeros
+    numbers = np.zeros(tensorboard_tabs.width(1), np.float32)
+    counts, sketches = tensorboard_tabs.split(numbers, 1)
+    counts[:, :, histogram_buckets.ZERO] = zeros
     sketches[:] = np.arange(16)
     records.histograms.append(tf.constant(step, tf.int64), tf.constant(numbers))
 
@@ -87,7 +93,7 @@ def test_everything_is_written_once(tmp_path):
     np.testing.assert_allclose(record["gradient_norm"], [[3, 4]] * 4)
     np.testing.assert_allclose(record["learning_rate"], 0.01)
     np.testing.assert_allclose(record["loss"], LOSS)
-    assert len(events.event_files(str(tmp_path))) == 1
+    assert len(event_files.event_files(str(tmp_path))) == 1
     assert np.all(np.diff(record.wall_times) >= 0)
 
 
@@ -125,8 +131,8 @@ def test_overwritten_records_are_counted(tmp_path):
 def histogram_steps(directory):
     return [
         event.step
-        for path in events.event_files(str(directory))
-        for event in events.events(path)
+        for path in event_files.event_files(str(directory))
+        for event in event_files.events(path)
         if any(v.tag == "gradients/second/kernel" for v in event.summary.value)
     ]
 
@@ -301,7 +307,7 @@ def test_what_a_full_disk_loses_is_counted(tmp_path, full_disk, batch):
     for _ in range(2):
         append(records, next(steps))
         records.drain()
-    (path,) = events.event_files(str(tmp_path))
+    (path,) = event_files.event_files(str(tmp_path))
     full_disk(os.path.getsize(path) + 500)
     with pytest.warns(GradscopeWarning) as warned:
         for step in itertools.islice(steps, 100):

@@ -168,18 +168,18 @@ def test_the_demo_trains_what_was_chosen(tmp_path):
 
 
 def test_the_demo_of_an_unknown_example(capsys):
-    from gradscope import cli
+    from gradscope.cli import main
 
-    assert cli.main(["demo", "--only", "digits"]) == 2
+    assert main.main(["demo", "--only", "digits"]) == 2
     told = capsys.readouterr().err
     assert "there is no example 'digits'; there are zero_initialisation" in told
 
 
 def test_the_demo_needs_tensorflow(capsys, monkeypatch):
-    from gradscope import cli, cli_demo
+    from gradscope.cli import demo, main
 
-    monkeypatch.setattr(cli_demo.importlib.util, "find_spec", lambda name: None)
-    assert cli.main(["demo"]) == 2
+    monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
+    assert main.main(["demo"]) == 2
     assert (
         "trains networks, and gradscope_examples is" in capsys.readouterr().err
     )

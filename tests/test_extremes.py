@@ -16,9 +16,11 @@ from test_plugin_routes import (
 import gradscope
 from benchmarks.fuzz import targets
 from benchmarks.fuzz.provider import Memory
-from gradscope import events, schema, writer
 from gradscope.comparing import report
 from gradscope.comparing.matching import match
+from gradscope.format import schema
+from gradscope.reading import event_files
+from gradscope.recording import event_writer
 from gradscope_plugin import plugin
 
 NET = runs.network(2)
@@ -35,8 +37,8 @@ def show(run):
     """Asks all routes about a run that is read from its files."""
     found = [
         data
-        for path in events.event_files(str(run / schema.DIRECTORY))
-        for data in events._records(path)
+        for path in event_files.event_files(str(run / schema.DIRECTORY))
+        for data in event_files._records(path)
     ]
     targets.show(targets.client_of(Memory({"run": found})), "run")
 
@@ -111,11 +113,11 @@ def test_variables_of_no_size_scalars_and_no_variables_at_all(tmp_path):
 def test_twenty_thousand_layers_are_read_compared_and_listed(tmp_path):
     described = runs.network(20_000)
     matrix = runs.statistics(np.full([1, 40_000], 0.1))[0]
-    family = writer.family_value("variables", described.id, matrix)
-    text = writer.schema_value(described)
-    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    family = event_writer.family_value("variables", described.id, matrix)
+    text = event_writer.schema_value(described)
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
     run = np.ones([1, len(schema.RUN_COLUMNS)])
-    run = writer.family_value("run", described.id, run)
+    run = event_writer.family_value("run", described.id, run)
     file.write(0, 0.0, [family, run, text])
     file.close()
     record = gradscope.read(tmp_path / "run")
@@ -123,8 +125,10 @@ def test_twenty_thousand_layers_are_read_compared_and_listed(tmp_path):
     compared = gradscope.compare(record, record)
     assert compared.same_bits
     assert "and 19960 more layers" in report.text(compared)
-    (path,) = events.event_files(str(tmp_path / "run" / schema.DIRECTORY))
-    client = targets.client_of(Memory({"run": list(events._records(path))}))
+    (path,) = event_files.event_files(str(tmp_path / "run" / schema.DIRECTORY))
+    client = targets.client_of(
+        Memory({"run": list(event_files._records(path))})
+    )
     (listed,) = client.get(f"{BASE}/runs").get_json()
     assert len(listed["layers"]) == 20_000
 
@@ -146,13 +150,13 @@ def test_beside_damaged_runs_all_others_and_other_tabs_live_on(
     tmp_path, provider
 ):
     runs.healthy(tmp_path, layers=2, steps=20)
-    file = writer.EventWriter(str(tmp_path / "train"))
-    file.write(0, 0.0, [writer.scalar_value("loss", 1.0)])
+    file = event_writer.EventWriter(str(tmp_path / "train"))
+    file.write(0, 0.0, [event_writer.scalar_value("loss", 1.0)])
     file.close()
     for name in ("cut", "flipped", "zeroed", "garbage"):
         runs.healthy(tmp_path, name, layers=2, steps=20)
         directory = str(tmp_path / name / schema.DIRECTORY)
-        (path,) = events.event_files(directory)
+        (path,) = event_files.event_files(directory)
         with open(path, "r+b") as file:
             data = bytearray(file.read())
             if name == "cut":

@@ -10,8 +10,8 @@ import tf_keras
 from training import X
 
 import gradscope
-from gradscope import facts
-from gradscope.schema import Schema, SchemaError
+from gradscope.format import model_facts
+from gradscope.format.schema import Schema, SchemaError
 
 LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras])
 
@@ -66,7 +66,9 @@ def fit(model, logdir, library=keras, how="wrap", loss="mse", y=None, **more):
 def told(model):
     """Returns what a model tells where nothing is recorded."""
     known = model.trainable_variables
-    return gradscope.wrapping.facts.of_model(model, known, Schema(()))
+    return gradscope.wrapping.forward.model_facts.of_model(
+        model, known, Schema(())
+    )
 
 
 @LIBRARIES
@@ -111,7 +113,7 @@ def test_a_configuration_says_what_rules_ask_for(library, eager, tmp_path):
         "config": {"l2": 0.5},
     }
     assert out["bias_regularizer"] is None
-    assert all(set(one["config"]) <= set(facts.LAYER) for one in layers)
+    assert all(set(one["config"]) <= set(model_facts.LAYER) for one in layers)
 
 
 @LIBRARIES
@@ -240,7 +242,9 @@ def test_asking_adds_nothing_to_the_graph(tmp_path):
 
 
 def test_layers_that_are_too_many_are_cut(monkeypatch):
-    monkeypatch.setattr(gradscope.wrapping.facts, "MOST_LAYERS", 2)
+    monkeypatch.setattr(
+        gradscope.wrapping.forward.model_facts, "MOST_LAYERS", 2
+    )
     assert len(told(network(keras))["layers"]) == 2
 
 

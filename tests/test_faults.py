@@ -20,8 +20,9 @@ import training
 from thinning import thinned
 
 import gradscope
-from gradscope import background, events, writer
 from gradscope.errors import GradscopeWarning
+from gradscope.reading import event_files
+from gradscope.recording import background, event_writer
 from gradscope.schedule import Every
 
 #: The step before which the fault comes, and that after which the records are
@@ -134,7 +135,7 @@ def steps_of(train):
 def test_a_disk_that_is_full_for_a_while(train, tmp_path):
     def fault(undo):
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        (path,) = events.event_files(str(tmp_path / "gradscope"))
+        (path,) = event_files.event_files(str(tmp_path / "gradscope"))
         limit = (os.path.getsize(path), hard)
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         undo.callback(resource.setrlimit, resource.RLIMIT_FSIZE, (soft, hard))
@@ -228,13 +229,13 @@ def test_no_file_descriptor_is_left(train, tmp_path):
 
 @trained_by(loop)
 def test_a_slow_disk(train, tmp_path, monkeypatch):
-    write = writer.EventWriter.write
+    write = event_writer.EventWriter.write
 
     def slow(self, *arguments):
         time.sleep(0.02)
         write(self, *arguments)
 
-    monkeypatch.setattr(writer.EventWriter, "write", slow)
+    monkeypatch.setattr(event_writer.EventWriter, "write", slow)
     record, told = compared(train, tmp_path, lambda undo: None)
     assert told == []
     assert record.steps.tolist() == list(range(steps_of(train)))

@@ -12,7 +12,8 @@ import gradscope
 from benchmarks.fuzz import mutating, seeds, targets
 from benchmarks.fuzz.__main__ import TARGETS, Counted, Inputs, feed, table
 from benchmarks.fuzz.provider import Memory
-from gradscope import joining, schema
+from gradscope.format import schema
+from gradscope.reading import joining
 
 NET = seeds.described()
 
@@ -162,7 +163,7 @@ def test_an_activation_without_units_has_no_groups():
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_counts_and_times_that_are_no_numbers_hide_no_run(number):
     bad = seeds.events(NET, range(3))
-    event = seeds.writer.tf.compat.v1.Event.FromString(bad[-1])
+    event = seeds.event_writer.tf.compat.v1.Event.FromString(bad[-1])
     event.wall_time = number
     for value in event.summary.value:
         if value.tag == schema.tag("run", NET.id):

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from gradscope.schedule import NEVER, At, Every, Seconds
-from gradscope.wrapping import gate as gate_module
-from gradscope.wrapping.gate import Gate
+from gradscope.wrapping.steps import gate as gate_module
+from gradscope.wrapping.steps.gate import Gate
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from test_plugin_routes import BASE, PROVIDERS, client_of, get_matrix, loaded
 
 import gradscope
-from gradscope import columns, schema
-from gradscope.logs import Log
+from gradscope.format import columns, schema
+from gradscope.format.epoch_logs import Log
 
 DATA = pathlib.Path(__file__).parent / "data"
 sys.path.insert(0, str(DATA))

@@ -20,7 +20,8 @@ import gradscope
 from gradscope.errors import GradscopeWarning
 from gradscope.measuring import data as measuring_data
 from gradscope.measuring import sampling, statistics
-from gradscope.wrapping import guard, trial
+from gradscope.wrapping.fit import step_trial
+from gradscope.wrapping.steps import guard
 
 LESS = (
     r"gradscope cannot observe the activations of this model: {reason}.*"
@@ -399,13 +400,13 @@ def test_what_xla_cannot_compile_ends_no_training(
 
 def test_a_program_is_tried_for_each_kind_of_batch(tmp_path, monkeypatch):
     tried = []
-    held = trial.Held.__init__
+    held = step_trial.Held.__init__
 
     def counted(self, graph):
         tried.append(graph.name)
         held(self, graph)
 
-    monkeypatch.setattr(trial.Held, "__init__", counted)
+    monkeypatch.setattr(step_trial.Held, "__init__", counted)
     model = images()
     model.compile("sgd", "mse", jit_compile=False)
     callback = gradscope.Callback(tmp_path, every=1, findings=False)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradscope.measuring import alike, buckets, histogram
+from gradscope.format import histogram_buckets
+from gradscope.measuring import histogram, stacking
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 SPECIAL = [
@@ -37,7 +38,7 @@ def expected(array):
     finite = np.clip(finite, -limit, limit).astype(np.float32)
     size = np.abs(finite).astype(np.float64)
     size[size < 2.0**-126] = 0
-    edges = buckets.edges()[buckets.ZERO + 1 :]
+    edges = histogram_buckets.edges()[histogram_buckets.ZERO + 1 :]
     inside = np.clip(size[size > 0], edges[0], np.nextafter(edges[-1], 0))
     sign = finite[size > 0] < 0
     negative, _ = np.histogram(inside[sign], edges)
@@ -49,7 +50,7 @@ def expected(array):
 
 def of(tensors):
     """Returns the histograms of tensors, as those of gradients are made."""
-    found = alike.merged(alike.groups(tensors))
+    found = stacking.merged(stacking.groups(tensors))
     return histogram.counts([found], range(len(tensors)))
 
 
@@ -90,10 +91,17 @@ def test_the_negated_tensor_has_the_mirrored_histogram():
 def test_tensors_of_all_dtypes_and_shapes_count_together():
     found = counts(*(np.ones([n], DTYPES[n]) for n in range(4)))
     assert found.sum(axis=1).tolist() == [0, 1, 2, 3]
-    assert found[:, buckets.ZERO + 1 + 2 * 48].tolist() == [0, 1, 2, 3]
+    assert found[:, histogram_buckets.ZERO + 1 + 2 * 48].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
 
 
 def test_each_edge_begins_its_bucket():
-    positive = buckets.edges()[buckets.ZERO + 1 : -1].astype("float32")
+    positive = histogram_buckets.edges()[
+        histogram_buckets.ZERO + 1 : -1
+    ].astype("float32")
     (found,) = counts(positive)
-    assert (found[buckets.ZERO + 1 : -1] == 1).all()
+    assert (found[histogram_buckets.ZERO + 1 : -1] == 1).all()

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from tensorboard import plugin_util
 
 import gradscope
-from gradscope import cli, schema, writer
+from gradscope import terminal
+from gradscope.cli import main
 from gradscope.diagnosis import report
 from gradscope.diagnosis.finding import Finding
+from gradscope.format import schema
+from gradscope.recording import event_writer
 
 NAMES = {
     "ansi": "\x1b[31mred\x1b]0;title\x07",
@@ -63,7 +66,7 @@ def run(request, tmp_path_factory):
 )
 def test_no_command_moves_the_cursor(run, command, capsys):
     arguments = [part.format(run=run) for part in command]
-    assert cli.main(arguments) in (0, 2)
+    assert main.main(arguments) in (0, 2)
     told = capsys.readouterr()
     text = told.out + told.err
     assert text and text.replace("\n", "").isprintable()
@@ -73,13 +76,13 @@ def test_no_command_moves_the_cursor(run, command, capsys):
 def test_a_statistic_of_a_strange_name_is_told_as_text(tmp_path, capsys):
     columns = {"variables": ("gradient_norm", "\x1b[2J\r\u202e")}
     net = dataclasses.replace(runs.network(1), columns=columns)
-    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
-    matrix = writer.family_value("variables", net.id, np.ones([2, 2]))
-    file.write(0, 0.0, [matrix, writer.schema_value(net)])
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    matrix = event_writer.family_value("variables", net.id, np.ones([2, 2]))
+    file.write(0, 0.0, [matrix, event_writer.schema_value(net)])
     file.close()
     path = str(tmp_path / "table.csv")
     arguments = ["export", str(tmp_path / "run"), "--csv", path]
-    assert cli.main([*arguments, "--statistic", "x"]) == 2
+    assert main.main([*arguments, "--statistic", "x"]) == 2
     told = capsys.readouterr().err
     assert "there are gradient_norm, \\x1b[2J\\r\\u202e." in told
     assert told[:-1].isprintable()
@@ -88,12 +91,12 @@ def test_a_statistic_of_a_strange_name_is_told_as_text(tmp_path, capsys):
 def test_a_table_has_every_name_in_one_field(run, tmp_path):
     path = str(tmp_path / "table.csv")
     arguments = ["export", run, "--csv", path, "--statistic", "gradient_norm"]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
     with open(path, newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     assert {len(line) for line in lines} == {4}
     expected = gradscope.read(run).variables[0]
-    assert lines[1][1] == report.printable(expected)
+    assert lines[1][1] == terminal.printable(expected)
 
 
 class Shown(html.parser.HTMLParser):
@@ -151,7 +154,7 @@ def test_no_name_is_markup_in_the_tab_text(name):
     def plain(text):
         return re.sub(r"\s+|`", "", text)
 
-    what = report.printable(finding(name).what)
+    what = terminal.printable(finding(name).what)
     assert plain(what) in plain(shown.text), text
 
 

@@ -8,7 +8,8 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope import joining, schema
+from gradscope.format import schema
+from gradscope.reading import joining
 
 NET = runs.network(2)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.wrapping import layers, tracing
+from gradscope.runtime import tf_variables, tracing
 
 
 def variable(path, shape=(2,)):
@@ -17,7 +17,7 @@ def variable(path, shape=(2,)):
 
 
 def names(*paths):
-    return [v.name for v in layers.describe([variable(p) for p in paths])]
+    return [v.name for v in tf_variables.describe([variable(p) for p in paths])]
 
 
 def test_the_common_start_is_left_out():
@@ -60,12 +60,12 @@ def test_a_number_that_is_taken_is_passed_over():
 
 
 def test_a_variable_outside_of_any_layer_is_its_own():
-    (described,) = layers.describe([tf.Variable(1.0, name="scale")])
+    (described,) = tf_variables.describe([tf.Variable(1.0, name="scale")])
     assert (described.name, described.layer) == ("scale/scale", "scale")
 
 
 def test_no_variables_have_no_names():
-    assert layers.describe([]) == ()
+    assert tf_variables.describe([]) == ()
 
 
 parts = st.sampled_from(["a", "b", "a_1", "a_2", "kernel"])
@@ -74,7 +74,7 @@ paths = st.lists(parts, min_size=1, max_size=4).map("/".join)
 
 @given(st.lists(paths, max_size=8))
 def test_names_are_unique_and_begin_with_the_layer(chosen):
-    described = layers.describe([variable(path) for path in chosen])
+    described = tf_variables.describe([variable(path) for path in chosen])
     assert len({v.name for v in described}) == len(chosen)
     for one, path in zip(described, chosen, strict=True):
         last = path.split("/")[-1]
@@ -89,7 +89,7 @@ def test_a_keras_model_has_the_names_of_its_layers():
             keras.layers.BatchNormalization(name="norm"),
         ]
     )
-    described = layers.describe(model.trainable_variables)
+    described = tf_variables.describe(model.trainable_variables)
     assert [(v.name, v.layer, v.shape, v.dtype) for v in described] == [
         ("first/kernel", "first", (3, 4), "bfloat16"),
         ("first/bias", "first", (4,), "bfloat16"),
@@ -100,7 +100,7 @@ def test_a_keras_model_has_the_names_of_its_layers():
 
 def test_shape_and_dtype_of_a_tensorflow_variable_are_plain():
     module = tf.Variable(tf.zeros([2, 3], tf.float64), name="block/w")
-    (described,) = layers.describe([module])
+    (described,) = tf_variables.describe([module])
     assert described.name == "block/w"
     assert described.shape == (2, 3) and type(described.shape[0]) is int
     assert described.dtype == "float64"
@@ -108,9 +108,9 @@ def test_shape_and_dtype_of_a_tensorflow_variable_are_plain():
 
 def test_behind_a_keras_variable_is_one_of_tensorflow():
     plain = tf.Variable(1.0)
-    assert layers.tf_variable(plain) is plain
+    assert tf_variables.tf_variable(plain) is plain
     own = keras.Variable([1.0])
-    assert isinstance(layers.tf_variable(own), tf.Variable)
+    assert isinstance(tf_variables.tf_variable(own), tf.Variable)
 
 
 class Backwards(keras.Model):
@@ -138,7 +138,7 @@ def ordered(variables, step, **options):
     def traced():
         graph = step()
         graph = tracing.current_graph() if graph is None else graph
-        orders.append(layers.forward_order(variables, graph))
+        orders.append(tf_variables.forward_order(variables, graph))
 
     traced.get_concrete_function()
     return orders[0]
@@ -151,7 +151,7 @@ def test_eagerly_the_given_order_stays():
     model = Backwards()
     model.build([None, 2])
     variables = model.trainable_variables
-    assert layers.forward_order(variables, None) == list(range(6))
+    assert tf_variables.forward_order(variables, None) == list(range(6))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import load
 from benchmarks.fuzz import seeds, targets
 from benchmarks.fuzz.provider import Memory
-from gradscope import schema
+from gradscope.format import schema
 from gradscope_plugin import data, plugin
 
 CLIENTS, RUNS, ROUNDS = 12, 4, 5

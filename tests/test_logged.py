@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope.wrapping.forward import NO_LOSS
+from gradscope.wrapping.forward.forward_pass import NO_LOSS
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(32, 4)).astype("float32")

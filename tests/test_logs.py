@@ -14,8 +14,10 @@ from test_plugin_routes import BASE, client_of, loaded
 from training import BATCH, BATCHES, X, Y
 
 import gradscope
-from gradscope import joining, logs, schema, writer
-from gradscope.logs import Log
+from gradscope.format import epoch_logs, schema
+from gradscope.format.epoch_logs import Log
+from gradscope.reading import joining
+from gradscope.recording import event_writer
 
 NET = runs.network(2)
 
@@ -101,17 +103,17 @@ def test_only_numbers_are_logged():
         "odd": Odd(),
         1: True,
     }
-    found = logs.numbers(values)
+    found = epoch_logs.numbers(values)
     assert np.isnan(found.pop("nan"))
     assert found == {"loss": 0.5, "tensor": 1.5, "count": 3.0, "1": 1.0}
-    assert logs.numbers(None) == {}
+    assert epoch_logs.numbers(None) == {}
 
 
 def test_a_failure_of_ours_ends_no_training(tmp_path, monkeypatch):
     def fails(*arguments):
         raise OSError("disk full")
 
-    monkeypatch.setattr(logs.Log, "__init__", fails)
+    monkeypatch.setattr(epoch_logs.Log, "__init__", fails)
     model = compiled(keras)
     with pytest.warns(gradscope.GradscopeWarning, match="disk full"):
         history, told = fit(model, keras, tmp_path, epochs=2)
@@ -143,7 +145,7 @@ def test_a_log_survives_json():
 def test_a_damaged_log_is_left_out(text):
     assert Log.from_json(text) is None
     good = Log(3, 0, {"loss": 1.0})
-    assert logs.in_order([text, good.to_json()]) == (good,)
+    assert epoch_logs.in_order([text, good.to_json()]) == (good,)
 
 
 def with_logs(series, described, steps, level, start=0.0):
@@ -207,15 +209,15 @@ def test_facts_of_the_last_model_lead():
 
 @pytest.mark.parametrize("provider", ["python", "rust"])
 def test_the_plugin_reads_a_run_with_many_logs(provider, tmp_path):
-    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
     matrix = runs.statistics(np.ones([1, 4]))[0]
     run = np.ones([1, len(schema.RUN_COLUMNS)])
     for step in range(50):
         values = [
-            writer.family_value("variables", NET.id, matrix),
-            writer.family_value("run", NET.id, run),
-            writer.schema_value(NET),
-            writer.logs_value(NET.id, Log(step, step, {"loss": 1.0})),
+            event_writer.family_value("variables", NET.id, matrix),
+            event_writer.family_value("run", NET.id, run),
+            event_writer.schema_value(NET),
+            event_writer.logs_value(NET.id, Log(step, step, {"loss": 1.0})),
         ]
         file.write(step, float(step), values)
     file.close()

@@ -5,10 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope import merging
-from gradscope.layout import ACTIVATION_MEASURED, STATE_MEASURED, Layout
-from gradscope.moving import Moving
-from gradscope.schema import (
+from gradscope.format.schema import (
     DATA_COLUMNS,
     Activation,
     Data,
@@ -16,6 +13,13 @@ from gradscope.schema import (
     State,
     Variable,
 )
+from gradscope.format.step_layout import (
+    ACTIVATION_MEASURED,
+    STATE_MEASURED,
+    Layout,
+)
+from gradscope.recording import replica_merging
+from gradscope.recording.state_movement import Moving
 
 SCHEMA = Schema(
     (Variable("dense/kernel", "dense", (3, 2), "float32"),),
@@ -91,7 +95,7 @@ def test_replicas_tell_together_what_one_would_tell(sizes, seed):
             strict=True,
         )
     ]
-    found = merging.merged(parts)
+    found = replica_merging.merged(parts)
     expected = told(y, x, 1.0, kept)
     # Only how much examples differ is told by each replica of its own part.
     column = DATA_COLUMNS.index("data_variation")
@@ -117,17 +121,17 @@ def test_a_replica_without_examples_says_nothing(with_activations):
         for part in (some, none):
             part["activations"] = part["activations"][:0]
     for parts in ([some, none], [none, some], [none, some, none]):
-        found = merging.merged(parts)
+        found = replica_merging.merged(parts)
         for name, values in some.items():
             np.testing.assert_allclose(found[name], values, err_msg=name)
-    assert np.isnan(merging.merged([none, none])["data"]).all()
+    assert np.isnan(replica_merging.merged([none, none])["data"]).all()
 
 
 def test_a_unit_that_fired_on_any_replica_has_fired():
     y = np.array([[0.0, 1.0]])
     x, kept = np.zeros([1, 1]), np.ones([1, 1], bool)
     parts = [told(y, x, 0, kept), told(y[:, ::-1], x, 0, kept)]
-    assert (merging.merged(parts)["activity"] == 0.5).all()
+    assert (replica_merging.merged(parts)["activity"] == 0.5).all()
 
 
 def test_batch_norm_has_moved_by_standard_deviations():

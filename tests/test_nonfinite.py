@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import runs
 
-from gradscope import cli, joining, nonfinite, schema
-from gradscope.record import Record
+from gradscope.cli import main
+from gradscope.format import schema
+from gradscope.reading import joining, nonfinite
+from gradscope.reading.record import Record
 
 NAN, INF = np.nan, np.inf
 
@@ -371,9 +373,9 @@ def test_the_message_says_how_exactly_the_step_is_known(kind, steps, expected):
 def test_the_command_prints_the_message(tmp_path, capsys):
     runs.abnormal(tmp_path, "bad")
     runs.healthy(tmp_path, "good", layers=1, steps=3)
-    assert cli.main(["nonfinite", str(tmp_path / "bad")]) == 0
+    assert main.main(["nonfinite", str(tmp_path / "bad")]) == 0
     told = capsys.readouterr().out
     assert told.startswith("The gradient of dense_3/bias became infinite")
-    assert cli.main(["nonfinite", str(tmp_path / "good")]) == 0
+    assert main.main(["nonfinite", str(tmp_path / "good")]) == 0
     told = capsys.readouterr().out
     assert told == "nothing became NaN or infinite in 3 recorded steps\n"

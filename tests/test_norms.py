@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.measuring import alike, norms
+from gradscope.measuring import norms, stacking
 
 
 def found(arrays, fused=False, how="eager"):
     """Returns the norm of each array, in a graph as a step has it."""
 
     def run():
-        rows = alike.merged(alike.groups(list(map(tf.constant, arrays))))
+        rows = stacking.merged(stacking.groups(list(map(tf.constant, arrays))))
         return norms.norms([rows], len(arrays), fused)[0]
 
     if how == "graph":
@@ -74,21 +74,21 @@ def test_updates_have_the_norm_of_the_difference():
     before = [np.ones([2, 2], np.float32), np.full([9], 2.0, np.float32)]
     after = [b + 0.5 for b in before]
     old, new = (
-        alike.groups(list(map(tf.constant, w))) for w in (before, after)
+        stacking.groups(list(map(tf.constant, w))) for w in (before, after)
     )
-    moved = [alike.Moved(a, b) for a, b in zip(old, new, strict=True)]
+    moved = [stacking.Moved(a, b) for a, b in zip(old, new, strict=True)]
     norm, nothing = norms.norms([moved, []], 2)
     np.testing.assert_allclose(norm, [1, 1.5])
     assert np.isnan(nothing).all()
 
 
 def test_large_rows_are_read_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(alike, "LARGE", 4)
+    monkeypatch.setattr(stacking, "LARGE", 4)
 
     @tf.function
     def run(x):
-        rows = [alike.Rows([n], x[n : n + 1], [0]) for n in range(3)]
-        return alike.in_turn(rows, lambda t: tf.reduce_sum(t * t))
+        rows = [stacking.Rows([n], x[n : n + 1], [0]) for n in range(3)]
+        return stacking.in_turn(rows, lambda t: tf.reduce_sum(t * t))
 
     graph = run.get_concrete_function(tf.ones([3, 5])).graph
     sums = [op for op in graph.get_operations() if op.type == "Sum"]

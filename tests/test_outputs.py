@@ -11,7 +11,7 @@ from test_watch import train
 from training import X
 
 import gradscope
-from gradscope.schema import Activation
+from gradscope.format.schema import Activation
 
 v1 = tf.compat.v1
 layers = keras.layers

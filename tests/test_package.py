@@ -89,8 +89,8 @@ def test_an_unknown_name_is_an_attribute_error():
     "modules",
     [
         "gradscope",
-        "gradscope.reading, gradscope.schema, gradscope.schedule",
-        "gradscope.cli",
+        "gradscope.reading.read, gradscope.format.schema, gradscope.schedule",
+        "gradscope.cli.main",
         "gradscope_plugin.loader",
         "gradscope_plugin.plugin",
     ],

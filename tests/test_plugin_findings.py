@@ -20,9 +20,11 @@ from test_plugin_routes import (
 )
 
 import gradscope
-from gradscope import diagnosis, schema, writer
+from gradscope import diagnosis
 from gradscope.diagnosis.finding import KINDS
-from gradscope.logs import Log
+from gradscope.format import schema
+from gradscope.format.epoch_logs import Log
+from gradscope.recording import event_writer
 from gradscope_plugin import data, findings, provided
 
 
@@ -236,10 +238,12 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     runs.layered(tmp_path)
     described = gradscope.read(tmp_path / "layered").schema
     log = Log(step=400, epoch=0, values={"loss": 0.5, "val_loss": 0.6})
-    file = writer.EventWriter(str(tmp_path / "layered" / schema.DIRECTORY))
-    logged = writer.logs_value(described.id, log)
+    file = event_writer.EventWriter(
+        str(tmp_path / "layered" / schema.DIRECTORY)
+    )
+    logged = event_writer.logs_value(described.id, log)
     # And what a later gradscope may add.
-    later = writer.logs_value(described.id, log)
+    later = event_writer.logs_value(described.id, log)
     later.tag = schema.tag("later", described.id)
     file.write(400, runs.WALL_TIME + 400, [logged, later])
     file.close()

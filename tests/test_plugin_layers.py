@@ -13,8 +13,8 @@ from test_plugin_routes import (
 )
 
 import gradscope
-from gradscope import schema, writer
-from gradscope.measuring import buckets
+from gradscope.format import histogram_buckets, schema
+from gradscope.recording import event_writer
 from gradscope_plugin import data, matrix
 
 RUN = "detailed/gradscope"
@@ -99,13 +99,13 @@ def test_histograms_are_counts_in_the_buckets_of_the_writer(client):
     )
     head, steps, values = parse(reply.data)
     np.testing.assert_array_equal(steps, np.arange(0, 400, 20))
-    assert head[0] == buckets.COUNT - 1
-    assert np.all(values[buckets.ZERO] == 100)
-    middle = 2 * (-8 - buckets.LOWEST_EXPONENT)
-    assert values[buckets.ZERO + 1 + middle, 0] == 50
-    assert values[buckets.ZERO - 1 - middle, 0] == 50
+    assert head[0] == histogram_buckets.COUNT - 1
+    assert np.all(values[histogram_buckets.ZERO] == 100)
+    middle = 2 * (-8 - histogram_buckets.LOWEST_EXPONENT)
+    assert values[histogram_buckets.ZERO + 1 + middle, 0] == 50
+    assert values[histogram_buckets.ZERO - 1 - middle, 0] == 50
     # A factor of 2 in 50 steps: an octave, two buckets; seven in 380.
-    assert values[buckets.ZERO + 1 + middle - 2 * 7, -1] == 50
+    assert values[histogram_buckets.ZERO + 1 + middle - 2 * 7, -1] == 50
 
 
 def more(client, head, last, **query):
@@ -253,7 +253,9 @@ def test_histograms_say_how_many_were_sampled_away(tmp_path):
 
     def panels(step):
         ratios = [
-            writer.scalar_value(f"ratios/{v.name}/gradient_to_weight", 0.1)
+            event_writer.scalar_value(
+                f"ratios/{v.name}/gradient_to_weight", 0.1
+            )
             for v in described.variables
         ]
         return histograms(step) + ratios

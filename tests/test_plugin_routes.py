@@ -18,7 +18,8 @@ from tensorboard.util import grpc_util
 from werkzeug.test import Client
 
 import gradscope
-from gradscope import schema, writer
+from gradscope.format import schema
+from gradscope.recording import event_writer
 from gradscope_plugin import data, matrix, plugin
 from gradscope_plugin.loader import SAMPLES
 
@@ -538,21 +539,21 @@ def test_activations_have_rows_of_their_own(provider, tmp_path):
         net, activations=(relu,), unseen=("a/loop",)
     )
     columns = len(schema.ACTIVATION_COLUMNS)
-    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
     for step in range(3):
         values = [
-            writer.family_value(
+            event_writer.family_value(
                 "variables",
                 described.id,
                 np.ones([len(net.variables), len(runs.COLUMNS)]),
             ),
-            writer.family_value(
+            event_writer.family_value(
                 "activations", described.id, np.full([1, columns], step / 4)
             ),
-            writer.family_value(
+            event_writer.family_value(
                 "run", described.id, np.ones([1, len(schema.RUN_COLUMNS)])
             ),
-            writer.schema_value(described),
+            event_writer.schema_value(described),
         ]
         file.write(step, float(step), values)
     file.close()

@@ -15,8 +15,8 @@ from thinning import thinned
 from training import X, Y
 
 import gradscope
-from gradscope.wrapping import probing
-from gradscope.wrapping.standin import StandIn
+from gradscope.evaluating import probe
+from gradscope.runtime.stand_in import StandIn
 
 layers = keras.layers
 outside = keras.random.SeedGenerator(11)
@@ -326,11 +326,11 @@ def test_generators_that_a_probe_was_first_to_ask_for_are_taken_back():
     model = compiled(MODELS["noise"])
     keras.utils.set_random_seed(7)
     tf.random.set_global_generator(None)
-    probing._keras_state().pop("global_seed_generator", None)
+    probe._keras_state().pop("global_seed_generator", None)
     state = random.getstate()
     gradscope.probe(model, X, Y)
-    assert probing._keras_seeds() is None
-    assert probing.stateful_random_ops.global_generator is None
+    assert probe._keras_seeds() is None
+    assert probe.stateful_random_ops.global_generator is None
     assert random.getstate() == state
 
 

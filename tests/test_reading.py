@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradscope
-from gradscope import events, reading, schema, writer
+from gradscope.format import schema
+from gradscope.reading import event_files, read
+from gradscope.recording import event_writer
 
 NET = runs.network(2)
 
@@ -86,7 +88,7 @@ def test_an_empty_directory_has_nothing_recorded(tmp_path):
 
 def test_a_run_without_a_whole_record_says_when_there_will_be_one(tmp_path):
     run = write(tmp_path, [0])
-    (path,) = events.event_files(os.path.join(run, schema.DIRECTORY))
+    (path,) = event_files.event_files(os.path.join(run, schema.DIRECTORY))
     os.truncate(path, os.path.getsize(path) - 1)
     with pytest.raises(FileNotFoundError, match="no whole record yet"):
         gradscope.read(run)
@@ -102,7 +104,7 @@ def test_runs_below_finds_all_and_only_recorded_runs(tmp_path):
     write(tmp_path, [0], name="b/deep")
     write(tmp_path, [0], name="a")
     (tmp_path / "c" / schema.DIRECTORY).mkdir(parents=True)
-    assert reading.runs_below(str(tmp_path)) == [
+    assert read.runs_below(str(tmp_path)) == [
         str(tmp_path / "a" / schema.DIRECTORY),
         str(tmp_path / "b/deep" / schema.DIRECTORY),
     ]
@@ -127,15 +129,15 @@ def test_reading_does_not_import_tensorflow(tmp_path):
 
 
 def test_a_damaged_tensor_is_left_out(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     for step in range(3):
-        value = writer.family_value(
+        value = event_writer.family_value(
             "variables", NET.id, np.ones([4, len(schema.VARIABLE_COLUMNS)])
         )
         if step == 1:
             value = tf.compat.v1.Summary.Value.FromString(value.serialized())
             value.tensor.dtype = 99
-        file.write(step, 0.0, [value, writer.schema_value(NET)])
+        file.write(step, 0.0, [value, event_writer.schema_value(NET)])
     file.close()
     assert gradscope.read(tmp_path).steps.tolist() == [0, 2]
 
@@ -144,13 +146,13 @@ def test_a_damaged_tensor_is_left_out(tmp_path):
 def test_flipped_bits_in_a_file_are_no_crash(tmp_path_factory, seed):
     random = np.random.default_rng(seed)
     directory = str(tmp_path_factory.mktemp("run"))
-    file = writer.EventWriter(directory)
+    file = event_writer.EventWriter(directory)
     for step in range(3):
         matrix = np.ones([4, len(schema.VARIABLE_COLUMNS)])
-        values = [writer.family_value("variables", NET.id, matrix)]
-        file.write(step, 0.0, [*values, writer.schema_value(NET)])
+        values = [event_writer.family_value("variables", NET.id, matrix)]
+        file.write(step, 0.0, [*values, event_writer.schema_value(NET)])
     file.close()
-    (path,) = events.event_files(directory)
+    (path,) = event_files.event_files(directory)
     with open(path, "rb+") as file:
         data = bytearray(file.read())
         for at in random.integers(0, len(data), 8):

@@ -8,8 +8,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope import recorder
-from gradscope.recorder import Ring
+from gradscope.recording import device_ring
+from gradscope.recording.device_ring import Ring
 
 
 def append(ring, step):
@@ -134,7 +134,7 @@ def test_a_row_that_is_overwritten_while_it_is_fetched_is_dropped(monkeypatch):
         append(ring, 4)  # where step 0 was; step 1 may be next
         return rows
 
-    monkeypatch.setattr(recorder.tf, "gather", slow_gather)
+    monkeypatch.setattr(device_ring.tf, "gather", slow_gather)
     steps, _, dropped = ring.fetch()
     assert (steps.tolist(), dropped) == ([2, 3], 2)
     monkeypatch.undo()
@@ -154,7 +154,7 @@ def test_what_was_overwritten_more_than_once_is_counted_once(monkeypatch):
             append(ring, step)
         return rows
 
-    monkeypatch.setattr(recorder.tf, "gather", slow_gather)
+    monkeypatch.setattr(device_ring.tf, "gather", slow_gather)
     steps, rows, dropped = ring.fetch()
     assert (len(steps), len(rows), dropped) == (0, 0, 2)
     monkeypatch.undo()
@@ -164,8 +164,12 @@ def test_what_was_overwritten_more_than_once_is_counted_once(monkeypatch):
 
 @pytest.mark.parametrize(
     "width, rows",
-    [(1, recorder.MAX_ROWS), (2**30, recorder.MIN_ROWS), (2**14 - 2, 256)],
+    [
+        (1, device_ring.MAX_ROWS),
+        (2**30, device_ring.MIN_ROWS),
+        (2**14 - 2, 256),
+    ],
 )
 def test_a_ring_takes_what_memory_allows(monkeypatch, width, rows):
-    monkeypatch.setattr(recorder, "Ring", lambda *arguments: arguments)
-    assert recorder.ring(width, "/cpu:0") == (rows, width, "/cpu:0")
+    monkeypatch.setattr(device_ring, "Ring", lambda *arguments: arguments)
+    assert device_ring.ring(width, "/cpu:0") == (rows, width, "/cpu:0")

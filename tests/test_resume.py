@@ -8,7 +8,7 @@ from thinning import thinned
 from training import X, Y, loss
 
 import gradscope
-from gradscope import events
+from gradscope.reading import event_files
 
 PER_EPOCH = 11
 
@@ -97,7 +97,7 @@ def test_backup_and_restore_leaves_no_hole_and_no_double_step(how, tmp_path):
         np.testing.assert_allclose(actual, value, rtol=1e-5, atol=1e-7)
     assert (np.diff(record.wall_times) >= 0).all()
     for own in (tmp_path / "whole", tmp_path / "run"):
-        assert events.event_files(str(own / "gradscope"))
+        assert event_files.event_files(str(own / "gradscope"))
 
 
 def test_a_checkpoint_has_no_variable_of_ours_and_resumes(tmp_path):
@@ -160,7 +160,7 @@ def test_tensorboard_sees_a_resumed_run_as_we_do(tmp_path):
     ]
     steps = [step for step, _, _ in points]
     record = gradscope.read(tmp_path / "run")
-    from gradscope import joining
+    from gradscope.reading import joining
 
     kept = [steps[index] for index in joining.in_order(steps)]
     assert kept == record.steps.tolist()

@@ -5,8 +5,8 @@ import pytest
 from synthetic import network, record
 
 import gradscope
-from gradscope.logs import Log
-from gradscope.schema import (
+from gradscope.format.epoch_logs import Log
+from gradscope.format.schema import (
     Activation,
     Data,
     Schema,

@@ -6,7 +6,7 @@ import synthetic
 from synthetic import network, record, since
 
 import gradscope
-from gradscope.schema import Activation, Data, Schema, State, Variable
+from gradscope.format.schema import Activation, Data, Schema, State, Variable
 
 STUCK = np.full(100, 2.3)
 

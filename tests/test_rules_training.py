@@ -6,7 +6,7 @@ import synthetic
 from synthetic import network, record, since
 
 import gradscope
-from gradscope.schema import Activation, Data, State
+from gradscope.format.schema import Activation, Data, State
 
 STUCK = np.full(100, 2.3)
 WIDE = ("dense_1/kernel", "dense_2/kernel", "dense_3/kernel")

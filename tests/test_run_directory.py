@@ -15,8 +15,9 @@ import tf_keras
 from thinning import thinned
 
 import gradscope
-from gradscope import reading, run_directory
 from gradscope.errors import GradscopeWarning
+from gradscope.reading import read
+from gradscope.recording import run_directory
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 TOLD = "has the record of another training, so this one is recorded in"
@@ -46,7 +47,7 @@ def runs(directory):
     """Returns the steps of all runs by their name below a directory."""
     gradscope.flush()
     found = {}
-    for path in reading.runs_below(str(directory)):
+    for path in read.runs_below(str(directory)):
         run = os.path.dirname(path)
         found[os.path.relpath(run, directory)] = gradscope.read(run).steps[-1]
     return {name: int(last) + 1 for name, last in found.items()}

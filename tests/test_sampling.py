@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.layout import ACTIVATION_MEASURED
+from gradscope.format.schema import Activation, Schema
+from gradscope.format.step_layout import ACTIVATION_MEASURED
 from gradscope.measuring import activations, data, sampling
 from gradscope.measuring.activations import KINDS
-from gradscope.schema import Activation, Schema
-from gradscope.wrapping.activations import Found
-from gradscope.wrapping.forward import Forward
-from gradscope.wrapping.watch import Watch
+from gradscope.wrapping.forward.activations import Found
+from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.steps.forward_row import Watch
 
 COMPILED = pytest.mark.parametrize("jit", [False, True])
 

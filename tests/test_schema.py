@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gradscope import schema
-from gradscope.schema import Data, Schema, SchemaError, Variable
+from gradscope.format import schema
+from gradscope.format.schema import Data, Schema, SchemaError, Variable
 
 KERNEL = Variable("dense/kernel", "dense", (3, 4), "float32")
 BIAS = Variable("dense/bias", "dense", (4,), "float32")

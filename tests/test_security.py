@@ -44,10 +44,10 @@ def provider():
 
 
 def panels():
-    value = seeds.writer.histogram_value(
+    value = seeds.event_writer.histogram_value(
         "gradients/dense_1/kernel", [[0.0, 1.0, 3.0]]
     )
-    return seeds.writer.event(1, 1.0, [value])
+    return seeds.event_writer.event(1, 1.0, [value])
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_long_list_of_statistics_is_cut():
 
 
 def test_a_series_is_no_longer_than_any_reply(client, monkeypatch):
-    columns = len(gradscope.schema.VARIABLE_COLUMNS)
+    columns = len(gradscope.format.schema.VARIABLE_COLUMNS)
     monkeypatch.setattr(matrix, "MAX_BYTES", 24 + 2 * (8 + 4 * columns))
     for route in ("/series", "/matrix"):
         response = client.get(BASE + route, query_string=QUERIES[route])
@@ -259,7 +259,7 @@ def test_nothing_of_a_log_is_run_or_unpickled():
     assert found == KNOWN
     for name, keywords in loads:
         assert keywords["allow_pickle"].value is False, name
-    assert [name for name, _ in loads] == ["gradscope/cli_check.py"]
+    assert [name for name, _ in loads] == ["gradscope/cli/check.py"]
 
 
 def test_requirements_have_two_ends_and_are_met_here():
@@ -281,7 +281,10 @@ def test_the_reader_opens_no_file_but_event_files():
         for node in ast.walk(tree)
         if called(node) == "open"
     }
-    assert opened == {"gradscope/cli.py", "gradscope/events.py"}
+    assert opened == {
+        "gradscope/cli/main.py",
+        "gradscope/reading/event_files.py",
+    }
 
 
 def test_the_plugin_opens_no_file_and_starts_no_process():

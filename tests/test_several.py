@@ -11,7 +11,7 @@ from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import several
+from gradscope.wrapping.fit import other_optimizers
 
 X = np.random.default_rng(0).normal(size=(48, 2)).astype("float32")
 STEPS = 6
@@ -231,7 +231,7 @@ def test_a_failure_of_ours_is_told_and_training_goes_on(tmp_path, monkeypatch):
 
 def test_an_optimizer_that_cannot_be_observed_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "gradscope.wrapping.keras.unsupported",
+        "gradscope.wrapping.optimizers.keras.unsupported",
         lambda one: "it is odd" if "Adam" in type(one).__name__ else None,
     )
     model = gan(keras)("metrics")
@@ -263,7 +263,7 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
     def is_supported(value):
         return isinstance(value, keras.optimizers.Optimizer)
 
-    found = several.held(model, is_supported)
+    found = other_optimizers.held(model, is_supported)
     lion = Model.of_class
     assert found == {"of_class": lion, "parts_1": sgd, "by_name_b": scaled}
 
@@ -278,7 +278,7 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
     ],
 )
 def test_names_of_losses(optimizer, loss):
-    assert several.loss_of(optimizer) == loss
+    assert other_optimizers.loss_of(optimizer) == loss
 
 
 def test_a_loss_of_another_name_is_said_not_to_be_known(tmp_path):

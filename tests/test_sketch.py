@@ -6,16 +6,16 @@ import tensorflow as tf
 from training import FEW, train
 
 import gradscope
-from gradscope.comparing import sketched
-from gradscope.measuring import alike, gradients, sketch
+from gradscope.comparing import gradient_sketches
+from gradscope.measuring import gradient_sketch, gradients, stacking
 
 random = np.random.default_rng(0)
 
 
 def of(*arrays, places=None):
-    found = alike.merged(alike.groups(list(map(tf.constant, arrays))))
+    found = stacking.merged(stacking.groups(list(map(tf.constant, arrays))))
     places = range(len(arrays)) if places is None else places
-    return sketch.sketches(found, list(places), set()).numpy()
+    return gradient_sketch.sketches(found, list(places), set()).numpy()
 
 
 def reference(array):
@@ -25,7 +25,9 @@ def reference(array):
         h = h * np.uint32(factor)
         h ^= h >> np.uint32(13)
     signed = np.where(h >> np.uint32(31), -1, 1) * array.ravel().astype(float)
-    return np.array([signed[n :: sketch.COUNT].sum() for n in range(16)])
+    return np.array(
+        [signed[n :: gradient_sketch.COUNT].sum() for n in range(16)]
+    )
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (16,), (40, 33), (200, 100)])
@@ -39,7 +41,7 @@ def test_sums_are_those_of_numpy(shape, dtype):
 
 
 def test_signs_are_drawn_evenly_and_do_not_follow_each_other():
-    signs = sketch.signs(2**16).numpy()
+    signs = gradient_sketch.signs(2**16).numpy()
     for lag in (0, 1, 2, 16, 512):
         product = signs * np.roll(signs, lag) if lag else signs
         assert abs(product.mean()) < 0.02, lag
@@ -53,8 +55,8 @@ def test_what_is_sparse_or_missing_has_none(compiled):
     def run():
         rows = tf.IndexedSlices(tf.ones([2, 3]), tf.constant([0, 2]), [4, 3])
         values = gradients.touched(rows).values
-        found = alike.groups([dense, None, values])
-        return sketch.sketches(found, [2, 1, 0], {2})
+        found = stacking.groups([dense, None, values])
+        return gradient_sketch.sketches(found, [2, 1, 0], {2})
 
     sparse, missing, there = run().numpy()
     assert not sparse.any() and not missing.any()
@@ -85,7 +87,7 @@ def test_every_mode_records_them(mode, tmp_path):
     record = gradscope.read(tmp_path)
     steps, values = record.occasional("sketch")
     assert steps.tolist() == [s for s in record.steps if s % 2 == 0]
-    assert values.shape[1:] == (len(record.variables), sketch.COUNT)
+    assert values.shape[1:] == (len(record.variables), gradient_sketch.COUNT)
     # The squares add up to that of the norm, on average.
     at = np.isin(record.steps, steps)
     norms = record["gradient_norm"][at]
@@ -119,5 +121,5 @@ def test_gradients_of_one_norm_that_point_elsewhere_are_told_apart(tmp_path):
 def test_variables_of_a_layer_together():
     squares = np.array([[[9.0, 16, np.nan]], [[9.0, 16, np.nan]]])
     squares[0] /= 4
-    one = sketched.relative(squares, [0, 0, 1])
+    one = gradient_sketches.relative(squares, [0, 0, 1])
     np.testing.assert_array_equal(one, [[0.5, np.nan]])

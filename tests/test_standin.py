@@ -4,7 +4,7 @@ import copy
 
 import tensorflow as tf
 
-from gradscope.wrapping.standin import StandIn
+from gradscope.runtime.stand_in import StandIn
 
 
 class Owner:

@@ -4,24 +4,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope import state
+from gradscope.runtime import own_variables
 
 
 def test_a_variable_starts_with_its_value_and_is_not_trained():
-    variable = state.variable(np.arange(3.0), "")
-    assert state.value(variable).tolist() == [0, 1, 2]
+    variable = own_variables.variable(np.arange(3.0), "")
+    assert own_variables.value(variable).tolist() == [0, 1, 2]
     assert not variable.trainable
 
 
 def test_a_variable_is_on_the_device():
-    assert state.variable(np.zeros(1), "/cpu:0").device.endswith("CPU:0")
+    assert own_variables.variable(np.zeros(1), "/cpu:0").device.endswith(
+        "CPU:0"
+    )
 
 
 @pytest.mark.parametrize("device", ["nonsense", "/job:elsewhere/task:3/cpu:0"])
 def test_a_device_that_does_not_exist_is_named(device):
     message = rf"no variable of shape \(2, 3\) could be made on '{device}': ."
     with pytest.raises(RuntimeError, match=message):
-        state.variable(np.zeros([2, 3]), device)
+        own_variables.variable(np.zeros([2, 3]), device)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -31,18 +33,18 @@ def test_a_variable_can_be_made_while_tracing_and_set_later(jit_compile):
     @tf.function(jit_compile=jit_compile)
     def traced():
         if not made:
-            made.append(state.variable(np.array(1.0, np.float32), ""))
+            made.append(own_variables.variable(np.array(1.0, np.float32), ""))
         made[0].assign_add(1.0)
         return made[0] * 10
 
     assert traced() == 20
-    assert state.value(made[0]) == 2
-    state.assign(made[0], 5.0)
+    assert own_variables.value(made[0]) == 2
+    own_variables.assign(made[0], 5.0)
     assert traced() == 60
 
 
 def test_a_variable_belongs_to_no_strategy():
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
     with strategy.scope():
-        variable = state.variable(np.zeros(1), "")
+        variable = own_variables.variable(np.zeros(1), "")
     assert type(variable) is type(tf.Variable(0.0))

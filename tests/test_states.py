@@ -8,8 +8,8 @@ from test_watch import FEW, FITS, train
 from training import BATCH, STEPS, X, Y, batches, loop, loss
 
 import gradscope
+from gradscope.format.schema import State
 from gradscope.measuring import states
-from gradscope.schema import State
 
 layers = keras.layers
 

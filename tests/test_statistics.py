@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradscope.layout import MEASURED
-from gradscope.measuring import alike, gradients, statistics
-from gradscope.schema import VARIABLE_COLUMNS
+from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.format.step_layout import MEASURED
+from gradscope.measuring import gradients, stacking, statistics
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
 
@@ -184,8 +184,10 @@ def test_a_small_update_of_a_bfloat16_weight_is_exact():
     assert found == 1 - 2.0**-7  # needs 7 bits and the sign; float32 has them
     wide = np.array([257 * 2.0**-8], np.float32)
     small = np.array([2.0**-8], ml_dtypes.bfloat16)
-    (old,), (new,) = (alike.groups([tf.constant(w)]) for w in (-small, before))
-    moved = alike.Moved(old, new).values
+    (old,), (new,) = (
+        stacking.groups([tf.constant(w)]) for w in (-small, before)
+    )
+    moved = stacking.Moved(old, new).values
     assert moved.dtype == tf.float32 and moved.numpy() == wide
     assert moved.shape == [1, 1]
 

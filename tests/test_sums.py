@@ -14,8 +14,8 @@ from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
-from gradscope.schema import Schema
-from gradscope.wrapping import sums
+from gradscope.format.schema import Schema
+from gradscope.runtime import rewritten_sums
 
 MIB = 2**20
 
@@ -30,7 +30,7 @@ def rewritten(call):
     call()
     collected = context.context().export_run_metadata()
     context.context().disable_graph_collection()
-    return len(sums._rewritten(collected))
+    return len(rewritten_sums._rewritten(collected))
 
 
 def step(optimizer, w, ballast):
@@ -121,7 +121,7 @@ def test_what_is_read_alone_would_have_sums_rewritten(
 ):
     megabytes, plain, read = PEAKS[peak]
     assert Loop(megabytes).train()[0] == plain
-    monkeypatch.setattr(sums, "keep_order", lambda graphs: None)
+    monkeypatch.setattr(rewritten_sums, "keep_order", lambda graphs: None)
     assert Loop(megabytes, tmp_path).train()[0] == read
 
 
@@ -183,14 +183,14 @@ def test_nobody_is_asked_while_the_user_traces(tmp_path):
 
 
 def test_a_small_program_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(sums, "_Asking", None)
+    monkeypatch.setattr(rewritten_sums, "_Asking", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", GradscopeWarning)
         fit(PEAKS["below"][0], callback(tmp_path))
 
 
 def test_a_failure_is_one_warning_and_no_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(sums, "_graphs", lambda function: 1 / 0)
+    monkeypatch.setattr(rewritten_sums, "_graphs", lambda function: 1 / 0)
     with pytest.warns(GradscopeWarning, match="cannot have .* sums added up"):
         Loop(PEAKS["below"][0], tmp_path).train()
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
@@ -201,7 +201,7 @@ def changed(level, jit=0, executor="own"):
     config.graph_options.rewrite_options.memory_optimization = level
     config.graph_options.optimizer_options.global_jit_level = jit
     own = context.FunctionCallOptions(executor, config)
-    options = sums._without_rewriting(own)
+    options = rewritten_sums._without_rewriting(own)
     assert options.executor_type == executor
     serialized = options.config_proto_serialized
     config = tf.compat.v1.ConfigProto.FromString(serialized)
@@ -210,7 +210,7 @@ def changed(level, jit=0, executor="own"):
 
 
 def test_only_the_rewriting_of_sums_is_left_out_of_the_users_options():
-    level = sums._Rewrites
+    level = rewritten_sums._Rewrites
     assert changed(level.DEFAULT_MEM_OPT) == level.SWAPPING_HEURISTICS
     assert changed(level.SCHEDULING_HEURISTICS) == level.SWAPPING_HEURISTICS
     assert changed(level.NO_MEM_OPT) == level.NO_MEM_OPT

@@ -8,8 +8,9 @@ import training
 from training import FEW, MODES, STEPS
 
 import gradscope
-from gradscope.measuring import origin
-from gradscope.wrapping import operations, suspects
+from gradscope.measuring import first_nonfinite
+from gradscope.runtime import operations
+from gradscope.wrapping.forward import nan_suspects
 
 layers = keras.layers
 BROKEN = 6  # the batch in which it happens, first
@@ -74,7 +75,9 @@ def test_it_is_told_in_every_mode(mode, zeros, tmp_path):
     steps, values = record.occasional("operations")
     assert values.shape[1:] == (len(record.schema.operations), 1)
     # From then on the weights are NaN, and no operation is to blame.
-    assert steps.tolist() == [BROKEN] and values.sum() == origin.INFINITE
+    assert (
+        steps.tolist() == [BROKEN] and values.sum() == first_nonfinite.INFINITE
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,8 +142,10 @@ def test_what_is_behind_a_loop_is_seen(mode, zeros, tmp_path):
 def first(found, sources, rows=None):
     rows = np.arange(len(found)) if rows is None else rows
     arguments = np.float32(found), np.array(sources), np.float32(rows)
-    run = tf.function(origin.first, jit_compile=True)
-    return [f(*arguments).numpy().tolist() for f in (origin.first, run)]
+    run = tf.function(first_nonfinite.first, jit_compile=True)
+    return [
+        f(*arguments).numpy().tolist() for f in (first_nonfinite.first, run)
+    ]
 
 
 def test_the_first_that_was_made_of_finite_numbers_is_the_one():
@@ -167,7 +172,7 @@ def test_what_an_output_is(dtype):
     tensors = [[1, -2], [np.inf, 1], [-np.inf, np.nan], [], 3.0]
     tensors = [tf.constant(t, dtype) for t in tensors]
     expected = [0, 1, 2, 0, 0]
-    assert origin.states(tensors).numpy().tolist() == expected
+    assert first_nonfinite.states(tensors).numpy().tolist() == expected
 
 
 def part_of(function, *arguments):
@@ -186,7 +191,7 @@ def test_of_too_many_the_risky_ones_and_the_last_of_each_scope_are_kept():
         return tf.math.log(x)
 
     part, ends = part_of(deep, tf.TensorSpec([3]))
-    found = suspects.find(part, ends, {}, set())
+    found = nan_suspects.find(part, ends, {}, set())
     names = [row.name for row in found.operations]
     assert names[:2] == ["block_000 (Mul)", "block_001 (Mul)"]
     assert len(names) == 201 and names[-1] == "model (Log)"
@@ -203,8 +208,8 @@ def test_never_more_are_looked_at():
         return x
 
     part, ends = part_of(deep, tf.TensorSpec([3]))
-    found = suspects.find(part, ends, {}, set())
-    assert 0 < len(found.operations) <= suspects.MOST
+    found = nan_suspects.find(part, ends, {}, set())
+    assert 0 < len(found.operations) <= nan_suspects.MOST
 
 
 def test_random_numbers_and_what_leads_nowhere_are_not_looked_at():
@@ -214,12 +219,12 @@ def test_random_numbers_and_what_leads_nowhere_are_not_looked_at():
         return tf.exp(x) * noise
 
     part, ends = part_of(step, tf.TensorSpec([3]))
-    found = suspects.find(part, ends, {}, set())
+    found = nan_suspects.find(part, ends, {}, set())
     assert [row.name for row in found.operations] == [
         "model (Exp)",
         "model (Mul)",
     ]
-    assert suspects.find(part, [], {}, set()) is None
+    assert nan_suspects.find(part, [], {}, set()) is None
 
 
 def test_what_depends_on_a_function_of_its_own_is_not_computed_again():
@@ -232,7 +237,7 @@ def test_what_depends_on_a_function_of_its_own_is_not_computed_again():
         return tf.sqrt(inner(tf.exp(x)))
 
     part, ends = part_of(step, tf.TensorSpec([3]))
-    found = suspects.find(part, ends, {}, set())
+    found = nan_suspects.find(part, ends, {}, set())
     assert [row.name for row in found.operations] == ["model (Exp)"]
 
 

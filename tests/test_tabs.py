@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope import events, tabs
-from gradscope.measuring import buckets
-from gradscope.schema import VARIABLE_COLUMNS, Variable
+from gradscope.format import histogram_buckets
+from gradscope.format.schema import VARIABLE_COLUMNS, Variable
+from gradscope.reading import event_files
+from gradscope.recording import tensorboard_tabs
 
 NAMES = ("dense/kernel", "dense/bias", "dense_1/kernel", "norm/gamma")
 VARIABLES = tuple(
@@ -29,7 +30,7 @@ VARIABLES = tuple(
     ],
 )
 def test_patterns_choose_layers_and_variables(include, exclude, selected):
-    assert tabs.select(VARIABLES, include, exclude) == selected
+    assert tensorboard_tabs.select(VARIABLES, include, exclude) == selected
 
 
 @pytest.mark.parametrize(
@@ -37,34 +38,36 @@ def test_patterns_choose_layers_and_variables(include, exclude, selected):
     [(None, ()), ("a", ("a",)), (["a", "b"], ("a", "b")), ([], ())],
 )
 def test_patterns_are_one_or_several(value, expected):
-    assert tabs.patterns(value, "include") == expected
+    assert tensorboard_tabs.patterns(value, "include") == expected
 
 
 @pytest.mark.parametrize("value", [3, [1], b"dense", ["a", None], object])
 def test_what_is_no_pattern_is_refused_by_name(value):
     with pytest.raises(TypeError, match="`exclude` must be a pattern like"):
-        tabs.patterns(value, "exclude")
+        tensorboard_tabs.patterns(value, "exclude")
 
 
 def values(counts, ratios=(0.5, 0.25)):
     statistics = np.full([1, len(VARIABLE_COLUMNS)], np.nan)
-    for name, ratio in zip(tabs.RATIOS, ratios, strict=True):
+    for name, ratio in zip(tensorboard_tabs.RATIOS, ratios, strict=True):
         statistics[0, VARIABLE_COLUMNS.index(name)] = ratio
-    panels = tabs.values([VARIABLES[0]], statistics, counts[:, np.newaxis])
+    panels = tensorboard_tabs.values(
+        [VARIABLES[0]], statistics, counts[:, np.newaxis]
+    )
     return {p.tag: numbers(p).tolist() for p in panels}
 
 
 def numbers(panel):
     value = tf.compat.v1.Summary.Value.FromString(panel.serialized())
     assert value.tag == panel.tag
-    return events.to_numpy(value.tensor)
+    return event_files.to_numpy(value.tensor)
 
 
 def test_a_variable_has_three_histograms_and_two_ratios():
-    counts = np.zeros([3, buckets.COUNT])
+    counts = np.zeros([3, histogram_buckets.COUNT])
     for kind in range(3):
-        counts[kind, buckets.ZERO] = kind + 1
-    low = 2.0**buckets.LOWEST_EXPONENT
+        counts[kind, histogram_buckets.ZERO] = kind + 1
+    low = 2.0**histogram_buckets.LOWEST_EXPONENT
     assert values(counts) == {
         "gradients/dense/kernel": [[-low, low, 1]],
         "weights/dense/kernel": [[-low, low, 2]],
@@ -75,7 +78,7 @@ def test_a_variable_has_three_histograms_and_two_ratios():
 
 
 def test_a_missing_gradient_has_no_histogram():
-    counts = np.ones([3, buckets.COUNT])
+    counts = np.ones([3, histogram_buckets.COUNT])
     counts[0] = 0
     tags = values(counts)
     assert "gradients/dense/kernel" not in tags
@@ -83,10 +86,10 @@ def test_a_missing_gradient_has_no_histogram():
 
 
 def test_histograms_are_kind_by_kind():
-    counts = np.zeros([3, 2, buckets.COUNT])
-    counts[:, :, buckets.ZERO] = [[1, 2], [3, 4], [5, 6]]
+    counts = np.zeros([3, 2, histogram_buckets.COUNT])
+    counts[:, :, histogram_buckets.ZERO] = [[1, 2], [3, 4], [5, 6]]
     statistics = np.zeros([2, len(VARIABLE_COLUMNS)])
-    panels = tabs.values(list(VARIABLES[:2]), statistics, counts)
+    panels = tensorboard_tabs.values(list(VARIABLES[:2]), statistics, counts)
     totals = {
         p.tag: numbers(p)[:, 2].sum()
         for p in panels

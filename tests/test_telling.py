@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import gradscope
-from gradscope import events
 from gradscope.errors import GradscopeWarning
-from gradscope.wrapping import telling
+from gradscope.reading import event_files
+from gradscope.wrapping import end_report
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def fit(tmp_path):
 def texts(tmp_path):
     return [
         value.tensor.string_val[0].decode()
-        for path in events.event_files(str(tmp_path / "gradscope"))
-        for event in events.events(path)
+        for path in event_files.event_files(str(tmp_path / "gradscope"))
+        for event in event_files.events(path)
         for value in event.summary.value
         if value.metadata.plugin_data.plugin_name == "text"
     ]
@@ -77,7 +77,7 @@ def test_the_same_findings_are_told_once(fit, tmp_path, capsys):
 
 
 def test_a_diagnosis_that_fails_is_a_warning(fit, monkeypatch):
-    monkeypatch.setattr(telling, "diagnose", lambda record: 1 / 0)
+    monkeypatch.setattr(end_report, "diagnose", lambda record: 1 / 0)
     with pytest.warns(GradscopeWarning, match="could not diagnose .*ZeroDiv"):
         fit()
 
@@ -85,7 +85,7 @@ def test_a_diagnosis_that_fails_is_a_warning(fit, monkeypatch):
 def test_a_long_record_is_left_to_the_command(
     fit, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(telling, "MOST_BYTES", 10)
+    monkeypatch.setattr(end_report, "MOST_BYTES", 10)
     fit()
     printed = capsys.readouterr()
     assert f"try `gradscope diagnose {tmp_path}`" in printed.err

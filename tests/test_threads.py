@@ -15,7 +15,7 @@ from thinning import thinned
 from training import STEPS, dense_model, fit
 
 import gradscope
-from gradscope import events
+from gradscope.reading import event_files
 
 
 def train(how, logdir, compiled):
@@ -90,7 +90,7 @@ def test_forked_workers_of_a_pool_never_write(tmp_path):
     optimizer.apply([tf.ones([1])], [variable])
     record = gradscope.read(tmp_path)
     assert record.steps.tolist() == [0, 1]
-    (path,) = events.event_files(str(tmp_path / "gradscope"))
+    (path,) = event_files.event_files(str(tmp_path / "gradscope"))
     assert f".{os.getpid()}." in path
 
 
@@ -115,6 +115,6 @@ def test_a_fork_that_ends_as_a_program_does_writes_nothing(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    files = events.event_files(str(tmp_path / "gradscope"))
+    files = event_files.event_files(str(tmp_path / "gradscope"))
     assert [f".{done.stdout.strip()}." in path for path in files] == [True]
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]

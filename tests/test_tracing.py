@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from gradscope.wrapping import tracing
+from gradscope.runtime import tracing
 
 
 def traced(function, *, jit_compile=False, arguments=()):

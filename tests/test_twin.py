@@ -12,9 +12,9 @@ from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
+from gradscope.runtime import trainable_flags
+from gradscope.runtime.program_fingerprint import Fingerprint, handle
 from gradscope.schedule import Every
-from gradscope.wrapping import trainable
-from gradscope.wrapping.fingerprint import Fingerprint, handle
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(32, 4)).astype("float32")
@@ -409,21 +409,21 @@ def test_a_constant_a_variable_and_what_is_written_tell_programs_apart():
 
 def test_what_was_trainable_is_inferred_from_what_is_written_and_put_back():
     model = network()
-    before = trainable.flags(model)
+    before = trainable_flags.flags(model)
     dense = model.get_layer("base").layers[0]
-    with trainable.as_trained(model, frozenset([handle(dense.kernel)])):
+    with trainable_flags.as_trained(model, frozenset([handle(dense.kernel)])):
         assert [v.path for v in model.trainable_variables] == [
             dense.kernel.path
         ]
-        assert "'sequential" not in trainable.difference(model, before)
-    assert trainable.flags(model) == before
-    assert trainable.difference(model, before) is None
+        assert "'sequential" not in trainable_flags.difference(model, before)
+    assert trainable_flags.flags(model) == before
+    assert trainable_flags.difference(model, before) is None
 
 
 def test_a_difference_names_the_outermost_layers():
     model = network()
-    before = trainable.flags(model)
+    before = trainable_flags.flags(model)
     turn(model)
-    assert "compile`: 'base' is trained. Keras" in trainable.difference(
+    assert "compile`: 'base' is trained. Keras" in trainable_flags.difference(
         model, before
     )

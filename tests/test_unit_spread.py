@@ -8,7 +8,7 @@ from test_statistics import DTYPES, measured, numbers
 from training import FEW, MODES, STEPS
 
 import gradscope
-from gradscope.layout import MEASURED
+from gradscope.format.step_layout import MEASURED
 from gradscope.measuring.unit_spread import MOST_UNITS
 
 layers = keras.layers

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.rows import MOST_GROUPS, MOST_UNITS, Activation
-from gradscope.schema import UNIT_COLUMNS
-from gradscope.units import Units
+from gradscope.format.rows import MOST_GROUPS, MOST_UNITS, Activation
+from gradscope.format.schema import UNIT_COLUMNS
+from gradscope.recording.unit_history import Units
 
 RELU = Activation("dense/relu", "relu", 5)
 

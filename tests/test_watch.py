@@ -10,7 +10,7 @@ from thinning import thinned
 from training import BATCH, STEPS, X, Y, batches, loop, loss
 
 import gradscope
-from gradscope.wrapping import seeing
+from gradscope.wrapping.forward import find
 
 #: Keyword arguments of `compile`, or what a loop's step is wrapped in.
 FITS = {
@@ -307,7 +307,7 @@ def test_a_failure_costs_activations_and_no_gradients(tmp_path, monkeypatch):
     def fails(*arguments):
         raise ArithmeticError("no such luck")
 
-    monkeypatch.setattr(seeing, "see", fails)
+    monkeypatch.setattr(find, "see", fails)
     model = network()
     optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
     model.compile(optimizer, loss(), jit_compile=False)

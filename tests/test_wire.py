@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gradscope import wire
+from gradscope.recording import event_bytes
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=200)
 
@@ -31,7 +31,7 @@ def metadata_of(plugin):
 def test_a_panel_is_the_message(tag, shape, plugin):
     array = np.full(shape, np.pi, np.float32)
     metadata = metadata_of(plugin)
-    panel = wire.panel(tag, metadata.SerializeToString(), array)
+    panel = event_bytes.panel(tag, metadata.SerializeToString(), array)
     found = tf.compat.v1.Summary.Value.FromString(panel.serialized())
     assert found == message(tag, array, metadata)
     found = tf.compat.v1.Summary.Value.FromString(panel.serialized(False))
@@ -49,4 +49,4 @@ def test_an_event_is_the_message_byte_for_byte(count):
         event.summary.value.append(value)
         values.append(value.SerializeToString())
     event.summary.SetInParent()
-    assert wire.event(head, values) == event.SerializeToString()
+    assert event_bytes.event(head, values) == event.SerializeToString()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
-from gradscope.schema import Wiring
+from gradscope.format.schema import Wiring
 
 v1 = tf.compat.v1
 random = np.random.default_rng(0)

@@ -18,9 +18,9 @@ from thinning import thinned
 from training import X, Y, dense_model, fit, train
 
 import gradscope
-from gradscope import background, recorder
-from gradscope.drain import Drain
 from gradscope.errors import GradscopeWarning
+from gradscope.recording import background, device_ring
+from gradscope.recording.drain import Drain
 from gradscope.schedule import At, Every, Seconds
 
 
@@ -496,7 +496,7 @@ def test_a_loop_that_stays_in_the_graph_is_recorded(tmp_path):
 
 
 def test_what_overflows_the_ring_is_counted_as_dropped(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder, "MAX_ROWS", 8)
+    monkeypatch.setattr(device_ring, "MAX_ROWS", 8)
     monkeypatch.setattr(Drain, "tick", lambda drain: None)
     variable = tf.Variable([1.0, 2.0])
     optimizer = adam()
@@ -509,7 +509,7 @@ def test_what_overflows_the_ring_is_counted_as_dropped(tmp_path, monkeypatch):
 
 
 def test_fit_drains_a_small_ring_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder, "MAX_ROWS", 4)
+    monkeypatch.setattr(device_ring, "MAX_ROWS", 4)
     monkeypatch.setattr(Drain, "tick", lambda drain: None)
     train("fit_graph", "adam", how="callback", logdir=tmp_path, every=1)
     record = gradscope.read(tmp_path)

@@ -15,8 +15,9 @@ from tensorboard.data import provider
 from tensorboard.util import tensor_util
 
 import gradscope
-from gradscope import events, schema, writer
-from gradscope.measuring import buckets
+from gradscope.format import histogram_buckets, schema
+from gradscope.reading import event_files
+from gradscope.recording import event_writer
 
 KERNEL = schema.Variable("dense/kernel", "dense", (2, 2), "float32")
 DESCRIBED = schema.Schema((KERNEL,), {"class": "SGD"})
@@ -26,24 +27,26 @@ ROWS = [[-0.5, 0.5, 3.0], [0.5, 1.5, 4.0]]
 def values(step):
     """Returns new values of one step: a family, a histogram and a scalar."""
     return [
-        writer.family_value(
+        event_writer.family_value(
             "variables",
             DESCRIBED.id,
             np.full([1, len(schema.VARIABLE_COLUMNS)], step + 0.5),
         ),
-        writer.family_value(
+        event_writer.family_value(
             "run", DESCRIBED.id, np.full([1, len(schema.RUN_COLUMNS)], step)
         ),
-        writer.schema_value(DESCRIBED),
-        writer.histogram_value("gradients/dense/kernel", ROWS),
-        writer.scalar_value("ratios/dense/kernel/update_to_weight", step / 2),
+        event_writer.schema_value(DESCRIBED),
+        event_writer.histogram_value("gradients/dense/kernel", ROWS),
+        event_writer.scalar_value(
+            "ratios/dense/kernel/update_to_weight", step / 2
+        ),
     ]
 
 
 @pytest.fixture
 def directory(tmp_path):
     """A run of steps 0, 1 and 5."""
-    file = writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
     for step in (0, 1, 5):
         file.write(step, 1000.0 + step, values(step))
     file.close()
@@ -60,58 +63,58 @@ def test_our_own_reader_gets_what_was_written(directory):
 
 
 def test_only_the_first_event_of_a_tag_has_metadata(directory):
-    (path,) = events.event_files(directory + "/run/gradscope")
+    (path,) = event_files.event_files(directory + "/run/gradscope")
     described = [
         [value.HasField("metadata") for value in event.summary.value]
-        for event in events.events(path)
+        for event in event_files.events(path)
     ]
     assert described == [[], [True] * 5, [False] * 5, [False] * 5]
 
 
 def test_a_tag_that_comes_later_has_metadata_then(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     first, second, _, _, _ = values(0)
     file.write(0, 0.0, [first])
     file.write(1, 0.0, [*values(1)[:1], second])
     file.close()
-    (path,) = events.event_files(str(tmp_path))
-    last = list(events.events(path))[-1]
+    (path,) = event_files.event_files(str(tmp_path))
+    last = list(event_files.events(path))[-1]
     assert [v.HasField("metadata") for v in last.summary.value] == [False, True]
 
 
 def test_a_write_after_close_starts_another_file_with_metadata(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     for step in range(2):
         assert not file.has("gradscope/variables/" + DESCRIBED.id)
         file.write(step, 0.0, values(step))
         assert file.has("gradscope/variables/" + DESCRIBED.id)
         file.close()
-    paths = events.event_files(str(tmp_path))
+    paths = event_files.event_files(str(tmp_path))
     assert len(paths) == 2
     for step, path in enumerate(paths):
-        _, event = events.events(path)
+        _, event = event_files.events(path)
         assert event.step == step
         assert all(v.HasField("metadata") for v in event.summary.value)
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
 
 
 def test_two_writers_never_share_a_file(tmp_path):
-    files = [writer.EventWriter(str(tmp_path)) for _ in range(2)]
+    files = [event_writer.EventWriter(str(tmp_path)) for _ in range(2)]
     for step, file in enumerate(files):
         file.write(step, 0.0, values(step))
         file.close()
-    assert len(events.event_files(str(tmp_path))) == 2
+    assert len(event_files.event_files(str(tmp_path))) == 2
 
 
 def test_without_an_event_there_is_no_file(tmp_path):
-    file = writer.EventWriter(str(tmp_path / "run"))
+    file = event_writer.EventWriter(str(tmp_path / "run"))
     file.flush()
     file.close()
     assert not (tmp_path / "run").exists()
 
 
 def test_what_is_flushed_can_be_read_before_the_end(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     file.write(3, 0.0, values(3))
     file.flush()
     assert gradscope.read(tmp_path).steps.tolist() == [3]
@@ -119,10 +122,10 @@ def test_what_is_flushed_can_be_read_before_the_end(tmp_path):
 
 
 def test_a_removed_file_is_noticed(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     file.write(0, 0.0, values(0))
     file.flush()
-    (path,) = events.event_files(str(tmp_path))
+    (path,) = event_files.event_files(str(tmp_path))
     os.remove(path)
     file.write(1, 0.0, values(1))
     with pytest.raises(FileNotFoundError, match=r"tfevents.* was removed"):
@@ -130,17 +133,17 @@ def test_a_removed_file_is_noticed(tmp_path):
 
 
 def test_an_abandoned_file_is_followed_by_another(tmp_path):
-    file = writer.EventWriter(str(tmp_path))
+    file = event_writer.EventWriter(str(tmp_path))
     file.write(0, 0.0, values(0))
     file.abandon()
     file.write(1, 0.0, values(1))
     file.close()
-    assert len(events.event_files(str(tmp_path))) == 2
+    assert len(event_files.event_files(str(tmp_path))) == 2
 
 
 def test_failures_of_the_file_system_are_raised(tmp_path):
     (tmp_path / "file").touch()
-    file = writer.EventWriter(str(tmp_path / "file" / "run"))
+    file = event_writer.EventWriter(str(tmp_path / "file" / "run"))
     with pytest.raises(tf.errors.OpError):
         file.write(0, 0.0, values(0))
 
@@ -206,8 +209,11 @@ def test_tensorboard_shows_histograms(tensorboard):
 def test_tensorboard_compresses_a_histogram_of_any_counts():
     from tensorboard.plugins.distribution import compressor
 
-    for counts in (np.zeros(buckets.COUNT), np.ones(buckets.COUNT)):
-        (rows,) = buckets.tensorboard_rows(counts[np.newaxis])
+    for counts in (
+        np.zeros(histogram_buckets.COUNT),
+        np.ones(histogram_buckets.COUNT),
+    ):
+        (rows,) = histogram_buckets.tensorboard_rows(counts[np.newaxis])
         compressed = compressor.compress_histogram(rows)
         assert np.isfinite(compressed).all()
 

@@ -6,9 +6,10 @@ import struct
 
 import numpy as np
 
-from gradscope import schema, writer
-from gradscope.checksum import masked_crc
-from gradscope.logs import Log
+from gradscope.format import schema
+from gradscope.format.epoch_logs import Log
+from gradscope.reading.checksum import masked_crc
+from gradscope.recording import event_writer
 
 _WALL_TIME = 1.7e9
 
@@ -53,7 +54,7 @@ def events(network: schema.Schema, steps, seed: int = 0) -> list[bytes]:
     found = []
     for index, step in enumerate(steps):
         values = [
-            writer.family_value(
+            event_writer.family_value(
                 family,
                 network.id,
                 random.lognormal(
@@ -64,10 +65,10 @@ def events(network: schema.Schema, steps, seed: int = 0) -> list[bytes]:
             if family in schema.FAMILIES or index % 3 == 1
         ]
         log = Log(step, index, {"loss": 0.5, "val_loss": 0.6})
-        values.append(writer.logs_value(network.id, log))
+        values.append(event_writer.logs_value(network.id, log))
         if not index:
-            values.append(writer.schema_value(network))
-        found.append(writer.event(step, _WALL_TIME + step, values))
+            values.append(event_writer.schema_value(network))
+        found.append(event_writer.event(step, _WALL_TIME + step, values))
     return found
 
 

@@ -12,9 +12,10 @@ from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
 import gradscope
-from gradscope import diagnosis, schema
+from gradscope import diagnosis, terminal
 from gradscope.comparing import report as comparing_report
 from gradscope.diagnosis import report
+from gradscope.format import schema
 from gradscope_plugin import plugin
 
 BASE = "/data/plugin/gradscope"
@@ -58,7 +59,7 @@ def read(directory: str, uses: bool = True) -> None:
         record.occasional(family)
     found = record.first_nonfinite()
     if found:
-        assert report.printable(found.message).isprintable()
+        assert terminal.printable(found.message).isprintable()
     findings = diagnosis.diagnose(record)
     told = report.text("run", findings)
     assert told.replace("\n", "").isprintable(), told

@@ -7,15 +7,14 @@ import os
 
 import numpy as np
 
-from gradscope.comparing import sketched
+from gradscope.comparing import gradient_sketches, report
 from gradscope.comparing.configuration import Setting, settings
 from gradscope.comparing.difference import relative, same_bits
 from gradscope.comparing.matching import Matching, match
 from gradscope.comparing.parting import Parting, noisy, parting
-from gradscope.record import Record
+from gradscope.reading.record import Record
 
 #: Norms that are compared layer by layer.
-NORMS = ("gradient_norm", "weight_norm", "update_norm")
 
 #: Relative difference up to which two runs are not said to part: float32's
 #: rounding in another order makes 1e-5 and less in one step.
@@ -127,14 +126,14 @@ class Comparison:
         the value (of one step; the median of many is closer). 0 means that all
         sums are equal bit for bit.
         """
-        return sketched.relative(self._squares)
+        return gradient_sketches.relative(self._squares)
 
     @property
     def gradients_by_layer(self) -> np.ndarray:
         """The same of all common variables of a layer together, `[M, L]`."""
         places = {layer: index for index, layer in enumerate(self.layers)}
         owners = [places[v.layer] for v in self.a.schema.variables]
-        return sketched.relative(self._squares, owners)
+        return gradient_sketches.relative(self._squares, owners)
 
     @property
     def noise(self) -> np.ndarray:
@@ -151,16 +150,12 @@ class Comparison:
         return record[statistic]
 
     def __str__(self) -> str:
-        from gradscope.comparing.report import text
-
-        return text(self)
+        return report.text(self)
 
     def to_dict(self) -> dict:
         """Returns what `gradscope compare --json` prints, see
         docs/compare.md."""
-        from gradscope.comparing.report import to_dict
-
-        return to_dict(self)
+        return report.to_dict(self)
 
 
 def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
@@ -191,7 +186,7 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
     steps, at_a, at_b = np.intersect1d(a.steps, b.steps, return_indices=True)
     part_a, part_b = _common(a, b, variables, at_a, at_b)
     comparable = bool(len(steps) and variables.pairs)
-    sketched_steps, squares = sketched.sketches(a, b, variables)
+    sketched_steps, squares = gradient_sketches.sketches(a, b, variables)
     differs_from = _differs_from(part_a, part_b) if comparable else None
     parted = parting(part_a, part_b, tolerance) if comparable else None
     rounds = differs_from is not None and (
@@ -221,7 +216,7 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
 
 def _record(run) -> Record:
     if isinstance(run, str | os.PathLike):
-        from gradscope.reading import read
+        from gradscope.reading.read import read
 
         return read(run)
     return run

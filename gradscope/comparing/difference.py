@@ -8,6 +8,9 @@ import numpy as np
 #: before a norm has the true gradient 0, and what is left of it is rounding.
 NOISE = 1e-4
 
+#: Norms that are compared layer by layer.
+NORMS = ("gradient_norm", "weight_norm", "update_norm")
+
 
 def relative(a, b) -> np.ndarray:
     """Returns `|a - b| / max(|a|, |b|)` of each pair, float64.

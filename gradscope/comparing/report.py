@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-import textwrap
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.comparing.comparison import NORMS, Comparison
-from gradscope.diagnosis.report import printable
+from gradscope.comparing.difference import NORMS
+from gradscope.terminal import json_value, listed, paragraph, printable
+
+if TYPE_CHECKING:
+    from gradscope.comparing.comparison import Comparison
 
 #: Of `--json`; goes up when a field changes its meaning or goes away.
 JSON_VERSION = 1
-
-_WIDTH = 80
 
 #: Layers, settings and names that the text has at most.
 MOST = 40
@@ -49,26 +50,26 @@ def verdict(found: Comparison) -> str:
 
 def text(found: Comparison) -> str:
     """Returns a comparison for people, the verdict first."""
-    parts = [_paragraph(verdict(found), "")]
+    parts = [paragraph(verdict(found), "")]
     if found.parting is not None:
-        parts.append(_paragraph(_evidence(found)))
+        parts.append(paragraph(_evidence(found)))
     if found.comparable:
-        parts.append(_paragraph(_before(found)))
+        parts.append(paragraph(_before(found)))
         parts += ["", *_table(found)]
     parts += ["", *_settings(found)]
     only = found.only_a, found.only_b
     for run, names in zip(_names(found), only, strict=True):
         if names:
-            parts.append(_paragraph(f"Only in {run}: {_listed(names)}"))
+            parts.append(paragraph(f"Only in {run}: {listed(names)}"))
     if found.matched_by == "order":
         pairs = [f"{a} = {b}" for a, b in found.names]
         parts.append(
-            _paragraph(
+            paragraph(
                 "Names do not tell which variables belong together; forward "
-                f"order and shapes do: {_listed(pairs)}"
+                f"order and shapes do: {listed(pairs)}"
             )
         )
-    parts += [_paragraph(note) for note in found.notes]
+    parts += [paragraph(note) for note in found.notes]
     return "\n".join(parts)
 
 
@@ -133,7 +134,7 @@ def _table(found: Comparison) -> list[str]:
         count = len(found.sketched_steps)
         lines += [
             "",
-            _paragraph(
+            paragraph(
                 "Of the gradients themselves, |a - b| over the longer one, "
                 f"median of {count} step{'' if count == 1 else 's'} with "
                 "histograms (largest), estimated within a quarter; 1.4 is what "
@@ -146,7 +147,7 @@ def _table(found: Comparison) -> list[str]:
     if any("noise" in line.split() for line in lines[3:]):
         lines += [
             "",
-            _paragraph(
+            paragraph(
                 "noise: a gradient below 1e-4 of the largest, as of a bias "
                 "before a norm; its true value may be 0, and its difference "
                 "says nothing."
@@ -247,7 +248,7 @@ def _settings(found: Comparison) -> list[str]:
     lines = ["Their configuration differs:", ""]
     for one in found.configuration[:MOST]:
         values = f"{_value(one.a)} against {_value(one.b)}"
-        lines.append(_paragraph(f"{one.where}: {one.what} is {values}"))
+        lines.append(paragraph(f"{one.where}: {one.what} is {values}"))
     if len(found.configuration) > MOST:
         more = len(found.configuration) - MOST
         lines.append(f"  and {more} more settings (--json has all)")
@@ -259,26 +260,9 @@ def _value(value) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _listed(names) -> str:
-    names = list(names)
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more
-
-
 def _extent(steps: tuple[int, int, int]) -> str:
     first, last, count = steps
     return f"{count} of the steps {first} to {last}"
-
-
-def _paragraph(words: str, indent: str = "  ") -> str:
-    return textwrap.fill(
-        printable(words),
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def to_dict(found: Comparison) -> dict:
@@ -300,11 +284,11 @@ def to_dict(found: Comparison) -> dict:
         },
         "sketched_steps": len(found.sketched_steps),
         "differs_from": found.differs_from,
-        "parting": None if part is None else _plain(vars(part)),
+        "parting": None if part is None else json_value(vars(part)),
         "matched_by": found.matched_by,
         "layers": layer_rows(found),
         "variables": variable_rows(found),
-        "configuration": [_plain(vars(one)) for one in found.configuration],
+        "configuration": [json_value(vars(one)) for one in found.configuration],
         "only": [list(found.only_a), list(found.only_b)],
         "notes": list(found.notes),
     }
@@ -313,14 +297,3 @@ def to_dict(found: Comparison) -> dict:
 def to_json(found: Comparison) -> str:
     """Returns the text of `--json`."""
     return json.dumps(to_dict(found), indent=1, allow_nan=False)
-
-
-def _plain(value):
-    """Returns a value as JSON has it; NaN and infinities are null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -13,23 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from gradscope.diagnosis import (  # noqa: F401  (they register their rules)
-    activations,
-    data,
-    exploding,
-    gradients,
-    learning_rate,
-    loss,
-    normalisation,
-    outputs,
-    regularisation,
-    softmax,
-    start,
-    sums,
-    updates,
-    vanishing,
-    wiring,
-)
+from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
 from gradscope.diagnosis.causes import roots
 from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.limits import Ignore, Limits
@@ -67,7 +51,7 @@ def diagnose(
         )
     ignored = [Ignore.parse(text) for text in ignore]
     if isinstance(run, str | os.PathLike):
-        from gradscope.reading import read
+        from gradscope.reading.read import read
 
         run = read(run)
     view = View(run)

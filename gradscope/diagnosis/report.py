@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 
 from gradscope.diagnosis.finding import Finding
+from gradscope.terminal import paragraph, printable
 
 #: Of `--json`; goes up when a field changes its meaning or goes away.
 JSON_VERSION = 1
 
 _COLOURS = {"error": "31;1", "warning": "33;1", "note": "36"}
-_WIDTH = 80
 
 
 def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
@@ -33,13 +32,13 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
         where = f" in {printable(finding.layer)}" if finding.layer else ""
         parts.append(f"\n{head}: {finding.kind}{where}, {finding.since}")
         parts += [
-            _paragraph(f"{finding.what}."),
-            _paragraph(f"Why: {finding.cause}"),
-            _paragraph(f"What to do: {finding.remedy}"),
+            paragraph(f"{finding.what}."),
+            paragraph(f"Why: {finding.cause}"),
+            paragraph(f"What to do: {finding.remedy}"),
         ]
         numbers = evidence(finding)
         if numbers:
-            parts.append(_paragraph(f"Evidence: {numbers}"))
+            parts.append(paragraph(f"Evidence: {numbers}"))
     return "\n".join(parts)
 
 
@@ -107,26 +106,6 @@ def to_json(runs: dict[str, list[Finding]], problems: list[dict]) -> str:
         },
         indent=1,
         allow_nan=False,
-    )
-
-
-def printable(text: str) -> str:
-    """Returns a text that cannot move a terminal's cursor: names come from
-    files."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text
-    )
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(
-        printable(text),
-        _WIDTH,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
     )
 
 

@@ -10,9 +10,9 @@ import functools
 
 import numpy as np
 
-from gradscope.columns import FAMILIES
 from gradscope.diagnosis.spells import median
-from gradscope.rows import Activation, State, Wiring
+from gradscope.format.columns import FAMILIES
+from gradscope.format.rows import Activation, State, Wiring
 
 #: Names of variables with two axes and more that are no kernels.
 #: (TensorFlow Probability's `kernel_posterior_untransformed_scale` multiplies

@@ -2,7 +2,7 @@
 
 A *unit* is an index of an activation's last axis: a neuron of a dense layer,
 or a channel of a convolution at all its positions. Which of them are dead is
-counted over many steps, on the host: see `gradscope.units`.
+counted over many steps, on the host: see `gradscope.recording.unit_history`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from gradscope.layout import ACTIVATION_MEASURED
-from gradscope.rows import DIES, RISES
+from gradscope.format.rows import DIES, RISES
+from gradscope.format.step_layout import ACTIVATION_MEASURED
 
 #: An element is saturated where the derivative of its activation function is
 #: below this share of the largest that the function has: a gradient that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.columns import DATA_COLUMNS
+from gradscope.format.columns import DATA_COLUMNS
 from gradscope.measuring import sampling
 
 

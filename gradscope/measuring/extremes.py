@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring.alike import Rows, in_order, in_turn
+from gradscope.measuring.stacking import Rows, in_order, in_turn
 
 
 def extremes(

@@ -6,7 +6,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from gradscope.measuring import copying
+from gradscope.runtime import replay
 
 
 def shaped(gradient, shape):
@@ -102,7 +102,7 @@ def regenerate(gradient, graph):
         gradient: Tensor of `graph`, `IndexedSlices` or None.
         graph: The graph of the step; the copy belongs to the current graph.
     """
-    return _with_values(gradient, lambda t: copying.ending(t, graph))
+    return _with_values(gradient, lambda t: replay.ending(t, graph))
 
 
 def tensors(gradient) -> list:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring import buckets
-from gradscope.measuring.alike import Moved, Rows, in_turn
+from gradscope.format import histogram_buckets
+from gradscope.measuring.stacking import Moved, Rows, in_turn
 
 _BITS = 10
 _SHIFT = 32 - _BITS
@@ -87,8 +87,8 @@ def _without_padding(raw, rows: Rows | Moved) -> tf.Tensor:
 
 def _in_range(raw) -> tf.Tensor:
     """Returns `[n, PER_SIGN]`: the outermost buckets take all beyond them."""
-    first = buckets.FIRST_BITS
-    last = first + buckets.PER_SIGN - 1
+    first = histogram_buckets.FIRST_BITS
+    last = first + histogram_buckets.PER_SIGN - 1
     return tf.concat(
         [
             _sum(raw[:, 2 : first + 1]),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring.alike import Moved, Rows, in_order, in_turn
+from gradscope.measuring.stacking import Moved, Rows, in_order, in_turn
 
 #: A norm in float32 below this may lack numbers whose squares are zero: those
 #: below 1.1e-19, of which 10^10 have a norm of 1e-14.

@@ -11,12 +11,18 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from gradscope.layout import MEASURED
-from gradscope.measuring import alike, extremes, histogram, norms, sketch
-from gradscope.measuring.alike import Rows
+from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.format.step_layout import MEASURED
+from gradscope.measuring import (
+    extremes,
+    gradient_sketch,
+    histogram,
+    norms,
+    stacking,
+)
 from gradscope.measuring.gradients import Touched
+from gradscope.measuring.stacking import Rows
 from gradscope.measuring.unit_spread import unit_spread
-from gradscope.schema import VARIABLE_COLUMNS
 
 
 @dataclasses.dataclass
@@ -39,7 +45,7 @@ class Step:
     gradients: list[Rows]
     clipped: list[Rows]
     before: list[Rows]
-    updates: list[alike.Moved]
+    updates: list[stacking.Moved]
 
 
 def side_by_side(
@@ -61,19 +67,20 @@ def side_by_side(
         fused: Whether XLA makes one pass of operations that follow each other.
     """
 
-    exact = alike.groups(list(map(_values, gradients, before)))
+    exact = stacking.groups(list(map(_values, gradients, before)))
     others = [] if clipped is None else list(map(_values, clipped, before))
     old, new = (
-        alike.merged(alike.groups(list(w)), fused) for w in (before, after)
+        stacking.merged(stacking.groups(list(w)), fused)
+        for w in (before, after)
     )
     return Step(
         count=len(before),
         touched=gradients,
         exact=exact,
-        gradients=_with_padding(alike.merged(exact, fused), gradients),
-        clipped=alike.merged(alike.groups(others), fused),
+        gradients=_with_padding(stacking.merged(exact, fused), gradients),
+        clipped=stacking.merged(stacking.groups(others), fused),
         before=old,
-        updates=[alike.Moved(a, b) for a, b in zip(old, new, strict=True)],
+        updates=[stacking.Moved(a, b) for a, b in zip(old, new, strict=True)],
     )
 
 
@@ -121,7 +128,7 @@ def occasional(step: Step, places: list[int]) -> tf.Tensor:
     sparse = {n for n, g in enumerate(step.touched) if g and g.is_sparse}
     parts = [
         histogram.counts(kinds, places),
-        sketch.sketches(step.gradients, places, sparse),
+        gradient_sketch.sketches(step.gradients, places, sparse),
     ]
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
 

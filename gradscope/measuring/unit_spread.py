@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring.alike import Rows
+from gradscope.measuring.stacking import Rows
 
 #: Units that are looked at: two are enough to see that all are alike, and a
 #: pass over all of a large layer would cost as much as its norm.

@@ -9,22 +9,20 @@ import weakref
 
 import tensorflow as tf
 
-from gradscope import background, tabs
-from gradscope.drain import warn_once
+from gradscope.format.schema import DIRECTORY
+from gradscope.recording import background, tensorboard_tabs
+from gradscope.recording.drain import warn_once
+from gradscope.runtime import replicas, tf_variables
 from gradscope.schedule import NEVER, Schedule, schedule_of
-from gradscope.schema import DIRECTORY
-from gradscope.wrapping import (
+from gradscope.wrapping.fit import other_optimizers, recording_program
+from gradscope.wrapping.optimizers import (
     compat_v1,
     keras,
-    layers,
-    replicas,
-    several,
     tf_keras,
     tf_keras_legacy,
-    twin,
 )
-from gradscope.wrapping.observer import Options
-from gradscope.wrapping.seam import Seam
+from gradscope.wrapping.optimizers.seam import Seam
+from gradscope.wrapping.steps.observer import Options
 
 #: One module for each kind of optimizer.
 _KINDS = (keras, tf_keras, tf_keras_legacy, compat_v1)
@@ -92,8 +90,8 @@ def wrap(
             if histograms is None
             else schedule_of(histograms, "histograms", dense=1)
         ),
-        include=tabs.patterns(include, "include"),
-        exclude=tabs.patterns(exclude, "exclude"),
+        include=tensorboard_tabs.patterns(include, "include"),
+        exclude=tensorboard_tabs.patterns(exclude, "exclude"),
         activations=_flag(activations, "activations"),
         window=_window(window),
     )
@@ -181,7 +179,7 @@ def seam_of(optimizer) -> Seam | None:
 def others_of(model) -> dict:
     """Returns the optimizers that a model holds besides `model.optimizer` and
     that nobody observes, by the names of its attributes."""
-    found = several.held(model, lambda value: _kind(value) is not None)
+    found = other_optimizers.held(model, lambda value: _kind(value) is not None)
     return {n: one for n, one in found.items() if seam_of(one) is None}
 
 
@@ -258,14 +256,14 @@ def _observe(model, seam) -> None:
     """Has the model's program be traced with what looks at it. One that was
     traced before goes on training what it trains."""
     program = model.train_function
-    if program is not None and twin.is_traced(program):
-        model.train_function = twin.Twin(model, program, seam)
+    if program is not None and recording_program.is_traced(program):
+        model.train_function = recording_program.Twin(model, program, seam)
 
 
 def _restore(model, seam) -> None:
     """Gives a model a program that nothing looks at."""
     program = model.train_function
-    if isinstance(program, twin.Twin):
+    if isinstance(program, recording_program.Twin):
         model.train_function = program.own
     elif program is not None and not _goes_on(model, program, seam):
         model.train_function = None
@@ -274,7 +272,7 @@ def _restore(model, seam) -> None:
 def _goes_on(model, program, seam) -> bool:
     """Returns whether a program that was traced while it was observed has to
     stay: another would train other variables, or is not to be had."""
-    now = {layers.tf_variable(v).ref() for v in model.trainable_variables}
-    return seam.traced != {frozenset(now)} or not twin.is_of_keras(
+    now = {tf_variables.tf_variable(v).ref() for v in model.trainable_variables}
+    return seam.traced != {frozenset(now)} or not recording_program.is_of_keras(
         model, program
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gradscope.wrapping import layers
+from gradscope.runtime import tf_variables
 
 
 class Call:
@@ -29,7 +29,7 @@ class Call:
 
     def __init__(self, grads: list, variables: list, known: list, step):
         self.grads = list(grads)
-        self.variables = [layers.tf_variable(v) for v in variables]
+        self.variables = [tf_variables.tf_variable(v) for v in variables]
         self.known = list(known)
         check_distinct(self.variables)
         self.step = tf.cast(step, tf.int64)

@@ -15,14 +15,15 @@ import keras
 
 from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
-from gradscope.logs import Log, numbers
+from gradscope.evaluating import probe
+from gradscope.format.epoch_logs import Log, numbers
 from gradscope.schedule import Schedule
-from gradscope.wrapping import fit_data, probing, several
-from gradscope.wrapping.loss_scale import innermost
-from gradscope.wrapping.several import Several
-from gradscope.wrapping.telling import Teller
-from gradscope.wrapping.trial import Trial
-from gradscope.wrapping.twin import Twin
+from gradscope.wrapping.end_report import Teller
+from gradscope.wrapping.fit import other_optimizers, running_fit
+from gradscope.wrapping.fit.other_optimizers import Several
+from gradscope.wrapping.fit.recording_program import Twin
+from gradscope.wrapping.fit.step_trial import Trial
+from gradscope.wrapping.optimizers.loss_scale import innermost
 
 PLAIN = True
 
@@ -131,7 +132,7 @@ class Callback(keras.callbacks.Callback):
         self._step = self._iterations()
         self._unsure = True
         if self._probes_unasked:
-            self._given = fit_data.arguments(self.model)
+            self._given = running_fit.arguments(self.model)
         self._two_programs = (
             self._steps_per_execution() == 1
             and not self.model.run_eagerly
@@ -199,9 +200,9 @@ class Callback(keras.callbacks.Callback):
             return
         if self.model.run_eagerly:  # there not all can be put back, see `probe`
             return
-        with contextlib.suppress(Exception), fit_data.nothing_moved():
-            batch = fit_data.batch(given)
-            if batch is not None and fit_data.differs(self.model):
+        with contextlib.suppress(Exception), running_fit.nothing_moved():
+            batch = running_fit.batch(given)
+            if batch is not None and running_fit.differs(self.model):
                 self._probe(batch)
                 self._probed_at = steps
 
@@ -210,7 +211,7 @@ class Callback(keras.callbacks.Callback):
         observer = self._seam.latest()
         if batch is None or observer is None:
             return
-        losses = probing.probe(self.model, *batch)
+        losses = probe.probe(self.model, *batch)
         self._seam.drain()  # a step is written before what came after it
         observer.drain.probed(
             self._iterations(), (losses.training_loss, losses.inference_loss)
@@ -223,7 +224,7 @@ class Callback(keras.callbacks.Callback):
             present.callback._end()
 
     def _start(self):
-        logdir, trial = self._logdir, fit_data.trial(self.model)
+        logdir, trial = self._logdir, running_fit.trial(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
@@ -243,7 +244,7 @@ class Callback(keras.callbacks.Callback):
             warnings.warn(str(error), GradscopeWarning, stacklevel=4)
             return
         seam = wrapping.seam_of(other)
-        seam.watch_loss(self.model, several.loss_of(name))
+        seam.watch_loss(self.model, other_optimizers.loss_of(name))
         self._others[name] = seam
 
     def _seams(self) -> list:

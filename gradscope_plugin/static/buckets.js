@@ -1,6 +1,6 @@
 /** Histograms in half octaves, signed: which buckets to draw; pure. */
 
-// As `gradscope.measuring.buckets`: 128 of negative values, zero, 128 positive.
+// As `gradscope.format.histogram_buckets`: 128 of negative values, zero, 128 positive.
 export const PER_SIGN = 128;
 export const ZERO = PER_SIGN;
 const LOWEST = -48;

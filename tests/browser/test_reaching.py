@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from reader import PATIENCE, frame_of, heatmap
 from servers import tensorboard
 
-from gradscope import writer
+from gradscope.recording import event_writer
 
 # So many runs do not fit on a screen.
 HEALTHY = 5
@@ -44,7 +44,9 @@ def many_histograms(logdir):
 
     def panels(step):
         return histograms(step) + [
-            writer.scalar_value(f"ratios/{v.name}/gradient_to_weight", 0.1)
+            event_writer.scalar_value(
+                f"ratios/{v.name}/gradient_to_weight", 0.1
+            )
             for v in described.variables
         ]
 

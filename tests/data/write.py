@@ -38,15 +38,16 @@ def write(directory: pathlib.Path) -> None:
     """Writes a run with every family, and one that was resumed with another
     network."""
     from benchmarks.fuzz import seeds
-    from gradscope import schema, writer
-    from gradscope.logs import Log
+    from gradscope.format import schema
+    from gradscope.format.epoch_logs import Log
+    from gradscope.recording import event_writer
 
     def part(run, network, steps, later):
         # The clock and the host would be in the name of the file.
-        file = writer.EventWriter(str(directory / run / schema.DIRECTORY))
+        file = event_writer.EventWriter(str(directory / run / schema.DIRECTORY))
         for index, step in enumerate(steps):
             values = [
-                writer.family_value(
+                event_writer.family_value(
                     family,
                     network.id,
                     numbers(at, step, len(network.rows(family)), len(columns)),
@@ -56,9 +57,9 @@ def write(directory: pathlib.Path) -> None:
                 and (family in schema.FAMILIES or step in (1, 10))
             ]
             log = Log(step, index, {"loss": 1 / (1 + step)})
-            values.append(writer.logs_value(network.id, log))
+            values.append(event_writer.logs_value(network.id, log))
             if not index:
-                values.append(writer.schema_value(network))
+                values.append(event_writer.schema_value(network))
             file.write(step, WALL_TIME + later + step, values)
         file.close()
 

@@ -1,0 +1,1 @@
+"""The `gradscope` command: one module for each of its verbs."""

@@ -1,0 +1,119 @@
+"""The command `gradscope check`: training against inference, of a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+import numpy as np
+
+import gradscope
+from gradscope.terminal import printable
+
+_HELP = """Computes the loss of a saved model on one batch in training and in
+inference mode, and says which layer makes the gap and how many further updates
+of the moving statistics would close it. The file stays as it is. TensorFlow is
+needed.
+
+exit codes: 0 the model was checked; 1 with --exit-code, if one loss is more
+than twice the other; 2 the model or the batch could not be read."""
+
+#: Arrays of a batch's file.
+_PARTS = ("x", "y", "sample_weight")
+
+
+def add(commands) -> None:
+    """Adds the command to the parser's."""
+    parser = commands.add_parser(
+        "check",
+        help="compare training and inference mode of a saved model",
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help="file that model.save wrote (.keras)"
+    )
+    parser.add_argument(
+        "batch",
+        metavar="BATCH",
+        help="file that np.savez wrote: x and y (x/NAME for each of several "
+        "inputs), sample_weight if there is one",
+    )
+    parser.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="loss of a model that was saved without one, as in mse",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--exit-code",
+        action="store_true",
+        help="exit with 1 if there is a gap, for scripts",
+    )
+    parser.set_defaults(run_command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Checks, prints, and returns the exit code."""
+    batch = read_batch(options.batch)
+    if not os.path.exists(options.model):
+        raise FileNotFoundError(
+            f"there is no model {options.model}. Give the file that "
+            "`model.save(...)` wrote."
+        )
+    try:
+        check = gradscope.check
+    except ModuleNotFoundError as error:
+        raise ValueError(str(error)) from error
+    model = _loaded(options.model)
+    if options.loss:
+        model.compile(loss=options.loss)
+    found = check(model, **batch)
+    told = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+    print(told if options.json else found)
+    return int(options.exit_code and found.has_gap)
+
+
+def _loaded(path: str):
+    import keras
+
+    try:
+        return keras.saving.load_model(path)
+    except (OSError, TypeError, ValueError) as error:
+        told = (printable(line) for line in str(error).splitlines())
+        reason = "\n".join(told)
+        raise ValueError(
+            f"{path} cannot be loaded: {reason}\nA model with classes of your "
+            "own is checked in Python: load it with custom_objects=..., and "
+            "call gradscope.check(model, x, y)."
+        ) from error
+
+
+def read_batch(path: str) -> dict:
+    """Returns the parts of a batch; those of several inputs by their names.
+
+    Raises:
+        ValueError: If it is no such file, or has no `x`.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    batch: dict = {}
+    for name, array in arrays.items():
+        part, _, own = name.partition("/")
+        if part not in _PARTS:
+            raise ValueError(
+                f"{path} has an array {name!r}; a batch has x, y and "
+                "sample_weight, or x/NAME for each of several inputs. Write "
+                "it with np.savez(path, x=..., y=...)."
+            )
+        if own:
+            batch.setdefault(part, {})[own] = array
+        else:
+            batch[part] = array
+    if "x" not in batch:
+        raise ValueError(
+            f"{path} has no inputs: it needs an array x. Write it with "
+            "np.savez(path, x=..., y=...)."
+        )
+    return batch

@@ -1,0 +1,191 @@
+"""The command `gradscope diagnose`: findings of all runs below a directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import gradscope
+from gradscope import terminal
+from gradscope.diagnosis import report
+from gradscope.diagnosis.finding import SEVERITIES
+from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
+from gradscope.format.schema import SchemaError
+from gradscope.reading import event_files, read
+
+#: Exit codes; where several apply, the largest.
+FOUND, NOTHING, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
+
+_HELP = f"""Says what is wrong with each run below a directory, worst first.
+
+exit codes: 0 all runs were diagnosed; {FOUND} there are findings of --fail-on;
+{NOTHING} there is no such directory, or nothing in it; {NO_RECORD} there are
+event files, but none of gradscope's; {DAMAGED} an event file is damaged (what
+could be read is diagnosed); {NEWER} a run was recorded by a newer gradscope.
+Where several apply, the largest."""
+
+
+def add(commands) -> None:
+    """Adds the command to the parser's."""
+    parser = commands.add_parser(
+        "diagnose",
+        help="say what is wrong with the runs below a directory",
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("logdir", metavar="LOGDIR")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--fail-on",
+        choices=SEVERITIES,
+        help=f"exit with {FOUND} if there is such a finding, or a worse one",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="LIMIT=VALUE",
+        help="another limit, as in vanishing-gradient.ratio=0.001; "
+        "--limits lists all",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="KIND[:LAYER]",
+        help="leave these findings out",
+    )
+    parser.add_argument(
+        "--limits", action=_ListLimits, nargs=0, help="list the limits"
+    )
+    parser.add_argument(
+        "--color", choices=["auto", "always", "never"], default="auto"
+    )
+    parser.set_defaults(run_command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Diagnoses, prints, and returns the exit code."""
+    own = dict(_assignment(text) for text in options.set)
+    Limits(own)
+    for text in options.ignore:
+        Ignore.parse(text)
+    found, problems = {}, []
+    for name, path in _runs(options.logdir, problems):
+        record = _read(name, path, problems)
+        if record is not None:
+            found[name] = gradscope.diagnose(
+                record, limits=own, ignore=options.ignore
+            )
+    if options.json:
+        print(report.to_json(found, problems))
+    else:
+        colour = options.color == "always" or (
+            options.color == "auto"
+            and sys.stdout.isatty()
+            and "NO_COLOR" not in os.environ
+        )
+        told = [report.text(n, f, colour=colour) for n, f in found.items()]
+        print("\n\n".join(told))
+    for problem in problems:
+        message = terminal.printable(problem["message"])
+        print(f"gradscope: {message}", file=sys.stderr)
+    codes = [problem["code"] for problem in problems]
+    return max([*codes, _code(found, options.fail_on)])
+
+
+def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
+    """Returns names and directories of the runs; tells of the lack of any."""
+    if not os.path.isdir(logdir):
+        _tell(problems, logdir, NOTHING, f"there is no directory {logdir}.")
+        return []
+    below = read.runs_below(logdir)
+    if not below and event_files.event_files(logdir):
+        below = [logdir]
+    if below:
+        names = [os.path.dirname(os.path.relpath(p, logdir)) for p in below]
+        return [
+            (name or logdir, path)
+            for name, path in zip(names, below, strict=True)
+        ]
+    if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
+        _tell(
+            problems,
+            logdir,
+            NO_RECORD,
+            f"{logdir} has event files, but none that gradscope wrote. Wrap "
+            "the optimizer, gradscope.wrap(optimizer, logdir), or add "
+            "gradscope.Callback(logdir) to `fit`, and train again.",
+        )
+    else:
+        _tell(
+            problems,
+            logdir,
+            NOTHING,
+            f"there is no run below {logdir}: no event file. Give the "
+            "directory that was given to gradscope.wrap, or one above it.",
+        )
+    return []
+
+
+def _read(name: str, path: str, problems: list):
+    """Returns the record of a run, None if there is none; tells why."""
+    try:
+        record = gradscope.read(path)
+    except SchemaError as error:
+        newer = "upgrade" in str(error)
+        _tell(problems, name, NEWER if newer else DAMAGED, f"{name}: {error}")
+        return None
+    except FileNotFoundError:
+        damage = [
+            d
+            for p in event_files.event_files(path)
+            for d in event_files.damage(p)
+        ]
+        if damage:
+            for text in damage:
+                _tell(problems, name, DAMAGED, f"{name}: {text}")
+        else:
+            _tell(
+                problems,
+                name,
+                NO_RECORD,
+                f"{name} has an event file, but no recorded step yet.",
+            )
+        return None
+    for text in record.damage:
+        _tell(problems, name, DAMAGED, f"{name}: {text}")
+    return record
+
+
+def _tell(problems: list, run: str, code: int, message: str) -> None:
+    problems.append({"run": run, "code": code, "message": message})
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(
+            f"--set takes LIMIT=VALUE, got {text!r}. Write it as in "
+            "--set vanishing-gradient.ratio=0.001."
+        )
+    return name, value
+
+
+def _code(found: dict, fail_on: str | None) -> int:
+    if fail_on is None:
+        return 0
+    worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return (
+        FOUND
+        if any(f.severity in worst for fs in found.values() for f in fs)
+        else 0
+    )
+
+
+class _ListLimits(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        for name, limit in LIMITS.items():
+            print(f"{name}={limit.default:g}\n    {limit.meaning}")
+        parser.exit()

@@ -1,0 +1,158 @@
+"""The command `gradscope`. TensorFlow is not needed, and not imported, but by
+`gradscope check`.
+
+gradscope export logs/run --csv run.csv --statistic gradient_norm
+gradscope nonfinite logs/run
+gradscope diagnose logs --fail-on error
+gradscope demo
+gradscope compare logs/broken logs/repaired
+gradscope check model.keras batch.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+import gradscope
+from gradscope import terminal
+from gradscope.cli import check, compare, demo, diagnose
+from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.reading.record import Record
+
+#: Row name of numbers that belong to the whole step, like the learning rate.
+WHOLE_STEP = "run"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Those of the command line by default.
+
+    Returns:
+        The exit code: 0, or 2 after a message on stderr when the command
+        cannot do what was asked; `diagnose` has more of them.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run_command(options) or 0
+    except (OSError, ValueError, KeyError) as error:
+        # `str` of a KeyError would put its message in quotes.
+        message = error.args[0] if isinstance(error, KeyError) else error
+        # It may tell names that come from a file.
+        lines = [terminal.printable(line) for line in str(message).split("\n")]
+        print("gradscope: " + "\n".join(lines), file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradscope", description="Look at recorded trainings."
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"gradscope {gradscope.__version__}",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    export = commands.add_parser(
+        "export",
+        help="write a run's numbers to a table",
+        description="Writes a table with the columns step, row, statistic and "
+        "value: one line for each number. What is undefined or was not "
+        "recorded is an empty value; infinity is inf or -inf. Numbers of the "
+        f"whole step, like the learning rate, have the row {WHOLE_STEP!r}.",
+    )
+    _add_run(export)
+    export.add_argument(
+        "--csv", metavar="FILE", required=True, help="table to write"
+    )
+    export.add_argument(
+        "--statistic",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="only these, as in gradient_norm; all by default",
+    )
+    export.add_argument(
+        "--rows",
+        choices=["variables", "layers"],
+        default="variables",
+        help="a row for each variable (default) or for each layer",
+    )
+    export.set_defaults(run_command=_export)
+    nonfinite = commands.add_parser(
+        "nonfinite",
+        help="say what became NaN or infinite first",
+        description="Says what became NaN or infinite first, in which step, "
+        "and where to look next.",
+    )
+    _add_run(nonfinite)
+    nonfinite.set_defaults(run_command=_nonfinite)
+    diagnose.add(commands)
+    demo.add(commands)
+    compare.add(commands)
+    check.add(commands)
+    return parser
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run", metavar="RUN", help="directory that was given to gradscope.wrap"
+    )
+
+
+def _nonfinite(options: argparse.Namespace) -> None:
+    record = gradscope.read(options.run)
+    found = record.first_nonfinite()
+    if found is None:
+        steps = len(record.steps)
+        print(f"nothing became NaN or infinite in {steps} recorded steps")
+    else:
+        print(terminal.printable(found.message))
+
+
+def _export(options: argparse.Namespace) -> None:
+    record = gradscope.read(options.run)
+    statistics = options.statistic or record.statistics
+    columns = []
+    for statistic in statistics:
+        names, values = _column(record, statistic, options.rows)
+        # A name with a carriage return or half a character is no field.
+        names = [terminal.printable(name) for name in names]
+        columns.append((terminal.printable(statistic), names, values))
+    with open(options.csv, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["step", "row", "statistic", "value"])
+        table.writerows(_lines(record.steps, columns))
+
+
+def _column(
+    record: Record, statistic: str, rows: str
+) -> tuple[Sequence[str], np.ndarray]:
+    """Returns the names of N rows and a statistic of each, `[T, N]`."""
+    values = record[statistic]
+    if values.ndim == 1:
+        return [WHOLE_STEP], values[:, np.newaxis]
+    if statistic in VARIABLE_COLUMNS and rows == "layers":
+        return record.layers, record.by_layer(statistic)
+    family = next(
+        family
+        for family in record.families
+        if statistic in record.schema.columns[family]
+    )
+    return record.schema.rows(family), values
+
+
+def _lines(steps, columns) -> Iterator[list]:
+    for index, step in enumerate(steps.tolist()):
+        for statistic, names, values in columns:
+            for name, value in zip(names, values[index], strict=True):
+                # The shortest text that is read back as the same float32.
+                text = "" if np.isnan(value) else str(value)
+                yield [step, name, statistic, text]

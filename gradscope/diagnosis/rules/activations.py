@@ -1,0 +1,170 @@
+"""Rules about activations that are dead, saturated or missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import longest, median, smoothed, spells
+from gradscope.diagnosis.wording import finding, percent, several
+
+
+@rule
+def dead_relu(view, limits):
+    """Layers most of whose units never fire any more.
+
+    Needs activations. Dead is what fired for no example of a window of 1000
+    and more; see `gradscope.recording.unit_history`.
+    """
+    dead = view.get("dead_fraction").astype(float)
+    constant = dead + np.nan_to_num(view.get("always_on_fraction"))
+    worst = []
+    for row, one in view.activations:
+        if one.units < 2 or view.is_output(one):
+            continue
+        for name, severity in (("error", "error"), ("note", "note")):
+            some = spells(dead[:, row] >= limits[f"dead-relu.{name}"], 5)
+            if some and some[-1].until_the_end:
+                worst.append((one, row, some[-1], severity))
+                break
+    for one, row, spell, severity in worst:
+        share = float(median(dead[spell.slice, row]))
+        layer = view.layer_of(one)
+        if severity == "error" and view.fall > 0.8:
+            severity = "warning"
+        # Before that no window of examples was seen.
+        known = int(np.isfinite(dead[:, row]).argmax())
+        early = spell.start < known + 5 or view.steps[spell.start] < 50
+        yield finding(
+            view,
+            "dead-relu",
+            severity,
+            layer,
+            spell,
+            what=f"{percent(share)} of the units of {layer} fire for no "
+            "example: they are dead, and get no gradient to come back",
+            evidence={
+                "dead_fraction": share,
+                "dead_fraction_limit": limits[
+                    "dead-relu.error"
+                    if share >= limits["dead-relu.error"]
+                    else "dead-relu.note"
+                ],
+                "dead_or_always_on": median(constant[spell.slice, row]),
+            },
+            cause="They were dead from the start: a large negative bias, or "
+            "inputs and weights that leave them below zero."
+            if early
+            else "A step that was too large has pushed their biases far below "
+            "zero: a learning rate that is too large.",
+            remedy="Lower the learning rate, start biases at zero with "
+            '`kernel_initializer="he_normal"`, or use '
+            '`activation="leaky_relu"`.',
+        )
+
+
+@rule
+def saturated_activation(view, limits):
+    """Sigmoid or tanh layers that sit at the ends of their range.
+
+    Needs activations. A saturated output layer is a sure one, and no fault.
+    """
+    share = view.get("saturated_fraction").astype(float)
+    least = min(
+        limits["saturated-activation.records"], max(10, view.count // 2)
+    )
+    for row, one in view.activations:
+        if one.kind not in ("sigmoid", "tanh", "hard_sigmoid", "softsign"):
+            continue
+        if view.is_output(one) or _is_last(view, one):
+            continue
+        limit = limits["saturated-activation.fraction"]
+        spell = longest(smoothed(share[:, row]) > limit, least)
+        if spell is None:
+            continue
+        layer = view.layer_of(one)
+        value = float(median(share[spell.slice, row]))
+        yield finding(
+            view,
+            "saturated-activation",
+            "note" if view.fall > 0.9 else "warning",
+            layer,
+            spell,
+            what=f"{percent(value)} of the outputs of {layer} ({one.kind}) are "
+            "at the ends of their range, where the slope is near zero",
+            evidence={
+                "saturated_fraction": value,
+                "saturated_fraction_limit": limit,
+                "loss_fall": view.fall,
+            },
+            cause="What goes in is too large: inputs that are not scaled, "
+            "weights that start too large, or a learning rate that made them "
+            "so.",
+            remedy="Scale the inputs to mean 0 and standard deviation 1, use "
+            "the default initializer, or put batch normalisation in front.",
+        )
+        return
+
+
+@rule
+def missing_nonlinearity(view, limits):
+    """Layers with nothing but linear operations between them.
+
+    Two linear layers are one linear layer. Between a wide and a narrow one
+    this can be meant (a bottleneck); a network that is linear from end to end
+    is not.
+    """
+    pairs = getattr(view.schema, "linear", ())
+    if not pairs:
+        return
+    by_name = {v.name: v for v in view.schema.variables}
+    kernels = [view.schema.variables[row].name for row in view.kernels]
+    joined = [p for p in pairs if p[0] in by_name and p[1] in by_name]
+    firsts = list(dict.fromkeys(by_name[a].layer for a, _ in joined))
+    all_linear = len(kernels) > 1 and len({b for _, b in joined}) >= (
+        len(kernels) - 1
+    )
+    if not all_linear:
+        joined = [p for p in joined if not _is_bottleneck(*p, by_name)]
+        joined = [p for p in joined if not _is_projection(p[0], joined)]
+        firsts = list(dict.fromkeys(by_name[a].layer for a, _ in joined))
+    if not joined:
+        return
+    yield finding(
+        view,
+        "missing-nonlinearity",
+        "warning" if all_linear or len(joined) > 1 else "note",
+        firsts[0],
+        None,
+        what=f"Nothing bends the output of {several(firsts)}: there is no "
+        "activation function before the next layer"
+        + (", and in the whole network" if all_linear else ""),
+        evidence={"layers": firsts, "pairs": len(joined)},
+        cause="Two layers with nothing but sums and products between them "
+        "can do no more than one: all that depth buys nothing."
+        + ("" if all_linear else " A narrow layer in between may be meant."),
+        remedy='Give hidden layers an activation: `Dense(..., activation="'
+        'relu")`.',
+    )
+
+
+def _is_projection(first: str, joined: list) -> bool:
+    """Returns whether several kernels get what one returns: it makes the width
+    that blocks, gates or heads of attention need."""
+    return sum(a == first for a, _ in joined) > 1
+
+
+def _is_bottleneck(first: str, second: str, by_name: dict) -> bool:
+    """Returns whether the layer between two kernels is much narrower than
+    what goes in and what comes out: then it may be meant to be linear."""
+    a, b = by_name[first].shape, by_name[second].shape
+    return a[-1] * 2 <= min(int(np.prod(a[:-1])), b[-1])
+
+
+def _is_last(view, one) -> bool:
+    """Returns whether it is the last activation where nobody knows which of
+    them is the output, or that of the last layer: the loss may go on."""
+    if view.outputs:
+        return False
+    last = view.schema.layers[-1] if view.schema.layers else None
+    return one == view.schema.activations[-1] or view.layer_of(one) == last

@@ -1,0 +1,253 @@
+"""Rules about inputs and targets; these need a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.wording import finding, percent
+
+
+@rule
+def unscaled_input(view, limits):
+    """Inputs far from mean 0 and size 1, that go straight into a kernel."""
+    rows = [r for r in view.data("input") if not _is_whole(view, r)]
+    variables = view.schema.variables
+    if not rows or not variables or view.is_normalised:
+        return
+    if "embedding" in variables[0].name.lower() or _rescales(view):
+        return
+    rms = median(view.get("data_rms")[:, rows], axis=0)
+    row = rows[int(np.nanargmax(np.nan_to_num(rms)))]
+    size = float(np.nanmax(np.nan_to_num(rms)))
+    if size < limits["unscaled-input.rms"]:
+        return
+    learns = view.fall > 0.5 and not _is_wild(view)
+    name = view.schema.rows("data")[row]
+    yield finding(
+        view,
+        "unscaled-input",
+        "note" if learns else "warning",
+        view.layer(view.kernels[0]) if view.kernels else None,
+        None,
+        what=f"The network's {name} has a size (rms) of {size:.3g}, with "
+        f"values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
+        f"{np.nanmax(view.get('data_max')[:, row]):.3g}",
+        evidence={
+            "input_rms": size,
+            "input_rms_limit": limits["unscaled-input.rms"],
+            "loss_fall": view.fall,
+        },
+        cause="Initializers and learning rates are made for inputs of about "
+        "size 1. Larger ones make the first steps wild, and columns of "
+        "different sizes count differently.",
+        remedy="Divide pixels by 255 (`keras.layers.Rescaling(1 / 255)`), or "
+        "use `keras.layers.Normalization` for columns of numbers.",
+    )
+
+
+@rule
+def unscaled_target(view, limits):
+    """Targets in thousands for a network that starts at one."""
+    targets, outputs = view.data("target"), view.data("output")
+    if len(targets) != 1 or len(outputs) != 1:
+        return
+    if "crossentropy" in view.loss_name or view.fall > 0.9:
+        return
+    if _are_numbers_of_classes(view, targets[0], outputs[0]):
+        return
+    size = float(median(view.get("data_rms")[:, targets]))
+    first = float(view.get("data_rms")[0, outputs[0]])
+    last = float(median(view.get("data_rms")[-5:, outputs]))
+    limit = limits["unscaled-target.ratio"]
+    reached = 0.5 * size < last < 2 * size
+    if not size > limit * max(first, 1) or reached:
+        return
+    yield finding(
+        view,
+        "unscaled-target",
+        "warning",
+        None,
+        None,
+        what=f"The targets have a size (rms) of {size:.3g}, the outputs of "
+        f"{last:.3g}, even at the end",
+        evidence={
+            "target_rms": size,
+            "output_rms": last,
+            "ratio": size / max(first, 1),
+            "ratio_limit": limit,
+        },
+        cause="A network starts with outputs of about size 1, and has to make "
+        "its last weights enormous first; with steps of usual size that "
+        "takes very long.",
+        remedy="Train on `(y - y.mean()) / y.std()`, and turn predictions back "
+        "with the same numbers.",
+    )
+
+
+@rule
+def one_target_of_another_size(view, limits):
+    """One of several targets in thousands: its loss drowns the others'."""
+    targets, outputs = view.data("target"), view.data("output")
+    if len(targets) != len(outputs) or len(targets) < 2 or not view.count:
+        return
+    sizes = median(view.get("data_rms")[:, targets], axis=0)
+    first = view.get("data_rms")[0, outputs]
+    limit = limits["unscaled-target.ratio"]
+    most = int(np.argmax(np.nan_to_num(sizes)))
+    others = float(max(np.delete(sizes, most).max(), 1))
+    if not sizes[most] > limit * max(float(first[most]), others):
+        return
+    if _are_numbers_of_classes(view, targets[most], outputs[most]):
+        return
+    name = view.schema.rows("data")[targets[most]]
+    yield finding(
+        view,
+        "unscaled-target",
+        "warning",
+        None,
+        None,
+        what=f"{name} has a size (rms) of {sizes[most]:.3g}, the other targets "
+        f"of {others:.3g} at most: its loss is all that counts",
+        evidence={
+            "target_rms": float(sizes[most]),
+            "other_target_rms": others,
+            "ratio": float(sizes[most] / others),
+            "ratio_limit": limit,
+        },
+        cause="The losses of all outputs are added up. A squared error grows "
+        "with the square of its target's size, so that the layers that are "
+        "shared learn for that output alone.",
+        remedy="Train on `(y - y.mean()) / y.std()` of each target, or balance "
+        "them with `compile(loss_weights=...)`.",
+    )
+
+
+@rule
+def constant_labels(view, limits):
+    """Targets that are the same for every example."""
+    rows = view.data("target")
+    if len(rows) != 1 or view.count < 5:
+        return
+    row = rows[0]
+    spread = view.get("data_variation")[:, row]
+    mean = view.get("data_mean")[:, row]
+    if not np.isfinite(mean).any():
+        return
+    has_batches = np.isfinite(spread).any()
+    steady = np.nanmax(mean) - np.nanmin(mean) <= 1e-6 * np.nanmax(abs(mean))
+    if has_batches:
+        steady = steady and np.nanmax(spread) <= 1e-6 * max(
+            np.nanmax(abs(mean)), 1e-6
+        )
+    else:
+        low, high = target_range(view)
+        steady = steady and low == high
+    if not steady:
+        return
+    yield finding(
+        view,
+        "constant-labels",
+        "error",
+        None,
+        None,
+        what=f"All examples have the same target (mean {np.nanmean(mean):.3g})",
+        evidence={"target_mean": float(np.nanmean(mean)), "variation": 0.0},
+        cause="There is nothing to tell apart: the labels were lost on their "
+        "way, as by a wrong column, a cast to integers, or data sorted by "
+        "class of which only the first part is used.",
+        remedy="Look at `np.unique(y, return_counts=True)` right before `fit`.",
+    )
+
+
+@rule
+def sorted_by_class(view, limits):
+    """Batches that hold one target each, class after class.
+
+    Batches of one kind in turns, as of a GAN's discriminator, are meant: of
+    steps that follow each other most differ there.
+    """
+    rows = view.data("target")
+    if len(rows) != 1 or view.count < 10:
+        return
+    spread = view.get("data_variation")[:, rows[0]]
+    mean = view.get("data_mean")[:, rows[0]]
+    alone = float(np.mean(spread == 0))
+    follow = np.diff(view.steps) == 1
+    changed = (np.diff(mean) != 0)[follow]
+    if alone < limits["constant-labels.batches"] or changed.size < 10:
+        return
+    if not 0 < changed.mean() < 0.25:
+        return
+    yield finding(
+        view,
+        "constant-labels",
+        "warning",
+        None,
+        None,
+        what=f"In {percent(alone)} of the batches all examples have the same "
+        "target, and it changes from time to time",
+        evidence={
+            "batches": alone,
+            "batches_limit": limits["constant-labels.batches"],
+        },
+        cause="The data are sorted by class and not shuffled: each step "
+        "unlearns the other classes, and batch norm sees the statistics of "
+        "one class at a time.",
+        remedy="Shuffle all of it: `fit(..., shuffle=True)`, or "
+        "`dataset.shuffle(len(x))` before `batch`.",
+    )
+
+
+def target_range(view) -> tuple[float, float]:
+    """Returns the smallest and the largest target, NaN if not known."""
+    rows = view.data("target")
+    if len(rows) != 1:
+        return np.nan, np.nan
+    low, high = view.get("data_min")[:, rows], view.get("data_max")[:, rows]
+    if not np.isfinite(low).any():
+        return np.nan, np.nan
+    return float(np.nanmin(low)), float(np.nanmax(high))
+
+
+def is_integer(view) -> bool:
+    rows = view.data("target")
+    return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
+
+
+def _are_numbers_of_classes(view, target: int, output: int) -> bool:
+    """Returns whether targets say which, and not how much, as those of a loss
+    of one's own for tokens: integers that are not compared as numbers, or such
+    that count the last axis of an output that has one more."""
+    if _is_whole(view, target) and not view.is_regression:
+        return True
+    shape, given = (view.schema.data[row].shape for row in (output, target))
+    if not shape or tuple(given) not in (shape[:-1], (*shape[:-1], 1)):
+        return False
+    least = float(np.nanmin(view.get("data_min")[:, target]))
+    most = float(np.nanmax(view.get("data_max")[:, target]))
+    return 1 < shape[-1] and 0 <= least and most < shape[-1]
+
+
+def _is_whole(view, row: int) -> bool:
+    """Returns whether an input is made of integers: ids, not sizes. Keras
+    casts images of integers to floats, so 0..255 is none."""
+    return dtype_of(view, row).startswith(("int", "uint"))
+
+
+def dtype_of(view, row: int) -> str:
+    return str(getattr(view.schema.data[row], "dtype", "float32"))
+
+
+def _rescales(view) -> bool:
+    return any(
+        fact.get("class") in ("Rescaling", "Normalization", "Embedding")
+        for fact in view.facts.values()
+    )
+
+
+def _is_wild(view) -> bool:
+    """Returns whether the loss rises far above its start on the way."""
+    loss = view.loss[np.isfinite(view.loss)]
+    return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)

@@ -1,0 +1,236 @@
+"""Rules about the loss and the metrics; these need a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median, smoothed, spells
+from gradscope.diagnosis.wording import finding, percent
+
+
+@rule
+def loss_diverges(view, limits):
+    """A loss that ends far above where it began."""
+    loss = smoothed(view.loss)
+    if view.count < 10 or not np.isfinite(loss).any():
+        return
+    start = view.first_loss
+    limit = limits["loss-diverges.growth"]
+    if start <= 0:
+        return
+    some = spells(loss > limit * start, 3)
+    if not some or not some[-1].stop >= view.count - 5:
+        return
+    spell = some[-1]
+    last = float(median(loss[spell.slice][-5:]))
+    yield finding(
+        view,
+        "loss-diverges",
+        "error",
+        None,
+        spell,
+        what=f"The loss rises: from {start:.3g} at the start to {last:.3g}",
+        evidence={"growth": last / start, "growth_limit": limit},
+        cause="Steps that are too large jump further away each time: a "
+        "learning rate that is too large. Could also be a sign that is "
+        "wrong (a loss that should be minimised, and is maximised).",
+        remedy="Divide the learning rate by ten; clip gradients with "
+        "`global_clipnorm=1.0`.",
+    )
+
+
+@rule
+def outputs_run_away(view, limits):
+    """Outputs that grow without end, where the loss is not known or negative:
+    a loss without a floor, as that of a wrong sign."""
+    rows = view.data("output")
+    if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
+        return
+    size = view.get("data_rms")[:, rows[0]].astype(float)
+    first, last = float(median(size[:3])), float(median(size[-5:]))
+    limit = limits["loss-diverges.outputs"]
+    if view.last_loss < -20 * max(abs(view.first_loss), 1):
+        limit = limits["loss-diverges.below_zero"]
+    middle = float(median(size[: view.count // 2][-5:]))
+    if not last > limit * max(first, 1e-6) or not last > 3 * middle:
+        return
+    yield finding(
+        view,
+        "loss-diverges",
+        "error",
+        None,
+        None,
+        what=f"The outputs grow without end: from {first:.3g} to {last:.3g}",
+        evidence={"growth": last / first, "growth_limit": limit},
+        cause="The loss has no floor, so there is always more to gain: a sign "
+        "that is wrong, or a difference without its square. Could also be a "
+        "learning rate that is too large.",
+        remedy="Look at the sign of the loss; it should be near zero where "
+        "every prediction is right.",
+    )
+
+
+@rule
+def outputs_ignore_inputs(view, limits):
+    """A loss that fell, and outputs that are nearly the same for all examples:
+    only their mean was learned.
+
+    In a network that fits, outputs vary as the targets do; their ratio squared
+    is about the share of variance that is explained.
+    """
+    ratio = _variation_ratio(view)
+    limit = limits["loss-metric-disagree.variation"]
+    fell = view.fall > limits["loss-metric-disagree.fall"]
+    # Before step 200 healthy runs may have learned little but the mean.
+    if view.last_step < 200 or not ratio < limit or not fell:
+        return
+    added = _added_share(view)
+    dominated = added > limits["penalty-dominates.added"]
+    evidence = {
+        "variation_ratio": ratio,
+        "variation_ratio_limit": limit,
+        "loss_fall": view.fall,
+    }
+    yield finding(
+        view,
+        "penalty-dominates" if dominated else "loss-metric-disagree",
+        "warning",
+        None,
+        None,
+        what=f"The loss fell by {percent(view.fall)}, and yet the outputs vary "
+        f"from example to example by {percent(ratio)} of what the targets do: "
+        "little more than the mean was learned",
+        evidence=evidence | ({"added_share": added} if dominated else {}),
+        cause=f"At the start {percent(added)} of the loss was what layers add "
+        "to it (a penalty, or a divergence): it pays more to make that small "
+        "than to tell examples apart."
+        if dominated
+        else "Most of the loss goes away by a good mean alone, as with many "
+        "zeros among the targets. Could also be that what tells examples "
+        "apart does not get through to the output.",
+        remedy="Divide what is added by 100 and go up from there; sum or "
+        "average both parts of the loss over the same axes."
+        if dominated
+        else "Compare the loss with that of always predicting `y.mean(axis=0)`."
+        " For one class of many use a softmax and `categorical_crossentropy`.",
+    )
+
+
+def _variation_ratio(view) -> float:
+    """Returns the variation of the outputs at the end over that of the
+    targets; NaN where they are not of one kind."""
+    outputs, targets = view.data("output"), view.data("target")
+    if len(outputs) != 1 or len(targets) != 1:
+        return np.nan
+    if view.loss_takes_logits or view.loss_name.startswith("sparse"):
+        return np.nan
+    shapes = [view.schema.data[row].shape for row in (*outputs, *targets)]
+    if shapes[0] != shapes[1] and shapes != [(1,), ()]:
+        return np.nan
+    variation = view.get("data_variation").astype(float)
+    of_targets = float(median(variation[:, targets[0]]))
+    late = variation[-max(5, view.count // 10) :, outputs[0]]
+    return float(median(late)) / of_targets if of_targets > 0 else np.nan
+
+
+#: Metrics that are a loss by another name.
+_SHORT = {
+    "mse": "meansquarederror",
+    "mae": "meanabsoluteerror",
+    "msle": "meansquaredlogarithmicerror",
+}
+
+
+def _added_share(view) -> float:
+    """Returns the share of the first epoch's loss that is not the compiled
+    one, where that is a metric too; 0 where that is not known."""
+    total = view.logs.get("loss")
+    for name, values in view.logs.items():
+        plain = name.replace("_", "")
+        if total is not None and _SHORT.get(plain, plain) == view.loss_name:
+            return float(1 - values[0] / max(total[0], 1e-12))
+    return 0.0
+
+
+@rule
+def one_answer_only(view, limits):
+    """A yes or no that is always no (or yes), as one class is rare.
+
+    Where the two cannot be told apart better, this is as it should be.
+    """
+    outputs, targets = view.data("output"), view.data("target")
+    if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
+        return
+    sigmoid = any(one.kind == "sigmoid" for _, one in view.outputs)
+    if not sigmoid or "binarycrossentropy" not in view.loss_name:
+        return
+    late = slice(-max(10, view.count // 4), None)
+    least, most = (
+        view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
+    )
+    share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
+    rare = min(share, 1 - share)
+    if not 0 < rare < 0.3 or not ((most < 0.5).all() or (least > 0.5).all()):
+        return
+    answer = "no" if share < 0.5 else "yes"
+    yield finding(
+        view,
+        "loss-metric-disagree",
+        "note",
+        None,
+        None,
+        what=f"The network says {answer} to every example; {percent(1 - rare)} "
+        "accuracy are had by that alone",
+        evidence={"rare_share": rare},
+        cause=f"One class has {percent(rare)} of the examples, so that nearly "
+        "all of the gradient is the other's. Could also be that the two cannot "
+        "be told apart better than this.",
+        remedy="Look at `keras.metrics.Recall()` or `AUC()`; weigh the rare "
+        f"class: `class_weight={{{int(share < 0.5)}: {1 / rare - 1:.0f}}}`.",
+    )
+
+
+@rule
+def loss_metric_disagree(view, limits):
+    """A loss that falls while accuracy stays where it was.
+
+    Needs `Callback`, which keeps what `fit` logs.
+    """
+    accuracy, loss = view.accuracy, view.logs.get("loss")
+    if accuracy is None or loss is None or len(loss) < 3:
+        return
+    fall = (loss[0] - loss[-1]) / max(abs(loss[0]), 1e-12)
+    limit = limits["loss-metric-disagree.fall"]
+    moved = float(np.nanmax(accuracy) - np.nanmin(accuracy))
+    best = float(np.nanmax(accuracy))
+    if not fall > limit or moved > 0.02 or best > 0.9:
+        return
+    # Of many guesses some are right: a metric that is exactly zero in all
+    # epochs is not computed in training, as those of TensorFlow Recommenders.
+    if best == 0 and not view.is_regression:
+        return
+    # Of numbers hardly one is hit exactly: that harms nothing but the eye.
+    is_idle = view.is_regression and best < 0.01
+    yield finding(
+        view,
+        "loss-metric-disagree",
+        "note" if is_idle else "warning",
+        None,
+        None,
+        what=f"The loss fell by {percent(fall)}, and accuracy stayed at "
+        f"{best:.2g}",
+        evidence={
+            "loss_fall": fall,
+            "loss_fall_limit": limit,
+            "accuracy": best,
+            "accuracy_moved": moved,
+        },
+        cause="They do not measure the same: accuracy says nothing where "
+        "numbers are predicted; or outputs and labels are compared in "
+        "different forms (logits against probabilities, one-hot against "
+        "class numbers).",
+        remedy='Use `metrics=["mae"]` for numbers; for classes '
+        "`SparseCategoricalAccuracy` or `BinaryAccuracy(threshold=0)` as it "
+        "fits the labels and the output.",
+    )

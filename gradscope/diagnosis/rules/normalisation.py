@@ -1,0 +1,318 @@
+"""Rules about batch norm, and about training against inference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.wording import finding, several
+
+#: Steps before which moving statistics are far from all batches.
+_FOLLOWS = 100
+
+
+@rule
+def batchnorm_statistics(view, limits):
+    """Moving statistics that do not follow those of the batches."""
+    moved = view.get("state_movement").astype(float)
+    is_precise = view.fall > limits["batchnorm-statistics.precise_fall"] and (
+        view.is_regression or not view.model
+    )
+    small = limits["batchnorm-statistics.precise_distance"]
+    training = view.get("training_mode")
+    distance = _distance(view)
+    limit = limits["batchnorm-statistics.distance"]
+    late = slice(-max(5, view.count // 10), None)
+    still, lag = [], []
+    for row, one in view.states:
+        if one.kind != "batch_norm":
+            continue
+        in_training = median(training[:, row]) != 0
+        far = float(median(distance[late, row]))
+        never = view.count > 10 and np.nanmax(moved[:, row], initial=0) == 0
+        # A distance that is not known (NaN) is of a call without updates.
+        if never and in_training and not far <= 0.1:
+            still.append((one.name, far))
+        elif (
+            far > limit
+            or _outweighs(view, row)
+            or (is_precise and _last(view, row) > small)
+            or (is_precise and _drifts(moved[:, row]))
+        ):
+            lag.append((one.name, max(far, _last(view, row))))
+    if not lag and _probed(view, limits)[1]:
+        lag = _moved_last(view, moved)
+    if still:
+        yield _still(view, limits, still)
+    elif lag:
+        yield from _lag(view, limits, lag)
+
+
+@rule
+def batch_of_one(view, limits):
+    """Batch norm of single examples: each is its own mean, and what is left
+    of it is nothing."""
+    norms = [one for _, one in view.states if one.kind == "batch_norm"]
+    variation = view.get("data_variation")[:, view.data("input")]
+    mean = view.get("data_mean")[:, view.data("input")]
+    is_one = mean.size and np.isfinite(mean).any() and np.isnan(variation).all()
+    flat = all(one.rank == 2 for _, one in view.activations)
+    in_training = (view.get("training_mode") == 1).any()
+    if not norms or not is_one or not flat or not in_training:
+        return
+    yield finding(
+        view,
+        "batchnorm-statistics",
+        "error",
+        norms[0].layer or norms[0].name,
+        None,
+        what="There is batch norm, and batches of one example",
+        evidence={"examples": 1},
+        cause="Batch norm subtracts the mean of the batch. Of a single example "
+        "nothing is left: the layer puts out the same for all of them, and "
+        "what comes before it gets no gradient.",
+        remedy="Use `batch_size=32`, or `LayerNormalization`, which takes the "
+        "mean over the units of one example.",
+    )
+
+
+def _outweighs(view, row: int) -> bool:
+    """Returns whether the distance of moving statistics outweighs a loss that
+    is nearly nothing: each part of `d` standard deviations adds about d^2 of
+    the targets' variance to a squared error. Where all batches are the same
+    batch, none of it is chance."""
+    inputs, targets = view.data("input"), view.data("target")
+    if len(inputs) != 1 or len(targets) != 1:
+        return False
+    mean = view.get("data_mean")[:, inputs[0]]
+    same = view.count > 20 and np.ptp(mean) == 0
+    if not same or view.loss_name != "meansquarederror":
+        return False
+    late = slice(-max(5, view.count // 10), None)
+    means = median(view.get("mean_distance")[late, row])
+    variances = median(view.get("variance_distance")[late, row])
+    spread = median(view.get("data_variation")[:, targets[0]])
+    added = (means**2 + (variances / 2) ** 2) * spread**2
+    return bool(added > 10 * view.last_loss)
+
+
+def _still(view, limits, found):
+    names = [name for name, _ in found]
+    return finding(
+        view,
+        "batchnorm-statistics",
+        "error",
+        names[0],
+        None,
+        what=f"The moving statistics of {several(names)} never change, while "
+        "the batches' are elsewhere",
+        evidence={
+            "distance": max(far for _, far in found),
+            "distance_limit": limits["batchnorm-statistics.distance"],
+            "state_movement": 0.0,
+            "layers": names,
+        },
+        cause="Training uses the statistics of each batch, inference the "
+        "moving ones, which still are what they started as: the operations "
+        "that move them are not run, or their result is thrown away.",
+        remedy="In TensorFlow 1 run `tf.compat.v1.get_collection("
+        "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step; with Keras's "
+        "`stateless_call` keep the non-trainable variables that it returns.",
+    )
+
+
+def _lag(view, limits, found):
+    ratio, is_gap = _probed(view, limits)
+    gap = _accuracy_gap(view)
+    harmed = is_gap or gap > limits["dropout-keep-prob.gap"]
+    known = np.isfinite(ratio) or np.isfinite(gap)
+    most = max(far for _, far in found)
+    rows = [row for row, one in view.states if one.kind == "batch_norm"]
+    harmed = harmed or any(_outweighs(view, row) for row in rows)
+    is_small = most < limits["batchnorm-statistics.distance"]
+    is_short = not is_small and _is_short(view, most, limits)
+    if not harmed and (known or is_short):
+        return  # all short trainings are so, and longer ones will not be
+    severity = "note" if is_small and not harmed else "warning"
+    names = [name for name, _ in found]
+    worst, far = max(found, key=lambda pair: pair[1])
+    where = f"{far:.2g} away from those of the batches"
+    where = where if far > 0.01 else "still on their way"  # less is chance
+    yield finding(
+        view,
+        "batchnorm-statistics",
+        severity,
+        worst,
+        None,
+        what=f"The moving statistics of {several(names)} are {where} at the "
+        "end, so the network computes something else in inference than in "
+        "training",
+        evidence={
+            "distance": far,
+            "distance_limit": limits["batchnorm-statistics.distance"],
+            "loss_ratio": ratio,
+            "accuracy_gap": gap,
+            "layers": names,
+        },
+        cause="They follow too slowly: each step takes over one minus the "
+        "momentum (.99: a hundredth), and the weights move on meanwhile; or "
+        "there were too few steps.",
+        remedy="Use `BatchNormalization(momentum=0.9)`, train for longer, or "
+        "let the learning rate fall towards the end.",
+    )
+
+
+@rule
+def shared_batchnorm(view, limits):
+    """One layer for two kinds of batches, whose statistics differ."""
+    if view.last_step < _FOLLOWS:
+        return
+    rows: dict[str, list[int]] = {}
+    for row, one in view.states:
+        if one.kind == "batch_norm":
+            layer = getattr(one, "layer", "") or one.name
+            rows.setdefault(layer, []).append(row)
+    distance = _distance(view)
+    late = slice(-max(5, view.count // 10), None)
+    limit = limits["shared-batchnorm.distance"]
+    for layer, own in rows.items():
+        calls = max(getattr(view.states[r][1], "calls", 1) for r in own)
+        if max(calls, len(own)) < 2:
+            continue
+        far = median(distance[late][:, own], axis=0)
+        if not np.nanmin(np.nan_to_num(far)) > limit:
+            continue
+        yield finding(
+            view,
+            "shared-batchnorm",
+            "warning",
+            layer,
+            None,
+            what=f"{layer} normalises {len(own)} kinds of batches in a step, "
+            f"and is {np.nanmax(far):.2g} away from each of them",
+            evidence={
+                "calls": len(own),
+                "distance": float(np.nanmin(far)),
+                "distance_limit": limit,
+            },
+            cause="In training each call uses its own batch's statistics; in "
+            "inference all use one moving average, which fits none of them.",
+            remedy="Give each kind of batch a batch norm of its own, or join "
+            "the batches before the layer.",
+        )
+
+
+@rule
+def train_inference_mismatch(view, limits):
+    """One batch whose loss in inference mode is far above that in training.
+
+    Needs a probe: `Callback` and a `fit` on arrays, or `probe=`.
+    """
+    ratio, is_gap = _probed(view, limits)
+    if not is_gap:
+        return
+    has_norm = _has_norm(view)
+    limit = limits[f"train-inference-mismatch.{_ratio_limit(view)}"]
+    yield finding(
+        view,
+        "train-inference-mismatch",
+        "warning",
+        None,
+        None,
+        what=f"One and the same batch has {ratio:.2g} times the loss in "
+        "inference mode that it has in training mode",
+        evidence={"loss_ratio": ratio, "loss_ratio_limit": limit},
+        cause="A layer does something else in inference: batch norm whose "
+        "moving statistics differ from the batch's"
+        + (
+            ", or a layer of your own that looks at `training`."
+            if has_norm
+            else "; or a layer of your own."
+        ),
+        remedy="Compare the layers' outputs in both modes; pass `training` on "
+        "to the layers inside of your own.",
+    )
+
+
+def _distance(view) -> np.ndarray:
+    """Returns the larger of both distances, [T, rows]."""
+    means = view.get("mean_distance").astype(float)
+    variances = view.get("variance_distance").astype(float)
+    return np.fmax(means, variances)
+
+
+def _probed(view, limits) -> tuple[float, bool]:
+    """Returns inference loss over training loss of the last probe, and whether
+    that is a gap."""
+    _, losses = view.record.occasional("probe")
+    if not len(losses):
+        return np.nan, False
+    training, inference = losses[-1, 0].astype(float)
+    start = max(abs(view.first_loss), 1e-12)
+    # A loss of nearly nothing is no measure: .001 against .0001, and in one
+    # batch of 32 one example decides (.05 against .02).
+    ratio = float(inference / max(training, 0.05 * start))
+    if ratio > limits[f"train-inference-mismatch.{_ratio_limit(view)}"]:
+        return ratio, True
+    if view.is_regression:
+        exact = float(inference / max(training, 1e-6 * start))
+        return exact, exact > limits["train-inference-mismatch.error_ratio"]
+    return ratio, False
+
+
+def _has_norm(view) -> bool:
+    return any(one.kind == "batch_norm" for _, one in view.states)
+
+
+def _ratio_limit(view) -> str:
+    """Returns which limit holds: where nothing is normalised, what differs
+    makes the loss in training mode the larger one."""
+    return "ratio" if _has_norm(view) else "plain_ratio"
+
+
+def _last(view, row: int) -> float:
+    """Returns the distance in the last records."""
+    return float(median(_distance(view)[-5:, row]))
+
+
+def _moved_last(view, moved: np.ndarray) -> list[tuple[str, float]]:
+    """Returns the batch norm whose moving statistics moved most in the last
+    ten records, and its distance."""
+    with np.errstate(all="ignore"):
+        share = abs(moved[-1] - moved[-min(10, len(moved))]) / moved[-1]
+    rows = [
+        (float(np.nan_to_num(share[row])), one.name, _last(view, row))
+        for row, one in view.states
+        if one.kind == "batch_norm"
+    ]
+    largest = max(rows, default=(0.0, "", 0.0))
+    return [largest[1:]] if largest[0] > 0 else []
+
+
+def _drifts(moved: np.ndarray) -> bool:
+    """Returns whether moving statistics are on their way to somewhere in the
+    last 20 records. What chance does to them goes back and forth: that all 19
+    steps go one way has a probability of 4e-6."""
+    steps = np.diff(moved[-20:])
+    one_way = (steps > 0).all() or (steps < 0).all()
+    return bool(len(steps) == 19 and one_way) and (
+        abs(moved[-1] - moved[-20]) > 0.002 * abs(moved[-1])
+    )
+
+
+def _accuracy_gap(view) -> float:
+    training, validation = view.accuracy, view.validation_accuracy
+    if training is None or validation is None:
+        return np.nan
+    return float(median(training[-3:]) - median(validation[-3:]))
+
+
+def _is_short(view, far: float, limits) -> bool:
+    """Returns whether moving statistics had no time to follow. With the
+    default momentum of .99 they need some 500 steps; far away after 100 of
+    them they are a fault all the same."""
+    if view.last_step < _FOLLOWS:
+        return True
+    three = 3 * limits["batchnorm-statistics.distance"]
+    return view.last_step < 500 and far < three

@@ -1,0 +1,174 @@
+"""Rules about the model's outputs; these need a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.rules.data import is_integer, target_range
+from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.wording import finding, percent
+
+#: What the output can be, by its activation.
+_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+    "softplus": (0.0, np.inf),
+}
+
+_CURES = {
+    "sigmoid": "a linear output for numbers, a softmax for classes",
+    "softmax": "a linear output for numbers",
+    "tanh": "a linear output, or targets scaled to between -1 and 1",
+    "relu": "a linear output: `Dense(1)` without an activation",
+}
+
+
+@rule
+def relu_output(view, limits):
+    """A network that ends with a ReLU: it cannot go below zero, and where it
+    is zero it does not learn."""
+    for row, one in view.outputs:
+        if one.kind not in ("relu", "relu6"):
+            continue
+        low, _ = target_range(view)
+        zeros = view.get("zero_fraction")[:, row].astype(float)
+        late = float(median(zeros[-max(5, view.count // 5) :]))
+        classes = "crossentropy" in view.loss_name
+        dead = late > 0.99
+        if not (classes or dead or low < 0):
+            continue
+        layer = view.layer_of(one)
+        yield finding(
+            view,
+            "relu-output",
+            "error" if dead else "warning",
+            layer,
+            None,
+            what=f"The network ends with a ReLU ({layer}): its output is zero "
+            f"for {percent(late)} of the values, and never below",
+            evidence={"zero_fraction": late, "target_min": low},
+            cause="Where a ReLU is zero its slope is zero: such outputs get no "
+            "gradient, and no example can pull them up again.",
+            remedy="Leave the activation of the last layer out, or use a "
+            "softmax (classes) or a sigmoid (yes or no).",
+        )
+
+
+@rule
+def output_range(view, limits):
+    """Targets that the output cannot reach, or a loss that takes others."""
+    low, high = target_range(view)
+    if view.loss_name.startswith("sparse") or not np.isfinite(low):
+        yield from _raw_output(view)
+        return
+    for _, one in view.outputs:
+        least, most = _RANGES.get(one.kind, (-np.inf, np.inf))
+        if one.kind.startswith("relu") and low < 0:
+            continue  # `relu-output` says so
+        if one.kind == "softmax" and high > 1 and is_integer(view):
+            continue  # labels of a sparse loss of the user's own
+        outside = max(least - low, high - most, 0)
+        width = max(high - low, 1e-12)
+        if outside / width <= limits["output-range.share"]:
+            continue
+        layer = view.layer_of(one)
+        yield finding(
+            view,
+            "output-range",
+            "warning",
+            layer,
+            None,
+            what=f"The targets go from {low:.3g} to {high:.3g}; the output of "
+            f"{layer} ({one.kind}) only from {least:.3g} to {most:.3g}",
+            evidence={
+                "target_min": low,
+                "target_max": high,
+                "outside_share": outside / width,
+                "outside_share_limit": limits["output-range.share"],
+            },
+            cause="The last activation cannot give what it is asked for: the "
+            "best that the network can do is to sit at the end of its range.",
+            remedy=f"Use {_CURES.get(one.kind, 'a linear output')}.",
+        )
+        return
+    yield from _raw_output(view)
+
+
+@rule
+def clipped_output(view, limits):
+    """Outputs of a linear layer that are cut at a bound, where the targets are
+    not: what is cut gets no gradient."""
+    rows, targets = view.data("output"), view.data("target")
+    if len(rows) != 1 or len(targets) != 1 or view.outputs:
+        return
+    if view.count < 20 or not view.kernels:
+        return
+    low, high = target_range(view)
+    for name in ("data_max", "data_min"):
+        edge, wanted = (view.get(name)[:, r[0]] for r in (rows, targets))
+        values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
+        if not counts.size:
+            continue
+        bound = float(values[counts.argmax()])
+        apart = abs(wanted - bound) > 0.01 * (high - low)
+        cut = (edge == bound) & apart
+        # Outputs that are always the same are another fault.
+        mean = view.get("data_mean")[cut, rows[0]]
+        share = float(np.mean(cut)) if len(np.unique(mean)) > 1 else 0.0
+        if share < limits["output-range.cut"]:
+            continue
+        layer = view.layer(view.kernels[-1])
+        yield finding(
+            view,
+            "output-range",
+            "warning",
+            layer,
+            None,
+            what=f"Outputs of {layer} are cut at exactly {bound:.3g} in "
+            f"{percent(share)} of the batches, where no target is",
+            evidence={
+                "bound": bound,
+                "batches": share,
+                "batches_limit": limits["output-range.cut"],
+            },
+            cause="What is cut off (`clip`, `minimum`, `maximum`) has no "
+            "slope: examples beyond the bound get no gradient, and cannot "
+            "come back.",
+            remedy="Cut predictions only when they are used, not in training; "
+            "or use a sigmoid, which has a slope everywhere.",
+        )
+        return
+
+
+def _raw_output(view):
+    """Finds outputs that are no probabilities, where the loss wants some."""
+    if "crossentropy" not in view.loss_name or view.loss_takes_logits:
+        return
+    rows = view.data("output")
+    if len(rows) != 1:
+        return
+    least = float(np.nanmin(view.get("data_min")[:, rows], initial=np.inf))
+    most = float(np.nanmax(view.get("data_max")[:, rows], initial=-np.inf))
+    if least > -0.01 and most < 1.01:
+        return
+    if any(one.kind in ("softmax", "sigmoid") for _, one in view.outputs):
+        return
+    yield finding(
+        view,
+        "output-range",
+        "warning",
+        view.schema.layers[-1] if view.schema.layers else None,
+        None,
+        what=f"The loss wants probabilities, and the outputs go from "
+        f"{least:.3g} to {most:.3g}",
+        evidence={"output_min": least, "output_max": most},
+        cause="There is no softmax or sigmoid at the end, and the loss was not "
+        "told (`from_logits`): it cuts off what is below 0 and above 1, and "
+        "with it the gradient.",
+        remedy="Set `from_logits=True` in the loss, or give the last layer "
+        '`activation="softmax"` (`"sigmoid"` for a single unit).',
+    )

@@ -1,0 +1,187 @@
+"""Rules about dropout and weight penalties."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.wording import finding, percent, several
+
+
+@rule
+def dropout_keep_prob(view, limits):
+    """A rate that was meant as the share to keep.
+
+    TensorFlow 1's `keep_prob` is the share that is kept, Keras's `rate` the
+    share that is dropped: .7 of the one is .3 of the other.
+    """
+    limit = limits["dropout-keep-prob.rate"]
+    rate = median(view.get("dropout_rate"), axis=0)
+    dropped = median(view.get("dropped_fraction"), axis=0)
+    high = [
+        row
+        for row, one in view.states
+        if one.kind == "dropout"
+        and (
+            rate[row] > limit or (np.isnan(rate[row]) and dropped[row] > limit)
+        )
+    ]
+    if not high:
+        return
+    names = [view.states[row][1].name for row in high]
+    rates = [float(np.nan_to_num(rate[row], nan=dropped[row])) for row in high]
+    gap = _gap(view)
+    harmed = gap > limits["dropout-keep-prob.gap"] or (
+        view.fall < limits["learned.fall"]
+    )
+    certain = sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
+    harmed = harmed or certain
+    shown = [f"{r:.2g}" for r in dict.fromkeys(rates)]
+    yield finding(
+        view,
+        "dropout-keep-prob",
+        "warning" if harmed else "note",
+        names[0],
+        None,
+        what=f"{several(names)} {'drops' if len(names) == 1 else 'drop'} "
+        f"{several([percent(float(s)) for s in shown])} of the units in each "
+        "step",
+        evidence={
+            "dropout_rate": max(rates),
+            "dropout_rate_limit": limit,
+            "dropped_fraction": float(median(dropped[high])),
+            "accuracy_gap": gap,
+            "accuracy_gap_limit": limits["dropout-keep-prob.gap"],
+            "loss_fall": view.fall,
+            "layers": names,
+        },
+        cause="The rate of Keras is the share that is dropped. Where the share "
+        "to keep was meant, as with TensorFlow 1's `keep_prob`, it is "
+        f"{several([f'{1 - float(s):.2g}' for s in shown])}.",
+        remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate of .1 to .5.",
+    )
+
+
+def _gap(view) -> float:
+    """Returns by how much the network is better without its dropout: accuracy
+    on validation data minus that in training, or what a probe tells."""
+    training, validation = view.accuracy, view.validation_accuracy
+    if training is not None and validation is not None:
+        return float(median(validation[-3:]) - median(training[-3:]))
+    _, losses = view.record.occasional("probe")
+    if len(losses):
+        both = median(losses[-3:, 0], axis=0)
+        # About what the difference in accuracy is: a share of the loss of
+        # guessing. (A share of the loss itself is large where that is small.)
+        size = view.guess if np.isfinite(view.guess) else view.first_loss
+        return float((both[0] - both[1]) / max(abs(size), 1e-12))
+    if training is not None:
+        return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
+    return np.nan
+
+
+@rule
+def penalty_dominates(view, limits):
+    """A weight penalty that is most of the loss, so that only it is learned.
+
+    The penalty is computed from the weights' norms and the layers' factors;
+    of L1 from their rms, for which weights are taken for normal.
+    """
+    penalty = _penalties(view).sum(axis=1)
+    if not penalty.any() or not np.isfinite(view.loss).any():
+        return
+    with np.errstate(all="ignore"):
+        share = penalty / view.loss
+    data = view.loss - penalty
+    first = float(median(data[: max(3, min(10, view.count // 10))]))
+    last = float(median(data[-max(5, view.count // 10) :]))
+    typical = float(median(share))
+    limit = limits["penalty-dominates.share"]
+    learned = (first - last) / max(abs(first), 1e-12)
+    if not (typical > limit or float(share[0]) > 0.8) or learned > 0.5:
+        return
+    names = [n for n, f in view.facts.items() if _factors(f)]
+    yield finding(
+        view,
+        "penalty-dominates",
+        "warning",
+        _heaviest(view),
+        None,
+        what=f"{percent(min(max(typical, float(share[0])), 1))} of the loss is "
+        "the penalty on weights, and the rest of it has hardly fallen",
+        evidence={
+            "penalty_share": typical,
+            "penalty_share_limit": limit,
+            "data_loss_fall": learned,
+            "layers": names,
+        },
+        cause="It pays more to make weights small than to fit the data, so "
+        "the weights go to zero and the outputs become constant.",
+        remedy="Divide the factor of the regularizer by 100; 1e-5 to 1e-3 is "
+        "usual, as in `keras.regularizers.L2(1e-4)`.",
+    )
+
+
+@rule
+def activity_penalty(view, limits):
+    """A penalty on what a layer puts out, and a layer that puts out nothing."""
+    dead = view.get("dead_fraction").astype(float)
+    for row, one in view.activations:
+        layer = view.layer_of(one)
+        penalty = view.config(layer, "activity_regularizer")
+        late = float(median(dead[-max(5, view.count // 10) :, row]))
+        limit = limits["dead-relu.error"]
+        if not penalty or not late >= limit:
+            continue
+        yield finding(
+            view,
+            "penalty-dominates",
+            "warning",
+            layer,
+            None,
+            what=f"There is a penalty on the outputs of {layer}, and "
+            f"{percent(late)} of its units fire for no example any more",
+            evidence={"dead_fraction": late, "dead_fraction_limit": limit},
+            cause="It pays more to put out nothing than to put out what the "
+            "next layer needs.",
+            remedy="Divide the factor of `activity_regularizer` by 100; it "
+            "counts for each unit and each example.",
+        )
+
+
+def _heaviest(view) -> str:
+    """Returns the layer with the largest penalty at the start."""
+    return view.layer(int(_penalties(view)[0].argmax()))
+
+
+def _penalties(view) -> np.ndarray:
+    """Returns the penalty on each variable in each step, [T, rows]."""
+    total = np.zeros((view.count, len(view.schema.variables)))
+    norms = view.get("weight_norm").astype(float)
+    rms = view.get("weight_rms").astype(float)
+    for row, one in enumerate(view.schema.variables):
+        fact = view.facts.get(one.layer)
+        part = "bias" if one.name.endswith("bias") else "kernel"
+        for l1, l2, of in _factors(fact):
+            if of != part:
+                continue
+            # The mean size of a normal number is sqrt(2/pi) of its rms.
+            total[:, row] += np.nan_to_num(l2 * norms[:, row] ** 2)
+            total[:, row] += np.nan_to_num(l1 * one.size * 0.8 * rms[:, row])
+    return total
+
+
+def _factors(fact) -> list[tuple[float, float, str]]:
+    """Returns L1 and L2 factors of a layer, and of which variable."""
+    found = []
+    config = (fact or {}).get("config") or {}
+    for part in ("kernel", "bias"):
+        regularizer = config.get(f"{part}_regularizer")
+        if not isinstance(regularizer, dict):
+            continue
+        inner = regularizer.get("config") or {}
+        l1, l2 = inner.get("l1", 0) or 0, inner.get("l2", 0) or 0
+        if l1 or l2:
+            found.append((float(l1), float(l2), part))
+    return found

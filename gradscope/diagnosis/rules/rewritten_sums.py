@@ -1,0 +1,33 @@
+"""A rule about programs that do not repeat their own bits."""
+
+from __future__ import annotations
+
+from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.wording import finding, several
+
+
+@rule
+def unordered_sums(view, limits):
+    """Sums whose terms TensorFlow adds in any order."""
+    names = view.schema.unordered_sums
+    if not names:
+        return
+    count = len(names)
+    sums = "a sum" if count == 1 else f"{count} sums"
+    yield finding(
+        view,
+        "unordered-sums",
+        "note",
+        None,
+        None,
+        what=f"TensorFlow adds up {sums} of this training in any order "
+        f"({several(list(names))})",
+        evidence={"count": count, "sums": list(names)},
+        cause="To save memory, above 80 % of the device's (a CPU counts as "
+        "256 MiB), it adds each term when it is there. The last bit may then "
+        "be another one from run to run, with and without gradscope, and in "
+        "recorded steps, where these sums are added up in order.",
+        remedy="Nothing is wrong with the training. If it is to repeat its "
+        "bits, call `gradscope.sums_in_order()` where the program begins, or "
+        "choose smaller batches.",
+    )

@@ -1,0 +1,1 @@
+"""Computing beside a training: `probe`, `check`, `same`, and their results."""

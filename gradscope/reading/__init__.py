@@ -1,0 +1,1 @@
+"""From event files to a `Record`; needs no TensorFlow."""

@@ -1,0 +1,137 @@
+"""A recorded run as numpy arrays; TensorFlow is not needed.
+
+record = gradscope.read("logs/run")
+record.steps                        # int64 [T]
+record.variables                    # names of V variables, forward order
+record["gradient_norm"]             # float32 [T, V]
+record.by_layer("gradient_norm")    # float32 [T, L], one column a layer
+record.occasional("units")          # steps [M], float32 [M, units, columns]
+record.logs                         # what `fit` logged of each epoch
+record.first_nonfinite()            # where NaN or infinity came from, or None
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from gradscope.format.epoch_logs import Log
+from gradscope.format.schema import OCCASIONAL, Schema
+from gradscope.reading import by_layer, nonfinite
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """What was recorded of one run; T steps, V variables, L layers.
+
+    Undefined and unrecorded numbers are NaN.
+
+    Attributes:
+        run: Name or directory of the run.
+        schema: Names and shapes of what was recorded.
+        steps: int64 [T], strictly increasing. A step is the optimizer's step
+            number before its update; the first is 0.
+        wall_times: float64 [T], seconds since the epoch. What ran on the
+            device without the host is dated when it was fetched.
+        families: For each family a float32 array [T, rows, columns].
+        rare: For each family that only some steps have its steps, int64 [M],
+            and a float32 array [M, rows, columns].
+        damage: What could not be read of the run's files, in sentences.
+        logs: What a `fit` with `gradscope.Callback` logged at the end of each
+            epoch, in order; a `step` is the number of the next one.
+    """
+
+    run: str
+    schema: Schema
+    steps: np.ndarray
+    wall_times: np.ndarray
+    families: dict[str, np.ndarray]
+    rare: dict[str, tuple[np.ndarray, np.ndarray]] = dataclasses.field(
+        default_factory=dict
+    )
+    logs: tuple[Log, ...] = ()
+    damage: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables in forward order."""
+        return self.schema.rows("variables")
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """Names of the activations in forward order."""
+        return self.schema.rows("activations")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers in forward order."""
+        return self.schema.layers
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names that `record[name]` accepts."""
+        return tuple(n for f in self.families for n in self.schema.columns[f])
+
+    def __getitem__(self, statistic: str) -> np.ndarray:
+        """Returns float32 `[T, rows]`: rows are variables, activations, states
+        or data, none where the run has no such thing; `[T]` for a number of the
+        whole step.
+
+        Raises:
+            KeyError: If there is no such statistic; the message lists all.
+        """
+        for family, names in self.schema.columns.items():
+            values = self.families.get(family)
+            if statistic not in names or family in OCCASIONAL:
+                continue
+            if values is not None:
+                column = values[:, :, names.index(statistic)]
+                return column[:, 0] if family == "run" else column
+            if not self.schema.rows(family):
+                return np.zeros([len(self.steps), 0], np.float32)
+        raise KeyError(
+            f"no statistic {statistic!r} in {self.run}; "
+            f"there are {', '.join(self.statistics)}."
+        )
+
+    def occasional(self, family: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the steps of a family that only some steps have, int64
+        `[M]`, and float32 `[M, rows, columns]`.
+
+        Args:
+            family: `"units"` (rows are `record.schema.rows("units")`, columns
+                `gradscope.format.columns.UNIT_COLUMNS`), `"operations"`,
+                `"sketch"` (likewise) or `"probe"` (one row).
+
+        Raises:
+            KeyError: If there is no such family.
+        """
+        if family not in OCCASIONAL:
+            raise KeyError(
+                f"{family!r} is not a family that only some steps have; these "
+                f"are {', '.join(OCCASIONAL)}."
+            )
+        nothing = np.zeros(
+            [0, len(self.schema.rows(family)), len(OCCASIONAL[family])],
+            np.float32,
+        )
+        return self.rare.get(family, (np.zeros(0, np.int64), nothing))
+
+    def by_layer(self, statistic: str) -> np.ndarray:
+        """Returns float32 `[T, L]`: a statistic of all variables of a layer.
+
+        See `gradscope.reading.by_layer` for how each is put together.
+
+        Raises:
+            KeyError: If it is not a statistic of variables.
+        """
+        return by_layer.by_layer(self, statistic)
+
+    def first_nonfinite(self) -> nonfinite.NonFinite | None:
+        """Returns what became NaN or infinite first: which kind of thing, of
+        which row, in which step, and in words; None if nothing did.
+
+        See `gradscope.reading.nonfinite`.
+        """
+        return nonfinite.first_nonfinite(self)

@@ -1,0 +1,1 @@
+"""From the ring of a running step to event files."""

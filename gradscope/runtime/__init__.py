@@ -1,0 +1,1 @@
+"""TensorFlow as the rest needs it: graphs, names, variables, replicas."""

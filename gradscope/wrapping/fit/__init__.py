@@ -1,0 +1,1 @@
+"""What `Callback` needs besides: `fit`'s data, and its second program."""

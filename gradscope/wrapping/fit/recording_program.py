@@ -1,0 +1,246 @@
+"""A second program of a model's `train_function`, which trains what the first
+one trains.
+
+Keras traces `train_function` once for each signature of the data, and goes on
+with what it traced, whatever became of `trainable`, of a rate or of a layer
+since then. A program that is traced later holds what there is by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+import weakref
+
+import tensorflow as tf
+
+from gradscope.runtime import trainable_flags
+from gradscope.runtime.program_fingerprint import Fingerprint
+from gradscope.runtime.random_state import Chance
+
+#: What the `train_function` of Keras 3 keeps its `tf.function`s as: of batches
+#: from an iterator, and of one batch. They are to be had nowhere else.
+_OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
+
+_OWN = (
+    "gradscope cannot record this training: `model.train_function` is a "
+    "function of your own, got {own!r}, and only those that "
+    "`model.make_train_function` makes can be made a second time. Training "
+    "goes on without it. Call `gradscope.wrap(model.optimizer, logdir)` before "
+    "your function is called first, and leave `model` and the callback out."
+)
+_CHANGED = (
+    "gradscope cannot record this training: the model is another one than when "
+    "Keras traced its `train_function` (a layer, a rate or a number that its "
+    "Python code reads was changed since), and Keras goes on with what it "
+    "traced then. Training goes on without gradscope. Call `model.compile` "
+    "again, and what was changed will count and be recorded."
+)
+
+
+class Twin:
+    """Stands for a model's own `train_function`, and records: for each program
+    that was traced of that, there is one that trains the same and looks.
+
+    Args:
+        model: A Keras model.
+        own: Its `train_function`.
+        seam: The `Seam` of its optimizer.
+    """
+
+    def __init__(self, model, own, seam):
+        self.own = own
+        self._model = weakref.ref(model)
+        self._seam = seam
+        # By what was traced: the program, and what was trainable for it.
+        self._twins: dict = {}
+        self._latest: tuple = ()
+        self._can_be_made: bool | None = None
+
+    def __call__(self, iterator):
+        if not _is_iterator(iterator):  # the one batch of `train_on_batch`
+            iterator = list(iterator)
+        program, failure = None, None
+        try:
+            program = self._twin(iterator)
+        except Exception as error:
+            failure = error
+        if not _is_iterator(iterator):
+            iterator = iter(iterator)
+        if program is not None:
+            return program(iterator)
+        with self._seam.plainly():
+            # What is wrong with the user's own program, it says itself.
+            logs = self.own(iterator)
+        if failure is not None:
+            self._seam.fail(failure)
+        return logs
+
+    def graph(self, iterator):
+        """Returns the graph of the program that records these batches; None
+        where there is none, or where nothing is known of it."""
+        program = self._twin(iterator)
+        if program is None or tf.config.functions_run_eagerly():
+            return None
+        functions = _functions(program, iterator)
+        if not functions:
+            return None
+        return functions[0].get_concrete_function(iterator).graph
+
+    def _twin(self, iterator):
+        """Returns the program for these batches, None without one."""
+        if self._latest and self._latest[0]() is iterator:
+            return self._latest[1]
+        if not self._is_of_keras():
+            return None
+        functions = _functions(self.own, iterator)
+        if not functions or tf.config.functions_run_eagerly():
+            # Nothing is traced, or nobody knows where.
+            if None not in self._twins:
+                self._twins[None] = self._made()
+            return self._twins[None]
+        counts = [f.experimental_get_tracing_count() for f in functions]
+        chance = Chance(self._model())
+        with self._seam.plainly(), chance.watched():
+            given = iterator if _is_iterator(iterator) else iterator[0]
+            traced = functions[0].get_concrete_function(given)
+            self._seam.returned(_returned(functions[-1]))
+        is_new = all(
+            f.experimental_get_tracing_count() > count
+            for f, count in zip(functions, counts, strict=True)
+        )
+        if traced not in self._twins:
+            with chance.again() if is_new else contextlib.nullcontext():
+                made = self._traced(traced, iterator, is_new)
+            self._twins[traced] = made
+        program, flags = self._twins[traced]
+        changed = trainable_flags.difference(self._model(), flags)
+        if changed:
+            self._seam.tell(changed)
+        if _is_iterator(iterator):
+            self._latest = weakref.ref(iterator), program
+        return program
+
+    def _traced(self, traced, iterator, is_new: bool) -> tuple:
+        """Returns the program for one that was traced, or None, and what is
+        trainable in it.
+
+        Args:
+            traced: A concrete function.
+            iterator: Of its batches, or these.
+            is_new: Whether it was traced just now, with all as it is.
+        """
+        model = self._model()
+        if is_new:
+            return self._trace(traced, iterator), trainable_flags.flags(model)
+        wanted = Fingerprint.of(traced, model)
+        for scope in (
+            contextlib.nullcontext(),
+            trainable_flags.as_trained(model, wanted.written),
+        ):
+            with scope:
+                if self._is_traced_so(wanted, traced, iterator):
+                    flags = trainable_flags.flags(model)
+                    return self._trace(traced, iterator), flags
+        self._seam.tell(_CHANGED)
+        return None, trainable_flags.flags(model)
+
+    def _is_traced_so(self, wanted: Fingerprint, traced, iterator) -> bool:
+        """Returns whether a program that is traced now is the wanted one."""
+        model = self._model()
+        try:
+            with (
+                self._seam.plainly(),
+                Chance(model).again(),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
+                plain = _concrete(self._made(), traced, iterator)
+        except Exception:
+            # What is trainable now need not be what the optimizer knows:
+            # `ValueError: Unknown variable`.
+            return False
+        return Fingerprint.of(plain, model) == wanted
+
+    def _trace(self, traced, iterator):
+        program = self._made()
+        _concrete(program, traced, iterator)
+        return program
+
+    def _is_of_keras(self) -> bool:
+        """Returns whether the model's own program can be made again."""
+        if self._can_be_made is None:
+            self._can_be_made = is_of_keras(self._model(), self.own)
+            if not self._can_be_made:
+                self._seam.tell(_OWN.format(own=self.own))
+        return self._can_be_made
+
+    def _made(self):
+        return _made(self._model())
+
+
+def is_of_keras(model, program) -> bool:
+    """Returns whether a `train_function` is one that the model makes, and not
+    the user's own."""
+    return _code(program) is _code(_made(model))
+
+
+def is_traced(program) -> bool:
+    """Returns whether a `train_function` holds what was traced before."""
+    functions = _functions(program, None)
+    return any(f.experimental_get_tracing_count() for f in functions)
+
+
+def _made(model):
+    """Returns a new `train_function`; the model keeps its own."""
+    # Both are attributes of a model of tf_keras.
+    names = ("train_function", "train_tf_function")
+    before = {n: vars(model)[n] for n in names if n in vars(model)}
+    model.make_train_function(force=True)
+    program = model.train_function
+    vars(model).update(before)
+    return program
+
+
+def _is_iterator(batches) -> bool:
+    kinds = tf.data.Iterator, tf.distribute.DistributedIterator
+    return isinstance(batches, kinds)
+
+
+def _functions(program, batches) -> list:
+    """Returns the `tf.function`s that a program calls, the outermost first;
+    none where they are not known."""
+    if hasattr(program, "get_concrete_function"):
+        return [program]
+    code = getattr(program, "__code__", None)
+    if code is None:
+        return []
+    cells = zip(code.co_freevars, program.__closure__ or (), strict=True)
+    held = {name: cell.cell_contents for name, cell in cells}
+    batch = getattr(held.get(_OF_BATCH), "__wrapped__", None)
+    of = [held.get(_OF_ITERATOR)] if _is_iterator(batches) else []
+    functions = [*of, batch]
+    if all(hasattr(f, "get_concrete_function") for f in functions):
+        return functions
+    return []
+
+
+def _returned(function):
+    """Returns what a program, traced last, returns of one step: its own
+    tensors; None where that is not known."""
+    with contextlib.suppress(Exception):  # has no public name
+        traced = function._list_all_concrete_functions()
+        return traced[-1].graph.structured_outputs
+    return None
+
+
+def _concrete(program, traced, batches):
+    """Returns a program's concrete function of the signature of another."""
+    signature, _ = traced.structured_input_signature
+    return _functions(program, batches)[0].get_concrete_function(*signature)
+
+
+def _code(program):
+    """Returns what tells functions that one definition made from others."""
+    function = getattr(program, "python_function", program)
+    return getattr(function, "__code__", None)

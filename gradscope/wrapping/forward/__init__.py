@@ -1,0 +1,1 @@
+"""Finds and describes the forward pass of a step."""

@@ -1,0 +1,1 @@
+"""Where each kind of optimizer is observed: a seam, and its call."""

@@ -1,0 +1,85 @@
+"""One call of `apply_gradients` of a tf_keras optimizer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import tensorflow as tf
+
+from gradscope.runtime import replicas, tf_variables
+from gradscope.wrapping.call import Call, clips
+
+
+class TfKerasCall(Call):
+    """One call of `apply_gradients`.
+
+    Args:
+        optimizer: That is called.
+        pairs: Of gradients and variables, as passed.
+        known: All variables of the optimizer.
+        aggregates: Whether the optimizer adds up the gradients of all
+            replicas itself.
+        loss_scale: The `LossScale` around it, or None.
+    """
+
+    #: The method that adds up the gradients of all replicas.
+    aggregate: ClassVar[str] = "aggregate_gradients"
+
+    def __init__(self, optimizer, pairs, known, aggregates, loss_scale):
+        grads, variables = zip(*pairs, strict=True)
+        super().__init__(
+            grads, variables, known, tf_variables.value(optimizer.iterations)
+        )
+        self._optimizer = optimizer
+        self._aggregates = aggregates
+        self._loss_scale = loss_scale
+        self._scale = super().loss_scale()
+        if loss_scale is not None:
+            self._scale = loss_scale.now()
+        self._notes: list = []
+
+    def learning_rate(self):
+        return learning_rate(self._optimizer)
+
+    def loss_scale(self):
+        return self._scale
+
+    def made(self):
+        return True if self._loss_scale is None else self._loss_scale.applies
+
+    def run(self, original):
+        if not self._aggregates:
+            return original()
+        # Also of one replica: the user may have a method of their own.
+        with replicas.noted(self._optimizer, self.aggregate, self._notes):
+            return original()
+
+    def reduced(self):
+        if not self._aggregates:
+            return self.grads
+        if not self._notes:
+            raise RuntimeError(f"it never calls its own {self.aggregate}")
+        return self.in_order(self._notes[0])
+
+    def clipped(self, applied):
+        if not clips(self._optimizer):
+            return None
+        there = [i for i, g in enumerate(applied) if g is not None]
+        grads = self._optimizer._clip_gradients([applied[i] for i in there])
+        clipped = dict(zip(there, grads, strict=True))
+        return [clipped.get(i) for i in range(len(applied))]
+
+    def in_order(self, pairs) -> list:
+        """Returns the gradients of pairs in the order of `variables`."""
+        grads = {tf_variables.tf_variable(v).ref(): g for g, v in pairs}
+        return [grads.get(v.ref()) for v in self.variables]
+
+
+def learning_rate(optimizer) -> tf.Tensor:
+    """Returns the learning rate of the step to come, NaN without one."""
+    rate = getattr(optimizer, "_learning_rate", None)
+    if rate is None:
+        return tf.constant(float("nan"))
+    if callable(rate):  # a schedule
+        rate = rate(optimizer.iterations)
+    return tf.cast(tf_variables.value(rate), tf.float32)

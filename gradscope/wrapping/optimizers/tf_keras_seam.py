@@ -1,0 +1,189 @@
+"""What is alike in the seams of all tf_keras optimizers (Keras 2)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import tensorflow as tf
+
+from gradscope.runtime import replicas, tf_variables
+from gradscope.runtime.stand_in import StandIn
+from gradscope.wrapping.call import Call
+from gradscope.wrapping.optimizers.loss_scale import (
+    LossScale,
+    innermost,
+    outer_of,
+)
+from gradscope.wrapping.optimizers.seam import Seam
+from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
+
+_GRAPH_MODE = (
+    "it trains in the graph mode of TensorFlow 1, where there is a Session. "
+    "Leave eager execution enabled, or use an optimizer of tf.compat.v1.train "
+    "there"
+)
+
+
+def strategy(optimizer):
+    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
+    return innermost(optimizer)._distribution_strategy
+
+
+def unsupported(optimizer) -> str | None:
+    """Returns why an optimizer cannot be observed, None if it can."""
+    inner = innermost(optimizer)
+    reason = _impossible(inner)
+    if reason is None and inner is optimizer:
+        reason = _inside(inner)
+    return reason
+
+
+def _inside(optimizer) -> str | None:
+    """Returns why an optimizer without a known loss scale cannot be observed,
+    None if it has none."""
+    if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
+        return (
+            "there is a LossScaleOptimizer around it. Pass that one to "
+            "gradscope.wrap"
+        )
+    return None
+
+
+def _impossible(optimizer) -> str | None:
+    """Returns why optimizers of this kind cannot be observed here."""
+    if getattr(optimizer, "_mesh", None) is not None or getattr(
+        optimizer, "_run_with_dtensor", False
+    ):
+        return (
+            "it belongs to a DTensor mesh, where each variable is spread over "
+            "devices. Train with a tf.distribute.MirroredStrategy to look at it"
+        )
+    if not tf.compat.v1.executing_eagerly_outside_functions():
+        return _GRAPH_MODE
+    return None
+
+
+class TfKerasSeam(Seam):
+    """Stands in for `apply_gradients` of one of tf_keras's optimizers.
+
+    Args:
+        optimizer: The optimizer, or a `LossScaleOptimizer` around it.
+        options: The arguments of `wrap`.
+    """
+
+    method: ClassVar[str] = "apply_gradients"
+    counts_skips: ClassVar[bool] = True
+
+    #: What one call is, and the method with which gradients are computed.
+    kind: ClassVar[type[TfKerasCall]] = TfKerasCall
+    compute: ClassVar[str] = "compute_gradients"
+
+    def __init__(self, optimizer, options):
+        inner = innermost(optimizer)
+        self._loss_scale: LossScale | None = None
+        if optimizer is not inner:
+            self._loss_scale = LossScale(self, optimizer)
+        self._compute = StandIn(inner, self.compute, self._computed)
+        outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
+
+    def __call__(self, grads_and_vars, *arguments, **keywords):
+        # Often a `zip`, which can be read only once.
+        pairs = list(grads_and_vars)
+        if self._loss_scale is not None:
+            return self._stand_in.original(pairs, *arguments, **keywords)
+        return super().__call__(pairs, *arguments, **keywords)
+
+    def around(self, stand_in, pairs, *arguments, **keywords):
+        if not pairs:  # which is no step for the optimizer either
+            return stand_in.original(pairs, *arguments, **keywords)
+        return super().around(stand_in, pairs, *arguments, **keywords)
+
+    def call(self, pairs, *arguments, **keywords) -> Call:
+        self.prepare()
+        known = self.known([v for _, v in pairs])
+        aggregates = self.aggregates(*arguments, **keywords)
+        call = self.kind(
+            self.optimizer, pairs, known, aggregates, self._loss_scale
+        )
+        if self._loss_scale is not None:
+            self._loss_scale.call = call
+        return call
+
+    def told(self, pairs, *arguments, **keywords):
+        grads, variables = zip(*pairs, strict=True)
+        iterations = self.iterations()
+        if iterations is None:
+            # Of another worker: to make it here, and not where its optimizer
+            # does, has all workers wait for each other for ever.
+            return None
+        step = tf_variables.value(iterations)
+        return Call(grads, variables, self.known(list(variables)), step)
+
+    def aggregates(
+        self,
+        *arguments,
+        skip_gradients_aggregation=False,
+        experimental_aggregate_gradients=True,
+        **_,
+    ) -> bool:
+        """Returns whether the optimizer itself adds up the gradients of all
+        replicas, from the further arguments of a call."""
+        # The only one that may be a bool, of the optimizer and its loss scale.
+        skips = skip_gradients_aggregation or True in arguments
+        return experimental_aggregate_gradients and not skips
+
+    def prepare(self) -> None:
+        """Raises what cannot be observed, for a reason that `wrap` had not."""
+        current = tf.distribute.get_strategy()
+        reason = replicas.unsupported(current) or _impossible(self.optimizer)
+        if reason is None and self._loss_scale is None:
+            reason = _inside(self.optimizer)
+        if reason is not None:
+            raise NotImplementedError(reason)
+
+    def known(self, passed: list) -> list:
+        """Returns all variables of the optimizer, as far as they are told.
+
+        Args:
+            passed: Those of a call.
+        """
+        return passed
+
+    @property
+    def observes(self) -> bool:
+        """Whether calls are observed now."""
+        return not (self.plain or self.failed)
+
+    def step_now(self):
+        iterations = self.iterations()
+        if iterations is None or not tf.executing_eagerly():
+            return None
+        return int(tf_variables.tf_variable(iterations).numpy())
+
+    def iterations(self):
+        """Returns the optimizer's own count, None where it has none yet."""
+        return self.optimizer.iterations
+
+    def others(self):
+        scales = [] if self._loss_scale is None else [self._loss_scale]
+        return [self._compute, *scales]
+
+    def _computed(self, *arguments, **keywords):
+        """Stands in for what computes gradients, before they are applied.
+
+        With the policy `mixed_float16`, `compile` puts a loss scale around an
+        optimizer that was wrapped.
+        """
+        if self.observes and self._loss_scale is None:
+            try:
+                self._find_loss_scale()
+            except Exception as error:
+                self.fail(error)
+        return self._compute.original(*arguments, **keywords)
+
+    def _find_loss_scale(self) -> None:
+        self.outer = outer_of(self.optimizer)
+        if self.outer is not None:
+            self._loss_scale = LossScale(self, self.outer)
+            self._loss_scale.install()

@@ -1,0 +1,1 @@
+"""One step: whether it is recorded, what is measured, in which order."""

@@ -1,0 +1,81 @@
+"""Measuring a forward pass before any step does: what is wrong with it shows
+while the step is traced, where an error ends no training.
+
+While a graph is built, TensorFlow proves that shapes fit as far as it knows
+them. Of an axis of unknown size it knows nothing, and what does not fit there
+fails when the step runs, with the step. So whatever has such an axis is
+measured by a program of its own, on small tensors of all sizes.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import tensorflow as tf
+
+from gradscope.runtime import own_variables
+from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.steps.forward_row import Watch
+
+#: What axes of unknown size are, in turn, and tensors of unknown rank. In the
+#: last round there are no examples.
+_ROUNDS = (
+    ((2, 3, 1, 5, 4), [4, 3]),
+    ((3, 1, 2, 2, 5), []),
+    ((0, 2, 3), [0]),
+)
+
+
+def rehearse(seen: Forward) -> None:
+    """Measures what has axes of unknown size, of other sizes each time.
+
+    Args:
+        seen: What there is to be seen of a forward pass.
+
+    Raises:
+        Exception: If a step could not measure it.
+    """
+    part = _open(seen)
+    tensors = part.tensors()
+    if tensors:
+        own_variables.aside(lambda: _rehearse(part, tensors))
+
+
+def _rehearse(part: Forward, tensors: list) -> None:
+    specs = [tf.TensorSpec(t.shape, t.dtype.base_dtype) for t in tensors]
+    watch = Watch(part.schema((), {}, None))
+
+    def measure(*values):
+        return watch.measure(part.with_tensors(list(values)))
+
+    with own_variables.eagerly():
+        program = tf.function(measure, input_signature=specs, autograph=False)
+        for sizes, shape in _ROUNDS:
+            rest = itertools.cycle(sizes)
+            program(*[_example(spec, rest, shape) for spec in specs])
+
+
+def _example(spec, sizes, shape: list) -> tf.Tensor:
+    if spec.shape.rank is not None:
+        # The axis of examples comes first, whatever was before.
+        shape = [next(sizes) if n is None else n for n in spec.shape.as_list()]
+    return tf.zeros(shape, spec.dtype)
+
+
+def _open(seen: Forward) -> Forward:
+    """Returns what has other axes of unknown size than that of the examples,
+    of which there may be fewer in the last batch of any training."""
+    return Forward(
+        {row: one for row, one in seen.activations.items() if _is_open(one)},
+        {row: one for row, one in seen.states.items() if _is_open(one)},
+        {n: t for n, t in seen.data.items() if not _is_known(t)},
+    )
+
+
+def _is_open(one) -> bool:
+    return not all(map(_is_known, one.tensors()))
+
+
+def _is_known(tensor) -> bool:
+    shape = tensor.shape
+    return shape.rank is not None and shape[1:].is_fully_defined()
