@@ -11,6 +11,7 @@ import importlib.resources
 import json
 import math
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from tensorboard import errors, plugin_util
@@ -19,38 +20,52 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope.format import schema
-from gradscope_plugin import (
-    arguments,
-    data,
+from gradscope_plugin.replies import (
     findings,
     histograms,
-    layers,
+    later,
+    layer_detail,
     matrix,
-    parts,
+    query,
     series,
-    soon,
-    summary,
 )
-from gradscope_plugin.provided import UnreadableRun
+from gradscope_plugin.runs import record_parts, run_data, summary
+from gradscope_plugin.runs.data_provider import UnreadableRun
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
-_MIME_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_MIME_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+}
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Returns `{route: (content, mime type)}` of the page's files, compressed
-    once: TensorBoard would do it for each request."""
+    """Reads the page's files: `{route: (content, mime type)}`.
+
+    They are compressed once: TensorBoard would do it for each request. Another
+    route lists the page's modules, which asks for all of them at once: one
+    after the other, as they import each other, they would take round trips.
+    """
     folder = importlib.resources.files("gradscope_plugin") / "static"
+    files = dict(_files_below(folder, ""))
+    modules = sorted(path for path in files if path.endswith(".js"))
+    files["modules.json"] = json.dumps(modules).encode()
     return {
-        f"/static/{file.name}": (
-            gzip.compress(file.read_bytes(), mtime=0),
-            mime_type,
-        )
-        for file in folder.iterdir()
+        f"/static/{path}": (gzip.compress(content, mtime=0), mime_type)
+        for path, content in files.items()
         for suffix, mime_type in _MIME_TYPES.items()
-        if file.name.endswith(suffix)
+        if path.endswith(suffix)
     }
+
+
+def _files_below(folder, path: str) -> Iterator[tuple[str, bytes]]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _files_below(file, f"{path}{file.name}/")
+        else:
+            yield f"{path}{file.name}", file.read_bytes()
 
 
 # A list of runs is sent after so long, in s, with what is known by then.
@@ -79,7 +94,7 @@ def _route(serve):
             raise MethodNotAllowed(request.method)
         try:
             return serve(request)
-        except soon.NotYet:
+        except later.NotYet:
             return _respond("not yet: ask again", "text/plain", request, 202)
 
     return wrappers.Request.application(read_only)
@@ -96,14 +111,14 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     def __init__(self, context):
         hints = context.sampling_hints or {}
-        self._runs = data.Runs(
+        self._runs = run_data.Runs(
             context.data_provider, hints.get(self.plugin_name, 0)
         )
         self._histogram_samples = hints.get("histograms")
         self._findings = findings.Findings(self._runs)
-        self._previewing = soon.Soon("gradscope-previewing")
-        self._reading = soon.Soon("gradscope-reading")
-        self._diagnosing = soon.Soon("gradscope-diagnosing")
+        self._previewing = later.Soon("gradscope-previewing")
+        self._reading = later.Soon("gradscope-reading")
+        self._diagnosing = later.Soon("gradscope-diagnosing")
         self._provider = context.data_provider
 
     def get_plugin_apps(self):
@@ -155,16 +170,16 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return self._numbers(request, self._matrix)
 
     def _matrix(self, request) -> bytes:
-        run = arguments.text(request, "run")
-        statistic = arguments.text(request, "statistic")
-        rows = arguments.text(request, "rows", matrix.ROWS)
+        run = query.text(request, "run")
+        statistic = query.text(request, "statistic")
+        rows = query.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
         read = self._runs.record
         if "preview" in request.args and family not in schema.OCCASIONAL:
             read = self._runs.preview
         record = self._record(request, run, family, read)
         known = record.schema.columns.get(family, ())
-        arguments.check("statistic", statistic, known)
+        query.check("statistic", statistic, known)
         return _matrix(
             request, record, family, lambda r: matrix.select(r, rows, statistic)
         )
@@ -173,12 +188,12 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return self._numbers(request, self._series)
 
     def _series(self, request) -> bytes:
-        run = arguments.text(request, "run")
-        rows = arguments.text(request, "rows", series.ROWS)
-        name = arguments.text(request, "only")
+        run = query.text(request, "run")
+        rows = query.text(request, "rows", series.ROWS)
+        name = query.text(request, "only")
         family, _ = matrix.ROWS[rows]
         record = self._record(request, run, family)
-        arguments.check_row("only", name, record, rows)
+        query.check_row("only", name, record, rows)
         return _matrix(
             request,
             record,
@@ -203,24 +218,27 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(body, "application/octet-stream", request)
 
     def _serve_layer(self, request):
-        run = arguments.text(request, "run")
-        layer = arguments.text(request, "layer")
+        run = query.text(request, "run")
+        layer = query.text(request, "layer")
         record = self._record(request, run, "units", self._runs.described)
-        if layer not in layers.names(record):
-            raise arguments.no_layer("layer", layer, run)
+        if layer not in layer_detail.names(record):
+            raise query.no_layer("layer", layer, run)
         variables = [
             v.name for v in record.schema.variables if v.layer == layer
         ]
         kinds = histograms.kinds_of(
-            self._provider, *_context(request), run, variables[: layers.MOST]
+            self._provider,
+            *_context(request),
+            run,
+            variables[: layer_detail.MOST],
         )
-        told = _without_nan(layers.describe(record, layer, kinds))
+        told = _without_nan(layer_detail.describe(record, layer, kinds))
         return _respond(json.dumps(told), "application/json", request)
 
     def _serve_histograms(self, request):
-        run = arguments.text(request, "run")
-        variable = arguments.text(request, "variable")
-        kind = arguments.text(request, "kind", histograms.KINDS)
+        run = query.text(request, "run")
+        variable = query.text(request, "variable")
+        kind = query.text(request, "kind", histograms.KINDS)
         steps, counts = histograms.read(
             self._provider,
             *_context(request),
@@ -229,8 +247,8 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
         if not len(steps):
             raise errors.NotFoundError(
-                f"no histograms of {kind} of {arguments.shown(variable)} were "
-                f"recorded in {arguments.shown(run)}; `layer` lists those that "
+                f"no histograms of {kind} of {query.shown(variable)} were "
+                f"recorded in {query.shown(run)}; `layer` lists those that "
                 "were. Their steps and layers are chosen with "
                 "`gradscope.wrap(..., histograms=, include=)`."
             )
@@ -253,11 +271,11 @@ class GradscopePlugin(base_plugin.TBPlugin):
         except UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
-            raise arguments.no_run(run)
+            raise query.no_run(run)
         return record
 
     def _serve_findings(self, request):
-        run = arguments.text(request, "run")
+        run = query.text(request, "run")
         ctx, experiment_id = _context(request)
         if "soon" in request.args:
             text = self._diagnosing.get(
@@ -267,7 +285,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         else:
             text = self._findings.text(ctx, experiment_id, run)
         if text is None:
-            raise arguments.no_run(run)
+            raise query.no_run(run)
         return _respond(text, "application/json", request)
 
 
@@ -277,24 +295,24 @@ def _matrix(request, record, family, select, height=None) -> bytes:
     default."""
     name = request.args.get("only")
     if name is not None:
-        record = parts.only(record, name)
+        record = record_parts.only(record, name)
         if not record.schema.rows(family):
-            raise arguments.no_layer("only", name, record.run)
-    steps = parts.steps_of(record, family)
-    after = arguments.number(request, "after", -1)
-    if parts.mark(record, after) != arguments.number(request, "mark", -1):
+            raise query.no_layer("only", name, record.run)
+    steps = record_parts.steps_of(record, family)
+    after = query.number(request, "after", -1)
+    if record_parts.mark(record, after) != query.number(request, "mark", -1):
         # Something before has changed, so the page has to read all again.
         after = -1
     start = int(np.searchsorted(steps, after, side="right"))
     try:
         count = matrix.fitting(height or len(record.schema.rows(family)))
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
-        found = select(parts.between(record, after + 1, last))
+        found = select(record_parts.between(record, after + 1, last))
         return matrix.encode(
             *found,
             start=start,
             total=len(steps),
-            mark=parts.mark(record, last),
+            mark=record_parts.mark(record, last),
         )
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a file with half of the statistics, or newer ones.

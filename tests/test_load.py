@@ -10,7 +10,8 @@ from benchmarks import load
 from benchmarks.fuzz import seeds, targets
 from benchmarks.fuzz.provider import Memory
 from gradscope.format import schema
-from gradscope_plugin import data, plugin
+from gradscope_plugin import plugin
+from gradscope_plugin.runs import run_data
 
 CLIENTS, RUNS, ROUNDS = 12, 4, 5
 
@@ -83,7 +84,7 @@ def test_what_many_ask_for_is_read_once_and_memory_is_bounded():
     # A thread for what is read, one for findings; none for a client.
     assert threading.active_count() <= before + 3
     assert len(served._runs._records) <= RUNS
-    assert served._runs._records.bytes <= data._CACHE_BYTES
+    assert served._runs._records.bytes <= run_data._CACHE_BYTES
     assert len(served._findings._known) == RUNS
     assert not served._runs._locks
     for beside in (served._reading, served._diagnosing):

@@ -9,7 +9,7 @@ import pytest
 
 import gradscope
 from benchmarks import plugin, plugin_logs, plugin_page, plugin_server
-from gradscope_plugin import matrix
+from gradscope_plugin.replies import matrix
 
 VARIABLES, STEPS, RUNS = plugin.QUICK[0]
 

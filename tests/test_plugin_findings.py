@@ -25,7 +25,8 @@ from gradscope.diagnosis.finding import KINDS
 from gradscope.format import schema
 from gradscope.format.epoch_logs import Log
 from gradscope.recording import event_writer
-from gradscope_plugin import data, findings, provided
+from gradscope_plugin.replies import findings
+from gradscope_plugin.runs import data_provider, run_data
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ def test_a_run_is_diagnosed_again_only_when_it_has_grown(tmp_path, monkeypatch):
         diagnosis, "diagnose", lambda record: counted.append(record) or []
     )
     provider = CountingProvider(loaded(tmp_path, "python"))
-    asked = findings.Findings(data.Runs(provider))
+    asked = findings.Findings(run_data.Runs(provider))
 
     def steps():
         text = asked.text(plugin_context(), "", "growing/gradscope")
@@ -248,16 +249,16 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     file.write(400, runs.WALL_TIME + 400, [logged, later])
     file.close()
     passed = {}
-    from_series = provided.joining.from_series
+    from_series = data_provider.joining.from_series
 
     def note(run, series):
         passed.update(series)
         return from_series(run, series)
 
-    monkeypatch.setattr(provided.joining, "from_series", note)
+    monkeypatch.setattr(data_provider.joining, "from_series", note)
     for provider in PROVIDERS:
         passed.clear()
-        reader = data.Runs(loaded(tmp_path, provider))
+        reader = run_data.Runs(loaded(tmp_path, provider))
         record = reader.whole(plugin_context(), "", "layered/gradscope")
         assert schema.tag("later", described.id) in passed
         (point,) = passed[schema.tag("logs", described.id)]
@@ -279,7 +280,7 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
 
 def test_what_the_heatmap_has_read_is_not_read_again(sources):
     provider = CountingProvider(sources["python"])
-    reader = data.Runs(provider)
+    reader = run_data.Runs(provider)
     asked = findings.Findings(reader)
     name = "probed/gradscope"
     reader.record(plugin_context(), "", name, "variables")
@@ -303,7 +304,7 @@ def test_every_field_of_a_finding_is_documented(logdir):
 
 def test_the_page_knows_where_to_look_for_every_kind():
     package = importlib.resources.files("gradscope_plugin") / "static"
-    text = (package / "finding_statistics.js").read_text()
+    text = (package / "findings" / "shown_by.js").read_text()
     table = text.split("export const SHOWS = {")[1].split("\n};")[0]
     kinds = re.findall(r"^  '([a-z-]+)':", table, re.MULTILINE)
     assert sorted(kinds) == sorted(KINDS)

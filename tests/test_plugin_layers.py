@@ -15,7 +15,8 @@ from test_plugin_routes import (
 import gradscope
 from gradscope.format import histogram_buckets, schema
 from gradscope.recording import event_writer
-from gradscope_plugin import data, matrix
+from gradscope_plugin.replies import matrix
+from gradscope_plugin.runs import run_data
 
 RUN = "detailed/gradscope"
 
@@ -173,7 +174,7 @@ def test_a_preview_has_some_steps_of_all_rows(sources):
             preview=1,
         ).data
     )
-    assert few[0][0] == 3 and few[0][1] == data.PREVIEW
+    assert few[0][0] == 3 and few[0][1] == run_data.PREVIEW
     columns = np.searchsorted(full[1], few[1])
     np.testing.assert_array_equal(few[2], full[2][:, columns])
 

@@ -4,6 +4,8 @@ import argparse
 import dataclasses
 import importlib.resources
 import json
+import pathlib
+import re
 import struct
 import time
 
@@ -18,10 +20,13 @@ from tensorboard.util import grpc_util
 from werkzeug.test import Client
 
 import gradscope
+import gradscope_plugin
 from gradscope.format import schema
 from gradscope.recording import event_writer
-from gradscope_plugin import data, matrix, plugin
+from gradscope_plugin import plugin
 from gradscope_plugin.loader import SAMPLES
+from gradscope_plugin.replies import matrix
+from gradscope_plugin.runs import run_data
 
 BASE = "/data/plugin/gradscope"
 
@@ -322,14 +327,25 @@ def test_head_is_get_without_the_body(client):
 
 
 def test_every_static_file_is_served_with_its_type(client):
-    folder = importlib.resources.files("gradscope_plugin") / "static"
+    folder = pathlib.Path(gradscope_plugin.__file__).parent / "static"
     types = {".js": "text/javascript", ".css": "text/css"}
-    for file in folder.iterdir():
-        response = client.get(f"{BASE}/static/{file.name}")
-        assert response.status_code == 200, file.name
-        expected = types["." + file.name.rsplit(".", 1)[1]]
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(paths) > 60
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        response = client.get(f"{BASE}/static/{name}")
+        assert response.status_code == 200, name
+        expected = types[path.suffix]
         assert response.content_type == f"{expected}; charset=utf-8"
-        assert response.data == file.read_bytes()
+        assert response.data == path.read_bytes()
+
+
+def test_all_modules_are_listed_so_that_they_are_asked_for_at_once(client):
+    response = client.get(f"{BASE}/static/modules.json")
+    assert response.content_type == "application/json"
+    folder = pathlib.Path(gradscope_plugin.__file__).parent / "static"
+    there = (path.relative_to(folder) for path in folder.rglob("*.js"))
+    assert response.get_json() == sorted(path.as_posix() for path in there)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +383,8 @@ def test_every_route_is_documented(sources):
     text = (package / "http_api.md").read_text()
     context = base_plugin.TBContext(data_provider=sources["python"])
     for route in plugin.GradscopePlugin(context).get_plugin_apps():
-        assert f"`{route}`" in text
+        folder = re.sub(r"[^/]+\.js$", "*.js", route)
+        assert f"`{route}`" in text or f"`{folder}`" in text, route
 
 
 class CountingProvider:
@@ -394,7 +411,7 @@ class CountingProvider:
 
 def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
     provider = CountingProvider(sources["python"])
-    reader = data.Runs(provider)
+    reader = run_data.Runs(provider)
     context = plugin_context()
     for _ in range(2):
         reader.summaries(context, "")
@@ -404,9 +421,9 @@ def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
 
 
 def test_the_cache_forgets_the_run_used_longest_ago(sources, monkeypatch):
-    monkeypatch.setattr(data, "_CACHE_BYTES", 0)
+    monkeypatch.setattr(run_data, "_CACHE_BYTES", 0)
     provider = CountingProvider(sources["python"])
-    reader = data.Runs(provider)
+    reader = run_data.Runs(provider)
     for run in ("healthy", "abnormal", "abnormal", "healthy"):
         name = f"{run}/gradscope"
         assert reader.record(plugin_context(), "", name, "variables")
@@ -423,7 +440,7 @@ def test_a_failing_read_hides_no_other_run(sources, caplog):
                 *args, run_tag_filter=run_tag_filter, **kwargs
             )
 
-    reader = data.Runs(Failing(sources["python"]))
+    reader = run_data.Runs(Failing(sources["python"]))
     told = {r["name"]: r for r in reader.summaries(plugin_context(), "")}
     assert "cannot be read" in told["healthy/gradscope"]["error"]
     assert "secret" not in json.dumps(told)
@@ -513,7 +530,7 @@ def test_a_run_without_a_map_of_units_says_so(client):
 
 def test_units_are_read_only_where_they_are_shown(sources):
     provider = CountingProvider(sources["python"])
-    reader = data.Runs(provider)
+    reader = run_data.Runs(provider)
     name = "layered/gradscope"
 
     def families(family):

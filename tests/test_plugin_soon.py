@@ -17,7 +17,8 @@ from test_plugin_routes import (
 )
 
 from gradscope import diagnosis
-from gradscope_plugin import data, provided, soon
+from gradscope_plugin.replies import later
+from gradscope_plugin.runs import data_provider, run_data
 
 COUNT = 6
 
@@ -91,7 +92,7 @@ def test_what_is_known_of_runs_comes_first_and_all_of_it_later(source):
 
 def test_a_list_is_not_read_beyond_its_time(sources):
     counting = CountingProvider(sources["rust"])
-    reader = data.Runs(counting)
+    reader = run_data.Runs(counting)
     told = reader.listed(_plugin_context(), "", within=0)
     assert [one.own.get("pending") for one in told] == [True] * (COUNT + 1)
     assert sum("steps" in one.own for one in told) == 2
@@ -121,7 +122,7 @@ def _plugin_context():
 
 
 def test_what_takes_long_is_not_waited_for(source, monkeypatch):
-    monkeypatch.setattr(soon, "PATIENCE", 0.02)
+    monkeypatch.setattr(later, "PATIENCE", 0.02)
     may_end = threading.Event()
     real = diagnosis.diagnose
     asked = []
@@ -139,7 +140,7 @@ def test_what_takes_long_is_not_waited_for(source, monkeypatch):
         assert reply.status_code == 202
         assert reply.content_type.startswith("text/plain")
     may_end.set()
-    monkeypatch.setattr(soon, "PATIENCE", 30)
+    monkeypatch.setattr(later, "PATIENCE", 30)
     reply = ask(client, "findings", run=run)
     assert reply.status_code == 200
     assert reply.get_json()["findings"]
@@ -148,7 +149,7 @@ def test_what_takes_long_is_not_waited_for(source, monkeypatch):
 
 @pytest.mark.parametrize("preview", [{}, {"preview": "1"}])
 def test_numbers_made_beside_are_the_same(source, monkeypatch, preview):
-    monkeypatch.setattr(soon, "PATIENCE", 30)
+    monkeypatch.setattr(later, "PATIENCE", 30)
     client = client_of(source)
     query = {"run": "run_1/gradscope", "statistic": "gradient_norm"}
     query |= {"rows": "layers", **preview}
@@ -160,7 +161,7 @@ def test_numbers_made_beside_are_the_same(source, monkeypatch, preview):
 
 
 def test_what_went_wrong_beside_is_told_as_ever(source, monkeypatch):
-    monkeypatch.setattr(soon, "PATIENCE", 30)
+    monkeypatch.setattr(later, "PATIENCE", 30)
     client = client_of(source)
     query = {"statistic": "gradient_norm", "rows": "layers"}
     reply = ask(client, "matrix", run="nobody", **query)
@@ -179,7 +180,7 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
     runs.write(tmp_path, "large", described, range(200), numbers)
     source = loaded(tmp_path, provider)
     # 10 variables x 14 statistics x 4 bytes: 560 a step.
-    monkeypatch.setattr(provided, "ROOM", 560 * 50)
+    monkeypatch.setattr(data_provider, "ROOM", 560 * 50)
     client = client_of(source)
     (run,) = client.get(f"{BASE}/runs").get_json()
     assert (run["steps"], run["readable"], run["recorded"]) == (50, 50, 200)
@@ -193,16 +194,16 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
     expected = numbers[steps.astype(int), :, column].T
     np.testing.assert_array_equal(values, expected)
     # All families have the same of the steps.
-    record = data.Runs(source).record(
+    record = run_data.Runs(source).record(
         _plugin_context(), "", run["name"], "variables"
     )
     np.testing.assert_array_equal(record["recorded"], record.steps + 1)
 
 
 def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
-    monkeypatch.setattr(soon, "PATIENCE", 0.01)
+    monkeypatch.setattr(later, "PATIENCE", 0.01)
     may_end, made = threading.Event(), []
-    beside = soon.Soon("test")
+    beside = later.Soon("test")
 
     def make():
         made.append(1)
@@ -210,10 +211,10 @@ def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
         return "answer"
 
     for _ in range(3):
-        with pytest.raises(soon.NotYet):
+        with pytest.raises(later.NotYet):
             beside.get("key", make)
     may_end.set()
-    monkeypatch.setattr(soon, "PATIENCE", 30)
+    monkeypatch.setattr(later, "PATIENCE", 30)
     assert beside.get("key", make) == "answer"
     assert len(made) == 1
     assert beside.get("key", make) == "answer"
@@ -221,20 +222,20 @@ def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
 
 
 def test_an_answer_that_nobody_fetched_is_forgotten(monkeypatch):
-    monkeypatch.setattr(soon, "PATIENCE", 0)
-    monkeypatch.setattr(soon, "_KEPT", 0)
-    beside, answers = soon.Soon("test"), iter("ab")
+    monkeypatch.setattr(later, "PATIENCE", 0)
+    monkeypatch.setattr(later, "_KEPT", 0)
+    beside, answers = later.Soon("test"), iter("ab")
     may_end = threading.Event()
 
     def make():
         may_end.wait(30)
         return next(answers)
 
-    with pytest.raises(soon.NotYet):
+    with pytest.raises(later.NotYet):
         beside.get("key", make)
     may_end.set()
     beside._pool.submit(lambda: None).result()
-    monkeypatch.setattr(soon, "PATIENCE", 30)
+    monkeypatch.setattr(later, "PATIENCE", 30)
     assert beside.get("key", make) == "b"
 
 

@@ -16,7 +16,9 @@ import gradscope
 import gradscope_plugin
 from benchmarks.fuzz import seeds, targets
 from benchmarks.fuzz.provider import Memory
-from gradscope_plugin import data, findings, matrix, plugin, soon
+from gradscope_plugin import plugin
+from gradscope_plugin.replies import findings, later, matrix
+from gradscope_plugin.runs import run_data
 
 BASE = targets.BASE
 RUN = "run"
@@ -177,14 +179,14 @@ def test_names_that_clients_make_up_leave_nothing_in_memory(provider):
     runs = served._runs
     assert not len(runs._locks)
     assert len(runs._listing) == 1
-    assert len(runs._previews) <= data._PREVIEWS
-    assert len(runs._records) == 20 <= data._RECORDS
+    assert len(runs._previews) <= run_data._PREVIEWS
+    assert len(runs._records) == 20 <= run_data._RECORDS
 
 
 def test_what_is_kept_is_bounded(provider, monkeypatch):
-    monkeypatch.setattr(data, "_RECORDS", 3)
+    monkeypatch.setattr(run_data, "_RECORDS", 3)
     monkeypatch.setattr(findings, "_MOST", 3)
-    runs = data.Runs(provider)
+    runs = run_data.Runs(provider)
     told = findings.Findings(runs)
     for number in range(10):
         assert told.text(context.RequestContext(), f"e{number}", RUN)
@@ -193,17 +195,17 @@ def test_what_is_kept_is_bounded(provider, monkeypatch):
 
 
 def test_answers_that_nobody_fetches_are_bounded(monkeypatch):
-    monkeypatch.setattr(soon, "PATIENCE", 0)
-    monkeypatch.setattr(soon, "_MOST", 3)
-    making = soon.Soon("test")
+    monkeypatch.setattr(later, "PATIENCE", 0)
+    monkeypatch.setattr(later, "_MOST", 3)
+    making = later.Soon("test")
     made = []
 
     def make(number):
-        soon.time.sleep(0.05)
+        later.time.sleep(0.05)
         made.append(number)
 
     for number in range(20):
-        with pytest.raises(soon.NotYet):
+        with pytest.raises(later.NotYet):
             making.get(number, lambda number=number: make(number))
     assert len(making._started) == 3
     making._pool.shutdown()
