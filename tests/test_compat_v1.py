@@ -1170,7 +1170,7 @@ def test_a_failure_while_recording_is_one_warning(tmp_path, monkeypatch):
 
     with tf.Graph().as_default():
         train_op, weight = counting(tmp_path)
-        monkeypatch.setattr(inbox.Inbox, "_open", broken)
+        monkeypatch.setattr(inbox.SessionInbox, "_open", broken)
         session = v1.Session()
         session.run(v1.global_variables_initializer())
         with pytest.warns(
@@ -1192,7 +1192,7 @@ def test_a_failure_while_recording_that_is_an_error_is_printed(
 
     with tf.Graph().as_default():
         train_op, _ = counting(tmp_path)
-        monkeypatch.setattr(inbox.Inbox, "_open", broken)
+        monkeypatch.setattr(inbox.SessionInbox, "_open", broken)
         session = v1.Session()
         session.run(v1.global_variables_initializer())
         with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from training import X, Y, fit
 
 import gradscope
 from gradscope.errors import GradscopeWarning
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.schedule import At, Every, Seconds
 from gradscope.wrapping import seam_of
 
@@ -54,7 +54,7 @@ def theirs(other):
 def test_a_copy_has_the_attributes_that_it_would_have(way, kind):
     owner = kind()
     plain = vars(way(owner))
-    stand_in = StandIn(owner, "add", lambda x: 0)
+    stand_in = MethodReplacement(owner, "add", lambda x: 0)
     stand_in.install()
     copied = way(owner)
     assert vars(copied) == plain
@@ -68,13 +68,13 @@ def test_a_copy_has_the_attributes_that_it_would_have(way, kind):
 def test_a_copy_has_what_the_user_put_into_the_methods_place(way, kind):
     owner = kind()
     owner.add = theirs
-    StandIn(owner, "add", lambda x: 0).install()
+    MethodReplacement(owner, "add", lambda x: 0).install()
     assert way(owner).add is theirs and owner.add(1) == 0
 
 
 def test_a_copy_by_other_ways_has_its_own_method():
     owner = Owner()
-    StandIn(owner, "add", lambda x: 0).install()
+    MethodReplacement(owner, "add", lambda x: 0).install()
     copied = Owner(5)
     vars(copied).update(copy.deepcopy(vars(owner), {id(owner): copied}))
     copied.number = 5
@@ -83,7 +83,7 @@ def test_a_copy_by_other_ways_has_its_own_method():
 
 def test_what_stands_in_looks_like_the_method():
     owner = Owner()
-    StandIn(owner, "add", lambda x: 0).install()
+    MethodReplacement(owner, "add", lambda x: 0).install()
     plain = Owner().add
     assert inspect.ismethod(owner.add) and owner.add.__self__ is owner
     assert owner.add.__name__ == "add" and owner.add.__doc__ == "Adds."

@@ -16,7 +16,7 @@ from training import X, Y
 
 import gradscope
 from gradscope.evaluating import probe
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
 layers = keras.layers
 outside = keras.random.SeedGenerator(11)
@@ -342,7 +342,7 @@ def test_a_probe_is_no_step_to_what_stands_in_for_compute_loss():
         counted.append(1)
         return stand_in.original(*arguments, **keywords)
 
-    stand_in = StandIn(model, "compute_loss", counting)
+    stand_in = MethodReplacement(model, "compute_loss", counting)
     expected = gradscope.probe(model, X, Y)
     stand_in.install()
     assert gradscope.probe(model, X, Y) == expected

@@ -11,9 +11,9 @@ from gradscope.format.schema import Activation, Schema
 from gradscope.format.step_layout import ACTIVATION_MEASURED
 from gradscope.measuring import activations, data, sampling
 from gradscope.measuring.activations import KINDS
-from gradscope.wrapping.forward.activations import Found
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.forward.activations import ActivationTensors
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 COMPILED = pytest.mark.parametrize("jit", [False, True])
 
@@ -51,12 +51,12 @@ def measured(kind, several, specs, jit=False):
         Activation(f"layer_{n}", kind, t.shape[-1])
         for n, t in enumerate(several)
     ]
-    watch = Watch(Schema((), activations=tuple(rows)))
+    watch = ForwardMeasurement(Schema((), activations=tuple(rows)))
 
     @tf.function(input_signature=specs, jit_compile=jit)
     def measure(*tensors):
-        found = [Found("", kind, [tensor]) for tensor in tensors]
-        seen = Forward(dict(zip(rows, found, strict=True)))
+        found = [ActivationTensors("", kind, [tensor]) for tensor in tensors]
+        seen = ForwardPass(dict(zip(rows, found, strict=True)))
         return watch.measure(seen)
 
     width = len(ACTIVATION_MEASURED)

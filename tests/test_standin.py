@@ -4,7 +4,7 @@ import copy
 
 import tensorflow as tf
 
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
 
 class Owner:
@@ -18,7 +18,9 @@ class Owner:
 def test_it_takes_the_place_and_gives_it_back():
     owner, other = Owner(), Owner()
     before = dict(vars(owner))
-    stand_in = StandIn(owner, "add", lambda x: 10 * stand_in.original(x))
+    stand_in = MethodReplacement(
+        owner, "add", lambda x: 10 * stand_in.original(x)
+    )
     assert not stand_in.installed and owner.add(2) == 3
     stand_in.install()
     assert stand_in.installed and owner.add(2) == 30
@@ -31,7 +33,9 @@ def test_it_takes_the_place_and_gives_it_back():
 def test_what_somebody_put_there_before_comes_back():
     owner = Owner()
     theirs = owner.add = lambda x: -x
-    stand_in = StandIn(owner, "add", lambda x: stand_in.original(x) + 1)
+    stand_in = MethodReplacement(
+        owner, "add", lambda x: stand_in.original(x) + 1
+    )
     stand_in.install()
     assert owner.add(5) == -4
     stand_in.remove()
@@ -40,7 +44,7 @@ def test_what_somebody_put_there_before_comes_back():
 
 def test_what_somebody_put_there_later_stays():
     owner = Owner()
-    stand_in = StandIn(owner, "add", lambda x: 0)
+    stand_in = MethodReplacement(owner, "add", lambda x: 0)
     stand_in.install()
     owner.add = lambda x: 7
     stand_in.remove()
@@ -49,7 +53,7 @@ def test_what_somebody_put_there_later_stays():
 
 def test_a_copy_of_the_owner_has_its_own_method():
     owner = Owner()
-    StandIn(owner, "add", lambda x: 0).install()
+    MethodReplacement(owner, "add", lambda x: 0).install()
     copied = copy.deepcopy(owner)
     copied.number = 5
     assert owner.add(1) == 0 and copied.add(1) == 6
@@ -63,7 +67,9 @@ def test_autograph_converts_the_method_and_not_the_stand_in():
             return other
 
     owner = Absolute()
-    stand_in = StandIn(owner, "add", lambda x: stand_in.original(x) + 1)
+    stand_in = MethodReplacement(
+        owner, "add", lambda x: stand_in.original(x) + 1
+    )
     stand_in.install()
     compiled = tf.function(lambda x: owner.add(x))
     assert compiled(tf.constant(-3)) == 4

@@ -104,7 +104,7 @@ def test_the_mask_is_that_of_the_step(tmp_path):
     """What is counted is what was dropped, not another draw."""
     seen = []
 
-    class Look(keras.layers.Layer):
+    class Measurables(keras.layers.Layer):
         def call(self, inputs):
             zeros = tf.reduce_mean(tf.cast(tf.equal(inputs, 0.0), tf.float32))
             tf.numpy_function(seen.append, [zeros], [])
@@ -114,7 +114,7 @@ def test_the_mask_is_that_of_the_step(tmp_path):
         [
             keras.Input((12,)),
             layers.Dropout(0.4),
-            Look(),
+            Measurables(),
             layers.Dense(3),
         ]
     )

@@ -385,12 +385,12 @@ def test_the_callback_leaves_steps_that_are_not_due_alone(tmp_path):
     # Without dropout, whose random numbers are counted by each program.
     model, programs = plain_network(), []
 
-    class Look(tf_keras.callbacks.Callback):
+    class Measurables(tf_keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             programs.append(self.model.train_function)
 
     callback = gradscope.Callback(tmp_path, every=Every(4, dense=0))
-    MODES["fit_graph"](model, OPTIMIZERS["adam"](), [callback, Look()])
+    MODES["fit_graph"](model, OPTIMIZERS["adam"](), [callback, Measurables()])
     observed = {programs[number] for number in range(0, STEPS, 4)}
     plain = {programs[number] for number in range(STEPS) if number % 4}
     assert len(observed) == len(plain) == 1 and observed != plain

@@ -13,7 +13,7 @@ from thinning import thinned
 import gradscope
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import trainable_flags
-from gradscope.runtime.program_fingerprint import Fingerprint, handle
+from gradscope.runtime.program_fingerprint import ProgramFingerprint, handle
 from gradscope.schedule import Every
 
 rng = np.random.default_rng(0)
@@ -358,7 +358,7 @@ def test_a_failure_of_ours_is_one_warning_and_training_goes_on(
         raise RuntimeError("no such luck")
 
     plain = plainly(turn)
-    monkeypatch.setattr(Fingerprint, "of", broken)
+    monkeypatch.setattr(ProgramFingerprint, "of", broken)
     with pytest.warns(GradscopeWarning, match="cannot observe Adam.*no such"):
         assert same(plain, trained(turn, "in the second", tmp_path))
 
@@ -377,7 +377,7 @@ def test_a_model_that_trains_nothing_is_told_of(tmp_path):
 
 def fingerprint(function, *arguments):
     traced = tf.function(function).get_concrete_function(*arguments)
-    return Fingerprint.of(traced, model=None)
+    return ProgramFingerprint.of(traced, model=None)
 
 
 def test_two_traces_of_one_function_have_one_fingerprint():

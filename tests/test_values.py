@@ -120,7 +120,7 @@ def test_slices_without_a_shape_get_that_of_their_variable(tmp_path):
 def test_of_accumulated_gradients_the_applied_mean_is_recorded(mode, tmp_path):
     """SGD 1 moves the weight by just the gradient that it applies."""
 
-    class Noted(keras.callbacks.Callback):
+    class EagerTensor(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             weights.append(self.model.get_weights()[0])
 
@@ -128,7 +128,7 @@ def test_of_accumulated_gradients_the_applied_mean_is_recorded(mode, tmp_path):
     model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=4)
     callback = gradscope.Callback(tmp_path, every=1)
-    MODES[mode](model, optimizer, callbacks=[Noted(), callback])
+    MODES[mode](model, optimizer, callbacks=[EagerTensor(), callback])
     record = gradscope.read(tmp_path)
     assert record.steps.tolist() == list(range(STEPS // 4))
     moved = [np.linalg.norm(b - a) for a, b in itertools.pairwise(weights[::4])]

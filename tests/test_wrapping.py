@@ -373,14 +373,14 @@ def test_many_short_fits_trace_each_program_once(tmp_path):
     model, optimizer = dense_model(), adam()
     programs = []
 
-    class Look(keras.callbacks.Callback):
+    class Measurables(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             programs.append(model.train_function)
 
     callback = gradscope.Callback(tmp_path, every=Every(4, dense=0))
-    fit(model, optimizer, [callback, Look()])
+    fit(model, optimizer, [callback, Measurables()])
     for _ in range(3):
-        model.fit(X, Y, verbose=0, callbacks=[callback, Look()])
+        model.fit(X, Y, verbose=0, callbacks=[callback, Measurables()])
     assert len(set(programs)) == 2
     assert gradscope.read(tmp_path).steps.tolist() == list(range(0, 40, 4))
     assert len(os.listdir(tmp_path / "gradscope")) == 1
@@ -576,12 +576,12 @@ def test_the_callback_leaves_steps_that_are_not_due_alone(tmp_path):
     model, optimizer = dense_model(), adam()
     programs = []
 
-    class Look(keras.callbacks.Callback):
+    class Measurables(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             programs.append(model.train_function)
 
     schedule = Every(5, dense=1)
-    callbacks = [gradscope.Callback(tmp_path, every=schedule), Look()]
+    callbacks = [gradscope.Callback(tmp_path, every=schedule), Measurables()]
     fit(model, optimizer, callbacks)
     observed = {programs[step] for step in range(0, 22, 5)}
     plain = {programs[step] for step in range(22) if step % 5}

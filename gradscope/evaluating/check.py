@@ -10,7 +10,7 @@ import tensorflow as tf
 from gradscope.evaluating import layer_modes, probe
 from gradscope.evaluating.check_result import NONE, Check, LayerCheck
 from gradscope.evaluating.float64_program import NoDouble
-from gradscope.evaluating.layer_modes import Switched
+from gradscope.evaluating.layer_modes import LayerModes
 
 #: Updates that are made one by one at most, for how long, and how many are
 #: counted at most.
@@ -61,7 +61,7 @@ def check(
     probe._check(model)
     floats = library.backend.floatx()
     batch = [probe._tensors(part, floats) for part in (x, y, sample_weight)]
-    switched = Switched(model, batch)
+    switched = LayerModes(model, batch)
     count = len(switched.layers)
     training = switched.loss(True, [True] * count)
     inference = switched.loss(False, [False] * count)
@@ -99,7 +99,7 @@ class Statistics:
     """The moving statistics of a model's batch norms, now and after updates on
     one batch at fixed weights."""
 
-    def __init__(self, switched: Switched, norms: list):
+    def __init__(self, switched: LayerModes, norms: list):
         self._switched = switched
         self._norms = norms
         self.variables = [v for n in norms for v in layer_modes.statistics(n)]

@@ -16,13 +16,13 @@ import tensorflow as tf
 from gradscope.evaluating import probe
 from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
 #: What layers that draw random numbers have in the names of their classes.
 _RANDOM = ("Dropout", "Noise")
 
 
-class Switched:
+class LayerModes:
     """The loss of one batch, as a program, and its switches.
 
     Attributes:
@@ -83,7 +83,7 @@ class Switched:
 
             return tf.cond(mode, lambda: run(True), lambda: run(False))
 
-        stand_in = StandIn(layer, "call", call)
+        stand_in = MethodReplacement(layer, "call", call)
         stand_in.install()
         try:
             yield

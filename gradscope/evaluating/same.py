@@ -8,7 +8,7 @@ import tensorflow as tf
 from gradscope.comparing.matching import match
 from gradscope.evaluating.float64_program import NoDouble
 from gradscope.evaluating.same_result import Evaluation, Sameness, judged
-from gradscope.evaluating.traced_loss import Side
+from gradscope.evaluating.traced_loss import TracedLoss
 
 
 def same(
@@ -53,7 +53,7 @@ def same(
             "graph is being built. Call it outside of a tf.function."
         )
     batch = [x, y, sample_weight]
-    sides = [Side(n, s, batch, training) for n, s in (("a", a), ("b", b))]
+    sides = [TracedLoss(n, s, batch, training) for n, s in (("a", a), ("b", b))]
     pairs = _pairs(*sides)
     trained = [p for p in pairs if p[0] < len(sides[0].trained)]
     if not trained:
@@ -85,15 +85,15 @@ def same(
     )
 
 
-def _variables(side: Side) -> list:
+def _variables(side: TracedLoss) -> list:
     return [*side.trained, *side.others]
 
 
-def _names(side: Side) -> str:
+def _names(side: TracedLoss) -> str:
     return ", ".join(v.name for v in side.described[: len(side.trained)])
 
 
-def _pairs(a: Side, b: Side) -> list[tuple[int, int]]:
+def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
     """Returns which variables belong together, as indices of `described`:
     trained ones, then others."""
     own = [_variables(side) for side in (a, b)]
@@ -167,7 +167,7 @@ def _moved(sides, pairs) -> tuple[str, ...]:
     )
 
 
-def _only(side: Side, trained, number: int) -> tuple[str, ...]:
+def _only(side: TracedLoss, trained, number: int) -> tuple[str, ...]:
     paired = {pair[number] for pair in trained}
     return tuple(
         side.described[index].name
@@ -176,7 +176,7 @@ def _only(side: Side, trained, number: int) -> tuple[str, ...]:
     )
 
 
-def _stopped(side: Side) -> tuple[str, ...]:
+def _stopped(side: TracedLoss) -> tuple[str, ...]:
     return tuple(
         operation.name
         for operation in side.program.graph.get_operations()

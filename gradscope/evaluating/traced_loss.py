@@ -10,7 +10,7 @@ from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables, tracing
 
 
-class Side:
+class TracedLoss:
     """A traced loss with its gradient.
 
     Attributes:

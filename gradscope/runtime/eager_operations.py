@@ -15,7 +15,7 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import op_callbacks
 
 
-class Noted:
+class EagerTensor:
     """A tensor of an eager operation.
 
     Attributes:
@@ -28,7 +28,7 @@ class Noted:
         self.noted = tensor
         self.op = operation
         self.name = name
-        self._consumers: list[Op] = []
+        self._consumers: list[EagerOperation] = []
 
     @property
     def shape(self) -> tf.TensorShape:
@@ -40,12 +40,12 @@ class Noted:
         """Its dtype."""
         return self.noted.dtype
 
-    def consumers(self) -> list[Op]:
+    def consumers(self) -> list[EagerOperation]:
         """Returns the operations that it was given to."""
         return self._consumers
 
 
-class Op:
+class EagerOperation:
     """An eager operation: what `tf.Operation` tells of one in a graph."""
 
     #: Only a graph has it, and only there is the inside of a function known.
@@ -55,8 +55,8 @@ class Op:
         self.graph = graph
         self.type = kind
         self.name = name
-        self.inputs: list[Noted] = []
-        self.outputs: list[Noted] = []
+        self.inputs: list[EagerTensor] = []
+        self.outputs: list[EagerTensor] = []
         self.attributes: dict = {}
 
     def get_attr(self, name: str):
@@ -64,16 +64,16 @@ class Op:
         return self.attributes[name]
 
 
-class Ops:
+class EagerGraph:
     """The operations of one forward pass; has what is asked of a graph."""
 
     def __init__(self, variables: list):
         #: That the model has, `tf.Variable`s.
         self.variables = variables
-        self._operations: list[Op] = []
-        self._tensors: dict[int, Noted] = {}
+        self._operations: list[EagerOperation] = []
+        self._tensors: dict[int, EagerTensor] = {}
 
-    def get_operations(self) -> list[Op]:
+    def get_operations(self) -> list[EagerOperation]:
         """Returns all operations in their order."""
         return self._operations
 
@@ -86,7 +86,7 @@ class Ops:
             if id(variable.handle) in self._tensors
         ]
 
-    def noted(self, tensor) -> Noted | None:
+    def noted(self, tensor) -> EagerTensor | None:
         """Returns a tensor as it is noted here, None if it is not."""
         return self._tensors.get(id(tensor))
 
@@ -106,7 +106,9 @@ class Ops:
     def _add(self, kind, inputs, attributes, outputs) -> None:
         scope = context.context().scope_name or ""
         kind = kind.decode() if isinstance(kind, bytes) else kind
-        operation = Op(self, kind, f"{scope}{kind}_{len(self._operations)}")
+        operation = EagerOperation(
+            self, kind, f"{scope}{kind}_{len(self._operations)}"
+        )
         operation.attributes = dict(
             zip(attributes[::2], attributes[1::2], strict=True)
         )
@@ -117,10 +119,12 @@ class Ops:
             operation.inputs.append(noted)
         operation.outputs = [self._noted(t, operation) for t in outputs]
 
-    def _noted(self, tensor, operation) -> Noted:
+    def _noted(self, tensor, operation) -> EagerTensor:
         # The tensors are kept, and so no other one gets the same id.
         known = self._tensors.get(id(tensor))
         if known is None or operation is not None:
             name = f"{len(self._tensors)}:0"
-            known = self._tensors[id(tensor)] = Noted(tensor, operation, name)
+            known = self._tensors[id(tensor)] = EagerTensor(
+                tensor, operation, name
+            )
         return known

@@ -62,7 +62,7 @@ def of_step(graph, ends: list, replica: int) -> list[Part]:
         ends: What is known to be the step's: gradients, outputs, a loss.
         replica: Number of the replica.
     """
-    if isinstance(graph, eager_operations.Ops):
+    if isinstance(graph, eager_operations.EagerGraph):
         operations = graph.get_operations()
         return [Part(graph, operations, operations, [])]
     reached = behind(ends)

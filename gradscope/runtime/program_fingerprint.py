@@ -21,7 +21,7 @@ _MOST_BYTES = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Fingerprint:
+class ProgramFingerprint:
     """What a traced program does, but for the order and the names.
 
     Attributes:
@@ -35,7 +35,7 @@ class Fingerprint:
     written: frozenset[int]
 
     @classmethod
-    def of(cls, traced, model) -> Fingerprint:
+    def of(cls, traced, model) -> ProgramFingerprint:
         """Returns that of a concrete function of a model's training."""
         graph = traced.graph
         # On several replicas each trace has keys of its own for what they
@@ -51,7 +51,7 @@ class Fingerprint:
 
 
 def handle(variable) -> int:
-    """Returns what `Fingerprint.written` has of a variable."""
+    """Returns what `ProgramFingerprint.written` has of a variable."""
     return id(tf_variables.tf_variable(variable).handle)
 
 

@@ -8,10 +8,10 @@ import random
 import numpy as np
 
 from gradscope.runtime import tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
 
-class Chance:
+class PythonRandomState:
     """Has the second of two traces draw what the first one drew.
 
     Of random operations of TensorFlow that would be their seeds: in tf_keras a
@@ -39,7 +39,7 @@ class Chance:
         creates variables, and goes on with the second."""
         # A program of Keras 3 holds the method that the model had when it was
         # made. Its layers keep their seeds in variables.
-        stand_in = StandIn(self._model, "train_step", lambda *a: None)
+        stand_in = MethodReplacement(self._model, "train_step", lambda *a: None)
 
         def train_step(*arguments, **keywords):
             self._begin(tracing.current_graph())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gradscope.runtime import copies, lookalike, tracing
 
 
-class StandIn:
+class MethodReplacement:
     """Stands in for a method of one instance: an attribute of the instance.
 
     The class, and all its other instances, stay as they are. So do copies and

@@ -257,13 +257,15 @@ def _observe(model, seam) -> None:
     traced before goes on training what it trains."""
     program = model.train_function
     if program is not None and recording_program.is_traced(program):
-        model.train_function = recording_program.Twin(model, program, seam)
+        model.train_function = recording_program.RecordingProgram(
+            model, program, seam
+        )
 
 
 def _restore(model, seam) -> None:
     """Gives a model a program that nothing looks at."""
     program = model.train_function
-    if isinstance(program, recording_program.Twin):
+    if isinstance(program, recording_program.RecordingProgram):
         model.train_function = program.own
     elif program is not None and not _goes_on(model, program, seam):
         model.train_function = None

@@ -18,11 +18,11 @@ from gradscope.errors import GradscopeWarning
 from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
 from gradscope.schedule import Schedule
-from gradscope.wrapping.end_report import Teller
+from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import other_optimizers, running_fit
-from gradscope.wrapping.fit.other_optimizers import Several
-from gradscope.wrapping.fit.recording_program import Twin
-from gradscope.wrapping.fit.step_trial import Trial
+from gradscope.wrapping.fit.other_optimizers import OtherOptimizers
+from gradscope.wrapping.fit.recording_program import RecordingProgram
+from gradscope.wrapping.fit.step_trial import StepTrial
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 PLAIN = True
@@ -288,12 +288,12 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            together = Several(self._seams())
-            twin = Twin(self.model, self._programs[PLAIN], together)
+            together = OtherOptimizers(self._seams())
+            twin = RecordingProgram(self.model, self._programs[PLAIN], together)
             can = self._steps_per_execution() == 1 and (
                 not self.model.run_eagerly
             )
-            trial = Trial(twin, together, self._fall_back, can)
+            trial = StepTrial(twin, together, self._fall_back, can)
             self._programs[plain] = trial
         return self._programs[plain]
 
@@ -301,7 +301,7 @@ class Callback(keras.callbacks.Callback):
         """Records less: no activations, and nothing if it was that already."""
         self._programs.pop(not PLAIN)
         self.model.train_function = self._programs[PLAIN]
-        together = Several(self._seams())
+        together = OtherOptimizers(self._seams())
         if together.sees_forward:
             together.stop_seeing(error)
         else:
@@ -332,7 +332,7 @@ class Callback(keras.callbacks.Callback):
             observer = seam.latest()
             if observer is not None:
                 directory = observer.drain.file.directory
-                teller = self._tellers.setdefault(directory, Teller())
+                teller = self._tellers.setdefault(directory, EndReport())
                 teller.tell(observer.drain)
 
 

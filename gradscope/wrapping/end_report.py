@@ -15,7 +15,7 @@ from gradscope.reading import event_files, read
 MOST_BYTES = 100_000_000
 
 
-class Teller:
+class EndReport:
     """Tells the findings of a run, each time that they are others."""
 
     def __init__(self):

@@ -60,7 +60,7 @@ def loss_of(name: str) -> str:
     return _KIND.sub("loss", name, count=1)
 
 
-class Several:
+class OtherOptimizers:
     """The seams of all optimizers of a model, where one is spoken to.
 
     Args:

@@ -15,8 +15,8 @@ import weakref
 import tensorflow as tf
 
 from gradscope.runtime import trainable_flags
-from gradscope.runtime.program_fingerprint import Fingerprint
-from gradscope.runtime.random_state import Chance
+from gradscope.runtime.program_fingerprint import ProgramFingerprint
+from gradscope.runtime.random_state import PythonRandomState
 
 #: What the `train_function` of Keras 3 keeps its `tf.function`s as: of batches
 #: from an iterator, and of one batch. They are to be had nowhere else.
@@ -38,7 +38,7 @@ _CHANGED = (
 )
 
 
-class Twin:
+class RecordingProgram:
     """Stands for a model's own `train_function`, and records: for each program
     that was traced of that, there is one that trains the same and looks.
 
@@ -100,7 +100,7 @@ class Twin:
                 self._twins[None] = self._made()
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
-        chance = Chance(self._model())
+        chance = PythonRandomState(self._model())
         with self._seam.plainly(), chance.watched():
             given = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(given)
@@ -133,7 +133,7 @@ class Twin:
         model = self._model()
         if is_new:
             return self._trace(traced, iterator), trainable_flags.flags(model)
-        wanted = Fingerprint.of(traced, model)
+        wanted = ProgramFingerprint.of(traced, model)
         for scope in (
             contextlib.nullcontext(),
             trainable_flags.as_trained(model, wanted.written),
@@ -145,13 +145,15 @@ class Twin:
         self._seam.tell(_CHANGED)
         return None, trainable_flags.flags(model)
 
-    def _is_traced_so(self, wanted: Fingerprint, traced, iterator) -> bool:
+    def _is_traced_so(
+        self, wanted: ProgramFingerprint, traced, iterator
+    ) -> bool:
         """Returns whether a program that is traced now is the wanted one."""
         model = self._model()
         try:
             with (
                 self._seam.plainly(),
-                Chance(model).again(),
+                PythonRandomState(model).again(),
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")
@@ -160,7 +162,7 @@ class Twin:
             # What is trainable now need not be what the optimizer knows:
             # `ValueError: Unknown variable`.
             return False
-        return Fingerprint.of(plain, model) == wanted
+        return ProgramFingerprint.of(plain, model) == wanted
 
     def _trace(self, traced, iterator):
         program = self._made()

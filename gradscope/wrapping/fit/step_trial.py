@@ -67,7 +67,7 @@ _HARMLESS = (
 )
 
 
-class Trial:
+class StepTrial:
     """Stands for a model's own `train_function`, and records.
 
     Args:

@@ -53,7 +53,7 @@ _NEAR = 16
 
 
 @dataclasses.dataclass
-class Found:
+class ActivationTensors:
     """One activation of a graph.
 
     Attributes:
@@ -82,12 +82,12 @@ class Found:
         """Returns all tensors."""
         return self.read
 
-    def with_tensors(self, rest) -> Found:
+    def with_tensors(self, rest) -> ActivationTensors:
         """Returns the same with other tensors, from an iterator."""
         return dataclasses.replace(self, read=[next(rest) for _ in self.read])
 
 
-def find(graph, of_step) -> tuple[list[Found], list[str]]:
+def find(graph, of_step) -> tuple[list[ActivationTensors], list[str]]:
     """Returns the activations among the operations of a forward pass, and what
     cannot be seen of it.
 
@@ -99,7 +99,7 @@ def find(graph, of_step) -> tuple[list[Found], list[str]]:
         Activations in forward order; and the names of functions with
         activations inside, and of activations of unknown rank or width.
     """
-    found: dict[tuple, Found] = {}
+    found: dict[tuple, ActivationTensors] = {}
     unseen = []
     for operation in of_step:
         if operation.type in _CALLS:
@@ -127,7 +127,7 @@ def names_of(of_step) -> list[str]:
 
 
 def describe(
-    found: list[Found],
+    found: list[ActivationTensors],
     owners: dict[str, str],
     names: scopes.Names,
     ends: set[tuple],
@@ -194,7 +194,7 @@ def _weight(tensor) -> str | None:
     return None
 
 
-def _activation(operation) -> Found | None:
+def _activation(operation) -> ActivationTensors | None:
     """Returns the activation that an operation is, or belongs to."""
     kind = _OPERATIONS.get(operation.type)
     if kind is None and operation.type not in _ERROR_FUNCTIONS:
@@ -218,7 +218,7 @@ def _activation(operation) -> Found | None:
         return None
     read = y if KINDS[kind].function is None else x
     end = operations.end(y)
-    return Found(scope, kind, [read], _weight(x), [end], axis)
+    return ActivationTensors(scope, kind, [read], _weight(x), [end], axis)
 
 
 def _is_unknown(operation) -> bool:

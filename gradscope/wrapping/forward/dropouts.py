@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from gradscope.runtime import operations, scopes
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 
 _COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")
 _UNIFORM = ("RandomUniform", "StatelessRandomUniform")
@@ -19,7 +19,7 @@ _DEEPEST = 6
 _NUMBER = re.compile(r"_\d+$")
 
 
-def find(of_step) -> list[tuple[str, Kept]]:
+def find(of_step) -> list[tuple[str, LayerStateTensors]]:
     """Returns the dropout layers among a step's operations, each with the name
     of an operation of it.
 
@@ -38,7 +38,7 @@ def find(of_step) -> list[tuple[str, Kept]]:
             continue
         # Of what is kept: u >= rate, or u < 1 - rate.
         is_rate = operation.type.startswith("Greater") == is_random[0]
-        kept = Kept(
+        kept = LayerStateTensors(
             rate=rate,
             is_of_kept=not is_rate,
             kept=operation.outputs[0],

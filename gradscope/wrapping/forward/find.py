@@ -22,11 +22,11 @@ from gradscope.wrapping.forward import (
     nan_suspects,
     odd_wiring,
 )
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 
 
-def see(graph, call, note) -> Forward:
+def see(graph, call, note) -> ForwardPass:
     """Returns what there is to be seen of a step's forward pass.
 
     Args:
@@ -35,7 +35,7 @@ def see(graph, call, note) -> Forward:
         note: What the model has told, a `notes.Note`.
     """
     found, unseen, owners = [], [], {}
-    kept: list[tuple[tuple, str, Kept, tuple]] = []
+    kept: list[tuple[tuple, str, LayerStateTensors, tuple]] = []
     variables = [tf_variables.own_variable(v) for v in call.known]
     trained = [
         variable
@@ -71,7 +71,7 @@ def see(graph, call, note) -> Forward:
     )
     outputs = operations.ends_of(note.outputs(graph))
     rows = activations.describe(found, owners, layer_names, outputs)
-    seen = Forward(unseen=tuple(unseen))
+    seen = ForwardPass(unseen=tuple(unseen))
     seen.activations = dict(zip(rows, found, strict=True))
     calls = collections.Counter(own for *_, own in kept)
     of_states: dict[tuple, str] = {}
@@ -96,13 +96,15 @@ def see(graph, call, note) -> Forward:
     )
 
 
-def _own(kept: Kept, origins: dict) -> tuple:
+def _own(kept: LayerStateTensors, origins: dict) -> tuple:
     """Returns what the calls of one layer have in common: the variables that
     they move."""
     return tuple(origins.get(name, name) for name in kept.handles)
 
 
-def _state(name: str, kind: str, kept: Kept, calls: int, layer: str) -> State:
+def _state(
+    name: str, kind: str, kept: LayerStateTensors, calls: int, layer: str
+) -> State:
     sizes = [t.shape.num_elements() for t in kept.moving]
     if None in sizes:
         kept.moving, sizes = [], []

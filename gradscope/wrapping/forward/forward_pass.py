@@ -8,8 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from gradscope.format.schema import Activation, Data, Schema, State
-from gradscope.wrapping.forward.activations import Found
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.activations import ActivationTensors
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 from gradscope.wrapping.forward.nan_suspects import Suspects
 
 #: Of `unseen`: what there is to be told of a loss that is not known.
@@ -17,7 +17,7 @@ NO_LOSS = "the loss: the model's `train_step` does not call `compute_loss`"
 
 
 @dataclasses.dataclass
-class Forward:
+class ForwardPass:
     """The tensors of one step's forward pass, by what they are.
 
     Attributes:
@@ -31,10 +31,12 @@ class Forward:
         suspects: Operations that may make NaN; None where none is known.
     """
 
-    activations: dict[Activation, Found] = dataclasses.field(
+    activations: dict[Activation, ActivationTensors] = dataclasses.field(
         default_factory=dict
     )
-    states: dict[State, Kept] = dataclasses.field(default_factory=dict)
+    states: dict[State, LayerStateTensors] = dataclasses.field(
+        default_factory=dict
+    )
     data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
@@ -84,10 +86,10 @@ class Forward:
         tensors += self.data.values()
         return tensors + ([] if self.loss is None else [self.loss])
 
-    def with_tensors(self, tensors: list) -> Forward:
+    def with_tensors(self, tensors: list) -> ForwardPass:
         """Returns the same with other tensors in their places."""
         rest = iter(tensors)
-        return Forward(
+        return ForwardPass(
             {k: f.with_tensors(rest) for k, f in self.activations.items()},
             {k: s.with_tensors(rest) for k, s in self.states.items()},
             {name: next(rest) for name in self.data},

@@ -32,7 +32,7 @@ _DEEPEST = 8
 
 
 @dataclasses.dataclass
-class Kept:
+class LayerStateTensors:
     """Tensors of one layer; None for what it does not have.
 
     Attributes:
@@ -66,7 +66,7 @@ class Kept:
         own = [getattr(self, name) for name in _TENSORS]
         return [t for t in own if t is not None] + self.moving
 
-    def with_tensors(self, rest) -> Kept:
+    def with_tensors(self, rest) -> LayerStateTensors:
         """Returns the same with other tensors, from an iterator."""
         own = {
             name: None if getattr(self, name) is None else next(rest)
@@ -90,7 +90,7 @@ class Moved:
         is_variance: Whether that is a variance.
         batch: What the statistic is of, None if that cannot be told.
         operation: Name of the operation that computes the statistic.
-        factor: As of `Kept`.
+        factor: As of `LayerStateTensors`.
     """
 
     variable: str
@@ -102,7 +102,9 @@ class Moved:
     factor: float | None = None
 
 
-def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
+def batch_norms(
+    operations, names: dict[str, str]
+) -> list[tuple[str, LayerStateTensors]]:
     """Returns the batch norms among a step's operations, each with the name of
     an operation of it.
 
@@ -121,7 +123,7 @@ def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
     return [
         (
             pair[False].operation,
-            Kept(
+            LayerStateTensors(
                 mean=pair[False].statistic,
                 variance=pair[True].statistic,
                 batch=pair[False].batch,

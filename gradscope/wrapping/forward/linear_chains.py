@@ -69,7 +69,7 @@ def find(parts: list, variables: list) -> list[tuple]:
     """
     found = []
     for part in parts:
-        way = Way(part, variables)
+        way = LinearPath(part, variables)
         for kernel, operation in way.kernels():
             found += [(kernel, end) for end in way.ends(operation)]
     return found
@@ -93,7 +93,7 @@ def named(pairs: list, variables: list, names: list[str]) -> tuple:
     )
 
 
-class Way:
+class LinearPath:
     """What leads from one operation of a graph to others."""
 
     def __init__(self, part, variables: list):

@@ -15,13 +15,13 @@ import itertools
 import tensorflow as tf
 
 from gradscope.runtime import replicas, scopes, tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
 #: What the result of a metric is computed by, at last.
 _MEAN = "DivNoNan"
 
 
-class Logged:
+class LoggedLoss:
     """Remembers which tensor of a graph a model logs as a loss.
 
     Args:
@@ -78,7 +78,7 @@ class Logged:
                 after(result)
             return result
 
-        stand_in = StandIn(owner, method, called)
+        stand_in = MethodReplacement(owner, method, called)
         self.stand_ins.append(stand_in)
 
     def _note(self, values=None, sample_weight=None, **_) -> None:

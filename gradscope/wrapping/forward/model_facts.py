@@ -30,7 +30,7 @@ def added(
     Args:
         schema: That knows the rows.
         known: The optimizer's variables in their order.
-        seen: A `Forward`.
+        seen: A `ForwardPass`.
         model: A Keras model, or None.
         before: Of the steps so far.
     """

@@ -20,14 +20,14 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.forward import logged_loss
-from gradscope.wrapping.forward.forward_pass import NO_LOSS, Forward
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.forward_pass import NO_LOSS, ForwardPass
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 
 
 @dataclasses.dataclass
-class Note:
+class ModelCapture:
     """What is known of one forward pass.
 
     Attributes:
@@ -40,7 +40,7 @@ class Note:
     data: dict = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
 
-    def added(self, seen: Forward, call, graph) -> Forward:
+    def added(self, seen: ForwardPass, call, graph) -> ForwardPass:
         """Returns what was seen in a graph, and what is known besides.
 
         Args:
@@ -69,13 +69,13 @@ class Note:
             for name, tensor in self.data.items()
             if name.split("/")[0] == "output"
         ]
-        if isinstance(graph, eager_operations.Ops):
+        if isinstance(graph, eager_operations.EagerGraph):
             noted = [graph.noted(tensor) for tensor in tensors]
             return [tensor for tensor in noted if tensor is not None]
         graphs = tracing.outermost_first(graph)
         return [tensor for tensor in tensors if _is_of(tensor, graphs)]
 
-    def _add_states(self, seen: Forward, call, graphs: list) -> None:
+    def _add_states(self, seen: ForwardPass, call, graphs: list) -> None:
         """Adds layers whose states do not move, or not as batch norm's."""
         told = {name for kept in seen.states.values() for name in kept.handles}
         reached = operations.behind(call.grads)
@@ -93,7 +93,7 @@ class Note:
             sizes = [measuring.sampled(v.shape.num_elements()) for v in values]
             kind = "batch_norm" if is_norm else "state"
             row = State(layer, kind, sum(sizes), layer=layer)
-            seen.states[row] = Kept(
+            seen.states[row] = LayerStateTensors(
                 moving=values,
                 training=not _is_behind(reached, own["moving_mean"], graphs)
                 if is_norm
@@ -106,7 +106,7 @@ def _is_behind(reached: set, variable, graphs: list) -> bool:
     inference mode; in training mode the batch's own is used, and where the
     moving one is not moved, somebody forgot to (`stateless_call`)."""
     for graph in graphs:
-        if isinstance(graph, eager_operations.Ops):
+        if isinstance(graph, eager_operations.EagerGraph):
             return True  # of eager gradients it is not known
         for name in tf_variables.handles(graph, [variable]):
             if (id(graph), name.partition(":")[0]) in reached:
@@ -139,7 +139,7 @@ def _stateful(model, known: list) -> dict[str, list]:
     return found
 
 
-class Notes:
+class ModelCaptures:
     """Takes notes of a model's forward passes while they are made.
 
     Args:
@@ -156,18 +156,18 @@ class Notes:
         self._fail = fail
         # A strategy traces each replica in a thread of its own.
         self._local = threading.local()
-        self.stand_ins = [StandIn(model, "call", self._called)]
+        self.stand_ins = [MethodReplacement(model, "call", self._called)]
         if hasattr(model, "compute_loss"):
-            one = StandIn(model, "compute_loss", self._computed)
+            one = MethodReplacement(model, "compute_loss", self._computed)
             self.stand_ins.append(one)
-        self._logged = logged_loss.Logged(model, fail)
+        self._logged = logged_loss.LoggedLoss(model, fail)
         self.stand_ins += self._logged.stand_ins
 
     def returned(self, logs) -> None:
         """Notes what the model's plain program returns of a step."""
         self._logged.returned(logs)
 
-    def latest(self, graph) -> Note:
+    def latest(self, graph) -> ModelCapture:
         """Returns the note of the last forward pass in a graph, or of eager
         mode, and forgets it."""
         for one in reversed(tracing.outermost_first(graph) or [None]):
@@ -175,7 +175,7 @@ class Notes:
             if note is not None:
                 break
         else:
-            note = Note(self._model())
+            note = ModelCapture(self._model())
         if note.loss is None:
             note.loss = self._logged.loss(graph)
         return note
@@ -211,7 +211,7 @@ class Notes:
             for role, nest in roles.items():
                 data |= _named(role, nest)
             key = tracing.current_graph() or self
-            self._noted()[key] = Note(self._model(), data, loss)
+            self._noted()[key] = ModelCapture(self._model(), data, loss)
         except Exception as error:
             self._fail(error)
 
@@ -251,5 +251,7 @@ def _is_number(tensor) -> bool:
 
 def _is_of(tensor, graphs: list) -> bool:
     if not tf.is_symbolic_tensor(tensor):
-        return any(isinstance(graph, eager_operations.Ops) for graph in graphs)
+        return any(
+            isinstance(graph, eager_operations.EagerGraph) for graph in graphs
+        )
     return any(tensor.graph is graph for graph in graphs)

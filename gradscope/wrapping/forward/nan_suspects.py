@@ -129,7 +129,7 @@ def find(part, ends: list, owners: dict, layers: set[str]) -> Suspects | None:
         owners: Layers by the names of their weights' handles in the graph.
         layers: Names of all layers that have weights.
     """
-    if isinstance(part.graph, eager_operations.Ops):
+    if isinstance(part.graph, eager_operations.EagerGraph):
         able = part.near
     else:
         reached = operations.behind(ends)

@@ -25,7 +25,7 @@ def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
     Args:
         parts: `operations.Part`s of a step.
         variables: Trained `tf.Variable`s.
-        rows: Activations and where they were `Found`.
+        rows: Activations and where they were `ActivationTensors`.
         known: Whether the outputs of the model are.
     """
     owners = {
@@ -52,7 +52,7 @@ def _between(parts, variables: list, rows: dict, owners: dict, known) -> list:
     hidden = {r.name for r in rows if r.kind == "softmax" and not r.is_output}
     found = []
     for part in parts if hidden else ():
-        way = linear_chains.Way(part, variables)
+        way = linear_chains.LinearPath(part, variables)
         for operation in part.forward:
             name = None
             if operation.type == "Softmax":

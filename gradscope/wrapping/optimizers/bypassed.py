@@ -20,7 +20,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 #: All optimizers that are or were observed, by their `id`.
@@ -47,7 +47,7 @@ _WRAP_THE_OTHER = (
 )
 
 
-class Elsewhere:
+class BypassDetector:
     """Looks out for signs from `wrap` on.
 
     Args:
@@ -69,9 +69,9 @@ class Elsewhere:
         #: may also have been restored.
         self._was_used = any(getattr(optimizer, n, False) for n in _USED)
         #: Stand in while the optimizer is observed.
-        self.stand_ins: list[StandIn] = []
+        self.stand_ins: list[MethodReplacement] = []
         if _minimizes_by_itself(optimizer):
-            minimize = StandIn(optimizer, "minimize", self._minimize)
+            minimize = MethodReplacement(optimizer, "minimize", self._minimize)
             self.stand_ins.append(minimize)
         _observed[id(optimizer)] = optimizer
 

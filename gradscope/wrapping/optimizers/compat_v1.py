@@ -23,12 +23,12 @@ import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables, tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call, check_distinct
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.sessions import session_loss
-from gradscope.wrapping.sessions.inbox import Inbox
-from gradscope.wrapping.sessions.session_gate import SharedCells
+from gradscope.wrapping.sessions.inbox import SessionInbox
+from gradscope.wrapping.sessions.session_gate import SharedCounters
 from gradscope.wrapping.sessions.session_step import (
     SessionObserver,
     SessionStep,
@@ -99,7 +99,7 @@ class V1Seam(Seam):
         inner = innermost(optimizer)
         self._count: tf.Variable | None = None
         self._losses: list = []
-        self._loss_stand_in = StandIn(
+        self._loss_stand_in = MethodReplacement(
             inner, "compute_gradients", self._computed
         )
         outer = None if optimizer is inner else optimizer
@@ -185,11 +185,11 @@ class V1Seam(Seam):
         part = latest and latest.join(variables, seen, self.with_facts)
         if part is not None:
             return latest, part
-        inbox = Inbox(self._writer, self.options)
+        inbox = SessionInbox(self._writer, self.options)
         observer = SessionObserver(
             graph,
             inbox,
-            latest.shared if latest else SharedCells(),
+            latest.shared if latest else SharedCounters(),
             self.description(),
             latest.variables if latest else (),
         )

@@ -8,9 +8,9 @@ from typing import ClassVar
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers import keras_call, loss_scale
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
@@ -78,9 +78,9 @@ class KerasSeam(Seam):
         outer = None if optimizer is inner else optimizer
         self._skip = self._build = None
         if outer is None:
-            self._build = StandIn(inner, "build", self._built)
+            self._build = MethodReplacement(inner, "build", self._built)
         else:
-            self._skip = StandIn(outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(outer, _SKIP, self._skipped)
         super().__init__(inner, options, outer)
 
     def __call__(self, grads, trainable_variables=None):
@@ -134,14 +134,14 @@ class KerasSeam(Seam):
         build.remove()
         self.outer = loss_scale.outer_of(self.optimizer)
         if self.outer is not None:
-            self._skip = StandIn(self.outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(self.outer, _SKIP, self._skipped)
             self._skip.install()
         return build.original(*arguments, **keywords)
 
     def _count_skip(self) -> None:
         optimizer, outer = self.optimizer, self.outer
         with own_variables.unchecked():
-            self.observer(optimizer._trainable_variables, Forward()).skip(
+            self.observer(optimizer._trainable_variables, ForwardPass()).skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
                 keras_call.learning_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),

@@ -7,8 +7,8 @@ import sys
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 #: How far up its caller a `LossScaleOptimizer` is looked for.
 _FRAMES = 8
@@ -62,11 +62,11 @@ class LossScale:
         self.call = None
         self._seam = seam
         self._outer = outer
-        self._apply = StandIn(outer, seam.method, self._applied)
+        self._apply = MethodReplacement(outer, seam.method, self._applied)
         self._stand_ins = [self._apply]
         if outer.dynamic:
             scale = outer._loss_scale
-            self._update = StandIn(scale, "update", self._updated)
+            self._update = MethodReplacement(scale, "update", self._updated)
             self._stand_ins.append(self._update)
 
     @property
@@ -113,7 +113,7 @@ class LossScale:
     def _count_skip(self) -> None:
         """Adds the ops that count and append a step that is skipped."""
         call = self.call
-        observer = self._seam.observer(call.known, Forward())
+        observer = self._seam.observer(call.known, ForwardPass())
         rate, scale = call.learning_rate(), call.loss_scale()
 
         def skip():

@@ -28,16 +28,16 @@ from gradscope.runtime import (
     tracing,
     trainable_flags,
 )
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import find, model_facts
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.forward.logged_loss import Logged
-from gradscope.wrapping.forward.model_notes import Note, Notes
-from gradscope.wrapping.optimizers.bypassed import Elsewhere
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.forward.logged_loss import LoggedLoss
+from gradscope.wrapping.forward.model_notes import ModelCapture, ModelCaptures
+from gradscope.wrapping.optimizers.bypassed import BypassDetector
 from gradscope.wrapping.steps import guard, rehearsal
 from gradscope.wrapping.steps.observer import Observer, Options, retire_with
-from gradscope.wrapping.steps.replica_step import Follower
+from gradscope.wrapping.steps.replica_step import ReplicaStep
 from gradscope.wrapping.steps.step import Step
 
 #: What `fit` of Keras calls when it ends.
@@ -69,10 +69,10 @@ class Seam:
         #: program (`tf.random.*`): two programs would draw two streams.
         self.has_program_state = False
         self.optimizer = optimizer
-        self._stand_in = StandIn(optimizer, self.method, self)
+        self._stand_in = MethodReplacement(optimizer, self.method, self)
         self._final = None
         if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
-            self._final = StandIn(optimizer, _FINAL, self._finalized)
+            self._final = MethodReplacement(optimizer, _FINAL, self._finalized)
         self._writer = event_writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         #: Whether nothing is observed any more, as it failed.
@@ -86,12 +86,12 @@ class Seam:
         self.traced: set[frozenset] = set()
         self._flags: list[dict] = []
         self._said: set[str] = set()
-        self._notes: Notes | None = None
-        self._loss: Logged | None = None
+        self._notes: ModelCaptures | None = None
+        self._loss: LoggedLoss | None = None
         self._model: weakref.ref | None = None
-        self._operations: eager_operations.Ops | None = None
+        self._operations: eager_operations.EagerGraph | None = None
         logdir = os.path.dirname(options.directory)
-        self._elsewhere = Elsewhere(optimizer, self.method, logdir)
+        self._elsewhere = BypassDetector(optimizer, self.method, logdir)
         self._unordered_sums: tuple[str, ...] = ()
         self._first_step = self.steps_made()
         self.resume()
@@ -134,7 +134,7 @@ class Seam:
         self._elsewhere.watch(model)
         if not self.options.activations:
             return
-        self._notes = Notes(
+        self._notes = ModelCaptures(
             model, self._is_noting, self._noting, self._fail_to_see
         )
         if not self.suspended:
@@ -143,7 +143,7 @@ class Seam:
 
     def watch_loss(self, model, name: str) -> None:
         """Has a model tell the loss that it logs under a name."""
-        self._loss = Logged(model, self._fail_to_see, name)
+        self._loss = LoggedLoss(model, self._fail_to_see, name)
         if not self.suspended:
             for stand_in in self._loss.stand_ins:
                 stand_in.install()
@@ -154,18 +154,18 @@ class Seam:
             if one is not None:
                 one.returned(logs)
 
-    def forward(self, call: Call) -> Forward:
+    def forward(self, call: Call) -> ForwardPass:
         """Returns what there is to be seen of a call's forward pass; if that
         fails, there is one warning, and the rest is still observed."""
         if not self.sees_forward:
-            return Forward()
+            return ForwardPass()
         try:
             seen = self._seen(call)
             rehearsal.rehearse(seen)
             return seen
         except Exception as error:
             self._fail_to_see(error)
-            return Forward(unseen=(guard.reason(error),))
+            return ForwardPass(unseen=(guard.reason(error),))
 
     def stop_seeing(self, error: Exception) -> None:
         """Observes no forward passes any more, with one warning; variables are
@@ -185,18 +185,18 @@ class Seam:
                 stacklevel=5,
             )
 
-    def _seen(self, call: Call) -> Forward:
+    def _seen(self, call: Call) -> ForwardPass:
         graph = tracing.current_graph()
-        note = Note()
+        note = ModelCapture()
         if self._notes is not None:
             note = self._notes.latest(graph)
         unseen = replicas.unseen()
         if graph is None:
             graph, self._operations = self._operations, None
             if self._notes is None:
-                return Forward(unseen=("eager steps without `model=`",))
+                return ForwardPass(unseen=("eager steps without `model=`",))
             if graph is None or unseen:
-                return Forward(unseen=unseen)
+                return ForwardPass(unseen=unseen)
         if self._loss is not None:
             note.loss = self._loss.loss(graph)
         seen = find.see(graph, call, note)
@@ -217,7 +217,7 @@ class Seam:
         """Returns the context of a forward pass that is to be noted."""
         if not tf.executing_eagerly():
             return contextlib.nullcontext()
-        self._operations = eager_operations.Ops(
+        self._operations = eager_operations.EagerGraph(
             [tf_variables.tf_variable(v) for v in model.variables]
         )
         return self._operations.noting()
@@ -364,7 +364,7 @@ class Seam:
     def __call__(self, *arguments, **keywords):
         return self.around(self._stand_in, *arguments, **keywords)
 
-    def around(self, stand_in: StandIn, *arguments, **keywords):
+    def around(self, stand_in: MethodReplacement, *arguments, **keywords):
         """Calls the method that is stood in for, and observes it."""
 
         def original():
@@ -398,7 +398,7 @@ class Seam:
         try:
             call = self.told(*arguments, **keywords)
             if observer is not None and call is not None:
-                follower = Follower(observer, call, self.forward(call))
+                follower = ReplicaStep(observer, call, self.forward(call))
         except Exception as error:
             self.fail(error)
         result = original()
@@ -409,7 +409,7 @@ class Seam:
             self.fail(error)
         return result
 
-    def observer(self, known: list, seen: Forward) -> Observer:
+    def observer(self, known: list, seen: ForwardPass) -> Observer:
         """Returns the observer of these variables, created if need be.
 
         When an optimizer meets new variables or activations, it gets an
@@ -444,7 +444,11 @@ class Seam:
         return observer
 
     def with_facts(
-        self, schema: Schema, known: list, seen: Forward, before: Schema | None
+        self,
+        schema: Schema,
+        known: list,
+        seen: ForwardPass,
+        before: Schema | None,
     ) -> Schema:
         """Returns a schema with what there is to be told besides its rows; if
         that fails, there is one warning, and the rows are recorded.

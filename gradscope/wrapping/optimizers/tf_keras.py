@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.tf_keras_seam import (
     TfKerasSeam,
@@ -33,7 +33,9 @@ class CurrentSeam(TfKerasSeam):
 
     def __init__(self, optimizer, options):
         self._built_for: list = []
-        self._build = StandIn(innermost(optimizer), "build", self._building)
+        self._build = MethodReplacement(
+            innermost(optimizer), "build", self._building
+        )
         super().__init__(optimizer, options)
 
     def known(self, passed):

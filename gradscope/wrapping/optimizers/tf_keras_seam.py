@@ -7,7 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from gradscope.runtime import replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers.loss_scale import (
     LossScale,
@@ -83,7 +83,7 @@ class TfKerasSeam(Seam):
         self._loss_scale: LossScale | None = None
         if optimizer is not inner:
             self._loss_scale = LossScale(self, optimizer)
-        self._compute = StandIn(inner, self.compute, self._computed)
+        self._compute = MethodReplacement(inner, self.compute, self._computed)
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
 

@@ -48,7 +48,7 @@ class Part:
         return dataclasses.replace(self.forward, variables=chosen)
 
 
-class Inbox:
+class SessionInbox:
     """Takes the steps of one optimizer's train ops in one graph.
 
     It is opened by the first step. Until then, further train ops may join:
@@ -189,7 +189,7 @@ class Inbox:
 
 
 def deliver(number, part, step, row, counts) -> np.int64:
-    """What a graph calls: `Inbox.put` for the inbox of that number.
+    """What a graph calls: `SessionInbox.put` for the inbox of that number.
 
     It belongs to this module, and not to a graph: TensorFlow forgets the
     functions of a graph that is gone, but not a copy that was imported.

@@ -13,7 +13,7 @@ import uuid
 import tensorflow as tf
 
 
-class Cells:
+class SessionCounters:
     """int64 numbers by key; what was never written is -1.
 
     One instance is one table in each session, wherever in the graph (also

@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from gradscope.schedule import Schedule
 from gradscope.wrapping.sessions.inbox import is_here
-from gradscope.wrapping.sessions.session_cells import Cells
+from gradscope.wrapping.sessions.session_cells import SessionCounters
 
 
-class SharedCells:
+class SharedCounters:
     """What all train ops of one optimizer in one graph have in common."""
 
     def __init__(self):
-        self.cells = Cells()
+        self.cells = SessionCounters()
         #: How many steps there were.
         self.count = self.cells.new()
         #: Whether the host takes steps: -1 where it was not asked yet.
@@ -41,7 +41,7 @@ class SessionGate:
         histograms_due: Whether its histograms are, if it is recorded.
     """
 
-    def __init__(self, shared: SharedCells, options, given):
+    def __init__(self, shared: SharedCounters, options, given):
         self._shared = shared
         self._cells = shared.cells
         self._wanted = [
@@ -90,7 +90,7 @@ class _Wanted:
         news: What to write to them after the step; set by `due`.
     """
 
-    def __init__(self, cells: Cells, schedule: Schedule):
+    def __init__(self, cells: SessionCounters, schedule: Schedule):
         self._schedule = schedule
         self._last = cells.new()
         self.keys = [self._last]

@@ -14,12 +14,12 @@ import tensorflow as tf
 from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tf_variables, tracing
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
-from gradscope.wrapping.sessions.inbox import Inbox, Part, deliver
-from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCells
+from gradscope.wrapping.sessions.inbox import Part, SessionInbox, deliver
+from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps import guard
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 _NOT_ASKED = -1
 
@@ -36,7 +36,12 @@ class SessionObserver:
     """
 
     def __init__(
-        self, graph, inbox: Inbox, shared: SharedCells, optimizer, variables=()
+        self,
+        graph,
+        inbox: SessionInbox,
+        shared: SharedCounters,
+        optimizer,
+        variables=(),
     ):
         self.graph = graph
         self.shared = shared
@@ -44,10 +49,10 @@ class SessionObserver:
         self.drain = inbox
         self.variables = list(variables)
         self._optimizer = optimizer
-        self._calls: list[tuple[list[tf.Variable], Forward]] = []
+        self._calls: list[tuple[list[tf.Variable], ForwardPass]] = []
 
     def join(
-        self, variables: list[tf.Variable], seen: Forward, added
+        self, variables: list[tf.Variable], seen: ForwardPass, added
     ) -> int | None:
         """Adds a train op.
 
@@ -95,7 +100,12 @@ class SessionStep:
     """
 
     def __init__(
-        self, seam, observer: SessionObserver, part: int, call, seen: Forward
+        self,
+        seam,
+        observer: SessionObserver,
+        part: int,
+        call,
+        seen: ForwardPass,
     ):
         self._seam = seam
         self._observer = observer
@@ -162,7 +172,7 @@ class SessionStep:
                 "`apply_gradients` return a new one"
             )
 
-    def _observed(self, train_op, seen: Forward) -> tf.Operation:
+    def _observed(self, train_op, seen: ForwardPass) -> tf.Operation:
         before = [*train_op.control_inputs, *(t.op for t in train_op.inputs)]
         with tf.control_dependencies(before):
             # `tf.cond` of TensorFlow 1 lets its branches' ops wait for the
@@ -214,7 +224,7 @@ class SessionStep:
             for g in self._passed
         ]
 
-    def _deliver(self, seen: Forward) -> tf.Tensor:
+    def _deliver(self, seen: ForwardPass) -> tf.Tensor:
         """Returns what the host says to the step's measurements.
 
         Args:
@@ -234,7 +244,9 @@ class SessionStep:
         missing = [gradient is None for gradient in touched]
         step = statistics.side_by_side(touched, None, before, after)
         measured = statistics.measure(step, missing)
-        forward = Watch(self._seen.schema((), {}, None)).measure(seen)
+        forward = ForwardMeasurement(self._seen.schema((), {}, None)).measure(
+            seen
+        )
         row = tf.concat(
             [
                 self._header(),

@@ -21,13 +21,13 @@ from gradscope.measuring import (
     states,
 )
 from gradscope.runtime import tracing
-from gradscope.wrapping.forward.forward_pass import NO_LOSS, Forward
+from gradscope.wrapping.forward.forward_pass import NO_LOSS, ForwardPass
 from gradscope.wrapping.forward.nan_suspects import Suspects
 
 _NAN = np.float32(np.nan)
 
 
-class Watch:
+class ForwardMeasurement:
     """Measures what a schema has rows for.
 
     Args:
@@ -38,7 +38,7 @@ class Watch:
         self._schema = schema
         self._layout = Layout.of(schema)
 
-    def covers(self, seen: Forward) -> bool:
+    def covers(self, seen: ForwardPass) -> bool:
         """Returns whether there is a row for all that is seen of a step."""
         return (
             set(seen.activations) <= set(self._schema.activations)
@@ -70,7 +70,7 @@ class Watch:
         ]
         return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
-    def measure(self, seen: Forward) -> tf.Tensor:
+    def measure(self, seen: ForwardPass) -> tf.Tensor:
         """Returns the segments of `Layout.forward` of one step, float32
         `[forward_width]`; NaN for what the step does not have."""
         measured, activity = _of_activations(seen)
@@ -104,7 +104,7 @@ class Watch:
         )
 
 
-def _of_activations(seen: Forward) -> tuple[dict, dict]:
+def _of_activations(seen: ForwardPass) -> tuple[dict, dict]:
     """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
     measured: dict[Activation, tf.Tensor] = {}
     activity: dict[Activation, tf.Tensor] = {}
@@ -123,7 +123,7 @@ def _of_activations(seen: Forward) -> tuple[dict, dict]:
     return measured, activity
 
 
-def _of_data(seen: Forward) -> dict[str, tf.Tensor]:
+def _of_data(seen: ForwardPass) -> dict[str, tf.Tensor]:
     """Returns `DATA_COLUMNS` of what a model was given, and gave, by name."""
     if not seen.data:
         return {}
@@ -149,7 +149,7 @@ def _each(alike: list[Activation], values: tf.Tensor) -> dict:
     return dict(zip(alike, tf.unstack(values, len(alike)), strict=True))
 
 
-def _of_state(kept, seen: Forward):
+def _of_state(kept, seen: ForwardPass):
     """Returns `STATE_MEASURED` of a layer, None where it was not seen."""
     if kept is None:
         return None
@@ -186,7 +186,7 @@ def _distances(kept, examples) -> dict[str, tf.Tensor]:
     }
 
 
-def _examples(kept, seen: Forward) -> tf.Tensor:
+def _examples(kept, seen: ForwardPass) -> tf.Tensor:
     """Returns how many examples batch statistics are of; without end where
     that is not known."""
     if kept.batch is not None:

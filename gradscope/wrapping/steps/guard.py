@@ -7,7 +7,7 @@ import re
 import tensorflow as tf
 
 from gradscope.runtime.scopes import SCOPE
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 #: How an error of such an operation tells its name.
 _OURS = re.compile(rf"\bnode (\S*/)?{SCOPE}(_\d+)?/")
@@ -27,14 +27,14 @@ def scope():
     return tf.name_scope(SCOPE)
 
 
-def with_forward_or_without(seam, seen: Forward, measure):
+def with_forward_or_without(seam, seen: ForwardPass, measure):
     """Returns what `measure` does with a forward pass; and where that fails,
     what it does without one. That is told in one warning.
 
     Args:
         seam: The `Seam` whose step it is.
         seen: What there is to be seen of the forward pass.
-        measure: Called with a `Forward`.
+        measure: Called with a `ForwardPass`.
 
     Raises:
         Exception: If it fails without a forward pass, too.
@@ -42,7 +42,7 @@ def with_forward_or_without(seam, seen: Forward, measure):
     try:
         return measure(seen)
     except Exception as error:
-        result = measure(Forward())
+        result = measure(ForwardPass())
         seam.stop_seeing(error)
         return result
 

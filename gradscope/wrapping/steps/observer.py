@@ -22,7 +22,7 @@ from gradscope.recording import (
 )
 from gradscope.runtime import own_variables, tf_variables, tracing
 from gradscope.schedule import NEVER, Every, Schedule
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 from gradscope.wrapping.steps.gate import Gate
 
 #: Of the steps that a loss scale skipped: each of the first, then some. A
@@ -53,7 +53,7 @@ class Options:
 
 
 @dataclasses.dataclass
-class Look:
+class Measurables:
     """One step, to be measured; lists are in the order of the rows.
 
     Attributes:
@@ -105,7 +105,7 @@ class Observer:
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
         self.gate = Gate(options.schedule, options.histograms, self._device)
-        self.watch = Watch(schema)
+        self.watch = ForwardMeasurement(schema)
         self._selected = []
         if options.histograms != NEVER:
             self._selected = tensorboard_tabs.select(
@@ -163,7 +163,7 @@ class Observer:
             ordered[self._rows[variable.ref()]] = value
         return ordered
 
-    def record(self, look: Look) -> None:
+    def record(self, look: Measurables) -> None:
         """Adds the ops that measure and append one step, after the step."""
         before = [
             None if weight is None else _shaped(weight, variable.shape)
@@ -255,7 +255,7 @@ class Observer:
             lambda: tf.constant(False),
         )
 
-    def record_eagerly(self, look: Look) -> None:
+    def record_eagerly(self, look: Measurables) -> None:
         """`record` for steps without a graph."""
         fixed = look.part, tuple(look.missing)
         arrays = look.step, look.header, look.grads, look.clipped, look.before
@@ -263,7 +263,7 @@ class Observer:
         found = look.origin(self._is_broken(look))
         self._compiled(*fixed, *arrays, look.forward, found)
 
-    def _is_broken(self, look: Look) -> bool:
+    def _is_broken(self, look: Measurables) -> bool:
         values = [t for g in look.grads for t in gradients.tensors(g)]
         nothing = tf.zeros([0, len(MEASURED)])
         broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
@@ -280,7 +280,7 @@ class Observer:
             part, missing, step, header, grads, clipped, before, forward, found
         ):
             self.record(
-                Look(
+                Measurables(
                     step,
                     part,
                     header,
@@ -297,7 +297,7 @@ class Observer:
         # slower for an embedding with sentences of all lengths.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
-    def _append_histograms(self, look: Look, step) -> tf.Tensor:
+    def _append_histograms(self, look: Measurables, step) -> tf.Tensor:
         numbers = statistics.occasional(step, self._selected)
         self._histograms.append(look.step, numbers)
         self.gate.visited("histograms", look.step, look.part)

@@ -14,8 +14,8 @@ import itertools
 import tensorflow as tf
 
 from gradscope.runtime import own_variables
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 #: What axes of unknown size are, in turn, and tensors of unknown rank. In the
 #: last round there are no examples.
@@ -26,7 +26,7 @@ _ROUNDS = (
 )
 
 
-def rehearse(seen: Forward) -> None:
+def rehearse(seen: ForwardPass) -> None:
     """Measures what has axes of unknown size, of other sizes each time.
 
     Args:
@@ -41,9 +41,9 @@ def rehearse(seen: Forward) -> None:
         own_variables.aside(lambda: _rehearse(part, tensors))
 
 
-def _rehearse(part: Forward, tensors: list) -> None:
+def _rehearse(part: ForwardPass, tensors: list) -> None:
     specs = [tf.TensorSpec(t.shape, t.dtype.base_dtype) for t in tensors]
-    watch = Watch(part.schema((), {}, None))
+    watch = ForwardMeasurement(part.schema((), {}, None))
 
     def measure(*values):
         return watch.measure(part.with_tensors(list(values)))
@@ -62,10 +62,10 @@ def _example(spec, sizes, shape: list) -> tf.Tensor:
     return tf.zeros(shape, spec.dtype)
 
 
-def _open(seen: Forward) -> Forward:
+def _open(seen: ForwardPass) -> ForwardPass:
     """Returns what has other axes of unknown size than that of the examples,
     of which there may be fewer in the last batch of any training."""
-    return Forward(
+    return ForwardPass(
         {row: one for row, one in seen.activations.items() if _is_open(one)},
         {row: one for row, one in seen.states.items() if _is_open(one)},
         {n: t for n, t in seen.data.items() if not _is_known(t)},

@@ -16,11 +16,11 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps import guard
 
 
-class Follower:
+class ReplicaStep:
     """One call of an optimizer on another replica, in a traced graph.
 
     Args:
@@ -29,7 +29,7 @@ class Follower:
         seen: What there is to be seen of the forward pass.
     """
 
-    def __init__(self, observer, call, seen: Forward):
+    def __init__(self, observer, call, seen: ForwardPass):
         self._observer = observer
         self._call = call
         self._seen = _aligned(seen, observer.drain.schema)
@@ -57,7 +57,7 @@ class Follower:
             tf.cond(due, observed, lambda: tf.constant(False))
 
 
-def _aligned(seen: Forward, schema) -> Forward | None:
+def _aligned(seen: ForwardPass, schema) -> ForwardPass | None:
     """Returns the same with the names that the first replica gave; None if it
     has seen something else."""
     pairs = (
@@ -68,7 +68,7 @@ def _aligned(seen: Forward, schema) -> Forward | None:
     for rows, found, like in pairs:
         if [like(row) for row in rows] != [like(row) for row in found]:
             return None
-    return Forward(
+    return ForwardPass(
         dict(zip(schema.activations, seen.activations.values(), strict=True)),
         dict(zip(schema.states, seen.states.values(), strict=True)),
         seen.data,

@@ -12,9 +12,9 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps import guard
-from gradscope.wrapping.steps.observer import Look
+from gradscope.wrapping.steps.observer import Measurables
 
 
 class Step:
@@ -104,13 +104,13 @@ class Step:
             self._seam.fail(error)
         return result
 
-    def _recorded(self, header, held, grads, seen: Forward) -> None:
+    def _recorded(self, header, held, grads, seen: ForwardPass) -> None:
         """Records an eager step."""
         self._seen = seen
         look = self._look(header, held, grads)
         self._observer.record_eagerly(look)
 
-    def _add_to_graph(self, due, seen: Forward) -> None:
+    def _add_to_graph(self, due, seen: ForwardPass) -> None:
         """Adds what records the step where it is due."""
 
         def observed():
@@ -195,7 +195,7 @@ class Step:
         )
         return tf.nest.flatten(held)  # of one variable it is not a list
 
-    def _look(self, header, held: list, grads: list) -> Look:
+    def _look(self, header, held: list, grads: list) -> Measurables:
         """Returns what there is to be measured, in the order of the rows.
 
         Args:
@@ -217,7 +217,7 @@ class Step:
             for gradient, variable in zip(grads, call.variables, strict=True)
         ]
         rows = self._observer.in_rows
-        return Look(
+        return Measurables(
             step=call.step,
             part=self._part,
             header=header,
