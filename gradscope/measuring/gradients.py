@@ -102,7 +102,7 @@ def regenerate(gradient, graph):
         gradient: Tensor of `graph`, `IndexedSlices` or None.
         graph: The graph of the step; the copy belongs to the current graph.
     """
-    return _with_values(gradient, lambda t: replay.ending(t, graph))
+    return _with_values(gradient, lambda t: replay.replay_end(t, graph))
 
 
 def tensors(gradient) -> list:

@@ -49,10 +49,10 @@ class Ring:
         # while it is fetched beside a running step.
         self._slots = rows + 1
         self._fetched = 0
-        self._rows = own_variables.variable(
+        self._rows = own_variables.create(
             np.zeros([self._slots, width + _STEP_COLUMNS], np.float32), device
         )
-        self._count = own_variables.variable(np.zeros([], np.int64), device)
+        self._count = own_variables.create(np.zeros([], np.int64), device)
 
     def append(self, step, row) -> tf.Operation | None:
         """Adds the ops (or eagerly runs them) that append a row.

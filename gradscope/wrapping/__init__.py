@@ -96,7 +96,7 @@ def wrap(
         window=_window(window),
     )
     kind = _kind(optimizer)
-    if replicas.writes(kind.strategy(optimizer)):
+    if replicas.is_writer(kind.strategy(optimizer)):
         _create(options.directory)
     seam = kind.SEAM(optimizer, options)
     _seams.add(seam)

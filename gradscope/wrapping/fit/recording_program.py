@@ -101,7 +101,7 @@ class RecordingProgram:
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
         chance = PythonRandomState(self._model())
-        with self._seam.plainly(), chance.watched():
+        with self._seam.plainly(), chance.remember():
             given = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(given)
             self._seam.returned(_returned(functions[-1]))
@@ -110,11 +110,11 @@ class RecordingProgram:
             for f, count in zip(functions, counts, strict=True)
         )
         if traced not in self._twins:
-            with chance.again() if is_new else contextlib.nullcontext():
+            with chance.repeat() if is_new else contextlib.nullcontext():
                 made = self._traced(traced, iterator, is_new)
             self._twins[traced] = made
         program, flags = self._twins[traced]
-        changed = trainable_flags.difference(self._model(), flags)
+        changed = trainable_flags.describe_change(self._model(), flags)
         if changed:
             self._seam.tell(changed)
         if _is_iterator(iterator):
@@ -136,7 +136,7 @@ class RecordingProgram:
         wanted = ProgramFingerprint.of(traced, model)
         for scope in (
             contextlib.nullcontext(),
-            trainable_flags.as_trained(model, wanted.written),
+            trainable_flags.as_traced(model, wanted.written),
         ):
             with scope:
                 if self._is_traced_so(wanted, traced, iterator):

@@ -129,7 +129,7 @@ def names_of(of_step) -> list[str]:
 def describe(
     found: list[ActivationTensors],
     owners: dict[str, str],
-    names: scopes.Names,
+    names: scopes.LayerNames,
     ends: set[tuple],
 ) -> tuple[Activation, ...]:
     """Returns names for activations: layer and function.
@@ -217,7 +217,7 @@ def _activation(operation) -> ActivationTensors | None:
     if y.shape.as_list()[-1] is None:
         return None
     read = y if KINDS[kind].function is None else x
-    end = operations.end(y)
+    end = operations.tensor_key(y)
     return ActivationTensors(scope, kind, [read], _weight(x), [end], axis)
 
 

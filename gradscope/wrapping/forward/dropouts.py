@@ -90,5 +90,5 @@ def _drops(mask) -> bool:
 def _is_zero(tensor) -> bool:
     if tensor.op is not None and tensor.op.type == "ZerosLike":
         return True
-    value = operations.constant(tensor)
+    value = operations.constant_value(tensor)
     return value is not None and not np.any(value)

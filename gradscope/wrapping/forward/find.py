@@ -36,7 +36,7 @@ def see(graph, call, note) -> ForwardPass:
     """
     found, unseen, owners = [], [], {}
     kept: list[tuple[tuple, str, LayerStateTensors, tuple]] = []
-    variables = [tf_variables.own_variable(v) for v in call.known]
+    variables = [tf_variables.replica_variable(v) for v in call.known]
     trained = [
         variable
         for variable, gradient in zip(call.variables, call.grads, strict=True)
@@ -44,17 +44,17 @@ def see(graph, call, note) -> ForwardPass:
     ]
     described = tf_variables.describe(call.known)
     ends = [*call.grads, *note.data.values(), note.loss]
-    parts = operations.of_step(graph, ends, replicas.index())
+    parts = operations.step_subgraphs(graph, ends, replicas.index())
     for number, part in enumerate(parts):
         position = {op.name: i for i, op in enumerate(part.forward)}
-        some, functions = activations.find(part.graph, part.near)
+        some, functions = activations.find(part.graph, part.reachable)
         found += some
-        unseen += functions + activations.names_of(part.far)
-        names = tf_variables.without_gradient(part.graph, trained)
+        unseen += functions + activations.names_of(part.unreachable)
+        names = tf_variables.untrained_names(part.graph, trained)
         norms = layer_states.batch_norms(part.forward, names)
         origins = tf_variables.origins(part.graph)
         for kind, pairs in (
-            ("dropout", dropouts.find(part.near)),
+            ("dropout", dropouts.find(part.reachable)),
             ("batch_norm", norms),
         ):
             kept += [
@@ -64,12 +64,12 @@ def see(graph, call, note) -> ForwardPass:
             ]
         owners |= activations.owners_of(part.graph, variables, described)
     kept.sort(key=lambda item: item[0])
-    layer_names = scopes.Names(
+    layer_names = scopes.LayerNames(
         [one.scope for one in [*found, *(one for _, _, one, _ in kept)]],
         owners,
         {one.layer for one in described},
     )
-    outputs = operations.ends_of(note.outputs(graph))
+    outputs = operations.same_number_keys(note.outputs(graph))
     rows = activations.describe(found, owners, layer_names, outputs)
     seen = ForwardPass(unseen=tuple(unseen))
     seen.activations = dict(zip(rows, found, strict=True))

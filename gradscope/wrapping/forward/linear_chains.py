@@ -64,7 +64,7 @@ def find(parts: list, variables: list) -> list[tuple]:
     the first returns reaches the second.
 
     Args:
-        parts: `operations.Part`s of a step.
+        parts: `operations.Subgraph`s of a step.
         variables: `tf.Variable`s that may be kernels.
     """
     found = []

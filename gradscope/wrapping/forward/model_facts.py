@@ -35,7 +35,7 @@ def added(
         before: Of the steps so far.
     """
     names = [one.name for one in schema.variables]
-    variables = [tf_variables.own_variable(variable) for variable in known]
+    variables = [tf_variables.replica_variable(variable) for variable in known]
     pairs = linear_chains.named(seen.links(), variables, names)
     if before is not None:
         pairs = (*before.linear, *pairs)

@@ -78,9 +78,9 @@ class ModelCapture:
     def _add_states(self, seen: ForwardPass, call, graphs: list) -> None:
         """Adds layers whose states do not move, or not as batch norm's."""
         told = {name for kept in seen.states.values() for name in kept.handles}
-        reached = operations.behind(call.grads)
+        reached = operations.ancestor_keys(call.grads)
         for layer, parts in _stateful(self.model, call.known).items():
-            own = {n: tf_variables.own_variable(v) for n, v in parts}
+            own = {n: tf_variables.replica_variable(v) for n, v in parts}
             used = {
                 name
                 for graph in graphs

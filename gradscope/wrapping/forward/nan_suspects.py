@@ -124,20 +124,22 @@ def find(part, ends: list, owners: dict, layers: set[str]) -> Suspects | None:
     """Returns the suspects among the operations of a step; None without any.
 
     Args:
-        part: The `operations.Part` of the graph that is being built.
+        part: The `operations.Subgraph` of the graph that is being built.
         ends: What is known to be the step's: gradients, outputs, a loss.
         owners: Layers by the names of their weights' handles in the graph.
         layers: Names of all layers that have weights.
     """
     if isinstance(part.graph, eager_operations.EagerGraph):
-        able = part.near
+        able = part.reachable
     else:
-        reached = operations.behind(ends)
+        reached = operations.ancestor_keys(ends)
         able = [op for op in _able(part) if operations.key(op) in reached]
     chosen = _chosen(_suspects(able))
     if not chosen:
         return None
-    names = scopes.Names([scopes.of(op.name) for op in chosen], owners, layers)
+    names = scopes.LayerNames(
+        [scopes.of(op.name) for op in chosen], owners, layers
+    )
     # Not all that is given has a row of its own: the weights of examples.
     given = [op for op in able if op.type.startswith(_DATA)]
     given = [op for op in given if _number(op) is not None]
@@ -152,10 +154,10 @@ def find(part, ends: list, owners: dict, layers: set[str]) -> Suspects | None:
 def _able(part) -> list:
     """Returns the operations that can be computed again from what is given."""
     able: dict[str, object] = {}
-    for operation in part.near:
+    for operation in part.reachable:
         given = operation.type.startswith(_GIVEN)
         if given or (
-            not replay.has_state(operation)
+            not replay.is_stateful(operation)
             and all(t.op.name in able for t in operation.inputs)
         ):
             able[operation.name] = operation
@@ -208,7 +210,7 @@ def _chosen(suspects: list) -> list:
     return some[:: -(-len(some) // MOST)]
 
 
-def _described(operation, names: scopes.Names) -> Operation:
+def _described(operation, names: scopes.LayerNames) -> Operation:
     layer = names.layer(scopes.of(operation.name))
     dtype = _number(operation).dtype.base_dtype.name
     return Operation(names.unique(f"{layer} ({operation.type})"), dtype)
@@ -243,5 +245,5 @@ def _is_spoilt(tensor) -> bool:
     is_root = tensor.op is None or tensor.op.type == "Const"
     if not is_root or not tensor.dtype.is_floating:
         return False
-    value = operations.constant(tensor)
+    value = operations.constant_value(tensor)
     return value is not None and not np.isfinite(value.astype(float)).all()

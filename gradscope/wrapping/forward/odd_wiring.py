@@ -23,7 +23,7 @@ def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
     """Returns what is put together in an odd way in a step.
 
     Args:
-        parts: `operations.Part`s of a step.
+        parts: `operations.Subgraph`s of a step.
         variables: Trained `tf.Variable`s.
         rows: Activations and where they were `ActivationTensors`.
         known: Whether the outputs of the model are.
@@ -37,7 +37,7 @@ def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
         for operation in part.forward:
             kind, given = _odd_logits(operation)
             if kind:
-                name = owners.get(operations.end(given), given.op.name)
+                name = owners.get(operations.tensor_key(given), given.op.name)
                 odd.append(Wiring(kind, name, operation.type))
             elif _is_broadcast(operation, handles):
                 shapes = [_shape(t) for t in operation.inputs]
@@ -56,7 +56,7 @@ def _between(parts, variables: list, rows: dict, owners: dict, known) -> list:
         for operation in part.forward:
             name = None
             if operation.type == "Softmax":
-                name = owners.get(operations.end(operation.outputs[0]))
+                name = owners.get(operations.tensor_key(operation.outputs[0]))
             if name not in hidden:
                 continue
             fed = bool(way.ends(operation))

@@ -49,7 +49,7 @@ def _order(operation) -> list[int] | None:
 
 def _value(tensor):
     """Returns the value of a tensor that no data is needed for, else None."""
-    value = operations.constant(tensor)
+    value = operations.constant_value(tensor)
     operation = tensor.op
     if value is not None or operation is None:
         return value

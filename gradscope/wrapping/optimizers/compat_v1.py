@@ -203,7 +203,7 @@ class V1Seam(Seam):
     def _counted(self) -> tf.Tensor:
         """Returns how many calls there were before this one."""
         if self._count is None:
-            self._count = own_variables.variable(np.zeros([], np.int64), "")
+            self._count = own_variables.create(np.zeros([], np.int64), "")
         before = tf.identity(self._count)
         self._count.assign_add(1)
         return before

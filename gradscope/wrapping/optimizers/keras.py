@@ -100,7 +100,7 @@ class KerasSeam(Seam):
 
     def told(self, grads, trainable_variables=None):
         if keras_call.reduction(self.optimizer) == "again":
-            replicas.all_reduced(grads)
+            replicas.all_reduce(grads)
         optimizer = self.optimizer
         known = optimizer._trainable_variables
         variables = (

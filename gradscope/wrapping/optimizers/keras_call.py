@@ -44,7 +44,7 @@ class KerasCall(Call):
         self._reduction = reduction(optimizer)
         self._unclipped: list | None = None
         if self._reduction == "again":
-            self._unclipped = replicas.all_reduced(self.grads)
+            self._unclipped = replicas.all_reduce(self.grads)
         self._notes: list = []
 
     def learning_rate(self):
@@ -67,7 +67,7 @@ class KerasCall(Call):
             return original()
         with contextlib.ExitStack() as stack:
             for part in parts_of(self._optimizer):
-                noted = replicas.noted(part, _ALL_REDUCE, self._notes)
+                noted = replicas.capture_results(part, _ALL_REDUCE, self._notes)
                 stack.enter_context(noted)
             return original()
 
@@ -160,7 +160,7 @@ def reduction(optimizer) -> str:
         return "none"
     if not clips(optimizer):
         return "noted"
-    return "unknown" if replicas.over_workers(distribution) else "again"
+    return "unknown" if replicas.spans_workers(distribution) else "again"
 
 
 def clips(optimizer) -> bool:

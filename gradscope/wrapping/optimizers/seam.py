@@ -220,7 +220,7 @@ class Seam:
         self._operations = eager_operations.EagerGraph(
             [tf_variables.tf_variable(v) for v in model.variables]
         )
-        return self._operations.noting()
+        return self._operations.capture()
 
     def others(self) -> list:
         """Returns what else stands in while the optimizer is observed; each
@@ -340,7 +340,7 @@ class Seam:
         if model is None or trainable_flags.flags(model) in self._flags:
             return
         if self._flags:
-            self.tell(trainable_flags.difference(model, self._flags[-1]))
+            self.tell(trainable_flags.describe_change(model, self._flags[-1]))
 
     def drain(self) -> None:
         """Writes what was measured so far."""
@@ -372,7 +372,7 @@ class Seam:
 
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
-            rewritten_sums.ask(graphs, self.rewritten)
+            rewritten_sums.watch(graphs, self.rewritten)
         if self.plain or self.failed:
             return original()
         self._called = True

@@ -51,7 +51,9 @@ class TfKerasCall(Call):
         if not self._aggregates:
             return original()
         # Also of one replica: the user may have a method of their own.
-        with replicas.noted(self._optimizer, self.aggregate, self._notes):
+        with replicas.capture_results(
+            self._optimizer, self.aggregate, self._notes
+        ):
             return original()
 
     def reduced(self):

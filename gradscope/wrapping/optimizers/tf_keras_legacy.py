@@ -60,7 +60,7 @@ class LegacyCall(TfKerasCall):
     def run(self, original):
         with contextlib.ExitStack() as stack:
             if self._custom:
-                noted = replicas.noted(
+                noted = replicas.capture_results(
                     self._optimizer, _TRANSFORM, self._transformed
                 )
                 stack.enter_context(noted)

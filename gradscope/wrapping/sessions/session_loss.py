@@ -25,11 +25,11 @@ def readable(loss, grads: list):
         and loss.shape.rank == 0
         and loss.dtype.is_floating
     )
-    if not is_scalar or not operations.is_within_reach(loss.op, graph):
+    if not is_scalar or not operations.is_reachable(loss.op, graph):
         return None
     # A gradient need not depend on all that the loss depends on.
-    fed = _placeholders(graph, operations.behind([loss]))
-    if fed - _placeholders(graph, operations.behind(grads)):
+    fed = _placeholders(graph, operations.ancestor_keys([loss]))
+    if fed - _placeholders(graph, operations.ancestor_keys(grads)):
         return None
     return loss
 

@@ -30,12 +30,12 @@ class Gate:
         self._closed = False
         self._device = device
         #: Whether steps may still be recorded, a bool variable.
-        self.open = own_variables.variable(np.array(True), device)
+        self.open = own_variables.create(np.array(True), device)
         # The last step that was recorded of each schedule and part.
         self._visited: dict[tuple, tf.Variable] = {}
         self._visited_on_host: dict[tuple, int] = {}
         self._requested = {
-            name: own_variables.variable(np.array(True), device)
+            name: own_variables.create(np.array(True), device)
             for name, schedule in self._schedules.items()
             if math.isfinite(schedule.seconds)
         }
@@ -113,7 +113,7 @@ class Gate:
     def _last(self, name: str, part: tuple) -> tf.Variable:
         if (name, part) not in self._visited:
             never = np.array(-1, np.int64)
-            self._visited[name, part] = own_variables.variable(
+            self._visited[name, part] = own_variables.create(
                 never, self._device
             )
         return self._visited[name, part]

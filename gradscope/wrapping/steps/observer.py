@@ -224,7 +224,7 @@ class Observer:
         if before is not None and before._skipped is not None:
             self._skipped = before._skipped
         else:
-            self._skipped = own_variables.variable(
+            self._skipped = own_variables.create(
                 np.zeros([], np.int64), self._device
             )
 

@@ -38,7 +38,7 @@ def rehearse(seen: ForwardPass) -> None:
     part = _open(seen)
     tensors = part.tensors()
     if tensors:
-        own_variables.aside(lambda: _rehearse(part, tensors))
+        own_variables.run_in_thread(lambda: _rehearse(part, tensors))
 
 
 def _rehearse(part: ForwardPass, tensors: list) -> None:

@@ -41,13 +41,13 @@ class ReplicaStep:
         if self._seen is None or self._graph is None:
             return
         observer, call = self._observer, self._call
-        device = tf_variables.own_variable(call.known[0]).device
+        device = tf_variables.replica_variable(call.known[0]).device
         ring = observer.replica_ring(replicas.index(), device)
 
         def observed():
             seen = self._seen
             if tracing.in_xla(self._graph):
-                tensors = replay.replayed(seen.tensors(), self._graph)
+                tensors = replay.replay(seen.tensors(), self._graph)
                 seen = seen.with_tensors(tensors)
             ring.append(call.step, observer.watch.measure(seen))
             return tf.constant(True)

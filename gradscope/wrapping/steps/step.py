@@ -132,7 +132,7 @@ class Step:
         own = [t for g in grads for t in gradients.tensors(g)]
         suspects = self._seen.suspects
         outputs = suspects.outputs if suspects else []
-        copies = replay.replayed(
+        copies = replay.replay(
             [*own, *outputs, *self._seen.tensors()],
             self._graph,
             repeat=replay_convolution.gradient if self._is_on_cpu() else None,
@@ -248,7 +248,7 @@ class Step:
             return tf.where(broken, watch.origin(suspects), nowhere)
 
         def from_the_start():
-            outputs = replay.replayed(
+            outputs = replay.replay(
                 suspects.outputs, self._graph, self._weights()
             )
             return watch.origin(suspects.with_outputs(outputs))
@@ -259,7 +259,9 @@ class Step:
         """Returns the weights before the step, by the names of the tensors
         with which the forward pass reads them: to hold these would cost as
         much in all other steps; see `_conditionally_held`."""
-        variables = [tf_variables.own_variable(v) for v in self._call.variables]
+        variables = [
+            tf_variables.replica_variable(v) for v in self._call.variables
+        ]
         held = {
             id(variable): value
             for variable, value in zip(
