@@ -161,13 +161,13 @@ def flush(optimizer=None) -> None:
 
 
 @atexit.register
-def _tell_at_exit() -> None:
+def _warn_at_exit() -> None:
     """Says of what a training went past, unless it ended with an error."""
     if getattr(sys, "last_type", None) is not None:
         return
     for seam in list(_seams):
         if not seam.suspended:
-            background.guarded(seam.tell_if_unseen)
+            background.guarded(seam.warn_if_bypassed)
 
 
 def seam_of(optimizer) -> Seam | None:
@@ -176,11 +176,17 @@ def seam_of(optimizer) -> Seam | None:
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
-def others_of(model) -> dict:
+def unobserved_optimizers(model) -> dict:
     """Returns the optimizers that a model holds besides `model.optimizer` and
     that nobody observes, by the names of its attributes."""
-    found = other_optimizers.held(model, lambda value: _kind(value) is not None)
-    return {n: one for n, one in found.items() if seam_of(one) is None}
+    optimizers = other_optimizers.held_optimizers(
+        model, lambda value: _kind(value) is not None
+    )
+    return {
+        n: optimizer
+        for n, optimizer in optimizers.items()
+        if seam_of(optimizer) is None
+    }
 
 
 def _kind(optimizer):
@@ -206,11 +212,11 @@ def _check(optimizer) -> None:
         raise NotImplementedError(
             f"gradscope cannot observe this optimizer: {reason}."
         )
-    present = seam_of(optimizer)
-    if present is not None:
+    seam = seam_of(optimizer)
+    if seam is not None:
         raise ValueError(
             "`optimizer` is observed already and writes to "
-            f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
+            f"{seam.options.directory}. Call gradscope.unwrap(optimizer) "
             "first."
         )
 

@@ -27,10 +27,12 @@ class Call:
             where the optimizer accumulates.
     """
 
-    def __init__(self, grads: list, variables: list, known: list, step):
+    def __init__(
+        self, grads: list, variables: list, optimizer_variables: list, step
+    ):
         self.grads = list(grads)
         self.variables = [tf_variables.tf_variable(v) for v in variables]
-        self.known = list(known)
+        self.optimizer_variables = list(optimizer_variables)
         check_distinct(self.variables)
         self.step = tf.cast(step, tf.int64)
         self.accumulators: list[tf.Variable] = []
@@ -52,28 +54,28 @@ class Call:
         """Calls `original`, the optimizer's own code."""
         return original()
 
-    def made(self):
+    def was_applied(self):
         """Returns whether the step was made after all; after `run`.
 
         True, or a bool scalar where a loss scale skips steps that overflow.
         """
         return True
 
-    def applied(self, grads: list, accumulated: list) -> list:
+    def applied_gradients(self, grads: list, accumulated: list) -> list:
         """Returns the gradients that the step applied, before clipping.
 
         Args:
-            grads: `self.reduced()`, or copies of them.
+            grads: `self.reduced_gradients()`, or copies of them.
             accumulated: The values of `accumulators` before the step.
         """
         return grads
 
-    def reduced(self) -> list:
+    def reduced_gradients(self) -> list:
         """Returns the gradients of all replicas; after `run`."""
         return self.grads
 
-    def clipped(self, applied: list) -> list | None:
-        """Returns what clipping makes of `applied`, None where it is off."""
+    def clipped_gradients(self, grads: list) -> list | None:
+        """Returns what clipping makes of `applied_gradients`, None where it is off."""
         return None
 
 

@@ -107,14 +107,14 @@ class Callback(keras.callbacks.Callback):
         """Returns the attributes of a callback that has seen no training."""
         return vars(keras.callbacks.Callback()) | {
             "_seam": None,
-            "_others": {},
+            "_other_seams": {},
             "_programs": {},
-            "_given": None,
+            "_fit_arguments": None,
             "_probed_at": 0,
             "_step": 0,
-            "_unsure": True,
+            "_is_first_batch": True,
             "_two_programs": False,
-            "_tellers": {},
+            "_end_reports": {},
         }
 
     def __getstate__(self):
@@ -130,20 +130,20 @@ class Callback(keras.callbacks.Callback):
         if not self._resume():
             self._start()
         self._step = self._iterations()
-        self._unsure = True
+        self._is_first_batch = True
         if self._probes_unasked:
-            self._given = running_fit.arguments(self.model)
+            self._fit_arguments = running_fit.arguments(self.model)
         self._two_programs = (
             self._steps_per_execution() == 1
             and not self.model.run_eagerly
-            and not self._others  # whose steps the host does not count
+            and not self._other_seams  # whose steps the host does not count
         )
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._seam is None:
             return
         self._seam.plain = self._two_programs and not self._seam.due(self._step)
-        if not self._holds(self.model.train_function):
+        if not self._is_ours(self.model.train_function):
             # Somebody made it anew: `make_train_function(force=True)`.
             self._programs = {PLAIN: self.model.train_function}
         if self._programs[PLAIN] is not None:
@@ -154,12 +154,12 @@ class Callback(keras.callbacks.Callback):
         if self._seam is None:
             return
         if not self._seam.plain:
-            for seam in self._seams():
-                seam.stepped(self._steps_per_execution())
+            for seam in self._all_seams():
+                seam.count_steps(self._steps_per_execution())
         self._seam.plain = False
-        if self._unsure:
-            self._unsure = False
-            self._two_programs = self._two_programs and self._host_knows()
+        if self._is_first_batch:
+            self._is_first_batch = False
+            self._two_programs = self._two_programs and self._host_can_count()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._seam is not None:
@@ -168,13 +168,13 @@ class Callback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self._seam is not None:
             self._probe(self._batch)
-            for seam in self._seams():
+            for seam in self._all_seams():
                 seam.drain()  # a step is written before what came after it
                 _log(seam, epoch, logs)
-            self._two_programs = self._two_programs and self._host_knows()
+            self._two_programs = self._two_programs and self._host_can_count()
 
     def on_train_end(self, logs=None):
-        if self._seam is not None and self._given is not None:
+        if self._seam is not None and self._fit_arguments is not None:
             self._probe_unasked()
         self._end()
 
@@ -194,21 +194,21 @@ class Callback(keras.callbacks.Callback):
     def _probe_unasked(self):
         """Records the losses of a batch of what `fit` was given. Nobody has
         asked for it, and so nobody is told where it cannot be done."""
-        given, self._given = self._given, None
+        arguments, self._fit_arguments = self._fit_arguments, None
         steps = self._iterations()
         if steps < max(_PROBED_AFTER, 2 * self._probed_at):
             return
         if self.model.run_eagerly:  # there not all can be put back, see `probe`
             return
-        with contextlib.suppress(Exception), running_fit.nothing_moved():
-            batch = running_fit.batch(given)
-            if batch is not None and running_fit.differs(self.model):
+        with contextlib.suppress(Exception), running_fit.without_side_effects():
+            batch = running_fit.batch(arguments)
+            if batch is not None and running_fit.depends_on_mode(self.model):
                 self._probe(batch)
                 self._probed_at = steps
 
     def _probe(self, batch):
         """Records the losses of a batch."""
-        observer = self._seam.latest()
+        observer = self._seam.latest_observer()
         if batch is None or observer is None:
             return
         losses = probe.probe(self.model, *batch)
@@ -219,9 +219,9 @@ class Callback(keras.callbacks.Callback):
 
     def _end_interrupted(self):
         """Ends what a training that was interrupted left without an end."""
-        present = wrapping.seam_of(self.model.optimizer)
-        if isinstance(getattr(present, "callback", None), Callback):
-            present.callback._end()
+        seam = wrapping.seam_of(self.model.optimizer)
+        if isinstance(getattr(seam, "callback", None), Callback):
+            seam.callback._end()
 
     def _start(self):
         logdir, trial = self._logdir, running_fit.trial(self.model)
@@ -231,8 +231,8 @@ class Callback(keras.callbacks.Callback):
         self._seam = wrapping.seam_of(self.model.optimizer)
         self._seam.callback = self
         self._seam.watch(self.model)
-        self._others = {}
-        for name, other in wrapping.others_of(self.model).items():
+        self._other_seams = {}
+        for name, other in wrapping.unobserved_optimizers(self.model).items():
             self._start_other(name, other, os.path.join(logdir, name))
         self._programs = {PLAIN: self.model.train_function}
 
@@ -244,11 +244,11 @@ class Callback(keras.callbacks.Callback):
             warnings.warn(str(error), GradscopeWarning, stacklevel=4)
             return
         seam = wrapping.seam_of(other)
-        seam.watch_loss(self.model, other_optimizers.loss_of(name))
-        self._others[name] = seam
+        seam.watch_loss(self.model, other_optimizers.loss_name(name))
+        self._other_seams[name] = seam
 
-    def _seams(self) -> list:
-        return [self._seam, *self._others.values()]
+    def _all_seams(self) -> list:
+        return [self._seam, *self._other_seams.values()]
 
     def _resume(self) -> bool:
         """Goes on with the programs of the last `fit`, if they still are the
@@ -261,7 +261,7 @@ class Callback(keras.callbacks.Callback):
             or self._programs.get(PLAIN) is not self.model.train_function
         ):
             return False
-        for seam in self._seams():
+        for seam in self._all_seams():
             seam.resume()
         return True
 
@@ -274,9 +274,9 @@ class Callback(keras.callbacks.Callback):
         return int(steps.numpy() if hasattr(steps, "numpy") else steps)
 
     def _iterations(self) -> int:
-        return self._seam.steps_made()
+        return self._seam.step_count()
 
-    def _host_knows(self) -> bool:
+    def _host_can_count(self) -> bool:
         """Returns whether counting batches gives the optimizer's step, and
         whether random numbers allow for two programs."""
         return (
@@ -288,7 +288,7 @@ class Callback(keras.callbacks.Callback):
     def _program(self, plain: bool):
         """Returns the model's `train_function`, of its own or observed."""
         if self._programs.get(plain) is None:
-            together = OtherOptimizers(self._seams())
+            together = OtherOptimizers(self._all_seams())
             twin = RecordingProgram(self.model, self._programs[PLAIN], together)
             can = self._steps_per_execution() == 1 and (
                 not self.model.run_eagerly
@@ -301,48 +301,50 @@ class Callback(keras.callbacks.Callback):
         """Records less: no activations, and nothing if it was that already."""
         self._programs.pop(not PLAIN)
         self.model.train_function = self._programs[PLAIN]
-        together = OtherOptimizers(self._seams())
-        if together.sees_forward:
-            together.stop_seeing(error)
+        together = OtherOptimizers(self._all_seams())
+        if together.observes_forward:
+            together.stop_observing_forward(error)
         else:
             together.fail(error)
 
-    def _holds(self, program) -> bool:
-        return any(program is own for own in self._programs.values())
+    def _is_ours(self, program) -> bool:
+        return any(program is ours for ours in self._programs.values())
 
     def _end(self):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
-        if self._step and all(seam.is_idle for seam in self._seams()):
+        if self._step and all(seam.is_idle for seam in self._all_seams()):
             message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
             warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
-        for seam in reversed(self._seams()):  # they stand in for one another
+        for seam in reversed(
+            self._all_seams()
+        ):  # they stand in for one another
             seam.suspend()
             seam.drain()
-        if self._holds(self.model.train_function):
+        if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
         if self._findings:
-            self._tell()
+            self._print_findings()
 
-    def _tell(self):
+    def _print_findings(self):
         """Prints the findings of each run."""
-        for seam in self._seams():
-            observer = seam.latest()
+        for seam in self._all_seams():
+            observer = seam.latest_observer()
             if observer is not None:
                 directory = observer.drain.file.directory
-                teller = self._tellers.setdefault(directory, EndReport())
+                teller = self._end_reports.setdefault(directory, EndReport())
                 teller.tell(observer.drain)
 
 
 def _log(seam, epoch, logs):
     """Records what an epoch's losses and metrics were."""
-    observer = seam.latest()
+    observer = seam.latest_observer()
     if observer is None:
         return
     try:
-        log = Log(seam.steps_made(), int(epoch), numbers(logs))
+        log = Log(seam.step_count(), int(epoch), numbers(logs))
         observer.drain.logged(log)
     except Exception as error:
         seam.fail(error)

@@ -19,9 +19,9 @@ class EndReport:
     """Tells the findings of a run, each time that they are others."""
 
     def __init__(self):
-        self._told: list = []
+        self._last_findings: list = []
 
-    def tell(self, drain) -> None:
+    def print_findings(self, drain) -> None:
         """Prints the findings to stderr, and writes them for TensorBoard's
         tab Text. Nothing that goes wrong here is an error of the training.
 
@@ -29,7 +29,7 @@ class EndReport:
             drain: Of the run, which has written all of it.
         """
         try:
-            self._tell(drain)
+            self._print_findings(drain)
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
@@ -39,7 +39,7 @@ class EndReport:
                 stacklevel=2,
             )
 
-    def _tell(self, drain) -> None:
+    def _print_findings(self, drain) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
         if not os.path.isdir(directory):
@@ -47,8 +47,8 @@ class EndReport:
         files = event_files.event_files(directory)
         if sum(map(os.path.getsize, files)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
-            told = f"gradscope: the record is long; try `{command}`"
-            print(told, file=sys.stderr)
+            message = f"gradscope: the record is long; try `{command}`"
+            print(message, file=sys.stderr)
             return
         try:
             record = read.read(directory)
@@ -56,9 +56,9 @@ class EndReport:
             return
         findings = diagnose(record)
         names = [(f.kind, f.layer, f.severity) for f in findings]
-        if not findings or names == self._told:
+        if not findings or names == self._last_findings:
             return
-        self._told = names
+        self._last_findings = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)

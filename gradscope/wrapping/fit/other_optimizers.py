@@ -19,7 +19,7 @@ _MOST = 100
 _TRACKING = ("_self_", "_tracker", "_obj_reference_counts")
 
 
-def held(model, is_supported) -> dict:
+def held_optimizers(model, is_supported) -> dict:
     """Returns the optimizers that a model has as attributes, or in lists and
     dictionaries, but for `model.optimizer`, by their name.
 
@@ -27,8 +27,8 @@ def held(model, is_supported) -> dict:
         model: A Keras model.
         is_supported: Says whether an object is an optimizer.
     """
-    found: dict = {}
-    known = [innermost(model.optimizer)]
+    optimizers: dict = {}
+    collected = [innermost(model.optimizer)]
 
     def add(name, value):
         if isinstance(value, dict | list | tuple) and len(value) > _MOST:
@@ -41,20 +41,20 @@ def held(model, is_supported) -> dict:
                 add(f"{name}_{number}", part)
         elif is_supported(value):
             inner = innermost(value)
-            if all(inner is not one for one in known):
-                known.append(inner)
-                found[name.strip("_")] = value
+            if all(inner is not optimizer for optimizer in collected):
+                collected.append(inner)
+                optimizers[name.strip("_")] = value
 
-    of_classes = [vars(one) for one in type(model).__mro__]
-    known_by = dict(collections.ChainMap(dict(vars(model)), *of_classes))
-    names = [n for n in known_by if not n.startswith(_TRACKING)]
+    of_classes = [vars(optimizer) for optimizer in type(model).__mro__]
+    attributes = dict(collections.ChainMap(dict(vars(model)), *of_classes))
+    names = [n for n in attributes if not n.startswith(_TRACKING)]
     for name in sorted(names, key=lambda name: name.startswith("_")):
         with contextlib.suppress(Exception):  # whatever it is
-            add(name, known_by[name])
-    return found
+            add(name, attributes[name])
+    return optimizers
 
 
-def loss_of(name: str) -> str:
+def loss_name(name: str) -> str:
     """Returns what the loss is called, most of the time, whose optimizer has a
     name: `d_loss` for `d_optimizer`."""
     return _KIND.sub("loss", name, count=1)
@@ -71,36 +71,36 @@ class OtherOptimizers:
         self._seams = seams
 
     @property
-    def sees_forward(self) -> bool:
+    def observes_forward(self) -> bool:
         """Whether forward passes are observed by any."""
-        return any(seam.sees_forward for seam in self._seams)
+        return any(seam.observes_forward for seam in self._seams)
 
     @contextlib.contextmanager
-    def plainly(self):
+    def unobserved(self):
         """A place where all methods are the optimizers' own."""
         with contextlib.ExitStack() as stack:
             for seam in self._seams:
-                stack.enter_context(seam.plainly())
+                stack.enter_context(seam.unobserved())
             yield
 
-    def returned(self, logs) -> None:
+    def capture_logs(self, logs) -> None:
         """Has what a plain program returns of a step be known."""
         for seam in self._seams:
-            seam.returned(logs)
+            seam.capture_logs(logs)
 
-    def tell(self, message: str) -> None:
+    def warn_once(self, message: str) -> None:
         """Warns once of what steps are recorded, or why none is."""
-        self._seams[0].tell(message)
+        self._seams[0].warn_once(message)
 
-    def stop_seeing(self, error: Exception) -> None:
+    def stop_observing_forward(self, error: Exception) -> None:
         """Observes no forward passes any more."""
         for seam in self._seams:
-            if seam.sees_forward:
-                seam.stop_seeing(error)
+            if seam.observes_forward:
+                seam.stop_observing_forward(error)
 
     def fail(self, error: Exception) -> None:
         """Stops observing, with one warning."""
-        first, *others = self._seams
+        first, *rest_of_seams = self._seams
         first.fail(error)
-        for seam in others:
+        for seam in rest_of_seams:
             seam.failed = True

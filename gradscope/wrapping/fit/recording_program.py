@@ -22,7 +22,7 @@ from gradscope.runtime.random_state import PythonRandomState
 #: from an iterator, and of one batch. They are to be had nowhere else.
 _OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
 
-_OWN = (
+_NOT_OF_KERAS = (
     "gradscope cannot record this training: `model.train_function` is a "
     "function of your own, got {own!r}, and only those that "
     "`model.make_train_function` makes can be made a second time. Training "
@@ -48,8 +48,8 @@ class RecordingProgram:
         seam: The `Seam` of its optimizer.
     """
 
-    def __init__(self, model, own, seam):
-        self.own = own
+    def __init__(self, model, model_program, seam):
+        self.model_program = model_program
         self._model = weakref.ref(model)
         self._seam = seam
         # By what was traced: the program, and what was trainable for it.
@@ -62,16 +62,16 @@ class RecordingProgram:
             iterator = list(iterator)
         program, failure = None, None
         try:
-            program = self._twin(iterator)
+            program = self._find_twin(iterator)
         except Exception as error:
             failure = error
         if not _is_iterator(iterator):
             iterator = iter(iterator)
         if program is not None:
             return program(iterator)
-        with self._seam.plainly():
+        with self._seam.unobserved():
             # What is wrong with the user's own program, it says itself.
-            logs = self.own(iterator)
+            logs = self.model_program(iterator)
         if failure is not None:
             self._seam.fail(failure)
         return logs
@@ -79,7 +79,7 @@ class RecordingProgram:
     def graph(self, iterator):
         """Returns the graph of the program that records these batches; None
         where there is none, or where nothing is known of it."""
-        program = self._twin(iterator)
+        program = self._find_twin(iterator)
         if program is None or tf.config.functions_run_eagerly():
             return None
         functions = _functions(program, iterator)
@@ -87,41 +87,41 @@ class RecordingProgram:
             return None
         return functions[0].get_concrete_function(iterator).graph
 
-    def _twin(self, iterator):
+    def _find_twin(self, iterator):
         """Returns the program for these batches, None without one."""
         if self._latest and self._latest[0]() is iterator:
             return self._latest[1]
         if not self._is_of_keras():
             return None
-        functions = _functions(self.own, iterator)
+        functions = _functions(self.model_program, iterator)
         if not functions or tf.config.functions_run_eagerly():
             # Nothing is traced, or nobody knows where.
             if None not in self._twins:
-                self._twins[None] = self._made()
+                self._twins[None] = self._make_program()
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
         chance = PythonRandomState(self._model())
-        with self._seam.plainly(), chance.remember():
-            given = iterator if _is_iterator(iterator) else iterator[0]
-            traced = functions[0].get_concrete_function(given)
-            self._seam.returned(_returned(functions[-1]))
+        with self._seam.unobserved(), chance.remember():
+            batches = iterator if _is_iterator(iterator) else iterator[0]
+            traced = functions[0].get_concrete_function(batches)
+            self._seam.capture_logs(_structured_outputs(functions[-1]))
         is_new = all(
             f.experimental_get_tracing_count() > count
             for f, count in zip(functions, counts, strict=True)
         )
         if traced not in self._twins:
             with chance.repeat() if is_new else contextlib.nullcontext():
-                made = self._traced(traced, iterator, is_new)
-            self._twins[traced] = made
+                twin = self._build_twin(traced, iterator, is_new)
+            self._twins[traced] = twin
         program, flags = self._twins[traced]
         changed = trainable_flags.describe_change(self._model(), flags)
         if changed:
-            self._seam.tell(changed)
+            self._seam.warn_once(changed)
         if _is_iterator(iterator):
             self._latest = weakref.ref(iterator), program
         return program
 
-    def _traced(self, traced, iterator, is_new: bool) -> tuple:
+    def _build_twin(self, traced, iterator, is_new: bool) -> tuple:
         """Returns the program for one that was traced, or None, and what is
         trainable in it.
 
@@ -132,59 +132,65 @@ class RecordingProgram:
         """
         model = self._model()
         if is_new:
-            return self._trace(traced, iterator), trainable_flags.flags(model)
-        wanted = ProgramFingerprint.of(traced, model)
+            return self._trace_program(traced, iterator), trainable_flags.flags(
+                model
+            )
+        fingerprint = ProgramFingerprint.of(traced, model)
         for scope in (
             contextlib.nullcontext(),
-            trainable_flags.as_traced(model, wanted.written),
+            trainable_flags.as_traced(model, fingerprint.written),
         ):
             with scope:
-                if self._is_traced_so(wanted, traced, iterator):
+                if self._has_fingerprint(fingerprint, traced, iterator):
                     flags = trainable_flags.flags(model)
-                    return self._trace(traced, iterator), flags
-        self._seam.tell(_CHANGED)
+                    return self._trace_program(traced, iterator), flags
+        self._seam.warn_once(_CHANGED)
         return None, trainable_flags.flags(model)
 
-    def _is_traced_so(
-        self, wanted: ProgramFingerprint, traced, iterator
+    def _has_fingerprint(
+        self, fingerprint: ProgramFingerprint, traced, iterator
     ) -> bool:
         """Returns whether a program that is traced now is the wanted one."""
         model = self._model()
         try:
             with (
-                self._seam.plainly(),
+                self._seam.unobserved(),
                 PythonRandomState(model).again(),
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")
-                plain = _concrete(self._made(), traced, iterator)
+                plain = _concrete_function(
+                    self._make_program(), traced, iterator
+                )
         except Exception:
             # What is trainable now need not be what the optimizer knows:
             # `ValueError: Unknown variable`.
             return False
-        return ProgramFingerprint.of(plain, model) == wanted
+        return ProgramFingerprint.of(plain, model) == fingerprint
 
-    def _trace(self, traced, iterator):
-        program = self._made()
-        _concrete(program, traced, iterator)
+    def _trace_program(self, traced, iterator):
+        program = self._make_program()
+        _concrete_function(program, traced, iterator)
         return program
 
     def _is_of_keras(self) -> bool:
         """Returns whether the model's own program can be made again."""
         if self._can_be_made is None:
-            self._can_be_made = is_of_keras(self._model(), self.own)
+            self._can_be_made = is_of_keras(self._model(), self.model_program)
             if not self._can_be_made:
-                self._seam.tell(_OWN.format(own=self.own))
+                self._seam.warn_once(
+                    _NOT_OF_KERAS.format(own=self.model_program)
+                )
         return self._can_be_made
 
-    def _made(self):
-        return _made(self._model())
+    def _make_program(self):
+        return _make_program(self._model())
 
 
 def is_of_keras(model, program) -> bool:
     """Returns whether a `train_function` is one that the model makes, and not
     the user's own."""
-    return _code(program) is _code(_made(model))
+    return _code_of(program) is _code_of(_make_program(model))
 
 
 def is_traced(program) -> bool:
@@ -193,7 +199,7 @@ def is_traced(program) -> bool:
     return any(f.experimental_get_tracing_count() for f in functions)
 
 
-def _made(model):
+def _make_program(model):
     """Returns a new `train_function`; the model keeps its own."""
     # Both are attributes of a model of tf_keras.
     names = ("train_function", "train_tf_function")
@@ -227,7 +233,7 @@ def _functions(program, batches) -> list:
     return []
 
 
-def _returned(function):
+def _structured_outputs(function):
     """Returns what a program, traced last, returns of one step: its own
     tensors; None where that is not known."""
     with contextlib.suppress(Exception):  # has no public name
@@ -236,13 +242,13 @@ def _returned(function):
     return None
 
 
-def _concrete(program, traced, batches):
+def _concrete_function(program, traced, batches):
     """Returns a program's concrete function of the signature of another."""
     signature, _ = traced.structured_input_signature
     return _functions(program, batches)[0].get_concrete_function(*signature)
 
 
-def _code(program):
+def _code_of(program):
     """Returns what tells functions that one definition made from others."""
     function = getattr(program, "python_function", program)
     return getattr(function, "__code__", None)

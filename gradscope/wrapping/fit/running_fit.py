@@ -27,12 +27,14 @@ def arguments(model) -> dict | None:
     Args:
         model: That is trained.
     """
-    known = _running(model)
+    local_variables = _running(model)
     names = ("x", "y", "sample_weight", "batch_size", "shuffle")
-    return known and {name: known.get(name) for name in names}
+    return local_variables and {
+        name: local_variables.get(name) for name in names
+    }
 
 
-def trial(model) -> str | None:
+def trial_name(model) -> str | None:
     """Returns the name that Keras Tuner has for the `fit` that is running,
     None where it is no trial of it.
 
@@ -52,51 +54,55 @@ def _running(model) -> dict | None:
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "fit":
-            known = frame.f_locals
-            if known.get("self") is model and "x" in known:
-                return known
+            local_variables = frame.f_locals
+            if local_variables.get("self") is model and "x" in local_variables:
+                return local_variables
         frame = frame.f_back
     return None
 
 
-def batch(given: dict) -> tuple | None:
+def batch(fit_arguments: dict) -> tuple | None:
     """Returns a batch `(x, y, sample_weight)` like those of training; None
     where the data are no arrays.
 
     Args:
-        given: As of `arguments`.
+        fit_arguments: As of `arguments`.
     """
-    parts = given["x"], given["y"], given["sample_weight"]
+    parts = (
+        fit_arguments["x"],
+        fit_arguments["y"],
+        fit_arguments["sample_weight"],
+    )
     arrays = [leaf for leaf in tf.nest.flatten(parts) if leaf is not None]
     if not arrays or not all(map(_is_array, arrays)):
         return None
     counts = {len(array) for array in arrays}
     if len(counts) != 1 or not min(counts):
         return None
-    size, count = int(given["batch_size"] or 32), counts.pop()
-    if given["shuffle"]:  # from all over: they may be sorted by class
+    size, count = int(fit_arguments["batch_size"] or 32), counts.pop()
+    if fit_arguments["shuffle"]:  # from all over: they may be sorted by class
         size = min(count, _MOST, max(_LEAST, size))
         rows = np.arange(size) * count // size
     else:
         rows = np.arange(min(count, size))
 
-    def some(leaf):
+    def take_rows(leaf):
         if leaf is None:
             return None
         return tf.gather(leaf, rows) if tf.is_tensor(leaf) else leaf[rows]
 
-    return tf.nest.map_structure(some, parts)
+    return tf.nest.map_structure(take_rows, parts)
 
 
-def differs(model) -> bool:
+def depends_on_mode(model) -> bool:
     """Returns whether a model may compute something else in inference mode:
     it has a batch norm or dropout, or code of its own that takes `training`.
     """
-    return any(map(_looks_at_mode, [model, *model._flatten_layers()]))
+    return any(map(_depends_on_mode, [model, *model._flatten_layers()]))
 
 
 @contextlib.contextmanager
-def nothing_moved():
+def without_side_effects():
     """Puts back what a model's Python code may draw from, and keeps warnings
     of a trace that nobody has asked for to itself."""
     drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
@@ -109,7 +115,7 @@ def nothing_moved():
         np.random.set_state(drawn_by_numpy)
 
 
-def _looks_at_mode(layer) -> bool:
+def _depends_on_mode(layer) -> bool:
     module = type(layer).__module__.partition(".")[0]
     if module in ("keras", "tf_keras"):
         return hasattr(layer, "moving_mean") or bool(

@@ -78,18 +78,18 @@ class StepTrial:
             call makes several.
     """
 
-    def __init__(self, twin, seam, fall_back, can: bool):
+    def __init__(self, twin, seam, fall_back, can_repeat: bool):
         self._twin = twin
         self._seam = seam
         self._fall_back = fall_back
-        self._can = can
-        self._passed: list = []
+        self._can_repeat = can_repeat
+        self._proven_specs: list = []
 
     def __call__(self, iterator):
         spec = getattr(iterator, "element_spec", None)
-        can = self._can and _can_be_repeated(iterator)
-        if not can or spec in self._passed:
-            return self._untried(iterator)
+        is_repeatable = self._can_repeat and _can_be_repeated(iterator)
+        if not is_repeatable or spec in self._proven_specs:
+            return self._run_untried(iterator)
         try:
             batch = next(iterator)
         except _ENDS:
@@ -99,27 +99,27 @@ class StepTrial:
             graph = self._twin.graph(again)
         except Exception:  # which comes again
             graph = None
-        if graph is None or not Held.has_room_for(graph):
-            return self._untried(again)
-        result = self._tried(graph, batch, spec)
-        self._passed.append(spec)
+        if graph is None or not VariableBackup.has_room_for(graph):
+            return self._run_untried(again)
+        result = self._try(graph, batch, spec)
+        self._proven_specs.append(spec)
         return result
 
-    def _tried(self, graph, batch, spec):
-        held = Held(graph)
+    def _try(self, graph, batch, spec):
+        backup = VariableBackup(graph)
         try:
             return self._twin(_iterator(batch, spec))
         except Exception as error:
-            if not held.is_all():
+            if not backup.covers_all_changes():
                 self._warn(error)
                 raise
-            held.restore()
-            with self._seam.plainly():
+            backup.restore()
+            with self._seam.unobserved():
                 result = self._twin.own(_iterator(batch, spec))
             self._fall_back(error)
             return result
 
-    def _untried(self, iterator):
+    def _run_untried(self, iterator):
         try:
             return self._twin(iterator)
         except Exception as error:
@@ -137,7 +137,9 @@ class StepTrial:
                 GradscopeWarning,
                 stacklevel=4,
             )
-        elif isinstance(error, tf.errors.OpError) and guard.is_ours(error):
+        elif isinstance(error, tf.errors.OpError) and guard.is_of_gradscope(
+            error
+        ):
             warnings.warn(
                 "An operation of gradscope failed in a step that it recorded: "
                 f"{guard.reason(error)}. How much of the step was done by then "
@@ -149,7 +151,7 @@ class StepTrial:
             )
 
 
-class Held:
+class VariableBackup:
     """Copies, in the memory of the host, of what a program can change.
 
     Args:
@@ -169,20 +171,20 @@ class Held:
             (variable.shape.num_elements(), variable.dtype.size)
             for variable in graph.variables
         ]
-        known = all(count is not None for count, _ in sizes)
-        return known and sum(a * b for a, b in sizes) <= MOST_BYTES
+        are_sizes_static = all(count is not None for count, _ in sizes)
+        return are_sizes_static and sum(a * b for a, b in sizes) <= MOST_BYTES
 
     def restore(self) -> None:
         """Gives the variables back what they held."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)
 
-    def is_all(self) -> bool:
+    def covers_all_changes(self) -> bool:
         """Returns whether the program can have changed nothing else. (What we
         hold ourselves may stay: it is the same step that is made again.)"""
-        known = {id(variable.handle) for variable in self._variables}
+        copied_handles = {id(variable.handle) for variable in self._variables}
         return all(
-            id(outside) in known or own_variables.is_own(outside)
+            id(outside) in copied_handles or own_variables.is_own(outside)
             for outside, inside in self._graph.captures
             if inside.dtype in (tf.resource, tf.variant)
         ) and all(map(_is_harmless, _types(self._graph)))
@@ -212,7 +214,7 @@ def _types(graph) -> set[str]:
     """Returns the types of all operations of a graph, and of its functions."""
     definition = graph.as_graph_def()
     functions = definition.library.function
-    nodes = [definition.node, *(one.node_def for one in functions)]
+    nodes = [definition.node, *(function.node_def for function in functions)]
     return {node.op for part in nodes for node in part}
 
 

@@ -36,13 +36,15 @@ def see(graph, call, note) -> ForwardPass:
     """
     found, unseen, owners = [], [], {}
     kept: list[tuple[tuple, str, LayerStateTensors, tuple]] = []
-    variables = [tf_variables.replica_variable(v) for v in call.known]
+    variables = [
+        tf_variables.replica_variable(v) for v in call.optimizer_variables
+    ]
     trained = [
         variable
         for variable, gradient in zip(call.variables, call.grads, strict=True)
         if gradient is not None
     ]
-    described = tf_variables.describe(call.known)
+    described = tf_variables.describe(call.optimizer_variables)
     ends = [*call.grads, *note.data.values(), note.loss]
     parts = operations.step_subgraphs(graph, ends, replicas.index())
     for number, part in enumerate(parts):

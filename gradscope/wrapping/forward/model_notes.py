@@ -79,7 +79,9 @@ class ModelCapture:
         """Adds layers whose states do not move, or not as batch norm's."""
         told = {name for kept in seen.states.values() for name in kept.handles}
         reached = operations.ancestor_keys(call.grads)
-        for layer, parts in _stateful(self.model, call.known).items():
+        for layer, parts in _stateful(
+            self.model, call.optimizer_variables
+        ).items():
             own = {n: tf_variables.replica_variable(v) for n, v in parts}
             used = {
                 name

@@ -40,7 +40,7 @@ _train = tf.compat.v1.train
 
 #: Optimizers around an optimizer, and the attribute that holds it. There the
 #: gradients arrive unscaled, and added up.
-_AROUND = (
+_OUTER_OPTIMIZERS = (
     (_train.experimental.MixedPrecisionLossScaleOptimizer, "_optimizer"),
     (_train.SyncReplicasOptimizer, "_opt"),
 )
@@ -58,7 +58,7 @@ def is_supported(optimizer) -> bool:
 
 def innermost(optimizer):
     """Returns the optimizer to observe: the one inside of all others."""
-    for kind, attribute in _AROUND:
+    for kind, attribute in _OUTER_OPTIMIZERS:
         if isinstance(optimizer, kind):
             return innermost(getattr(optimizer, attribute))
     return optimizer
@@ -89,7 +89,7 @@ class V1Seam(Seam):
     """Stands in for the `apply_gradients` of one v1 optimizer instance.
 
     Args:
-        optimizer: The optimizer, or one of `_AROUND` around it.
+        optimizer: The optimizer, or one of `_OUTER_OPTIMIZERS` around it.
         options: The arguments of `wrap`.
     """
 
@@ -97,10 +97,10 @@ class V1Seam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
-        self._count: tf.Variable | None = None
+        self._call_count: tf.Variable | None = None
         self._losses: list = []
-        self._loss_stand_in = MethodReplacement(
-            inner, "compute_gradients", self._computed
+        self._loss_replacement = MethodReplacement(
+            inner, "compute_gradients", self._observe_compute
         )
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
@@ -130,45 +130,49 @@ class V1Seam(Seam):
         reason = _unsupported_replicas()
         if reason is not None:
             raise NotImplementedError(reason)
-        around = (self.optimizer, self.outer)
+        optimizers = (self.optimizer, self.outer)
         if tracing.session_graph(tracing.current_graph()) is not None:
-            return SessionCall(*around, grads_and_vars, global_step)
-        step = self._counted() if global_step is None else global_step
-        return V1Call(*around, grads_and_vars, step)
+            return SessionCall(*optimizers, grads_and_vars, global_step)
+        step = self._next_count() if global_step is None else global_step
+        return V1Call(*optimizers, grads_and_vars, step)
 
-    def others(self):
+    def other_replacements(self):
         # Around an optimizer the loss is scaled, or of one worker alone.
-        return [self._loss_stand_in] if self.outer is None else []
+        return [self._loss_replacement] if self.outer is None else []
 
-    def _computed(self, loss, *arguments, **keywords):
+    def _observe_compute(self, loss, *arguments, **keywords):
         # That there were two is enough to know; more would be kept for ever
         # where gradients are only looked at.
         self._losses = [*self._losses, loss][-2:]
-        return self._loss_stand_in.original(loss, *arguments, **keywords)
+        return self._loss_replacement.original(loss, *arguments, **keywords)
 
-    def _seen(self, call):
-        seen = super()._seen(call)
+    def _find_forward_pass(self, call):
+        forward_pass = super()._find_forward_pass(call)
         losses, self._losses = self._losses, []
         # Of several, as of towers, none is the whole loss.
-        if seen.loss is None and len(losses) == 1:
-            seen.loss = session_loss.readable(losses[0], call.grads)
-        return seen
+        if forward_pass.loss is None and len(losses) == 1:
+            forward_pass.loss = session_loss.readable_loss(
+                losses[0], call.grads
+            )
+        return forward_pass
 
     def step(self, call):
         graph = tracing.session_graph(tracing.current_graph())
         if graph is None:
             return super().step(call)
-        seen = self.forward(call)
-        observer, part = self._session_observer(graph, call.variables, seen)
-        return SessionStep(self, observer, part, call, seen)
+        forward_pass = self.forward_pass(call)
+        observer, number = self._session_observer(
+            graph, call.variables, forward_pass
+        )
+        return SessionStep(self, observer, number, call, forward_pass)
 
-    def latest(self):
-        return self._latest(None)
+    def latest_observer(self):
+        return self._latest_in(None)
 
     def config(self):
         return {n.removeprefix("_"): v for n, v in vars(self.optimizer).items()}
 
-    def _latest(self, graph):
+    def _latest_in(self, graph):
         # In eager mode there are no graphs, and `Observer`s have none.
         return next(
             (
@@ -179,17 +183,19 @@ class V1Seam(Seam):
             None,
         )
 
-    def _session_observer(self, graph, variables, seen):
+    def _session_observer(self, graph, variables, forward_pass):
         """Returns the observer of a new train op, and its number there."""
-        latest = self._latest(graph)
-        part = latest and latest.join(variables, seen, self.with_facts)
-        if part is not None:
-            return latest, part
+        latest = self._latest_in(graph)
+        number = latest and latest.add_train_op(
+            variables, forward_pass, self.with_facts
+        )
+        if number is not None:
+            return latest, number
         inbox = SessionInbox(self._writer, self.options)
         observer = SessionObserver(
             graph,
             inbox,
-            latest.shared if latest else SharedCounters(),
+            latest.counters if latest else SharedCounters(),
             self.description(),
             latest.variables if latest else (),
         )
@@ -198,14 +204,16 @@ class V1Seam(Seam):
         graph._gradscope = [*getattr(graph, "_gradscope", ()), self]
         retire_with(observer, inbox)
         self._observers.append(observer)
-        return observer, observer.join(variables, seen, self.with_facts)
+        return observer, observer.add_train_op(
+            variables, forward_pass, self.with_facts
+        )
 
-    def _counted(self) -> tf.Tensor:
+    def _next_count(self) -> tf.Tensor:
         """Returns how many calls there were before this one."""
-        if self._count is None:
-            self._count = own_variables.create(np.zeros([], np.int64), "")
-        before = tf.identity(self._count)
-        self._count.assign_add(1)
+        if self._call_count is None:
+            self._call_count = own_variables.create(np.zeros([], np.int64), "")
+        before = tf.identity(self._call_count)
+        self._call_count.assign_add(1)
         return before
 
 
@@ -220,7 +228,7 @@ class V1Call(Call):
     """
 
     def __init__(self, optimizer, outer, grads_and_vars, step):
-        grads, variables = _separated(grads_and_vars)
+        grads, variables = _unzip(grads_and_vars)
         # Of the very dtype, a cast would return the variable.
         step = tf.identity(step)
         super().__init__(as_tensors(grads), variables, variables, step)
@@ -228,7 +236,7 @@ class V1Call(Call):
         self._outer = outer
 
     def learning_rate(self):
-        return _as_rate(_first_of(self._optimizer, _RATES))
+        return _as_rate(_first_attribute(self._optimizer, _RATES))
 
     def loss_scale(self):
         return _loss_scale(self._outer)
@@ -241,8 +249,8 @@ class SessionCall(V1Call):
     """
 
     def __init__(self, optimizer, outer, grads_and_vars, global_step):
-        self.grads, self.variables = _separated(grads_and_vars)
-        self.known = self.variables
+        self.grads, self.variables = _unzip(grads_and_vars)
+        self.optimizer_variables = self.variables
         check_distinct(self.variables)
         self._optimizer = optimizer
         self._outer = outer
@@ -250,23 +258,23 @@ class SessionCall(V1Call):
 
     def step_before(self) -> tf.Tensor | None:
         """Returns the global step, int64 scalar, None if there is none."""
-        given = self._global_step
-        if given is None:
+        global_step = self._global_step
+        if global_step is None:
             return None
-        if hasattr(given, "read_value"):
-            given = given.read_value()
+        if hasattr(global_step, "read_value"):
+            global_step = global_step.read_value()
         # A reference variable is incremented in place.
-        return tf.raw_ops.DeepCopy(x=tf.cast(given, tf.int64))
+        return tf.raw_ops.DeepCopy(x=tf.cast(global_step, tf.int64))
 
     def learning_rate(self):
         """Returns the tensor that the updates used, now that they are made."""
-        used = _first_of(self._optimizer, _RATE_TENSORS)
+        used = _first_attribute(self._optimizer, _RATE_TENSORS)
         if used is not None and tf.is_symbolic_tensor(used):
             return tf.cast(used, tf.float32)
         return super().learning_rate()
 
 
-def _separated(grads_and_vars) -> tuple[list, list]:
+def _unzip(grads_and_vars) -> tuple[list, list]:
     pairs = [(gradient, variable) for gradient, variable in grads_and_vars]
     for _, variable in pairs:
         if not isinstance(variable, tf.Variable):
@@ -274,7 +282,7 @@ def _separated(grads_and_vars) -> tuple[list, list]:
     return [g for g, _ in pairs], [v for _, v in pairs]
 
 
-def _first_of(optimizer, names):
+def _first_attribute(optimizer, names):
     values = (getattr(optimizer, name, None) for name in names)
     return next((value for value in values if value is not None), None)
 
@@ -298,7 +306,7 @@ def _loss_scale(outer) -> tf.Tensor:
 
 def _has_train_op(optimizer) -> bool:
     """Returns whether an optimizer was used in a graph."""
-    used = _first_of(optimizer, _RATE_TENSORS)
+    used = _first_attribute(optimizer, _RATE_TENSORS)
     return used is not None and tf.is_symbolic_tensor(used)
 
 

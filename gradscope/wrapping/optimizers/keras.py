@@ -78,9 +78,9 @@ class KerasSeam(Seam):
         outer = None if optimizer is inner else optimizer
         self._skip = self._build = None
         if outer is None:
-            self._build = MethodReplacement(inner, "build", self._built)
+            self._build = MethodReplacement(inner, "build", self._observe_build)
         else:
-            self._skip = MethodReplacement(outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
         super().__init__(inner, options, outer)
 
     def __call__(self, grads, trainable_variables=None):
@@ -89,7 +89,7 @@ class KerasSeam(Seam):
             # Often a generator, which can be read only once, and two read it.
             arguments = grads, list(trainable_variables)
         if not len(grads):  # which is no step for the optimizer either
-            return self._stand_in.original(*arguments)
+            return self._replacement.original(*arguments)
         return super().__call__(*arguments)
 
     def call(self, grads, trainable_variables=None) -> Call:
@@ -98,33 +98,36 @@ class KerasSeam(Seam):
             self.optimizer, self.outer, grads, trainable_variables
         )
 
-    def told(self, grads, trainable_variables=None):
+    def replica_call(self, grads, trainable_variables=None):
         if keras_call.reduction(self.optimizer) == "again":
             replicas.all_reduce(grads)
         optimizer = self.optimizer
-        known = optimizer._trainable_variables
-        variables = (
-            known if trainable_variables is None else trainable_variables
-        )
+        variables = trainable_variables
+        if variables is None:
+            variables = optimizer._trainable_variables
         return Call(
-            grads, variables, known, tf_variables.value(optimizer.iterations)
+            grads,
+            variables,
+            optimizer._trainable_variables,
+            tf_variables.value(optimizer.iterations),
         )
 
-    def others(self):
-        return [one for one in (self._skip, self._build) if one is not None]
+    def other_replacements(self):
+        replacements = (self._skip, self._build)
+        return [each for each in replacements if each is not None]
 
     def _check_replicas(self) -> None:
         """Raises what was not to be seen at `wrap`."""
-        present = tf.distribute.get_strategy()
-        own = strategy(self.optimizer)
-        if present.num_replicas_in_sync > own.num_replicas_in_sync:
+        current = tf.distribute.get_strategy()
+        created_in = strategy(self.optimizer)
+        if current.num_replicas_in_sync > created_in.num_replicas_in_sync:
             raise NotImplementedError(
-                f"it steps on {present.num_replicas_in_sync} replicas, and "
+                f"it steps on {current.num_replicas_in_sync} replicas, and "
                 "was made outside of their strategy, so that its own count is "
                 "wrong. Create the optimizer inside of `strategy.scope()`"
             )
 
-    def _built(self, *arguments, **keywords):
+    def _observe_build(self, *arguments, **keywords):
         """Stands in for the optimizer's `build`.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around
@@ -134,30 +137,35 @@ class KerasSeam(Seam):
         build.remove()
         self.outer = loss_scale.outer_of(self.optimizer)
         if self.outer is not None:
-            self._skip = MethodReplacement(self.outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(
+                self.outer, _SKIP, self._observe_skip
+            )
             self._skip.install()
         return build.original(*arguments, **keywords)
 
-    def _count_skip(self) -> None:
+    def _record_skip(self) -> None:
         optimizer, outer = self.optimizer, self.outer
         with own_variables.unchecked():
-            self.observer(optimizer._trainable_variables, ForwardPass()).skip(
+            observer = self.observer(
+                optimizer._trainable_variables, ForwardPass()
+            )
+            observer.record_skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
                 keras_call.learning_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
 
-    def _skipped(self):
+    def _observe_skip(self):
         """Stands in for what the loss scale does where it skips a step."""
         if not (self.plain or self.failed):
-            self._called = True
+            self._was_called = True
             try:
-                self._count_skip()
+                self._record_skip()
             except Exception as error:
                 self.fail(error)
         return self._skip.original()
 
-    def step_now(self):
+    def current_step(self):
         if not tf.executing_eagerly():
             return None
         return int(tf_variables.tf_variable(self.optimizer.iterations).numpy())

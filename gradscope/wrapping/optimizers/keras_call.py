@@ -29,9 +29,11 @@ class KerasCall(Call):
         if passed is None:
             passed = optimizer._trainable_variables
         passed = list(passed)
-        known = optimizer._trainable_variables if optimizer.built else passed
         super().__init__(
-            grads, passed, known, tf_variables.value(optimizer.iterations)
+            grads,
+            passed,
+            optimizer._trainable_variables if optimizer.built else passed,
+            tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
         self._outer = outer
@@ -45,7 +47,7 @@ class KerasCall(Call):
         self._unclipped: list | None = None
         if self._reduction == "again":
             self._unclipped = replicas.all_reduce(self.grads)
-        self._notes: list = []
+        self._all_reduce_results: list = []
 
     def learning_rate(self):
         return learning_rate(self._optimizer)
@@ -67,16 +69,20 @@ class KerasCall(Call):
             return original()
         with contextlib.ExitStack() as stack:
             for part in parts_of(self._optimizer):
-                noted = replicas.capture_results(part, _ALL_REDUCE, self._notes)
-                stack.enter_context(noted)
+                context = replicas.capture_results(
+                    part, _ALL_REDUCE, self._all_reduce_results
+                )
+                stack.enter_context(context)
             return original()
 
-    def reduced(self) -> list:
+    def reduced_gradients(self) -> list:
         if self._reduction == "none":
             return self.grads
-        return self._noted() if self._unclipped is None else self._unclipped
+        if self._unclipped is not None:
+            return self._unclipped
+        return self._reduced_by_optimizer()
 
-    def applied(self, grads, accumulated):
+    def applied_gradients(self, grads, accumulated):
         factor = self._optimizer.loss_scale_factor
         if factor is not None and self._reduction in ("none", "again"):
             grads = [gradients.divided(g, factor) for g in grads]
@@ -94,20 +100,20 @@ class KerasCall(Call):
             )
         ]
 
-    def clipped(self, applied):
+    def clipped_gradients(self, grads):
         if not clips(self._optimizer):
             return None
         if self._reduction != "none":
-            return self._noted()
-        clipped: list = [None] * len(applied)
-        for part, indices in self._by_part().items():
-            there = [i for i in indices if applied[i] is not None]
-            grads = part._clip_gradients([applied[i] for i in there])
-            for index, gradient in zip(there, grads, strict=True):
-                clipped[index] = gradient
-        return clipped
+            return self._reduced_by_optimizer()
+        result: list = [None] * len(grads)
+        for part, indices in self._indices_by_part().items():
+            indices = [i for i in indices if grads[i] is not None]
+            clipped = part._clip_gradients([grads[i] for i in indices])
+            for index, gradient in zip(indices, clipped, strict=True):
+                result[index] = gradient
+        return result
 
-    def _by_part(self) -> dict:
+    def _indices_by_part(self) -> dict:
         """Returns which of the call's variables each part updates."""
         owners: dict = {}
         parts = parts_of(self._optimizer)
@@ -119,11 +125,11 @@ class KerasCall(Call):
             owners.setdefault(part, []).append(index)
         return owners
 
-    def _noted(self) -> list:
+    def _reduced_by_optimizer(self) -> list:
         """Returns what the optimizer's own all-reduces returned."""
         noted = {
             tf_variables.tf_variable(variable).ref(): gradient
-            for pairs in self._notes
+            for pairs in self._all_reduce_results
             for gradient, variable in pairs
         }
         return [noted.get(v.ref()) for v in self.variables]

@@ -62,12 +62,14 @@ class LossScale:
         self.call = None
         self._seam = seam
         self._outer = outer
-        self._apply = MethodReplacement(outer, seam.method, self._applied)
-        self._stand_ins = [self._apply]
+        self._apply = MethodReplacement(outer, seam.method, self._observe_apply)
+        self._replacements = [self._apply]
         if outer.dynamic:
             scale = outer._loss_scale
-            self._update = MethodReplacement(scale, "update", self._updated)
-            self._stand_ins.append(self._update)
+            self._update = MethodReplacement(
+                scale, "update", self._observe_update
+            )
+            self._replacements.append(self._update)
 
     @property
     def copies(self) -> int:
@@ -76,30 +78,32 @@ class LossScale:
 
     def install(self) -> None:
         """Stands in for the methods that tell of a step."""
-        for stand_in in self._stand_ins:
-            stand_in.install()
+        for replacement in self._replacements:
+            replacement.install()
 
     def remove(self) -> None:
         """Gives the methods their places back."""
-        for stand_in in self._stand_ins:
-            stand_in.remove()
+        for replacement in self._replacements:
+            replacement.remove()
 
-    def now(self) -> tf.Tensor:
+    def current_scale(self) -> tf.Tensor:
         """Returns the scale of the step to come, float32 scalar."""
         scale = self._outer._loss_scale
         if self._outer.dynamic:
             scale = tf_variables.tf_variable(scale.current_loss_scale)
         return tf.identity(tf.cast(scale, tf.float32))
 
-    def _applied(self, grads_and_vars, *arguments, **keywords):
+    def _observe_apply(self, grads_and_vars, *arguments, **keywords):
         """Stands in for `apply_gradients` of the `LossScaleOptimizer`."""
         pairs = list(grads_and_vars)
-        result = self._seam.around(self._apply, pairs, *arguments, **keywords)
+        result = self._seam.call_and_observe(
+            self._apply, pairs, *arguments, **keywords
+        )
         if replicas.is_first():
             self.call, self.applies = None, True  # they hold the gradients
         return result
 
-    def _updated(self, grads):
+    def _observe_update(self, grads):
         """Stands in for what changes the scale and decides about a step."""
         result = self._update.original(grads)
         if self._seam.observes and replicas.is_first():
@@ -113,12 +117,12 @@ class LossScale:
     def _count_skip(self) -> None:
         """Adds the ops that count and append a step that is skipped."""
         call = self.call
-        observer = self._seam.observer(call.known, ForwardPass())
+        observer = self._seam.observer(call.optimizer_variables, ForwardPass())
         rate, scale = call.learning_rate(), call.loss_scale()
 
-        def skip():
-            observer.skip(call.step, rate, scale)
+        def record_skip():
+            observer.record_skip(call.step, rate, scale)
             return tf.constant(True)
 
         with own_variables.unchecked():
-            tf.cond(self.applies, lambda: tf.constant(False), skip)
+            tf.cond(self.applies, lambda: tf.constant(False), record_skip)

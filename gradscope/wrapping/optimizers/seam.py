@@ -33,7 +33,10 @@ from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import find, model_facts
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.forward.logged_loss import LoggedLoss
-from gradscope.wrapping.forward.model_notes import ModelCapture, ModelCaptures
+from gradscope.wrapping.forward.model_notes import (
+    ModelCapture,
+    ModelCaptures,
+)
 from gradscope.wrapping.optimizers.bypassed import BypassDetector
 from gradscope.wrapping.steps import guard, rehearsal
 from gradscope.wrapping.steps.observer import Observer, Options, retire_with
@@ -69,60 +72,62 @@ class Seam:
         #: program (`tf.random.*`): two programs would draw two streams.
         self.has_program_state = False
         self.optimizer = optimizer
-        self._stand_in = MethodReplacement(optimizer, self.method, self)
-        self._final = None
+        self._replacement = MethodReplacement(optimizer, self.method, self)
+        self._finalize_replacement = None
         if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
-            self._final = MethodReplacement(optimizer, _FINAL, self._finalized)
+            self._finalize_replacement = MethodReplacement(
+                optimizer, _FINAL, self._finalize
+            )
         self._writer = event_writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
         #: Whether nothing is observed any more, as it failed.
         self.failed = False
         #: Whether forward passes are.
-        self.sees_forward = options.activations
+        self.observes_forward = options.activations
         self._warned_of_forward = False
-        self._called = False
+        self._was_called = False
         #: The variables of each call that was traced, and of the model what
         #: was trainable then.
         self.traced: set[frozenset] = set()
         self._flags: list[dict] = []
-        self._said: set[str] = set()
-        self._notes: ModelCaptures | None = None
-        self._loss: LoggedLoss | None = None
+        self._warnings_given: set[str] = set()
+        self._captures: ModelCaptures | None = None
+        self._logged_loss: LoggedLoss | None = None
         self._model: weakref.ref | None = None
         self._operations: eager_operations.EagerGraph | None = None
         logdir = os.path.dirname(options.directory)
-        self._elsewhere = BypassDetector(optimizer, self.method, logdir)
+        self._bypass_detector = BypassDetector(optimizer, self.method, logdir)
         self._unordered_sums: tuple[str, ...] = ()
-        self._first_step = self.steps_made()
+        self._first_step = self.step_count()
         self.resume()
 
     @classmethod
     def of(cls, optimizer) -> Seam | None:
         """Returns the seam of an optimizer, None if it is not observed."""
-        stand_in = lookalike.stand_in_of(vars(optimizer).get(cls.method))
-        seam = getattr(stand_in, "function", None)
+        replacement = lookalike.stand_in_of(vars(optimizer).get(cls.method))
+        seam = getattr(replacement, "function", None)
         return seam if isinstance(seam, Seam) else None
 
     def call(self, *arguments, **keywords) -> Call:
         """Returns the call that was made with these arguments."""
         raise NotImplementedError
 
-    def told(self, *arguments, **keywords) -> Call | None:
+    def replica_call(self, *arguments, **keywords) -> Call | None:
         """Returns what another replica than the first was given, None where
         replicas are not told apart."""
         return None
 
     def step(self, call: Call) -> Step:
         """Returns what observes a call."""
-        seen = self.forward(call)
-        observer = self.observer(call.known, seen)
+        forward_pass = self.forward_pass(call)
+        observer = self.observer(call.optimizer_variables, forward_pass)
         if not tf.executing_eagerly():
-            self._note_traced(call)
+            self._remember_trace(call)
         # They hold all tensors of an eager forward pass.
-        seen.links = seen.wiring = list
-        return Step(self, observer, call, seen)
+        forward_pass.links = forward_pass.wiring = list
+        return Step(self, observer, call, forward_pass)
 
-    def _note_traced(self, call: Call) -> None:
+    def _remember_trace(self, call: Call) -> None:
         self.traced.add(frozenset(v.ref() for v in call.variables))
         model = None if self._model is None else self._model()
         if model is not None:
@@ -131,49 +136,54 @@ class Seam:
     def watch(self, model) -> None:
         """Has a model tell of itself, and its forward passes from now on."""
         self._model = weakref.ref(model)
-        self._elsewhere.watch(model)
+        self._bypass_detector.watch(model)
         if not self.options.activations:
             return
-        self._notes = ModelCaptures(
-            model, self._is_noting, self._noting, self._fail_to_see
+        self._captures = ModelCaptures(
+            model,
+            self._captures_now,
+            self._capturing,
+            self._warn_of_forward_failure,
         )
         if not self.suspended:
-            for stand_in in self._notes.stand_ins:
-                stand_in.install()
+            for replacement in self._captures.stand_ins:
+                replacement.install()
 
     def watch_loss(self, model, name: str) -> None:
         """Has a model tell the loss that it logs under a name."""
-        self._loss = LoggedLoss(model, self._fail_to_see, name)
+        self._logged_loss = LoggedLoss(
+            model, self._warn_of_forward_failure, name
+        )
         if not self.suspended:
-            for stand_in in self._loss.stand_ins:
-                stand_in.install()
+            for replacement in self._logged_loss.stand_ins:
+                replacement.install()
 
-    def returned(self, logs) -> None:
+    def capture_logs(self, logs) -> None:
         """Has what the model's plain program returns of a step be known."""
-        for one in (self._notes, self._loss):
-            if one is not None:
-                one.returned(logs)
+        for capture in (self._captures, self._logged_loss):
+            if capture is not None:
+                capture.returned(logs)
 
-    def forward(self, call: Call) -> ForwardPass:
+    def forward_pass(self, call: Call) -> ForwardPass:
         """Returns what there is to be seen of a call's forward pass; if that
         fails, there is one warning, and the rest is still observed."""
-        if not self.sees_forward:
+        if not self.observes_forward:
             return ForwardPass()
         try:
-            seen = self._seen(call)
-            rehearsal.rehearse(seen)
-            return seen
+            forward_pass = self._find_forward_pass(call)
+            rehearsal.rehearse(forward_pass)
+            return forward_pass
         except Exception as error:
-            self._fail_to_see(error)
+            self._warn_of_forward_failure(error)
             return ForwardPass(unseen=(guard.reason(error),))
 
-    def stop_seeing(self, error: Exception) -> None:
+    def stop_observing_forward(self, error: Exception) -> None:
         """Observes no forward passes any more, with one warning; variables are
         still recorded."""
-        self.sees_forward = False
-        self._fail_to_see(error)
+        self.observes_forward = False
+        self._warn_of_forward_failure(error)
 
-    def _fail_to_see(self, error: Exception) -> None:
+    def _warn_of_forward_failure(self, error: Exception) -> None:
         """Warns once that forward passes are not observed."""
         if not self._warned_of_forward:
             self._warned_of_forward = True
@@ -185,35 +195,35 @@ class Seam:
                 stacklevel=5,
             )
 
-    def _seen(self, call: Call) -> ForwardPass:
+    def _find_forward_pass(self, call: Call) -> ForwardPass:
         graph = tracing.current_graph()
-        note = ModelCapture()
-        if self._notes is not None:
-            note = self._notes.latest(graph)
+        capture = ModelCapture()
+        if self._captures is not None:
+            capture = self._captures.latest(graph)
         unseen = replicas.unseen()
         if graph is None:
             graph, self._operations = self._operations, None
-            if self._notes is None:
+            if self._captures is None:
                 return ForwardPass(unseen=("eager steps without `model=`",))
             if graph is None or unseen:
                 return ForwardPass(unseen=unseen)
-        if self._loss is not None:
-            note.loss = self._loss.loss(graph)
-        seen = find.see(graph, call, note)
-        seen.unseen += unseen
-        if self._loss is not None and note.loss is None:
-            seen.unseen += (self._loss.unknown,)
-        return seen
+        if self._logged_loss is not None:
+            capture.loss = self._logged_loss.loss(graph)
+        forward_pass = find.see(graph, call, capture)
+        forward_pass.unseen += unseen
+        if self._logged_loss is not None and capture.loss is None:
+            forward_pass.unseen += (self._logged_loss.unknown,)
+        return forward_pass
 
-    def _is_noting(self) -> bool:
+    def _captures_now(self) -> bool:
         """Returns whether a forward pass that begins now is to be noted."""
         if self.plain or self.failed or self.suspended:
             return False
-        if not self.sees_forward:
+        if not self.observes_forward:
             return False
-        return not tf.executing_eagerly() or self.due(self.steps_made())
+        return not tf.executing_eagerly() or self.due(self.step_count())
 
-    def _noting(self, model):
+    def _capturing(self, model):
         """Returns the context of a forward pass that is to be noted."""
         if not tf.executing_eagerly():
             return contextlib.nullcontext()
@@ -222,16 +232,16 @@ class Seam:
         )
         return self._operations.capture()
 
-    def others(self) -> list:
+    def other_replacements(self) -> list:
         """Returns what else stands in while the optimizer is observed; each
         has `install` and `remove`."""
         return []
 
-    def steps_made(self) -> int:
+    def step_count(self) -> int:
         """Returns the optimizer's step, 0 where it cannot be asked."""
-        return self.step_now() or 0
+        return self.current_step() or 0
 
-    def step_now(self) -> int | None:
+    def current_step(self) -> int | None:
         """Returns the optimizer's step, None where it cannot be asked."""
         return None
 
@@ -239,7 +249,7 @@ class Seam:
         """Returns the optimizer's step before a call that is traced or made,
         None where it is not known."""
         with tf.init_scope():  # what a variable holds cannot be had in a trace
-            return self.step_now()
+            return self.current_step()
 
     def description(self) -> dict:
         """Returns the optimizer's class and configuration, as JSON."""
@@ -267,30 +277,35 @@ class Seam:
     @property
     def suspended(self) -> bool:
         """Whether the optimizer has its own method for the time being."""
-        return not self._stand_in.installed
+        return not self._replacement.installed
 
     def resume(self) -> None:
         """Stands in for the optimizer's method."""
-        for stand_in in self._stand_ins():
-            stand_in.install()
+        for replacement in self._replacements():
+            replacement.install()
 
     def suspend(self) -> None:
         """Gives the optimizer its own method back."""
-        for stand_in in reversed(self._stand_ins()):
-            stand_in.remove()
+        for replacement in reversed(self._replacements()):
+            replacement.remove()
         self._operations = None  # which holds the tensors of a forward pass
 
-    def _stand_ins(self) -> list:
-        noting = [one for one in (self._notes, self._loss) if one is not None]
-        return [
-            *self._own_stand_ins(),
-            *(stand_in for one in noting for stand_in in one.stand_ins),
-        ]
+    def _replacements(self) -> list:
+        replacements = self._replacements_of_optimizer()
+        for capture in (self._captures, self._logged_loss):
+            if capture is not None:
+                replacements += capture.stand_ins
+        return replacements
 
-    def _own_stand_ins(self) -> list:
-        final = [] if self._final is None else [self._final]
-        elsewhere = self._elsewhere.stand_ins
-        return [self._stand_in, *self.others(), *elsewhere, *final]
+    def _replacements_of_optimizer(self) -> list:
+        replacements = [
+            self._replacement,
+            *self.other_replacements(),
+            *self._bypass_detector.replacements,
+        ]
+        if self._finalize_replacement is not None:
+            replacements.append(self._finalize_replacement)
+        return replacements
 
     def remove(self) -> None:
         """Gives the optimizer its own method back and closes the record."""
@@ -300,10 +315,10 @@ class Seam:
         for observer in self._observers:
             observer.close()
         if not suspended:
-            self.tell_if_unseen()
+            self.warn_if_bypassed()
 
     @contextlib.contextmanager
-    def plainly(self):
+    def unobserved(self):
         """A place where the method is the optimizer's own and nothing else."""
         before, self.plain = self.plain, True
         try:
@@ -311,16 +326,16 @@ class Seam:
         finally:
             self.plain = before
 
-    def tell(self, message: str) -> None:
+    def warn_once(self, message: str) -> None:
         """Warns once of what steps are recorded, or why none is."""
-        self._called = True
-        if message not in self._said:
-            self._said.add(message)
+        self._was_called = True
+        if message not in self._warnings_given:
+            self._warnings_given.add(message)
             warnings.warn(message, GradscopeWarning, stacklevel=2)
 
-    def _finalized(self, *arguments, **keywords):
+    def _finalize(self, *arguments, **keywords):
         """Stands in for what `fit` calls when it ends."""
-        result = self._final.original(*arguments, **keywords)
+        result = self._finalize_replacement.original(*arguments, **keywords)
         if not self.failed:
             self._finish()
         return result
@@ -329,26 +344,28 @@ class Seam:
         """Writes what a `fit` that ends has left. What comes after it may be
         the process's end without Python's, as of a worker that is killed."""
         try:
-            self._tell_trainable()
+            self._warn_of_trainable()
             self.drain()
         except Exception as error:
             self.fail(error)
 
-    def _tell_trainable(self) -> None:
+    def _warn_of_trainable(self) -> None:
         """Tells where nothing was traced with what is trainable now."""
         model = None if self._model is None else self._model()
         if model is None or trainable_flags.flags(model) in self._flags:
             return
         if self._flags:
-            self.tell(trainable_flags.describe_change(model, self._flags[-1]))
+            self.warn_once(
+                trainable_flags.describe_change(model, self._flags[-1])
+            )
 
     def drain(self) -> None:
         """Writes what was measured so far."""
-        self._warn_if_bypassed()
+        self._warn_of_bypassing_steps()
         for observer in self._observers:
             observer.drain.drain()
 
-    def stepped(self, steps: int) -> None:
+    def count_steps(self, steps: int) -> None:
         """Tells that observed steps were made, so that no ring overflows."""
         for observer in self._observers:
             observer.drain.stepped(steps)
@@ -362,23 +379,25 @@ class Seam:
         )
 
     def __call__(self, *arguments, **keywords):
-        return self.around(self._stand_in, *arguments, **keywords)
+        return self.call_and_observe(self._replacement, *arguments, **keywords)
 
-    def around(self, stand_in: MethodReplacement, *arguments, **keywords):
+    def call_and_observe(
+        self, replacement: MethodReplacement, *arguments, **keywords
+    ):
         """Calls the method that is stood in for, and observes it."""
 
         def original():
-            return stand_in.original(*arguments, **keywords)
+            return replacement.original(*arguments, **keywords)
 
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
-            rewritten_sums.watch(graphs, self.rewritten)
+            rewritten_sums.watch(graphs, self.record_unordered_sums)
         if self.plain or self.failed:
             return original()
-        self._called = True
+        self._was_called = True
         rewritten_sums.keep_order(graphs)
         if not replicas.is_first():
-            return self._followed(original, *arguments, **keywords)
+            return self._call_on_replica(original, *arguments, **keywords)
         try:
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
@@ -391,14 +410,14 @@ class Seam:
             return step.eagerly(original)
         return step.in_graph(original)
 
-    def _followed(self, original, *arguments, **keywords):
+    def _call_on_replica(self, original, *arguments, **keywords):
         """Calls the method on another replica than the first."""
-        observer = self.latest()
+        observer = self.latest_observer()
         follower = None
         try:
-            call = self.told(*arguments, **keywords)
+            call = self.replica_call(*arguments, **keywords)
             if observer is not None and call is not None:
-                follower = ReplicaStep(observer, call, self.forward(call))
+                follower = ReplicaStep(observer, call, self.forward_pass(call))
         except Exception as error:
             self.fail(error)
         result = original()
@@ -409,7 +428,7 @@ class Seam:
             self.fail(error)
         return result
 
-    def observer(self, known: list, seen: ForwardPass) -> Observer:
+    def observer(self, variables: list, forward_pass: ForwardPass) -> Observer:
         """Returns the observer of these variables, created if need be.
 
         When an optimizer meets new variables or activations, it gets an
@@ -420,25 +439,28 @@ class Seam:
             known: The variables.
             seen: What there is to be seen of the forward pass.
         """
-        present = self.latest()
-        if present is not None:
-            if present.covers(known) and present.watch.covers(seen):
-                return present
-            met = [v for v in known if not present.covers([v])]
-            known = [*present.known, *met]
+        latest = self.latest_observer()
+        if latest is not None:
+            if latest.covers(variables) and latest.measurement.covers(
+                forward_pass
+            ):
+                return latest
+            new_variables = [v for v in variables if not latest.covers([v])]
+            variables = [*latest.optimizer_variables, *new_variables]
         graph = tracing.current_graph()
-        known = [
-            known[index] for index in tf_variables.forward_order(known, graph)
+        variables = [
+            variables[index]
+            for index in tf_variables.forward_order(variables, graph)
         ]
-        before = None if present is None else present.drain.schema
-        described = tf_variables.describe(known)
-        schema = seen.schema(described, self.description(), before)
-        schema = self.with_facts(schema, known, seen, before)
+        before = None if latest is None else latest.drain.schema
+        described = tf_variables.describe(variables)
+        schema = forward_pass.schema(described, self.description(), before)
+        schema = self.with_facts(schema, variables, forward_pass, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
         self._writer.begin(schema, self._step_before())
-        observer = Observer(known, self._writer, schema, self.options)
+        observer = Observer(variables, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
-            observer.count_skips(present)
+            observer.count_skips(latest)
         retire_with(self, observer)
         self._observers.append(observer)
         return observer
@@ -446,8 +468,8 @@ class Seam:
     def with_facts(
         self,
         schema: Schema,
-        known: list,
-        seen: ForwardPass,
+        variables: list,
+        forward_pass: ForwardPass,
         before: Schema | None,
     ) -> Schema:
         """Returns a schema with what there is to be told besides its rows; if
@@ -461,16 +483,18 @@ class Seam:
         """
         model = None if self._model is None else self._model()
         try:
-            return model_facts.added(schema, known, seen, model, before)
+            return model_facts.added(
+                schema, variables, forward_pass, model, before
+            )
         except Exception as error:
-            self._fail_to_see(error)
+            self._warn_of_forward_failure(error)
             return schema
 
-    def latest(self) -> Observer | None:
+    def latest_observer(self) -> Observer | None:
         """Returns the observer of the variables that were met so far."""
         return self._observers[-1] if self._observers else None
 
-    def rewritten(self, names: list[str]) -> None:
+    def record_unordered_sums(self, names: list[str]) -> None:
         """Writes that TensorFlow adds up sums of the user's own program in any
         order.
 
@@ -479,9 +503,11 @@ class Seam:
         """
         try:
             self._unordered_sums = tuple(names)
-            if self.latest() is not None:
+            if self.latest_observer() is not None:
                 self.drain()  # a step is written before what came after it
-                self.latest().drain.rewritten(self.steps_made(), tuple(names))
+                self.latest_observer().drain.rewritten(
+                    self.step_count(), tuple(names)
+                )
         except Exception as error:
             self.fail(error)
 
@@ -503,25 +529,29 @@ class Seam:
     @property
     def is_idle(self) -> bool:
         """Whether the optimizer made no step since it was wrapped."""
-        return not self._called and self.steps_made() == self._first_step
+        return not self._was_called and self.step_count() == self._first_step
 
-    def tell_if_unseen(self) -> None:
+    def warn_if_bypassed(self) -> None:
         """Warns if a training went past the optimizer; called at the end."""
-        if not self._elsewhere.is_known:
+        if not self._bypass_detector.can_tell:
             return
-        self._warn_if_bypassed()
-        if not self._called:
-            copies = max(s.copies for s in self._own_stand_ins())
-            self._warn_of_unseen(self._elsewhere.of_none(self.config, copies))
+        self._warn_of_bypassing_steps()
+        if not self._was_called:
+            copies = max(s.copies for s in self._replacements_of_optimizer())
+            self._warn_of_unseen(
+                self._bypass_detector.reason_without_steps(self.config, copies)
+            )
 
-    def _warn_if_bypassed(self) -> None:
-        if not self._called and self.steps_made() > self._first_step:
-            self._warn_of_unseen(self._elsewhere.of_steps())
+    def _warn_of_bypassing_steps(self) -> None:
+        if not self._was_called and self.step_count() > self._first_step:
+            self._warn_of_unseen(
+                self._bypass_detector.reason_for_unseen_steps()
+            )
 
     def _warn_of_unseen(self, reason: str | None) -> None:
         # Of a failure that was told of, this is what follows.
         if reason is not None and not self.failed:
-            self._called = True  # say it once
+            self._was_called = True  # say it once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 

@@ -34,17 +34,17 @@ class CurrentSeam(TfKerasSeam):
     def __init__(self, optimizer, options):
         self._built_for: list = []
         self._build = MethodReplacement(
-            innermost(optimizer), "build", self._building
+            innermost(optimizer), "build", self._observe_build
         )
         super().__init__(optimizer, options)
 
-    def known(self, passed):
+    def all_variables(self, passed):
         return self._built_for or passed
 
-    def others(self):
-        return [*super().others(), self._build]
+    def other_replacements(self):
+        return [*super().other_replacements(), self._build]
 
-    def _building(self, var_list):
+    def _observe_build(self, var_list):
         """Stands in for `build`, which every call calls again."""
         variables = list(var_list)
         if not getattr(self.optimizer, "_built", False):

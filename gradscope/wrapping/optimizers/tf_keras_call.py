@@ -25,10 +25,15 @@ class TfKerasCall(Call):
     #: The method that adds up the gradients of all replicas.
     aggregate: ClassVar[str] = "aggregate_gradients"
 
-    def __init__(self, optimizer, pairs, known, aggregates, loss_scale):
+    def __init__(
+        self, optimizer, pairs, optimizer_variables, aggregates, loss_scale
+    ):
         grads, variables = zip(*pairs, strict=True)
         super().__init__(
-            grads, variables, known, tf_variables.value(optimizer.iterations)
+            grads,
+            variables,
+            optimizer_variables,
+            tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
         self._aggregates = aggregates
@@ -36,7 +41,7 @@ class TfKerasCall(Call):
         self._scale = super().loss_scale()
         if loss_scale is not None:
             self._scale = loss_scale.now()
-        self._notes: list = []
+        self._all_reduce_results: list = []
 
     def learning_rate(self):
         return learning_rate(self._optimizer)
@@ -44,7 +49,7 @@ class TfKerasCall(Call):
     def loss_scale(self):
         return self._scale
 
-    def made(self):
+    def was_applied(self):
         return True if self._loss_scale is None else self._loss_scale.applies
 
     def run(self, original):
@@ -52,24 +57,24 @@ class TfKerasCall(Call):
             return original()
         # Also of one replica: the user may have a method of their own.
         with replicas.capture_results(
-            self._optimizer, self.aggregate, self._notes
+            self._optimizer, self.aggregate, self._all_reduce_results
         ):
             return original()
 
-    def reduced(self):
+    def reduced_gradients(self):
         if not self._aggregates:
             return self.grads
-        if not self._notes:
+        if not self._all_reduce_results:
             raise RuntimeError(f"it never calls its own {self.aggregate}")
-        return self.in_order(self._notes[0])
+        return self.in_order(self._all_reduce_results[0])
 
-    def clipped(self, applied):
+    def clipped_gradients(self, grads):
         if not clips(self._optimizer):
             return None
-        there = [i for i, g in enumerate(applied) if g is not None]
-        grads = self._optimizer._clip_gradients([applied[i] for i in there])
-        clipped = dict(zip(there, grads, strict=True))
-        return [clipped.get(i) for i in range(len(applied))]
+        indices = [i for i, g in enumerate(grads) if g is not None]
+        clipped = self._optimizer._clip_gradients([grads[i] for i in indices])
+        by_index = dict(zip(indices, clipped, strict=True))
+        return [by_index.get(i) for i in range(len(grads))]
 
     def in_order(self, pairs) -> list:
         """Returns the gradients of pairs in the order of `variables`."""

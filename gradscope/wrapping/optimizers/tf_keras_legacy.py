@@ -52,7 +52,7 @@ class LegacyCall(TfKerasCall):
             method is not getattr(base, _TRANSFORM)
         )
         # A loss scale calls it inside of a conditional, out of our reach.
-        self._unseen = self._custom and self._loss_scale is not None
+        self._is_out_of_reach = self._custom and self._loss_scale is not None
 
     def learning_rate(self):
         return learning_rate(self._optimizer)
@@ -66,19 +66,19 @@ class LegacyCall(TfKerasCall):
                 stack.enter_context(noted)
             return super().run(original)
 
-    def clipped(self, applied):
-        if self._unseen:
+    def clipped_gradients(self, grads):
+        if self._is_out_of_reach:
             return None
         if self._custom:
-            grads = self.in_order(self._transformed[0])
+            clipped = self.in_order(self._transformed[0])
             if self._graph is None:
-                return grads
-            return [gradients.regenerate(g, self._graph) for g in grads]
+                return clipped
+            return [gradients.regenerate(g, self._graph) for g in clipped]
         if not clips(self._optimizer):
             return None
-        pairs = zip(applied, self.variables, strict=True)
-        there = [(g, v) for g, v in pairs if g is not None]
-        return self.in_order(self._optimizer._transform_gradients(there))
+        pairs = zip(grads, self.variables, strict=True)
+        pairs = [(g, v) for g, v in pairs if g is not None]
+        return self.in_order(self._optimizer._transform_gradients(pairs))
 
 
 class LegacySeam(TfKerasSeam):
@@ -93,14 +93,14 @@ class LegacySeam(TfKerasSeam):
         # The only one that may be a bool.
         return experimental_aggregate_gradients and False not in arguments
 
-    def prepare(self):
-        super().prepare()
+    def check_supported(self):
+        super().check_supported()
         optimizer = self.optimizer
         if self.iterations() is not None and optimizer._hypers_created:
             return
         # Otherwise the first call makes its count and its hyperparameters
         # only later, and a trace of it would hold constants.
-        with _scope_to_come(optimizer._name), tf.init_scope():
+        with _future_name_scope(optimizer._name), tf.init_scope():
             _ = optimizer.iterations
             optimizer._create_hypers()
 
@@ -132,7 +132,7 @@ def _is_function(value) -> bool:
     )
 
 
-def _scope_to_come(name: str):
+def _future_name_scope(name: str):
     """Returns the name scope that `with tf.name_scope(name)` will be, without
     using its name up: a second one would be called `name_1`."""
     graph = tracing.current_graph()

@@ -32,13 +32,13 @@ def strategy(optimizer):
 def unsupported(optimizer) -> str | None:
     """Returns why an optimizer cannot be observed, None if it can."""
     inner = innermost(optimizer)
-    reason = _impossible(inner)
+    reason = _unsupported_mode(inner)
     if reason is None and inner is optimizer:
-        reason = _inside(inner)
+        reason = _hidden_loss_scale(inner)
     return reason
 
 
-def _inside(optimizer) -> str | None:
+def _hidden_loss_scale(optimizer) -> str | None:
     """Returns why an optimizer without a known loss scale cannot be observed,
     None if it has none."""
     if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
@@ -49,7 +49,7 @@ def _inside(optimizer) -> str | None:
     return None
 
 
-def _impossible(optimizer) -> str | None:
+def _unsupported_mode(optimizer) -> str | None:
     """Returns why optimizers of this kind cannot be observed here."""
     if getattr(optimizer, "_mesh", None) is not None or getattr(
         optimizer, "_run_with_dtensor", False
@@ -83,7 +83,9 @@ class TfKerasSeam(Seam):
         self._loss_scale: LossScale | None = None
         if optimizer is not inner:
             self._loss_scale = LossScale(self, optimizer)
-        self._compute = MethodReplacement(inner, self.compute, self._computed)
+        self._compute = MethodReplacement(
+            inner, self.compute, self._observe_compute
+        )
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
 
@@ -91,26 +93,32 @@ class TfKerasSeam(Seam):
         # Often a `zip`, which can be read only once.
         pairs = list(grads_and_vars)
         if self._loss_scale is not None:
-            return self._stand_in.original(pairs, *arguments, **keywords)
+            return self._replacement.original(pairs, *arguments, **keywords)
         return super().__call__(pairs, *arguments, **keywords)
 
-    def around(self, stand_in, pairs, *arguments, **keywords):
+    def call_and_observe(self, replacement, pairs, *arguments, **keywords):
         if not pairs:  # which is no step for the optimizer either
-            return stand_in.original(pairs, *arguments, **keywords)
-        return super().around(stand_in, pairs, *arguments, **keywords)
+            return replacement.original(pairs, *arguments, **keywords)
+        return super().call_and_observe(
+            replacement, pairs, *arguments, **keywords
+        )
 
     def call(self, pairs, *arguments, **keywords) -> Call:
-        self.prepare()
-        known = self.known([v for _, v in pairs])
+        self.check_supported()
+        optimizer_variables = self.all_variables([v for _, v in pairs])
         aggregates = self.aggregates(*arguments, **keywords)
         call = self.kind(
-            self.optimizer, pairs, known, aggregates, self._loss_scale
+            self.optimizer,
+            pairs,
+            optimizer_variables,
+            aggregates,
+            self._loss_scale,
         )
         if self._loss_scale is not None:
             self._loss_scale.call = call
         return call
 
-    def told(self, pairs, *arguments, **keywords):
+    def replica_call(self, pairs, *arguments, **keywords):
         grads, variables = zip(*pairs, strict=True)
         iterations = self.iterations()
         if iterations is None:
@@ -118,7 +126,7 @@ class TfKerasSeam(Seam):
             # does, has all workers wait for each other for ever.
             return None
         step = tf_variables.value(iterations)
-        return Call(grads, variables, self.known(list(variables)), step)
+        return Call(grads, variables, self.all_variables(list(variables)), step)
 
     def aggregates(
         self,
@@ -133,16 +141,18 @@ class TfKerasSeam(Seam):
         skips = skip_gradients_aggregation or True in arguments
         return experimental_aggregate_gradients and not skips
 
-    def prepare(self) -> None:
+    def check_supported(self) -> None:
         """Raises what cannot be observed, for a reason that `wrap` had not."""
         current = tf.distribute.get_strategy()
-        reason = replicas.unsupported(current) or _impossible(self.optimizer)
+        reason = replicas.unsupported(current) or _unsupported_mode(
+            self.optimizer
+        )
         if reason is None and self._loss_scale is None:
-            reason = _inside(self.optimizer)
+            reason = _hidden_loss_scale(self.optimizer)
         if reason is not None:
             raise NotImplementedError(reason)
 
-    def known(self, passed: list) -> list:
+    def all_variables(self, passed: list) -> list:
         """Returns all variables of the optimizer, as far as they are told.
 
         Args:
@@ -155,7 +165,7 @@ class TfKerasSeam(Seam):
         """Whether calls are observed now."""
         return not (self.plain or self.failed)
 
-    def step_now(self):
+    def current_step(self):
         iterations = self.iterations()
         if iterations is None or not tf.executing_eagerly():
             return None
@@ -165,11 +175,11 @@ class TfKerasSeam(Seam):
         """Returns the optimizer's own count, None where it has none yet."""
         return self.optimizer.iterations
 
-    def others(self):
+    def other_replacements(self):
         scales = [] if self._loss_scale is None else [self._loss_scale]
         return [self._compute, *scales]
 
-    def _computed(self, *arguments, **keywords):
+    def _observe_compute(self, *arguments, **keywords):
         """Stands in for what computes gradients, before they are applied.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around an

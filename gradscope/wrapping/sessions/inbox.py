@@ -31,7 +31,7 @@ _marker: tuple[int, str] = (0, "")
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class TrainOp:
     """What one train op delivers.
 
     Attributes:
@@ -42,10 +42,12 @@ class Part:
     variables: list[int]
     forward: Schema
 
-    def schema(self, whole: Schema) -> Schema:
+    def schema(self, record_schema: Schema) -> Schema:
         """Returns the schema of what it delivers."""
-        chosen = tuple(whole.variables[row] for row in self.variables)
-        return dataclasses.replace(self.forward, variables=chosen)
+        variables = tuple(
+            record_schema.variables[row] for row in self.variables
+        )
+        return dataclasses.replace(self.forward, variables=variables)
 
 
 class SessionInbox:
@@ -64,7 +66,7 @@ class SessionInbox:
         self._file = file
         self._options = options
         self._schema = Schema(())
-        self._parts: list[Part] = []
+        self._train_ops: list[TrainOp] = []
         self._drain: drain.Drain | None = None
         self._closed = False
         self._failed = False
@@ -77,7 +79,7 @@ class SessionInbox:
         """Whether any histograms are wanted at all."""
         return self._options.histograms != NEVER
 
-    def expect(self, schema: Schema, parts: list[Part]) -> bool:
+    def announce(self, schema: Schema, train_ops: list[TrainOp]) -> bool:
         """Says what will come, all of it anew with each train op.
 
         Args:
@@ -89,10 +91,10 @@ class SessionInbox:
         """
         with self._lock:
             if self._drain is None:
-                self._schema, self._parts = schema, parts
+                self._schema, self._train_ops = schema, train_ops
             return self._drain is None
 
-    def put(self, part: int, step: int, row, counts) -> bool:
+    def add_step(self, train_op: int, step: int, row, counts) -> bool:
         """Takes one step.
 
         Args:
@@ -109,25 +111,34 @@ class SessionInbox:
                 return False
             if self._drain is None:
                 self._open()
-        rows = self._parts[part].variables
+        rows = self._train_ops[train_op].variables
         if counts.size and self._histograms is not None:
-            self._histograms.put(step, self._own(rows, counts), part, np.add)
-        whole = self._placements[part].placed(row)
-        if self._ring.put(step, whole, part, _filled):
+            self._histograms.put(
+                step,
+                self._numbers_of_selected(rows, counts),
+                train_op,
+                np.add,
+            )
+        full_row = self._placements[train_op].placed(row)
+        if self._ring.put(step, full_row, train_op, _merge_rows):
             self._drain.stepped()
         return True
 
-    def _own(self, rows: list[int], numbers: np.ndarray) -> np.ndarray:
+    def _numbers_of_selected(
+        self, rows: list[int], numbers: np.ndarray
+    ) -> np.ndarray:
         """Returns the histograms and sketches of the selected variables; zeros
         where a part does not have them."""
         count = len(self._schema.variables)
-        whole = np.zeros(tensorboard_tabs.width(count), np.float32)
-        table, sketches = tensorboard_tabs.split(whole, count)
+        zeros = np.zeros(tensorboard_tabs.width(count), np.float32)
+        table, sketches = tensorboard_tabs.split(zeros, count)
         table[:, rows], sketches[rows] = tensorboard_tabs.split(
             numbers, len(rows)
         )
-        chosen = table[:, self._selected], sketches[self._selected]
-        return np.concatenate([part.reshape(-1) for part in chosen])
+        selected = table[:, self._selected], sketches[self._selected]
+        return np.concatenate(
+            [numbers_of_kind.reshape(-1) for numbers_of_kind in selected]
+        )
 
     def drain(self) -> None:
         """Writes what came so far."""
@@ -173,8 +184,8 @@ class SessionInbox:
             width = tensorboard_tabs.width(len(self._selected))
             self._histograms = host_ring.ring(width)
         self._placements = [
-            Placement(part.schema(schema), part.variables, schema)
-            for part in self._parts
+            Placement(train_op.schema(schema), train_op.variables, schema)
+            for train_op in self._train_ops
         ]
         self._ring = host_ring.ring(Layout.of(schema).width)
         self._file.begin(schema, None)
@@ -188,7 +199,7 @@ class SessionInbox:
         )
 
 
-def deliver(number, part, step, row, counts) -> np.int64:
+def deliver(number, train_op, step, row, counts) -> np.int64:
     """What a graph calls: `SessionInbox.put` for the inbox of that number.
 
     It belongs to this module, and not to a graph: TensorFlow forgets the
@@ -201,24 +212,25 @@ def deliver(number, part, step, row, counts) -> np.int64:
     if inbox is None:
         return np.int64(0)
     try:
-        return np.int64(inbox.put(int(part), int(step), row, counts))
+        return np.int64(inbox.add_step(int(train_op), int(step), row, counts))
     except Exception as error:
         inbox.fail(error)
         return np.int64(0)
 
 
-def is_here() -> tf.Tensor:
+def is_in_building_process() -> tf.Tensor:
     """Returns whether the graph runs in the process that built it.
 
     A checkpoint has a copy of the graph beside it. Where a program imports
     it and trains on, there is no `deliver`, and calling it would be an error.
     """
     paths = [glob.escape(_marker_path())]
-    own = f"/proc/self/task/{os.getpid()}"
-    if os.path.exists(own):  # Linux; a killed process leaves its marker
-        paths.append(own)
-    found = tf.io.matching_files(tf.constant(paths))
-    return tf.equal(tf.size(found), len(paths))
+    process_folder = f"/proc/self/task/{os.getpid()}"
+    # On Linux: a process that is killed leaves its marker behind.
+    if os.path.exists(process_folder):
+        paths.append(process_folder)
+    matches = tf.io.matching_files(tf.constant(paths))
+    return tf.equal(tf.size(matches), len(paths))
 
 
 def _marker_path() -> str:
@@ -239,6 +251,6 @@ def _remove_marker(process: int, path: str) -> None:
             os.remove(path)
 
 
-def _filled(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+def _merge_rows(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
     """Returns two parts of one step as one row: each is NaN elsewhere."""
     return np.where(np.isnan(newer), older, newer)

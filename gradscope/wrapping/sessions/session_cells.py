@@ -30,12 +30,12 @@ class SessionCounters:
 
     def read(self, keys: list[int]) -> dict[int, tf.Tensor]:
         """Returns what the cells hold: int64 scalars by key."""
-        found = tf.raw_ops.LookupTableFindV2(
+        values = tf.raw_ops.LookupTableFindV2(
             table_handle=self._table(),
             keys=tf.constant(keys, tf.int64),
             default_value=tf.constant(-1, tf.int64),
         )
-        return dict(zip(keys, tf.unstack(found, len(keys)), strict=True))
+        return dict(zip(keys, tf.unstack(values, len(keys)), strict=True))
 
     def write(self, values: dict[int, tf.Tensor]) -> tf.Operation:
         """Returns the op that sets cells."""

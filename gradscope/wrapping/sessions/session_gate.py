@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from gradscope.schedule import Schedule
-from gradscope.wrapping.sessions.inbox import is_here
+from gradscope.wrapping.sessions.inbox import is_in_building_process
 from gradscope.wrapping.sessions.session_cells import SessionCounters
 
 
@@ -15,11 +15,11 @@ class SharedCounters:
     """What all train ops of one optimizer in one graph have in common."""
 
     def __init__(self):
-        self.cells = SessionCounters()
+        self.counters = SessionCounters()
         #: How many steps there were.
-        self.count = self.cells.new()
+        self.count = self.counters.new()
         #: Whether the host takes steps: -1 where it was not asked yet.
-        self.open = self.cells.new()
+        self.open = self.counters.new()
 
 
 class SessionGate:
@@ -41,48 +41,48 @@ class SessionGate:
         histograms_due: Whether its histograms are, if it is recorded.
     """
 
-    def __init__(self, shared: SharedCounters, options, given):
+    def __init__(self, shared: SharedCounters, options, global_step):
         self._shared = shared
-        self._cells = shared.cells
-        self._wanted = [
-            _Wanted(self._cells, options.schedule),
-            _Wanted(self._cells, options.histograms),
+        self._counters = shared.counters
+        self._schedules = [
+            _ScheduleCounters(self._counters, options.schedule),
+            _ScheduleCounters(self._counters, options.histograms),
         ]
-        self._given = given
+        self._global_step = global_step
         keys = [shared.count, shared.open]
-        keys += [key for wanted in self._wanted for key in wanted.keys]
-        held = self._cells.read(keys)
-        count = tf.maximum(held[shared.count], 0)
-        self.step = count if given is None else given
+        keys += [key for counters in self._schedules for key in counters.keys]
+        values = self._counters.read(keys)
+        count = tf.maximum(values[shared.count], 0)
+        self.step = count if global_step is None else global_step
         recorded, self.histograms_due = (
-            wanted.due(self.step, held) for wanted in self._wanted
+            counters.due(self.step, values) for counters in self._schedules
         )
-        self._open = held[shared.open]
+        self._open = values[shared.open]
         self._open = tf.cond(
             recorded & (self._open < 0),
-            lambda: tf.cast(is_here(), tf.int64),
-            lambda: tf.identity(held[shared.open]),
+            lambda: tf.cast(is_in_building_process(), tf.int64),
+            lambda: tf.identity(values[shared.open]),
         )
         self.due = recorded & (self._open > 0)
 
-    def passed(self, delivered: tf.Tensor) -> tf.Operation:
+    def remember_step(self, delivered: tf.Tensor) -> tf.Operation:
         """Returns the op that remembers the step, after it.
 
         Args:
             delivered: What the host said: 1 if it takes more steps, 0 if not,
                 -1 where it was not asked.
         """
-        news = {
+        values = {
             self._shared.open: tf.where(delivered < 0, self._open, delivered)
         }
-        if self._given is None:
-            news[self._shared.count] = self.step + 1
-        for wanted in self._wanted:
-            news.update(wanted.news)
-        return self._cells.write(news)
+        if self._global_step is None:
+            values[self._shared.count] = self.step + 1
+        for schedule in self._schedules:
+            values.update(schedule.updates)
+        return self._counters.write(values)
 
 
-class _Wanted:
+class _ScheduleCounters:
     """One schedule, asked for one train op.
 
     Attributes:
@@ -90,17 +90,17 @@ class _Wanted:
         news: What to write to them after the step; set by `due`.
     """
 
-    def __init__(self, cells: SessionCounters, schedule: Schedule):
+    def __init__(self, counters: SessionCounters, schedule: Schedule):
         self._schedule = schedule
-        self._last = cells.new()
-        self.keys = [self._last]
-        self.news: dict[int, tf.Tensor] = {}
+        self._last_step = counters.new()
+        self.keys = [self._last_step]
+        self.updates: dict[int, tf.Tensor] = {}
         if math.isfinite(schedule.seconds):
-            self._asked_at = cells.new()
+            self._asked_at = counters.new()
             self.keys.append(self._asked_at)
 
-    def due(self, step: tf.Tensor, held: dict[int, tf.Tensor]) -> tf.Tensor:
-        last = held[self._last]
+    def due(self, step: tf.Tensor, values: dict[int, tf.Tensor]) -> tf.Tensor:
+        last = values[self._last_step]
         # Also after a checkpoint of an earlier step was restored.
         is_first = (last < 0) | (step <= last)
         due = tf.where(
@@ -108,12 +108,12 @@ class _Wanted:
             self._schedule.due(step),
             self._schedule.due_since(last, step),
         )
-        self.news = {self._last: tf.where(due | is_first, step, last)}
+        self.updates = {self._last_step: tf.where(due | is_first, step, last)}
         if len(self.keys) == 1:
             return due
-        asked_at = held[self._asked_at]
+        asked_at = values[self._asked_at]
         now = tf.cast(tf.timestamp() * 1e6, tf.int64)
         pause = int(self._schedule.seconds * 1e6)
         over = (asked_at < 0) | (now - asked_at >= pause)
-        self.news[self._asked_at] = tf.where(over, now, asked_at)
+        self.updates[self._asked_at] = tf.where(over, now, asked_at)
         return due | over

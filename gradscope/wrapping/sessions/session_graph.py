@@ -10,7 +10,7 @@ import tensorflow as tf
 from gradscope.runtime import own_variables, scopes, tracing
 
 
-def on_host():
+def host_ops():
     """Returns the context of ops that have no kernel elsewhere."""
     return tf.device("/device:CPU:0")
 
@@ -29,7 +29,7 @@ def _task() -> str:
 
 
 @contextlib.contextmanager
-def the_users(graph):
+def untracked_ops(graph):
     """A place for ops of ours, in the graph of the user's, that leaves no trace
     but the ops."""
     graphs = tracing.outermost_first(graph)

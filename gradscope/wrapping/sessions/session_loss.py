@@ -9,7 +9,7 @@ from gradscope.runtime import operations, tracing
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 
-def readable(loss, grads: list):
+def readable_loss(loss, grads: list):
     """Returns a loss that can be read in every step of a session without a
     change of what has to be fed; None of any other.
 

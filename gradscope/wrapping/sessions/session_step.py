@@ -16,7 +16,7 @@ from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tf_variables, tracing
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
-from gradscope.wrapping.sessions.inbox import Part, SessionInbox, deliver
+from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
 from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps import guard
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
@@ -39,20 +39,23 @@ class SessionObserver:
         self,
         graph,
         inbox: SessionInbox,
-        shared: SharedCounters,
+        counters: SharedCounters,
         optimizer,
         variables=(),
     ):
         self.graph = graph
-        self.shared = shared
+        self.counters = counters
         #: Has the methods of a drain.
         self.drain = inbox
         self.variables = list(variables)
         self._optimizer = optimizer
         self._calls: list[tuple[list[tf.Variable], ForwardPass]] = []
 
-    def join(
-        self, variables: list[tf.Variable], seen: ForwardPass, added
+    def add_train_op(
+        self,
+        variables: list[tf.Variable],
+        forward_pass: ForwardPass,
+        with_facts,
     ) -> int | None:
         """Adds a train op.
 
@@ -64,21 +67,23 @@ class SessionObserver:
         Returns:
             Its number, None if it is too late: a step has come already.
         """
-        present = {v.ref() for v in self.variables}
-        rows = self.variables + [v for v in variables if v.ref() not in present]
+        refs = {v.ref() for v in self.variables}
+        rows = self.variables + [v for v in variables if v.ref() not in refs]
         order = tf_variables.forward_order(rows, self.graph)
         rows = [rows[index] for index in order]
-        number = {v.ref(): row for row, v in enumerate(rows)}
-        calls = [*self._calls, (variables, seen)]
-        described, whole = tf_variables.describe(rows), None
-        parts = []
-        for own, forward in calls:
-            before = whole
-            whole = forward.schema(described, self._optimizer, before)
-            whole = added(whole, rows, forward, before)
-            part = forward.schema((), {}, None)
-            parts.append(Part([number[v.ref()] for v in own], part))
-        if not self.drain.expect(whole, parts):
+        row_of = {v.ref(): row for row, v in enumerate(rows)}
+        calls = [*self._calls, (variables, forward_pass)]
+        described, schema = tf_variables.describe(rows), None
+        train_ops = []
+        for trained, forward in calls:
+            before = schema
+            schema = forward.schema(described, self._optimizer, before)
+            schema = with_facts(schema, rows, forward, before)
+            forward_schema = forward.schema((), {}, None)
+            train_ops.append(
+                TrainOp([row_of[v.ref()] for v in trained], forward_schema)
+            )
+        if not self.drain.announce(schema, train_ops):
             return None
         self.variables, self._calls = rows, calls
         return len(calls) - 1
@@ -103,15 +108,15 @@ class SessionStep:
         self,
         seam,
         observer: SessionObserver,
-        part: int,
+        number: int,
         call,
-        seen: ForwardPass,
+        forward_pass: ForwardPass,
     ):
         self._seam = seam
         self._observer = observer
-        self._part = part
+        self._number = number
         self._call = call
-        self._seen = seen
+        self._forward_pass = forward_pass
         self._graph = tracing.current_graph()
         if tracing.in_xla(self._graph):
             raise NotImplementedError(
@@ -122,13 +127,13 @@ class SessionStep:
         # In place, so a gradient may be a weight's very memory.
         self._in_place = any(map(_is_reference, call.variables))
         self._variables = call.variables
-        with session_graph.the_users(self._graph):
-            self._passed = as_tensors(call.grads)
-            with session_graph.on_host():
+        with session_graph.untracked_ops(self._graph):
+            self._grads_passed = as_tensors(call.grads)
+            with session_graph.host_ops():
                 self._gate = SessionGate(
-                    observer.shared, seam.options, call.step_before()
+                    observer.counters, seam.options, call.step_before()
                 )
-            self._held = self._conditionally_held()
+            self._values_before = self._read_before_if_due()
 
     def in_graph(self, original):
         """Adds the step as it is to the graph, and observes it from beside.
@@ -136,18 +141,20 @@ class SessionStep:
         Args:
             original: Calls the optimizer's own code.
         """
-        with tf.control_dependencies(self._held):
+        with tf.control_dependencies(self._values_before):
             result = original()
         try:
             train_op = result.op if tf.is_tensor(result) else result
             self._check(train_op)
-            with session_graph.the_users(self._graph):
-                observed = guard.with_forward_or_without(
+            with session_graph.untracked_ops(self._graph):
+                measured = guard.measure_with_fallback(
                     self._seam,
-                    self._seen,
-                    lambda seen: self._observed(train_op, seen),
+                    self._forward_pass,
+                    lambda forward_pass: self._add_measurement(
+                        train_op, forward_pass
+                    ),
                 )
-            train_op._add_control_inputs([observed])
+            train_op._add_control_inputs([measured])
         except Exception as error:
             self._seam.fail(error)
         return result
@@ -172,7 +179,9 @@ class SessionStep:
                 "`apply_gradients` return a new one"
             )
 
-    def _observed(self, train_op, seen: ForwardPass) -> tf.Operation:
+    def _add_measurement(
+        self, train_op, forward_pass: ForwardPass
+    ) -> tf.Operation:
         before = [*train_op.control_inputs, *(t.op for t in train_op.inputs)]
         with tf.control_dependencies(before):
             # `tf.cond` of TensorFlow 1 lets its branches' ops wait for the
@@ -180,15 +189,15 @@ class SessionStep:
             due = tf.identity(self._gate.due)
         delivered = tf.cond(
             due,
-            lambda: self._deliver(seen),
+            lambda: self._deliver(forward_pass),
             lambda: tf.constant(_NOT_ASKED, tf.int64),
         )
-        with tf.control_dependencies([delivered]), session_graph.on_host():
-            return self._gate.passed(delivered)
+        with tf.control_dependencies([delivered]), session_graph.host_ops():
+            return self._gate.remember_step(delivered)
 
-    def _conditionally_held(self) -> list[tf.Tensor]:
+    def _read_before_if_due(self) -> list[tf.Tensor]:
         """Returns what must be read before the step, empty if it is not due."""
-        held = tf.cond(
+        value = tf.cond(
             self._gate.due,
             lambda: [*map(_copy, self._variables), *self._copied_grads()],
             lambda: [
@@ -199,7 +208,7 @@ class SessionStep:
                 ]
             ],
         )
-        return tf.nest.flatten(held)  # of one variable it is not a list
+        return tf.nest.flatten(value)  # of one variable it is not a list
 
     def _grad_values(self) -> list[tf.Tensor]:
         """Returns the values of those gradients that must be copied."""
@@ -207,7 +216,7 @@ class SessionStep:
             return []
         return [
             g.values if isinstance(g, tf.IndexedSlices) else g
-            for g in self._passed
+            for g in self._grads_passed
             if g is not None
         ]
 
@@ -217,22 +226,26 @@ class SessionStep:
     def _grads(self) -> list:
         """Returns the gradients, for the step's end."""
         if not self._in_place:
-            return [gradients.regenerate(g, self._graph) for g in self._passed]
-        copies = iter(self._held[len(self._variables) :])
+            return [
+                gradients.regenerate(g, self._graph) for g in self._grads_passed
+            ]
+        copies = iter(self._values_before[len(self._variables) :])
         return [
             None if g is None else _with_values(g, next(copies))
-            for g in self._passed
+            for g in self._grads_passed
         ]
 
-    def _deliver(self, seen: ForwardPass) -> tf.Tensor:
+    def _deliver(self, forward_pass: ForwardPass) -> tf.Tensor:
         """Returns what the host says to the step's measurements.
 
         Args:
             seen: The forward pass, or an empty one: its rows are NaN then.
         """
         before = [
-            tf.ensure_shape(held, variable.shape)
-            for held, variable in zip(self._held, self._variables, strict=False)
+            tf.ensure_shape(value, variable.shape)
+            for value, variable in zip(
+                self._values_before, self._variables, strict=False
+            )
         ]
         after = [variable.read_value() for variable in self._variables]
         touched = [
@@ -244,9 +257,9 @@ class SessionStep:
         missing = [gradient is None for gradient in touched]
         step = statistics.side_by_side(touched, None, before, after)
         measured = statistics.measure(step, missing)
-        forward = ForwardMeasurement(self._seen.schema((), {}, None)).measure(
-            seen
-        )
+        forward = ForwardMeasurement(
+            self._forward_pass.schema((), {}, None)
+        ).measure(forward_pass)
         row = tf.concat(
             [
                 self._header(),
@@ -257,13 +270,13 @@ class SessionStep:
             axis=0,
         )
         counts = self._counts(step)
-        with session_graph.on_host():
+        with session_graph.host_ops():
             return tf.ensure_shape(
                 tf.numpy_function(
                     deliver,
                     [
                         tf.constant(self._observer.drain.number, tf.int64),
-                        tf.constant(self._part, tf.int64),
+                        tf.constant(self._number, tf.int64),
                         self._gate.step,
                         row,
                         counts,
@@ -287,12 +300,10 @@ class SessionStep:
         if not self._observer.drain.has_histograms:
             return nothing
 
-        def counted():
+        def count():
             return statistics.occasional(step, list(range(step.count)))
 
-        return tf.cond(
-            self._gate.histograms_due, counted, lambda: tf.zeros([0])
-        )
+        return tf.cond(self._gate.histograms_due, count, lambda: tf.zeros([0]))
 
 
 def as_tensors(grads: list) -> list:

@@ -38,14 +38,16 @@ class ForwardMeasurement:
         self._schema = schema
         self._layout = Layout.of(schema)
 
-    def covers(self, seen: ForwardPass) -> bool:
+    def covers(self, forward_pass: ForwardPass) -> bool:
         """Returns whether there is a row for all that is seen of a step."""
         return (
-            set(seen.activations) <= set(self._schema.activations)
-            and set(seen.states) <= set(self._schema.states)
-            and set(seen.data) <= set(self._schema.rows("data"))
-            and (seen.suspects is None or bool(self._schema.operations))
-            and (seen.loss is None or NO_LOSS not in self._schema.unseen)
+            set(forward_pass.activations) <= set(self._schema.activations)
+            and set(forward_pass.states) <= set(self._schema.states)
+            and set(forward_pass.data) <= set(self._schema.rows("data"))
+            and (forward_pass.suspects is None or bool(self._schema.operations))
+            and (
+                forward_pass.loss is None or NO_LOSS not in self._schema.unseen
+            )
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:
@@ -57,7 +59,9 @@ class ForwardMeasurement:
             suspects.places(self._schema.operations),
         )
 
-    def is_broken(self, variables: tf.Tensor, forward: tf.Tensor) -> tf.Tensor:
+    def has_nonfinite(
+        self, variables: tf.Tensor, forward: tf.Tensor
+    ) -> tf.Tensor:
         """Returns whether something of a step is not finite, a bool scalar.
 
         Args:
@@ -70,21 +74,29 @@ class ForwardMeasurement:
         ]
         return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
-    def measure(self, seen: ForwardPass) -> tf.Tensor:
+    def measure(self, forward_pass: ForwardPass) -> tf.Tensor:
         """Returns the segments of `Layout.forward` of one step, float32
         `[forward_width]`; NaN for what the step does not have."""
-        measured, activity = _of_activations(seen)
-        kept, of_data = seen.states, _of_data(seen)
+        measured, activity = _measure_activations(forward_pass)
+        data_rows = _measure_data(forward_pass)
+        states_by_row, loss = forward_pass.states, forward_pass.loss
         schema = self._schema
         rows = {
             "activations": [measured.get(a) for a in schema.activations],
             "activity": [
                 activity.get(a) for a in schema.activations if a.is_counted
             ],
-            "state": [_of_state(kept.get(s), seen) for s in schema.states],
-            "moving": [_moving(kept.get(s)) for s in schema.states if s.size],
-            "data": [of_data.get(name) for name in schema.rows("data")],
-            "loss": [None if seen.loss is None else _loss(seen.loss)],
+            "state": [
+                _measure_state(states_by_row.get(s), forward_pass)
+                for s in schema.states
+            ],
+            "moving": [
+                _sample_moving(states_by_row.get(s))
+                for s in schema.states
+                if s.size
+            ],
+            "data": [data_rows.get(name) for name in schema.rows("data")],
+            "loss": [None if loss is None else _mean_loss(loss)],
         }
         widths = {
             "activations": [len(ACTIVATION_MEASURED)] * len(schema.activations),
@@ -104,78 +116,78 @@ class ForwardMeasurement:
         )
 
 
-def _of_activations(seen: ForwardPass) -> tuple[dict, dict]:
+def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
     """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
     measured: dict[Activation, tf.Tensor] = {}
     activity: dict[Activation, tf.Tensor] = {}
     fused = tracing.in_xla(tracing.current_graph())
-    for alike in _alike(seen.activations):
-        found = [seen.activations[one] for one in alike]
-        kind = alike[0].kind
-        looked = sampling.sample([one.read for one in found])
+    for group in _stackable_groups(forward_pass.activations):
+        tensors = [forward_pass.activations[row] for row in group]
+        kind = group[0].kind
+        sample = sampling.sample([row.read for row in tensors])
         numbers, shares = activations.with_activity(
-            kind, looked.values, fused, looked.rows
+            kind, sample.values, fused, sample.rows
         )
-        examples = looked.examples[:, tf.newaxis]
-        measured |= _each(alike, tf.concat([numbers, examples], axis=1))
-        if alike[0].is_counted:
-            activity |= _each(alike, shares)
+        examples = sample.examples[:, tf.newaxis]
+        measured |= _by_row(group, tf.concat([numbers, examples], axis=1))
+        if group[0].is_counted:
+            activity |= _by_row(group, shares)
     return measured, activity
 
 
-def _of_data(seen: ForwardPass) -> dict[str, tf.Tensor]:
+def _measure_data(forward_pass: ForwardPass) -> dict[str, tf.Tensor]:
     """Returns `DATA_COLUMNS` of what a model was given, and gave, by name."""
-    if not seen.data:
+    if not forward_pass.data:
         return {}
-    measured = tf.unstack(data.measure(list(seen.data.values())))
-    return dict(zip(seen.data, measured, strict=True))
+    measured = tf.unstack(data.measure(list(forward_pass.data.values())))
+    return dict(zip(forward_pass.data, measured, strict=True))
 
 
-def _alike(found: dict) -> list[list[Activation]]:
+def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
     """Returns the activations in groups that can be measured as one tensor:
     50 layers of one width take the operations of one. What has an axis of
     unknown size may be like no other, and stays alone."""
     groups: dict[tuple, list[Activation]] = {}
-    for described, one in found.items():
-        key: tuple = (described,)
-        if sampling.are_alike(one.read):
-            shape = tuple(one.read[0].shape.as_list()[1:])
-            key = described.kind, shape, one.read[0].dtype, len(one.read)
-        groups.setdefault(key, []).append(described)
+    for row, tensors in activations_by_row.items():
+        key: tuple = (row,)
+        if sampling.are_alike(tensors.read):
+            shape = tuple(tensors.read[0].shape.as_list()[1:])
+            key = row.kind, shape, tensors.read[0].dtype, len(tensors.read)
+        groups.setdefault(key, []).append(row)
     return list(groups.values())
 
 
-def _each(alike: list[Activation], values: tf.Tensor) -> dict:
-    return dict(zip(alike, tf.unstack(values, len(alike)), strict=True))
+def _by_row(group: list[Activation], values: tf.Tensor) -> dict:
+    return dict(zip(group, tf.unstack(values, len(group)), strict=True))
 
 
-def _of_state(kept, seen: ForwardPass):
+def _measure_state(state, forward_pass: ForwardPass):
     """Returns `STATE_MEASURED` of a layer, None where it was not seen."""
-    if kept is None:
+    if state is None:
         return None
     numbers = {}
-    if kept.kept is not None:
-        rate = tf.reduce_mean(tf.cast(kept.rate, tf.float32))
-        numbers["dropout_rate"] = 1.0 - rate if kept.is_of_kept else rate
-        numbers["dropped_fraction"] = states.dropped(kept.kept)
-    if kept.training is not None:
-        numbers["training_mode"] = tf.constant(float(kept.training))
-    if kept.mean is not None:
-        numbers |= _distances(kept, _examples(kept, seen))
+    if state.kept is not None:
+        rate = tf.reduce_mean(tf.cast(state.rate, tf.float32))
+        numbers["dropout_rate"] = 1.0 - rate if state.is_of_kept else rate
+        numbers["dropped_fraction"] = states.dropped(state.kept)
+    if state.training is not None:
+        numbers["training_mode"] = tf.constant(float(state.training))
+    if state.mean is not None:
+        numbers |= _distances(state, _example_count(state, forward_pass))
     return tf.stack([numbers.get(name, _NAN) for name in STATE_MEASURED])
 
 
-def _distances(kept, examples) -> dict[str, tf.Tensor]:
+def _distances(state, examples) -> dict[str, tf.Tensor]:
     """Returns how far statistics of a batch are from the moving ones."""
-    tensors = [kept.mean, kept.variance, *kept.moving]
+    tensors = [state.mean, state.variance, *state.moving]
     sizes = {t.shape.num_elements() for t in tensors}
     # Of an axis of unknown size it is not known what belongs to what.
-    if not kept.moving or len(sizes) > 1 or None in sizes:
+    if not state.moving or len(sizes) > 1 or None in sizes:
         return {}
     mean, variance, held_mean, held_variance = map(_vector, tensors)
-    if kept.factor is not None:
-        mean = _added(mean, held_mean, kept.factor)
-        variance = _added(variance, held_variance, kept.factor)
+    if state.factor is not None:
+        mean = _undo_moving_average(mean, held_mean, state.factor)
+        variance = _undo_moving_average(variance, held_variance, state.factor)
     return {
         "mean_distance": states.mean_distance(
             mean, variance, held_mean, examples
@@ -186,29 +198,29 @@ def _distances(kept, examples) -> dict[str, tf.Tensor]:
     }
 
 
-def _examples(kept, seen: ForwardPass) -> tf.Tensor:
+def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
     """Returns how many examples batch statistics are of; without end where
     that is not known."""
-    if kept.batch is not None:
-        return tf.cast(sampling.count(kept.batch), tf.float32)
-    for name, tensor in seen.data.items():
+    if state.batch is not None:
+        return tf.cast(sampling.count(state.batch), tf.float32)
+    for name, tensor in forward_pass.data.items():
         if name.startswith("input"):
             return tf.cast(sampling.count(tensor), tf.float32)
     return tf.constant(np.float32(np.inf))
 
 
-def _added(moved, held, factor: float) -> tf.Tensor:
+def _undo_moving_average(moved, held, factor: float) -> tf.Tensor:
     """Returns the statistic of which a share was added to a moving one."""
     return (moved - (1 - factor) * held) / factor
 
 
-def _moving(kept):
-    if kept is None or not kept.moving:
+def _sample_moving(state):
+    if state is None or not state.moving:
         return None
-    return tf.concat([states.sample(values) for values in kept.moving], axis=0)
+    return tf.concat([states.sample(values) for values in state.moving], axis=0)
 
 
-def _loss(loss) -> tf.Tensor:
+def _mean_loss(loss) -> tf.Tensor:
     return tf.reshape(tf.reduce_mean(tf.cast(loss, tf.float32)), [1])
 
 

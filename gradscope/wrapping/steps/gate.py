@@ -26,14 +26,14 @@ class Gate:
 
     def __init__(self, schedule: Schedule, histograms: Schedule, device: str):
         self._schedules = {"record": schedule, "histograms": histograms}
-        self._asked_at = dict.fromkeys(self._schedules, time.monotonic())
+        self._requested_at = dict.fromkeys(self._schedules, time.monotonic())
         self._closed = False
         self._device = device
         #: Whether steps may still be recorded, a bool variable.
         self.open = own_variables.create(np.array(True), device)
         # The last step that was recorded of each schedule and part.
-        self._visited: dict[tuple, tf.Variable] = {}
-        self._visited_on_host: dict[tuple, int] = {}
+        self._last_recorded: dict[tuple, tf.Variable] = {}
+        self._last_recorded_on_host: dict[tuple, int] = {}
         self._requested = {
             name: own_variables.create(np.array(True), device)
             for name, schedule in self._schedules.items()
@@ -45,7 +45,7 @@ class Gate:
         """Whether a schedule goes by the clock and needs `tick`."""
         return bool(self._requested)
 
-    def due(self, name: str, step, part: tuple | None = None) -> tf.Tensor:
+    def due(self, name: str, step, subset: tuple | None = None) -> tf.Tensor:
         """Returns whether `"record"` or `"histograms"` is due, bool scalar.
 
         An optimizer that is called with a part of its variables at a time is
@@ -58,41 +58,45 @@ class Gate:
             part: The rows of the variables that a call is about, None for all.
         """
         schedule = self._schedules[name]
-        if part is None:
+        if subset is None:
             due = schedule.due(step)
         else:
-            due = schedule.due_since(tf.identity(self._last(name, part)), step)
+            due = schedule.due_since(
+                tf.identity(self._last_recorded_step(name, subset)), step
+            )
         if name in self._requested:
             due = due | self._requested[name]
         return due & self.open
 
-    def due_on_host(self, step: int, part: tuple | None = None) -> bool:
+    def due_on_host(self, step: int, subset: tuple | None = None) -> bool:
         """Returns whether a step is recorded, without asking the device."""
         if self._closed:
             return False
         self.tick()
         schedule = self._schedules["record"]
-        if part is None:
+        if subset is None:
             due = schedule.due(step)
         else:
-            last = self._visited_on_host.get(part, -1)
+            last = self._last_recorded_on_host.get(subset, -1)
             due = schedule.due_since(last, step)
         requested = self._requested.get("record")
         return bool(due) or (
             requested is not None and bool(own_variables.value(requested))
         )
 
-    def visited(self, name: str, step: tf.Tensor, part: tuple | None) -> None:
+    def mark_recorded(
+        self, name: str, step: tf.Tensor, subset: tuple | None
+    ) -> None:
         """Adds the ops that remember that a part's step was recorded."""
-        if part is not None:
-            self._last(name, part).assign(step)
+        if subset is not None:
+            self._last_recorded_step(name, subset).assign(step)
 
-    def visited_on_host(self, step: int, part: tuple | None) -> None:
-        """As `visited` of `"record"`, for steps without a graph."""
-        if part is not None:
-            self._visited_on_host[part] = step
+    def mark_recorded_on_host(self, step: int, subset: tuple | None) -> None:
+        """As `mark_recorded` of `"record"`, for steps without a graph."""
+        if subset is not None:
+            self._last_recorded_on_host[subset] = step
 
-    def answered(self, name: str) -> None:
+    def clear_request(self, name: str) -> None:
         """Adds the ops that take a request by the clock back."""
         if name in self._requested:
             self._requested[name].assign(False)
@@ -101,8 +105,8 @@ class Gate:
         """Requests a record when a schedule's seconds are over."""
         now = time.monotonic()
         for name, flag in self._requested.items():
-            if now - self._asked_at[name] >= self._schedules[name].seconds:
-                self._asked_at[name] = now
+            if now - self._requested_at[name] >= self._schedules[name].seconds:
+                self._requested_at[name] = now
                 own_variables.assign(flag, True)
 
     def close(self) -> None:
@@ -110,10 +114,10 @@ class Gate:
         self._closed = True
         own_variables.assign(self.open, False)
 
-    def _last(self, name: str, part: tuple) -> tf.Variable:
-        if (name, part) not in self._visited:
+    def _last_recorded_step(self, name: str, subset: tuple) -> tf.Variable:
+        if (name, subset) not in self._last_recorded:
             never = np.array(-1, np.int64)
-            self._visited[name, part] = own_variables.create(
+            self._last_recorded[name, subset] = own_variables.create(
                 never, self._device
             )
-        return self._visited[name, part]
+        return self._last_recorded[name, subset]

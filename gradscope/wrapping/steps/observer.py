@@ -72,7 +72,7 @@ class Measurables:
     """
 
     step: tf.Tensor
-    part: tuple[int, ...] | None
+    subset: tuple[int, ...] | None
     header: tf.Tensor
     grads: list
     clipped: list | None
@@ -95,17 +95,19 @@ class Observer:
 
     def __init__(
         self,
-        known: list,
+        optimizer_variables: list,
         file: event_writer.EventWriter,
         schema: Schema,
         options: Options,
     ):
-        self.known = known
-        self.variables = [tf_variables.tf_variable(v) for v in known]
+        self.optimizer_variables = optimizer_variables
+        self.variables = [
+            tf_variables.tf_variable(v) for v in optimizer_variables
+        ]
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
         self.gate = Gate(options.schedule, options.histograms, self._device)
-        self.watch = ForwardMeasurement(schema)
+        self.measurement = ForwardMeasurement(schema)
         self._selected = []
         if options.histograms != NEVER:
             self._selected = tensorboard_tabs.select(
@@ -117,7 +119,7 @@ class Observer:
         if self._selected:
             width = tensorboard_tabs.width(len(self._selected))
             self._histograms = device_ring.ring(width, self._device)
-        self._skipped: tf.Variable | None = None
+        self._skip_counter: tf.Variable | None = None
         self._replica_rings: dict[int, device_ring.Ring] = {}
         self.drain = drain.Drain(
             file,
@@ -142,7 +144,7 @@ class Observer:
             tf_variables.tf_variable(v).ref() in self._rows for v in variables
         )
 
-    def part(self, variables: list) -> tuple[int, ...] | None:
+    def subset(self, variables: list) -> tuple[int, ...] | None:
         """Returns the rows of a call's variables, None where it is all."""
         rows = tuple(sorted(self._rows[v.ref()] for v in variables))
         return None if len(rows) == len(self.variables) else rows
@@ -155,7 +157,7 @@ class Observer:
             self.drain.listen(replica, ring)
         return self._replica_rings[replica]
 
-    def in_rows(self, variables: list, values: list) -> list:
+    def in_row_order(self, variables: list, values: list) -> list:
         """Returns values of variables in the order of the rows, None for
         variables that are not among these."""
         ordered = [None] * len(self.variables)
@@ -163,32 +165,36 @@ class Observer:
             ordered[self._rows[variable.ref()]] = value
         return ordered
 
-    def record(self, look: Measurables) -> None:
+    def record(self, measurables: Measurables) -> None:
         """Adds the ops that measure and append one step, after the step."""
         before = [
             None if weight is None else _shaped(weight, variable.shape)
             for weight, variable in zip(
-                look.before, self.variables, strict=True
+                measurables.before, self.variables, strict=True
             )
         ]
         after = [
             None if weight is None else tf.convert_to_tensor(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
-        grads = [gradients.touched(g) for g in look.grads]
-        clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
+        grads = [gradients.touched(g) for g in measurables.grads]
+        clipped = measurables.clipped and [
+            gradients.touched(g) for g in measurables.clipped
+        ]
         fused = tracing.in_xla(tracing.current_graph())
         step = statistics.side_by_side(grads, clipped, before, after, fused)
         first = []
         if self._histograms is not None:
             appended = tf.cond(
-                self.gate.due("histograms", look.step, look.part),
-                lambda: self._append_histograms(look, step),
+                self.gate.due(
+                    "histograms", measurables.step, measurables.subset
+                ),
+                lambda: self._append_histograms(measurables, step),
                 lambda: tf.constant(False),
             )
             first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(step, look.missing, fused)
-        broken = self.watch.is_broken(measured, look.forward)
+        measured = statistics.measure(step, measurables.missing, fused)
+        broken = self.measurement.has_nonfinite(measured, measurables.forward)
         # What is computed with weights that are NaN is no operation's fault.
         held = [row for row, weight in enumerate(before) if weight is not None]
         held = tf.constant(held, tf.int32)
@@ -196,39 +202,39 @@ class Observer:
         broken &= tf.reduce_all(tf.math.is_finite(norms))
         row = tf.concat(
             [
-                look.header,
+                measurables.header,
                 tf.reshape(measured, [-1]),
-                look.origin(broken),
-                look.forward,
+                measurables.origin(broken),
+                measurables.forward,
             ],
             axis=0,
         )
         # The drain takes a step with whatever histograms are there by then.
         with tf.control_dependencies(first):
-            self._ring.append(look.step, row)
-        self.gate.answered("record")
+            self._ring.append(measurables.step, row)
+        self.gate.clear_request("record")
 
-    def skipped(self) -> tf.Tensor:
+    def skipped_steps(self) -> tf.Tensor:
         """Returns how many steps a loss scale skipped, float32, NaN where
         there is no loss scale."""
-        if self._skipped is None:
+        if self._skip_counter is None:
             return tf.constant(float("nan"))
-        return tf.cast(self._skipped, tf.float32)
+        return tf.cast(self._skip_counter, tf.float32)
 
     def count_skips(self, before: Observer | None) -> None:
-        """Has `skipped` count; called before the first step.
+        """Has `skipped_steps` count; called before the first step.
 
         Args:
             before: The observer whose count goes on, None for a new one.
         """
-        if before is not None and before._skipped is not None:
-            self._skipped = before._skipped
+        if before is not None and before._skip_counter is not None:
+            self._skip_counter = before._skip_counter
         else:
-            self._skipped = own_variables.create(
+            self._skip_counter = own_variables.create(
                 np.zeros([], np.int64), self._device
             )
 
-    def skip(self, step, rate, loss_scale) -> None:
+    def record_skip(self, step, rate, loss_scale) -> None:
         """Adds the ops that count and append a step that was skipped.
 
         It has a row of its own, with no gradients and no update, before that
@@ -239,37 +245,45 @@ class Observer:
             rate, loss_scale: float32 scalars.
         """
         tf.raw_ops.AssignAddVariableOp(
-            resource=self._skipped.handle, value=tf.ones([], tf.int64)
+            resource=self._skip_counter.handle, value=tf.ones([], tf.int64)
         )
         nothing = tf.fill([self._layout.width - len(HEADER)], float("nan"))
 
         def append():
-            header = tf.stack([rate, loss_scale, self.skipped()])
+            header = tf.stack([rate, loss_scale, self.skipped_steps()])
             self._ring.append(step, tf.concat([header, nothing], axis=0))
             return tf.constant(True)
 
-        skips = tf.identity(self._skipped) - 1
+        skips = tf.identity(self._skip_counter) - 1
         tf.cond(
             _SKIPS.due(skips) & self.gate.open,
             append,
             lambda: tf.constant(False),
         )
 
-    def record_eagerly(self, look: Measurables) -> None:
+    def record_eagerly(self, measurables: Measurables) -> None:
         """`record` for steps without a graph."""
-        fixed = look.part, tuple(look.missing)
-        arrays = look.step, look.header, look.grads, look.clipped, look.before
-        # An eager step has all its tensors: nothing is computed again.
-        found = look.origin(self._is_broken(look))
-        self._compiled(*fixed, *arrays, look.forward, found)
-
-    def _is_broken(self, look: Measurables) -> bool:
-        values = [t for g in look.grads for t in gradients.tensors(g)]
-        nothing = tf.zeros([0, len(MEASURED)])
-        broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
-            bool(statistics.nonfinite(t) > 0) for t in values
+        fixed = measurables.subset, tuple(measurables.missing)
+        arrays = (
+            measurables.step,
+            measurables.header,
+            measurables.grads,
+            measurables.clipped,
+            measurables.before,
         )
-        weights = [weight for weight in look.before if weight is not None]
+        # An eager step has all its tensors: nothing is computed again.
+        origin = measurables.origin(self._is_broken_eagerly(measurables))
+        self._compiled(*fixed, *arrays, measurables.forward, origin)
+
+    def _is_broken_eagerly(self, measurables: Measurables) -> bool:
+        values = [t for g in measurables.grads for t in gradients.tensors(g)]
+        nothing = tf.zeros([0, len(MEASURED)])
+        broken = bool(
+            self.measurement.has_nonfinite(nothing, measurables.forward)
+        ) or any(bool(statistics.nonfinite(t) > 0) for t in values)
+        weights = [
+            weight for weight in measurables.before if weight is not None
+        ]
         return broken and not any(
             bool(statistics.nonfinite(t) > 0) for t in weights
         )
@@ -277,19 +291,27 @@ class Observer:
     @functools.cached_property
     def _compiled(self):
         def record(
-            part, missing, step, header, grads, clipped, before, forward, found
+            subset,
+            missing,
+            step,
+            header,
+            grads,
+            clipped,
+            before,
+            forward,
+            origin,
         ):
             self.record(
                 Measurables(
                     step,
-                    part,
+                    subset,
                     header,
                     grads,
                     clipped,
                     missing,
                     before,
                     forward,
-                    lambda broken: found,
+                    lambda broken: origin,
                 )
             )
 
@@ -297,11 +319,13 @@ class Observer:
         # slower for an embedding with sentences of all lengths.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
-    def _append_histograms(self, look: Measurables, step) -> tf.Tensor:
+    def _append_histograms(self, measurables: Measurables, step) -> tf.Tensor:
         numbers = statistics.occasional(step, self._selected)
-        self._histograms.append(look.step, numbers)
-        self.gate.visited("histograms", look.step, look.part)
-        self.gate.answered("histograms")
+        self._histograms.append(measurables.step, numbers)
+        self.gate.mark_recorded(
+            "histograms", measurables.step, measurables.subset
+        )
+        self.gate.clear_request("histograms")
         return tf.constant(True)
 
 

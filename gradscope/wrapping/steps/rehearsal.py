@@ -26,7 +26,7 @@ _ROUNDS = (
 )
 
 
-def rehearse(seen: ForwardPass) -> None:
+def rehearse(forward_pass: ForwardPass) -> None:
     """Measures what has axes of unknown size, of other sizes each time.
 
     Args:
@@ -35,24 +35,24 @@ def rehearse(seen: ForwardPass) -> None:
     Raises:
         Exception: If a step could not measure it.
     """
-    part = _open(seen)
-    tensors = part.tensors()
+    unknown = _with_unknown_axes(forward_pass)
+    tensors = unknown.tensors()
     if tensors:
-        own_variables.run_in_thread(lambda: _rehearse(part, tensors))
+        own_variables.run_in_thread(lambda: _rehearse(unknown, tensors))
 
 
-def _rehearse(part: ForwardPass, tensors: list) -> None:
+def _rehearse(unknown: ForwardPass, tensors: list) -> None:
     specs = [tf.TensorSpec(t.shape, t.dtype.base_dtype) for t in tensors]
-    watch = ForwardMeasurement(part.schema((), {}, None))
+    measurement = ForwardMeasurement(unknown.schema((), {}, None))
 
     def measure(*values):
-        return watch.measure(part.with_tensors(list(values)))
+        return measurement.measure(unknown.with_tensors(list(values)))
 
     with own_variables.eagerly():
         program = tf.function(measure, input_signature=specs, autograph=False)
         for sizes, shape in _ROUNDS:
-            rest = itertools.cycle(sizes)
-            program(*[_example(spec, rest, shape) for spec in specs])
+            sizes_in_turn = itertools.cycle(sizes)
+            program(*[_example(spec, sizes_in_turn, shape) for spec in specs])
 
 
 def _example(spec, sizes, shape: list) -> tf.Tensor:
@@ -62,18 +62,26 @@ def _example(spec, sizes, shape: list) -> tf.Tensor:
     return tf.zeros(shape, spec.dtype)
 
 
-def _open(seen: ForwardPass) -> ForwardPass:
+def _with_unknown_axes(forward_pass: ForwardPass) -> ForwardPass:
     """Returns what has other axes of unknown size than that of the examples,
     of which there may be fewer in the last batch of any training."""
     return ForwardPass(
-        {row: one for row, one in seen.activations.items() if _is_open(one)},
-        {row: one for row, one in seen.states.items() if _is_open(one)},
-        {n: t for n, t in seen.data.items() if not _is_known(t)},
+        {
+            row: tensors
+            for row, tensors in forward_pass.activations.items()
+            if _has_unknown_axis(tensors)
+        },
+        {
+            row: tensors
+            for row, tensors in forward_pass.states.items()
+            if _has_unknown_axis(tensors)
+        },
+        {n: t for n, t in forward_pass.data.items() if not _is_known(t)},
     )
 
 
-def _is_open(one) -> bool:
-    return not all(map(_is_known, one.tensors()))
+def _has_unknown_axis(tensors_of_row) -> bool:
+    return not all(map(_is_known, tensors_of_row.tensors()))
 
 
 def _is_known(tensor) -> bool:

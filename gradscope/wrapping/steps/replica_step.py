@@ -29,48 +29,55 @@ class ReplicaStep:
         seen: What there is to be seen of the forward pass.
     """
 
-    def __init__(self, observer, call, seen: ForwardPass):
+    def __init__(self, observer, call, forward_pass: ForwardPass):
         self._observer = observer
         self._call = call
-        self._seen = _aligned(seen, observer.drain.schema)
-        self._part = observer.part(call.variables)
+        self._forward_pass = _with_names_of_first(
+            forward_pass, observer.drain.schema
+        )
+        self._subset = observer.subset(call.variables)
         self._graph = tracing.current_graph()
 
     def in_graph(self) -> None:
         """Adds what observes the forward pass to the graph, after the step."""
-        if self._seen is None or self._graph is None:
+        if self._forward_pass is None or self._graph is None:
             return
         observer, call = self._observer, self._call
-        device = tf_variables.replica_variable(call.known[0]).device
+        device = tf_variables.replica_variable(
+            call.optimizer_variables[0]
+        ).device
         ring = observer.replica_ring(replicas.index(), device)
 
-        def observed():
-            seen = self._seen
+        def measure():
+            forward_pass = self._forward_pass
             if tracing.in_xla(self._graph):
-                tensors = replay.replay(seen.tensors(), self._graph)
-                seen = seen.with_tensors(tensors)
-            ring.append(call.step, observer.watch.measure(seen))
+                tensors = replay.replay(forward_pass.tensors(), self._graph)
+                forward_pass = forward_pass.with_tensors(tensors)
+            ring.append(call.step, observer.measurement.measure(forward_pass))
             return tf.constant(True)
 
         with own_variables.unchecked(), guard.scope():
-            due = observer.gate.due("record", call.step, self._part)
-            tf.cond(due, observed, lambda: tf.constant(False))
+            due = observer.gate.due("record", call.step, self._subset)
+            tf.cond(due, measure, lambda: tf.constant(False))
 
 
-def _aligned(seen: ForwardPass, schema) -> ForwardPass | None:
+def _with_names_of_first(
+    forward_pass: ForwardPass, schema
+) -> ForwardPass | None:
     """Returns the same with the names that the first replica gave; None if it
     has seen something else."""
+    activations, states = forward_pass.activations, forward_pass.states
     pairs = (
-        (schema.activations, seen.activations, lambda a: (a.kind, a.units)),
-        (schema.states, seen.states, lambda s: (s.kind, s.size)),
-        (schema.rows("data"), seen.data, lambda name: name),
+        (schema.activations, activations, lambda a: (a.kind, a.units)),
+        (schema.states, states, lambda s: (s.kind, s.size)),
+        (schema.rows("data"), forward_pass.data, lambda name: name),
     )
-    for rows, found, like in pairs:
-        if [like(row) for row in rows] != [like(row) for row in found]:
+    for rows, rows_here, key in pairs:
+        if [key(row) for row in rows] != [key(row) for row in rows_here]:
             return None
     return ForwardPass(
-        dict(zip(schema.activations, seen.activations.values(), strict=True)),
-        dict(zip(schema.states, seen.states.values(), strict=True)),
-        seen.data,
-        seen.loss,
+        dict(zip(schema.activations, activations.values(), strict=True)),
+        dict(zip(schema.states, states.values(), strict=True)),
+        forward_pass.data,
+        forward_pass.loss,
     )
