@@ -76,8 +76,8 @@ def forward_order(variables: list, graph: tf.Graph | None) -> list[int]:
             uses = [use for use in uses if use is not None]
             if uses:
                 first_use.setdefault(id(external), min(uses))
-    # Only the outermost graph that reads a variable sets its place, and what
-    # no graph reads keeps its place at the end.
+    # Only the outermost graph that reads a variable sets its place. Variables
+    # that no graph reads come last, in their order.
     last = max(first_use.values(), default=0) + 1
     handles = [getattr(tf_variable(v), "handle", None) for v in variables]
     return sorted(

@@ -1,4 +1,4 @@
-"""Tells how and for what the present code is being traced."""
+"""Answers questions about the graph that is being traced."""
 
 from __future__ import annotations
 

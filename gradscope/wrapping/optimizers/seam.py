@@ -124,7 +124,7 @@ class Seam:
         if not tf.executing_eagerly():
             self._remember_trace(call)
         # They hold all tensors of an eager forward pass.
-        forward_pass.links = forward_pass.wiring = list
+        forward_pass.forget_operations()
         return Step(self, observer, call, forward_pass)
 
     def _remember_trace(self, call: Call) -> None:
@@ -146,7 +146,7 @@ class Seam:
             self._warn_of_forward_failure,
         )
         if not self.suspended:
-            for replacement in self._captures.stand_ins:
+            for replacement in self._captures.replacements:
                 replacement.install()
 
     def watch_loss(self, model, name: str) -> None:
@@ -155,14 +155,14 @@ class Seam:
             model, self._warn_of_forward_failure, name
         )
         if not self.suspended:
-            for replacement in self._logged_loss.stand_ins:
+            for replacement in self._logged_loss.replacements:
                 replacement.install()
 
     def capture_logs(self, logs) -> None:
         """Has what the model's plain program returns of a step be known."""
         for capture in (self._captures, self._logged_loss):
             if capture is not None:
-                capture.returned(logs)
+                capture.capture_logs(logs)
 
     def forward_pass(self, call: Call) -> ForwardPass:
         """Returns what there is to be seen of a call's forward pass; if that
@@ -199,7 +199,7 @@ class Seam:
         graph = tracing.current_graph()
         capture = ModelCapture()
         if self._captures is not None:
-            capture = self._captures.latest(graph)
+            capture = self._captures.pop_latest(graph)
         unseen = replicas.unseen()
         if graph is None:
             graph, self._operations = self._operations, None
@@ -209,7 +209,7 @@ class Seam:
                 return ForwardPass(unseen=unseen)
         if self._logged_loss is not None:
             capture.loss = self._logged_loss.loss(graph)
-        forward_pass = find.see(graph, call, capture)
+        forward_pass = find.find_forward_pass(graph, call, capture)
         forward_pass.unseen += unseen
         if self._logged_loss is not None and capture.loss is None:
             forward_pass.unseen += (self._logged_loss.unknown,)
@@ -294,7 +294,7 @@ class Seam:
         replacements = self._replacements_of_optimizer()
         for capture in (self._captures, self._logged_loss):
             if capture is not None:
-                replacements += capture.stand_ins
+                replacements += capture.replacements
         return replacements
 
     def _replacements_of_optimizer(self) -> list:
@@ -483,7 +483,7 @@ class Seam:
         """
         model = None if self._model is None else self._model()
         try:
-            return model_facts.added(
+            return model_facts.with_facts(
                 schema, variables, forward_pass, model, before
             )
         except Exception as error:

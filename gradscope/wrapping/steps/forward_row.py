@@ -124,7 +124,7 @@ def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
     for group in _stackable_groups(forward_pass.activations):
         tensors = [forward_pass.activations[row] for row in group]
         kind = group[0].kind
-        sample = sampling.sample([row.read for row in tensors])
+        sample = sampling.sample([row.measured for row in tensors])
         numbers, shares = activations.with_activity(
             kind, sample.values, fused, sample.rows
         )
@@ -150,9 +150,14 @@ def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
     groups: dict[tuple, list[Activation]] = {}
     for row, tensors in activations_by_row.items():
         key: tuple = (row,)
-        if sampling.are_alike(tensors.read):
-            shape = tuple(tensors.read[0].shape.as_list()[1:])
-            key = row.kind, shape, tensors.read[0].dtype, len(tensors.read)
+        if sampling.are_alike(tensors.measured):
+            shape = tuple(tensors.measured[0].shape.as_list()[1:])
+            key = (
+                row.kind,
+                shape,
+                tensors.measured[0].dtype,
+                len(tensors.measured),
+            )
         groups.setdefault(key, []).append(row)
     return list(groups.values())
 
@@ -166,10 +171,10 @@ def _measure_state(state, forward_pass: ForwardPass):
     if state is None:
         return None
     numbers = {}
-    if state.kept is not None:
+    if state.mask is not None:
         rate = tf.reduce_mean(tf.cast(state.rate, tf.float32))
-        numbers["dropout_rate"] = 1.0 - rate if state.is_of_kept else rate
-        numbers["dropped_fraction"] = states.dropped(state.kept)
+        numbers["dropout_rate"] = 1.0 - rate if state.is_keep_rate else rate
+        numbers["dropped_fraction"] = states.dropped(state.mask)
     if state.training is not None:
         numbers["training_mode"] = tf.constant(float(state.training))
     if state.mean is not None:
