@@ -126,8 +126,8 @@ class BypassDetector:
             return None
         name = type(self._optimizer).__name__
         return (
-            f"{self._no_step_message()}: {name} has a `minimize` of its own, which "
-            f"was called {_times(self._minimize_calls)} and does not call "
+            f"{self._no_step_message()}: {name} has a `minimize` of its own, "
+            f"which was called {_times(self._minimize_calls)} and does not call "
             f"`{self._method}`, where gradscope looks. What it trains cannot "
             "be recorded; wrap the optimizers that train the rest."
         )

@@ -40,7 +40,7 @@ class TfKerasCall(Call):
         self._loss_scale = loss_scale
         self._scale = super().loss_scale()
         if loss_scale is not None:
-            self._scale = loss_scale.now()
+            self._scale = loss_scale.current_scale()
         self._all_reduce_results: list = []
 
     def learning_rate(self):
