@@ -20,8 +20,8 @@ from gradscope.runtime import trainable_flags
 from gradscope.runtime.program_fingerprint import ProgramFingerprint
 from gradscope.runtime.random_state import PythonRandomState
 
-#: Names, in the closure of Keras 3's `train_function`, of its `tf.function`s: of
-#: batches from an iterator, and of one batch. No public attribute has them.
+#: Names, in the closure of Keras 3's `train_function`, of its `tf.function`s
+#: for an iterator and for one batch. No public attribute has these functions.
 _OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
 
 _NOT_OF_KERAS = (
@@ -82,7 +82,8 @@ class RecordingProgram:
         return logs
 
     def graph(self, iterator: Any) -> tf.Graph | None:
-        """The graph of the program that records these batches; None if unknown."""
+        """The graph of the program that records these batches; None without
+        one."""
         program = self._find_twin(iterator)
         if program is None or tf.config.functions_run_eagerly():
             return None

@@ -168,7 +168,7 @@ class Observer:
         return ordered
 
     def record(self, measurables: Measurables) -> None:
-        """Add the ops that measure a step and append its row, after the step."""
+        """Add the ops that measure a step and append its row, after it."""
         before = [
             None if weight is None else _shaped(weight, variable.shape)
             for weight, variable in zip(
