@@ -162,7 +162,7 @@ class Seam:
                 replacement.install()
 
     def capture_logs(self, logs: Any) -> None:
-        """Capture the logs that the model's plain program returns for a step."""
+        """Capture the logs that the model's plain program returns."""
         for capture in (self._captures, self._logged_loss):
             if capture is not None:
                 capture.returned(logs)

@@ -48,7 +48,7 @@ class CurrentSeam(TfKerasSeam):
         return [*super().other_replacements(), self._build]
 
     def _observe_build(self, var_list):
-        """Replacement of `build`, which each call of the optimizer calls again."""
+        """Replacement of `build`, which each call of the optimizer calls."""
         variables = list(var_list)
         if not getattr(self.optimizer, "_built", False):
             self._built_for = variables

@@ -312,7 +312,7 @@ class SessionStep:
         if not self._observer.drain.has_histograms:
             return nothing
 
-        def count():
+        def count() -> tf.Tensor:
             return statistics.occasional(step, list(range(step.count)))
 
         return tf.cond(self._gate.histograms_due, count, lambda: tf.zeros([0]))

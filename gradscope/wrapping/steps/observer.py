@@ -254,7 +254,7 @@ class Observer:
         )
         nothing = tf.fill([self._layout.width - len(HEADER)], float("nan"))
 
-        def append():
+        def append() -> tf.Tensor:
             header = tf.stack([rate, loss_scale, self.skipped_steps()])
             self._ring.append(step, tf.concat([header, nothing], axis=0))
             return tf.constant(True)
@@ -305,7 +305,7 @@ class Observer:
             before,
             forward,
             origin,
-        ):
+        ) -> None:
             self.record(
                 Measurables(
                     step,

@@ -46,7 +46,7 @@ class ReplicaStep:
         device = tf_variables.own_variable(call.optimizer_variables[0]).device
         ring = observer.replica_ring(replicas.index(), device)
 
-        def measure():
+        def measure() -> tf.Tensor:
             forward_pass = self._forward_pass
             if tracing.in_xla(self._graph):
                 tensors = replay.replayed(forward_pass.tensors(), self._graph)

@@ -128,7 +128,7 @@ class Step:
     def _add_to_graph(self, due, forward_pass: ForwardPass) -> None:
         """Add the ops that record the step if it is due."""
 
-        def record():
+        def record() -> tf.Tensor:
             self._forward_pass = forward_pass
             grads = self._readable_gradients()
             measurables = self._measurables(
@@ -274,7 +274,7 @@ class Step:
         if tracing.in_xla(self._graph):
             return tf.where(broken, measurement.origin(suspects), nowhere)
 
-        def from_the_start():
+        def from_the_start() -> tf.Tensor:
             outputs = replay.replayed(
                 suspects.outputs, self._graph, self._weights()
             )
