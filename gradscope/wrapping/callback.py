@@ -336,9 +336,8 @@ class Callback(keras.callbacks.Callback):
             message = _IDLE if self.model.trainable_variables else _FROZEN
             name = type(self._seam.optimizer).__name__
             warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
-        for seam in reversed(
-            self._all_seams()
-        ):  # they stand in for one another
+        # A later seam may have replaced a method that an earlier one replaced.
+        for seam in reversed(self._all_seams()):
             seam.suspend()
             seam.drain()
         if self._is_ours(self.model.train_function):

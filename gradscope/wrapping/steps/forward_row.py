@@ -40,14 +40,13 @@ class ForwardMeasurement:
 
     def covers(self, forward_pass: ForwardPass) -> bool:
         """Return whether the schema has a row for all of a forward pass."""
+        schema, suspects = self._schema, forward_pass.suspects
         return (
-            set(forward_pass.activations) <= set(self._schema.activations)
-            and set(forward_pass.states) <= set(self._schema.states)
-            and set(forward_pass.data) <= set(self._schema.rows("data"))
-            and (forward_pass.suspects is None or bool(self._schema.operations))
-            and (
-                forward_pass.loss is None or NO_LOSS not in self._schema.unseen
-            )
+            set(forward_pass.activations) <= set(schema.activations)
+            and set(forward_pass.states) <= set(schema.states)
+            and set(forward_pass.data) <= set(schema.rows("data"))
+            and (suspects is None or bool(schema.operations))
+            and (forward_pass.loss is None or NO_LOSS not in schema.unseen)
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:
@@ -81,8 +80,7 @@ class ForwardMeasurement:
         return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
     def measure(self, forward_pass: ForwardPass) -> tf.Tensor:
-        """Measure a forward pass: the segments of `Layout.forward`, in their
-        order.
+        """Measure a forward pass: the segments of `Layout.forward`, in order.
 
         Returns:
             float32 `[forward_width]`; NaN where the step lacks a row of the

@@ -184,23 +184,31 @@ class Observer:
             gradients.touched(g) for g in measurables.clipped
         ]
         fused = tracing.in_xla(tracing.current_graph())
-        step = statistics.side_by_side(grads, clipped, before, after, fused)
-        first = []
+        step_tensors = statistics.side_by_side(
+            grads, clipped, before, after, fused
+        )
+        appended_first = []
         if self._histograms is not None:
             appended = tf.cond(
                 self.gate.due(
                     "histograms", measurables.step, measurables.subset
                 ),
-                lambda: self._append_histograms(measurables, step),
+                lambda: self._append_histograms(measurables, step_tensors),
                 lambda: tf.constant(False),
             )
-            first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(step, measurables.missing, fused)
+            appended_first = (
+                [appended] if tf.is_symbolic_tensor(appended) else []
+            )
+        measured = statistics.measure(step_tensors, measurables.missing, fused)
         broken = self.measurement.has_nonfinite(measured, measurables.forward)
         # With weights that are NaN, no operation is at fault.
-        held = [row for row, weight in enumerate(before) if weight is not None]
-        held = tf.constant(held, tf.int32)
-        norms = tf.gather(measured[:, MEASURED.index("weight_norm")], held)
+        weight_rows = [
+            row for row, weight in enumerate(before) if weight is not None
+        ]
+        weight_rows = tf.constant(weight_rows, tf.int32)
+        norms = tf.gather(
+            measured[:, MEASURED.index("weight_norm")], weight_rows
+        )
         broken &= tf.reduce_all(tf.math.is_finite(norms))
         row = tf.concat(
             [
@@ -212,7 +220,7 @@ class Observer:
             axis=0,
         )
         # The drain pairs a step with the histograms that have been appended.
-        with tf.control_dependencies(first):
+        with tf.control_dependencies(appended_first):
             self._ring.append(measurables.step, row)
         self.gate.clear_request("record")
 

@@ -56,16 +56,16 @@ def _rehearse(unknown: ForwardPass, tensors: list) -> None:
 
 def _example(spec, sizes, shape: list) -> tf.Tensor:
     if spec.shape.rank is not None:
-        # Each tensor takes the next sizes; its axis of examples comes first.
+        # The cycle of sizes goes on from tensor to tensor.
         shape = [next(sizes) if n is None else n for n in spec.shape.as_list()]
     return tf.zeros(shape, spec.dtype)
 
 
 def _with_unknown_axes(forward_pass: ForwardPass) -> ForwardPass:
-    """Select the tensors whose shape is unknown besides the axis of examples.
+    """Select the tensors with an axis of unknown size besides that of examples.
 
-    The last batch of any training may have fewer examples, so this axis is
-    always tested.
+    The number of examples does not count: it is unknown in any training whose
+    last batch may be smaller.
     """
     return ForwardPass(
         {
