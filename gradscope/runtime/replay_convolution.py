@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-# Have no public names: XLA's own convolution, and what describes its axes.
+# Neither has a public name: XLA's own convolution, and its axes' description.
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
@@ -62,7 +62,12 @@ class _Window:
         self._around_input = [[r - b, n - 1 - s + b] for n, r, s, b in ends]
 
     @classmethod
-    def of(cls, operation, image, kernel) -> _Window | None:
+    def of(
+        cls,
+        operation: tf.Operation,
+        image: tf.TensorShape,
+        kernel: tf.TensorShape,
+    ) -> _Window | None:
         """Window of an operation, from the shapes of its image and kernel.
 
         None if a size is unknown, or for another layout or with groups.
@@ -90,7 +95,7 @@ class _Window:
             before = [m // 2 * (padding == b"SAME") for m in missing]
         return cls(sizes, kernel, outputs, strides, dilations, before)
 
-    def of_input(self, _, kernel, gradient) -> tf.Tensor:
+    def of_input(self, _, kernel: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         """Gradient of the image, from the inputs of `Conv2DBackpropInput`."""
         axes = list(range(kernel.shape.rank))
         turned = tf.reverse(kernel, axes[:-2])
@@ -105,7 +110,7 @@ class _Window:
             self._dilations,
         )
 
-    def of_filter(self, image, _, gradient) -> tf.Tensor:
+    def of_filter(self, image: tf.Tensor, _, gradient: tf.Tensor) -> tf.Tensor:
         """Gradient of the kernel, from the inputs of `Conv2DBackpropFilter`."""
         space = list(range(1, image.shape.rank - 1))
         last = image.shape.rank - 1

@@ -159,7 +159,7 @@ class _InOrder:
         return getattr(self._original, name)
 
     @property
-    def function_call_options(self):
+    def function_call_options(self) -> context.FunctionCallOptions:
         """Options of a call in the graph of another function."""
         return _without_rewriting(self._original.function_call_options)
 

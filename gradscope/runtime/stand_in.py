@@ -50,7 +50,7 @@ class MethodReplacement:
             vars(self._owner)[self._name] = self.before
         copies.remove(self._owner)
 
-    def original(self, *arguments, **keywords):
+    def original(self, *arguments, **keywords) -> object:
         """Call the method as it would be called here without gradscope."""
         method = tracing.convert_with_autograph(self._original)
         return method(*arguments, **keywords)

@@ -12,7 +12,8 @@ from gradscope.wrapping.forward.layer_states import LayerStateTensors
 _COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")
 _UNIFORM = ("RandomUniform", "StatelessRandomUniform")
 
-#: What may lie between random numbers and their comparison with a rate.
+#: Operations that may scale random numbers before they are compared with a
+#: rate, and how many of them are followed.
 _SCALING = ("Add", "AddV2", "Cast", "Identity", "Mul", "Sub")
 _DEEPEST = 6
 

@@ -1,9 +1,9 @@
-"""The seam of Keras 3 optimizers: `apply`, and what happens around it."""
+"""The seam of Keras 3 optimizers, at the method `apply`."""
 
 from __future__ import annotations
 
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -15,29 +15,29 @@ from gradscope.wrapping.optimizers import keras_call, loss_scale
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
 
-#: What a `LossScaleOptimizer` calls for a step that it skips.
+#: Method that a `LossScaleOptimizer` calls for a step that it skips.
 _SKIP = "_stateful_handle_non_finite_grads"
 
 
-def is_supported(optimizer) -> bool:
-    """Returns whether this is a Keras 3 optimizer."""
+def is_supported(optimizer: Any) -> bool:
+    """Return whether an optimizer is one of Keras 3."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(
         optimizer, keras.optimizers.Optimizer
     )
 
 
-def strategy(optimizer):
-    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
+def strategy(optimizer: Any) -> tf.distribute.Strategy | None:
+    """The `tf.distribute.Strategy` of an optimizer; None without one."""
     return getattr(innermost(optimizer), "_distribution_strategy", None)
 
 
-def unsupported(optimizer) -> str | None:
-    """Returns why an optimizer cannot be observed, None if it can."""
+def unsupported(optimizer: Any) -> str | None:
+    """Explain why an optimizer cannot be observed; None if it can be."""
     backend = sys.modules["keras"].backend.backend()
     if backend != "tensorflow":
-        # Their steps are pure functions: what is measured could only leave
-        # them among the optimizer's variables, and so in every checkpoint.
+        # Steps on other backends are pure functions. Measurements could leave
+        # them only as variables of the optimizer, and so in each checkpoint.
         return (
             f"Keras runs on its {backend!r} backend, and gradscope observes "
             "Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before Keras "
@@ -63,7 +63,7 @@ def unsupported(optimizer) -> str | None:
 
 
 class KerasSeam(Seam):
-    """Stands in for the `apply` of one Keras 3 optimizer instance.
+    """Replacement of the `apply` of one Keras 3 optimizer.
 
     Args:
         optimizer: The Keras optimizer, or a `LossScaleOptimizer` around it.
@@ -86,19 +86,25 @@ class KerasSeam(Seam):
     def __call__(self, grads, trainable_variables=None):
         arguments = (grads,)
         if trainable_variables is not None:
-            # Often a generator, which can be read only once, and two read it.
+            # Often a generator; gradscope and the optimizer both read it.
             arguments = grads, list(trainable_variables)
-        if not len(grads):  # which is no step for the optimizer either
+        if not len(grads):  # the optimizer makes no step, either
             return self._replacement.original(*arguments)
         return super().__call__(*arguments)
 
-    def call(self, grads, trainable_variables=None) -> Call:
+    def call(
+        self, grads: list, trainable_variables: list | None = None
+    ) -> Call:
+        """Describe a call of `apply`."""
         self._check_replicas()
         return keras_call.KerasCall(
             self.optimizer, self.outer, grads, trainable_variables
         )
 
-    def replica_call(self, grads, trainable_variables=None):
+    def replica_call(
+        self, grads: list, trainable_variables: list | None = None
+    ) -> Call:
+        """Describe a call on another replica than the first."""
         if keras_call.reduction(self.optimizer) == "again":
             replicas.all_reduce(grads)
         optimizer = self.optimizer
@@ -112,12 +118,17 @@ class KerasSeam(Seam):
             tf_variables.value(optimizer.iterations),
         )
 
-    def other_replacements(self):
+    def other_replacements(self) -> list:
+        """The replacements of `build` and of the loss scale's skips."""
         replacements = (self._skip, self._build)
         return [each for each in replacements if each is not None]
 
     def _check_replicas(self) -> None:
-        """Raises what was not to be seen at `wrap`."""
+        """Check that the optimizer belongs to the present strategy.
+
+        Raises:
+            NotImplementedError: If it was created outside of the strategy.
+        """
         current = tf.distribute.get_strategy()
         created_in = strategy(self.optimizer)
         if current.num_replicas_in_sync > created_in.num_replicas_in_sync:
@@ -128,10 +139,10 @@ class KerasSeam(Seam):
             )
 
     def _observe_build(self, *arguments, **keywords):
-        """Stands in for the optimizer's `build`.
+        """Replacement of the optimizer's `build`.
 
-        With the policy `mixed_float16`, `compile` puts a loss scale around
-        the optimizer after it was wrapped, and that one calls this.
+        With the policy `mixed_float16`, `compile` puts a loss scale around the
+        optimizer after `wrap`, and the loss scale calls `build`.
         """
         build, self._build = self._build, None
         build.remove()
@@ -156,7 +167,7 @@ class KerasSeam(Seam):
             )
 
     def _observe_skip(self):
-        """Stands in for what the loss scale does where it skips a step."""
+        """Replacement of the loss scale's method for skipped steps."""
         if not (self.plain or self.failed):
             self._was_called = True
             try:
@@ -165,11 +176,12 @@ class KerasSeam(Seam):
                 self.fail(error)
         return self._skip.original()
 
-    def current_step(self):
+    def current_step(self) -> int | None:
+        """The optimizer's step, None in a trace."""
         if not tf.executing_eagerly():
             return None
         return int(tf_variables.tf_variable(self.optimizer.iterations).numpy())
 
 
-#: What the other kinds of optimizer call theirs, too.
+#: Each module of a kind of optimizer has its seam under this name.
 SEAM = KerasSeam

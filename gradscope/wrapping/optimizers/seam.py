@@ -1,8 +1,8 @@
-"""The seam: what stands in for one method of one optimizer instance.
+"""The seam: the replacement of one method of one optimizer instance.
 
-The optimizer stays the object that it was: same class, same configuration,
-same variables, same checkpoint. Its own method is called exactly where and as
-often as before; what is added lies around it.
+The optimizer keeps its class, configuration, variables and checkpoint. Its own
+method is called in the same places and as often as before; observation happens
+before and after each call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import contextlib
 import os
 import warnings
 import weakref
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -43,20 +44,20 @@ from gradscope.wrapping.steps.observer import Observer, Options, retire_with
 from gradscope.wrapping.steps.replica_step import ReplicaStep
 from gradscope.wrapping.steps.step import Step
 
-#: What `fit` of Keras calls when it ends.
+#: Method that Keras's `fit` calls at its end.
 _FINAL = "finalize_variable_values"
 
 
 class Seam:
-    """Stands in for the method with which an optimizer applies gradients.
+    """Replacement of the method with which an optimizer applies gradients.
 
     Args:
-        optimizer: Its instance attribute `method` is set.
+        optimizer: The optimizer; its instance attribute `method` is set.
         options: The arguments of `wrap`.
-        outer: The optimizer around it through which it is called, or None.
+        outer: The optimizer around it that calls it, or None.
     """
 
-    #: Name of the method; subclasses say which.
+    #: Name of the method; each subclass sets it.
     method: ClassVar[str]
 
     #: Whether the outer optimizer is a loss scale whose skips can be counted.
@@ -65,30 +66,30 @@ class Seam:
     def __init__(self, optimizer, options: Options, outer=None):
         self.options = options
         self.outer = outer
-        #: While True, the method is the optimizer's own and nothing else, also
-        #: in what is traced meanwhile: the callback's unobserved program.
+        #: While True, calls run the optimizer's own method alone, also in
+        #: traces, as of the callback's plain program.
         self.plain = False
-        #: Whether a traced step holds random ops whose state belongs to the
-        #: program (`tf.random.*`): two programs would draw two streams.
+        #: Whether a traced step has random ops whose state belongs to the
+        #: program (`tf.random.*`): two programs would draw different numbers.
         self.has_program_state = False
         self.optimizer = optimizer
         self._replacement = MethodReplacement(optimizer, self.method, self)
         self._finalize_replacement = None
-        if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
+        if hasattr(optimizer, _FINAL):  # legacy and v1 optimizers lack it
             self._finalize_replacement = MethodReplacement(
                 optimizer, _FINAL, self._finalize
             )
         self._writer = event_writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
-        #: Whether nothing is observed any more, as it failed.
+        #: Whether observing has failed, and has stopped.
         self.failed = False
-        #: Whether forward passes are.
+        #: Whether forward passes are observed.
         self.observes_forward = options.activations
         self._warned_of_forward = False
         self._was_called = False
-        #: The variables of each call that was traced, and of the model what
-        #: was trainable then.
+        #: The variables of each traced call.
         self.traced: set[frozenset] = set()
+        # The model's `trainable` flags at each trace.
         self._flags: list[dict] = []
         self._warnings_given: set[str] = set()
         self._captures: ModelCaptures | None = None
@@ -102,28 +103,29 @@ class Seam:
         self.resume()
 
     @classmethod
-    def of(cls, optimizer) -> Seam | None:
-        """Returns the seam of an optimizer, None if it is not observed."""
+    def of(cls, optimizer: Any) -> Seam | None:
+        """The seam of an optimizer; None if the optimizer is not observed."""
         replacement = lookalike.stand_in_of(vars(optimizer).get(cls.method))
         seam = getattr(replacement, "function", None)
         return seam if isinstance(seam, Seam) else None
 
     def call(self, *arguments, **keywords) -> Call:
-        """Returns the call that was made with these arguments."""
+        """Describe a call of the method."""
         raise NotImplementedError
 
     def replica_call(self, *arguments, **keywords) -> Call | None:
-        """Returns what another replica than the first was given, None where
-        replicas are not told apart."""
+        """Describe a call on another replica than the first; None if
+        unsupported."""
         return None
 
     def step(self, call: Call) -> Step:
-        """Returns what observes a call."""
+        """Make the step that observes a call."""
         forward_pass = self.forward_pass(call)
         observer = self.observer(call.optimizer_variables, forward_pass)
         if not tf.executing_eagerly():
             self._remember_trace(call)
-        # They hold all tensors of an eager forward pass.
+        # These functions hold all tensors of an eager forward pass. The schema
+        # has used them, so their memory can be freed.
         forward_pass.forget_operations()
         return Step(self, observer, call, forward_pass)
 
@@ -133,8 +135,9 @@ class Seam:
         if model is not None:
             self._flags.append(trainable_flags.flags(model))
 
-    def watch(self, model) -> None:
-        """Has a model tell of itself, and its forward passes from now on."""
+    def watch(self, model: Any) -> None:
+        """Observe the forward passes of a model from now on, and record its
+        facts."""
         self._model = weakref.ref(model)
         self._bypass_detector.watch(model)
         if not self.options.activations:
@@ -149,8 +152,8 @@ class Seam:
             for replacement in self._captures.replacements:
                 replacement.install()
 
-    def watch_loss(self, model, name: str) -> None:
-        """Has a model tell the loss that it logs under a name."""
+    def watch_loss(self, model: Any, name: str) -> None:
+        """Observe the loss that a model logs under a name."""
         self._logged_loss = LoggedLoss(
             model, self._warn_of_forward_failure, name
         )
@@ -158,15 +161,18 @@ class Seam:
             for replacement in self._logged_loss.replacements:
                 replacement.install()
 
-    def capture_logs(self, logs) -> None:
-        """Has what the model's plain program returns of a step be known."""
+    def capture_logs(self, logs: Any) -> None:
+        """Capture the logs that the model's plain program returns."""
         for capture in (self._captures, self._logged_loss):
             if capture is not None:
                 capture.capture_logs(logs)
 
     def forward_pass(self, call: Call) -> ForwardPass:
-        """Returns what there is to be seen of a call's forward pass; if that
-        fails, there is one warning, and the rest is still observed."""
+        """Find the forward pass of a call.
+
+        A failure gives one warning and an empty forward pass; variables are
+        still recorded.
+        """
         if not self.observes_forward:
             return ForwardPass()
         try:
@@ -178,13 +184,15 @@ class Seam:
             return ForwardPass(unseen=(guard.reason(error),))
 
     def stop_observing_forward(self, error: Exception) -> None:
-        """Observes no forward passes any more, with one warning; variables are
-        still recorded."""
+        """Observe no more forward passes, with one warning.
+
+        Variables are still recorded.
+        """
         self.observes_forward = False
         self._warn_of_forward_failure(error)
 
     def _warn_of_forward_failure(self, error: Exception) -> None:
-        """Warns once that forward passes are not observed."""
+        """Warn once that forward passes are not observed."""
         if not self._warned_of_forward:
             self._warned_of_forward = True
             warnings.warn(
@@ -216,7 +224,7 @@ class Seam:
         return forward_pass
 
     def _captures_now(self) -> bool:
-        """Returns whether a forward pass that begins now is to be noted."""
+        """Return whether a forward pass that begins now is captured."""
         if self.plain or self.failed or self.suspended:
             return False
         if not self.observes_forward:
@@ -224,7 +232,7 @@ class Seam:
         return not tf.executing_eagerly() or self.due(self.step_count())
 
     def _capturing(self, model):
-        """Returns the context of a forward pass that is to be noted."""
+        """Context of a forward pass that is captured."""
         if not tf.executing_eagerly():
             return contextlib.nullcontext()
         self._operations = eager_operations.EagerGraph(
@@ -233,29 +241,30 @@ class Seam:
         return self._operations.capture()
 
     def other_replacements(self) -> list:
-        """Returns what else stands in while the optimizer is observed; each
-        has `install` and `remove`."""
+        """Further replacements while the optimizer is observed.
+
+        Each has `install` and `remove`.
+        """
         return []
 
     def step_count(self) -> int:
-        """Returns the optimizer's step, 0 where it cannot be asked."""
+        """The optimizer's step, 0 if unknown."""
         return self.current_step() or 0
 
     def current_step(self) -> int | None:
-        """Returns the optimizer's step, None where it cannot be asked."""
+        """The optimizer's step, None if unknown."""
         return None
 
     def _step_before(self) -> int | None:
-        """Returns the optimizer's step before a call that is traced or made,
-        None where it is not known."""
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
+        """The optimizer's step before this call or trace, None if unknown."""
+        with tf.init_scope():  # a trace cannot read a variable's value
             return self.current_step()
 
     def description(self) -> dict:
-        """Returns the optimizer's class and configuration, as JSON."""
+        """The optimizer's class and configuration, as JSON."""
         try:
             config = self.config()
-        except Exception:  # a user's optimizer need not have one
+        except Exception:  # a user's optimizer may lack `get_config`
             config = {}
         description = {
             "class": type(self.optimizer).__name__,
@@ -266,8 +275,8 @@ class Seam:
         return description
 
     def config(self) -> dict:
-        """Returns the optimizer's configuration; may fail."""
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
+        """The optimizer's configuration; may raise any error of the user's."""
+        with tf.init_scope():  # a trace cannot read a variable's value
             config = self.optimizer.get_config()
         return {
             name: value.item() if isinstance(value, np.generic) else value
@@ -276,19 +285,19 @@ class Seam:
 
     @property
     def suspended(self) -> bool:
-        """Whether the optimizer has its own method for the time being."""
+        """Whether the optimizer has its own method for the present."""
         return not self._replacement.installed
 
     def resume(self) -> None:
-        """Stands in for the optimizer's method."""
+        """Replace the optimizer's method."""
         for replacement in self._replacements():
             replacement.install()
 
     def suspend(self) -> None:
-        """Gives the optimizer its own method back."""
+        """Give the optimizer its own method back."""
         for replacement in reversed(self._replacements()):
             replacement.remove()
-        self._operations = None  # which holds the tensors of a forward pass
+        self._operations = None  # free the tensors of an eager forward pass
 
     def _replacements(self) -> list:
         replacements = self._replacements_of_optimizer()
@@ -308,7 +317,7 @@ class Seam:
         return replacements
 
     def remove(self) -> None:
-        """Gives the optimizer its own method back and closes the record."""
+        """Give the optimizer its own method back, and close the record."""
         suspended = self.suspended
         self.suspend()
         self.plain = True
@@ -318,8 +327,8 @@ class Seam:
             self.warn_if_bypassed()
 
     @contextlib.contextmanager
-    def unobserved(self):
-        """A place where the method is the optimizer's own and nothing else."""
+    def unobserved(self) -> Iterator[None]:
+        """Context in which calls run the optimizer's own method alone."""
         before, self.plain = self.plain, True
         try:
             yield
@@ -327,22 +336,25 @@ class Seam:
             self.plain = before
 
     def warn_once(self, message: str) -> None:
-        """Warns once of what steps are recorded, or why none is."""
+        """Warn once that other steps are recorded than asked, or none."""
         self._was_called = True
         if message not in self._warnings_given:
             self._warnings_given.add(message)
             warnings.warn(message, GradscopeWarning, stacklevel=2)
 
     def _finalize(self, *arguments, **keywords):
-        """Stands in for what `fit` calls when it ends."""
+        """Replacement of the method that `fit` calls at its end."""
         result = self._finalize_replacement.original(*arguments, **keywords)
         if not self.failed:
             self._finish()
         return result
 
     def _finish(self) -> None:
-        """Writes what a `fit` that ends has left. What comes after it may be
-        the process's end without Python's, as of a worker that is killed."""
+        """Write the last steps of a `fit`.
+
+        The process may end without Python's exit handlers afterwards, as of a
+        worker that is killed.
+        """
         try:
             self._warn_of_trainable()
             self.drain()
@@ -350,7 +362,7 @@ class Seam:
             self.fail(error)
 
     def _warn_of_trainable(self) -> None:
-        """Tells where nothing was traced with what is trainable now."""
+        """Warn if no trace has the present `trainable` flags."""
         model = None if self._model is None else self._model()
         if model is None or trainable_flags.flags(model) in self._flags:
             return
@@ -360,18 +372,18 @@ class Seam:
             )
 
     def drain(self) -> None:
-        """Writes what was measured so far."""
+        """Write all steps recorded so far."""
         self._warn_of_bypassing_steps()
         for observer in self._observers:
             observer.drain.drain()
 
     def count_steps(self, steps: int) -> None:
-        """Tells that observed steps were made, so that no ring overflows."""
+        """Count observed steps, and drain rings before they overflow."""
         for observer in self._observers:
             observer.drain.stepped(steps)
 
     def due(self, step: int) -> bool:
-        """Returns whether the step is recorded; True while not known."""
+        """Return whether a step is recorded; True if unknown."""
         if self.failed:
             return False
         return not self._observers or any(
@@ -383,10 +395,10 @@ class Seam:
 
     def call_and_observe(
         self, replacement: MethodReplacement, *arguments, **keywords
-    ):
-        """Calls the method that is stood in for, and observes it."""
+    ) -> Any:
+        """Call the replaced method, and observe the call."""
 
-        def original():
+        def original() -> Any:
             return replacement.original(*arguments, **keywords)
 
         graphs = tracing.outermost_first(tracing.current_graph())
@@ -401,8 +413,8 @@ class Seam:
         try:
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
-            # The optimizer has the first word: a call that it refuses too is
-            # the user's error and not ours.
+            # The optimizer runs first: if it refuses the call as well, its
+            # error is the user's, and gradscope has not failed.
             result = original()
             self.fail(error)
             return result
@@ -411,39 +423,41 @@ class Seam:
         return step.in_graph(original)
 
     def _call_on_replica(self, original, *arguments, **keywords):
-        """Calls the method on another replica than the first."""
+        """Call the method on another replica than the first."""
         observer = self.latest_observer()
-        follower = None
+        replica_step = None
         try:
             call = self.replica_call(*arguments, **keywords)
             if observer is not None and call is not None:
-                follower = ReplicaStep(observer, call, self.forward_pass(call))
+                replica_step = ReplicaStep(
+                    observer, call, self.forward_pass(call)
+                )
         except Exception as error:
             self.fail(error)
         result = original()
         try:
-            if follower is not None:
-                follower.in_graph()
+            if replica_step is not None:
+                replica_step.in_graph()
         except Exception as error:
             self.fail(error)
         return result
 
     def observer(self, variables: list, forward_pass: ForwardPass) -> Observer:
-        """Returns the observer of these variables, created if need be.
+        """The observer of these variables and this forward pass, made if need
+        be.
 
         When an optimizer meets new variables or activations, it gets an
         observer of the old and the new ones; programs that were traced before
         keep theirs.
 
         Args:
-            known: The variables.
-            seen: What there is to be seen of the forward pass.
+            variables: The optimizer's variables, as its user sees them.
+            forward_pass: The step's forward pass.
         """
         latest = self.latest_observer()
         if latest is not None:
-            if latest.covers(variables) and latest.measurement.covers(
-                forward_pass
-            ):
+            has_rows = latest.measurement.covers(forward_pass)
+            if latest.covers(variables) and has_rows:
                 return latest
             new_variables = [v for v in variables if not latest.covers([v])]
             variables = [*latest.optimizer_variables, *new_variables]
@@ -472,14 +486,15 @@ class Seam:
         forward_pass: ForwardPass,
         before: Schema | None,
     ) -> Schema:
-        """Returns a schema with what there is to be told besides its rows; if
-        that fails, there is one warning, and the rows are recorded.
+        """Add facts of the model to a schema.
+
+        A failure gives one warning, and the schema stays as it is.
 
         Args:
-            schema: That knows the rows.
-            known: The variables in their order.
-            seen: What there is to be seen of the forward pass.
-            before: Of the steps so far.
+            schema: The schema with its rows.
+            variables: The variables in the order of the rows.
+            forward_pass: The step's forward pass.
+            before: The schema of the steps so far.
         """
         model = None if self._model is None else self._model()
         try:
@@ -491,20 +506,21 @@ class Seam:
             return schema
 
     def latest_observer(self) -> Observer | None:
-        """Returns the observer of the variables that were met so far."""
+        """The observer of all variables that were met so far; None before the
+        first."""
         return self._observers[-1] if self._observers else None
 
     def record_unordered_sums(self, names: list[str]) -> None:
-        """Writes that TensorFlow adds up sums of the user's own program in any
-        order.
+        """Record that TensorFlow may sum in any order in the user's own
+        program.
 
         Args:
-            names: Of the sums.
+            names: Names of these sums.
         """
         try:
             self._unordered_sums = tuple(names)
             if self.latest_observer() is not None:
-                self.drain()  # a step is written before what came after it
+                self.drain()  # steps come before the note in the file
                 self.latest_observer().drain.rewritten(
                     self.step_count(), tuple(names)
                 )
@@ -512,7 +528,7 @@ class Seam:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """Stops observing, with one warning."""
+        """Stop to observe, with one warning."""
         if not self.failed:
             self.failed = True
             reason, request = f"{error}", ""
@@ -528,11 +544,11 @@ class Seam:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the optimizer made no step since it was wrapped."""
+        """Whether the optimizer made no step since `wrap`."""
         return not self._was_called and self.step_count() == self._first_step
 
     def warn_if_bypassed(self) -> None:
-        """Warns if a training went past the optimizer; called at the end."""
+        """Warn if a training bypassed the optimizer; call this at the end."""
         if not self._bypass_detector.can_tell:
             return
         self._warn_of_bypassing_steps()
@@ -549,9 +565,9 @@ class Seam:
             )
 
     def _warn_of_unseen(self, reason: str | None) -> None:
-        # Of a failure that was told of, this is what follows.
+        # After a failure, which has its own warning, this would be no news.
         if reason is not None and not self.failed:
-            self._was_called = True  # say it once
+            self._was_called = True  # warn once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 

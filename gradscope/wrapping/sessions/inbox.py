@@ -1,4 +1,4 @@
-"""Where the steps of a `tf.compat.v1.Session` hand over what they measured."""
+"""Inboxes, to which steps of a TensorFlow 1 session deliver their numbers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from gradscope.format.step_layout import Layout, Placement
 from gradscope.recording import drain, event_writer, host_ring, tensorboard_tabs
 from gradscope.schedule import NEVER
 
-#: The inboxes of this process by number. A graph knows the number alone, so
-#: that one which outlives its inbox (`import_meta_graph`) delivers in vain.
+#: The inboxes of this process by number. A graph has the number alone, so that
+#: a graph that outlives its inbox (`import_meta_graph`) delivers to none.
 _inboxes: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 _marker: tuple[int, str] = (0, "")
@@ -32,18 +32,23 @@ _marker: tuple[int, str] = (0, "")
 
 @dataclasses.dataclass(frozen=True)
 class TrainOp:
-    """What one train op delivers.
+    """The part of a record that one train op delivers.
 
     Attributes:
         variables: Rows of its variables in the record.
-        forward: Schema of its forward pass; its variables are not asked for.
+        forward: Schema of its forward pass; the variables of this schema are
+            not used.
     """
 
     variables: list[int]
     forward: Schema
 
     def schema(self, record_schema: Schema) -> Schema:
-        """Returns the schema of what it delivers."""
+        """The schema of the delivered part.
+
+        Args:
+            record_schema: The schema of the whole record.
+        """
         variables = tuple(
             record_schema.variables[row] for row in self.variables
         )
@@ -53,12 +58,12 @@ class TrainOp:
 class SessionInbox:
     """Takes the steps of one optimizer's train ops in one graph.
 
-    It is opened by the first step. Until then, further train ops may join:
-    what they have in common is one record. It knows nothing of the graph,
-    which would live as long as it does.
+    The first step opens the inbox. Until then, further train ops may join, and
+    all of them share one record. The inbox has no reference to the graph, which
+    would otherwise live as long as the inbox.
 
     Args:
-        file: Where the record goes.
+        file: Writer of the record.
         options: The arguments of `wrap`.
     """
 
@@ -76,35 +81,37 @@ class SessionInbox:
 
     @property
     def has_histograms(self) -> bool:
-        """Whether any histograms are wanted at all."""
+        """Whether any step has histograms."""
         return self._options.histograms != NEVER
 
     def announce(self, schema: Schema, train_ops: list[TrainOp]) -> bool:
-        """Says what will come, all of it anew with each train op.
+        """Declare all train ops and their record, again with each new train op.
 
         Args:
-            schema: Of the record.
-            parts: What each train op delivers of it.
+            schema: The record's schema.
+            train_ops: The part of the record that each train op delivers.
 
         Returns:
-            False if it is too late: a step has come already.
+            False if it is too late, since a step has been delivered.
         """
         with self._lock:
             if self._drain is None:
                 self._schema, self._train_ops = schema, train_ops
             return self._drain is None
 
-    def add_step(self, train_op: int, step: int, row, counts) -> bool:
-        """Takes one step.
+    def add_step(
+        self, train_op: int, step: int, row: np.ndarray, counts: np.ndarray
+    ) -> bool:
+        """Add one step.
 
         Args:
-            part: Number of the train op.
+            train_op: Number of the train op.
             step: The step before the update.
-            row: float32, the `Layout` of the part.
-            counts: What `statistics.occasional` returned, or empty.
+            row: float32, with the `Layout` of the train op.
+            counts: The result of `statistics.occasional`, or an empty array.
 
         Returns:
-            Whether any more steps are wanted.
+            Whether the inbox takes further steps.
         """
         with self._lock:
             if self._closed:
@@ -127,8 +134,10 @@ class SessionInbox:
     def _numbers_of_selected(
         self, rows: list[int], numbers: np.ndarray
     ) -> np.ndarray:
-        """Returns the histograms and sketches of the selected variables; zeros
-        where a part does not have them."""
+        """Select the histograms and sketches of the variables that get some.
+
+        Variables of other train ops have zeros.
+        """
         count = len(self._schema.variables)
         zeros = np.zeros(tensorboard_tabs.width(count), np.float32)
         table, sketches = tensorboard_tabs.split(zeros, count)
@@ -141,22 +150,22 @@ class SessionInbox:
         )
 
     def drain(self) -> None:
-        """Writes what came so far."""
+        """Write all steps so far."""
         if self._drain is not None:
             self._drain.drain()
 
     def stepped(self, steps: int) -> None:
-        """Nothing to do: each step that comes has told the drain itself."""
+        """Do nothing: `add_step` has told the drain of each step."""
 
     def close(self) -> None:
-        """Writes what is left; no more steps are taken."""
+        """Write the rest, and take no more steps."""
         with self._lock:
             self._closed = True
         if self._drain is not None:
             self._drain.close()
 
     def fail(self, error: Exception) -> None:
-        """Takes no more steps, with one warning."""
+        """Take no more steps, with one warning."""
         self._closed = True
         if self._failed:
             return
@@ -169,7 +178,7 @@ class SessionInbox:
         )
         try:
             warnings.warn(message, GradscopeWarning, stacklevel=3)
-        except Warning:  # made an error, which would end the training
+        except Warning:  # the user turns warnings into errors
             print(message, file=sys.stderr)
 
     def _open(self) -> None:
@@ -199,14 +208,20 @@ class SessionInbox:
         )
 
 
-def deliver(number, train_op, step, row, counts) -> np.int64:
-    """What a graph calls: `SessionInbox.put` for the inbox of that number.
+def deliver(
+    number: np.int64,
+    train_op: np.int64,
+    step: np.int64,
+    row: np.ndarray,
+    counts: np.ndarray,
+) -> np.int64:
+    """Deliver one step to the inbox of a number; a graph calls this function.
 
-    It belongs to this module, and not to a graph: TensorFlow forgets the
-    functions of a graph that is gone, but not a copy that was imported.
+    The function belongs to this module and to no graph: TensorFlow forgets the
+    functions of a graph that is deleted, but not a copy that was imported.
 
     Returns:
-        1 if more steps are wanted, else 0.
+        1 if the inbox takes further steps, else 0.
     """
     inbox = _inboxes.get(int(number))
     if inbox is None:
@@ -219,10 +234,11 @@ def deliver(number, train_op, step, row, counts) -> np.int64:
 
 
 def is_in_building_process() -> tf.Tensor:
-    """Returns whether the graph runs in the process that built it.
+    """Return whether the graph runs in the process that built it, as a bool
+    scalar.
 
-    A checkpoint has a copy of the graph beside it. Where a program imports
-    it and trains on, there is no `deliver`, and calling it would be an error.
+    A checkpoint has a copy of the graph beside it. A program that imports this
+    copy and trains on has no function `deliver`, and must not call it.
     """
     paths = [glob.escape(_marker_path())]
     process_folder = f"/proc/self/task/{os.getpid()}"
@@ -234,7 +250,7 @@ def is_in_building_process() -> tf.Tensor:
 
 
 def _marker_path() -> str:
-    """Returns a file that is there as long as this process lives."""
+    """Path of a file that exists as long as this process lives."""
     global _marker
     process, path = _marker
     if process != os.getpid() or not os.path.exists(path):
@@ -252,5 +268,6 @@ def _remove_marker(process: int, path: str) -> None:
 
 
 def _merge_rows(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
-    """Returns two parts of one step as one row: each is NaN elsewhere."""
+    """Merge the rows of two train ops at one step; each is NaN where the other
+    is not."""
     return np.where(np.isnan(newer), older, newer)

@@ -1,4 +1,4 @@
-"""Asks the schedules in a graph that a session runs."""
+"""The gate decides which steps are recorded in a graph that a session runs."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from gradscope.wrapping.sessions.session_cells import SessionCounters
 
 
 class SharedCounters:
-    """What all train ops of one optimizer in one graph have in common."""
+    """The counters that all train ops of one optimizer in one graph share."""
 
     def __init__(self):
         self.counters = SessionCounters()
-        #: How many steps there were.
+        #: The number of steps.
         self.count = self.counters.new()
-        #: Whether the host takes steps: -1 where it was not asked yet.
+        #: Whether the host takes steps: 1, 0, or -1 before it was asked.
         self.open = self.counters.new()
 
 
 class SessionGate:
     """Decides whether one train op's step is recorded.
 
-    An optimizer with several train ops for parts of its variables is due for
-    each part, at its first step since one that was: where two parts take
-    turns, every tenth step is always the same part's.
+    An optimizer with train ops for subsets of its variables is due for each
+    subset, at its first step since a step that was due. With two subsets in
+    turn, every tenth step would always be of the same subset.
 
     Args:
-        shared: The cells.
+        shared: The counters.
         options: The arguments of `wrap`.
-        given: The global step before the update, int64 scalar, or None for a
-            count of our own.
+        global_step: The global step before the update, int64 scalar; None to
+            count steps here.
 
     Attributes:
         step: int64 scalar.
         due: Whether the step is recorded, bool scalar.
-        histograms_due: Whether its histograms are, if it is recorded.
+        histograms_due: Whether its histograms are, if the step is recorded.
     """
 
     def __init__(self, shared: SharedCounters, options, global_step):
         self._shared = shared
         self._counters = shared.counters
         self._schedules = [
-            _ScheduleCounters(self._counters, options.schedule),
-            _ScheduleCounters(self._counters, options.histograms),
+            _ScheduleInGraph(self._counters, options.schedule),
+            _ScheduleInGraph(self._counters, options.histograms),
         ]
         self._global_step = global_step
         keys = [shared.count, shared.open]
-        keys += [key for counters in self._schedules for key in counters.keys]
+        keys += [key for schedule in self._schedules for key in schedule.keys]
         values = self._counters.read(keys)
         count = tf.maximum(values[shared.count], 0)
         self.step = count if global_step is None else global_step
         recorded, self.histograms_due = (
-            counters.due(self.step, values) for counters in self._schedules
+            schedule.due(self.step, values) for schedule in self._schedules
         )
         self._open = values[shared.open]
         self._open = tf.cond(
@@ -66,11 +66,11 @@ class SessionGate:
         self.due = recorded & (self._open > 0)
 
     def remember_step(self, delivered: tf.Tensor) -> tf.Operation:
-        """Returns the op that remembers the step, after it.
+        """Add the op that remembers the step, after the step.
 
         Args:
-            delivered: What the host said: 1 if it takes more steps, 0 if not,
-                -1 where it was not asked.
+            delivered: The host's answer: 1 if it takes further steps, 0 if not,
+                -1 if it was not asked.
         """
         values = {
             self._shared.open: tf.where(delivered < 0, self._open, delivered)
@@ -82,12 +82,12 @@ class SessionGate:
         return self._counters.write(values)
 
 
-class _ScheduleCounters:
-    """One schedule, asked for one train op.
+class _ScheduleInGraph:
+    """One schedule of one train op.
 
     Attributes:
-        keys: Of its cells.
-        news: What to write to them after the step; set by `due`.
+        keys: Keys of its counters.
+        updates: Values of the counters after the step; set by `due`.
     """
 
     def __init__(self, counters: SessionCounters, schedule: Schedule):
@@ -100,8 +100,14 @@ class _ScheduleCounters:
             self.keys.append(self._asked_at)
 
     def due(self, step: tf.Tensor, values: dict[int, tf.Tensor]) -> tf.Tensor:
+        """Return whether a step is due, as a bool scalar.
+
+        Args:
+            step: int64 scalar.
+            values: The counters before the step, by key.
+        """
         last = values[self._last_step]
-        # Also after a checkpoint of an earlier step was restored.
+        # A smaller step follows the restore of an earlier checkpoint.
         is_first = (last < 0) | (step <= last)
         due = tf.where(
             is_first,

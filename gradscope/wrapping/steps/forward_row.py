@@ -1,4 +1,4 @@
-"""Measures the forward pass of a step: one row of numbers, on the device."""
+"""Measurement of a step's forward pass: one row of numbers, on the device."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NAN = np.float32(np.nan)
 
 
 class ForwardMeasurement:
-    """Measures what a schema has rows for.
+    """Measures the activations, states and data that a schema has rows for.
 
     Args:
-        schema: Of the record.
+        schema: The record's schema.
     """
 
     def __init__(self, schema: Schema):
@@ -39,20 +39,25 @@ class ForwardMeasurement:
         self._layout = Layout.of(schema)
 
     def covers(self, forward_pass: ForwardPass) -> bool:
-        """Returns whether there is a row for all that is seen of a step."""
+        """Return whether the schema has a row for all of a forward pass."""
+        schema, suspects = self._schema, forward_pass.suspects
         return (
-            set(forward_pass.activations) <= set(self._schema.activations)
-            and set(forward_pass.states) <= set(self._schema.states)
-            and set(forward_pass.data) <= set(self._schema.rows("data"))
-            and (forward_pass.suspects is None or bool(self._schema.operations))
-            and (
-                forward_pass.loss is None or NO_LOSS not in self._schema.unseen
-            )
+            set(forward_pass.activations) <= set(schema.activations)
+            and set(forward_pass.states) <= set(schema.states)
+            and set(forward_pass.data) <= set(schema.rows("data"))
+            and (suspects is None or bool(schema.operations))
+            and (forward_pass.loss is None or NO_LOSS not in schema.unseen)
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:
-        """Returns which operation was the first to return what is not finite,
-        float32 `[ORIGIN]`."""
+        """Find the first operation with an output that is not finite.
+
+        Args:
+            suspects: The operations to search.
+
+        Returns:
+            float32 `[ORIGIN]`.
+        """
         return first_nonfinite.first(
             first_nonfinite.states(suspects.outputs),
             suspects.sources,
@@ -62,11 +67,11 @@ class ForwardMeasurement:
     def has_nonfinite(
         self, variables: tf.Tensor, forward: tf.Tensor
     ) -> tf.Tensor:
-        """Returns whether something of a step is not finite, a bool scalar.
+        """Return whether a number of a step is not finite, as a bool scalar.
 
         Args:
-            variables: What was measured of variables, `[V, MEASURED]`.
-            forward: What `measure` returned.
+            variables: Statistics of the variables, `[V, MEASURED]`.
+            forward: The result of `measure`.
         """
         counts = [
             variables[:, MEASURED.index("gradient_nonfinite")],
@@ -75,8 +80,12 @@ class ForwardMeasurement:
         return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
     def measure(self, forward_pass: ForwardPass) -> tf.Tensor:
-        """Returns the segments of `Layout.forward` of one step, float32
-        `[forward_width]`; NaN for what the step does not have."""
+        """Measure a forward pass: the segments of `Layout.forward`, in order.
+
+        Returns:
+            float32 `[forward_width]`; NaN where the step lacks a row of the
+                schema.
+        """
         measured, activity = _measure_activations(forward_pass)
         data_rows = _measure_data(forward_pass)
         states_by_row, loss = forward_pass.states, forward_pass.loss
@@ -117,7 +126,8 @@ class ForwardMeasurement:
 
 
 def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
-    """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
+    """Measure activations: `ACTIVATION_MEASURED` by row, and the shares of
+    units that are active by row."""
     measured: dict[Activation, tf.Tensor] = {}
     activity: dict[Activation, tf.Tensor] = {}
     fused = tracing.in_xla(tracing.current_graph())
@@ -136,7 +146,7 @@ def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
 
 
 def _measure_data(forward_pass: ForwardPass) -> dict[str, tf.Tensor]:
-    """Returns `DATA_COLUMNS` of what a model was given, and gave, by name."""
+    """Measure inputs, targets and outputs: `DATA_COLUMNS` by name."""
     if not forward_pass.data:
         return {}
     measured = tf.unstack(data.measure(list(forward_pass.data.values())))
@@ -144,9 +154,11 @@ def _measure_data(forward_pass: ForwardPass) -> dict[str, tf.Tensor]:
 
 
 def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
-    """Returns the activations in groups that can be measured as one tensor:
-    50 layers of one width take the operations of one. What has an axis of
-    unknown size may be like no other, and stays alone."""
+    """Group the activations that can be measured as one tensor.
+
+    50 layers of one width then take the operations of one. A tensor with an
+    axis of unknown size stays alone, since its shape may differ.
+    """
     groups: dict[tuple, list[Activation]] = {}
     for row, tensors in activations_by_row.items():
         key: tuple = (row,)
@@ -163,11 +175,13 @@ def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
 
 
 def _by_row(group: list[Activation], values: tf.Tensor) -> dict:
+    """Pair each activation with its row of `values`."""
     return dict(zip(group, tf.unstack(values, len(group)), strict=True))
 
 
 def _measure_state(state, forward_pass: ForwardPass):
-    """Returns `STATE_MEASURED` of a layer, None where it was not seen."""
+    """Measure the state of a layer, `STATE_MEASURED`; None if the step lacks
+    it."""
     if state is None:
         return None
     numbers = {}
@@ -183,29 +197,28 @@ def _measure_state(state, forward_pass: ForwardPass):
 
 
 def _distances(state, examples) -> dict[str, tf.Tensor]:
-    """Returns how far statistics of a batch are from the moving ones."""
+    """Compute how far a batch's statistics are from the moving ones."""
     tensors = [state.mean, state.variance, *state.moving]
     sizes = {t.shape.num_elements() for t in tensors}
-    # Of an axis of unknown size it is not known what belongs to what.
+    # Values of axes of unknown size cannot be paired.
     if not state.moving or len(sizes) > 1 or None in sizes:
         return {}
-    mean, variance, held_mean, held_variance = map(_vector, tensors)
+    mean, variance, moving_mean, moving_variance = map(_vector, tensors)
     if state.factor is not None:
-        mean = _undo_moving_average(mean, held_mean, state.factor)
-        variance = _undo_moving_average(variance, held_variance, state.factor)
+        mean = _undo_moving_average(mean, moving_mean, state.factor)
+        variance = _undo_moving_average(variance, moving_variance, state.factor)
     return {
         "mean_distance": states.mean_distance(
-            mean, variance, held_mean, examples
+            mean, variance, moving_mean, examples
         ),
         "variance_distance": states.variance_distance(
-            variance, held_variance, examples
+            variance, moving_variance, examples
         ),
     }
 
 
 def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
-    """Returns how many examples batch statistics are of; without end where
-    that is not known."""
+    """Count the examples of batch statistics, float32; infinite if unknown."""
     if state.batch is not None:
         return tf.cast(sampling.count(state.batch), tf.float32)
     for name, tensor in forward_pass.data.items():
@@ -214,9 +227,12 @@ def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
     return tf.constant(np.float32(np.inf))
 
 
-def _undo_moving_average(moved, held, factor: float) -> tf.Tensor:
-    """Returns the statistic of which a share was added to a moving one."""
-    return (moved - (1 - factor) * held) / factor
+def _undo_moving_average(updated, before, factor: float) -> tf.Tensor:
+    """Compute the batch statistic from which a moving one was updated.
+
+    A moving average adds `factor` times the batch's statistic.
+    """
+    return (updated - (1 - factor) * before) / factor
 
 
 def _sample_moving(state):

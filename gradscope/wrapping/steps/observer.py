@@ -1,4 +1,4 @@
-"""What is measured of one optimizer step, after it, and where it is kept."""
+"""Measures each step of an optimizer after its update, and records it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,8 +26,8 @@ from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 from gradscope.wrapping.steps.gate import Gate
 
-#: Of the steps that a loss scale skipped: each of the first, then some. A
-#: network whose loss is NaN skips all that follow.
+#: Skipped steps that are recorded: each of the first, then every hundredth. A
+#: network whose loss is NaN skips all further steps.
 _SKIPS = Every(100, dense=100)
 
 
@@ -35,12 +36,12 @@ class Options:
     """The checked arguments of `wrap`.
 
     Attributes:
-        directory: Of the event files.
+        directory: Directory of the event files.
         schedule: Steps to record.
         histograms: Of these, steps with histograms and ratios.
         include, exclude: Patterns of layers with histograms and ratios.
-        activations: Whether the forward pass is looked at, too.
-        window: Examples for which a dead unit was zero.
+        activations: Whether the forward pass is measured, too.
+        window: Number of examples for which a dead unit was zero.
     """
 
     directory: str
@@ -54,21 +55,23 @@ class Options:
 
 @dataclasses.dataclass
 class Measurables:
-    """One step, to be measured; lists are in the order of the rows.
+    """The tensors of one step before they are measured, in the order of the
+    rows.
 
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
-        part: The rows that it is about, None for all.
+        subset: Rows of the call's variables, None for all.
         header: float32 `[HEADER]`.
-        grads: Gradients before clipping, None where there is none.
-        clipped: Gradients after clipping, None where clipping is off.
-        missing: Whether there should be a gradient but is none; None where
-            there is nothing to expect.
-        before: The weights before the step, None where it left them out.
-        forward: What was measured of the forward pass, a row of
-            `Layout.forward`.
-        origin: From whether something is not finite, a bool scalar, to the
-            operation that was the first, float32 `[ORIGIN]`.
+        grads: Gradients before clipping; None for a variable without one.
+        clipped: Gradients after clipping; None if clipping is off.
+        missing: Whether a gradient is missing; None where no gradient is
+            expected.
+        before: The weights before the step; None for variables that the step
+            leaves out.
+        forward: Numbers of the forward pass, a row of `Layout.forward`.
+        origin: Function of a bool scalar, whether a number is not finite. It
+            returns the first operation with an output that is not finite,
+            float32 `[ORIGIN]`.
     """
 
     step: tf.Tensor
@@ -83,13 +86,13 @@ class Measurables:
 
 
 class Observer:
-    """Measures the steps of one optimizer, in whatever mode they run.
+    """Measures the steps of one optimizer, in eager mode and in graphs.
 
     Args:
-        known: The variables, Keras variables or `tf.Variable`s, in the order
-            of the record's rows.
-        file: Where the record goes.
-        schema: Names of what is recorded.
+        optimizer_variables: The variables, Keras variables or `tf.Variable`s,
+            in the order of the record's rows.
+        file: Writer of the record.
+        schema: Names of the record's rows.
         options: The arguments of `wrap`.
     """
 
@@ -133,24 +136,24 @@ class Observer:
             background.watch(self.gate)
 
     def close(self) -> None:
-        """Writes what is left; no step is recorded any more."""
+        """Write the recorded steps; no step is recorded any more."""
         self.gate.close()
         self.drain.close()
         background.forget(self.gate)
 
     def covers(self, variables: list) -> bool:
-        """Returns whether there is a row for each of these variables."""
+        """Return whether each of these variables has a row."""
         return all(
             tf_variables.tf_variable(v).ref() in self._rows for v in variables
         )
 
     def subset(self, variables: list) -> tuple[int, ...] | None:
-        """Returns the rows of a call's variables, None where it is all."""
+        """The rows of a call's variables; None if they are all variables."""
         rows = tuple(sorted(self._rows[v.ref()] for v in variables))
         return None if len(rows) == len(self.variables) else rows
 
     def replica_ring(self, replica: int, device: str) -> device_ring.Ring:
-        """Returns the ring of another replica's forward passes."""
+        """The ring of another replica's forward passes, made on first use."""
         if replica not in self._replica_rings:
             ring = device_ring.ring(self._layout.forward_width, device)
             self._replica_rings[replica] = ring
@@ -158,15 +161,14 @@ class Observer:
         return self._replica_rings[replica]
 
     def in_row_order(self, variables: list, values: list) -> list:
-        """Returns values of variables in the order of the rows, None for
-        variables that are not among these."""
+        """Order values of variables by row; None for other variables."""
         ordered = [None] * len(self.variables)
         for variable, value in zip(variables, values, strict=True):
             ordered[self._rows[variable.ref()]] = value
         return ordered
 
     def record(self, measurables: Measurables) -> None:
-        """Adds the ops that measure and append one step, after the step."""
+        """Add the ops that measure a step and append its row, after it."""
         before = [
             None if weight is None else _shaped(weight, variable.shape)
             for weight, variable in zip(
@@ -182,23 +184,31 @@ class Observer:
             gradients.touched(g) for g in measurables.clipped
         ]
         fused = tracing.in_xla(tracing.current_graph())
-        step = statistics.side_by_side(grads, clipped, before, after, fused)
-        first = []
+        step_tensors = statistics.side_by_side(
+            grads, clipped, before, after, fused
+        )
+        appended_first = []
         if self._histograms is not None:
             appended = tf.cond(
                 self.gate.due(
                     "histograms", measurables.step, measurables.subset
                 ),
-                lambda: self._append_histograms(measurables, step),
+                lambda: self._append_histograms(measurables, step_tensors),
                 lambda: tf.constant(False),
             )
-            first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(step, measurables.missing, fused)
+            appended_first = (
+                [appended] if tf.is_symbolic_tensor(appended) else []
+            )
+        measured = statistics.measure(step_tensors, measurables.missing, fused)
         broken = self.measurement.has_nonfinite(measured, measurables.forward)
-        # What is computed with weights that are NaN is no operation's fault.
-        held = [row for row, weight in enumerate(before) if weight is not None]
-        held = tf.constant(held, tf.int32)
-        norms = tf.gather(measured[:, MEASURED.index("weight_norm")], held)
+        # With weights that are NaN, no operation is at fault.
+        weight_rows = [
+            row for row, weight in enumerate(before) if weight is not None
+        ]
+        weight_rows = tf.constant(weight_rows, tf.int32)
+        norms = tf.gather(
+            measured[:, MEASURED.index("weight_norm")], weight_rows
+        )
         broken &= tf.reduce_all(tf.math.is_finite(norms))
         row = tf.concat(
             [
@@ -209,23 +219,23 @@ class Observer:
             ],
             axis=0,
         )
-        # The drain takes a step with whatever histograms are there by then.
-        with tf.control_dependencies(first):
+        # The drain pairs a step with the histograms that have been appended.
+        with tf.control_dependencies(appended_first):
             self._ring.append(measurables.step, row)
         self.gate.clear_request("record")
 
     def skipped_steps(self) -> tf.Tensor:
-        """Returns how many steps a loss scale skipped, float32, NaN where
-        there is no loss scale."""
+        """Count of the steps that a loss scale skipped, float32; NaN without
+        one."""
         if self._skip_counter is None:
             return tf.constant(float("nan"))
         return tf.cast(self._skip_counter, tf.float32)
 
     def count_skips(self, before: Observer | None) -> None:
-        """Has `skipped_steps` count; called before the first step.
+        """Begin to count skipped steps; call this before the first step.
 
         Args:
-            before: The observer whose count goes on, None for a new one.
+            before: The observer whose count goes on, None to begin at 0.
         """
         if before is not None and before._skip_counter is not None:
             self._skip_counter = before._skip_counter
@@ -234,11 +244,14 @@ class Observer:
                 np.zeros([], np.int64), self._device
             )
 
-    def record_skip(self, step, rate, loss_scale) -> None:
-        """Adds the ops that count and append a step that was skipped.
+    def record_skip(
+        self, step: tf.Tensor, rate: tf.Tensor, loss_scale: tf.Tensor
+    ) -> None:
+        """Add the ops that count and append a skipped step.
 
-        It has a row of its own, with no gradients and no update, before that
-        of the step that was applied under the same number later.
+        A skipped step has a row of its own, without gradients and update. It
+        comes before the row of the step that is applied later under the same
+        number.
 
         Args:
             step: int64 scalar.
@@ -249,7 +262,7 @@ class Observer:
         )
         nothing = tf.fill([self._layout.width - len(HEADER)], float("nan"))
 
-        def append():
+        def append() -> tf.Tensor:
             header = tf.stack([rate, loss_scale, self.skipped_steps()])
             self._ring.append(step, tf.concat([header, nothing], axis=0))
             return tf.constant(True)
@@ -262,7 +275,7 @@ class Observer:
         )
 
     def record_eagerly(self, measurables: Measurables) -> None:
-        """`record` for steps without a graph."""
+        """Measure one eager step and append its row."""
         fixed = measurables.subset, tuple(measurables.missing)
         arrays = (
             measurables.step,
@@ -271,7 +284,7 @@ class Observer:
             measurables.clipped,
             measurables.before,
         )
-        # An eager step has all its tensors: nothing is computed again.
+        # An eager step has all tensors of its forward pass.
         origin = measurables.origin(self._is_broken_eagerly(measurables))
         self._compiled(*fixed, *arrays, measurables.forward, origin)
 
@@ -300,7 +313,7 @@ class Observer:
             before,
             forward,
             origin,
-        ):
+        ) -> None:
             self.record(
                 Measurables(
                     step,
@@ -315,8 +328,8 @@ class Observer:
                 )
             )
 
-        # Slices of changing length would be traced again and again: 16 times
-        # slower for an embedding with sentences of all lengths.
+        # Without reduced retracing, slices of each new length, as of an
+        # embedding's gradient, would be traced again.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
     def _append_histograms(self, measurables: Measurables, step) -> tf.Tensor:
@@ -335,8 +348,13 @@ def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
     return tf.ensure_shape(weight, shape)
 
 
-def retire_with(owner, observer: Observer) -> None:
-    """Has what is left written when the owner dies: the seam, which lives as
-    long as its optimizer is wrapped, or the callback that made it."""
-    # At exit `background` closes everything itself, in the main thread.
+def retire_with(owner: Any, observer: Observer) -> None:
+    """Write the rest of a record when its owner is deleted.
+
+    Args:
+        owner: The seam, which lives as long as its optimizer is wrapped, or the
+            callback that made it.
+        observer: The observer to close.
+    """
+    # At exit, `background` closes all observers, in the main thread.
     weakref.finalize(owner, background.retire, observer).atexit = False

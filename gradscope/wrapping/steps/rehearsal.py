@@ -1,10 +1,9 @@
-"""Measuring a forward pass before any step does: what is wrong with it shows
-while the step is traced, where an error ends no training.
+"""Rehearsal: measures a forward pass while the step is traced.
 
-While a graph is built, TensorFlow proves that shapes fit as far as it knows
-them. Of an axis of unknown size it knows nothing, and what does not fit there
-fails when the step runs, with the step. So whatever has such an axis is
-measured by a program of its own, on small tensors of all sizes.
+An error in the rehearsal ends no training. TensorFlow proves that shapes fit
+while it builds a graph, but not for axes of unknown size: a shape that does not
+fit there fails when the step runs. So tensors with such axes are measured by a
+separate program first, on small tensors of several sizes.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from gradscope.runtime import own_variables
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
-#: What axes of unknown size are, in turn, and tensors of unknown rank. In the
-#: last round there are no examples.
+#: Sizes for axes of unknown size, in turn, and the shape for tensors of unknown
+#: rank. The last round has no examples.
 _ROUNDS = (
     ((2, 3, 1, 5, 4), [4, 3]),
     ((3, 1, 2, 2, 5), []),
@@ -27,13 +26,13 @@ _ROUNDS = (
 
 
 def rehearse(forward_pass: ForwardPass) -> None:
-    """Measures what has axes of unknown size, of other sizes each time.
+    """Measure the tensors with axes of unknown size, with several sizes.
 
     Args:
-        seen: What there is to be seen of a forward pass.
+        forward_pass: The forward pass of a step that is traced.
 
     Raises:
-        Exception: If a step could not measure it.
+        Exception: If a step could not measure the forward pass.
     """
     unknown = _with_unknown_axes(forward_pass)
     tensors = unknown.tensors()
@@ -57,14 +56,17 @@ def _rehearse(unknown: ForwardPass, tensors: list) -> None:
 
 def _example(spec, sizes, shape: list) -> tf.Tensor:
     if spec.shape.rank is not None:
-        # The axis of examples comes first, whatever was before.
+        # The cycle of sizes goes on from tensor to tensor.
         shape = [next(sizes) if n is None else n for n in spec.shape.as_list()]
     return tf.zeros(shape, spec.dtype)
 
 
 def _with_unknown_axes(forward_pass: ForwardPass) -> ForwardPass:
-    """Returns what has other axes of unknown size than that of the examples,
-    of which there may be fewer in the last batch of any training."""
+    """Select the tensors with an axis of unknown size besides that of examples.
+
+    The number of examples does not count: it is unknown in any training whose
+    last batch may be smaller.
+    """
     return ForwardPass(
         {
             row: tensors

@@ -1,8 +1,8 @@
-"""What another replica than the first tells of the same step.
+"""The forward pass of a step on any replica but the first.
 
-Its forward pass saw another part of the batch: a unit that fired there is
-alive. It has a ring of its own, with rows of `Layout.forward`, which the drain
-puts together with the first replica's.
+Each replica has another part of the batch: a unit that is active on any replica
+is alive. Each has a ring of its own, with rows of `Layout.forward`, which the
+drain merges with the first replica's.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class ReplicaStep:
     """One call of an optimizer on another replica, in a traced graph.
 
     Args:
-        observer: Of the first replica, which comes first.
-        call: What the optimizer was given here.
-        seen: What there is to be seen of the forward pass.
+        observer: The first replica's observer; that replica is traced first.
+        call: The call on this replica.
+        forward_pass: The forward pass on this replica.
     """
 
     def __init__(self, observer, call, forward_pass: ForwardPass):
@@ -39,7 +39,7 @@ class ReplicaStep:
         self._graph = tracing.current_graph()
 
     def in_graph(self) -> None:
-        """Adds what observes the forward pass to the graph, after the step."""
+        """Add the ops that measure the forward pass, after the step."""
         if self._forward_pass is None or self._graph is None:
             return
         observer, call = self._observer, self._call
@@ -48,7 +48,7 @@ class ReplicaStep:
         ).device
         ring = observer.replica_ring(replicas.index(), device)
 
-        def measure():
+        def measure() -> tf.Tensor:
             forward_pass = self._forward_pass
             if tracing.in_xla(self._graph):
                 tensors = replay.replay(forward_pass.tensors(), self._graph)
@@ -64,8 +64,8 @@ class ReplicaStep:
 def _with_names_of_first(
     forward_pass: ForwardPass, schema
 ) -> ForwardPass | None:
-    """Returns the same with the names that the first replica gave; None if it
-    has seen something else."""
+    """Rename a forward pass after the first replica's rows; None if they
+    differ."""
     activations, states = forward_pass.activations, forward_pass.states
     pairs = (
         (schema.activations, activations, lambda a: (a.kind, a.units)),

@@ -1,6 +1,9 @@
-"""One step of an optimizer, with what observes it around it."""
+"""One step of an optimizer: reads before it, and measurements after it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -20,14 +23,14 @@ from gradscope.wrapping.steps.observer import Measurables
 class Step:
     """One call of an optimizer, eager or in a graph that is being traced.
 
-    With gradient accumulation only the calls that apply what was accumulated
+    With gradient accumulation, only calls that apply the accumulated gradients
     are steps, and the gradient is the mean that they apply.
 
     Args:
         seam: The `Seam` that was called.
         observer: The observer of the optimizer's variables.
-        call: What the optimizer was given.
-        seen: What there is to be seen of the forward pass.
+        call: The optimizer's call.
+        forward_pass: The step's forward pass.
     """
 
     def __init__(self, seam, observer, call, forward_pass):
@@ -40,11 +43,14 @@ class Step:
             with own_variables.unchecked(), guard.scope():
                 self._prepare_in_graph()
 
-    def eagerly(self, original):
-        """Runs the step; the host decides whether it is observed.
+    def eagerly(self, original: Callable[[], Any]) -> Any:
+        """Run the step; the host decides whether it is recorded.
 
         Args:
             original: Calls the optimizer's own code.
+
+        Returns:
+            The result of `original`.
         """
         due = bool(self._call.applies) and self._observer.gate.due_on_host(
             int(self._call.step), self._subset
@@ -78,18 +84,21 @@ class Step:
             self._seam.fail(error)
         return result
 
-    def in_graph(self, original):
-        """Adds the step as it is to the graph, and observes it from beside.
+    def in_graph(self, original: Callable[[], Any]) -> Any:
+        """Add the optimizer's step to the graph as it is, and record it beside.
 
-        The optimizer's own part of the graph stays untouched: put into a
-        conditional as a whole, it would be optimized in another way, and the
-        last bit of a momentum changes (seen with the gamma of a batch norm).
+        The optimizer's part of the graph stays unchanged. Inside of a
+        conditional, TensorFlow would optimize it in another way, which changes
+        the last bit of a momentum (as of a batch norm's gamma).
 
         Args:
             original: Calls the optimizer's own code.
+
+        Returns:
+            The result of `original`.
         """
-        # A function's graph runs reads and writes of a variable in the order
-        # of the program. Control dependencies would say it again, but keep
+        # A function's graph runs reads and writes of a variable in program
+        # order. Control dependencies are not needed, and would keep
         # `tf.function` from lifting the slots that a first call creates.
         result = self._call.run(original)
 
@@ -111,15 +120,15 @@ class Step:
     def _record_eagerly(
         self, header, values_before, grads, forward_pass: ForwardPass
     ) -> None:
-        """Records an eager step."""
+        """Record an eager step."""
         self._forward_pass = forward_pass
         measurables = self._measurables(header, values_before, grads)
         self._observer.record_eagerly(measurables)
 
     def _add_to_graph(self, due, forward_pass: ForwardPass) -> None:
-        """Adds what records the step where it is due."""
+        """Add the ops that record the step if it is due."""
 
-        def record():
+        def record() -> tf.Tensor:
             self._forward_pass = forward_pass
             grads = self._readable_gradients()
             measurables = self._measurables(
@@ -134,8 +143,8 @@ class Step:
         tf.cond(due, record, lambda: tf.constant(False))
 
     def _readable_gradients(self) -> list:
-        """Returns gradients that can be read, and has the forward pass be one
-        that can."""
+        """Make copies of the gradients, and of the forward pass, that can be
+        read here."""
         grads = self._call.reduced_gradients()
         if not tracing.in_xla(self._graph):
             return [gradients.regenerate(g, self._graph) for g in grads]
@@ -177,20 +186,19 @@ class Step:
         )
 
     def _read_before(self) -> list[tf.Tensor]:
-        """Returns what must be read before the step: weights, accumulators."""
+        """Read the weights and accumulators, which the step changes."""
         return [
             tf.convert_to_tensor(variable)
             for variable in [*self._call.variables, *self._call.accumulators]
         ]
 
     def _read_before_if_due(self) -> list[tf.Tensor]:
-        """Returns what must be read before, or nothing that means anything
-        where the step is not due.
+        """Read the weights and accumulators if the step is due; else make
+        fillers.
 
-        Merely to hold a weight costs something, as its update must then copy
-        it: with 104 small variables 1.29 times the plain step, against 1.14
-        for asking first. XLA wants both branches to be of one shape, also of
-        a function that was traced outside of it and is called inside.
+        To hold a weight costs time, since its update must then copy it, and
+        asking first costs less. XLA needs both branches of one shape, also of a
+        function that was traced outside of XLA and is called inside.
         """
         if tracing.in_xla(self._graph):
             return self._read_before()
@@ -209,11 +217,12 @@ class Step:
     def _measurables(
         self, header, values_before: list, grads: list
     ) -> Measurables:
-        """Returns what there is to be measured, in the order of the rows.
+        """Collect the tensors to measure, in the order of the rows.
 
         Args:
-            header, held: What `_header` and `_read_before` returned before the step.
-            grads: `call.reduced()`, or copies of them.
+            header, values_before: `_header` and `_read_before`, before the
+                step.
+            grads: `call.reduced_gradients()`, or copies of them.
         """
         call = self._call
         passed = [
@@ -235,7 +244,7 @@ class Step:
             subset=self._subset,
             header=header,
             grads=rows(call.variables, applied),
-            clipped=clipped and rows(call.variables, clipped),
+            clipped=None if clipped is None else rows(call.variables, clipped),
             missing=rows(call.variables, missing),
             before=rows(call.variables, values_before[:count]),
             forward=self._observer.measurement.measure(self._forward_pass),
@@ -243,13 +252,17 @@ class Step:
         )
 
     def _origin(self, broken) -> tf.Tensor:
-        """Returns the first operation that made what is not finite, float32
-        `[ORIGIN]`: in a graph of the forward pass that is computed again only
-        where something is broken, since to read what lies inside of it would
-        change the way in which it is computed.
+        """Find the first operation with an output that is not finite.
+
+        In a graph, the forward pass is computed again for this, and only if a
+        number is not finite: a read of its inner tensors would change how it is
+        computed.
 
         Args:
-            broken: Whether something is not finite.
+            broken: Whether a number of the step is not finite.
+
+        Returns:
+            float32 `[ORIGIN]`.
         """
         suspects = self._forward_pass.suspects
         measurement = self._observer.measurement
@@ -261,7 +274,7 @@ class Step:
         if tracing.in_xla(self._graph):
             return tf.where(broken, measurement.origin(suspects), nowhere)
 
-        def from_the_start():
+        def from_the_start() -> tf.Tensor:
             outputs = replay.replay(
                 suspects.outputs, self._graph, self._weights()
             )
@@ -270,9 +283,12 @@ class Step:
         return tf.cond(broken, from_the_start, lambda: nowhere)
 
     def _weights(self) -> dict[str, tf.Tensor]:
-        """Returns the weights before the step, by the names of the tensors
-        with which the forward pass reads them: to hold these would cost as
-        much in all other steps; see `_read_before_if_due`."""
+        """The weights before the step, by the names of the tensors that read
+        them.
+
+        The forward pass is computed again with these values; reads of their own
+        would cost as much in all other steps, see `_read_before_if_due`.
+        """
         variables = [
             tf_variables.replica_variable(v) for v in self._call.variables
         ]
