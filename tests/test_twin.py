@@ -305,7 +305,7 @@ def test_single_batches_train_what_was_compiled(tmp_path):
         for size in (8, 8, 4, 4, 6, 8):
             model.train_on_batch(X[:size], Y[:size])
             turn(model)
-            if observe and not hasattr(model.train_function, "own"):
+            if observe and not hasattr(model.train_function, "model_program"):
                 gradscope.wrap(model.optimizer, tmp_path, model=model)
         return model.get_weights()
 
