@@ -163,7 +163,7 @@ class RecordingProgram:
         try:
             with (
                 self._seam.unobserved(),
-                PythonRandomState(model).again(),
+                PythonRandomState(model).repeat(),
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")
