@@ -187,29 +187,13 @@ class Observer:
         step_tensors = statistics.side_by_side(
             grads, clipped, before, after, fused
         )
-        appended_first = []
-        if self._histograms is not None:
-            appended = tf.cond(
-                self.gate.due(
-                    "histograms", measurables.step, measurables.subset
-                ),
-                lambda: self._append_histograms(measurables, step_tensors),
-                lambda: tf.constant(False),
-            )
-            appended_first = (
-                [appended] if tf.is_symbolic_tensor(appended) else []
-            )
+        appended_first = self._append_histograms_if_due(
+            measurables, step_tensors
+        )
         measured = statistics.measure(step_tensors, measurables.missing, fused)
         broken = self.measurement.has_nonfinite(measured, measurables.forward)
         # With weights that are NaN, no operation is at fault.
-        weight_rows = [
-            row for row, weight in enumerate(before) if weight is not None
-        ]
-        weight_rows = tf.constant(weight_rows, tf.int32)
-        norms = tf.gather(
-            measured[:, MEASURED.index("weight_norm")], weight_rows
-        )
-        broken &= tf.reduce_all(tf.math.is_finite(norms))
+        broken &= _are_weights_finite(measured, before)
         row = tf.concat(
             [
                 measurables.header,
@@ -332,6 +316,19 @@ class Observer:
         # embedding's gradient, would be traced again.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
+    def _append_histograms_if_due(
+        self, measurables: Measurables, step
+    ) -> list[tf.Tensor]:
+        """Add the ops that append histograms; return tensors to wait for."""
+        if self._histograms is None:
+            return []
+        appended = tf.cond(
+            self.gate.due("histograms", measurables.step, measurables.subset),
+            lambda: self._append_histograms(measurables, step),
+            lambda: tf.constant(False),
+        )
+        return [appended] if tf.is_symbolic_tensor(appended) else []
+
     def _append_histograms(self, measurables: Measurables, step) -> tf.Tensor:
         numbers = statistics.occasional(step, self._selected)
         self._histograms.append(measurables.step, numbers)
@@ -340,6 +337,13 @@ class Observer:
         )
         self.gate.clear_request("histograms")
         return tf.constant(True)
+
+
+def _are_weights_finite(measured: tf.Tensor, weights: list) -> tf.Tensor:
+    rows = [row for row, weight in enumerate(weights) if weight is not None]
+    rows = tf.constant(rows, tf.int32)
+    norms = tf.gather(measured[:, MEASURED.index("weight_norm")], rows)
+    return tf.reduce_all(tf.math.is_finite(norms))
 
 
 def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
