@@ -66,23 +66,23 @@ def run(options: argparse.Namespace) -> int:
         check = gradscope.check
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from error
-    model = _loaded(options.model)
+    model = _load_model(options.model)
     if options.loss:
         model.compile(loss=options.loss)
-    found = check(model, **batch)
-    told = json.dumps(found.to_dict(), indent=1, allow_nan=False)
-    print(told if options.json else found)
-    return int(options.exit_code and found.has_gap)
+    result = check(model, **batch)
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
+    print(text if options.json else result)
+    return int(options.exit_code and result.has_gap)
 
 
-def _loaded(path: str):
+def _load_model(path: str):
     import keras
 
     try:
         return keras.saving.load_model(path)
     except (OSError, TypeError, ValueError) as error:
-        told = (printable(line) for line in str(error).splitlines())
-        reason = "\n".join(told)
+        lines = (printable(line) for line in str(error).splitlines())
+        reason = "\n".join(lines)
         raise ValueError(
             f"{path} cannot be loaded: {reason}\nA model with classes of your "
             "own is checked in Python: load it with custom_objects=..., and "
@@ -100,15 +100,15 @@ def read_batch(path: str) -> dict:
         arrays = {name: file[name] for name in file.files}
     batch: dict = {}
     for name, array in arrays.items():
-        part, _, own = name.partition("/")
+        part, _, input_name = name.partition("/")
         if part not in _PARTS:
             raise ValueError(
                 f"{path} has an array {name!r}; a batch has x, y and "
                 "sample_weight, or x/NAME for each of several inputs. Write "
                 "it with np.savez(path, x=..., y=...)."
             )
-        if own:
-            batch.setdefault(part, {})[own] = array
+        if input_name:
+            batch.setdefault(part, {})[input_name] = array
         else:
             batch[part] = array
     if "x" not in batch:

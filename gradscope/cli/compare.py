@@ -44,8 +44,10 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compares, prints, and returns the exit code."""
-    found = gradscope.compare(
+    comparison = gradscope.compare(
         options.run_a, options.run_b, tolerance=options.tolerance
     )
-    print(report.to_json(found) if options.json else report.text(found))
-    return int(options.exit_code and not found.same)
+    print(
+        report.to_json(comparison) if options.json else report.text(comparison)
+    )
+    return int(options.exit_code and not comparison.same)

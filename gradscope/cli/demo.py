@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         ValueError: If there is no such example, or something is missing to
             train it.
     """
-    for number, name in enumerate(names := _chosen(options.only), 1):
+    for number, name in enumerate(names := _example_names(options.only), 1):
         print(f"[{number}/{len(names)}] {name}: ", end="", flush=True)
         start = time.monotonic()
         command = [sys.executable, "-m", f"gradscope_examples.{name}"]
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     return subprocess.run(command).returncode
 
 
-def _chosen(only) -> list[str]:
+def _example_names(only) -> list[str]:
     for need in ("gradscope_examples", "tensorflow", "keras"):
         if importlib.util.find_spec(need) is None:
             raise ValueError(

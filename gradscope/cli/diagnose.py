@@ -15,12 +15,12 @@ from gradscope.format.schema import SchemaError
 from gradscope.reading import event_files, read
 
 #: Exit codes; where several apply, the largest.
-FOUND, NOTHING, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
+HAS_FINDINGS, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
 
 _HELP = f"""Says what is wrong with each run below a directory, worst first.
 
-exit codes: 0 all runs were diagnosed; {FOUND} there are findings of --fail-on;
-{NOTHING} there is no such directory, or nothing in it; {NO_RECORD} there are
+exit codes: 0 all runs were diagnosed; {HAS_FINDINGS} there are findings of --fail-on;
+{NO_RUN} there is no such directory, or nothing in it; {NO_RECORD} there are
 event files, but none of gradscope's; {DAMAGED} an event file is damaged (what
 could be read is diagnosed); {NEWER} a run was recorded by a newer gradscope.
 Where several apply, the largest."""
@@ -39,7 +39,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help=f"exit with {FOUND} if there is such a finding, or a worse one",
+        help=f"exit with {HAS_FINDINGS} if there is such a finding, or a worse one",
     )
     parser.add_argument(
         "--set",
@@ -67,38 +67,40 @@ def add(commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Diagnoses, prints, and returns the exit code."""
-    own = dict(_assignment(text) for text in options.set)
-    Limits(own)
+    overrides = dict(_assignment(text) for text in options.set)
+    Limits(overrides)
     for text in options.ignore:
         Ignore.parse(text)
-    found, problems = {}, []
+    findings, problems = {}, []
     for name, path in _runs(options.logdir, problems):
-        record = _read(name, path, problems)
+        record = _read_record(name, path, problems)
         if record is not None:
-            found[name] = gradscope.diagnose(
-                record, limits=own, ignore=options.ignore
+            findings[name] = gradscope.diagnose(
+                record, limits=overrides, ignore=options.ignore
             )
     if options.json:
-        print(report.to_json(found, problems))
+        print(report.to_json(findings, problems))
     else:
         colour = options.color == "always" or (
             options.color == "auto"
             and sys.stdout.isatty()
             and "NO_COLOR" not in os.environ
         )
-        told = [report.text(n, f, colour=colour) for n, f in found.items()]
-        print("\n\n".join(told))
+        texts = [report.text(n, f, colour=colour) for n, f in findings.items()]
+        print("\n\n".join(texts))
     for problem in problems:
         message = terminal.printable(problem["message"])
         print(f"gradscope: {message}", file=sys.stderr)
     codes = [problem["code"] for problem in problems]
-    return max([*codes, _code(found, options.fail_on)])
+    return max([*codes, _exit_code(findings, options.fail_on)])
 
 
 def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
     """Returns names and directories of the runs; tells of the lack of any."""
     if not os.path.isdir(logdir):
-        _tell(problems, logdir, NOTHING, f"there is no directory {logdir}.")
+        _report_problem(
+            problems, logdir, NO_RUN, f"there is no directory {logdir}."
+        )
         return []
     below = read.runs_below(logdir)
     if not below and event_files.event_files(logdir):
@@ -110,7 +112,7 @@ def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
             for name, path in zip(names, below, strict=True)
         ]
     if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
-        _tell(
+        _report_problem(
             problems,
             logdir,
             NO_RECORD,
@@ -119,23 +121,25 @@ def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
             "gradscope.Callback(logdir) to `fit`, and train again.",
         )
     else:
-        _tell(
+        _report_problem(
             problems,
             logdir,
-            NOTHING,
+            NO_RUN,
             f"there is no run below {logdir}: no event file. Give the "
             "directory that was given to gradscope.wrap, or one above it.",
         )
     return []
 
 
-def _read(name: str, path: str, problems: list):
+def _read_record(name: str, path: str, problems: list):
     """Returns the record of a run, None if there is none; tells why."""
     try:
         record = gradscope.read(path)
     except SchemaError as error:
         newer = "upgrade" in str(error)
-        _tell(problems, name, NEWER if newer else DAMAGED, f"{name}: {error}")
+        _report_problem(
+            problems, name, NEWER if newer else DAMAGED, f"{name}: {error}"
+        )
         return None
     except FileNotFoundError:
         damage = [
@@ -145,9 +149,9 @@ def _read(name: str, path: str, problems: list):
         ]
         if damage:
             for text in damage:
-                _tell(problems, name, DAMAGED, f"{name}: {text}")
+                _report_problem(problems, name, DAMAGED, f"{name}: {text}")
         else:
-            _tell(
+            _report_problem(
                 problems,
                 name,
                 NO_RECORD,
@@ -155,11 +159,11 @@ def _read(name: str, path: str, problems: list):
             )
         return None
     for text in record.damage:
-        _tell(problems, name, DAMAGED, f"{name}: {text}")
+        _report_problem(problems, name, DAMAGED, f"{name}: {text}")
     return record
 
 
-def _tell(problems: list, run: str, code: int, message: str) -> None:
+def _report_problem(problems: list, run: str, code: int, message: str) -> None:
     problems.append({"run": run, "code": code, "message": message})
 
 
@@ -173,13 +177,13 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _code(found: dict, fail_on: str | None) -> int:
+def _exit_code(findings: dict, fail_on: str | None) -> int:
     if fail_on is None:
         return 0
     worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     return (
-        FOUND
-        if any(f.severity in worst for fs in found.values() for f in fs)
+        HAS_FINDINGS
+        if any(f.severity in worst for fs in findings.values() for f in fs)
         else 0
     )
 

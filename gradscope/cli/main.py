@@ -109,12 +109,12 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 def _nonfinite(options: argparse.Namespace) -> None:
     record = gradscope.read(options.run)
-    found = record.first_nonfinite()
-    if found is None:
+    origin = record.first_nonfinite()
+    if origin is None:
         steps = len(record.steps)
         print(f"nothing became NaN or infinite in {steps} recorded steps")
     else:
-        print(terminal.printable(found.message))
+        print(terminal.printable(origin.message))
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import median, smoothed, spells
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import median, running_median, spells
 from gradscope.diagnosis.wording import finding, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def loss_diverges(view, limits):
+def loss_diverges(view: View, limits: Limits) -> Findings:
     """A loss that ends far above where it began."""
-    loss = smoothed(view.loss)
+    loss = running_median(view.loss)
     if view.count < 10 or not np.isfinite(loss).any():
         return
     start = view.first_loss
     limit = limits["loss-diverges.growth"]
     if start <= 0:
         return
-    some = spells(loss > limit * start, 3)
-    if not some or not some[-1].stop >= view.count - 5:
+    high_spells = spells(loss > limit * start, 3)
+    if not high_spells or not high_spells[-1].stop >= view.count - 5:
         return
-    spell = some[-1]
+    spell = high_spells[-1]
     last = float(median(loss[spell.slice][-5:]))
     yield finding(
         view,
@@ -41,10 +47,10 @@ def loss_diverges(view, limits):
 
 
 @rule
-def outputs_run_away(view, limits):
+def outputs_run_away(view: View, limits: Limits) -> Findings:
     """Outputs that grow without end, where the loss is not known or negative:
     a loss without a floor, as that of a wrong sign."""
-    rows = view.data("output")
+    rows = view.data_rows("output")
     if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
         return
     size = view.get("data_rms")[:, rows[0]].astype(float)
@@ -72,7 +78,7 @@ def outputs_run_away(view, limits):
 
 
 @rule
-def outputs_ignore_inputs(view, limits):
+def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
     """A loss that fell, and outputs that are nearly the same for all examples:
     only their mean was learned.
 
@@ -81,46 +87,47 @@ def outputs_ignore_inputs(view, limits):
     """
     ratio = _variation_ratio(view)
     limit = limits["loss-metric-disagree.variation"]
-    fell = view.fall > limits["loss-metric-disagree.fall"]
+    has_fallen = view.loss_fall > limits["loss-metric-disagree.fall"]
     # Before step 200 healthy runs may have learned little but the mean.
-    if view.last_step < 200 or not ratio < limit or not fell:
+    if view.last_step < 200 or not ratio < limit or not has_fallen:
         return
-    added = _added_share(view)
-    dominated = added > limits["penalty-dominates.added"]
+    added_share = _added_loss_share(view)
+    is_dominated = added_share > limits["penalty-dominates.added"]
     evidence = {
         "variation_ratio": ratio,
         "variation_ratio_limit": limit,
-        "loss_fall": view.fall,
+        "loss_fall": view.loss_fall,
     }
     yield finding(
         view,
-        "penalty-dominates" if dominated else "loss-metric-disagree",
+        "penalty-dominates" if is_dominated else "loss-metric-disagree",
         "warning",
         None,
         None,
-        what=f"The loss fell by {percent(view.fall)}, and yet the outputs vary "
+        what=f"The loss fell by {percent(view.loss_fall)}, and yet the outputs vary "
         f"from example to example by {percent(ratio)} of what the targets do: "
         "little more than the mean was learned",
-        evidence=evidence | ({"added_share": added} if dominated else {}),
-        cause=f"At the start {percent(added)} of the loss was what layers add "
+        evidence=evidence
+        | ({"added_share": added_share} if is_dominated else {}),
+        cause=f"At the start {percent(added_share)} of the loss was what layers add "
         "to it (a penalty, or a divergence): it pays more to make that small "
         "than to tell examples apart."
-        if dominated
+        if is_dominated
         else "Most of the loss goes away by a good mean alone, as with many "
         "zeros among the targets. Could also be that what tells examples "
         "apart does not get through to the output.",
         remedy="Divide what is added by 100 and go up from there; sum or "
         "average both parts of the loss over the same axes."
-        if dominated
+        if is_dominated
         else "Compare the loss with that of always predicting `y.mean(axis=0)`."
         " For one class of many use a softmax and `categorical_crossentropy`.",
     )
 
 
-def _variation_ratio(view) -> float:
+def _variation_ratio(view: View) -> float:
     """Returns the variation of the outputs at the end over that of the
     targets; NaN where they are not of one kind."""
-    outputs, targets = view.data("output"), view.data("target")
+    outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1:
         return np.nan
     if view.loss_takes_logits or view.loss_name.startswith("sparse"):
@@ -129,9 +136,13 @@ def _variation_ratio(view) -> float:
     if shapes[0] != shapes[1] and shapes != [(1,), ()]:
         return np.nan
     variation = view.get("data_variation").astype(float)
-    of_targets = float(median(variation[:, targets[0]]))
+    target_variation = float(median(variation[:, targets[0]]))
     late = variation[-max(5, view.count // 10) :, outputs[0]]
-    return float(median(late)) / of_targets if of_targets > 0 else np.nan
+    return (
+        float(median(late)) / target_variation
+        if target_variation > 0
+        else np.nan
+    )
 
 
 #: Metrics that are a loss by another name.
@@ -142,7 +153,7 @@ _SHORT = {
 }
 
 
-def _added_share(view) -> float:
+def _added_loss_share(view: View) -> float:
     """Returns the share of the first epoch's loss that is not the compiled
     one, where that is a metric too; 0 where that is not known."""
     total = view.logs.get("loss")
@@ -154,24 +165,28 @@ def _added_share(view) -> float:
 
 
 @rule
-def one_answer_only(view, limits):
+def single_answer(view: View, limits: Limits) -> Findings:
     """A yes or no that is always no (or yes), as one class is rare.
 
     Where the two cannot be told apart better, this is as it should be.
     """
-    outputs, targets = view.data("output"), view.data("target")
+    outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
         return
-    sigmoid = any(one.kind == "sigmoid" for _, one in view.outputs)
-    if not sigmoid or "binarycrossentropy" not in view.loss_name:
+    has_sigmoid = any(
+        activation.kind == "sigmoid" for _, activation in view.outputs
+    )
+    if not has_sigmoid or "binarycrossentropy" not in view.loss_name:
         return
     late = slice(-max(10, view.count // 4), None)
-    least, most = (
+    lowest, highest = (
         view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
     )
     share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
     rare = min(share, 1 - share)
-    if not 0 < rare < 0.3 or not ((most < 0.5).all() or (least > 0.5).all()):
+    if not 0 < rare < 0.3 or not (
+        (highest < 0.5).all() or (lowest > 0.5).all()
+    ):
         return
     answer = "no" if share < 0.5 else "yes"
     yield finding(
@@ -192,7 +207,7 @@ def one_answer_only(view, limits):
 
 
 @rule
-def loss_metric_disagree(view, limits):
+def loss_metric_disagree(view: View, limits: Limits) -> Findings:
     """A loss that falls while accuracy stays where it was.
 
     Needs `Callback`, which keeps what `fit` logs.
@@ -202,9 +217,9 @@ def loss_metric_disagree(view, limits):
         return
     fall = (loss[0] - loss[-1]) / max(abs(loss[0]), 1e-12)
     limit = limits["loss-metric-disagree.fall"]
-    moved = float(np.nanmax(accuracy) - np.nanmin(accuracy))
+    accuracy_range = float(np.nanmax(accuracy) - np.nanmin(accuracy))
     best = float(np.nanmax(accuracy))
-    if not fall > limit or moved > 0.02 or best > 0.9:
+    if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return
     # Of many guesses some are right: a metric that is exactly zero in all
     # epochs is not computed in training, as those of TensorFlow Recommenders.
@@ -224,7 +239,7 @@ def loss_metric_disagree(view, limits):
             "loss_fall": fall,
             "loss_fall_limit": limit,
             "accuracy": best,
-            "accuracy_moved": moved,
+            "accuracy_moved": accuracy_range,
         },
         cause="They do not measure the same: accuracy says nothing where "
         "numbers are predicted; or outputs and labels are compared in "

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, percent, several
+from gradscope.diagnosis.wording import finding, join_words, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def dropout_keep_prob(view, limits):
+def dropout_keep_prob(view: View, limits: Limits) -> Findings:
     """A rate that was meant as the share to keep.
 
     TensorFlow 1's `keep_prob` is the share that is kept, Keras's `rate` the
@@ -21,8 +27,8 @@ def dropout_keep_prob(view, limits):
     dropped = median(view.get("dropped_fraction"), axis=0)
     high = [
         row
-        for row, one in view.states
-        if one.kind == "dropout"
+        for row, state in view.states
+        if state.kind == "dropout"
         and (
             rate[row] > limit or (np.isnan(rate[row]) and dropped[row] > limit)
         )
@@ -31,21 +37,23 @@ def dropout_keep_prob(view, limits):
         return
     names = [view.states[row][1].name for row in high]
     rates = [float(np.nan_to_num(rate[row], nan=dropped[row])) for row in high]
-    gap = _gap(view)
-    harmed = gap > limits["dropout-keep-prob.gap"] or (
-        view.fall < limits["learned.fall"]
+    gap = _dropout_gap(view)
+    is_harmful = gap > limits["dropout-keep-prob.gap"] or (
+        view.loss_fall < limits["learned.fall"]
     )
-    certain = sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
-    harmed = harmed or certain
-    shown = [f"{r:.2g}" for r in dict.fromkeys(rates)]
+    is_certain = (
+        sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
+    )
+    is_harmful = is_harmful or is_certain
+    rate_texts = [f"{r:.2g}" for r in dict.fromkeys(rates)]
     yield finding(
         view,
         "dropout-keep-prob",
-        "warning" if harmed else "note",
+        "warning" if is_harmful else "note",
         names[0],
         None,
-        what=f"{several(names)} {'drops' if len(names) == 1 else 'drop'} "
-        f"{several([percent(float(s)) for s in shown])} of the units in each "
+        what=f"{join_words(names)} {'drops' if len(names) == 1 else 'drop'} "
+        f"{join_words([percent(float(text)) for text in rate_texts])} of the units in each "
         "step",
         evidence={
             "dropout_rate": max(rates),
@@ -53,17 +61,17 @@ def dropout_keep_prob(view, limits):
             "dropped_fraction": float(median(dropped[high])),
             "accuracy_gap": gap,
             "accuracy_gap_limit": limits["dropout-keep-prob.gap"],
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
             "layers": names,
         },
         cause="The rate of Keras is the share that is dropped. Where the share "
         "to keep was meant, as with TensorFlow 1's `keep_prob`, it is "
-        f"{several([f'{1 - float(s):.2g}' for s in shown])}.",
+        f"{join_words([f'{1 - float(text):.2g}' for text in rate_texts])}.",
         remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate of .1 to .5.",
     )
 
 
-def _gap(view) -> float:
+def _dropout_gap(view: View) -> float:
     """Returns by how much the network is better without its dropout: accuracy
     on validation data minus that in training, or what a probe tells."""
     training, validation = view.accuracy, view.validation_accuracy
@@ -71,18 +79,24 @@ def _gap(view) -> float:
         return float(median(validation[-3:]) - median(training[-3:]))
     _, losses = view.record.occasional("probe")
     if len(losses):
-        both = median(losses[-3:, 0], axis=0)
+        losses_of_modes = median(losses[-3:, 0], axis=0)
         # About what the difference in accuracy is: a share of the loss of
         # guessing. (A share of the loss itself is large where that is small.)
-        size = view.guess if np.isfinite(view.guess) else view.first_loss
-        return float((both[0] - both[1]) / max(abs(size), 1e-12))
+        size = (
+            view.guessing_loss
+            if np.isfinite(view.guessing_loss)
+            else view.first_loss
+        )
+        return float(
+            (losses_of_modes[0] - losses_of_modes[1]) / max(abs(size), 1e-12)
+        )
     if training is not None:
         return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
     return np.nan
 
 
 @rule
-def penalty_dominates(view, limits):
+def penalty_dominates(view: View, limits: Limits) -> Findings:
     """A weight penalty that is most of the loss, so that only it is learned.
 
     The penalty is computed from the weights' norms and the layers' factors;
@@ -98,22 +112,24 @@ def penalty_dominates(view, limits):
     last = float(median(data[-max(5, view.count // 10) :]))
     typical = float(median(share))
     limit = limits["penalty-dominates.share"]
-    learned = (first - last) / max(abs(first), 1e-12)
-    if not (typical > limit or float(share[0]) > 0.8) or learned > 0.5:
+    data_fall = (first - last) / max(abs(first), 1e-12)
+    if not (typical > limit or float(share[0]) > 0.8) or data_fall > 0.5:
         return
-    names = [n for n, f in view.facts.items() if _factors(f)]
+    names = [
+        name for name, fact in view.facts.items() if _penalty_factors(fact)
+    ]
     yield finding(
         view,
         "penalty-dominates",
         "warning",
-        _heaviest(view),
+        _most_penalised_layer(view),
         None,
         what=f"{percent(min(max(typical, float(share[0])), 1))} of the loss is "
         "the penalty on weights, and the rest of it has hardly fallen",
         evidence={
             "penalty_share": typical,
             "penalty_share_limit": limit,
-            "data_loss_fall": learned,
+            "data_loss_fall": data_fall,
             "layers": names,
         },
         cause="It pays more to make weights small than to fit the data, so "
@@ -124,15 +140,15 @@ def penalty_dominates(view, limits):
 
 
 @rule
-def activity_penalty(view, limits):
+def activity_penalty(view: View, limits: Limits) -> Findings:
     """A penalty on what a layer puts out, and a layer that puts out nothing."""
     dead = view.get("dead_fraction").astype(float)
-    for row, one in view.activations:
-        layer = view.layer_of(one)
+    for row, activation in view.activations:
+        layer = view.layer_of(activation)
         penalty = view.config(layer, "activity_regularizer")
-        late = float(median(dead[-max(5, view.count // 10) :, row]))
+        dead_share = float(median(dead[-max(5, view.count // 10) :, row]))
         limit = limits["dead-relu.error"]
-        if not penalty or not late >= limit:
+        if not penalty or not dead_share >= limit:
             continue
         yield finding(
             view,
@@ -141,8 +157,11 @@ def activity_penalty(view, limits):
             layer,
             None,
             what=f"There is a penalty on the outputs of {layer}, and "
-            f"{percent(late)} of its units fire for no example any more",
-            evidence={"dead_fraction": late, "dead_fraction_limit": limit},
+            f"{percent(dead_share)} of its units fire for no example any more",
+            evidence={
+                "dead_fraction": dead_share,
+                "dead_fraction_limit": limit,
+            },
             cause="It pays more to put out nothing than to put out what the "
             "next layer needs.",
             remedy="Divide the factor of `activity_regularizer` by 100; it "
@@ -150,38 +169,40 @@ def activity_penalty(view, limits):
         )
 
 
-def _heaviest(view) -> str:
+def _most_penalised_layer(view: View) -> str:
     """Returns the layer with the largest penalty at the start."""
     return view.layer(int(_penalties(view)[0].argmax()))
 
 
-def _penalties(view) -> np.ndarray:
+def _penalties(view: View) -> np.ndarray:
     """Returns the penalty on each variable in each step, [T, rows]."""
     total = np.zeros((view.count, len(view.schema.variables)))
     norms = view.get("weight_norm").astype(float)
     rms = view.get("weight_rms").astype(float)
-    for row, one in enumerate(view.schema.variables):
-        fact = view.facts.get(one.layer)
-        part = "bias" if one.name.endswith("bias") else "kernel"
-        for l1, l2, of in _factors(fact):
-            if of != part:
+    for row, variable in enumerate(view.schema.variables):
+        fact = view.facts.get(variable.layer)
+        part = "bias" if variable.name.endswith("bias") else "kernel"
+        for l1, l2, factor_part in _penalty_factors(fact):
+            if factor_part != part:
                 continue
             # The mean size of a normal number is sqrt(2/pi) of its rms.
             total[:, row] += np.nan_to_num(l2 * norms[:, row] ** 2)
-            total[:, row] += np.nan_to_num(l1 * one.size * 0.8 * rms[:, row])
+            total[:, row] += np.nan_to_num(
+                l1 * variable.size * 0.8 * rms[:, row]
+            )
     return total
 
 
-def _factors(fact) -> list[tuple[float, float, str]]:
+def _penalty_factors(fact) -> list[tuple[float, float, str]]:
     """Returns L1 and L2 factors of a layer, and of which variable."""
-    found = []
+    factors = []
     config = (fact or {}).get("config") or {}
     for part in ("kernel", "bias"):
         regularizer = config.get(f"{part}_regularizer")
         if not isinstance(regularizer, dict):
             continue
-        inner = regularizer.get("config") or {}
-        l1, l2 = inner.get("l1", 0) or 0, inner.get("l2", 0) or 0
+        arguments = regularizer.get("config") or {}
+        l1, l2 = arguments.get("l1", 0) or 0, arguments.get("l2", 0) or 0
         if l1 or l2:
-            found.append((float(l1), float(l2), part))
-    return found
+            factors.append((float(l1), float(l2), part))
+    return factors

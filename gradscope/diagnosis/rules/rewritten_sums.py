@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.wording import finding, several
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.wording import finding, join_words
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def unordered_sums(view, limits):
+def unordered_sums(view: View, limits: Limits) -> Findings:
     """Sums whose terms TensorFlow adds in any order."""
     names = view.schema.unordered_sums
     if not names:
@@ -21,7 +27,7 @@ def unordered_sums(view, limits):
         None,
         None,
         what=f"TensorFlow adds up {sums} of this training in any order "
-        f"({several(list(names))})",
+        f"({join_words(list(names))})",
         evidence={"count": count, "sums": list(names)},
         cause="To save memory, above 80 % of the device's (a CPU counts as "
         "256 MiB), it adds each term when it is there. The last bit may then "

@@ -3,36 +3,42 @@ wrong axis."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 #: Layers that put out nothing but their activation.
 _PASSES_ON = ("Activation", "Softmax", "Conv1D", "Conv2D", "Conv3D")
 
 
 @rule
-def peaked_attention(view, limits):
+def peaked_attention(view: View, limits: Limits) -> Findings:
     """Attention that is sure of one position from the first step on."""
-    for row, one in view.activations:
-        rank = getattr(one, "rank", 0)
-        if one.kind != "softmax" or rank < 3 or one.units < 4:
+    for row, activation in view.activations:
+        rank = getattr(activation, "rank", 0)
+        if activation.kind != "softmax" or rank < 3 or activation.units < 4:
             continue
-        if view.is_output(one) or not view.is_from_start:
+        if view.is_output(activation) or not view.is_from_start:
             continue
         # All but one of n weights zero: rms is 1 / sqrt(n), and never more.
-        peak = view.get("activation_rms")[:, row] * np.sqrt(one.units)
+        peak = view.get("activation_rms")[:, row] * np.sqrt(activation.units)
         limit = limits["saturated-activation.peaked"]
-        is_one = (peak > limit) & (peak < 1.01)
-        if not is_one.mean() > 0.9 or not is_one[0]:
+        is_peaked = (peak > limit) & (peak < 1.01)
+        if not is_peaked.mean() > 0.9 or not is_peaked[0]:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "saturated-activation",
-            "note" if view.fall > 0.9 else "warning",
+            "note" if view.loss_fall > 0.9 else "warning",
             layer,
             None,
             what=f"The attention of {layer} looks at a single position, for "
@@ -40,7 +46,7 @@ def peaked_attention(view, limits):
             evidence={
                 "peak": float(median(peak)),
                 "peak_limit": limit,
-                "loss_fall": view.fall,
+                "loss_fall": view.loss_fall,
             },
             cause="Its scores are far apart, and where a softmax is sure its "
             "slope is near zero: queries and keys cannot learn where to look. "
@@ -53,39 +59,42 @@ def peaked_attention(view, limits):
 
 
 @rule
-def hidden_softmax(view, limits):
+def hidden_softmax(view: View, limits: Limits) -> Findings:
     """A softmax between layers, or in front of a loss that has its own.
 
     That of attention is over positions, and has more than two axes. One that
     is sure of a few units is a choice, and meant.
     """
-    goes = {one.name: one.detail for one in view.wiring("softmax_into")}
-    for row, one in view.activations:
-        if one.kind != "softmax" or one.units < 2:
+    consumers = {
+        activation.name: activation.detail
+        for activation in view.wiring("softmax_into")
+    }
+    for row, activation in view.activations:
+        if activation.kind != "softmax" or activation.units < 2:
             continue
-        layer = view.layer_of(one)
-        if view.is_output(one):
+        layer = view.layer_of(activation)
+        if view.is_output(activation):
             if view.loss_takes_logits:
-                yield _softmax_twice(view, layer)
+                yield _double_softmax_finding(view, layer)
             continue
-        into = goes.get(one.name) or _into(view, one)
-        if into != "kernel":
+        consumer = consumers.get(activation.name) or _consumer(view, activation)
+        if consumer != "kernel":
             continue  # it weighs something
         rms = float(median(view.get("activation_rms")[:, row]))
-        evenly = rms * one.units < limits["hidden-softmax.evenly"]
+        is_even = rms * activation.units < limits["hidden-softmax.evenly"]
         yield finding(
             view,
             "hidden-softmax",
-            "warning" if evenly else "note",
+            "warning" if is_even else "note",
             layer,
             None,
             what=f"{layer} is a hidden layer with a softmax: its outputs share "
-            "a sum of 1" + (", so each is tiny" if evenly else ""),
+            "a sum of 1" + (", so each is tiny" if is_even else ""),
             evidence={
-                "units": one.units,
+                "units": activation.units,
                 "activation_rms": rms,
                 "activation_rms_limit": limits["hidden-softmax.evenly"]
-                / one.units,
+                / activation.units,
             },
             cause="A softmax makes probabilities of an output. Between layers "
             "it lets one unit win, and leaves the others, and the gradient, "
@@ -96,14 +105,14 @@ def hidden_softmax(view, limits):
 
 
 @rule
-def single_unit_softmax(view, limits):
+def single_unit_softmax(view: View, limits: Limits) -> Findings:
     """A softmax over one unit: always 1."""
-    for _, one in view.activations:
-        if one.kind != "softmax" or one.units != 1:
+    for _, activation in view.activations:
+        if activation.kind != "softmax" or activation.units != 1:
             continue
-        if getattr(one, "axis", -1) != -1:
+        if getattr(activation, "axis", -1) != -1:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "single-unit-softmax",
@@ -121,23 +130,26 @@ def single_unit_softmax(view, limits):
 
 
 @rule
-def softmax_axis(view, limits):
+def softmax_axis(view: View, limits: Limits) -> Findings:
     """A softmax along another axis than that of the classes."""
-    for _, one in view.activations:
-        axis, rank = getattr(one, "axis", -1), getattr(one, "rank", 0)
-        if one.kind != "softmax" or axis in (-1, rank - 1):
+    for _, activation in view.activations:
+        axis, rank = (
+            getattr(activation, "axis", -1),
+            getattr(activation, "rank", 0),
+        )
+        if activation.kind != "softmax" or axis in (-1, rank - 1):
             continue
-        if axis != 0 and not view.is_output(one):
+        if axis != 0 and not view.is_output(activation):
             continue
-        layer = view.layer_of(one)
-        over = "the examples of the batch" if axis == 0 else f"axis {axis}"
+        layer = view.layer_of(activation)
+        axis_text = "the examples of the batch" if axis == 0 else f"axis {axis}"
         yield finding(
             view,
             "softmax-axis",
-            "error" if view.is_output(one) else "warning",
+            "error" if view.is_output(activation) else "warning",
             layer,
             None,
-            what=f"The softmax of {layer} works along {over}, and not along "
+            what=f"The softmax of {layer} works along {axis_text}, and not along "
             "the classes",
             evidence={"axis": axis, "rank": rank},
             cause="The values that share a sum of 1 are those of different "
@@ -147,7 +159,7 @@ def softmax_axis(view, limits):
         )
 
 
-def _softmax_twice(view, layer: str):
+def _double_softmax_finding(view: View, layer: str):
     return finding(
         view,
         "hidden-softmax",
@@ -165,21 +177,21 @@ def _softmax_twice(view, layer: str):
     )
 
 
-def _into(view, one) -> str:
+def _consumer(view: View, activation) -> str:
     """Returns what gets the output of a softmax where no graph was seen: that
     of a layer of numbers is for the next layer, if that has weights."""
-    owner = view.facts.get(view.layer_of(one), {}).get("class")
-    if owner != "Dense":
-        rank = getattr(one, "rank", 0)
-        if rank != 2 or owner not in _PASSES_ON:
+    layer_class = view.facts.get(view.layer_of(activation), {}).get("class")
+    if layer_class != "Dense":
+        rank = getattr(activation, "rank", 0)
+        if rank != 2 or layer_class not in _PASSES_ON:
             return "other"
-    return "kernel" if _feeds_kernel(view, one) else "other"
+    return "kernel" if _feeds_kernel(view, activation) else "other"
 
 
-def _feeds_kernel(view, one) -> bool:
+def _feeds_kernel(view: View, activation) -> bool:
     """Returns whether a later layer has weights."""
     names = list(view.schema.layers)
-    layer = view.layer_of(one)
+    layer = view.layer_of(activation)
     if layer in names:
         return names.index(layer) < len(names) - 1
-    return bool(view.outputs) or one != view.schema.activations[-1]
+    return bool(view.outputs) or activation != view.schema.activations[-1]

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import several
+from gradscope.diagnosis.wording import join_words
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
-def owner(view, name: str | None) -> str | None:
+def owning_layer(view: View, name: str | None) -> str | None:
     """Returns the layer that a row of the record belongs to, None if it is no
     part of one."""
-    for one in view.schema.variables:
-        if one.name == name:
-            return one.layer
-    for one in view.schema.activations:
-        if one.name == name:
-            return view.layer_of(one)
+    for variable in view.schema.variables:
+        if variable.name == name:
+            return variable.layer
+    for variable in view.schema.activations:
+        if variable.name == name:
+            return view.layer_of(variable)
     return None
 
 
-def entered(view, kind: str) -> str | None:
+def boundary_layer(view: View, kind: str) -> str | None:
     """Returns the layer next to where data or the loss meet the network."""
     if kind in ("input", "target", "output", "loss") and view.schema.layers:
         return view.schema.layers[0 if kind == "input" else -1]
     return None
 
 
-def small_start(view, limits) -> list[str]:
+def layers_starting_small(view: View, limits: Limits) -> list[str]:
     """Returns the layers whose kernels start too small."""
     from gradscope.diagnosis.rules.start import gains
 
@@ -38,37 +44,41 @@ def small_start(view, limits) -> list[str]:
     ]
 
 
-def saturated(view, limit: float) -> list[str]:
+def saturated_layers(view: View, limit: float) -> list[str]:
     """Returns the layers whose sigmoids or tanh are mostly at their ends."""
     share = median(view.get("saturated_fraction"), axis=0)
     return [
-        view.layer_of(one)
-        for row, one in view.activations
-        if one.kind in ("sigmoid", "tanh")
-        and not view.is_output(one)
+        view.layer_of(activation)
+        for row, activation in view.activations
+        if activation.kind in ("sigmoid", "tanh")
+        and not view.is_output(activation)
         and share[row] > limit
     ]
 
 
-def why_it_vanishes(view, limits) -> tuple[str, str]:
+def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
     """Returns the cause and the remedy of a vanishing gradient."""
-    small = small_start(view, limits)
+    small = layers_starting_small(view, limits)
     if small:
         return (
-            f"The weights of {several(small)} start too small (init-too-"
+            f"The weights of {join_words(small)} start too small (init-too-"
             "small): each layer multiplies the gradient by its weights.",
             'Use `kernel_initializer="he_normal"` behind ReLU, or '
             '`kernel_initializer="glorot_uniform"`; or leave a layer out.',
         )
-    ends = saturated(view, 0.5)
-    if ends:
+    at_their_ends = saturated_layers(view, 0.5)
+    if at_their_ends:
         return (
-            f"Most outputs of {several(ends)} are at the ends of their range, "
+            f"Most outputs of {join_words(at_their_ends)} are at the ends of their range, "
             "where the slope is near zero (saturated).",
             "Scale what goes in to mean 0 and standard deviation 1, start "
             'with smaller weights, or use `activation="relu"`.',
         )
-    kinds = {a.kind for _, a in view.activations if not view.is_output(a)}
+    kinds = {
+        activation.kind
+        for _, activation in view.activations
+        if not view.is_output(activation)
+    }
     if "sigmoid" in kinds:
         return (
             "The slope of a sigmoid is a quarter at most, so each layer of "
