@@ -1,10 +1,11 @@
-"""The command `gradscope diagnose`: findings of all runs below a directory."""
+"""Subcommand `diagnose`: prints the findings of all runs below a directory."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import gradscope
 from gradscope import terminal
@@ -14,20 +15,25 @@ from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
 from gradscope.format.schema import SchemaError
 from gradscope.reading import event_files, read
 
-#: Exit codes; where several apply, the largest.
-HAS_FINDINGS, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.reading.record import Record
+
+#: Exit codes. `FAILED` is that of `--fail-on`. Where several apply, the largest
+#: is used.
+FAILED, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
 
 _HELP = f"""Says what is wrong with each run below a directory, worst first.
 
-exit codes: 0 all runs were diagnosed; {HAS_FINDINGS} there are findings of --fail-on;
+exit codes: 0 all runs were diagnosed; {FAILED} there are findings of --fail-on;
 {NO_RUN} there is no such directory, or nothing in it; {NO_RECORD} there are
 event files, but none of gradscope's; {DAMAGED} an event file is damaged (what
 could be read is diagnosed); {NEWER} a run was recorded by a newer gradscope.
 Where several apply, the largest."""
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "diagnose",
         help="say what is wrong with the runs below a directory",
@@ -39,7 +45,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help=f"exit with {HAS_FINDINGS} if there is such a finding, or a worse one",
+        help=f"exit with {FAILED} if there is such a finding, or a worse one",
     )
     parser.add_argument(
         "--set",
@@ -66,8 +72,9 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Diagnoses, prints, and returns the exit code."""
+    """Diagnose runs, print findings and problems, and return the exit code."""
     overrides = dict(_assignment(text) for text in options.set)
+    # Wrong options are reported before a run is read.
     Limits(overrides)
     for text in options.ignore:
         Ignore.parse(text)
@@ -95,8 +102,8 @@ def run(options: argparse.Namespace) -> int:
     return max([*codes, _exit_code(findings, options.fail_on)])
 
 
-def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
-    """Returns names and directories of the runs; tells of the lack of any."""
+def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
+    """List runs by name and directory, or report that none exist."""
     if not os.path.isdir(logdir):
         _report_problem(
             problems, logdir, NO_RUN, f"there is no directory {logdir}."
@@ -131,8 +138,8 @@ def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
     return []
 
 
-def _read_record(name: str, path: str, problems: list):
-    """Returns the record of a run, None if there is none; tells why."""
+def _read_record(name: str, path: str, problems: list[dict]) -> Record | None:
+    """Read a run, and report what is damaged; None if it has no record."""
     try:
         record = gradscope.read(path)
     except SchemaError as error:
@@ -163,11 +170,14 @@ def _read_record(name: str, path: str, problems: list):
     return record
 
 
-def _report_problem(problems: list, run: str, code: int, message: str) -> None:
+def _report_problem(
+    problems: list[dict], run: str, code: int, message: str
+) -> None:
     problems.append({"run": run, "code": code, "message": message})
 
 
 def _assignment(text: str) -> tuple[str, str]:
+    """Parse `LIMIT=VALUE`; `Limits` checks name and value."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(
@@ -177,18 +187,21 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _exit_code(findings: dict, fail_on: str | None) -> int:
+def _exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
+    """Return `FAILED` if a finding is as severe as `fail_on`, or else 0."""
     if fail_on is None:
         return 0
     worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     return (
-        HAS_FINDINGS
+        FAILED
         if any(f.severity in worst for fs in findings.values() for f in fs)
         else 0
     )
 
 
 class _ListLimits(argparse.Action):
+    """Option that prints all limits, and ends the program."""
+
     def __call__(self, parser, namespace, values, option_string=None):
         for name, limit in LIMITS.items():
             print(f"{name}={limit.default:g}\n    {limit.meaning}")

@@ -18,19 +18,21 @@ from gradscope.diagnosis.wording import finding, join_words, percent
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+    from gradscope.format.rows import Activation, Variable
 
 
 @rule
 def dead_relu(view: View, limits: Limits) -> Findings:
-    """Layers most of whose units never fire any more.
+    """Layers in which many units are dead until the end of the run.
 
-    Needs activations. Dead is what fired for no example of a window of 1000
-    and more; see `gradscope.recording.unit_history`.
+    A unit is dead if it fires for no example of a window of 1000 examples or
+    more; see `gradscope.recording.unit_history`. Needs activations.
     """
     dead = view.get("dead_fraction").astype(float)
     constant = dead + np.nan_to_num(view.get("always_on_fraction"))
     dead_layers = []
     for row, activation in view.activations:
+        # An output that is always zero is a finding of `relu_output`.
         if activation.units < 2 or view.is_output(activation):
             continue
         for name, severity in (("error", "error"), ("note", "note")):
@@ -43,7 +45,7 @@ def dead_relu(view: View, limits: Limits) -> Findings:
         layer = view.layer_of(activation)
         if severity == "error" and view.loss_fall > 0.8:
             severity = "warning"
-        # Before that no window of examples was seen.
+        # No unit counts as dead before the first window is full.
         first_window = int(np.isfinite(dead[:, row]).argmax())
         is_early = (
             spell.start < first_window + 5 or view.steps[spell.start] < 50
@@ -78,9 +80,10 @@ def dead_relu(view: View, limits: Limits) -> Findings:
 
 @rule
 def saturated_activation(view: View, limits: Limits) -> Findings:
-    """Sigmoid or tanh layers that sit at the ends of their range.
+    """Sigmoid or tanh layers whose outputs are at the ends of their range.
 
-    Needs activations. A saturated output layer is a sure one, and no fault.
+    Output layers are left out: there, saturation means a certain prediction.
+    Needs activations.
     """
     share = view.get("saturated_fraction").astype(float)
     min_records = min(
@@ -110,8 +113,9 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
             "note" if view.loss_fall > 0.9 else "warning",
             layer,
             spell,
-            what=f"{percent(value)} of the outputs of {layer} ({activation.kind}) are "
-            "at the ends of their range, where the slope is near zero",
+            what=f"{percent(value)} of the outputs of {layer} "
+            f"({activation.kind}) are at the ends of their range, where the "
+            "slope is near zero",
             evidence={
                 "saturated_fraction": value,
                 "saturated_fraction_limit": limit,
@@ -128,11 +132,12 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
 
 @rule
 def missing_nonlinearity(view: View, limits: Limits) -> Findings:
-    """Layers with nothing but linear operations between them.
+    """Pairs of layers with nothing but linear operations between them.
 
-    Two linear layers are one linear layer. Between a wide and a narrow one
-    this can be meant (a bottleneck); a network that is linear from end to end
-    is not.
+    Together they compute one linear function, as a single layer could. A
+    narrow layer between wide ones may be meant (a bottleneck), and so may one
+    that feeds several kernels (a projection). They are left out, unless the
+    whole network is linear.
     """
     pairs = getattr(view.schema, "linear", ())
     if not pairs:
@@ -172,22 +177,31 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     )
 
 
-def _is_projection(first: str, pairs: list) -> bool:
-    """Returns whether join_words kernels get what one returns: it makes the width
-    that blocks, gates or heads of attention need."""
+def _is_projection(first: str, pairs: list[tuple[str, str]]) -> bool:
+    """Return whether a kernel feeds several others, as in attention.
+
+    It makes the width that blocks, gates or heads need.
+    """
     return sum(a == first for a, _ in pairs) > 1
 
 
-def _is_bottleneck(first: str, second: str, by_name: dict) -> bool:
-    """Returns whether the layer between two kernels is much narrower than
-    what goes in and what comes out: then it may be meant to be linear."""
+def _is_bottleneck(
+    first: str, second: str, by_name: dict[str, Variable]
+) -> bool:
+    """Return whether two kernels meet at a width much below their others.
+
+    Such a factorisation of one large kernel is often linear on purpose.
+    """
     a, b = by_name[first].shape, by_name[second].shape
     return a[-1] * 2 <= min(int(np.prod(a[:-1])), b[-1])
 
 
-def _is_last(view: View, activation) -> bool:
-    """Returns whether it is the last activation where nobody knows which of
-    them is the output, or that of the last layer: the loss may go on."""
+def _is_last(view: View, activation: Activation) -> bool:
+    """Return whether an activation may be the output of the model.
+
+    Where the outputs are not known, this is the last activation, and each
+    activation of the last layer.
+    """
     if view.outputs:
         return False
     last_layer = view.schema.layers[-1] if view.schema.layers else None

@@ -1,4 +1,7 @@
-"""Rules about inputs and targets; these need a model."""
+"""Rules about inputs and targets.
+
+They need data in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @rule
 def unscaled_input(view: View, limits: Limits) -> Findings:
-    """Inputs far from mean 0 and size 1, that go straight into a kernel."""
+    """Inputs of a size far above 1 that go into a kernel unscaled."""
     rows = [r for r in view.data_rows("input") if not _is_integer(view, r)]
     variables = view.schema.variables
     if not rows or not variables or view.is_normalised:
@@ -55,7 +58,7 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
 
 @rule
 def unscaled_target(view: View, limits: Limits) -> Findings:
-    """Targets in thousands for a network that starts at one."""
+    """Targets far larger than the outputs with which a network starts."""
     targets, outputs = view.data_rows("target"), view.data_rows("output")
     if len(targets) != 1 or len(outputs) != 1:
         return
@@ -94,7 +97,7 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
 
 @rule
 def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
-    """One of join_words targets in thousands: its loss drowns the others'."""
+    """A target far larger than the others, whose loss outweighs theirs."""
     targets, outputs = view.data_rows("target"), view.data_rows("output")
     if len(targets) != len(outputs) or len(targets) < 2 or not view.count:
         return
@@ -114,8 +117,8 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"{name} has a size (rms) of {sizes[largest]:.3g}, the other targets "
-        f"of {other_size:.3g} at most: its loss is all that counts",
+        what=f"{name} has a size (rms) of {sizes[largest]:.3g}, the other "
+        f"targets of {other_size:.3g} at most: its loss is all that counts",
         evidence={
             "target_rms": float(sizes[largest]),
             "other_target_rms": other_size,
@@ -169,23 +172,21 @@ def constant_labels(view: View, limits: Limits) -> Findings:
 
 @rule
 def sorted_by_class(view: View, limits: Limits) -> Findings:
-    """Batches that hold one target each, class after class.
+    """Batches with a single target each, sorted by class.
 
-    Batches of one kind in turns, as of a GAN's discriminator, are meant: of
-    steps that follow each other most differ there.
+    Batches with a single target may also take turns on purpose, as those of a
+    GAN's discriminator. There, most consecutive batches differ in target; in
+    sorted data few do.
     """
     rows = view.data_rows("target")
     if len(rows) != 1 or view.count < 10:
         return
     spread = view.get("data_variation")[:, rows[0]]
     mean = view.get("data_mean")[:, rows[0]]
-    single_target_share = float(np.mean(spread == 0))
+    single_share = float(np.mean(spread == 0))
     are_consecutive = np.diff(view.steps) == 1
     changed = (np.diff(mean) != 0)[are_consecutive]
-    if (
-        single_target_share < limits["constant-labels.batches"]
-        or changed.size < 10
-    ):
+    if single_share < limits["constant-labels.batches"] or changed.size < 10:
         return
     if not 0 < changed.mean() < 0.25:
         return
@@ -195,10 +196,10 @@ def sorted_by_class(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"In {percent(single_target_share)} of the batches all examples have the same "
-        "target, and it changes from time to time",
+        what=f"In {percent(single_share)} of the batches all examples have the "
+        "same target, and it changes from time to time",
         evidence={
-            "batches": single_target_share,
+            "batches": single_share,
             "batches_limit": limits["constant-labels.batches"],
         },
         cause="The data are sorted by class and not shuffled: each step "
@@ -210,7 +211,7 @@ def sorted_by_class(view: View, limits: Limits) -> Findings:
 
 
 def target_range(view: View) -> tuple[float, float]:
-    """Returns the smallest and the largest target, NaN if not known."""
+    """Find the smallest and the largest target; NaN if not known."""
     rows = view.data_rows("target")
     if len(rows) != 1:
         return np.nan, np.nan
@@ -221,14 +222,18 @@ def target_range(view: View) -> tuple[float, float]:
 
 
 def has_integer_targets(view: View) -> bool:
+    """Return whether the (first) target has an integer dtype."""
     rows = view.data_rows("target")
     return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
 
 
 def _are_class_indices(view: View, target: int, output: int) -> bool:
-    """Returns whether targets say which, and not how much, as those of a loss
-    of one's own for tokens: integers that are not compared as numbers, or such
-    that count the last axis of an output that has one more."""
+    """Return whether targets are indices of classes, and not quantities.
+
+    They are if they are integers and the loss is not that of a regression, as
+    a user's own loss for tokens; or if the output has one more axis and all
+    targets are valid indices of that axis.
+    """
     if _is_integer(view, target) and not view.is_regression:
         return True
     shape, target_shape = (
@@ -242,16 +247,21 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
 
 
 def _is_integer(view: View, row: int) -> bool:
-    """Returns whether an input is made of integers: ids, not sizes. Keras
-    casts images of integers to floats, so 0..255 is none."""
+    """Return whether a row of data has an integer dtype, as ids do.
+
+    Keras casts integers of images (0..255) to floats, so that these count as
+    quantities.
+    """
     return dtype_of(view, row).startswith(("int", "uint"))
 
 
 def dtype_of(view: View, row: int) -> str:
+    """Get the name of the dtype of a row of data, as in `"float32"`."""
     return str(getattr(view.schema.data[row], "dtype", "float32"))
 
 
 def _rescales(view: View) -> bool:
+    """Return whether a layer of the model scales or looks up its inputs."""
     return any(
         fact.get("class") in ("Rescaling", "Normalization", "Embedding")
         for fact in view.facts.values()
@@ -259,6 +269,6 @@ def _rescales(view: View) -> bool:
 
 
 def _starts_wild(view: View) -> bool:
-    """Returns whether the loss rises far above its start on the way."""
+    """Return whether the first losses were far above the last loss."""
     loss = view.loss[np.isfinite(view.loss)]
     return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)

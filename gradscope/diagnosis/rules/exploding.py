@@ -1,4 +1,4 @@
-"""The rule about gradients that grow."""
+"""Rule about gradients that grow, over layers or over steps."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from gradscope.diagnosis.spells import longest_spell, median, running_median
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 
 @rule
 def exploding_gradient(view: View, limits: Limits) -> Findings:
-    """Gradients that grow on their way back, or in the course of training."""
+    """Gradients that explode.
+
+    They grow from layer to layer on their way back, or from step to step, or
+    the outputs already grow from layer to layer in the first step.
+    """
     if len(view.kernels) < 2 or not view.count:
         return
     norm = view.get("global_gradient_norm").astype(float)
     growth = forward_growth(view)
-    if (
-        growth > limits["exploding-gradient.forward"]
-        and not view.loss_fall > 0.5
-    ):
+    is_large = growth > limits["exploding-gradient.forward"]
+    if is_large and not view.loss_fall > 0.5:
         yield _forward_growth_finding(view, limits, growth)
         return
     start = median(norm[: max(3, min(10, view.count // 4))])
-    growth = norm > limits["exploding-gradient.growth"] * start
-    spell = longest_spell(growth, 2)
+    has_grown = norm > limits["exploding-gradient.growth"] * start
+    spell = longest_spell(has_grown, 2)
     if spell is not None and not view.loss_fall > 0.5:
         yield _growth_finding(view, limits, spell, norm, start)
         return
@@ -49,9 +53,9 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         "warning",
         first_layer,
         spell,
-        what=f"The gradient of {first_layer} is {median(ratio[spell.slice]):.0f} "
-        f"times that of {view.layer(view.kernels[-1])}: it grows on its way "
-        "back",
+        what=f"The gradient of {first_layer} is "
+        f"{median(ratio[spell.slice]):.0f} times that of "
+        f"{view.layer(view.kernels[-1])}: it grows on its way back",
         evidence={
             "ratio": median(ratio[spell.slice]),
             "ratio_limit": limit,
@@ -64,9 +68,13 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
 
 
 def forward_growth(view: View) -> float:
-    """Returns how much larger the outputs of the last hidden activations are
-    than those of the first in the first step, 1 where there are few, or where
-    something normalises."""
+    """Compute how much activations grow with depth in the first step.
+
+    Returns:
+        Rms of the last hidden activations over that of the first ones; 1 for
+        fewer than six of them, with layers that normalise, or where the first
+        step was not recorded.
+    """
     rows = [
         row
         for row, activation in view.activations
@@ -81,7 +89,9 @@ def forward_growth(view: View) -> float:
     return float(last / first) if first > 0 else 1.0
 
 
-def _forward_growth_finding(view: View, limits: Limits, growth: float):
+def _forward_growth_finding(
+    view: View, limits: Limits, growth: float
+) -> Finding:
     first_layer = view.layer(view.kernels[0])
     return finding(
         view,
@@ -105,10 +115,13 @@ def _forward_growth_finding(view: View, limits: Limits, growth: float):
     )
 
 
-def _growth_finding(view: View, limits: Limits, spell, norm, start):
+def _growth_finding(
+    view: View, limits: Limits, spell: Spell, norm: np.ndarray, start: float
+) -> Finding:
     peak = float(np.nanmax(norm[spell.slice]))
-    rms = view.get("gradient_norm")[spell.slice].astype(float)
-    row = int(np.nanargmax(np.nanmax(np.where(np.isinf(rms), np.nan, rms), 0)))
+    norms = view.get("gradient_norm")[spell.slice].astype(float)
+    norms = np.where(np.isinf(norms), np.nan, norms)
+    row = int(np.nanargmax(np.nanmax(norms, axis=0)))
     return finding(
         view,
         "exploding-gradient",

@@ -1,4 +1,4 @@
-"""Rules about gradients that are not finite, zero or missing."""
+"""Rules about gradients that are NaN, infinite, zero or missing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from gradscope.diagnosis.wording import finding, join_words
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 
 @rule
 def non_finite(view: View, limits: Limits) -> Findings:
-    """NaN or infinity, wherever it came first."""
+    """The first NaN or infinity of the run."""
     origin = view.record.first_nonfinite()
     if origin is None:
         return
@@ -44,17 +45,18 @@ def non_finite(view: View, limits: Limits) -> Findings:
 
 @rule
 def zero_gradient(view: View, limits: Limits) -> Findings:
-    """Kernels that get no gradient at all, for no reason known."""
+    """Kernels whose gradient is exactly zero for many steps."""
     norms, weights = view.get("gradient_norm"), view.get("weight_norm")
     min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
     zero_kernels = []
     for row in view.kernels:
         is_zero = norms[:, row] == 0
         if not _is_float16(view):
-            is_zero &= weights[:, row] != 0  # of zero weights see `zero_init`
+            # Kernels of zeros have a rule of their own, `zero_init`.
+            is_zero &= weights[:, row] != 0
         spell = longest_spell(is_zero, min_records)
         zero_kernels += [(row, spell)] if spell else []
-    # A net that has nothing left to learn has no gradient anywhere.
+    # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
         return
     names = [view.layer(row) for row, _ in zero_kernels]
@@ -65,8 +67,8 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         "error" if spell.until_the_end else "warning",
         view.layer(row),
         spell,
-        what=f"The gradient of {join_words(names)} is exactly zero, so nothing is "
-        "learned there",
+        what=f"The gradient of {join_words(names)} is exactly zero, so nothing "
+        "is learned there",
         evidence={
             "gradient_norm": 0.0,
             "records": spell.length,
@@ -102,17 +104,15 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
     if not rows or len(rows) == missing.shape[1]:
         return
     names = [view.schema.variables[row].name for row in rows]
-    # One of join_words outputs was given no loss, which may be meant; and what
-    # learns as well without them may have them for another day.
+    # An output without a loss may be meant, in a model of several outputs. And
+    # a network that learns well without these variables misses nothing.
     losses = view.model.get("loss")
-    is_harmless = isinstance(losses, list) and None in losses
-    is_harmless = (
-        is_harmless or view.loss_fall > limits["disconnected-variable.fall"]
-    )
+    has_free_output = isinstance(losses, list) and None in losses
+    has_learned = view.loss_fall > limits["disconnected-variable.fall"]
     yield finding(
         view,
         "disconnected-variable",
-        "note" if is_harmless else "warning",
+        "note" if has_free_output or has_learned else "warning",
         view.layer(rows[0]),
         None,
         what=f"The loss does not depend on {join_words(names)}: "
@@ -128,13 +128,13 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
 
 
 def _is_float16(view: View) -> bool:
-    """Returns whether outputs are of half precision, which ends at 6e-8."""
+    """Return whether outputs are float16, which has no number below 6e-8."""
     rows = view.data_rows("output")
     return any(view.schema.data[row].dtype == "float16" for row in rows)
 
 
-def _has_converged(view: View, zero_kernels) -> bool:
-    """Returns whether gradients end because the loss has reached zero."""
+def _has_converged(view: View, zero_kernels: list[tuple[int, Spell]]) -> bool:
+    """Return whether gradients became zero because the loss did."""
     are_zero_at_the_end = all(spell.until_the_end for _, spell in zero_kernels)
     first_zero = min(spell.start for _, spell in zero_kernels)
     if not are_zero_at_the_end or first_zero < 10:

@@ -1,4 +1,4 @@
-"""Rules about the learning rate: too large or too small."""
+"""Rules about a learning rate that is too large or too small."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ from gradscope.diagnosis.spells import (
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: Functions that are flat at their ends.
+#: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 @rule
 def learning_rate_too_large(view: View, limits: Limits) -> Findings:
-    """Steps that overwrite most layers' weights again and again."""
+    """Updates so large that they overwrite the weights of most layers."""
     ratios = update_ratios(view)
     if ratios.shape[1] == 0:
         return
     if forward_growth(view) > limits["exploding-gradient.forward"]:
-        return  # no rate is small enough: see `exploding_gradient`
+        return  # no rate is small enough; `exploding_gradient` reports this
     with np.errstate(all="ignore"):
         typical = running_median(median(ratios, axis=1))
     limit = limits["learning-rate.high_ratio"]
-    # The first steps of Adam are large by nature: its averages start empty.
+    # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
     spell = longest_spell((typical > limit) & is_late, 10)
-    stuck = view.loss_fall < limits["learned.fall"]
-    harmed = stuck or _has_risen_again(view)
-    if (spell is None or not harmed) and view.is_from_start:
-        spell = _overshoot_at_start(view, ratios, limit) if stuck else None
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    is_harmful = is_stalled or _has_risen_again(view)
+    if (spell is None or not is_harmful) and view.is_from_start:
+        spell = _overshoot_at_start(view, ratios, limit) if is_stalled else None
         spell = spell or _overshoot_before_nan(view, ratios, limit)
         spell = spell or _overshoot_that_ruined_units(view, ratios, limits)
-        harmed = spell is not None
-    if spell is None or not harmed:
+        is_harmful = spell is not None
+    if spell is None or not is_harmful:
         return
     value = max(float(median(typical[spell.slice])), limit)
     yield _learning_rate_finding(
         view,
-        "error" if stuck or not np.isfinite(view.last_loss) else "warning",
+        "error" if is_stalled or not np.isfinite(view.last_loss) else "warning",
         spell,
         what=f"Each step changes the weights by {value:.2g} of their size, and "
         "the loss does not settle",
@@ -72,35 +73,39 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
     )
 
 
-def _overshoot_at_start(view: View, ratios, limit: float):
-    """Returns the first steps, if they threw the weights far away and the
-    loss up with them; None if not."""
+def _overshoot_at_start(
+    view: View, ratios: np.ndarray, limit: float
+) -> Spell | None:
+    """Find first steps with huge updates that made the loss rise."""
     with np.errstate(all="ignore"):
         typical = running_median(median(ratios, axis=1))
     large_spells = spells(typical > 3 * limit, 3)
     has_risen = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
-    return (
-        large_spells[0]
-        if large_spells and large_spells[0].start == 0 and has_risen
-        else None
-    )
+    if not has_risen or not large_spells or large_spells[0].start > 0:
+        return None
+    return large_spells[0]
 
 
-def _overshoot_before_nan(view: View, ratios, limit: float):
-    """Returns the last steps before something became NaN, if they were far
-    too large; None if not, or if nothing became NaN."""
+def _overshoot_before_nan(
+    view: View, ratios: np.ndarray, limit: float
+) -> Spell | None:
+    """Find steps with huge updates just before the first NaN or infinity."""
     origin = view.record.first_nonfinite()
     if origin is None or origin.kind in ("input", "target"):
         return None
     index = int(np.searchsorted(view.steps, origin.step))
     with np.errstate(all="ignore"):
-        large = median(ratios, axis=1)[:index] > limit / 2
-    return next((s for s in spells(large, 2) if s.stop >= index - 2), None)
+        is_large = median(ratios, axis=1)[:index] > limit / 2
+    return next((s for s in spells(is_large, 2) if s.stop >= index - 2), None)
 
 
-def _overshoot_that_ruined_units(view: View, ratios, limits: Limits):
-    """Returns the first steps, if they overwrote the weights and left a hidden
-    layer dead or saturated to the end; None if not."""
+def _overshoot_that_ruined_units(
+    view: View, ratios: np.ndarray, limits: Limits
+) -> Spell | None:
+    """Find first steps with huge updates that left units dead or saturated.
+
+    They count if most units of a hidden layer are so at the end of the run.
+    """
     with np.errstate(all="ignore"):
         typical = median(ratios[:10], axis=1)
     is_large = typical > 3 * limits["learning-rate.high_ratio"]
@@ -131,26 +136,25 @@ def _overshoot_that_ruined_units(view: View, ratios, limits: Limits):
 
 @rule
 def learning_rate_too_small(view: View, limits: Limits) -> Findings:
-    """Steps so small that the loss hardly moves."""
+    """Updates so small that the loss hardly changes."""
     ratios = update_ratios(view)
     if ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
         largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
-    typical = median(largest_ratio)
     limit = limits["learning-rate.low_ratio"]
-    stuck = view.loss_fall < limits["learned.fall"]
+    is_stalled = view.loss_fall < limits["learned.fall"]
     spell = longest_spell(largest_ratio < limit, max(10, view.count // 4))
     if spell is None or not spell.until_the_end:
         return
-    # Where the loss is not known, it must be so in every record.
+    # Where the loss is not known, updates must be small in all records.
     is_loss_unknown = np.isnan(view.loss_fall) and spell.length == view.count
-    if not (stuck or is_loss_unknown):
+    if not (is_stalled or is_loss_unknown):
         return
     typical = float(median(largest_ratio[spell.slice]))
     gradient = view.get("gradient_rms")[spell.slice, view.kernels]
     if not largest_ratio.max() > 0 or not median(gradient) > 0:
-        return  # without a gradient there is no step: see `zero_gradient`
+        return  # there is no gradient; `zero_gradient` reports this
     cause = "The learning rate is too small. About .001 is healthy."
     remedy = None
     if spell.start > 0:
@@ -178,8 +182,28 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
 
 
 def _learning_rate_finding(
-    view: View, severity, spell, *, what, evidence, cause, factor, remedy=None
-):
+    view: View,
+    severity: str,
+    spell: Spell,
+    *,
+    what: str,
+    evidence: dict[str, float],
+    cause: str,
+    factor: float,
+    remedy: str | None = None,
+) -> Finding:
+    """Make a finding that advises another learning rate.
+
+    Args:
+        view: The run.
+        severity: Severity of the finding.
+        spell: Recorded steps with updates of the wrong size.
+        what: Description of the fault.
+        evidence: Numbers; the learning rate is added where it is known.
+        cause: The likely cause.
+        factor: Factor by which to multiply the learning rate.
+        remedy: Advice other than that factor.
+    """
     rate = float(median(view.get("learning_rate")))
     is_known = np.isfinite(rate)
     advice = f"{factor:g} times as much"
@@ -199,12 +223,12 @@ def _learning_rate_finding(
 
 
 def update_ratios(view: View) -> np.ndarray:
-    """Returns update-to-weight ratios of the kernels, [T, K]."""
+    """Get update-to-weight ratios of the K kernels, float64 [T, K]."""
     return view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
 
 
 def _has_risen_again(view: View) -> bool:
-    """Returns whether the loss ends far above the lowest that it has been."""
+    """Return whether the loss ends far above its lowest value."""
     loss = running_median(view.loss)
     if not np.isfinite(loss).any():
         return False
@@ -212,4 +236,5 @@ def _has_risen_again(view: View) -> bool:
 
 
 def round_to_one_digit(factor: float) -> float:
+    """Round to one significant digit, for advice: `0.0321` to `0.03`."""
     return float(f"{factor:.0e}")

@@ -1,4 +1,7 @@
-"""Rules about the loss and the metrics; these need a model."""
+"""Rules about the loss, and about outputs and metrics that contradict it.
+
+They need the loss in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @rule
 def loss_diverges(view: View, limits: Limits) -> Findings:
-    """A loss that ends far above where it began."""
+    """A loss that ends far above its start."""
     loss = running_median(view.loss)
     if view.count < 10 or not np.isfinite(loss).any():
         return
@@ -48,8 +51,11 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
 
 @rule
 def outputs_run_away(view: View, limits: Limits) -> Findings:
-    """Outputs that grow without end, where the loss is not known or negative:
-    a loss without a floor, as that of a wrong sign."""
+    """Outputs that grow without end, as under a loss without a lower bound.
+
+    A wrong sign makes such a loss. The rule applies where the loss is negative
+    or not known.
+    """
     rows = view.data_rows("output")
     if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
         return
@@ -79,20 +85,20 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
 
 @rule
 def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
-    """A loss that fell, and outputs that are nearly the same for all examples:
-    only their mean was learned.
+    """Outputs that hardly vary between examples, although the loss fell.
 
-    In a network that fits, outputs vary as the targets do; their ratio squared
+    Such a network has learned little but the mean of the targets. In one that
+    fits, outputs vary as the targets do; the squared ratio of both variations
     is about the share of variance that is explained.
     """
     ratio = _variation_ratio(view)
     limit = limits["loss-metric-disagree.variation"]
     has_fallen = view.loss_fall > limits["loss-metric-disagree.fall"]
-    # Before step 200 healthy runs may have learned little but the mean.
+    # Until step 200 a healthy run may have learned little but the mean, too.
     if view.last_step < 200 or not ratio < limit or not has_fallen:
         return
-    added_share = _added_loss_share(view)
-    is_dominated = added_share > limits["penalty-dominates.added"]
+    added = _added_loss_share(view)
+    is_dominated = added > limits["penalty-dominates.added"]
     evidence = {
         "variation_ratio": ratio,
         "variation_ratio_limit": limit,
@@ -104,14 +110,13 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"The loss fell by {percent(view.loss_fall)}, and yet the outputs vary "
-        f"from example to example by {percent(ratio)} of what the targets do: "
-        "little more than the mean was learned",
-        evidence=evidence
-        | ({"added_share": added_share} if is_dominated else {}),
-        cause=f"At the start {percent(added_share)} of the loss was what layers add "
-        "to it (a penalty, or a divergence): it pays more to make that small "
-        "than to tell examples apart."
+        what=f"The loss fell by {percent(view.loss_fall)}, and yet the outputs "
+        f"vary from example to example by {percent(ratio)} of what the targets "
+        "do: little more than the mean was learned",
+        evidence=evidence | ({"added_share": added} if is_dominated else {}),
+        cause=f"At the start {percent(added)} of the loss was what layers "
+        "add to it (a penalty, or a divergence): it pays more to make that "
+        "small than to tell examples apart."
         if is_dominated
         else "Most of the loss goes away by a good mean alone, as with many "
         "zeros among the targets. Could also be that what tells examples "
@@ -125,8 +130,11 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
 
 
 def _variation_ratio(view: View) -> float:
-    """Returns the variation of the outputs at the end over that of the
-    targets; NaN where they are not of one kind."""
+    """Divide the variation of the last outputs by that of the targets.
+
+    NaN where both are not of one kind: with several outputs, with logits, with
+    indices of classes, or with different shapes.
+    """
     outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1:
         return np.nan
@@ -138,15 +146,13 @@ def _variation_ratio(view: View) -> float:
     variation = view.get("data_variation").astype(float)
     target_variation = float(median(variation[:, targets[0]]))
     late = variation[-max(5, view.count // 10) :, outputs[0]]
-    return (
-        float(median(late)) / target_variation
-        if target_variation > 0
-        else np.nan
-    )
+    if not target_variation > 0:
+        return np.nan
+    return float(median(late)) / target_variation
 
 
-#: Metrics that are a loss by another name.
-_SHORT = {
+#: Names of losses by their short names, which `fit` logs for metrics.
+_LOSS_NAMES = {
     "mse": "meansquarederror",
     "mae": "meanabsoluteerror",
     "msle": "meansquaredlogarithmicerror",
@@ -154,21 +160,25 @@ _SHORT = {
 
 
 def _added_loss_share(view: View) -> float:
-    """Returns the share of the first epoch's loss that is not the compiled
-    one, where that is a metric too; 0 where that is not known."""
+    """Compute which share of the first epoch's loss layers have added.
+
+    It is known where the compiled loss is also a metric; 0 otherwise.
+    """
     total = view.logs.get("loss")
     for name, values in view.logs.items():
-        plain = name.replace("_", "")
-        if total is not None and _SHORT.get(plain, plain) == view.loss_name:
+        metric = name.replace("_", "")
+        metric = _LOSS_NAMES.get(metric, metric)
+        if total is not None and metric == view.loss_name:
             return float(1 - values[0] / max(total[0], 1e-12))
     return 0.0
 
 
 @rule
 def single_answer(view: View, limits: Limits) -> Findings:
-    """A yes or no that is always no (or yes), as one class is rare.
+    """A binary classifier with the same answer for all examples.
 
-    Where the two cannot be told apart better, this is as it should be.
+    This is a note only: where a class is rare and the examples do not tell
+    more, the common class is the best answer.
     """
     outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
@@ -184,9 +194,8 @@ def single_answer(view: View, limits: Limits) -> Findings:
     )
     share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
     rare = min(share, 1 - share)
-    if not 0 < rare < 0.3 or not (
-        (highest < 0.5).all() or (lowest > 0.5).all()
-    ):
+    has_one_answer = (highest < 0.5).all() or (lowest > 0.5).all()
+    if not 0 < rare < 0.3 or not has_one_answer:
         return
     answer = "no" if share < 0.5 else "yes"
     yield finding(
@@ -208,9 +217,9 @@ def single_answer(view: View, limits: Limits) -> Findings:
 
 @rule
 def loss_metric_disagree(view: View, limits: Limits) -> Findings:
-    """A loss that falls while accuracy stays where it was.
+    """An accuracy that stays the same while the loss falls.
 
-    Needs `Callback`, which keeps what `fit` logs.
+    Needs the logs of `fit`, which `Callback` records.
     """
     accuracy, loss = view.accuracy, view.logs.get("loss")
     if accuracy is None or loss is None or len(loss) < 3:
@@ -221,16 +230,17 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
     best = float(np.nanmax(accuracy))
     if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return
-    # Of many guesses some are right: a metric that is exactly zero in all
-    # epochs is not computed in training, as those of TensorFlow Recommenders.
+    # Even guesses are right at times. A metric of exactly zero in all epochs is
+    # not computed in training, as those of TensorFlow Recommenders.
     if best == 0 and not view.is_regression:
         return
-    # Of numbers hardly one is hit exactly: that harms nothing but the eye.
-    is_idle = view.is_regression and best < 0.01
+    # In a regression hardly any prediction equals its target. The metric is of
+    # no use there, and does no harm.
+    is_harmless = view.is_regression and best < 0.01
     yield finding(
         view,
         "loss-metric-disagree",
-        "note" if is_idle else "warning",
+        "note" if is_harmless else "warning",
         None,
         None,
         what=f"The loss fell by {percent(fall)}, and accuracy stayed at "

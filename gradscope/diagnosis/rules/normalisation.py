@@ -1,4 +1,4 @@
-"""Rules about batch norm, and about training against inference."""
+"""Rules about batch norm, and about training mode against inference mode."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, join_words
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: Steps before which moving statistics are far from all batches.
+#: Steps that moving statistics need at least, from their initial values on.
 _SETTLING_STEPS = 100
 
 
 @rule
 def batchnorm_statistics(view: View, limits: Limits) -> Findings:
-    """Moving statistics that do not follow those of the batches."""
+    """Moving statistics that do not follow the statistics of the batches."""
     movement = view.get("state_movement").astype(float)
-    is_precise = view.loss_fall > limits[
-        "batchnorm-statistics.precise_fall"
-    ] and (view.is_regression or not view.model)
+    # Where an error of numbers fell to nearly nothing, small distances count.
+    precise_fall = limits["batchnorm-statistics.precise_fall"]
+    is_precise = view.loss_fall > precise_fall and (
+        view.is_regression or not view.model
+    )
     precise_limit = limits["batchnorm-statistics.precise_distance"]
     training = view.get("training_mode")
     distance = _distance(view)
@@ -39,7 +42,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
         never_moved = (
             view.count > 10 and np.nanmax(movement[:, row], initial=0) == 0
         )
-        # A distance that is not known (NaN) is of a call without updates.
+        # The distance is NaN where the layer was called without updates.
         if never_moved and in_training and not layer_distance <= 0.1:
             frozen.append((state.name, layer_distance))
         elif (
@@ -61,15 +64,15 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
 
 @rule
 def batch_of_one(view: View, limits: Limits) -> Findings:
-    """Batch norm of single examples: each is its own mean, and what is left
-    of it is nothing."""
+    """Batch norm over batches of a single example, which it reduces to zero."""
     norms = [state for _, state in view.states if state.kind == "batch_norm"]
     variation = view.get("data_variation")[:, view.data_rows("input")]
     mean = view.get("data_mean")[:, view.data_rows("input")]
     is_single = (
         mean.size and np.isfinite(mean).any() and np.isnan(variation).all()
     )
-    are_flat = all(state.rank == 2 for _, state in view.activations)
+    # With more than two axes, the mean is over positions as well.
+    are_flat = all(a.rank == 2 for _, a in view.activations)
     in_training = (view.get("training_mode") == 1).any()
     if not norms or not is_single or not are_flat or not in_training:
         return
@@ -90,10 +93,12 @@ def batch_of_one(view: View, limits: Limits) -> Findings:
 
 
 def _outweighs_loss(view: View, row: int) -> bool:
-    """Returns whether the distance of moving statistics outweighs a loss that
-    is nearly nothing: each part of `d` standard deviations adds about d^2 of
-    the targets' variance to a squared error. Where all batches are the same
-    batch, none of it is chance."""
+    """Return whether wrong moving statistics cost more than the final loss.
+
+    A distance of `d` standard deviations adds about d^2 of the variance of the
+    targets to a squared error in inference mode. This is compared only where
+    all batches are the same one, so that the distance is not due to chance.
+    """
     inputs, targets = view.data_rows("input"), view.data_rows("target")
     if len(inputs) != 1 or len(targets) != 1:
         return False
@@ -109,7 +114,10 @@ def _outweighs_loss(view: View, row: int) -> bool:
     return bool(added_loss > 10 * view.last_loss)
 
 
-def _frozen_finding(view: View, limits: Limits, frozen):
+def _frozen_finding(
+    view: View, limits: Limits, frozen: list[tuple[str, float]]
+) -> Finding:
+    """Make the finding about batch norms whose statistics never change."""
     names = [name for name, _ in frozen]
     return finding(
         view,
@@ -117,8 +125,8 @@ def _frozen_finding(view: View, limits: Limits, frozen):
         "error",
         names[0],
         None,
-        what=f"The moving statistics of {join_words(names)} never change, while "
-        "the batches' are elsewhere",
+        what=f"The moving statistics of {join_words(names)} never change, "
+        "while the batches' are elsewhere",
         evidence={
             "distance": max(distance for _, distance in frozen),
             "distance_limit": limits["batchnorm-statistics.distance"],
@@ -134,7 +142,13 @@ def _frozen_finding(view: View, limits: Limits, frozen):
     )
 
 
-def _lag_findings(view: View, limits: Limits, lagging):
+def _lag_findings(
+    view: View, limits: Limits, lagging: list[tuple[str, float]]
+) -> Findings:
+    """Make the finding about batch norms whose statistics follow too slowly.
+
+    There is none if the lag does no harm, or if the run is too short.
+    """
     ratio, is_gap = _probe_gap(view, limits)
     gap = _accuracy_gap(view)
     is_harmful = is_gap or gap > limits["dropout-keep-prob.gap"]
@@ -145,22 +159,21 @@ def _lag_findings(view: View, limits: Limits, lagging):
     is_small = largest < limits["batchnorm-statistics.distance"]
     is_short = not is_small and _is_too_short(view, largest, limits)
     if not is_harmful and (is_known or is_short):
-        return  # all short trainings are so, and longer ones will not be
+        return  # statistics always lag at first, and a longer run cures that
     severity = "note" if is_small and not is_harmful else "warning"
     names = [name for name, _ in lagging]
     worst_layer, distance = max(lagging, key=lambda pair: pair[1])
-    position = f"{distance:.2g} away from those of the batches"
-    position = (
-        position if distance > 0.01 else "still on their way"
-    )  # less is chance
+    position = "still on their way"
+    if distance > 0.01:  # less may be chance
+        position = f"{distance:.2g} away from those of the batches"
     yield finding(
         view,
         "batchnorm-statistics",
         severity,
         worst_layer,
         None,
-        what=f"The moving statistics of {join_words(names)} are {position} at the "
-        "end, so the network computes something else in inference than in "
+        what=f"The moving statistics of {join_words(names)} are {position} at "
+        "the end, so the network computes something else in inference than in "
         "training",
         evidence={
             "distance": distance,
@@ -179,7 +192,7 @@ def _lag_findings(view: View, limits: Limits, lagging):
 
 @rule
 def shared_batchnorm(view: View, limits: Limits) -> Findings:
-    """One layer for two kinds of batches, whose statistics differ."""
+    """A batch norm that is called on batches with different statistics."""
     if view.last_step < _SETTLING_STEPS:
         return
     rows: dict[str, list[int]] = {}
@@ -203,8 +216,8 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"{layer} normalises {len(layer_rows)} kinds of batches in a step, "
-            f"and is {np.nanmax(distances):.2g} away from each of them",
+            what=f"{layer} normalises {len(layer_rows)} kinds of batches in a "
+            f"step, and is {np.nanmax(distances):.2g} away from each of them",
             evidence={
                 "calls": len(layer_rows),
                 "distance": float(np.nanmin(distances)),
@@ -219,9 +232,10 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
 
 @rule
 def train_inference_mismatch(view: View, limits: Limits) -> Findings:
-    """One batch whose loss in inference mode is far above that in training.
+    """A loss that is far higher in inference mode than in training mode.
 
-    Needs a probe: `Callback` and a `fit` on arrays, or `probe=`.
+    Both are of the same batch. Needs a probe: `Callback` and a `fit` on
+    arrays, or `probe=`.
     """
     ratio, is_gap = _probe_gap(view, limits)
     if not is_gap:
@@ -250,22 +264,26 @@ def train_inference_mismatch(view: View, limits: Limits) -> Findings:
 
 
 def _distance(view: View) -> np.ndarray:
-    """Returns the larger of both distances, [T, rows]."""
+    """Get the larger of the distances of mean and variance, [T, rows]."""
     means = view.get("mean_distance").astype(float)
     variances = view.get("variance_distance").astype(float)
     return np.fmax(means, variances)
 
 
 def _probe_gap(view: View, limits: Limits) -> tuple[float, bool]:
-    """Returns inference loss over training loss of the last probe, and whether
-    that is a gap."""
+    """Compare both modes in the last probe.
+
+    Returns:
+        Inference loss over training loss, NaN without a probe; and whether it
+        is above its limit.
+    """
     _, losses = view.record.occasional("probe")
     if not len(losses):
         return np.nan, False
     training, inference = losses[-1, 0].astype(float)
     start = max(abs(view.first_loss), 1e-12)
-    # A loss of nearly nothing is no measure: .001 against .0001, and in one
-    # batch of 32 one example decides (.05 against .02).
+    # Ratios of tiny losses mean nothing (.001 against .0001): in a batch of 32
+    # a single example decides (.05 against .02).
     ratio = float(inference / max(training, 0.05 * start))
     if ratio > limits[f"train-inference-mismatch.{_ratio_limit(view)}"]:
         return ratio, True
@@ -276,33 +294,35 @@ def _probe_gap(view: View, limits: Limits) -> tuple[float, bool]:
 
 
 def _has_norm(view: View) -> bool:
+    """Return whether the model has batch norm."""
     return any(state.kind == "batch_norm" for _, state in view.states)
 
 
 def _ratio_limit(view: View) -> str:
-    """Returns which limit holds: where nothing is normalised, what differs
-    makes the loss in training mode the larger one."""
+    """Choose the limit of the ratio of both losses.
+
+    It is lower without batch norm: dropout and noise then raise the loss in
+    training mode, and not that in inference mode.
+    """
     return "ratio" if _has_norm(view) else "plain_ratio"
 
 
 def _last_distance(view: View, row: int) -> float:
-    """Returns the distance in the last records."""
+    """Compute the median distance of the last five records."""
     return float(median(_distance(view)[-5:, row]))
 
 
 def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:
-    """Returns the batch norm whose moving statistics moved most in the last
-    ten records, and its distance."""
+    """Find the batch norm whose statistics moved most in the last ten records.
+
+    Returns:
+        A list with its name and distance, empty if none moved.
+    """
     with np.errstate(all="ignore"):
-        share = (
-            abs(movement[-1] - movement[-min(10, len(movement))]) / movement[-1]
-        )
+        change = abs(movement[-1] - movement[-min(10, len(movement))])
+        shares = np.nan_to_num(change / movement[-1])
     candidates = [
-        (
-            float(np.nan_to_num(share[row])),
-            state.name,
-            _last_distance(view, row),
-        )
+        (float(shares[row]), state.name, _last_distance(view, row))
         for row, state in view.states
         if state.kind == "batch_norm"
     ]
@@ -311,17 +331,20 @@ def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:
 
 
 def _is_drifting(movement: np.ndarray) -> bool:
-    """Returns whether moving statistics are on their way to somewhere in the
-    last 20 records. What chance does to them goes back and forth: that all 19
-    steps go one way has a probability of 4e-6."""
+    """Return whether statistics drift in one direction in the last 20 records.
+
+    By chance they go back and forth: all 19 differences have the same sign
+    with a probability of 2 / 2**19, or 4e-6.
+    """
     steps = np.diff(movement[-20:])
-    one_way = (steps > 0).all() or (steps < 0).all()
-    return bool(len(steps) == 19 and one_way) and (
+    is_one_way = (steps > 0).all() or (steps < 0).all()
+    return bool(len(steps) == 19 and is_one_way) and (
         abs(movement[-1] - movement[-20]) > 0.002 * abs(movement[-1])
     )
 
 
 def _accuracy_gap(view: View) -> float:
+    """Subtract the last validation accuracy from that in training; or NaN."""
     training, validation = view.accuracy, view.validation_accuracy
     if training is None or validation is None:
         return np.nan
@@ -329,9 +352,11 @@ def _accuracy_gap(view: View) -> float:
 
 
 def _is_too_short(view: View, distance: float, limits: Limits) -> bool:
-    """Returns whether moving statistics had no time to follow. With the
-    default momentum of .99 they need some 500 steps; far away after 100 of
-    them they are a fault all the same."""
+    """Return whether the run is too short to expect settled statistics.
+
+    With the default momentum of .99 these need about 500 steps. Statistics
+    that are very far away after 100 steps are a fault all the same.
+    """
     if view.last_step < _SETTLING_STEPS:
         return True
     far_limit = 3 * limits["batchnorm-statistics.distance"]

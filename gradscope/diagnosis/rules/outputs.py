@@ -1,4 +1,7 @@
-"""Rules about the model's outputs; these need a model."""
+"""Rules about the range of the model's outputs.
+
+They need data in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: What the output can be, by its activation.
+#: Smallest and largest output of an activation function.
 _RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -25,6 +28,7 @@ _RANGES = {
     "softplus": (0.0, np.inf),
 }
 
+#: Better outputs than a layer with the activation function has.
 _REMEDIES = {
     "sigmoid": "a linear output for numbers, a softmax for classes",
     "softmax": "a linear output for numbers",
@@ -35,8 +39,10 @@ _REMEDIES = {
 
 @rule
 def relu_output(view: View, limits: Limits) -> Findings:
-    """A network that ends with a ReLU: it cannot go below zero, and where it
-    is zero it does not learn."""
+    """A network that ends with a ReLU.
+
+    Its output is never negative, and has no gradient where it is zero.
+    """
     for row, activation in view.outputs:
         if activation.kind not in ("relu", "relu6"):
             continue
@@ -66,7 +72,7 @@ def relu_output(view: View, limits: Limits) -> Findings:
 
 @rule
 def output_range(view: View, limits: Limits) -> Findings:
-    """Targets that the output cannot reach, or a loss that takes others."""
+    """Targets that outputs cannot reach, or outputs that are no probabilities."""
     low, high = target_range(view)
     if view.loss_name.startswith("sparse") or not np.isfinite(low):
         yield from _raw_output_findings(view)
@@ -74,13 +80,10 @@ def output_range(view: View, limits: Limits) -> Findings:
     for _, activation in view.outputs:
         lowest, highest = _RANGES.get(activation.kind, (-np.inf, np.inf))
         if activation.kind.startswith("relu") and low < 0:
-            continue  # `relu-output` says so
-        if (
-            activation.kind == "softmax"
-            and high > 1
-            and has_integer_targets(view)
-        ):
-            continue  # labels of a sparse loss of the user's own
+            continue  # `relu_output` reports this
+        is_softmax = activation.kind == "softmax"
+        if is_softmax and high > 1 and has_integer_targets(view):
+            continue  # class indices, for a sparse loss by the user
         outside = max(lowest - low, high - highest, 0)
         width = max(high - low, 1e-12)
         if outside / width <= limits["output-range.share"]:
@@ -93,7 +96,8 @@ def output_range(view: View, limits: Limits) -> Findings:
             layer,
             None,
             what=f"The targets go from {low:.3g} to {high:.3g}; the output of "
-            f"{layer} ({activation.kind}) only from {lowest:.3g} to {highest:.3g}",
+            f"{layer} ({activation.kind}) only from {lowest:.3g} to "
+            f"{highest:.3g}",
             evidence={
                 "target_min": low,
                 "target_max": high,
@@ -110,8 +114,10 @@ def output_range(view: View, limits: Limits) -> Findings:
 
 @rule
 def clipped_output(view: View, limits: Limits) -> Findings:
-    """Outputs of a linear layer that are cut at a bound, where the targets are
-    not: what is cut gets no gradient."""
+    """Outputs that are clipped at a bound far from the targets.
+
+    A clipped output has no gradient.
+    """
     rows, targets = view.data_rows("output"), view.data_rows("target")
     if len(rows) != 1 or len(targets) != 1 or view.outputs:
         return
@@ -126,7 +132,7 @@ def clipped_output(view: View, limits: Limits) -> Findings:
         bound = float(values[counts.argmax()])
         is_apart = abs(target_edge - bound) > 0.01 * (high - low)
         is_cut = (edge == bound) & is_apart
-        # Outputs that are always the same are another fault.
+        # Outputs that are constant are a fault of another kind.
         mean = view.get("data_mean")[is_cut, rows[0]]
         share = float(np.mean(is_cut)) if len(np.unique(mean)) > 1 else 0.0
         if share < limits["output-range.cut"]:
@@ -154,8 +160,8 @@ def clipped_output(view: View, limits: Limits) -> Findings:
         return
 
 
-def _raw_output_findings(view: View):
-    """Finds outputs that are no probabilities, where the loss wants some."""
+def _raw_output_findings(view: View) -> Findings:
+    """Find outputs outside of 0 to 1 where the loss takes probabilities."""
     if "crossentropy" not in view.loss_name or view.loss_takes_logits:
         return
     rows = view.data_rows("output")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @rule
 def dropout_keep_prob(view: View, limits: Limits) -> Findings:
-    """A rate that was meant as the share to keep.
+    """A dropout rate that may have been meant as the share to keep.
 
-    TensorFlow 1's `keep_prob` is the share that is kept, Keras's `rate` the
-    share that is dropped: .7 of the one is .3 of the other.
+    TensorFlow 1's `keep_prob` is the share of units that is kept, and Keras's
+    `rate` the share that is dropped: `keep_prob=0.7` is `rate=0.3`.
     """
     limit = limits["dropout-keep-prob.rate"]
     rate = median(view.get("dropout_rate"), axis=0)
@@ -38,14 +38,15 @@ def dropout_keep_prob(view: View, limits: Limits) -> Findings:
     names = [view.states[row][1].name for row in high]
     rates = [float(np.nan_to_num(rate[row], nan=dropped[row])) for row in high]
     gap = _dropout_gap(view)
-    is_harmful = gap > limits["dropout-keep-prob.gap"] or (
-        view.loss_fall < limits["learned.fall"]
-    )
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    has_gap = gap > limits["dropout-keep-prob.gap"]
     is_certain = (
         sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
     )
-    is_harmful = is_harmful or is_certain
-    rate_texts = [f"{r:.2g}" for r in dict.fromkeys(rates)]
+    is_harmful = has_gap or is_stalled or is_certain
+    rounded_rates = [float(f"{r:.2g}") for r in dict.fromkeys(rates)]
+    dropped_shares = [percent(r) for r in rounded_rates]
+    kept_shares = [f"{1 - r:.2g}" for r in rounded_rates]
     yield finding(
         view,
         "dropout-keep-prob",
@@ -53,8 +54,7 @@ def dropout_keep_prob(view: View, limits: Limits) -> Findings:
         names[0],
         None,
         what=f"{join_words(names)} {'drops' if len(names) == 1 else 'drop'} "
-        f"{join_words([percent(float(text)) for text in rate_texts])} of the units in each "
-        "step",
+        f"{join_words(dropped_shares)} of the units in each step",
         evidence={
             "dropout_rate": max(rates),
             "dropout_rate_limit": limit,
@@ -66,30 +66,30 @@ def dropout_keep_prob(view: View, limits: Limits) -> Findings:
         },
         cause="The rate of Keras is the share that is dropped. Where the share "
         "to keep was meant, as with TensorFlow 1's `keep_prob`, it is "
-        f"{join_words([f'{1 - float(text):.2g}' for text in rate_texts])}.",
+        f"{join_words(kept_shares)}.",
         remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate of .1 to .5.",
     )
 
 
 def _dropout_gap(view: View) -> float:
-    """Returns by how much the network is better without its dropout: accuracy
-    on validation data minus that in training, or what a probe tells."""
+    """Estimate how much better the network is without its dropout.
+
+    This is validation accuracy minus training accuracy. Where these are not
+    logged, the gap is taken from the losses of a probe, as a share of the loss
+    of guessing, or else from a training accuracy below .8, as if it could be
+    .9. NaN if none of them is known.
+    """
     training, validation = view.accuracy, view.validation_accuracy
     if training is not None and validation is not None:
         return float(median(validation[-3:]) - median(training[-3:]))
     _, losses = view.record.occasional("probe")
     if len(losses):
-        losses_of_modes = median(losses[-3:, 0], axis=0)
-        # About what the difference in accuracy is: a share of the loss of
-        # guessing. (A share of the loss itself is large where that is small.)
-        size = (
-            view.guessing_loss
-            if np.isfinite(view.guessing_loss)
-            else view.first_loss
-        )
-        return float(
-            (losses_of_modes[0] - losses_of_modes[1]) / max(abs(size), 1e-12)
-        )
+        in_training, in_inference = median(losses[-3:, 0], axis=0)
+        # A share of the loss of guessing is about a difference in accuracy.
+        # (A share of the loss itself is large where the loss is small.)
+        size = view.guessing_loss
+        size = size if np.isfinite(size) else view.first_loss
+        return float((in_training - in_inference) / max(abs(size), 1e-12))
     if training is not None:
         return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
     return np.nan
@@ -97,10 +97,11 @@ def _dropout_gap(view: View) -> float:
 
 @rule
 def penalty_dominates(view: View, limits: Limits) -> Findings:
-    """A weight penalty that is most of the loss, so that only it is learned.
+    """A weight penalty that makes up most of the loss.
 
-    The penalty is computed from the weights' norms and the layers' factors;
-    of L1 from their rms, for which weights are taken for normal.
+    The penalty is computed from the norms of the weights and the factors of
+    the regularizers. For L1 the mean size of weights is estimated from their
+    rms, as if they were normally distributed.
     """
     penalty = _penalties(view).sum(axis=1)
     if not penalty.any() or not np.isfinite(view.loss).any():
@@ -115,9 +116,7 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
     data_fall = (first - last) / max(abs(first), 1e-12)
     if not (typical > limit or float(share[0]) > 0.8) or data_fall > 0.5:
         return
-    names = [
-        name for name, fact in view.facts.items() if _penalty_factors(fact)
-    ]
+    names = [n for n, facts in view.facts.items() if _penalty_factors(facts)]
     yield finding(
         view,
         "penalty-dominates",
@@ -141,7 +140,7 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
 
 @rule
 def activity_penalty(view: View, limits: Limits) -> Findings:
-    """A penalty on what a layer puts out, and a layer that puts out nothing."""
+    """A penalty on the outputs of a layer whose units are dead."""
     dead = view.get("dead_fraction").astype(float)
     for row, activation in view.activations:
         layer = view.layer_of(activation)
@@ -170,22 +169,23 @@ def activity_penalty(view: View, limits: Limits) -> Findings:
 
 
 def _most_penalised_layer(view: View) -> str:
-    """Returns the layer with the largest penalty at the start."""
+    """Find the layer with the largest penalty in the first record."""
     return view.layer(int(_penalties(view)[0].argmax()))
 
 
 def _penalties(view: View) -> np.ndarray:
-    """Returns the penalty on each variable in each step, [T, rows]."""
+    """Compute the penalty on each variable in each step, float64 [T, rows]."""
     total = np.zeros((view.count, len(view.schema.variables)))
     norms = view.get("weight_norm").astype(float)
     rms = view.get("weight_rms").astype(float)
     for row, variable in enumerate(view.schema.variables):
-        fact = view.facts.get(variable.layer)
+        facts = view.facts.get(variable.layer)
         part = "bias" if variable.name.endswith("bias") else "kernel"
-        for l1, l2, factor_part in _penalty_factors(fact):
+        for l1, l2, factor_part in _penalty_factors(facts):
             if factor_part != part:
                 continue
-            # The mean size of a normal number is sqrt(2/pi) of its rms.
+            # The mean absolute value of normally distributed numbers is
+            # sqrt(2 / pi), or .8, of their rms.
             total[:, row] += np.nan_to_num(l2 * norms[:, row] ** 2)
             total[:, row] += np.nan_to_num(
                 l1 * variable.size * 0.8 * rms[:, row]
@@ -193,10 +193,12 @@ def _penalties(view: View) -> np.ndarray:
     return total
 
 
-def _penalty_factors(fact) -> list[tuple[float, float, str]]:
-    """Returns L1 and L2 factors of a layer, and of which variable."""
+def _penalty_factors(
+    facts: dict[str, Any] | None,
+) -> list[tuple[float, float, str]]:
+    """List the regularizers of a layer: L1 and L2 factors, and the variable."""
     factors = []
-    config = (fact or {}).get("config") or {}
+    config = (facts or {}).get("config") or {}
     for part in ("kernel", "bias"):
         regularizer = config.get(f"{part}_regularizer")
         if not isinstance(regularizer, dict):

@@ -1,4 +1,4 @@
-"""A rule about programs that do not repeat their own bits."""
+"""Rule about trainings that may differ in their last bits from run to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @rule
 def unordered_sums(view: View, limits: Limits) -> Findings:
-    """Sums whose terms TensorFlow adds in any order."""
+    """Sums whose terms TensorFlow adds up in any order, to save memory."""
     names = view.schema.unordered_sums
     if not names:
         return

@@ -1,5 +1,4 @@
-"""Rules about softmax: too sure, between layers, twice, of one unit, along the
-wrong axis."""
+"""Rules about softmax: peaked, hidden, applied twice, or over wrong axes."""
 
 from __future__ import annotations
 
@@ -12,23 +11,26 @@ from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+    from gradscope.format.rows import Activation
 
-#: Layers that put out nothing but their activation.
+#: Layers whose output is that of their activation.
 _PASSES_ON = ("Activation", "Softmax", "Conv1D", "Conv2D", "Conv3D")
 
 
 @rule
 def peaked_attention(view: View, limits: Limits) -> Findings:
-    """Attention that is sure of one position from the first step on."""
+    """Attention that attends to a single position from the first step on."""
     for row, activation in view.activations:
         rank = getattr(activation, "rank", 0)
         if activation.kind != "softmax" or rank < 3 or activation.units < 4:
             continue
         if view.is_output(activation) or not view.is_from_start:
             continue
-        # All but one of n weights zero: rms is 1 / sqrt(n), and never more.
+        # Of n weights that add up to 1 the rms is 1 / sqrt(n) if one of them is
+        # 1, and smaller otherwise.
         peak = view.get("activation_rms")[:, row] * np.sqrt(activation.units)
         limit = limits["saturated-activation.peaked"]
         is_peaked = (peak > limit) & (peak < 1.01)
@@ -60,15 +62,12 @@ def peaked_attention(view: View, limits: Limits) -> Findings:
 
 @rule
 def hidden_softmax(view: View, limits: Limits) -> Findings:
-    """A softmax between layers, or in front of a loss that has its own.
+    """A softmax in front of a kernel, or of a loss that applies its own.
 
-    That of attention is over positions, and has more than two axes. One that
-    is sure of a few units is a choice, and meant.
+    A softmax whose output multiplies something else weighs it, as that of
+    attention does, and is meant. So is one that selects a few units.
     """
-    consumers = {
-        activation.name: activation.detail
-        for activation in view.wiring("softmax_into")
-    }
+    consumers = {w.name: w.detail for w in view.wiring("softmax_into")}
     for row, activation in view.activations:
         if activation.kind != "softmax" or activation.units < 2:
             continue
@@ -79,7 +78,7 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
             continue
         consumer = consumers.get(activation.name) or _consumer(view, activation)
         if consumer != "kernel":
-            continue  # it weighs something
+            continue  # a weight of something, as in attention
         rms = float(median(view.get("activation_rms")[:, row]))
         is_even = rms * activation.units < limits["hidden-softmax.evenly"]
         yield finding(
@@ -106,7 +105,7 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
 
 @rule
 def single_unit_softmax(view: View, limits: Limits) -> Findings:
-    """A softmax over one unit: always 1."""
+    """A softmax over a single unit, whose output is always 1."""
     for _, activation in view.activations:
         if activation.kind != "softmax" or activation.units != 1:
             continue
@@ -131,12 +130,10 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
 
 @rule
 def softmax_axis(view: View, limits: Limits) -> Findings:
-    """A softmax along another axis than that of the classes."""
+    """A softmax along an axis that is not that of the classes."""
     for _, activation in view.activations:
-        axis, rank = (
-            getattr(activation, "axis", -1),
-            getattr(activation, "rank", 0),
-        )
+        axis = getattr(activation, "axis", -1)
+        rank = getattr(activation, "rank", 0)
         if activation.kind != "softmax" or axis in (-1, rank - 1):
             continue
         if axis != 0 and not view.is_output(activation):
@@ -149,8 +146,8 @@ def softmax_axis(view: View, limits: Limits) -> Findings:
             "error" if view.is_output(activation) else "warning",
             layer,
             None,
-            what=f"The softmax of {layer} works along {axis_text}, and not along "
-            "the classes",
+            what=f"The softmax of {layer} works along {axis_text}, and not "
+            "along the classes",
             evidence={"axis": axis, "rank": rank},
             cause="The values that share a sum of 1 are those of different "
             "examples (or positions), so an example's outputs are no "
@@ -159,7 +156,8 @@ def softmax_axis(view: View, limits: Limits) -> Findings:
         )
 
 
-def _double_softmax_finding(view: View, layer: str):
+def _double_softmax_finding(view: View, layer: str) -> Finding:
+    """Make the finding about a softmax in front of a loss that takes logits."""
     return finding(
         view,
         "hidden-softmax",
@@ -177,9 +175,12 @@ def _double_softmax_finding(view: View, layer: str):
     )
 
 
-def _consumer(view: View, activation) -> str:
-    """Returns what gets the output of a softmax where no graph was seen: that
-    of a layer of numbers is for the next layer, if that has weights."""
+def _consumer(view: View, activation: Activation) -> str:
+    """Guess what takes the output of a softmax: `"kernel"` or `"other"`.
+
+    For records without the graph of the forward pass: the output of a `Dense`
+    layer, or of an activation of two axes, goes to the next layer.
+    """
     layer_class = view.facts.get(view.layer_of(activation), {}).get("class")
     if layer_class != "Dense":
         rank = getattr(activation, "rank", 0)
@@ -188,8 +189,8 @@ def _consumer(view: View, activation) -> str:
     return "kernel" if _feeds_kernel(view, activation) else "other"
 
 
-def _feeds_kernel(view: View, activation) -> bool:
-    """Returns whether a later layer has weights."""
+def _feeds_kernel(view: View, activation: Activation) -> bool:
+    """Return whether a later layer has weights."""
     names = list(view.schema.layers)
     layer = view.layer_of(activation)
     if layer in names:

@@ -1,8 +1,8 @@
-"""Rules about how weights start: at zero, all alike, too small, too large."""
+"""Rules about initial weights that are zero, equal, too small or too large."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from gradscope.diagnosis.wording import finding, join_words
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 _HE = '`kernel_initializer="he_normal"` (behind ReLU) or '
@@ -20,18 +21,17 @@ _GLOROT = 'Keras\'s default `kernel_initializer="glorot_uniform"`'
 
 @rule
 def zero_init(view: View, limits: Limits) -> Findings:
-    """Weights that start at zero, and get no gradient for it.
+    """Kernels that start at zero and have a zero gradient because of it.
 
-    A zero kernel alone is no fault: that of a last layer leaves zero in the
-    first step.
+    A zero kernel in the last layer alone is no fault: it has a gradient, and
+    changes in the first step.
     """
     weights, gradients = view.get("weight_norm"), view.get("gradient_norm")
+    min_records = _min_records(view, limits["zero-init.records"])
     zero_kernels = []
     for row in view.kernels:
         is_stuck = (weights[:, row] == 0) & (gradients[:, row] == 0)
-        zero_spells = spells(
-            is_stuck, _min_records(view, limits["zero-init.records"])
-        )
+        zero_spells = spells(is_stuck, min_records)
         zero_kernels += [(row, zero_spells[0])] if zero_spells else []
     if not zero_kernels or _is_last_layer_only(view, zero_kernels):
         return
@@ -60,9 +60,13 @@ def zero_init(view: View, limits: Limits) -> Findings:
     )
 
 
-def _is_last_layer_only(view: View, zero_kernels) -> bool:
-    """Returns whether the zero kernel is that of the last layer alone: it gets
-    a gradient, unless what comes in or flows back is zero for another reason.
+def _is_last_layer_only(
+    view: View, zero_kernels: list[tuple[int, Spell]]
+) -> bool:
+    """Return whether the only zero kernel is that of the last layer.
+
+    If hidden activations are not zero, its gradient is zero for another
+    reason than its own weights.
     """
     rows = [row for row, _ in zero_kernels]
     if rows != view.kernels[-1:] or len(view.kernels) < 2:
@@ -77,7 +81,7 @@ def _is_last_layer_only(view: View, zero_kernels) -> bool:
 
 @rule
 def symmetric_units(view: View, limits: Limits) -> Findings:
-    """Units of a layer that receive the very same gradient for ever."""
+    """Units of a layer that receive equal gradients and so never differ."""
     spread = view.get("gradient_unit_spread")
     min_records = _min_records(view, limits["symmetric-units.records"])
     yield from _constant_recurrent_layers(view)
@@ -114,9 +118,12 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
         return
 
 
-def _constant_recurrent_layers(view: View):
-    """Finds recurrent layers that start with equal weights: their gates differ
-    from each other, so that the kernel's gradient does not show it."""
+def _constant_recurrent_layers(view: View) -> Findings:
+    """Find recurrent layers whose weights start equal.
+
+    Their gates differ from each other, so that the gradient of the kernel does
+    not show that their units are equal.
+    """
     for name, fact in view.facts.items():
         kind = _constant_initializer(fact, "kernel_initializer")
         if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN") or not kind:
@@ -139,10 +146,12 @@ def _constant_recurrent_layers(view: View):
         return
 
 
-def _constant_embeddings(view: View):
-    """Finds embeddings that start with equal numbers, where no kernel behind
-    them tells their columns apart: their gradient has a few rows only, and its
-    spread is not measured."""
+def _constant_embeddings(view: View) -> Findings:
+    """Find embeddings whose columns start equal, in a model without kernels.
+
+    A kernel would make their columns differ. The gradient of an embedding has
+    a few rows only, and its spread over columns is not measured.
+    """
     for name, fact in view.facts.items() if not view.kernels else ():
         kind = _constant_initializer(fact, "embeddings_initializer")
         if fact.get("class") != "Embedding" or not kind:
@@ -166,17 +175,21 @@ def _constant_embeddings(view: View):
         return
 
 
-def _constant_initializer(fact: dict, initializer: str) -> str:
-    """Returns the name of a layer's initializer if all that it makes is one
-    number, "" otherwise."""
-    config = (fact.get("config") or {}).get(initializer)
+def _constant_initializer(facts: dict[str, Any], initializer: str) -> str:
+    """Get the name of a layer's initializer if it makes equal numbers, or "".
+
+    Args:
+        facts: Facts of the layer.
+        initializer: Which one, as in `"kernel_initializer"`.
+    """
+    config = (facts.get("config") or {}).get(initializer)
     kind = str(config.get("class_name") if isinstance(config, dict) else config)
     return kind if kind.lower() in ("ones", "zeros", "constant") else ""
 
 
 @rule
 def init_too_small(view: View, limits: Limits) -> Findings:
-    """Weights so small that the signal is lost, and nothing is learned."""
+    """Weights so small that the signal fades out and nothing is learned."""
     kernel_gains = gains(view)
     small = [
         (row, gain)
@@ -214,20 +227,15 @@ def init_too_small(view: View, limits: Limits) -> Findings:
 
 @rule
 def init_too_large(view: View, limits: Limits) -> Findings:
-    """Weights so large that outputs saturate or the loss starts huge."""
+    """Weights so large that the signal grows and the first loss is huge."""
     kernel_gains = {row: gain for row, (gain, _) in gains(view).items()}
     limit = limits["init-too-large.gain"]
     large = [(row, gain) for row, gain in kernel_gains.items() if gain > limit]
     if not large:
-        # Several layers that are each a little too large.
-        slightly_large = [
-            (r, g) for r, g in kernel_gains.items() if g > limit / 3
-        ]
-        if (
-            len(slightly_large) > 1
-            and np.prod([g for _, g in slightly_large]) > 2 * limit
-        ):
-            large = slightly_large
+        # Gains of several layers multiply, so that none needs to be very large.
+        above = [(r, g) for r, g in kernel_gains.items() if g > limit / 3]
+        if len(above) > 1 and np.prod([g for _, g in above]) > 2 * limit:
+            large = above
     if not large or view.is_normalised:
         return
     layers = [view.layer(row) for row, _ in large]
@@ -256,17 +264,17 @@ def init_too_large(view: View, limits: Limits) -> Findings:
 
 @rule
 def outputs_too_large(view: View, limits: Limits) -> Findings:
-    """A first loss far above that of guessing: the outputs are huge."""
-    guess = view.guessing_loss
-    if not view.is_from_start or not np.isfinite(guess):
+    """A first loss far above that of guessing, due to huge outputs."""
+    guessing = view.guessing_loss
+    if not view.is_from_start or not np.isfinite(guessing):
         return
-    first, classes = float(view.loss[0]), round(np.exp(guess))
+    first, classes = float(view.loss[0]), round(np.exp(guessing))
     inputs = median(view.get("data_rms")[:, view.data_rows("input")])
-    if not first > limits["init-too-large.loss"] * guess:
+    if not first > limits["init-too-large.loss"] * guessing:
         return
     if inputs > limits["unscaled-input.rms"] or view.loss_fall > 0.9:
         return
-    # A loss that is summed over the batch is large for no fault of theirs.
+    # A loss that is summed over the batch is large even with small outputs.
     largest_output = float(view.get("data_max")[0, view.data_rows("output")[0]])
     if not (largest_output > 5 or (view.outputs and largest_output > 0.99)):
         return
@@ -277,11 +285,11 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
         view.schema.layers[-1],
         None,
         what=f"The first loss is {first:.3g}, where guessing evenly among "
-        f"{classes} classes has {guess:.2g}: the network starts sure of "
+        f"{classes} classes has {guessing:.2g}: the network starts sure of "
         "itself, and wrong",
         evidence={
             "first_loss": first,
-            "first_loss_limit": limits["init-too-large.loss"] * guess,
+            "first_loss_limit": limits["init-too-large.loss"] * guessing,
         },
         cause="The outputs are huge: weights that start too large, or layers "
         "that add up without normalisation.",
@@ -291,12 +299,17 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
 
 
 def gains(view: View) -> dict[int, tuple[float, float]]:
-    """Returns by kernel by what factor it changes the size of a signal at the
-    start, seen from its inputs and from its outputs: smaller, larger.
+    """Compute by what factor each kernel changes the size of a signal at first.
 
-    The standard deviations that keep a signal's size are 1/sqrt(inputs)
-    (LeCun), sqrt(2/inputs) (He 2015) and sqrt(2/(inputs + outputs)) (Glorot
-    2010): at the start one of both gains is near 1 for each of them.
+    One gain is counted over the inputs of the kernel, and one over the mean of
+    inputs and outputs. Initial standard deviations that keep the size of a
+    signal are 1/sqrt(inputs) (LeCun), sqrt(2/inputs) (He 2015) and
+    sqrt(2/(inputs + outputs)) (Glorot 2010): for each of them one of both
+    gains is near 1.
+
+    Returns:
+        The smaller and the larger gain, by the row of the kernel; empty if the
+        first step was not recorded.
     """
     if not view.is_from_start:
         return {}
@@ -306,29 +319,34 @@ def gains(view: View) -> dict[int, tuple[float, float]]:
         inputs = np.prod(shape[:-1])
         outputs = np.prod([*shape[:-2], shape[-1]])
         rms = float(view.get("weight_rms")[0, row])
-        gains_of_kernel = (
-            rms * np.sqrt(inputs),
-            rms * np.sqrt((inputs + outputs) / 2),
-        )
+        gain_a = rms * np.sqrt(inputs)
+        gain_b = rms * np.sqrt((inputs + outputs) / 2)
         if rms > 0 and inputs > 1:
-            kernel_gains[row] = min(gains_of_kernel), max(gains_of_kernel)
+            kernel_gains[row] = min(gain_a, gain_b), max(gain_a, gain_b)
     return kernel_gains
 
 
-def _is_stalled(view: View, limits: Limits, small) -> bool:
-    """Returns whether the loss does not fall, or falls late; where it is not
-    known, whether join_words of the small kernels do not grow either."""
+def _is_stalled(view: View, limits: Limits, small: list[int]) -> bool:
+    """Return whether the loss does not fall, or falls late.
+
+    Where the loss is not known, return whether several kernels with small
+    weights do not grow either.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        small: Rows of the kernels with small weights.
+    """
     if not np.isfinite(view.loss_fall):
         rms = view.get("weight_rms")[:, small]
         return len(small) > 1 and bool(np.all(rms[-1] < 1.5 * rms[0]))
     if view.loss_fall < limits["learned.fall"]:
         return True
-    # The first third of all recorded steps, but fifty at least.
+    # It falls late if it does not in a third of the records, at least fifty.
     third = running_median(view.loss)[: max(50, view.count // 3)]
     return bool(median(third[-5:]) > 0.95 * view.first_loss)
 
 
 def _min_records(view: View, limit: float) -> float:
-    """Returns how many records in a row are needed: of a very short run all
-    but the first few."""
+    """Lower a number of recorded steps to that of a very short run."""
     return min(limit, max(5, view.count - 1))

@@ -1,4 +1,7 @@
-"""Rules about single steps: clipped, too large or too small for a layer."""
+"""Rules about updates of single layers that are too large or too small.
+
+Updates of most layers together are a matter of `learning_rate`.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +22,28 @@ from gradscope.diagnosis.spells import (
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
 
 @rule
 def clipped_to_nothing(view: View, limits: Limits) -> Findings:
-    """Gradients that are clipped to nearly nothing in each step, where steps
-    are as large as gradients are."""
+    """Gradients that clipping makes so small that nothing is learned.
+
+    Adaptive optimizers are left out: the size of their updates does not depend
+    on the size of gradients.
+    """
     ratios = update_ratios(view)
     if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
-        clipped_share = view.get("global_clipped_norm") / view.get(
+        shares = view.get("global_clipped_norm") / view.get(
             "global_gradient_norm"
         )
     largest_ratios = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
-    share, largest = median(clipped_share), float(median(largest_ratios))
+    share, largest = median(shares), float(median(largest_ratios))
     limit = limits["update-too-small.clipped"]
     small = limits["update-too-small.clipped_ratio"]
     if not share < limit or not largest < small or not view.loss_fall < 0.5:
@@ -64,23 +72,24 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
 
 
 def _typical_norm(view: View) -> float:
+    """Compute the median of the global gradient norm."""
     return float(median(view.get("global_gradient_norm")))
 
 
 @rule
 def weights_run_away(view: View, limits: Limits) -> Findings:
-    """Weights of most layers that grow without end, from a usual start."""
+    """Weights of usual initial size that grow without end in most layers."""
     rms = view.get("weight_rms")[:, view.kernels].astype(float)
     if not view.is_from_start or rms.shape[1] < 2 or view.count < 20:
         return
     inputs = [
         np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
     ]
-    usual = rms[0] * np.sqrt(inputs) > 0.2
+    is_usual = rms[0] * np.sqrt(inputs) > 0.2
     with np.errstate(all="ignore"):
         growth = rms[-1] / rms[0]
     limit = limits["update-too-large.growth"]
-    if not usual.all() or not median(growth) > limit or view.loss_fall > 0.5:
+    if not is_usual.all() or not median(growth) > limit or view.loss_fall > 0.5:
         return
     worst = view.kernels[int(np.nanargmax(growth))]
     yield finding(
@@ -102,7 +111,7 @@ def weights_run_away(view: View, limits: Limits) -> Findings:
 
 @rule
 def update_too_large(view: View, limits: Limits) -> Findings:
-    """One layer whose weights are overwritten, where others' are not."""
+    """A layer with far larger updates than others, relative to its weights."""
     yield from _odd_layers(
         view,
         limits,
@@ -119,7 +128,7 @@ def update_too_large(view: View, limits: Limits) -> Findings:
 
 @rule
 def update_too_small(view: View, limits: Limits) -> Findings:
-    """One layer that hardly moves, where others do."""
+    """A layer with far smaller updates than others, relative to its weights."""
     yield from _odd_layers(
         view,
         limits,
@@ -136,8 +145,28 @@ def update_too_small(view: View, limits: Limits) -> Findings:
 
 
 def _odd_layers(
-    view: View, limits: Limits, kind, name, is_odd, comparison, cause, remedy
-):
+    view: View,
+    limits: Limits,
+    kind: str,
+    name: str,
+    is_odd: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
+    comparison: str,
+    cause: str,
+    remedy: str,
+) -> Findings:
+    """Find layers whose update-to-weight ratio differs from that of the others.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        kind: Kind of the findings.
+        name: Name of the limit of the ratio.
+        is_odd: Function from ratios of layers, ratios of a typical layer, and
+            the limit to booleans.
+        comparison: How the ratio compares, in words.
+        cause: The likely cause.
+        remedy: Advice.
+    """
     ratios = update_ratios(view)
     if ratios.shape[1] < 2:
         return
@@ -148,7 +177,7 @@ def _odd_layers(
             axis=0
         )
     typical = running_median(typical)
-    # What is not odd in a quarter of all records is not in half of them.
+    # A spell needs half of the records; this spares most layers the search.
     for column in np.flatnonzero(odd_share > 0.25):
         row = view.kernels[column]
         ratio = running_median(ratios[:, column])

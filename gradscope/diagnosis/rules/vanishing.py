@@ -1,4 +1,4 @@
-"""Rules about gradients that get lost on their way back."""
+"""Rules about gradients that vanish on their way back to the first layers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @rule
 def vanishing_gradient(view: View, limits: Limits) -> Findings:
-    """Gradients that get lost on their way back to the first layers.
+    """Gradients of the first kernels far smaller than those of the last ones.
 
-    Attention's queries and keys get what its softmax lets through, which is
-    little where it is sure; what flows back goes through its values.
+    Queries and keys of attention are left out. Their gradient goes through a
+    softmax and is small where that is peaked; the gradient of earlier layers
+    goes through the values.
     """
     kernels = [row for row in view.kernels if not _is_query_or_key(view, row)]
     if len(kernels) < 2:
@@ -32,7 +33,8 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
         first, last = rms[:, :third].max(axis=1), rms[:, -third:].max(axis=1)
         ratio = running_median(first / last)
     limit = limits["vanishing-gradient.ratio"]
-    # A normalised network learns with gradients of all sizes, if later.
+    # An adaptive optimizer makes up for small gradients. Normalised networks
+    # learn with gradients of all sizes, even if the loss falls late.
     if view.is_adaptive and (
         view.is_normalised or not _is_stalled(view, limits)
     ):
@@ -40,7 +42,7 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
     min_records = min(
         limits["vanishing-gradient.records"], max(10, view.count // 2)
     )
-    # One of exactly zero is another fault: see `zero_gradient`.
+    # Gradients of exactly zero have a rule of their own, `zero_gradient`.
     spell = longest_spell((ratio < limit) & (ratio > 0), min_records)
     if spell is None:
         return
@@ -53,8 +55,8 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
         "error" if _is_stalled(view, limits) else "warning",
         first_layer,
         spell,
-        what=f"The gradient of {first_layer} is {_fraction(typical)} of that of "
-        f"{view.layer(kernels[-1])}: it vanishes on its way back, and the "
+        what=f"The gradient of {first_layer} is {_fraction(typical)} of that "
+        f"of {view.layer(kernels[-1])}: it vanishes on its way back, and the "
         "first layers hardly learn",
         evidence={
             "ratio": typical,
@@ -70,10 +72,10 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
 
 @rule
 def forgetful_recurrence(view: View, limits: Limits) -> Findings:
-    """A simple recurrent layer over many time steps that learns nothing.
+    """A simple recurrent layer over many time steps that does not learn.
 
-    Its gradient is a sum over time steps, in which the last ones hide that
-    nothing arrives from the first.
+    Its gradient is a sum over time steps. The last ones dominate that sum, so
+    that its size does not show that the first ones contribute nothing.
     """
     inputs = view.data_rows("input")
     max_fall = limits["vanishing-gradient.recurrent_fall"]
@@ -95,8 +97,8 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             "warning",
             parts[0] if parts else name,
             None,
-            what=f"{name} goes through {length} time steps with {function}, and "
-            "the network does not learn",
+            what=f"{name} goes through {length} time steps with {function}, "
+            "and the network does not learn",
             evidence={
                 "time_steps": length,
                 "time_steps_limit": min_steps,
@@ -113,16 +115,18 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
 
 
 def _is_query_or_key(view: View, row: int) -> bool:
+    """Return whether a kernel computes queries or keys of attention."""
     parts = view.schema.variables[row].name.lower().split("/")
     return "query" in parts or "key" in parts
 
 
 def _is_stalled(view: View, limits: Limits) -> bool:
-    """Returns whether the loss is known not to fall."""
+    """Return whether the loss is known, and hardly fell."""
     return bool(view.loss_fall < limits["learned.fall"])
 
 
 def _fraction(ratio: float) -> str:
+    """Format a small ratio in words: `0.002` as `a 500th`."""
     if ratio <= 0 or not np.isfinite(1 / ratio):
         return "nothing"
     return f"a {1 / ratio:,.0f}th"

@@ -1,10 +1,8 @@
-"""What the rules tell of layers: who owns a row, and why gradients vanish."""
+"""Look-ups of layers for findings, and causes of vanishing gradients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import join_words
@@ -15,26 +13,32 @@ if TYPE_CHECKING:
 
 
 def owning_layer(view: View, name: str | None) -> str | None:
-    """Returns the layer that a row of the record belongs to, None if it is no
-    part of one."""
+    """Get the layer of a variable or activation by its name, or None."""
     for variable in view.schema.variables:
         if variable.name == name:
             return variable.layer
-    for variable in view.schema.activations:
-        if variable.name == name:
-            return view.layer_of(variable)
+    for activation in view.schema.activations:
+        if activation.name == name:
+            return view.layer_of(activation)
     return None
 
 
 def boundary_layer(view: View, kind: str) -> str | None:
-    """Returns the layer next to where data or the loss meet the network."""
+    """Get the layer next to the input, or next to the output and the loss.
+
+    Args:
+        view: The run.
+        kind: `"input"`, `"target"`, `"output"` or `"loss"`; None is returned
+            for others.
+    """
     if kind in ("input", "target", "output", "loss") and view.schema.layers:
         return view.schema.layers[0 if kind == "input" else -1]
     return None
 
 
 def layers_starting_small(view: View, limits: Limits) -> list[str]:
-    """Returns the layers whose kernels start too small."""
+    """List the layers whose kernels start too small."""
+    # Imported late, so that rules register in the order of their modules.
     from gradscope.diagnosis.rules.start import gains
 
     return [
@@ -45,7 +49,12 @@ def layers_starting_small(view: View, limits: Limits) -> list[str]:
 
 
 def saturated_layers(view: View, limit: float) -> list[str]:
-    """Returns the layers whose sigmoids or tanh are mostly at their ends."""
+    """List the hidden sigmoid and tanh layers that are mostly saturated.
+
+    Args:
+        view: The run.
+        limit: Share of saturated outputs above which a layer counts.
+    """
     share = median(view.get("saturated_fraction"), axis=0)
     return [
         view.layer_of(activation)
@@ -57,7 +66,11 @@ def saturated_layers(view: View, limit: float) -> list[str]:
 
 
 def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
-    """Returns the cause and the remedy of a vanishing gradient."""
+    """Find the likely cause of a vanishing gradient.
+
+    Returns:
+        Cause and remedy, as sentences.
+    """
     small = layers_starting_small(view, limits)
     if small:
         return (
@@ -66,11 +79,11 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
             'Use `kernel_initializer="he_normal"` behind ReLU, or '
             '`kernel_initializer="glorot_uniform"`; or leave a layer out.',
         )
-    at_their_ends = saturated_layers(view, 0.5)
-    if at_their_ends:
+    saturated = saturated_layers(view, 0.5)
+    if saturated:
         return (
-            f"Most outputs of {join_words(at_their_ends)} are at the ends of their range, "
-            "where the slope is near zero (saturated).",
+            f"Most outputs of {join_words(saturated)} are at the ends of their "
+            "range, where the slope is near zero (saturated).",
             "Scale what goes in to mean 0 and standard deviation 1, start "
             'with smaller weights, or use `activation="relu"`.',
         )
@@ -100,8 +113,3 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
         "Compare the layers' gradients, and start from the default "
         "initializers.",
     )
-
-
-def first_values(series: np.ndarray) -> np.ndarray:
-    """Returns the first five recorded values of each row, median."""
-    return median(series[:5], axis=0)

@@ -1,4 +1,4 @@
-"""Rules about operations put together as hardly anybody means it."""
+"""Rules about operations that are connected in a way that is hardly meant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @rule
 def activation_twice(view: View, limits: Limits) -> Findings:
-    """A softmax or sigmoid whose output the loss takes for logits."""
+    """Outputs of a softmax or sigmoid that the loss takes for logits."""
     for wiring in view.wiring("activation_twice"):
         layer, _, kind = wiring.name.rpartition("/")
         is_softmax = "Softmax" in wiring.detail
@@ -25,8 +25,8 @@ def activation_twice(view: View, limits: Limits) -> Findings:
             "warning",
             layer or wiring.name,
             None,
-            what=f"The loss applies a {kind} to what {layer or wiring.name} has "
-            f"put through a {kind} already",
+            what=f"The loss applies a {kind} to what {layer or wiring.name} "
+            f"has put through a {kind} already",
             evidence={"operation": wiring.detail},
             cause="The loss takes its input for logits, which go from minus to "
             "plus infinity; those from 0 to 1 are nearly the same for it, so "
@@ -40,10 +40,13 @@ def activation_twice(view: View, limits: Limits) -> Findings:
 
 @rule
 def relu_logits(view: View, limits: Limits) -> Findings:
-    """Logits that come from a ReLU, where the model is not known; where it is,
-    `relu_output` tells how many are zero."""
-    is_known = any(wiring.kind == "relu" for _, wiring in view.outputs)
-    for wiring in () if is_known else view.wiring("relu_logits")[:1]:
+    """Logits that come from a ReLU, and so are never negative.
+
+    Where the outputs of the model are known, `relu_output` reports this, with
+    the share of zeros.
+    """
+    is_reported = any(output.kind == "relu" for _, output in view.outputs)
+    for wiring in () if is_reported else view.wiring("relu_logits")[:1]:
         layer = wiring.name.rpartition("/")[0] or wiring.name
         yield finding(
             view,
@@ -63,7 +66,7 @@ def relu_logits(view: View, limits: Limits) -> Findings:
 
 @rule
 def broadcast(view: View, limits: Limits) -> Findings:
-    """Predictions `[N, 1]` minus targets `[N]`, which is a table."""
+    """Predictions `[N, 1]` minus targets `[N]`, which broadcast to `[N, N]`."""
     for wiring in view.wiring("broadcast")[:1]:
         yield finding(
             view,
