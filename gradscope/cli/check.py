@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
             f"there is no model {options.model}. Give the file that "
             "`model.save(...)` wrote."
         )
+    # `gradscope.check` is imported here, which needs TensorFlow.
     try:
         check = gradscope.check
     except ModuleNotFoundError as error:
@@ -86,6 +87,7 @@ def _load_model(path: str) -> keras.Model:
     try:
         return keras.saving.load_model(path)
     except (OSError, TypeError, ValueError) as error:
+        # The error may quote names from the file.
         lines = (printable(line) for line in str(error).splitlines())
         reason = "\n".join(lines)
         raise ValueError(

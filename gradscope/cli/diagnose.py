@@ -110,6 +110,7 @@ def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
         )
         return []
     below = read.runs_below(logdir)
+    # A run is in a sub-directory of a fixed name, unless its files were moved.
     if not below and event_files.event_files(logdir):
         below = [logdir]
     if below:

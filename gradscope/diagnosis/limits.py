@@ -274,7 +274,7 @@ def _number(name: str, value) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = math.nan
+        number = math.nan  # refused below
     if not math.isfinite(number) or number < 0:
         raise ValueError(
             f"the limit {name!r} must be a number of 0 or more, got {value!r}."

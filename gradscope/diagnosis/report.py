@@ -86,6 +86,7 @@ def evidence(finding: Finding) -> str:
     """
     entries = []
     for name, value in finding.evidence.items():
+        # A limit is shown with its number; NaN differs from itself.
         if name.endswith("_limit") or value is None or value != value:
             continue
         limit = finding.evidence.get(f"{name}_limit")

@@ -51,6 +51,7 @@ def spells(holds: np.ndarray, min_length: float = 1) -> list[Spell]:
         holds: bool [T], whether the condition holds in each recorded step.
         min_length: Number of recorded steps that make a spell.
     """
+    # With False at both ends, each spell has two edges: start and stop.
     padded = np.concatenate([[False], np.asarray(holds, bool), [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])
     bounds = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
@@ -90,6 +91,7 @@ def running_median(values: np.ndarray, records: int = 9) -> np.ndarray:
     half = records // 2
     if len(values) == 0:
         return np.asarray(values, float)
+    # NaN do not count, so that windows are smaller at both ends.
     padded = np.pad(np.asarray(values, float), half, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, records)
     return median(windows, axis=1)

@@ -82,6 +82,7 @@ class View:
             float32 `[T, rows]`, or `[T]` for a statistic of the step as such,
             as the loss; NaN where it was not recorded.
         """
+        # Many rules ask for the same statistics.
         if statistic not in self._statistics:
             self._statistics[statistic] = self._values(statistic)
         return self._statistics[statistic]
@@ -90,6 +91,7 @@ class View:
         try:
             return self.record[statistic][self._applied]
         except KeyError:
+            # Not recorded in this run, or by an older version.
             family = next(f for f, n in FAMILIES.items() if statistic in n)
             rows = len(self.schema.rows(family))
             shape = (self.count,) if family == "run" else (self.count, rows)
@@ -151,6 +153,7 @@ class View:
             return True
         if any(f.get("class") in _NORMALISING for f in self.facts.values()):
             return True
+        # Other models have no facts; names of their variables may tell.
         names = [v.name.lower() for v in self.schema.variables]
         return any("norm" in name or "gamma" in name for name in names)
 

@@ -35,6 +35,7 @@ def dead_relu(view: View, limits: Limits) -> Findings:
         # An output that is always zero is a finding of `relu_output`.
         if activation.units < 2 or view.is_output(activation):
             continue
+        # A layer above the stricter limit gets no note in addition.
         for name, severity in (("error", "error"), ("note", "note")):
             dead_spells = spells(dead[:, row] >= limits[f"dead-relu.{name}"], 5)
             if dead_spells and dead_spells[-1].until_the_end:
@@ -43,6 +44,7 @@ def dead_relu(view: View, limits: Limits) -> Findings:
     for activation, row, spell, severity in dead_layers:
         share = float(median(dead[spell.slice, row]))
         layer = view.layer_of(activation)
+        # The other units have learned enough.
         if severity == "error" and view.loss_fall > 0.8:
             severity = "warning"
         # No unit counts as dead before the first window is full.
@@ -127,7 +129,7 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
             remedy="Scale the inputs to mean 0 and standard deviation 1, use "
             "the default initializer, or put batch normalisation in front.",
         )
-        return
+        return  # layers behind the first one mostly share its cause
 
 
 @rule
@@ -146,6 +148,7 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     kernels = [view.schema.variables[row].name for row in view.kernels]
     linear_pairs = [p for p in pairs if p[0] in by_name and p[1] in by_name]
     layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
+    # All but the first kernel follow another one without a nonlinearity.
     all_linear = len(kernels) > 1 and len({b for _, b in linear_pairs}) >= (
         len(kernels) - 1
     )

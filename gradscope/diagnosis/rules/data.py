@@ -25,6 +25,7 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
     variables = view.schema.variables
     if not rows or not variables or view.is_normalised:
         return
+    # The sizes of inputs do not reach a kernel behind such layers.
     if "embedding" in variables[0].name.lower() or _rescales(view):
         return
     rms = median(view.get("data_rms")[:, rows], axis=0)
@@ -70,6 +71,7 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
     first = float(view.get("data_rms")[0, outputs[0]])
     last = float(median(view.get("data_rms")[-5:, outputs]))
     limit = limits["unscaled-target.ratio"]
+    # Outputs that have reached the size of the targets have learned it.
     is_reached = 0.5 * size < last < 2 * size
     if not size > limit * max(first, 1) or is_reached:
         return
@@ -144,6 +146,7 @@ def constant_labels(view: View, limits: Limits) -> Findings:
     mean = view.get("data_mean")[:, row]
     if not np.isfinite(mean).any():
         return
+    # A batch of a single example has no variation (NaN).
     has_batches = np.isfinite(spread).any()
     steady = np.nanmax(mean) - np.nanmin(mean) <= 1e-6 * np.nanmax(abs(mean))
     if has_batches:

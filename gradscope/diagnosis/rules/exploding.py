@@ -39,6 +39,7 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         yield _growth_finding(view, limits, spell, norm, start)
         return
     rms = view.get("gradient_rms")[:, view.kernels].astype(float)
+    # The largest of several kernels: a single one may have a small gradient.
     third = max(1, len(view.kernels) // 3)
     with np.errstate(all="ignore"):
         ratio = rms[:, :third].max(axis=1) / rms[:, -third:].max(axis=1)

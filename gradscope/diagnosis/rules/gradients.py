@@ -24,6 +24,7 @@ def non_finite(view: View, limits: Limits) -> Findings:
     if origin is None:
         return
     index = int(np.searchsorted(view.steps, origin.step))
+    # The step itself may be one that was skipped, and so is not in the view.
     index = min(index, view.count - 1)
     spell = spells(np.arange(view.count) >= index)[0]
     what, _, cause = origin.message.partition(". ")

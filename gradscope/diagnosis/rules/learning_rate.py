@@ -69,6 +69,7 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
             if value > 10 and not view.data_rows("target")
             else ""
         ),
+        # Advice that aims at updates of .003 of the weights.
         factor=round_to_one_digit(0.003 / value),
     )
 

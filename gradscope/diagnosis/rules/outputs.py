@@ -72,7 +72,7 @@ def relu_output(view: View, limits: Limits) -> Findings:
 
 @rule
 def output_range(view: View, limits: Limits) -> Findings:
-    """Targets that outputs cannot reach, or outputs that are no probabilities."""
+    """Targets that outputs cannot reach, or outputs that need a softmax."""
     low, high = target_range(view)
     if view.loss_name.startswith("sparse") or not np.isfinite(low):
         yield from _raw_output_findings(view)
@@ -129,7 +129,9 @@ def clipped_output(view: View, limits: Limits) -> Findings:
         values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
         if not counts.size:
             continue
+        # Clipped batches have the very same extreme value, the bound.
         bound = float(values[counts.argmax()])
+        # A target at the bound makes it a sensible output.
         is_apart = abs(target_edge - bound) > 0.01 * (high - low)
         is_cut = (edge == bound) & is_apart
         # Outputs that are constant are a fault of another kind.
@@ -169,6 +171,7 @@ def _raw_output_findings(view: View) -> Findings:
         return
     lowest = float(np.nanmin(view.get("data_min")[:, rows], initial=np.inf))
     highest = float(np.nanmax(view.get("data_max")[:, rows], initial=-np.inf))
+    # Probabilities may miss the ends of their range by rounding.
     if lowest > -0.01 and highest < 1.01:
         return
     if any(

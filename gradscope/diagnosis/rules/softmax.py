@@ -109,6 +109,7 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
     for _, activation in view.activations:
         if activation.kind != "softmax" or activation.units != 1:
             continue
+        # Along another axis a softmax of one unit is not always 1.
         if getattr(activation, "axis", -1) != -1:
             continue
         layer = view.layer_of(activation)
@@ -136,6 +137,7 @@ def softmax_axis(view: View, limits: Limits) -> Findings:
         rank = getattr(activation, "rank", 0)
         if activation.kind != "softmax" or axis in (-1, rank - 1):
             continue
+        # Inside of a model an axis may be that of positions, as in attention.
         if axis != 0 and not view.is_output(activation):
             continue
         layer = view.layer_of(activation)

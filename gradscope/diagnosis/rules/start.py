@@ -272,6 +272,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
     inputs = median(view.get("data_rms")[:, view.data_rows("input")])
     if not first > limits["init-too-large.loss"] * guessing:
         return
+    # Large inputs are another fault, and a quick fall makes this one harmless.
     if inputs > limits["unscaled-input.rms"] or view.loss_fall > 0.9:
         return
     # A loss that is summed over the batch is large even with small outputs.
@@ -317,6 +318,7 @@ def gains(view: View) -> dict[int, tuple[float, float]]:
     for row in view.kernels:
         shape = view.schema.variables[row].shape
         inputs = np.prod(shape[:-1])
+        # As Keras counts them: all axes but the last two are window sizes.
         outputs = np.prod([*shape[:-2], shape[-1]])
         rms = float(view.get("weight_rms")[0, row])
         gain_a = rms * np.sqrt(inputs)

@@ -28,6 +28,7 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
     if len(kernels) < 2:
         return
     rms = view.get("gradient_rms")[:, kernels].astype(float)
+    # The largest of several kernels: a single one may have a small gradient.
     third = max(1, len(kernels) // 3)
     with np.errstate(all="ignore"):
         first, last = rms[:, :third].max(axis=1), rms[:, -third:].max(axis=1)
