@@ -191,7 +191,13 @@ SYMPTOMS = {
 
 #: Operations that turn ordinary numbers into infinity or NaN, such as the
 #: logarithm of zero. In the very first step that needs no other cause.
-_FROM_ORDINARY = ("(Log)", "(RealDiv)", "(Sqrt)", "(Rsqrt)", "(Reciprocal)")
+_NONFINITE_OPERATIONS = (
+    "(Log)",
+    "(RealDiv)",
+    "(Sqrt)",
+    "(Rsqrt)",
+    "(Reciprocal)",
+)
 
 
 def root_causes(findings: list[Finding]) -> list[Finding]:
@@ -203,24 +209,19 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
     """
     remaining = list(findings)
     for kind, symptoms in SYMPTOMS.items():
-        for cause in [finding for finding in remaining if finding.kind == kind]:
+        for cause in [f for f in remaining if f.kind == kind]:
             if cause.severity == "note" or cause not in remaining:
                 continue
-            symptoms_of_cause = [
-                finding
-                for finding in remaining
-                if finding is not cause
-                and finding.kind in symptoms
-                and _can_follow(finding, cause)
+            explained = [
+                f
+                for f in remaining
+                if f is not cause
+                and f.kind in symptoms
+                and _can_follow(f, cause)
             ]
-            remaining = [
-                finding
-                for finding in remaining
-                if finding not in symptoms_of_cause
-            ]
-            remaining[remaining.index(cause)] = _with_symptoms(
-                cause, symptoms_of_cause
-            )
+            remaining = [f for f in remaining if f not in explained]
+            index = remaining.index(cause)
+            remaining[index] = _with_symptoms(cause, explained)
     return remaining
 
 
@@ -231,7 +232,7 @@ def _can_follow(finding: Finding, cause: Finding) -> bool:
     began with the NaN, or after, is a symptom of it.
     """
     operation = str(finding.evidence.get("operation", ""))
-    if finding.steps[0] == 0 and operation.endswith(_FROM_ORDINARY):
+    if finding.steps[0] == 0 and operation.endswith(_NONFINITE_OPERATIONS):
         return False
     if cause.kind == "non-finite" and finding.kind != "loss-diverges":
         return finding.steps[0] >= cause.steps[0]
@@ -239,6 +240,7 @@ def _can_follow(finding: Finding, cause: Finding) -> bool:
 
 
 def _with_symptoms(cause: Finding, symptoms: list[Finding]) -> Finding:
+    """Add symptoms to the evidence of their cause."""
     if not symptoms:
         return cause
     places = [
