@@ -140,7 +140,7 @@ def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
 
 
 def _read_record(name: str, path: str, problems: list[dict]) -> Record | None:
-    """Read a run, and report what is damaged; None if it has no record."""
+    """Read a run, and report damage; None if it has no record."""
     try:
         record = gradscope.read(path)
     except SchemaError as error:
