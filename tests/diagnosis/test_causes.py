@@ -1,6 +1,6 @@
 """Which findings follow from others."""
 
-from gradscope.diagnosis.causes import roots
+from gradscope.diagnosis.causes import root_causes
 from gradscope.diagnosis.finding import Finding
 
 
@@ -19,11 +19,11 @@ def found(kind, first=0, severity="error", **evidence):
 
 
 def kinds(findings):
-    return [one.kind for one in roots(findings)]
+    return [one.kind for one in root_causes(findings)]
 
 
 def test_what_follows_is_among_the_evidence_of_its_cause():
-    (root,) = roots([found("non-finite", 40), found("unscaled-input")])
+    (root,) = root_causes([found("non-finite", 40), found("unscaled-input")])
     assert root.kind == "unscaled-input"
     assert root.evidence["symptoms"] == ["non-finite in dense"]
 

@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradscope.diagnosis.spells import longest, median, smoothed, spells
+from gradscope.diagnosis.spells import (
+    longest_spell,
+    median,
+    running_median,
+    spells,
+)
 
 FLAGS = st.lists(st.booleans(), max_size=40)
 NUMBERS = st.floats(-5, 5) | st.just(np.nan)
@@ -30,7 +35,7 @@ def test_spells_are_all_runs_of_enough_true_values(flags, least):
 @given(FLAGS)
 def test_the_longest_spell_is_one_of_them(flags):
     found = spells(np.array(flags, bool))
-    chosen = longest(np.array(flags, bool))
+    chosen = longest_spell(np.array(flags, bool))
     assert (chosen is None) == (not found)
     assert not found or chosen.length == max(s.length for s in found)
 
@@ -56,7 +61,7 @@ def test_the_median_of_nothing_is_undefined(shape, axis):
 def test_one_odd_step_is_smoothed_away():
     values = np.ones(50)
     values[20] = 1000
-    np.testing.assert_array_equal(smoothed(values), np.ones(50))
+    np.testing.assert_array_equal(running_median(values), np.ones(50))
     values[20:26] = 1000
-    assert smoothed(values)[23] == 1000
-    assert len(smoothed(np.zeros(0))) == 0
+    assert running_median(values)[23] == 1000
+    assert len(running_median(np.zeros(0))) == 0
