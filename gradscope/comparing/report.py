@@ -283,6 +283,7 @@ def _extent(steps: tuple[int, int, int]) -> str:
 
 def to_dict(comparison: Comparison) -> dict:
     """Converts a comparison to the dict that `--json` prints."""
+    steps = comparison.steps.tolist()
     parting = comparison.parting
     return {
         "version": JSON_VERSION,
@@ -292,13 +293,9 @@ def to_dict(comparison: Comparison) -> dict:
         "same_bits": comparison.same_bits,
         "tolerance": comparison.tolerance,
         "steps": {
-            "common": len(comparison.steps),
-            "first": int(comparison.steps[0])
-            if len(comparison.steps)
-            else None,
-            "last": int(comparison.steps[-1])
-            if len(comparison.steps)
-            else None,
+            "common": len(steps),
+            "first": steps[0] if steps else None,
+            "last": steps[-1] if steps else None,
             "a": list(comparison.steps_a),
             "b": list(comparison.steps_b),
         },
