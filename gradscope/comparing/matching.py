@@ -44,10 +44,10 @@ def match(
 ) -> Matching:
     """Pairs rows of the same name, or else by forward order and kind.
 
-    Forward order decides where no name is common. It also does where it gives
-    every row of the shorter list a partner of its kind, and the names do not:
-    Keras counts names on in a process, so `dense`, `dense_1` of one run are
-    `dense_1`, `dense_2` of the next.
+    Forward order decides where no name is common, and where only forward order
+    gives every row of the shorter list a partner of its kind. Names fail where
+    Keras continues its count: in a second run of the same process `dense` and
+    `dense_1` are called `dense_1` and `dense_2`.
 
     Args:
         names_a: Unique names of the first run's rows, in forward order.

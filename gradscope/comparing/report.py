@@ -247,9 +247,8 @@ def _mostly(values) -> bool:
 
 def _summary(values) -> dict:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # numpy warns of a column that is all NaN
+        # numpy warns of a column that is all NaN.
+        warnings.simplefilter("ignore")
         median, largest = np.nanmedian(values), np.nanmax(values, initial=-1)
     is_defined = np.isfinite(median)
     return {

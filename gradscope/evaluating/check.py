@@ -182,9 +182,9 @@ class MovingStatistics:
             other is not layer and not layer_modes.is_batch_norm(other)
             for other in self._switches.layers
         ]
-        # A batch norm takes the statistics of the batch by being in inference
-        # mode with these as its moving ones; the layer's own come last, which
-        # is the value that counts.
+        # The other batch norms run in inference mode with the statistics of the
+        # batch, which they would use in training. The moving statistics of this
+        # layer come last, since of several values the last one counts.
         statistics = (
             *self.values_after(math.inf),
             *self._pairs(layer, self.now),
