@@ -26,8 +26,8 @@ def test_no_row_has_two_partners_and_all_are_paired_or_left_over(a, b):
     firsts, seconds = ([pair[side] for pair in found.pairs] for side in (0, 1))
     assert len(set(firsts)) == len(firsts) == len(set(seconds))
     assert firsts == sorted(firsts)
-    assert sorted(firsts + found.rest(0, len(a))) == list(range(len(a)))
-    assert sorted(seconds + found.rest(1, len(b))) == list(range(len(b)))
+    assert sorted(firsts + found.unpaired(0, len(a))) == list(range(len(a)))
+    assert sorted(seconds + found.unpaired(1, len(b))) == list(range(len(b)))
 
 
 @given(rows())
@@ -65,7 +65,7 @@ def test_without_a_common_name_what_is_of_one_shape_is_paired_in_order():
     b = {"k1": (8, 64), "k3": (64, 10)}
     found = matched(a, b)
     assert (found.by, found.pairs) == ("order", ((0, 0), (2, 1)))
-    assert found.rest(0, 3) == [1]
+    assert found.unpaired(0, 3) == [1]
 
 
 def test_what_has_nothing_in_common_has_no_pairs():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradscope.evaluating import same_text
-from gradscope.evaluating.same_result import Evaluation, judged
-from gradscope.evaluating.where_they_part import apart
+from gradscope.evaluating.same_result import Evaluation, judge_sameness
+from gradscope.evaluating.where_they_part import largest_distance
 from gradscope.format.schema import Variable
 
 NAMES = ("first/kernel", "first/bias", "second/kernel")
@@ -32,7 +32,7 @@ def judge(*gradients_b, precision="float64", **more):
     both = {"float32": found} | {precision: found}
     if precision == "float32":
         options["float64_problem"] = "Op cannot compute in float64"
-    return judged(VARIABLES, list(NAMES), both, **options)
+    return judge_sameness(VARIABLES, list(NAMES), both, **options)
 
 
 def changed(index, factor):
@@ -146,23 +146,23 @@ def test_a_variable_of_one_function_alone_is_a_difference():
 @given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 3))
 def test_examples_in_two_passes_are_those_of_one(count, size, seed):
     x = np.random.default_rng(seed).normal(size=(2 * count, size, 2))
-    assert apart([x], [x[:count], x[count:]]) == 0
-    assert apart([x[:count]], [x]) == 0
-    assert apart([x], [x[:count] + 1]) > 1e-3
+    assert largest_distance([x], [x[:count], x[count:]]) == 0
+    assert largest_distance([x[:count]], [x]) == 0
+    assert largest_distance([x], [x[:count] + 1]) > 1e-3
 
 
 def test_what_is_made_once_must_be_the_same_in_both():
     a, b = np.ones((1, 1, 1, 3)), np.full((1, 1, 1, 3), 1.1)
-    assert apart([a, a], [a]) == 0
-    assert apart([a], [a, b]) == pytest.approx(0.1 / 1.1)
-    assert apart([np.arange(3.0)], [np.arange(3.0)[::-1]]) > 0.5
-    assert apart([np.zeros(3)], [np.zeros(3)]) == 0
+    assert largest_distance([a, a], [a]) == 0
+    assert largest_distance([a], [a, b]) == pytest.approx(0.1 / 1.1)
+    assert largest_distance([np.arange(3.0)], [np.arange(3.0)[::-1]]) > 0.5
+    assert largest_distance([np.zeros(3)], [np.zeros(3)]) == 0
 
 
 def test_what_has_no_size_in_common_cannot_be_told():
-    assert np.isnan(apart([np.ones((4, 3))], [np.ones((4, 2))]))
-    assert np.isnan(apart([], [np.ones(3)]))
-    assert np.isnan(apart([np.float64(1)], [np.float64(1)]))
+    assert np.isnan(largest_distance([np.ones((4, 3))], [np.ones((4, 2))]))
+    assert np.isnan(largest_distance([], [np.ones(3)]))
+    assert np.isnan(largest_distance([np.float64(1)], [np.float64(1)]))
 
 
 def test_json_has_no_number_that_json_does_not_know():

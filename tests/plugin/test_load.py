@@ -85,9 +85,9 @@ def test_what_many_ask_for_is_read_once_and_memory_is_bounded():
     assert threading.active_count() <= before + 3
     assert len(served._runs._records) <= RUNS
     assert served._runs._records.bytes <= run_data._CACHE_BYTES
-    assert len(served._findings._known) == RUNS
+    assert len(served._findings._replies) == RUNS
     assert not served._runs._locks
-    for beside in (served._reading, served._diagnosing):
+    for beside in (served._record_queue, served._findings_queue):
         assert len(beside._started) <= RUNS
 
 

@@ -258,7 +258,7 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     for provider in PROVIDERS:
         passed.clear()
         reader = run_data.Runs(loaded(tmp_path, provider))
-        record = reader.whole(plugin_context(), "", "layered/gradscope")
+        record = reader.full_record(plugin_context(), "", "layered/gradscope")
         assert schema.tag("later", described.id) in passed
         (point,) = passed[schema.tag("logs", described.id)]
         assert Log.from_json(point[2]) == log

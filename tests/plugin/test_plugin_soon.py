@@ -92,13 +92,13 @@ def test_what_is_known_of_runs_comes_first_and_all_of_it_later(source):
 def test_a_list_is_not_read_beyond_its_time(sources):
     counting = CountingProvider(sources["rust"])
     reader = run_data.Runs(counting)
-    told = reader.listed(_plugin_context(), "", within=0)
-    assert [one.own.get("pending") for one in told] == [True] * (COUNT + 1)
-    assert sum("steps" in one.own for one in told) == 2
+    told = reader.list_runs(_plugin_context(), "", within=0)
+    assert [one.fields.get("pending") for one in told] == [True] * (COUNT + 1)
+    assert sum("steps" in one.fields for one in told) == 2
     # A run that has waited longest is read first.
     for _ in range(20):
-        told = reader.listed(_plugin_context(), "", within=0)
-    assert not any("pending" in one.own for one in told)
+        told = reader.list_runs(_plugin_context(), "", within=0)
+    assert not any("pending" in one.fields for one in told)
 
 
 def test_a_run_that_cannot_be_read_does_not_keep_others_waiting(tmp_path):
@@ -202,7 +202,7 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
 def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
     monkeypatch.setattr(later, "PATIENCE", 0.01)
     may_end, made = threading.Event(), []
-    beside = later.Soon("test")
+    beside = later.AnswerQueue("test")
 
     def make():
         made.append(1)
@@ -222,8 +222,8 @@ def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
 
 def test_an_answer_that_nobody_fetched_is_forgotten(monkeypatch):
     monkeypatch.setattr(later, "PATIENCE", 0)
-    monkeypatch.setattr(later, "_KEPT", 0)
-    beside, answers = later.Soon("test"), iter("ab")
+    monkeypatch.setattr(later, "_EXPIRY", 0)
+    beside, answers = later.AnswerQueue("test"), iter("ab")
     may_end = threading.Event()
 
     def make():

@@ -190,13 +190,13 @@ def test_what_is_kept_is_bounded(provider, monkeypatch):
     for number in range(10):
         assert told.text(context.RequestContext(), f"e{number}", RUN)
     assert len(runs._records) == 3
-    assert list(told._known) == [(f"e{n}", RUN) for n in (7, 8, 9)]
+    assert list(told._replies) == [(f"e{n}", RUN) for n in (7, 8, 9)]
 
 
 def test_answers_that_nobody_fetches_are_bounded(monkeypatch):
     monkeypatch.setattr(later, "PATIENCE", 0)
     monkeypatch.setattr(later, "_MOST", 3)
-    making = later.Soon("test")
+    making = later.AnswerQueue("test")
     made = []
 
     def make(number):
