@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gradscope.terminal import json_value, listed, paragraph, printable
+from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from gradscope.evaluating.same_result import Row, Sameness
@@ -62,12 +62,12 @@ def notes(found: Sameness) -> list[str]:
         told.append(f"There is no float64: {found.float64_problem}.")
     if found.moved:
         told.append(
-            f"The second had other values in {listed(found.moved)}; it was "
+            f"The second had other values in {join_names(found.moved)}; it was "
             "computed with those of the first."
         )
     for names, which in ((found.only_a, "first"), (found.only_b, "second")):
         if names:
-            told.append(f"Only the {which} has {listed(names)}.")
+            told.append(f"Only the {which} has {join_names(names)}.")
     if any(found.random):
         told.append(
             "Random numbers are drawn that no variable decides on (as by "

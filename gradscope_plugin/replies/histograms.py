@@ -12,7 +12,7 @@ import numpy as np
 from tensorboard.data import provider
 
 from gradscope.format import histogram_buckets
-from gradscope.format.step_order import points_in_order
+from gradscope.format.step_order import valid_points
 
 #: What there are histograms of: first part of the tags.
 KINDS = ("gradients", "weights", "updates")
@@ -59,7 +59,7 @@ def read(data_provider, ctx, experiment_id, run, tag_name):
         downsample=MOST,
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=[tag_name]),
     )
-    points = points_in_order(
+    points = valid_points(
         [
             (point.step, point.wall_time, point.numpy)
             for point in found.get(run, {}).get(tag_name, [])
@@ -104,7 +104,7 @@ def written(
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=[name]),
     )
     points = [(p.step,) for p in found.get(run, {}).get(name, [])]
-    return max(kept, len(points_in_order(points)))
+    return max(kept, len(valid_points(points)))
 
 
 _EDGES = histogram_buckets.edges()[:-1].tolist()
