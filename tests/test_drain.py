@@ -187,7 +187,7 @@ def test_steps_that_may_not_fill_half_a_ring_do_not_ask_the_device(
     tmp_path, monkeypatch
 ):
     records = new(tmp_path, rows=100)
-    monkeypatch.setattr(type(records.ring), "waiting", None)
+    monkeypatch.setattr(type(records.ring), "count_waiting", None)
     for _ in range(49):
         records.count_steps()
     with pytest.raises(TypeError, match="not callable"):
