@@ -114,7 +114,7 @@ class SessionInbox:
             self._histograms.put(step, self._own(rows, counts), part, np.add)
         whole = self._placements[part].place(row)
         if self._ring.put(step, whole, part, _filled):
-            self._drain.stepped()
+            self._drain.count_steps()
         return True
 
     def _own(self, rows: list[int], numbers: np.ndarray) -> np.ndarray:
