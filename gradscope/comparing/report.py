@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradscope.comparing.difference import NORMS
-from gradscope.terminal import json_value, listed, paragraph, printable
+from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from gradscope.comparing.comparison import Comparison
@@ -62,13 +62,13 @@ def text(comparison: Comparison) -> str:
     only = comparison.only_a, comparison.only_b
     for run, names in zip(_names(comparison), only, strict=True):
         if names:
-            parts.append(paragraph(f"Only in {run}: {listed(names)}"))
+            parts.append(paragraph(f"Only in {run}: {join_names(names)}"))
     if comparison.matched_by == "order":
         pairs = [f"{a} = {b}" for a, b in comparison.names]
         parts.append(
             paragraph(
                 "Names do not tell which variables belong together; forward "
-                f"order and shapes do: {listed(pairs)}"
+                f"order and shapes do: {join_names(pairs)}"
             )
         )
     parts += [paragraph(note) for note in comparison.notes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gradscope.terminal import json_value, listed, paragraph, printable
+from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from gradscope.evaluating.same_result import Row, Sameness
@@ -62,13 +62,13 @@ def notes(sameness: Sameness) -> list[str]:
         remarks.append(f"There is no float64: {sameness.float64_problem}.")
     if sameness.moved:
         remarks.append(
-            f"The second had other values in {listed(sameness.moved)}; it was "
-            "computed with those of the first."
+            f"The second had other values in {join_names(sameness.moved)}; it "
+            "was computed with those of the first."
         )
     only = sameness.only_a, sameness.only_b
     for names, which in zip(only, ("first", "second"), strict=True):
         if names:
-            remarks.append(f"Only the {which} has {listed(names)}.")
+            remarks.append(f"Only the {which} has {join_names(names)}.")
     if any(sameness.random):
         remarks.append(
             "Random numbers are drawn that no variable decides on (as by "

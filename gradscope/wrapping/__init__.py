@@ -167,7 +167,7 @@ def _tell_at_exit() -> None:
         return
     for seam in list(_seams):
         if not seam.suspended:
-            background.guarded(seam.tell_if_unseen)
+            background.run_guarded(seam.tell_if_unseen)
 
 
 def seam_of(optimizer) -> Seam | None:

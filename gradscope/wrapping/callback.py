@@ -213,7 +213,7 @@ class Callback(keras.callbacks.Callback):
             return
         losses = probe.probe(self.model, *batch)
         self._seam.drain()  # a step is written before what came after it
-        observer.drain.probed(
+        observer.drain.write_probe(
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
 
@@ -343,7 +343,7 @@ def _log(seam, epoch, logs):
         return
     try:
         log = Log(seam.steps_made(), int(epoch), numbers(logs))
-        observer.drain.logged(log)
+        observer.drain.write_epoch_log(log)
     except Exception as error:
         seam.fail(error)
 

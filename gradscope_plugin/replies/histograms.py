@@ -13,7 +13,7 @@ import numpy as np
 from tensorboard.data import provider
 
 from gradscope.format import histogram_buckets
-from gradscope.format.step_order import points_in_order
+from gradscope.format.step_order import valid_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +95,7 @@ def read(
         downsample=MOST,
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=[tag_name]),
     )
-    points = points_in_order(
+    points = valid_points(
         [
             (point.step, point.wall_time, point.numpy)
             for point in series.get(run, {}).get(tag_name, [])
@@ -149,7 +149,7 @@ def count_recorded(
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=[name]),
     )
     points = [(p.step,) for p in series.get(run, {}).get(name, [])]
-    return max(count, len(points_in_order(points)))
+    return max(count, len(valid_points(points)))
 
 
 _EDGES = histogram_buckets.edges()[:-1].tolist()

@@ -109,7 +109,7 @@ def test_time_steps_of_a_layer_are_one_activation():
     whole = tf.constant([[[1.0, 0.0], [3.0, 0.0]]])
     np.testing.assert_array_equal(looked.values, whole)
     assert looked.examples.numpy().tolist() == [1]
-    shares = activations.with_activity("relu", looked.values)[1]
+    shares = activations.measure_with_activity("relu", looked.values)[1]
     assert shares.numpy().tolist() == [[1, 0]]
 
 
@@ -119,11 +119,13 @@ def test_several_activations_are_measured_as_each_of_them():
     looked = sampling.sample([[t] for t in tensors])
     assert looked.values.shape == [2, 5, 4]
     assert looked.rows.numpy().tolist() == [5, 3]
-    both = activations.with_activity(
+    both = activations.measure_with_activity(
         "relu", tf.nn.relu(looked.values), rows=looked.rows
     )
     for row, tensor in enumerate(tensors):
-        alone = activations.with_activity("relu", tf.nn.relu(tensor[None]))
+        alone = activations.measure_with_activity(
+            "relu", tf.nn.relu(tensor[None])
+        )
         for one, other in zip(both, alone, strict=True):
             np.testing.assert_allclose(one[row], other[0], rtol=1e-6)
 
@@ -132,7 +134,7 @@ def test_a_channel_fires_at_any_position():
     image = np.zeros([1, 2, 3, 3, 2], np.float32)
     image[0, 1, 2, 0, 1] = 0.1
     y = tf.constant(image)
-    activity = activations.with_activity("relu", y)[1].numpy()
+    activity = activations.measure_with_activity("relu", y)[1].numpy()
     np.testing.assert_allclose(activity, [[0, 1 / 18]])
 
 

@@ -23,8 +23,8 @@ def test_each_tensor_is_a_row_with_zeros_behind_it(kinds):
     tensors = [None if k is None else arrays([k])[0] for k in kinds]
     given = [None if t is None else tf.constant(t) for t in tensors]
     for found in (
-        stacking.groups(given),
-        stacking.merged(stacking.groups(given)),
+        stacking.stack_by_shape(given),
+        stacking.pad_together(stacking.stack_by_shape(given)),
     ):
         seen = {}
         for rows in found:
@@ -44,20 +44,20 @@ def test_each_tensor_is_a_row_with_zeros_behind_it(kinds):
 
 def test_layers_of_one_shape_are_one_matrix():
     given = list(map(tf.constant, arrays([(SMALL, np.float32)] * 50)))
-    (rows,) = stacking.groups(given)
+    (rows,) = stacking.stack_by_shape(given)
     assert (rows.values.shape, rows.shape) == ((50, 12), SMALL)
 
 
 def test_large_tensors_stay_alone_and_are_not_copied():
     given = list(map(tf.constant, arrays([(LARGE, np.float32)] * 2)))
-    found = stacking.merged(stacking.groups(given))
+    found = stacking.pad_together(stacking.stack_by_shape(given))
     assert [rows.places for rows in found] == [[0], [1]]
 
 
 def test_little_is_lost_to_padding():
     kinds = [((8192,), np.float32)] + [((2,), np.float32)] * 100
-    found = stacking.merged(
-        stacking.groups(list(map(tf.constant, arrays(kinds))))
+    found = stacking.pad_together(
+        stacking.stack_by_shape(list(map(tf.constant, arrays(kinds))))
     )
     total = sum(int(tf.size(rows.values)) for rows in found)
     assert total <= 2 * (8192 + 200) + stacking.PADDED
@@ -69,10 +69,10 @@ def test_a_histogram_of_some_of_them(compiled):
 
     @tf.function(jit_compile=compiled)
     def some():
-        found = stacking.groups([given[0], None, given[1], given[2]])
+        found = stacking.stack_by_shape([given[0], None, given[1], given[2]])
         return histogram.counts([found], [3, 1])
 
     last, nothing = some().numpy()
     assert last.sum() == 12 and not nothing.any()
-    alone = histogram.counts([stacking.groups([given[2]])], [0])
+    alone = histogram.counts([stacking.stack_by_shape([given[2]])], [0])
     np.testing.assert_array_equal(last, alone[0])

@@ -8,13 +8,13 @@ from gradscope.measuring import gradients
 
 
 def test_no_gradient_stays_none():
-    assert gradients.dense(None) is None
+    assert gradients.to_dense(None) is None
     assert gradients.regenerate(None, None) is None
 
 
 def test_a_tensor_is_dense_already():
     gradient = tf.constant([1.0])
-    assert gradients.dense(gradient) is gradient
+    assert gradients.to_dense(gradient) is gradient
 
 
 def test_repeated_rows_are_summed():
@@ -23,7 +23,7 @@ def test_repeated_rows_are_summed():
         tf.constant([2, 0, 2]),
         tf.constant([4, 2]),
     )
-    dense = gradients.dense(slices).numpy().tolist()
+    dense = gradients.to_dense(slices).numpy().tolist()
     assert dense == [[3, 4], [0, 0], [6, 8], [0, 0]]
 
 
@@ -38,7 +38,7 @@ def test_the_gradient_of_an_embedding_equals_its_dense_twin():
     slices = tape.gradient(sparse, table)
     assert isinstance(slices, tf.IndexedSlices)
     np.testing.assert_allclose(
-        gradients.dense(slices), tape.gradient(dense, table)
+        gradients.to_dense(slices), tape.gradient(dense, table)
     )
 
 

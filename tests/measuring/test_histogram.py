@@ -50,7 +50,7 @@ def expected(array):
 
 def of(tensors):
     """Returns the histograms of tensors, as those of gradients are made."""
-    found = stacking.merged(stacking.groups(tensors))
+    found = stacking.pad_together(stacking.stack_by_shape(tensors))
     return histogram.counts([found], range(len(tensors)))
 
 

@@ -11,7 +11,9 @@ def found(arrays, fused=False, how="eager"):
     """Returns the norm of each array, in a graph as a step has it."""
 
     def run():
-        rows = stacking.merged(stacking.groups(list(map(tf.constant, arrays))))
+        rows = stacking.pad_together(
+            stacking.stack_by_shape(list(map(tf.constant, arrays)))
+        )
         return norms.norms([rows], len(arrays), fused)[0]
 
     if how == "graph":
@@ -74,9 +76,10 @@ def test_updates_have_the_norm_of_the_difference():
     before = [np.ones([2, 2], np.float32), np.full([9], 2.0, np.float32)]
     after = [b + 0.5 for b in before]
     old, new = (
-        stacking.groups(list(map(tf.constant, w))) for w in (before, after)
+        stacking.stack_by_shape(list(map(tf.constant, w)))
+        for w in (before, after)
     )
-    moved = [stacking.Moved(a, b) for a, b in zip(old, new, strict=True)]
+    moved = [stacking.UpdateRows(a, b) for a, b in zip(old, new, strict=True)]
     norm, nothing = norms.norms([moved, []], 2)
     np.testing.assert_allclose(norm, [1, 1.5])
     assert np.isnan(nothing).all()
@@ -88,7 +91,7 @@ def test_large_rows_are_read_one_after_the_other(monkeypatch):
     @tf.function
     def run(x):
         rows = [stacking.Rows([n], x[n : n + 1], [0]) for n in range(3)]
-        return stacking.in_turn(rows, lambda t: tf.reduce_sum(t * t))
+        return stacking.map_in_turn(rows, lambda t: tf.reduce_sum(t * t))
 
     graph = run.get_concrete_function(tf.ones([3, 5])).graph
     sums = [op for op in graph.get_operations() if op.type == "Sum"]

@@ -116,7 +116,7 @@ def test_activity_of_units_counts_nothing_but_their_own_rows(jit):
     )
     def shares(*tensors):
         looked = sampling.sample([[t] for t in tensors])
-        return activations.with_activity(
+        return activations.measure_with_activity(
             "relu", looked.values, jit, looked.rows
         )[1]
 
@@ -131,7 +131,7 @@ def test_calls_of_a_layer_on_images_of_several_sizes_are_one_activation():
     looked = sampling.sample([calls])
     assert looked.values.shape == [1, 2 * 16 + 2 * 4, 3]
     assert looked.examples.numpy().tolist() == [2]
-    shares = activations.with_activity("relu", looked.values)[1]
+    shares = activations.measure_with_activity("relu", looked.values)[1]
     np.testing.assert_allclose(shares, [[32 / 40] * 3])
 
 
@@ -153,7 +153,7 @@ def test_a_scalar_is_one_example():
     for shape, count in (([], 1), ([4, 2], 4), ([0, 2], 0)):
         for spec in (shape, None):
             counted = tf.function(
-                sampling.count, input_signature=[tf.TensorSpec(spec)]
+                sampling.count_examples, input_signature=[tf.TensorSpec(spec)]
             )
             assert counted(tf.zeros(shape)) == count
 

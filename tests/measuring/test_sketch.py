@@ -13,7 +13,9 @@ random = np.random.default_rng(0)
 
 
 def of(*arrays, places=None):
-    found = stacking.merged(stacking.groups(list(map(tf.constant, arrays))))
+    found = stacking.pad_together(
+        stacking.stack_by_shape(list(map(tf.constant, arrays)))
+    )
     places = range(len(arrays)) if places is None else places
     return gradient_sketch.sketches(found, list(places), set()).numpy()
 
@@ -54,8 +56,8 @@ def test_what_is_sparse_or_missing_has_none(compiled):
     @tf.function(jit_compile=compiled)
     def run():
         rows = tf.IndexedSlices(tf.ones([2, 3]), tf.constant([0, 2]), [4, 3])
-        values = gradients.touched(rows).values
-        found = stacking.groups([dense, None, values])
+        values = gradients.gradient_values(rows).values
+        found = stacking.stack_by_shape([dense, None, values])
         return gradient_sketch.sketches(found, [2, 1, 0], {2})
 
     sparse, missing, there = run().numpy()

@@ -149,9 +149,9 @@ def test_a_small_update_of_a_bfloat16_weight_is_exact():
     wide = np.array([257 * 2.0**-8], np.float32)
     small = np.array([2.0**-8], ml_dtypes.bfloat16)
     (old,), (new,) = (
-        stacking.groups([tf.constant(w)]) for w in (-small, before)
+        stacking.stack_by_shape([tf.constant(w)]) for w in (-small, before)
     )
-    moved = stacking.Moved(old, new).values
+    moved = stacking.UpdateRows(old, new).values
     assert moved.dtype == tf.float32 and moved.numpy() == wide
     assert moved.shape == [1, 1]
 
@@ -195,7 +195,7 @@ def test_the_clipped_norm_is_that_of_what_clipping_returned():
 
 
 def test_a_variable_that_is_no_part_of_a_step_has_no_numbers():
-    step = statistics.side_by_side([None], None, [None], [None])
+    step = statistics.stack_step([None], None, [None], [None])
     found = statistics.measure(step, [None]).numpy()
     assert np.isnan(found).all()
     assert np.isnan(statistics.complete(found, np.array([4]))).all()

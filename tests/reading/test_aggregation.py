@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gradscope.format.schema import VARIABLE_COLUMNS, Schema, Variable
 from gradscope.measuring import statistics
-from gradscope.measuring.gradients import touched as touched_values
+from gradscope.measuring.gradients import gradient_values as touched_values
 from gradscope.reading import by_layer
 from gradscope.reading.record import Record
 
@@ -20,7 +20,7 @@ def record(gradients, before, after, layers):
         g if g is None else touched_values(tf.constant(g)) for g in gradients
     ]
     weights = [[tf.constant(w) for w in arrays] for arrays in (before, after)]
-    step = statistics.side_by_side(touched, touched, *weights)
+    step = statistics.stack_step(touched, touched, *weights)
     table = statistics.measure(step, missing).numpy()
     sizes = np.array([weight.size for weight in before])
     variables = tuple(

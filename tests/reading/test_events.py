@@ -120,7 +120,7 @@ def test_a_length_that_nobody_wrote_takes_no_memory(tmp_path, length):
     # A sparse file: 8 GB of size, and no disk.
     os.truncate(path, 2**33 if length > 2**31 - 1 else 2**20)
     tracemalloc.start()
-    (told,) = event_files.pieces(str(path))
+    (told,) = event_files.events_and_damage(str(path))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "damaged at byte 0" in told or "ends within a record" in told
@@ -176,7 +176,7 @@ def test_nan_and_infinity_survive():
 
 
 def tensor_of(panel):
-    return tf.compat.v1.Summary.Value.FromString(panel.serialized()).tensor
+    return tf.compat.v1.Summary.Value.FromString(panel.serialize()).tensor
 
 
 @pytest.mark.parametrize(

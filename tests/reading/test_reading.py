@@ -135,7 +135,7 @@ def test_a_damaged_tensor_is_left_out(tmp_path):
             "variables", NET.id, np.ones([4, len(schema.VARIABLE_COLUMNS)])
         )
         if step == 1:
-            value = tf.compat.v1.Summary.Value.FromString(value.serialized())
+            value = tf.compat.v1.Summary.Value.FromString(value.serialize())
             value.tensor.dtype = 99
         file.write(step, 0.0, [value, event_writer.schema_value(NET)])
     file.close()

@@ -172,40 +172,40 @@ def test_lost_histograms_are_counted(tmp_path):
 def test_steps_are_drained_when_a_ring_is_half_full(tmp_path):
     records = new(tmp_path, rows=6, histogram_rows=4)
     append(records, 0)
-    records.stepped()
-    assert records.ring.waiting() == 1
+    records.count_steps()
+    assert records.ring.count_waiting() == 1
     append(records, 1)
     append_histogram(records, 1)
-    records.stepped()  # two steps, but one row of four is taken
+    records.count_steps()  # two steps, but one row of four is taken
     append_histogram(records, 2)
     append(records, 2)
-    records.stepped()
-    assert records.ring.waiting() == 0
+    records.count_steps()
+    assert records.ring.count_waiting() == 0
 
 
 def test_steps_that_may_not_fill_half_a_ring_do_not_ask_the_device(
     tmp_path, monkeypatch
 ):
     records = new(tmp_path, rows=100)
-    monkeypatch.setattr(type(records.ring), "waiting", None)
+    monkeypatch.setattr(type(records.ring), "count_waiting", None)
     for _ in range(49):
-        records.stepped()
+        records.count_steps()
     with pytest.raises(TypeError, match="not callable"):
-        records.stepped()
+        records.count_steps()
 
 
 def test_a_tick_drains_what_is_old_or_much(tmp_path, monkeypatch):
     records = new(tmp_path, rows=4)
     append(records, 0)
     records.tick()
-    assert records.ring.waiting() == 1
+    assert records.ring.count_waiting() == 1
     append(records, 1)
     records.tick()
-    assert records.ring.waiting() == 0
+    assert records.ring.count_waiting() == 0
     append(records, 2)
     monkeypatch.setattr(drain, "PERIOD", -1)
     records.tick()
-    assert records.ring.waiting() == 0
+    assert records.ring.count_waiting() == 0
 
 
 def test_after_close_nothing_is_written(tmp_path):

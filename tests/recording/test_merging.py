@@ -19,7 +19,7 @@ from gradscope.format.step_layout import (
     Layout,
 )
 from gradscope.recording import replica_merging
-from gradscope.recording.state_movement import Moving
+from gradscope.recording.state_movement import StateMovement
 
 SCHEMA = Schema(
     (Variable("dense/kernel", "dense", (3, 2), "float32"),),
@@ -95,7 +95,7 @@ def test_replicas_tell_together_what_one_would_tell(sizes, seed):
             strict=True,
         )
     ]
-    found = replica_merging.merged(parts)
+    found = replica_merging.merge(parts)
     expected = told(y, x, 1.0, kept)
     # Only how much examples differ is told by each replica of its own part.
     column = DATA_COLUMNS.index("data_variation")
@@ -121,21 +121,21 @@ def test_a_replica_without_examples_says_nothing(with_activations):
         for part in (some, none):
             part["activations"] = part["activations"][:0]
     for parts in ([some, none], [none, some], [none, some, none]):
-        found = replica_merging.merged(parts)
+        found = replica_merging.merge(parts)
         for name, values in some.items():
             np.testing.assert_allclose(found[name], values, err_msg=name)
-    assert np.isnan(replica_merging.merged([none, none])["data"]).all()
+    assert np.isnan(replica_merging.merge([none, none])["data"]).all()
 
 
 def test_a_unit_that_fired_on_any_replica_has_fired():
     y = np.array([[0.0, 1.0]])
     x, kept = np.zeros([1, 1]), np.ones([1, 1], bool)
     parts = [told(y, x, 0, kept), told(y[:, ::-1], x, 0, kept)]
-    assert (replica_merging.merged(parts)["activity"] == 0.5).all()
+    assert (replica_merging.merge(parts)["activity"] == 0.5).all()
 
 
 def test_batch_norm_has_moved_by_standard_deviations():
-    moving = Moving(SCHEMA.states)
+    moving = StateMovement(SCHEMA.states)
     start = np.array([0.0, 1.0, 4.0, 0.25])  # two means, two variances
     drop, norm = moving.movement(start)
     assert np.isnan(drop) and norm == 0
@@ -147,6 +147,6 @@ def test_batch_norm_has_moved_by_standard_deviations():
 
 
 def test_another_state_has_moved_by_a_share_of_its_norm():
-    moving = Moving((State("memory", "state", 2),))
+    moving = StateMovement((State("memory", "state", 2),))
     moving.movement(np.array([3.0, 4.0]))
     assert moving.movement(np.array([3.0, 5.0])) == pytest.approx(0.2)

@@ -21,12 +21,12 @@ def test_rows_come_once_and_in_order():
     ring = Ring(4, 2, "")
     for step in (7, 3, 5):
         append(ring, step)
-    assert ring.waiting() == 3
+    assert ring.count_waiting() == 3
     steps, rows, dropped = ring.fetch()
     assert steps.tolist() == [7, 3, 5] and steps.dtype == np.int64
     assert rows.tolist() == [[7, 7], [3, 3], [5, 5]]
     assert dropped == 0
-    assert ring.waiting() == 0
+    assert ring.count_waiting() == 0
     steps, rows, dropped = ring.fetch()
     assert len(steps) == len(rows) == dropped == 0
 

@@ -25,7 +25,7 @@ TOLD = "has the record of another training, so this one is recorded in"
 
 @pytest.fixture(autouse=True)
 def untold():
-    run_directory._told.clear()
+    run_directory._announced.clear()
 
 
 def network(units=3, library=keras):

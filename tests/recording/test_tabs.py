@@ -51,14 +51,14 @@ def values(counts, ratios=(0.5, 0.25)):
     statistics = np.full([1, len(VARIABLE_COLUMNS)], np.nan)
     for name, ratio in zip(tensorboard_tabs.RATIOS, ratios, strict=True):
         statistics[0, VARIABLE_COLUMNS.index(name)] = ratio
-    panels = tensorboard_tabs.values(
+    panels = tensorboard_tabs.step_panels(
         [VARIABLES[0]], statistics, counts[:, np.newaxis]
     )
     return {p.tag: numbers(p).tolist() for p in panels}
 
 
 def numbers(panel):
-    value = tf.compat.v1.Summary.Value.FromString(panel.serialized())
+    value = tf.compat.v1.Summary.Value.FromString(panel.serialize())
     assert value.tag == panel.tag
     return event_files.to_numpy(value.tensor)
 
@@ -89,7 +89,9 @@ def test_histograms_are_kind_by_kind():
     counts = np.zeros([3, 2, histogram_buckets.COUNT])
     counts[:, :, histogram_buckets.ZERO] = [[1, 2], [3, 4], [5, 6]]
     statistics = np.zeros([2, len(VARIABLE_COLUMNS)])
-    panels = tensorboard_tabs.values(list(VARIABLES[:2]), statistics, counts)
+    panels = tensorboard_tabs.step_panels(
+        list(VARIABLES[:2]), statistics, counts
+    )
     totals = {
         p.tag: numbers(p)[:, 2].sum()
         for p in panels

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gradscope.format.rows import MOST_GROUPS, MOST_UNITS, Activation
 from gradscope.format.schema import UNIT_COLUMNS
-from gradscope.recording.unit_history import Units
+from gradscope.recording.unit_history import UnitHistory
 
 RELU = Activation("dense/relu", "relu", 5)
 
@@ -25,7 +25,7 @@ def test_the_window_is_that_of_a_brute_force_count(batches, window, seed):
     random = np.random.default_rng(seed)
     chance = random.choice([0.0, 0.02, 0.5, 0.98, 1.0], size=5)
     outputs = [random.random([n, 5]) < chance for n in batches]
-    units = Units((RELU,), window)
+    units = UnitHistory((RELU,), window)
     for number, on in enumerate(outputs):
         ((dead, always_on),) = units.count(
             number, on.mean(axis=0), examples_of(len(on))
@@ -49,7 +49,7 @@ def test_what_cannot_die_or_be_always_on_has_no_such_share():
         Activation("c/leaky_relu", "leaky_relu", 2),
         Activation("d/relu", "relu", MOST_UNITS + 1),
     )
-    units = Units(rows, 1)
+    units = UnitHistory(rows, 1)
     shares = units.count(0, np.array([0, 0, 1, 1.0]), np.full(4, 8.0))
     nan = np.nan
     expected = [[nan, nan], [1, nan], [nan, 1], [nan, nan]]
@@ -57,7 +57,7 @@ def test_what_cannot_die_or_be_always_on_has_no_such_share():
 
 
 def test_a_step_without_an_activation_says_nothing_about_its_units():
-    units = Units((RELU,), 10)
+    units = UnitHistory((RELU,), 10)
     units.count(0, np.zeros(5), examples_of(10))
     nothing = np.full(5, np.nan)
     ((dead, _),) = units.count(1, nothing, np.array([np.nan]))
@@ -71,7 +71,7 @@ def column(matrix, name):
 
 
 def test_a_map_tells_since_when_a_unit_is_dead_and_when_it_revives():
-    units = Units((RELU,), 20)
+    units = UnitHistory((RELU,), 20)
     assert units.map(0) is None
     for step in range(8):
         # One is always on, one fires in steps 2 and 7, one rarely, two never.
@@ -94,7 +94,7 @@ def test_a_map_tells_since_when_a_unit_is_dead_and_when_it_revives():
 
 
 def test_maps_are_of_an_eighth_of_a_window_once_a_window_is_seen():
-    units = Units((RELU,), 160)
+    units = UnitHistory((RELU,), 160)
     maps = []
     for step in range(30):
         units.count(step, np.ones(5), examples_of(10))
@@ -109,7 +109,7 @@ def test_wide_layers_are_shown_in_groups_of_neighbours():
     assert wide.groups[:2] == ((0, 2), (3, 5))
     assert wide.groups[-1] == (3 * MOST_GROUPS - 3, 3 * MOST_GROUPS - 2)
     assert wide.group_names[0] == "wide/relu/0-2"
-    units = Units((RELU, wide), 10)
+    units = UnitHistory((RELU, wide), 10)
     activity = np.ones(5 + wide.units)
     activity[5:8] = [0, 0.5, 0.25]
     activity[-1] = 0
@@ -126,7 +126,7 @@ def test_wide_layers_are_shown_in_groups_of_neighbours():
 
 
 def test_long_runs_have_few_maps():
-    units = Units((RELU,), 10)
+    units = UnitHistory((RELU,), 10)
     maps = 0
     for step in range(20_000):
         units.count(step, np.ones(5), examples_of(10))
@@ -135,6 +135,6 @@ def test_long_runs_have_few_maps():
 
 
 def test_without_activations_there_is_nothing_to_count():
-    units = Units((), 10)
+    units = UnitHistory((), 10)
     assert units.count(0, np.zeros(0), np.zeros(0)).shape == (0, 2)
     assert units.map(0) is None

@@ -32,9 +32,9 @@ def test_a_panel_is_the_message(tag, shape, plugin):
     array = np.full(shape, np.pi, np.float32)
     metadata = metadata_of(plugin)
     panel = event_bytes.panel(tag, metadata.SerializeToString(), array)
-    found = tf.compat.v1.Summary.Value.FromString(panel.serialized())
+    found = tf.compat.v1.Summary.Value.FromString(panel.serialize())
     assert found == message(tag, array, metadata)
-    found = tf.compat.v1.Summary.Value.FromString(panel.serialized(False))
+    found = tf.compat.v1.Summary.Value.FromString(panel.serialize(False))
     assert not found.HasField("metadata")
 
 

@@ -85,9 +85,9 @@ def test_a_tag_that_comes_later_has_metadata_then(tmp_path):
 def test_a_write_after_close_starts_another_file_with_metadata(tmp_path):
     file = event_writer.EventWriter(str(tmp_path))
     for step in range(2):
-        assert not file.has("gradscope/variables/" + DESCRIBED.id)
+        assert not file.has_tag("gradscope/variables/" + DESCRIBED.id)
         file.write(step, 0.0, values(step))
-        assert file.has("gradscope/variables/" + DESCRIBED.id)
+        assert file.has_tag("gradscope/variables/" + DESCRIBED.id)
         file.close()
     paths = event_files.event_files(str(tmp_path))
     assert len(paths) == 2

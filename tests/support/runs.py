@@ -198,7 +198,7 @@ def _units(described, steps):
     random = np.random.default_rng(0)
     chances = random.beta(2, 3, 64 + 256 + 16)
     chances[30] = 0.03
-    account = unit_history.Units(described.activations, window=256)
+    account = unit_history.UnitHistory(described.activations, window=256)
     columns = len(schema.ACTIVATION_COLUMNS)
     shares, maps = np.full([steps, 3, columns], np.nan, np.float32), {}
     for step in range(steps):

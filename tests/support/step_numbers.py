@@ -18,9 +18,9 @@ def both_ways(function, *tensors):
 
 def measured(grads, before, after, clipped=None, fused=False):
     """Returns what is measured of a step, for gradients of any form."""
-    step = statistics.side_by_side(
-        [gradients.touched(g) for g in grads],
-        clipped and [gradients.touched(g) for g in clipped],
+    step = statistics.stack_step(
+        [gradients.gradient_values(g) for g in grads],
+        clipped and [gradients.gradient_values(g) for g in clipped],
         before,
         after,
     )

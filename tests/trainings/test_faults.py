@@ -257,7 +257,7 @@ def test_the_thread_that_writes_dies(train, tmp_path, monkeypatch):
         raise MemoryError("no memory for a thread")
 
     def fault(undo):
-        monkeypatch.setattr(background, "guarded", dies)
+        monkeypatch.setattr(background, "run_guarded", dies)
         monkeypatch.setattr(
             background.threading, "excepthook", lambda arguments: None
         )

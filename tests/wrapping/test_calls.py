@@ -131,5 +131,5 @@ def test_of_two_traces_the_one_that_knows_more_is_believed():
     twice = State("norm", "batch_norm", 8, calls=2, layer="norm")
     once = State("norm", "batch_norm", 8)
     assert once == twice and hash(once) == hash(twice)
-    for joined in (once.joined(twice), twice.joined(once)):
+    for joined in (once.join(twice), twice.join(once)):
         assert (joined.calls, joined.layer) == (2, "norm")

@@ -231,7 +231,7 @@ def test_a_session_goes_on_with_less(what, tmp_path, monkeypatch):
     if what is FORWARD:
         from gradscope.measuring import activations
 
-        monkeypatch.setattr(activations, "with_activity", measured)
+        monkeypatch.setattr(activations, "measure_with_activity", measured)
     else:
         monkeypatch.setattr(*what, raising)
     plain, _ = sessions.train("adam")
@@ -256,7 +256,7 @@ def test_a_session_goes_on_with_less(what, tmp_path, monkeypatch):
 
 @pytest.fixture
 def taken_for_equal(monkeypatch):
-    monkeypatch.setattr(sampling, "are_alike", lambda tensors: True)
+    monkeypatch.setattr(sampling, "have_same_shape", lambda tensors: True)
 
 
 @pytest.mark.parametrize(

@@ -108,5 +108,5 @@ def _state(
     sizes = [t.shape.num_elements() for t in kept.moving]
     if None in sizes:
         kept.moving, sizes = [], []
-    size = sum(map(measuring.sampled, sizes))
+    size = sum(map(measuring.sample_size, sizes))
     return State(name, kind, size, calls, layer)

@@ -111,7 +111,7 @@ def _joined(before, after) -> tuple:
     """Returns the rows of both, each once and with what either knows."""
     rows = {row: row for row in before}
     for row in after:
-        rows[row] = rows[row].joined(row) if row in rows else row
+        rows[row] = rows[row].join(row) if row in rows else row
     return tuple(rows.values())
 
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 
-from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, json_values
 
 #: What is told of a loss.
 _LOSS = (
@@ -72,7 +72,9 @@ def _loss(model, loss):
     config = {**config, **keywords}
     return {
         "class": name[:MOST_TEXT],
-        "config": plain({key: config[key] for key in _LOSS if key in config}),
+        "config": json_values(
+            {key: config[key] for key in _LOSS if key in config}
+        ),
     }
 
 

@@ -15,7 +15,12 @@ import warnings
 
 import tensorflow as tf
 
-from gradscope.format.model_facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import (
+    LAYER,
+    MOST_LAYERS,
+    MOST_TEXT,
+    json_values,
+)
 from gradscope.format.schema import Schema
 from gradscope.runtime import tf_variables
 from gradscope.wrapping.forward import linear_chains, model_compiled
@@ -183,7 +188,7 @@ def _config(layer) -> dict:
             told[key] = _function_name(value)
         elif key.endswith(("_initializer", "_regularizer")):
             told[key] = _serialized(value)
-    return quietly(lambda: plain(told), {})
+    return quietly(lambda: json_values(told), {})
 
 
 def _serialized(value):

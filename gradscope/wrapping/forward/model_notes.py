@@ -90,7 +90,9 @@ class ModelCapture:
                 continue
             is_norm = set(_NORM) <= set(own)
             values = [own[n] for n in _NORM] if is_norm else [*own.values()]
-            sizes = [measuring.sampled(v.shape.num_elements()) for v in values]
+            sizes = [
+                measuring.sample_size(v.shape.num_elements()) for v in values
+            ]
             kind = "batch_norm" if is_norm else "state"
             row = State(layer, kind, sum(sizes), layer=layer)
             seen.states[row] = LayerStateTensors(

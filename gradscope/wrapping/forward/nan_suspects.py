@@ -97,7 +97,7 @@ class Suspects:
     Attributes:
         outputs: Floating tensors.
         rows: What they are in the record; None for what was given.
-        sources: int32 `[n, k]`, see `measuring.origin.first`.
+        sources: int32 `[n, k]`, see `first_nonfinite.find_first`.
     """
 
     outputs: list

@@ -351,7 +351,7 @@ class Seam:
     def stepped(self, steps: int) -> None:
         """Tells that observed steps were made, so that no ring overflows."""
         for observer in self._observers:
-            observer.drain.stepped(steps)
+            observer.drain.count_steps(steps)
 
     def due(self, step: int) -> bool:
         """Returns whether the step is recorded; True while not known."""
@@ -481,7 +481,9 @@ class Seam:
             self._unordered_sums = tuple(names)
             if self.latest() is not None:
                 self.drain()  # a step is written before what came after it
-                self.latest().drain.rewritten(self.steps_made(), tuple(names))
+                self.latest().drain.write_unordered_sums(
+                    self.steps_made(), tuple(names)
+                )
         except Exception as error:
             self.fail(error)
 

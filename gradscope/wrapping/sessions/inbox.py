@@ -112,9 +112,9 @@ class SessionInbox:
         rows = self._parts[part].variables
         if counts.size and self._histograms is not None:
             self._histograms.put(step, self._own(rows, counts), part, np.add)
-        whole = self._placements[part].placed(row)
+        whole = self._placements[part].place(row)
         if self._ring.put(step, whole, part, _filled):
-            self._drain.stepped()
+            self._drain.count_steps()
         return True
 
     def _own(self, rows: list[int], numbers: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ class SessionInbox:
         if self._drain is not None:
             self._drain.drain()
 
-    def stepped(self, steps: int) -> None:
+    def count_steps(self, steps: int) -> None:
         """Nothing to do: each step that comes has told the drain itself."""
 
     def close(self) -> None:

@@ -51,8 +51,8 @@ class ForwardMeasurement:
     def origin(self, suspects: Suspects) -> tf.Tensor:
         """Returns which operation was the first to return what is not finite,
         float32 `[ORIGIN]`."""
-        return first_nonfinite.first(
-            first_nonfinite.states(suspects.outputs),
+        return first_nonfinite.find_first(
+            first_nonfinite.classify(suspects.outputs),
             suspects.sources,
             suspects.places(self._schema.operations),
         )
@@ -113,7 +113,7 @@ def _of_activations(seen: ForwardPass) -> tuple[dict, dict]:
         found = [seen.activations[one] for one in alike]
         kind = alike[0].kind
         looked = sampling.sample([one.read for one in found])
-        numbers, shares = activations.with_activity(
+        numbers, shares = activations.measure_with_activity(
             kind, looked.values, fused, looked.rows
         )
         examples = looked.examples[:, tf.newaxis]
@@ -138,7 +138,7 @@ def _alike(found: dict) -> list[list[Activation]]:
     groups: dict[tuple, list[Activation]] = {}
     for described, one in found.items():
         key: tuple = (described,)
-        if sampling.are_alike(one.read):
+        if sampling.have_same_shape(one.read):
             shape = tuple(one.read[0].shape.as_list()[1:])
             key = described.kind, shape, one.read[0].dtype, len(one.read)
         groups.setdefault(key, []).append(described)
@@ -157,7 +157,7 @@ def _of_state(kept, seen: ForwardPass):
     if kept.kept is not None:
         rate = tf.reduce_mean(tf.cast(kept.rate, tf.float32))
         numbers["dropout_rate"] = 1.0 - rate if kept.is_of_kept else rate
-        numbers["dropped_fraction"] = states.dropped(kept.kept)
+        numbers["dropped_fraction"] = states.dropped_fraction(kept.kept)
     if kept.training is not None:
         numbers["training_mode"] = tf.constant(float(kept.training))
     if kept.mean is not None:
@@ -190,10 +190,10 @@ def _examples(kept, seen: ForwardPass) -> tf.Tensor:
     """Returns how many examples batch statistics are of; without end where
     that is not known."""
     if kept.batch is not None:
-        return tf.cast(sampling.count(kept.batch), tf.float32)
+        return tf.cast(sampling.count_examples(kept.batch), tf.float32)
     for name, tensor in seen.data.items():
         if name.startswith("input"):
-            return tf.cast(sampling.count(tensor), tf.float32)
+            return tf.cast(sampling.count_examples(tensor), tf.float32)
     return tf.constant(np.float32(np.inf))
 
 

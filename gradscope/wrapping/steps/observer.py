@@ -152,7 +152,7 @@ class Observer:
         if replica not in self._replica_rings:
             ring = device_ring.ring(self._layout.forward_width, device)
             self._replica_rings[replica] = ring
-            self.drain.listen(replica, ring)
+            self.drain.add_replica(replica, ring)
         return self._replica_rings[replica]
 
     def in_rows(self, variables: list, values: list) -> list:
@@ -175,10 +175,12 @@ class Observer:
             None if weight is None else tf.convert_to_tensor(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
-        grads = [gradients.touched(g) for g in look.grads]
-        clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
+        grads = [gradients.gradient_values(g) for g in look.grads]
+        clipped = look.clipped and [
+            gradients.gradient_values(g) for g in look.clipped
+        ]
         fused = tracing.in_xla(tracing.current_graph())
-        step = statistics.side_by_side(grads, clipped, before, after, fused)
+        step = statistics.stack_step(grads, clipped, before, after, fused)
         first = []
         if self._histograms is not None:
             appended = tf.cond(
@@ -267,11 +269,11 @@ class Observer:
         values = [t for g in look.grads for t in gradients.tensors(g)]
         nothing = tf.zeros([0, len(MEASURED)])
         broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
-            bool(statistics.nonfinite(t) > 0) for t in values
+            bool(statistics.count_nonfinite(t) > 0) for t in values
         )
         weights = [weight for weight in look.before if weight is not None]
         return broken and not any(
-            bool(statistics.nonfinite(t) > 0) for t in weights
+            bool(statistics.count_nonfinite(t) > 0) for t in weights
         )
 
     @functools.cached_property

@@ -71,7 +71,7 @@ class Step:
                 )
             step = int(self._call.step)
             self._observer.gate.visited_on_host(step, self._part)
-            self._observer.drain.stepped()
+            self._observer.drain.count_steps()
         except Exception as error:
             self._seam.fail(error)
         return result
@@ -204,7 +204,7 @@ class Step:
         """
         call = self._call
         chosen = [
-            gradients.shaped(gradient, variable.shape)
+            gradients.with_shape(gradient, variable.shape)
             if call.takes_gradient(variable)
             else None
             for gradient, variable in zip(grads, call.variables, strict=True)

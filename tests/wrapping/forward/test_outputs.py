@@ -172,7 +172,7 @@ def test_what_one_trace_knows_makes_no_second_row(tmp_path):
     told = Activation("out/relu", "relu", 3, "float32", 2, is_output=True)
     untold = Activation("out/relu", "relu", 3)
     assert told == untold and len({told, untold}) == 1
-    for joined in (told.joined(untold), untold.joined(told)):
+    for joined in (told.join(untold), untold.join(told)):
         assert (joined.rank, joined.is_output) == (2, True)
     model, other = classifier(), keras.Sequential([keras.Input((12,))])
     optimizer = keras.optimizers.SGD(0.1)

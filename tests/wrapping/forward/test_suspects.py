@@ -142,9 +142,10 @@ def test_what_is_behind_a_loop_is_seen(mode, zeros, tmp_path):
 def first(found, sources, rows=None):
     rows = np.arange(len(found)) if rows is None else rows
     arguments = np.float32(found), np.array(sources), np.float32(rows)
-    run = tf.function(first_nonfinite.first, jit_compile=True)
+    run = tf.function(first_nonfinite.find_first, jit_compile=True)
     return [
-        f(*arguments).numpy().tolist() for f in (first_nonfinite.first, run)
+        f(*arguments).numpy().tolist()
+        for f in (first_nonfinite.find_first, run)
     ]
 
 
@@ -172,7 +173,7 @@ def test_what_an_output_is(dtype):
     tensors = [[1, -2], [np.inf, 1], [-np.inf, np.nan], [], 3.0]
     tensors = [tf.constant(t, dtype) for t in tensors]
     expected = [0, 1, 2, 0, 0]
-    assert first_nonfinite.states(tensors).numpy().tolist() == expected
+    assert first_nonfinite.classify(tensors).numpy().tolist() == expected
 
 
 def part_of(function, *arguments):

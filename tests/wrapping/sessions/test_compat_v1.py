@@ -1209,12 +1209,12 @@ def test_a_ring_on_the_host_loses_the_oldest_and_counts_them():
     assert ring.fetch()[2] == 0
     for step in range(5):
         assert ring.put(step, np.full(3, step, np.float32), 0, np.add)
-    assert ring.waiting() == 2
+    assert ring.count_waiting() == 2
     steps, rows, lost = ring.fetch()
     assert steps.tolist() == [3, 4] and steps.dtype == np.int64
     assert rows.tolist() == [[3, 3, 3], [4, 4, 4]]
     assert lost == 3
-    assert ring.waiting() == 0 and ring.fetch()[2] == 0
+    assert ring.count_waiting() == 0 and ring.fetch()[2] == 0
 
 
 def test_a_ring_on_the_host_combines_the_parts_of_a_step():
