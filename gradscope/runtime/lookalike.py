@@ -7,6 +7,11 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradscope.runtime.copies import CopyMethod
+    from gradscope.runtime.stand_in import MethodReplacement
 
 
 def method(
@@ -41,7 +46,7 @@ def method(
     return types.MethodType(called, owner)
 
 
-def stand_in_of(value: object) -> Callable | None:
+def stand_in_of(value: object) -> MethodReplacement | CopyMethod | None:
     """Get the replacement behind an attribute of an object; None if the
     attribute is no method of gradscope's."""
     if not isinstance(value, types.MethodType):

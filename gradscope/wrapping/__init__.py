@@ -171,7 +171,7 @@ def _warn_at_exit() -> None:
         return
     for seam in list(_seams):
         if not seam.suspended:
-            background.guarded(seam.warn_if_bypassed)
+            background.run_guarded(seam.warn_if_bypassed)
 
 
 def seam_of(optimizer: Any) -> Seam | None:

@@ -222,7 +222,7 @@ class Callback(keras.callbacks.Callback):
             return
         losses = probe.probe(self.model, *batch)
         self._seam.drain()  # steps come before the probe in the file
-        observer.drain.probed(
+        observer.drain.write_probe(
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
 
@@ -362,7 +362,7 @@ def _log(seam, epoch, logs):
         return
     try:
         log = Log(seam.step_count(), int(epoch), numbers(logs))
-        observer.drain.logged(log)
+        observer.drain.write_epoch_log(log)
     except Exception as error:
         seam.fail(error)
 

@@ -1,1 +1,1 @@
-"""What the routes answer: one module for each of them."""
+"""The answers of the routes, with a module for each route."""

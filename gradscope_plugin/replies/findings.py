@@ -1,4 +1,4 @@
-"""Findings of runs, as `gradscope diagnose` has them; no HTTP here."""
+"""Diagnoses runs for `/findings`, as `gradscope diagnose` does."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import collections
 import json
 import logging
 import threading
+from typing import TYPE_CHECKING
 
 from gradscope import diagnosis
 from gradscope.diagnosis import report
 from gradscope_plugin.runs import summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
+if TYPE_CHECKING:
+    from tensorboard.context import RequestContext
+
+    from gradscope_plugin.runs.run_data import Runs
+
 logger = logging.getLogger(__name__)
 
-# Runs whose findings are kept, of some kB each.
+# Largest number of runs whose findings are cached, of some kB each.
 _MOST = 4096
 
 _FAILED = (
@@ -24,22 +30,25 @@ _FAILED = (
 
 
 class Findings:
-    """Findings of all runs; safe to use from several threads.
+    """The findings of all runs; thread-safe.
 
     Args:
-        runs: The `data.Runs`.
+        runs: Reads the runs.
     """
 
-    def __init__(self, runs):
+    def __init__(self, runs: Runs):
         self._runs = runs
-        # 1000 variables x 1000 steps take 5 s on a busy machine. So one run at
-        # a time, and without the lock that other requests need: `/runs` took
-        # 0.9 s at most meanwhile, for numpy sorts in one piece, mostly 50 ms.
+        # A diagnosis of a large run takes seconds of computation. So only one
+        # runs at a time, under a lock that no other request needs.
         self._lock = threading.Lock()
-        self._known = collections.OrderedDict()
+        self._replies = collections.OrderedDict()
 
-    def text(self, ctx, experiment_id: str, run: str) -> str | None:
-        """Returns the JSON of `/findings`, None if there is no such run.
+    def text(
+        self, ctx: RequestContext, experiment_id: str, run: str
+    ) -> str | None:
+        """Diagnoses a run; returns the JSON of `/findings`.
+
+        Returns None if the run does not exist.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
@@ -50,39 +59,39 @@ class Findings:
         if version is None:
             return None
         key = (experiment_id, run)
-        known = self._known.get(key, (None, None))
-        if known[0] == version:
-            return known[1]
+        cached_version, text = self._replies.get(key, (None, None))
+        if cached_version == version:
+            return text
         with self._lock:
-            # Perhaps somebody else asked for it in the meantime.
-            known = self._known.get(key, (None, None))
-            if known[0] == version:
-                return known[1]
+            # Another request may have made it while this one waited.
+            cached_version, text = self._replies.get(key, (None, None))
+            if cached_version == version:
+                return text
             try:
-                record = self._runs.whole(ctx, experiment_id, run)
+                record = self._runs.full_record(ctx, experiment_id, run)
                 if record is None:
                     return None
                 text = _reply(record)
             except UnreadableRun as error:
                 return _problem(str(error))
             except Exception:
-                # Findings help to read the numbers; without them the numbers
-                # are there all the same.
+                # The page shows the numbers all the same.
                 logger.warning(
                     "gradscope: cannot diagnose %r", run, exc_info=True
                 )
                 return _problem(_FAILED)
-            self._known.pop(key, None)
-            self._known[key] = version, text
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._replies.pop(key, None)
+            self._replies[key] = version, text
+            while len(self._replies) > _MOST:
+                self._replies.popitem(last=False)
             return text
 
 
 def _reply(record) -> str:
-    found = [one.to_dict() for one in diagnosis.diagnose(record)]
     return _json(
-        found, steps=len(record.steps), sampled=summary.is_sampled(record)
+        [finding.to_dict() for finding in diagnosis.diagnose(record)],
+        steps=len(record.steps),
+        sampled=summary.is_sampled(record),
     )
 
 

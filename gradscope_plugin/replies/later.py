@@ -1,9 +1,7 @@
-"""Answers that take longer than a page should wait: made beside, asked for
-again. No HTTP here.
+"""Makes slow answers in a thread, for which the page asks again.
 
-1000 variables x 1000 steps are 56 MB, which take TensorBoard's data server and
-protobuf 0.9 s; a diagnosis of them takes 0.5 s more. A request that waits for
-that holds one of the browser's six connections.
+To read or diagnose a large run takes seconds, and a request that waits so long
+holds one of the browser's six connections.
 """
 
 from __future__ import annotations
@@ -11,16 +9,22 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import time
+from typing import TYPE_CHECKING, TypeVar
 
-# A request waits so long for its answer, in s.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+T = TypeVar("T")
+
+# Seconds that a request waits for its answer.
 PATIENCE = 0.1
 
-# An answer that nobody came back for is forgotten after so long, in s. The
-# page comes back at once.
-_KEPT = 2.0
+# Seconds after which an answer that was not fetched is dropped. The page asks
+# again at once.
+_EXPIRY = 2.0
 
-# So many answers at most are being made or wait to be fetched, of 16 MiB each
-# at most: who asks for one more is to ask again, and it is not begun.
+# Largest number of answers that are being made or wait to be fetched, of up to
+# 16 MiB each. Further requests are told to ask again.
 _MOST = 64
 
 
@@ -28,28 +32,34 @@ class NotYet(Exception):
     """The answer is being made: ask again."""
 
 
-class Soon:
-    """Makes answers one after the other, in a thread of its own: two at a time
-    would each take twice as long, and the first is what is waited for."""
+class AnswerQueue:
+    """Makes answers one after the other, in a thread.
+
+    Two at a time would each take twice as long, and the page needs the first.
+
+    Args:
+        name: Name of the thread.
+    """
 
     def __init__(self, name: str):
         self._pool = concurrent.futures.ThreadPoolExecutor(1, name)
         self._lock = threading.Lock()
         self._started = {}
 
-    def get(self, key, make):
-        """Returns `make()`, which is called once for all who ask meanwhile.
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Returns `make()`, which is called once for all requests meanwhile.
 
         Args:
-            key: What is asked for.
-            make: Makes it.
+            key: Names the answer: requests with the same key share it.
+            make: Makes the answer.
 
         Raises:
-            NotYet: If it takes longer than `PATIENCE`. Who asks again gets it.
-            Exception: What `make` raised.
+            NotYet: If that takes longer than `PATIENCE` seconds. A later call
+                with the same key returns the answer.
+            Exception: Any exception of `make`.
         """
         with self._lock:
-            self._forget()
+            self._drop_expired()
             if key not in self._started:
                 if len(self._started) >= _MOST:
                     raise NotYet
@@ -68,20 +78,20 @@ class Soon:
                         del self._started[key]
         return result
 
-    def _forget(self):
+    def _drop_expired(self) -> None:
         now = time.monotonic()
         for key, answer in list(self._started.items()):
-            if answer.done_at is not None and now - answer.done_at > _KEPT:
+            if answer.done_at is not None and now - answer.done_at > _EXPIRY:
                 del self._started[key]
 
 
 class _Answer:
-    """One that is made, or was at `done_at`."""
+    """An answer that is being made, or was done at the time `done_at`."""
 
     def __init__(self, future):
         self.future = future
         self.done_at = None
-        future.add_done_callback(self._note)
+        future.add_done_callback(self._set_done)
 
-    def _note(self, _):
+    def _set_done(self, _) -> None:
         self.done_at = time.monotonic()

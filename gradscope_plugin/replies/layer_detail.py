@@ -1,45 +1,54 @@
-"""One layer of a run: what the model says of it, and what there is to draw."""
+"""Describes one layer of a run for `/layer`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradscope_plugin.runs import record_parts
 
-#: Histograms are listed of so many variables at most, a hundred times what a
-#: layer of Keras has.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gradscope.reading.record import Record
+
+#: Largest number of variables in a reply, far above those of a Keras layer.
 MOST = 500
 
 
-def names(record) -> list[str]:
-    """Returns the layers that something is known of, in forward order."""
-    described = record.schema
+def names(record: Record) -> list[str]:
+    """Lists all layers that the record or its model has, in forward order."""
+    schema = record.schema
     return list(
         dict.fromkeys(
             (
                 *record.layers,
-                *(record_parts.layer_of(a.name) for a in described.activations),
-                *(s.layer or s.name for s in described.states),
-                *(one["name"] for one in described.model.get("layers", ())),
+                *(record_parts.layer_of(a.name) for a in schema.activations),
+                *(s.layer or s.name for s in schema.states),
+                *(layer["name"] for layer in schema.model.get("layers", ())),
             )
         )
     )
 
 
-def describe(record, layer: str, histograms: dict) -> dict:
-    """Returns what `/layer` tells of a layer.
+def describe(
+    record: Record, layer: str, histograms: Mapping[str, list[str]]
+) -> dict:
+    """Describes a layer: its class, configuration, variables and rows.
 
     Args:
-        record: A `gradscope.Record`; its steps are not looked at.
+        record: A record; only its schema is used.
         layer: One of `names`.
-        histograms: Of each of its variables the kinds of histograms.
+        histograms: For each of its variables the kinds of histograms.
     """
-    part = record_parts.only(record, layer).schema
+    rows = record_parts.select_rows(record, layer).schema
     model = record.schema.model
+    layers = [x for x in model.get("layers", ()) if x["name"] == layer]
     # Where a wrapper and the layer inside have one name, the inner one is last.
-    told = [one for one in model.get("layers", ()) if one["name"] == layer]
+    configured = layers[-1] if layers else {"class": None, "config": {}}
     return {
         "layer": layer,
-        "class": told[-1]["class"] if told else None,
-        "config": told[-1]["config"] if told else {},
+        "class": configured["class"],
+        "config": configured["config"],
         "has_model": bool(model),
         "optimizer": record.schema.optimizer,
         "variables": [
@@ -49,8 +58,8 @@ def describe(record, layer: str, histograms: dict) -> dict:
                 "dtype": v.dtype,
                 "histograms": histograms.get(v.name, []),
             }
-            for v in part.variables[:MOST]
+            for v in rows.variables[:MOST]
         ],
-        "activations": [a.name for a in part.activations],
-        "states": [s.name for s in part.states],
+        "activations": [a.name for a in rows.activations],
+        "states": [s.name for s in rows.states],
     }

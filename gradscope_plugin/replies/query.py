@@ -1,22 +1,42 @@
-"""Query parameters of the routes, and what is answered where they are wrong."""
+"""Parses the query parameters of the routes, and makes their errors."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from tensorboard import errors
 
 from gradscope_plugin.replies import matrix
 from gradscope_plugin.runs import record_parts
 
-# A step is a float64 on its way to the page.
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from werkzeug.wrappers import Request
+
+    from gradscope.reading.record import Record
+
+# The page holds a step as a float64.
 _LARGEST = 2**53
 
-# Characters of a value, and number of choices, that a reply repeats.
+# Most characters of a value, and most choices, that an error repeats.
 _LONGEST = 200
 _MOST_CHOICES = 50
 
 
-def text(request, name, choices=None) -> str:
-    """Returns a query parameter, which may be limited to some choices."""
+def text(
+    request: Request, name: str, choices: Collection[str] | None = None
+) -> str:
+    """Returns a query parameter.
+
+    Args:
+        request: The request.
+        name: Name of the parameter.
+        choices: The values it may have; any by default.
+
+    Raises:
+        InvalidArgumentError: If it is missing or not among the choices.
+    """
     value = request.args.get(name)
     if value is None:
         raise errors.InvalidArgumentError(
@@ -27,58 +47,70 @@ def text(request, name, choices=None) -> str:
     return value
 
 
-def number(request, name, default: int) -> int:
-    """Returns a query parameter that is an integer."""
+def number(request: Request, name: str, default: int) -> int:
+    """Returns a query parameter that is an integer up to 2**53.
+
+    Raises:
+        InvalidArgumentError: If it is none.
+    """
     value = request.args.get(name, str(default))
     try:
-        found = int(value)
+        integer = int(value)
     except ValueError:
-        found = None
-    if found is None or abs(found) > _LARGEST:
+        integer = None
+    if integer is None or abs(integer) > _LARGEST:
         raise errors.InvalidArgumentError(
             f"`{name}` must be an integer up to 2**53, as in `{name}=390`; "
-            f"got {shown(value)}."
+            f"got {quote(value)}."
         )
-    return found
+    return integer
 
 
-def check(name, value, choices) -> None:
-    """Refuses a value that is none of some choices."""
+def check(name: str, value: str, choices: Collection[str]) -> None:
+    """Raises InvalidArgumentError if a value is not among the choices."""
     if value not in choices:
         raise errors.InvalidArgumentError(
-            f"`{name}` must be one of {_listed(choices)}; got {shown(value)}."
+            f"`{name}` must be one of {_join(choices)}; got {quote(value)}."
         )
 
 
-def check_row(name, value, record, rows) -> None:
-    """Refuses what is no row, and no layer, of these rows of a record."""
-    if not record_parts.only(record, value).schema.rows(matrix.ROWS[rows][0]):
-        raise no_layer(name, value, record.run)
+def check_row(name: str, value: str, record: Record, rows: str) -> None:
+    """Raises NotFoundError if a value names neither a row nor a layer.
+
+    Args:
+        name: Name of the parameter.
+        value: Its value.
+        record: The record.
+        rows: The kind of rows, a key of `matrix.ROWS`.
+    """
+    family, _ = matrix.ROWS[rows]
+    if not record_parts.select_rows(record, value).schema.rows(family):
+        raise layer_not_found(name, value, record.run)
 
 
-def no_layer(name, layer, run):
-    """Returns the answer where a run has no such layer."""
+def layer_not_found(name: str, layer: str, run: str) -> errors.NotFoundError:
+    """Makes the error for a layer that the run does not have."""
     return errors.NotFoundError(
-        f"`{name}` must be a layer or a row of the run {shown(run)}, as "
-        f"`runs` lists them; got {shown(layer)}."
+        f"`{name}` must be a layer or a row of the run {quote(run)}, as "
+        f"`runs` lists them; got {quote(layer)}."
     )
 
 
-def no_run(run):
-    """Returns the answer where there is no such run."""
+def run_not_found(run: str) -> errors.NotFoundError:
+    """Makes the error for a run that does not exist."""
     return errors.NotFoundError(
-        f"no run {shown(run)} was recorded; `runs` lists all."
+        f"no run {quote(run)} was recorded; `runs` lists all."
     )
 
 
-def shown(value: str) -> str:
-    """Returns what was received, so that a reply is never long."""
+def quote(value: str) -> str:
+    """Quotes a received value, shortened so that no reply is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _listed(choices) -> str:
-    # Columns come from a file.
+def _join(choices: Collection[str]) -> str:
+    # Names of columns come from a file, so they may be many and long.
     names = [name[:_LONGEST] for name in list(choices)[:_MOST_CHOICES]]
     more = len(choices) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -1,22 +1,26 @@
-"""All statistics of one row over time: what the page draws of one layer."""
+"""Selects all statistics of one row over time, for the details of a layer."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope_plugin.replies import matrix
 
-#: Kinds of rows of which there are series.
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
+#: Kinds of rows that have series.
 ROWS = ("layers", "variables", "activations", "state")
 
 
-def select(record, rows: str):
-    """Returns the steps `[T]` and the statistics `[T, S]` of a record's first
-    row, in the order of its columns.
+def select(record: Record, rows: str) -> tuple[np.ndarray, np.ndarray]:
+    """Selects the steps `[T]` and the statistics `[T, S]` of the first row.
 
     Args:
-        record: A `gradscope.Record` of one layer, see `parts.only`.
-        rows: One of `ROWS`.
+        record: A record of one row or layer, see `record_parts.select_rows`.
+        rows: One of `ROWS`; its columns give the order of the statistics.
     """
     family, _ = matrix.ROWS[rows]
     columns = [

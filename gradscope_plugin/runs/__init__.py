@@ -1,1 +1,1 @@
-"""The recorded runs, as TensorBoard hands them over."""
+"""Reads recorded runs through TensorBoard's data provider."""

@@ -1,18 +1,24 @@
-"""What is kept of runs between requests, and who may read one."""
+"""Caches records between requests, and locks runs that are being read."""
 
 from __future__ import annotations
 
 import collections
 import threading
 import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from gradscope.reading.record import Record
 
 
 class Locks:
-    """A lock for each thing that is read: one at a time of each run, since a
-    second reader finds it in the cache, and the others are not to wait. (1000
-    rows x 1000 steps take 1.5 s to read.)
+    """Locks by key, so that each run is read by one thread at a time.
 
-    A lock lives while it is held: names that clients make up leave none.
+    A second request for a run then gets its record from the cache, and requests
+    for other runs do not wait. A lock exists only while it is in use, so names
+    that clients make up take no memory.
     """
 
     def __init__(self):
@@ -22,60 +28,60 @@ class Locks:
     def __len__(self):
         return len(self._locks)
 
-    def of(self, *key):
-        """Returns the lock of what is read under a key."""
+    def of(self, *key: str) -> threading.Lock:
+        """Returns the lock of a key; creates it if nobody uses it."""
         with self._lock:
             return self._locks.setdefault(key, threading.Lock())
 
 
 class Cache:
-    """Records by key, each of a version; what was used least is forgotten.
+    """A cache of records, of which the least recently used are dropped.
 
     Args:
-        count: How many records are kept.
-        size: Bytes of all of their numbers, None for any; one record may have
-            more.
+        count: Largest number of records.
+        size: Largest number of bytes of all records together, None for any. A
+            single record may be larger.
     """
 
     def __init__(self, count: int, size: int | None = None):
         self._count = count
         self._size = size
-        self._kept = collections.OrderedDict()
+        self._records = collections.OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self):
-        return len(self._kept)
+        return len(self._records)
 
     @property
     def bytes(self) -> int:
-        """Of all numbers that are kept."""
+        """Bytes of all cached numbers."""
         return sum(
             values.nbytes
-            for _, record in self._kept.values()
+            for _, record in self._records.values()
             for values in (
                 *record.families.values(),
                 *(values for _, values in record.rare.values()),
             )
         )
 
-    def any(self, key):
-        """Returns the record of a key, of whatever version, or None."""
-        return self._kept.get(key, (None, None))[1]
+    def get_any_version(self, key: Hashable) -> Record | None:
+        """Returns the cached record of a key in any version, or None."""
+        return self._records.get(key, (None, None))[1]
 
-    def get(self, key, version):
-        """Returns the record of a key and a version, or None."""
-        known, record = self._kept.get(key, (None, None))
-        return record if known == version else None
+    def get(self, key: Hashable, version: tuple) -> Record | None:
+        """Returns the cached record of a key in this version, or None."""
+        cached_version, record = self._records.get(key, (None, None))
+        return record if cached_version == version else None
 
-    def keep(self, key, version, record) -> None:
-        """Puts a record into the cache."""
+    def put(self, key: Hashable, version: tuple, record: Record) -> None:
+        """Caches a record, as the most recently used one."""
         with self._lock:
-            self._kept.pop(key, None)
-            self._kept[key] = version, record
-            while len(self._kept) > 1 and (
-                len(self._kept) > self._count or self._is_too_large()
+            self._records.pop(key, None)
+            self._records[key] = version, record
+            while len(self._records) > 1 and (
+                len(self._records) > self._count or self._is_too_large()
             ):
-                self._kept.popitem(last=False)
+                self._records.popitem(last=False)
 
     def _is_too_large(self) -> bool:
         return self._size is not None and self.bytes > self._size

@@ -1,8 +1,9 @@
-"""Gradscope's tags, read through TensorBoard's data provider; no HTTP here."""
+"""Reads gradscope's tags through TensorBoard's data provider."""
 
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from tensorboard.data import provider
 
@@ -10,20 +11,26 @@ from gradscope.format import schema
 from gradscope.reading import joining
 from gradscope_plugin.runs import summary
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tensorboard.context import RequestContext
+
+    from gradscope.reading.record import Record
+
 logger = logging.getLogger(__name__)
 
-#: All steps. The provider's own thinning is random and keeps other steps for
-#: each number, so this is more than any run can have.
+#: Stands for all steps, as more than any run can have. A data provider drops
+#: steps at random, and different ones for each number that is asked for.
 ALL = 10**9
 
-#: Bytes of a reply of the data server: gRPC's limit is 256 MiB. 5000 variables
-#: have room for 750 steps.
+#: Largest reply of the data server, in bytes; gRPC's limit is 256 MiB.
 ROOM = 200 * 2**20
 
-# Where there is not even room for a few steps, it is an error.
+# The fewest steps that are requested. A reply that is then too large fails.
 _LEAST = 16
 
-#: Families of 36 bytes a step; the others are thousands.
+#: Families of a few bytes a step; those of the others are thousands.
 SMALL = ("schema", "run")
 
 _TOO_EARLY = (
@@ -40,19 +47,25 @@ class UnreadableRun(Exception):
     """A run that exists but cannot be shown; its text is for the user."""
 
 
-class Provided:
-    """What a data provider has of gradscope; safe to use from several threads.
+class TagReader:
+    """Reads gradscope's tags from a data provider; thread-safe.
 
     Args:
         data_provider: A `tensorboard.data.provider.DataProvider`.
     """
 
-    def __init__(self, data_provider):
+    def __init__(self, data_provider: provider.DataProvider):
         self._provider = data_provider
 
-    def tags(self, ctx, experiment_id, run=None):
-        """Returns `{run: {tag: TensorTimeSeries}}`, gradscope's tags only."""
-        listed = self._provider.list_tensors(
+    def tags(
+        self, ctx: RequestContext, experiment_id: str, run: str | None = None
+    ) -> dict[str, dict[str, provider.TensorTimeSeries]]:
+        """Lists gradscope's tags, of all runs or of one.
+
+        Returns:
+            `{run: {tag: time series}}`, without the points.
+        """
+        tags_by_run = self._provider.list_tensors(
             ctx,
             experiment_id=experiment_id,
             plugin_name=schema.PLUGIN_NAME,
@@ -62,68 +75,95 @@ class Provided:
         )
         return {
             run: {t: series for t, series in tags.items() if family_of(t)}
-            for run, tags in listed.items()
+            for run, tags in tags_by_run.items()
         }
 
-    def small(self, ctx, experiment_id, listed, most=ALL) -> dict:
-        """Returns `{run: {tag: points}}` of the small tags of new runs, read
-        at once: 20 runs one by one take 40 requests of 20 ms. It is empty
-        where that fails: then each run is read, and fails, alone."""
+    def read_small_tags(
+        self,
+        ctx: RequestContext,
+        experiment_id: str,
+        tags_by_run: dict[str, dict[str, provider.TensorTimeSeries]],
+        most: int = ALL,
+    ) -> dict[str, dict[str, list]]:
+        """Reads the small tags of several runs in one request.
+
+        Args:
+            ctx: TensorBoard's `RequestContext`.
+            experiment_id: TensorBoard's name of the log directory.
+            tags_by_run: The runs, as `tags` returns them.
+            most: Largest number of steps, chosen by the provider.
+
+        Returns:
+            `{run: {tag: points}}`. Empty where the request fails, so that a
+            damaged run then fails alone; and empty for a single run.
+        """
         tags = {
-            t for ts in listed.values() for t in ts if family_of(t) in SMALL
+            tag
+            for tags_of_run in tags_by_run.values()
+            for tag in tags_of_run
+            if family_of(tag) in SMALL
         }
-        if len(listed) < 2:
+        if len(tags_by_run) < 2:
             return {}
         try:
-            found = self._provider.read_tensors(
+            series_by_run = self._provider.read_tensors(
                 ctx,
                 experiment_id=experiment_id,
                 plugin_name=schema.PLUGIN_NAME,
                 downsample=most,
                 run_tag_filter=provider.RunTagFilter(
-                    runs=list(listed), tags=sorted(tags)
+                    runs=list(tags_by_run), tags=sorted(tags)
                 ),
             )
             return {
                 run: {tag: _points(data) for tag, data in series.items()}
-                for run, series in found.items()
+                for run, series in series_by_run.items()
             }
         except Exception:
             logger.warning("gradscope: cannot read all runs", exc_info=True)
             return {}
 
     def read(
-        self, ctx, experiment_id, run, tags, most=ALL, *, room=None, known=()
-    ):
-        """Returns the record of some tags of a run.
+        self,
+        ctx: RequestContext,
+        experiment_id: str,
+        run: str,
+        tags: Iterable[str],
+        most: int = ALL,
+        *,
+        room: int | None = None,
+        already_read: Mapping[str, list] | None = None,
+    ) -> Record:
+        """Reads some tags of a run into a record.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
             experiment_id: TensorBoard's name of the log directory.
             run: Name of the run.
-            tags: Of `tags`.
-            most: How many steps, chosen by the provider.
+            tags: Names of tags that the run has.
+            most: Largest number of steps, chosen by the provider.
             room: Bytes that the steps of a tag may take, `ROOM` by default.
-            known: `{tag: points}` that need not be read.
+            already_read: `{tag: points}` of tags that need not be read.
 
         Raises:
-            UnreadableRun: If it cannot be read.
+            UnreadableRun: If the run cannot be read.
         """
-        series = {tag: known[tag] for tag in tags if tag in known}
+        points = already_read or {}
+        series = {tag: points[tag] for tag in tags if tag in points}
         try:
-            # Schemas first: they tell how many steps there is room for.
+            # Schemas first, since the size of a step follows from them.
             for tag in sorted(tags, key=lambda tag: family_of(tag) != "schema"):
                 if tag not in series:
-                    fitting = _fitting(tags, series, room or ROOM)
+                    count = _steps_in_room(tags, series, room or ROOM)
                     series[tag] = self._series(
-                        ctx, experiment_id, run, tag, min(most, fitting)
+                        ctx, experiment_id, run, tag, min(most, count)
                     )
             record = joining.from_series(run, series)
         except schema.SchemaError as error:
             raise UnreadableRun(str(error)) from error
         except Exception as error:
-            # From gRPC's limit of 256 MiB a reply to damaged tensors. One
-            # such run must not hide the others.
+            # The cause may be gRPC's limit of 256 MiB, or damaged tensors. Such
+            # a run must not hide the others.
             logger.warning("gradscope: cannot read %r", run, exc_info=True)
             raise UnreadableRun(_UNREADABLE) from error
         if record is None:
@@ -131,7 +171,7 @@ class Provided:
         return record
 
     def _series(self, ctx, experiment_id, run, tag, most):
-        """Returns a tag's `(step, wall time, value)` in order of writing."""
+        """Reads a tag's points `(step, wall time, value)`, in written order."""
         data = self._provider.read_tensors(
             ctx,
             experiment_id=experiment_id,
@@ -143,29 +183,31 @@ class Provided:
 
 
 def family_of(tag: str) -> str | None:
-    """Returns the family of a tag, None of one that is not gradscope's."""
+    """Returns the family of a tag, or None if it is not one of gradscope's."""
     family, _ = schema.parse_tag(tag) or (None, None)
     return family
 
 
-def version_of(tags: dict) -> tuple:
-    """Returns what changes whenever a run grew or was restarted."""
+def version_of(tags: dict[str, provider.TensorTimeSeries]) -> tuple:
+    """Computes a run's version, which changes when it grows or restarts."""
     return tuple(
         (tag, series.max_step, series.max_wall_time)
         for tag, series in sorted(tags.items())
     )
 
 
-def _fitting(tags, series, room) -> int:
-    """Returns how many steps of the largest of these tags there is room for,
-    so far as their schemas are known. All tags have the same steps, and are
-    thinned alike if they are thinned to the same number."""
+def _steps_in_room(tags, series, room: int) -> int:
+    """Computes how many steps of the largest of these tags take `room` bytes.
+
+    Tags whose schema has not been read are ignored. All tags get the same
+    number, since the provider then drops the same steps of each.
+    """
     sizes = [1]
     for tag in tags:
         family, schema_id = schema.parse_tag(tag)
-        known = series.get(schema.tag("schema", schema_id))
-        if known and family not in schema.OCCASIONAL:
-            sizes.append(summary.step_bytes(joining.schema_of(known), family))
+        points = series.get(schema.tag("schema", schema_id))
+        if points and family not in schema.OCCASIONAL:
+            sizes.append(summary.step_bytes(joining.schema_of(points), family))
     return max(_LEAST, room // max(sizes))
 
 

@@ -1,4 +1,4 @@
-"""What `/runs` tells of a run."""
+"""Summarises runs for `/runs`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import dataclasses
 import functools
 import json
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.format.schema import FAMILIES
 
-# What `/runs` calls the columns of which family.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gradscope.format.schema import Schema
+    from gradscope.reading.record import Record
+
+# Fields of `/runs` with the columns of a family, and the family.
 _STATISTICS = {
     "activation_statistics": "activations",
     "state_statistics": "state",
@@ -23,98 +30,112 @@ _STATISTICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What is told of a run.
+    """The fields of a run in `/runs`.
 
     Attributes:
-        own: What is the run's own.
-        network: What runs of one network have in common.
+        fields: Fields that differ between runs of one network.
+        network: Fields that all runs of a network have in common; None for a
+            run that was not read.
     """
 
-    own: dict
+    fields: dict
     network: Network | None = None
 
     @property
-    def told(self) -> dict:
-        """All of it."""
-        return {**self.own, **(self.network.told if self.network else {})}
+    def all_fields(self) -> dict:
+        """The fields of the run and of its network."""
+        return {**self.fields, **(self.network.fields if self.network else {})}
 
 
 class Network:
-    """What runs of one network have in common: of 1000 variables that is 110
-    of the 111 kB that are told of a run.
+    """The fields that all runs of a network have in common.
+
+    In a network of many variables these are nearly all bytes of a summary.
 
     Attributes:
-        told: All of it.
+        fields: The fields.
     """
 
-    def __init__(self, described, families):
-        self.told = _of_network(described, families)
+    def __init__(self, schema: Schema, families: Iterable[str]):
+        self.fields = _network_fields(schema, families)
 
     @functools.cached_property
     def text(self) -> str:
-        """JSON of it without the braces."""
-        return json.dumps(self.told)[1:-1]
+        """JSON of the fields, without the braces."""
+        return json.dumps(self.fields)[1:-1]
 
 
 class Networks:
-    """The networks of runs: 50 runs of one take 4 ms each to be described. Safe
-    to use from several threads."""
+    """A cache of networks, so that runs of one share it; thread-safe.
+
+    Args:
+        most: Largest number of networks.
+    """
 
     def __init__(self, most: int = 16):
         self._most = most
-        self._known = collections.OrderedDict()
+        self._networks = collections.OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, described, families) -> Network:
-        """Returns the network of a schema, of which there are families. Equal
-        schemas are told by `joining.schema_of` as one object."""
-        key = (id(described), frozenset(families))
+    def of(self, schema: Schema, families: Iterable[str]) -> Network:
+        """Returns the network of a schema.
+
+        Args:
+            schema: The schema of a run. `joining.schema_of` returns the same
+                object for equal schemas, so it is recognised by its id.
+            families: Families that the run has tags of.
+        """
+        key = (id(schema), frozenset(families))
         with self._lock:
-            kept, network = self._known.pop(key, (None, None))
-            if kept is not described:
-                network = Network(described, families)
-            self._known[key] = described, network
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+            cached_schema, network = self._networks.pop(key, (None, None))
+            if cached_schema is not schema:
+                network = Network(schema, families)
+            self._networks[key] = schema, network
+            while len(self._networks) > self._most:
+                self._networks.popitem(last=False)
             return network
 
 
-def brief(summaries) -> str:
-    """Returns JSON in which a run whose network is that of one before says so,
-    by its name under `like`.
+def to_json(summaries: Iterable[Summary]) -> str:
+    """Formats summaries as JSON, with the fields of each network once.
+
+    Later runs of the same network have the field `like` instead: the name of
+    the first.
 
     Args:
-        summaries: One `Summary` a run.
+        summaries: A summary for each run.
     """
     first = {}
     texts = []
-    for one in summaries:
-        own, network = one.own, one.network and one.network.text
-        if network and first.setdefault(network, own["name"]) != own["name"]:
-            own, network = {**own, "like": first[network]}, None
-        text = json.dumps(own)
+    for summary in summaries:
+        fields = summary.fields
+        network = summary.network and summary.network.text
+        name = fields["name"]
+        if network and first.setdefault(network, name) != name:
+            fields, network = {**fields, "like": first[network]}, None
+        text = json.dumps(fields)
         texts.append(f"{text[:-1]}, {network}}}" if network else text)
     return f"[{', '.join(texts)}]"
 
 
-def is_sampled(record) -> bool:
-    """Returns whether TensorBoard kept only some of a run's steps."""
+def is_sampled(record: Record) -> bool:
+    """Tests whether TensorBoard dropped some of a run's steps."""
     return len(record.steps) < (_last(record, "recorded") or 0)
 
 
-def step_bytes(described, family: str) -> int:
-    """Returns how many bytes a step of a family takes."""
-    columns = described.columns.get(family, ())
-    return 4 * len(described.rows(family)) * len(columns)
+def step_bytes(schema: Schema, family: str) -> int:
+    """Computes the bytes of one step of a family."""
+    columns = schema.columns.get(family, ())
+    return 4 * len(schema.rows(family)) * len(columns)
 
 
-def describe(record, families, room: int) -> dict:
-    """Returns what `/runs` tells of a run, besides its network.
+def describe(record: Record, families: Iterable[str], room: int) -> dict:
+    """Computes the fields of a run, without those of its network.
 
     Args:
-        record: Of its small families.
-        families: Of which there are tags.
-        room: Bytes of a family that can be read at once.
+        record: The run's small families.
+        families: Families that the run has tags of.
+        room: Largest number of bytes of a family that can be read at once.
     """
     sizes = [step_bytes(record.schema, f) for f in families if f in FAMILIES]
     readable = room // max(1, *sizes)
@@ -132,7 +153,7 @@ def describe(record, families, room: int) -> dict:
     }
 
 
-def _of_network(described, families) -> dict:
+def _network_fields(schema: Schema, families) -> dict:
     return {
         "variables": [
             {
@@ -141,10 +162,10 @@ def _of_network(described, families) -> dict:
                 "shape": list(v.shape),
                 "dtype": v.dtype,
             }
-            for v in described.variables
+            for v in schema.variables
         ],
-        "layers": list(described.layers),
-        "activations": [_activation(a) for a in described.activations],
+        "layers": list(schema.layers),
+        "activations": [_activation(a) for a in schema.activations],
         "states": [
             {
                 "name": s.name,
@@ -152,20 +173,20 @@ def _of_network(described, families) -> dict:
                 "size": s.size,
                 "layer": s.layer or s.name,
             }
-            for s in described.states
+            for s in schema.states
         ],
-        "data": list(described.rows("data")),
-        "unseen": list(described.unseen),
-        "statistics": list(described.columns.get("variables", ())),
+        "data": list(schema.rows("data")),
+        "unseen": list(schema.unseen),
+        "statistics": list(schema.columns.get("variables", ())),
         **{
-            key: _statistics(described, family, families)
+            key: _statistics(schema, family, families)
             for key, family in _STATISTICS.items()
         },
     }
 
 
 def _activation(activation) -> dict:
-    """Returns an activation, with how many units a row of its map has."""
+    """Describes an activation, with the number of units in a row of its map."""
     first, last = next(iter(activation.groups), (0, -1))
     return {
         "name": activation.name,
@@ -176,14 +197,14 @@ def _activation(activation) -> dict:
     }
 
 
-def _statistics(described, family, families) -> list[str]:
-    """Returns the columns of a family, none where it has no numbers."""
-    if family not in families or not described.rows(family):
+def _statistics(schema: Schema, family: str, families) -> list[str]:
+    """Lists the columns of a family, none where the run has no rows of it."""
+    if family not in families or not schema.rows(family):
         return []
-    return list(described.columns.get(family, ()))
+    return list(schema.columns.get(family, ()))
 
 
-def _last(record, name):
+def _last(record, name: str) -> int | None:
     """Returns the last value of a count, None if it was not recorded."""
     if name not in record.statistics or not np.isfinite(record[name][-1]):
         return None

@@ -182,5 +182,5 @@ def _state(
     sizes = [t.shape.num_elements() for t in tensors.moving]
     if None in sizes:
         tensors.moving, sizes = [], []
-    size = sum(map(measuring.sampled, sizes))
+    size = sum(map(measuring.sample_size, sizes))
     return State(name, kind, size, calls, layer)

@@ -129,7 +129,7 @@ def _join_rows(before, after) -> tuple:
     """Join two lists of rows; equal rows are joined to one."""
     rows = {row: row for row in before}
     for row in after:
-        rows[row] = rows[row].joined(row) if row in rows else row
+        rows[row] = rows[row].join(row) if row in rows else row
     return tuple(rows.values())
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, json_values
 
 if TYPE_CHECKING:
     import keras
@@ -79,7 +79,9 @@ def _loss(model, loss):
     config = {**config, **keywords}
     return {
         "class": name[:MOST_TEXT],
-        "config": plain({key: config[key] for key in _LOSS if key in config}),
+        "config": json_values(
+            {key: config[key] for key in _LOSS if key in config}
+        ),
     }
 
 

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gradscope.format.model_facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import (
+    LAYER,
+    MOST_LAYERS,
+    MOST_TEXT,
+    json_values,
+)
 from gradscope.format.schema import Schema
 from gradscope.runtime import tf_variables
 from gradscope.wrapping.forward import linear_chains, model_compiled
@@ -204,7 +209,7 @@ def _config(layer) -> dict:
             facts[key] = _function_name(value)
         elif key.endswith(("_initializer", "_regularizer")):
             facts[key] = _class_and_config(value)
-    return quietly(lambda: plain(facts), {})
+    return quietly(lambda: json_values(facts), {})
 
 
 def _class_and_config(value):

@@ -117,7 +117,9 @@ class ModelCapture:
             is_norm = set(_NORM) <= set(variables)
             names = _NORM if is_norm else variables
             moving = [variables[name] for name in names]
-            sizes = [measuring.sampled(v.shape.num_elements()) for v in moving]
+            sizes = [
+                measuring.sample_size(v.shape.num_elements()) for v in moving
+            ]
             kind = "batch_norm" if is_norm else "state"
             row = State(layer, kind, sum(sizes), layer=layer)
             training = None

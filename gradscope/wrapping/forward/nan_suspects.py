@@ -102,7 +102,7 @@ class Suspects:
         outputs: `n` floating tensors.
         rows: Their rows in the record; None for data.
         sources: Numbers of the outputs from which each is computed, int32
-            `[n, k]`, as in `first_nonfinite`.
+            `[n, k]`, as in `first_nonfinite.find_first`.
     """
 
     outputs: list

@@ -98,7 +98,7 @@ class KerasCall(Call):
         clipping."""
         factor = self._optimizer.loss_scale_factor
         if factor is not None and self._reduction in ("none", "again"):
-            grads = [gradients.divided(g, factor) for g in grads]
+            grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:
             return grads
         return [
@@ -106,7 +106,7 @@ class KerasCall(Call):
             if gradient is None
             else (gradient + tf.ensure_shape(sum_, v.shape)) / self._calls
             for gradient, sum_, v in zip(
-                map(gradients.dense, grads),
+                map(gradients.to_dense, grads),
                 accumulated,
                 self.variables,
                 strict=True,

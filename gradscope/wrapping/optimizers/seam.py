@@ -380,7 +380,7 @@ class Seam:
     def count_steps(self, steps: int) -> None:
         """Count observed steps, and drain rings before they overflow."""
         for observer in self._observers:
-            observer.drain.stepped(steps)
+            observer.drain.count_steps(steps)
 
     def due(self, step: int) -> bool:
         """Return whether a step is recorded; True if unknown."""
@@ -521,7 +521,7 @@ class Seam:
             self._unordered_sums = tuple(names)
             if self.latest_observer() is not None:
                 self.drain()  # steps come before the note in the file
-                self.latest_observer().drain.rewritten(
+                self.latest_observer().drain.write_unordered_sums(
                     self.step_count(), tuple(names)
                 )
         except Exception as error:

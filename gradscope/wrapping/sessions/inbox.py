@@ -126,9 +126,9 @@ class SessionInbox:
                 train_op,
                 np.add,
             )
-        full_row = self._placements[train_op].placed(row)
+        full_row = self._placements[train_op].place(row)
         if self._ring.put(step, full_row, train_op, _merge_rows):
-            self._drain.stepped()
+            self._drain.count_steps()
         return True
 
     def _numbers_of_selected(
@@ -154,7 +154,7 @@ class SessionInbox:
         if self._drain is not None:
             self._drain.drain()
 
-    def stepped(self, steps: int) -> None:
+    def count_steps(self, steps: int) -> None:
         """Do nothing: `add_step` has told the drain of each step."""
 
     def close(self) -> None:

@@ -261,13 +261,15 @@ class SessionStep:
         ]
         after = [variable.read_value() for variable in self._variables]
         touched = [
-            gradients.touched(gradients.shaped(gradient, variable.shape))
+            gradients.gradient_values(
+                gradients.with_shape(gradient, variable.shape)
+            )
             for gradient, variable in zip(
                 self._grads(), self._variables, strict=True
             )
         ]
         missing = [gradient is None for gradient in touched]
-        step = statistics.side_by_side(touched, None, before, after)
+        step = statistics.stack_step(touched, None, before, after)
         measured = statistics.measure(step, missing)
         forward = ForwardMeasurement(
             self._forward_pass.schema((), {}, None)

@@ -58,8 +58,8 @@ class ForwardMeasurement:
         Returns:
             float32 `[ORIGIN]`.
         """
-        return first_nonfinite.first(
-            first_nonfinite.states(suspects.outputs),
+        return first_nonfinite.find_first(
+            first_nonfinite.classify(suspects.outputs),
             suspects.sources,
             suspects.places(self._schema.operations),
         )
@@ -135,7 +135,7 @@ def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
         tensors = [forward_pass.activations[row] for row in group]
         kind = group[0].kind
         sample = sampling.sample([row.measured for row in tensors])
-        numbers, shares = activations.with_activity(
+        numbers, shares = activations.measure_with_activity(
             kind, sample.values, fused, sample.rows
         )
         examples = sample.examples[:, tf.newaxis]
@@ -162,7 +162,7 @@ def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
     groups: dict[tuple, list[Activation]] = {}
     for row, tensors in activations_by_row.items():
         key: tuple = (row,)
-        if sampling.are_alike(tensors.measured):
+        if sampling.have_same_shape(tensors.measured):
             shape = tuple(tensors.measured[0].shape.as_list()[1:])
             key = (
                 row.kind,
@@ -188,7 +188,7 @@ def _measure_state(state, forward_pass: ForwardPass):
     if state.mask is not None:
         rate = tf.reduce_mean(tf.cast(state.rate, tf.float32))
         numbers["dropout_rate"] = 1.0 - rate if state.is_keep_rate else rate
-        numbers["dropped_fraction"] = states.dropped(state.mask)
+        numbers["dropped_fraction"] = states.dropped_fraction(state.mask)
     if state.training is not None:
         numbers["training_mode"] = tf.constant(float(state.training))
     if state.mean is not None:
@@ -220,10 +220,10 @@ def _distances(state, examples) -> dict[str, tf.Tensor]:
 def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
     """Count the examples of batch statistics, float32; infinite if unknown."""
     if state.batch is not None:
-        return tf.cast(sampling.count(state.batch), tf.float32)
+        return tf.cast(sampling.count_examples(state.batch), tf.float32)
     for name, tensor in forward_pass.data.items():
         if name.startswith("input"):
-            return tf.cast(sampling.count(tensor), tf.float32)
+            return tf.cast(sampling.count_examples(tensor), tf.float32)
     return tf.constant(np.float32(np.inf))
 
 

@@ -157,7 +157,7 @@ class Observer:
         if replica not in self._replica_rings:
             ring = device_ring.ring(self._layout.forward_width, device)
             self._replica_rings[replica] = ring
-            self.drain.listen(replica, ring)
+            self.drain.add_replica(replica, ring)
         return self._replica_rings[replica]
 
     def in_row_order(self, variables: list, values: list) -> list:
@@ -179,12 +179,12 @@ class Observer:
             None if weight is None else tf.convert_to_tensor(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
-        grads = [gradients.touched(g) for g in measurables.grads]
+        grads = [gradients.gradient_values(g) for g in measurables.grads]
         clipped = measurables.clipped and [
-            gradients.touched(g) for g in measurables.clipped
+            gradients.gradient_values(g) for g in measurables.clipped
         ]
         fused = tracing.in_xla(tracing.current_graph())
-        step_tensors = statistics.side_by_side(
+        step_tensors = statistics.stack_step(
             grads, clipped, before, after, fused
         )
         appended_first = self._append_histograms_if_due(
@@ -282,7 +282,7 @@ class Observer:
             weight for weight in measurables.before if weight is not None
         ]
         return broken and not any(
-            bool(statistics.nonfinite(t) > 0) for t in weights
+            bool(statistics.count_nonfinite(t) > 0) for t in weights
         )
 
     @functools.cached_property

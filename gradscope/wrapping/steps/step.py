@@ -79,7 +79,7 @@ class Step:
                 )
             step = int(self._call.step)
             self._observer.gate.mark_recorded_on_host(step, self._subset)
-            self._observer.drain.stepped()
+            self._observer.drain.count_steps()
         except Exception as error:
             self._seam.fail(error)
         return result
@@ -226,7 +226,7 @@ class Step:
         """
         call = self._call
         passed = [
-            gradients.shaped(gradient, variable.shape)
+            gradients.with_shape(gradient, variable.shape)
             if call.takes_gradient(variable)
             else None
             for gradient, variable in zip(grads, call.variables, strict=True)
