@@ -277,7 +277,7 @@ class Observer:
         nothing = tf.zeros([0, len(MEASURED)])
         broken = bool(
             self.measurement.has_nonfinite(nothing, measurables.forward)
-        ) or any(bool(statistics.nonfinite(t) > 0) for t in values)
+        ) or any(bool(statistics.count_nonfinite(t) > 0) for t in values)
         weights = [
             weight for weight in measurables.before if weight is not None
         ]
