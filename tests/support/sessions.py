@@ -1,6 +1,7 @@
 """A network as TensorFlow 1 trains it, for test_compat_v1."""
 
 import functools
+import glob
 
 import numpy as np
 import tensorflow as tf
@@ -113,3 +114,92 @@ def assert_same(left, right):
         assert one.keys() == other.keys()
         for name in one:
             np.testing.assert_array_equal(one[name], other[name], name)
+
+
+def trained_in_a_branch(logdir):
+    """Trains where a condition in the graph says so."""
+    network = Network()
+    with network.graph.as_default():
+        optimizer = v1.train.MomentumOptimizer(0.1, 0.9)
+        if logdir is not None:
+            gradscope.wrap(optimizer, logdir, every=1)
+        pairs = optimizer.compute_gradients(network.loss)
+
+        def branch():
+            with tf.control_dependencies([optimizer.apply_gradients(pairs)]):
+                return tf.constant(1)
+
+        odd = tf.equal(network.step % 2, 1)
+        with tf.control_dependencies(
+            [tf.cond(odd, branch, lambda: tf.constant(0))]
+        ):
+            train_op = network.step.assign_add(1)
+    return network.run(train_op)
+
+
+def scaled(logdir, scale, kind="resource"):
+    network = Network(kind)
+    with network.graph.as_default():
+        optimizer = v1.train.experimental.MixedPrecisionLossScaleOptimizer(
+            v1.train.MomentumOptimizer(0.1, 0.9), scale()
+        )
+        if logdir is not None:
+            gradscope.wrap(optimizer, logdir, every=1)
+        train_op = optimizer.minimize(network.loss, network.step)
+    return network.run(train_op), network
+
+
+def written(logdir):
+    """Returns the events with steps that were written."""
+    paths = glob.glob(f"{logdir}/gradscope/*")
+    events = [e for p in sorted(paths) for e in v1.train.summary_iterator(p)]
+    return [event for event in events if event.summary.value]
+
+
+BITS = [(optimizer, kind) for optimizer in OPTIMIZERS for kind in KINDS]
+
+
+def norm(array):
+    return np.linalg.norm(np.asarray(array, np.float64).ravel())
+
+
+def as_dense(gradient, variable):
+    """Returns what `Session.run` returned for a gradient as an array."""
+    if not hasattr(gradient, "indices"):
+        return gradient
+    array = np.zeros(variable.shape, np.float32)
+    np.add.at(array, gradient.indices, gradient.values)
+    return array
+
+
+def plain_steps(kind, change=lambda grads: grads):
+    """Returns gradient, weight before and after of each step and variable,
+    of plain SGD without gradscope, whose gradients are fetched."""
+    network = Network(kind)
+    with network.graph.as_default():
+        optimizer = v1.train.GradientDescentOptimizer(0.1)
+        pairs = optimizer.compute_gradients(network.loss, network.variables)
+        grads = change([g for g, _ in pairs])
+        train_op = optimizer.apply_gradients(
+            list(zip(grads, network.variables, strict=True)), network.step
+        )
+        session = v1.Session()
+        session.run(v1.global_variables_initializer())
+        steps = []
+        for number in range(STEPS):
+            before = session.run(network.variables)
+            fetched, _ = session.run([grads, train_op], network.feed(number))
+            after = session.run(network.variables)
+            fetched = map(as_dense, fetched, network.variables)
+            steps.append(list(zip(fetched, before, after, strict=True)))
+    return steps
+
+
+def counting(logdir, kind="resource", **options):
+    """Returns a graph's train op without a global step, and its weight."""
+    weight = v1.get_variable(
+        "weight", initializer=[3.0, 4.0], use_resource=KINDS[kind]
+    )
+    optimizer = v1.train.GradientDescentOptimizer(0.1)
+    gradscope.wrap(optimizer, logdir, **options)
+    return optimizer.apply_gradients([(tf.ones([2]), weight)]), weight
