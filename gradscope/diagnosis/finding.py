@@ -5,44 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from gradscope.diagnosis.kinds import KINDS
+
 #: Severities, worst first. A healthy run gets notes at most.
 SEVERITIES = ("error", "warning", "note")
-
-#: All kinds of finding. Their names are public and stay. Their order is the
-#: rank of findings that have the same severity.
-KINDS = (
-    "non-finite",
-    "zero-init",
-    "symmetric-units",
-    "single-unit-softmax",
-    "softmax-axis",
-    "constant-labels",
-    "output-range",
-    "relu-output",
-    "hidden-softmax",
-    "missing-nonlinearity",
-    "disconnected-variable",
-    "loss-diverges",
-    "learning-rate",
-    "exploding-gradient",
-    "init-too-large",
-    "init-too-small",
-    "vanishing-gradient",
-    "dead-relu",
-    "saturated-activation",
-    "zero-gradient",
-    "unscaled-input",
-    "unscaled-target",
-    "dropout-keep-prob",
-    "penalty-dominates",
-    "batchnorm-statistics",
-    "shared-batchnorm",
-    "train-inference-mismatch",
-    "update-too-large",
-    "update-too-small",
-    "loss-metric-disagree",
-    "unordered-sums",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +16,7 @@ class Finding:
     """One fault of a run.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: Name of its kind, one of `gradscope.diagnosis.kinds.KINDS`.
         severity: `"error"`: the network cannot learn like this; `"warning"`:
             it learns worse than it could; `"note"`: worth knowing.
         run: Name or directory of the run.
@@ -115,7 +81,7 @@ class Finding:
         """Sort key that puts the worst finding first."""
         return (
             SEVERITIES.index(self.severity),
-            KINDS.index(self.kind),
+            KINDS[self.kind].rank,
             self.steps[0],
         )
 

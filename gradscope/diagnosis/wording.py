@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.finding import SEVERITIES, Finding
+from gradscope.diagnosis.kinds import KINDS
 from gradscope.diagnosis.spells import Spell
 from gradscope.diagnosis.view import View
 
@@ -25,8 +26,9 @@ def finding(
 
     Args:
         view: The run.
-        kind: One of `gradscope.diagnosis.finding.KINDS`.
-        severity: `"error"`, `"warning"` or `"note"`.
+        kind: Name of a kind that was declared.
+        severity: `"error"`, `"warning"` or `"note"`; the kind's ceiling if
+            it is worse than that.
         layer: Name of the layer, or None.
         spell: Recorded steps with the fault; None means all of the run.
         what: Description of the fault, one sentence without a full stop.
@@ -38,7 +40,7 @@ def finding(
     steps = view.steps[[spell.start, spell.stop - 1]]
     return Finding(
         kind=kind,
-        severity=severity,
+        severity=max(severity, KINDS[kind].ceiling, key=SEVERITIES.index),
         run=view.run,
         layer=layer,
         steps=(int(steps[0]), int(steps[1])),

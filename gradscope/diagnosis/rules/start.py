@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, running_median, spells
 from gradscope.diagnosis.wording import finding, join_words
@@ -17,6 +18,34 @@ if TYPE_CHECKING:
 
 _HE = '`kernel_initializer="he_normal"` (behind ReLU) or '
 _GLOROT = 'Keras\'s default `kernel_initializer="glorot_uniform"`'
+
+
+declare(
+    Kind(
+        name="zero-init",
+        rank=20,
+        ceiling="error",
+        what="Kernels start at zero and get no gradient.",
+        shown_by=Shown(("weight_norm",)),
+        limits={
+            "records": Limit(
+                10, "recorded steps in a row with weights and gradients of zero"
+            ),
+        },
+        cause_rank=10,
+        symptoms=(
+            "zero-gradient",
+            "dead-relu",
+            "symmetric-units",
+            "vanishing-gradient",
+            "init-too-small",
+            "update-too-small",
+            "learning-rate",
+            "hidden-softmax",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -77,6 +106,38 @@ def _is_last_layer_only(
         if not view.is_output(activation)
     ]
     return bool(np.nanmax(view.get("activation_rms")[:5, hidden], initial=0))
+
+
+declare(
+    Kind(
+        name="symmetric-units",
+        rank=30,
+        ceiling="error",
+        what="All units of a layer receive the same gradient and stay alike.",
+        needs="recurrent layers and embeddings: model",
+        shown_by=Shown(("gradient_unit_spread",)),
+        limits={
+            "spread": Limit(
+                0.01,
+                "difference between the gradients of a layer's units, as a "
+                "share of their norm; healthy layers have .86 and more "
+                "(seeds)",
+            ),
+            "records": Limit(10, "recorded steps in a row"),
+        },
+        cause_rank=20,
+        symptoms=(
+            "dead-relu",
+            "vanishing-gradient",
+            "init-too-small",
+            "init-too-large",
+            "zero-gradient",
+            "saturated-activation",
+            "learning-rate",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -187,6 +248,35 @@ def _constant_initializer(facts: dict[str, Any], initializer: str) -> str:
     return kind if kind.lower() in ("ones", "zeros", "constant") else ""
 
 
+declare(
+    Kind(
+        name="init-too-small",
+        rank=160,
+        ceiling="error",
+        what="Weights start so small that nothing passes, and the loss stands "
+        "still.",
+        needs="the first step, model",
+        shown_by=Shown(("weight_rms", "weight_norm")),
+        limits={
+            "gain": Limit(
+                0.1,
+                "rms of the first weights times the root of the number of "
+                "inputs; Glorot, He and LeCun start give .8 to 1.5",
+            ),
+        },
+        cause_rank=110,
+        symptoms=(
+            "dead-relu",
+            "update-too-large",
+            "update-too-small",
+            "learning-rate",
+            "zero-gradient",
+            "loss-metric-disagree",
+        ),
+    )
+)
+
+
 @rule
 def init_too_small(view: View, limits: Limits) -> Findings:
     """Weights so small that the signal fades out and nothing is learned."""
@@ -223,6 +313,43 @@ def init_too_small(view: View, limits: Limits) -> Findings:
         remedy=f"Use {_HE}{_GLOROT}. (A standard deviation of .001 or .01 is "
         "too small for most layers.)",
     )
+
+
+declare(
+    Kind(
+        name="init-too-large",
+        rank=150,
+        ceiling="warning",
+        what="Weights start so large that what passes grows out of hand.",
+        needs="the first step",
+        shown_by=Shown(("weight_rms", "weight_norm")),
+        limits={
+            "gain": Limit(
+                8,
+                "rms of the first weights times the root of the number of "
+                "inputs; where nothing normalises, outputs are huge (tuning)",
+            ),
+            "loss": Limit(
+                10,
+                "first loss over that of guessing evenly, ln C for C classes "
+                "(CS231n)",
+            ),
+        },
+        cause_rank=100,
+        symptoms=(
+            "saturated-activation",
+            "exploding-gradient",
+            "vanishing-gradient",
+            "dead-relu",
+            "loss-diverges",
+            "zero-gradient",
+            "update-too-small",
+            "learning-rate",
+            "non-finite",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
