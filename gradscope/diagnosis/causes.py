@@ -68,7 +68,5 @@ def _with_symptoms(cause: Finding, symptoms: list[Finding]) -> Finding:
         symptom.kind + (f" in {symptom.layer}" if symptom.layer else "")
         for symptom in symptoms
     ]
-    evidence = cause.evidence | {
-        "symptoms": [*cause.evidence.get("symptoms", []), *places]
-    }
+    evidence = cause.evidence | {"symptoms": places}
     return dataclasses.replace(cause, evidence=evidence)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from gradscope.diagnosis.kinds import KINDS
+
+#: Type of a number or text of the evidence, or a list of them.
+EvidenceValue: TypeAlias = "float | str | bool | Sequence[float | str] | None"
 
 #: Severities, worst first. A healthy run gets notes at most.
 SEVERITIES = ("error", "warning", "note")
@@ -36,7 +41,7 @@ class Finding:
     layer: str | None
     steps: tuple[int, int]
     what: str
-    evidence: dict
+    evidence: dict[str, EvidenceValue]
     cause: str
     remedy: str
     until_the_end: bool = True
@@ -86,10 +91,11 @@ class Finding:
         )
 
 
-def _plain(value):
+def _plain(value: EvidenceValue) -> object:
+    """Convert a value to one that JSON has."""
     if isinstance(value, str | bool | None):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         return [_plain(v) for v in value]
-    value = float(value)
-    return value if math.isfinite(value) else None
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -60,7 +60,7 @@ class Limits(Mapping[str, float]):
         return len(self._values)
 
 
-def _number(name: str, value) -> float:
+def _number(name: str, value: float | str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from gradscope.diagnosis.finding import SEVERITIES, Finding
+from gradscope.diagnosis.finding import SEVERITIES, EvidenceValue, Finding
 from gradscope.diagnosis.kinds import KINDS
 from gradscope.diagnosis.spells import Spell
 from gradscope.diagnosis.view import View
@@ -18,7 +20,7 @@ def finding(
     spell: Spell | None,
     *,
     what: str,
-    evidence: dict,
+    evidence: Mapping[str, EvidenceValue],
     cause: str,
     remedy: str,
 ) -> Finding:
@@ -75,7 +77,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _number(value):
+def _number(value: EvidenceValue) -> EvidenceValue:
+    """Convert a number of numpy's to one of Python's."""
     if isinstance(value, np.generic):
-        return value.item()
+        number: float = value.item()
+        return number
     return value

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.resources
 import json
-import re
 import threading
 
 import numpy as np

@@ -223,7 +223,7 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     )
     if not all_linear:
         linear_pairs = [
-            p for p in linear_pairs if not _is_bottleneck(*p, by_name)
+            (a, b) for a, b in linear_pairs if not _is_bottleneck(a, b, by_name)
         ]
         linear_pairs = [
             p for p in linear_pairs if not _is_projection(p[0], linear_pairs)

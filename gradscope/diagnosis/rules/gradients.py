@@ -61,6 +61,12 @@ def non_finite(view: View, limits: Limits) -> Findings:
     index = min(index, view.count - 1)
     spell = spells(np.arange(view.count) >= index)[0]
     what, _, cause = origin.message.partition(". ")
+    evidence: dict[str, int | str | None] = {
+        "step": origin.step,
+        "first": origin.kind,
+    }
+    if origin.kind == "layer":
+        evidence["operation"] = origin.name
     yield finding(
         view,
         "non-finite",
@@ -69,8 +75,7 @@ def non_finite(view: View, limits: Limits) -> Findings:
         or vanishing_causes.boundary_layer(view, origin.kind),
         spell,
         what=what,
-        evidence={"step": origin.step, "first": origin.kind}
-        | ({"operation": origin.name} if origin.kind == "layer" else {}),
+        evidence=evidence,
         cause=cause,
         remedy="Nothing is learned from then on: mend the cause, and start "
         "from weights of before this step.",

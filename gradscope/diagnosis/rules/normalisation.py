@@ -350,7 +350,8 @@ def _distance(view: View) -> np.ndarray:
     """Get the larger of the distances of mean and variance, [T, rows]."""
     means = view.get("mean_distance").astype(float)
     variances = view.get("variance_distance").astype(float)
-    return np.fmax(means, variances)
+    distances: np.ndarray = np.fmax(means, variances)
+    return distances
 
 
 def _probe_gap(view: View, limits: Limits) -> tuple[float, bool]:
