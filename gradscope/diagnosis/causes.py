@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from gradscope.diagnosis.finding import Finding
-from gradscope.diagnosis.kinds import by_cause_rank
+from gradscope.diagnosis.kinds import by_cause_rank, symptoms_of
 
 #: Operations that turn ordinary numbers into infinity or NaN, such as the
 #: logarithm of zero. In the very first step that needs no other cause.
@@ -30,6 +30,7 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
     """
     remaining = list(findings)
     for kind in by_cause_rank():
+        symptoms = symptoms_of(kind)
         for cause in [f for f in remaining if f.kind == kind.name]:
             if cause.severity == "note" or cause not in remaining:
                 continue
@@ -37,7 +38,7 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
                 f
                 for f in remaining
                 if f is not cause
-                and f.kind in kind.symptoms
+                and f.kind in symptoms
                 and _can_follow(f, cause)
             ]
             remaining = [f for f in remaining if f not in explained]

@@ -58,8 +58,10 @@ class Kind:
         limits: Limits of its rules, by name.
         symptoms: Names of the kinds that it brings about. Where it is found,
             they are not reported, but listed in its evidence.
+        symptom_of: Names of the kinds that bring it about, where those do not
+            name it: so a new kind needs no change in other declarations.
         cause_rank: Place among kinds that have symptoms. Of two causes of one
-            symptom, the lowest explains it. Needed only with `symptoms`.
+            symptom, the lowest explains it. 0 for a kind without symptoms.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Kind:
     )
     limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
     symptoms: tuple[str, ...] = ()
+    symptom_of: tuple[str, ...] = ()
     cause_rank: int = 0
 
     def where_shown(self, evidence: Mapping[str, object]) -> Shown:
@@ -97,5 +100,13 @@ def by_rank() -> list[Kind]:
 
 def by_cause_rank() -> list[Kind]:
     """List the kinds that have symptoms, in the order of explaining them."""
-    causes = [kind for kind in KINDS.values() if kind.symptoms]
+    causes = [kind for kind in KINDS.values() if kind.cause_rank]
     return sorted(causes, key=lambda kind: kind.cause_rank)
+
+
+def symptoms_of(cause: Kind) -> set[str]:
+    """Collect the names of the kinds that a kind brings about."""
+    named_by_symptoms = {
+        kind.name for kind in KINDS.values() if cause.name in kind.symptom_of
+    }
+    return named_by_symptoms.union(cause.symptoms)

@@ -1,10 +1,17 @@
 """Kinds of finding: laws of their declarations, and what follows from them."""
 
+import dataclasses
+
 import pytest
 import synthetic
 
 from gradscope.diagnosis.finding import SEVERITIES
-from gradscope.diagnosis.kinds import KINDS, by_cause_rank, by_rank
+from gradscope.diagnosis.kinds import (
+    KINDS,
+    by_cause_rank,
+    by_rank,
+    symptoms_of,
+)
 from gradscope.diagnosis.view import View
 from gradscope.diagnosis.wording import finding
 from gradscope.format.columns import FAMILIES, OCCASIONAL
@@ -21,12 +28,25 @@ def test_no_two_kinds_share_a_rank():
 
 def test_only_kinds_with_symptoms_have_a_place_among_causes():
     for kind in KINDS.values():
-        assert bool(kind.cause_rank) == bool(kind.symptoms), kind.name
+        assert bool(kind.cause_rank) == bool(symptoms_of(kind)), kind.name
 
 
-def test_symptoms_are_other_kinds():
+def test_symptoms_and_causes_are_other_kinds_and_named_once():
     for kind in KINDS.values():
-        assert set(kind.symptoms) <= KINDS.keys() - {kind.name}, kind.name
+        others = KINDS.keys() - {kind.name}
+        assert {*kind.symptoms, *kind.symptom_of} <= others, kind.name
+        for cause in kind.symptom_of:
+            assert kind.name not in KINDS[cause].symptoms, (kind.name, cause)
+
+
+def test_a_symptom_may_name_its_cause(monkeypatch):
+    cause, names = KINDS["dead-relu"], set(KINDS["dead-relu"].symptoms)
+    assert symptoms_of(cause) == names
+    symptom = dataclasses.replace(
+        KINDS["unordered-sums"], symptom_of=("dead-relu",)
+    )
+    monkeypatch.setitem(KINDS, "unordered-sums", symptom)
+    assert symptoms_of(cause) == names | {"unordered-sums"}
 
 
 @pytest.mark.parametrize("kind", by_rank(), ids=lambda kind: kind.name)
