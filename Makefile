@@ -111,6 +111,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.house --check
 
 # No warning: a link that leads nowhere is one.
 docs: $(VENV)/docs.stamp

@@ -97,7 +97,7 @@ def to_dense(gradient: Gradient) -> tf.Tensor | None:
 
 
 def regenerate(gradient: Gradient, graph: tf.Graph) -> Gradient:
-    """Copies a gradient into the current graph; see `replay.ending`.
+    """Copies a gradient into the current graph; see `replay.replay_end`.
 
     The elementwise operations at its end are computed again in the copy.
 
@@ -105,7 +105,7 @@ def regenerate(gradient: Gradient, graph: tf.Graph) -> Gradient:
         gradient: A gradient of `graph`.
         graph: The graph of the step.
     """
-    return _with_values(gradient, lambda t: replay.ending(t, graph))
+    return _with_values(gradient, lambda t: replay.replay_end(t, graph))
 
 
 def tensors(gradient: Gradient) -> list[tf.Tensor]:

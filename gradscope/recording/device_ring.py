@@ -50,10 +50,10 @@ class Ring:
         # overwriting the oldest one.
         self._slots = rows + 1
         self._fetched = 0
-        self._rows = own_variables.variable(
+        self._rows = own_variables.create(
             np.zeros([self._slots, width + _STEP_COLUMNS], np.float32), device
         )
-        self._count = own_variables.variable(np.zeros([], np.int64), device)
+        self._count = own_variables.create(np.zeros([], np.int64), device)
 
     def append(self, step: tf.Tensor, row: tf.Tensor) -> tf.Operation | None:
         """Appends a row: adds the ops to a graph, or runs them eagerly.

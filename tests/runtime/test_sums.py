@@ -183,7 +183,7 @@ def test_nobody_is_asked_while_the_user_traces(tmp_path):
 
 
 def test_a_small_program_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(rewritten_sums, "_Asking", None)
+    monkeypatch.setattr(rewritten_sums, "_Watching", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", GradscopeWarning)
         fit(PEAKS["below"][0], callback(tmp_path))

@@ -263,7 +263,7 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
     def is_supported(value):
         return isinstance(value, keras.optimizers.Optimizer)
 
-    found = other_optimizers.held(model, is_supported)
+    found = other_optimizers.held_optimizers(model, is_supported)
     lion = Model.of_class
     assert found == {"of_class": lion, "parts_1": sgd, "by_name_b": scaled}
 
@@ -278,7 +278,7 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
     ],
 )
 def test_names_of_losses(optimizer, loss):
-    assert other_optimizers.loss_of(optimizer) == loss
+    assert other_optimizers.loss_name(optimizer) == loss
 
 
 def test_a_loss_of_another_name_is_said_not_to_be_known(tmp_path):

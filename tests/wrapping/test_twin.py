@@ -13,7 +13,7 @@ from thinning import thinned
 import gradscope
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import trainable_flags
-from gradscope.runtime.program_fingerprint import ProgramFingerprint, handle
+from gradscope.runtime.program_fingerprint import ProgramFingerprint, handle_id
 from gradscope.schedule import Every
 
 rng = np.random.default_rng(0)
@@ -305,7 +305,7 @@ def test_single_batches_train_what_was_compiled(tmp_path):
         for size in (8, 8, 4, 4, 6, 8):
             model.train_on_batch(X[:size], Y[:size])
             turn(model)
-            if observe and not hasattr(model.train_function, "own"):
+            if observe and not hasattr(model.train_function, "model_program"):
                 gradscope.wrap(model.optimizer, tmp_path, model=model)
         return model.get_weights()
 
@@ -404,26 +404,29 @@ def test_a_constant_a_variable_and_what_is_written_tell_programs_apart():
     for index, print_ in enumerate(prints):
         assert print_ not in prints[:index]
     assert prints[0].written == frozenset()
-    assert prints[3].written == {handle(one)}
+    assert prints[3].written == {handle_id(one)}
 
 
 def test_what_was_trainable_is_inferred_from_what_is_written_and_put_back():
     model = network()
     before = trainable_flags.flags(model)
     dense = model.get_layer("base").layers[0]
-    with trainable_flags.as_trained(model, frozenset([handle(dense.kernel)])):
+    with trainable_flags.as_traced(model, frozenset([handle_id(dense.kernel)])):
         assert [v.path for v in model.trainable_variables] == [
             dense.kernel.path
         ]
-        assert "'sequential" not in trainable_flags.difference(model, before)
+        assert "'sequential" not in trainable_flags.describe_change(
+            model, before
+        )
     assert trainable_flags.flags(model) == before
-    assert trainable_flags.difference(model, before) is None
+    assert trainable_flags.describe_change(model, before) is None
 
 
 def test_a_difference_names_the_outermost_layers():
     model = network()
     before = trainable_flags.flags(model)
     turn(model)
-    assert "compile`: 'base' is trained. Keras" in trainable_flags.difference(
-        model, before
+    assert (
+        "compile`: 'base' is trained. Keras"
+        in trainable_flags.describe_change(model, before)
     )

@@ -66,7 +66,7 @@ def fit(model, logdir, library=keras, how="wrap", loss="mse", y=None, **more):
 def told(model):
     """Returns what a model tells where nothing is recorded."""
     known = model.trainable_variables
-    return gradscope.wrapping.forward.model_facts.of_model(
+    return gradscope.wrapping.forward.model_facts.describe_model(
         model, known, Schema(())
     )
 

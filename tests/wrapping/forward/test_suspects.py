@@ -179,7 +179,7 @@ def test_what_an_output_is(dtype):
 def part_of(function, *arguments):
     """Returns the operations of a function, and what it returns."""
     graph = tf.function(function).get_concrete_function(*arguments).graph
-    return operations.of_step(graph, [], 0)[-1], graph.outputs
+    return operations.step_subgraphs(graph, [], 0)[-1], graph.outputs
 
 
 def test_of_too_many_the_risky_ones_and_the_last_of_each_scope_are_kept():

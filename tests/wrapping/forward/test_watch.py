@@ -267,7 +267,7 @@ def test_a_failure_costs_activations_and_no_gradients(tmp_path, monkeypatch):
     def fails(*arguments):
         raise ArithmeticError("no such luck")
 
-    monkeypatch.setattr(find, "see", fails)
+    monkeypatch.setattr(find, "find_forward_pass", fails)
     model = network()
     optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
     model.compile(optimizer, loss(), jit_compile=False)

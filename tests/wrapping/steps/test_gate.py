@@ -48,11 +48,11 @@ def test_a_part_is_due_once_since_each_due_step():
         assert asked == gate.due_on_host(step, part)
         if asked:
             found[part].append(step)
-            gate.visited("record", tensor, part)
-            gate.visited_on_host(step, part)
+            gate.mark_recorded("record", tensor, part)
+            gate.mark_recorded_on_host(step, part)
             if gate.due("histograms", tensor, part):
                 histograms.append(step)
-                gate.visited("histograms", tensor, part)
+                gate.mark_recorded("histograms", tensor, part)
     assert found == {(0,): [0, 10, 20, 30, 40], (1, 2): [1, 11, 21, 31, 41]}
     assert histograms == [0, 1, 20, 21, 40, 41]
 
@@ -87,7 +87,7 @@ def test_the_first_step_is_due_by_time(clock):
 
 def test_a_request_by_time_is_answered_once(clock):
     gate = Gate(Seconds(30), NEVER, "")
-    gate.answered("record")
+    gate.clear_request("record")
     assert not due(gate, 1)
     clock.now += 29.5
     gate.tick()
@@ -95,13 +95,13 @@ def test_a_request_by_time_is_answered_once(clock):
     clock.now += 0.5
     gate.tick()
     assert due(gate, 3) and due(gate, 4)
-    gate.answered("record")
+    gate.clear_request("record")
     assert not due(gate, 5) and not gate.due_on_host(5)
 
 
 def test_the_host_looks_at_the_clock_itself(clock):
     gate = Gate(Seconds(30), NEVER, "")
-    gate.answered("record")
+    gate.clear_request("record")
     clock.now += 30
     assert gate.due_on_host(1)
     assert due(gate, 1)
@@ -109,7 +109,7 @@ def test_the_host_looks_at_the_clock_itself(clock):
 
 def test_either_steps_or_seconds_are_enough(clock):
     gate = Gate(Every(10, dense=0) | Seconds(30), NEVER, "")
-    gate.answered("record")
+    gate.clear_request("record")
     assert due(gate, 10) and not due(gate, 11)
     clock.now += 30
     assert gate.due_on_host(11)
@@ -124,7 +124,7 @@ def test_histograms_by_time_do_not_record_a_step_on_their_own(clock):
 
 def test_an_answer_of_one_schedule_leaves_the_other_open(clock):
     gate = Gate(Seconds(10), Seconds(10), "")
-    gate.answered("record")
+    gate.clear_request("record")
     assert not due(gate, 0) and due(gate, 0, "histograms")
 
 
@@ -135,7 +135,7 @@ def test_an_answer_inside_a_traced_step_takes_the_request_back(clock):
     def step(number):
         answer = gate.due("record", number)
         if answer:
-            gate.answered("record")
+            gate.clear_request("record")
         return answer
 
     assert [bool(step(tf.constant(n, tf.int64))) for n in range(3)] == [
@@ -148,6 +148,6 @@ def test_an_answer_inside_a_traced_step_takes_the_request_back(clock):
 def test_schedules_by_step_have_nothing_to_take_back():
     gate = Gate(Every(1), Every(1), "")
     gate.tick()
-    gate.answered("record")
+    gate.clear_request("record")
     assert due(gate, 0)
     assert np.isinf(Every(1).seconds)
