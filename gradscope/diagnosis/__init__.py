@@ -3,10 +3,11 @@
     for finding in gradscope.diagnose("logs/run"):
         print(finding.message)
 
-`finding` defines a finding and its kinds. `view` prepares a record for the
-rules, which are in `rules`, one theme a module; `limits` holds the numbers that
-they compare with. `causes` folds symptoms into the finding that explains them,
-and `report` prints findings. The package needs numpy, and no TensorFlow.
+`finding` defines a finding, and `kinds` what a kind of finding is. `view`
+prepares a record for the rules, which are in `rules`, one theme a module, below
+the declarations of the kinds that they look for. `limits` collects the numbers
+that they compare with, `causes` folds symptoms into the finding that explains
+them, and `report` prints findings. The package needs numpy, and no TensorFlow.
 """
 
 from __future__ import annotations

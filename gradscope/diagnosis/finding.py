@@ -4,45 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from gradscope.diagnosis.kinds import KINDS
+
+#: Type of a number or text of the evidence, or a list of them.
+EvidenceValue: TypeAlias = "float | str | bool | Sequence[float | str] | None"
 
 #: Severities, worst first. A healthy run gets notes at most.
 SEVERITIES = ("error", "warning", "note")
-
-#: All kinds of finding. Their names are public and stay. Their order is the
-#: rank of findings that have the same severity.
-KINDS = (
-    "non-finite",
-    "zero-init",
-    "symmetric-units",
-    "single-unit-softmax",
-    "softmax-axis",
-    "constant-labels",
-    "output-range",
-    "relu-output",
-    "hidden-softmax",
-    "missing-nonlinearity",
-    "disconnected-variable",
-    "loss-diverges",
-    "learning-rate",
-    "exploding-gradient",
-    "init-too-large",
-    "init-too-small",
-    "vanishing-gradient",
-    "dead-relu",
-    "saturated-activation",
-    "zero-gradient",
-    "unscaled-input",
-    "unscaled-target",
-    "dropout-keep-prob",
-    "penalty-dominates",
-    "batchnorm-statistics",
-    "shared-batchnorm",
-    "train-inference-mismatch",
-    "update-too-large",
-    "update-too-small",
-    "loss-metric-disagree",
-    "unordered-sums",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +21,7 @@ class Finding:
     """One fault of a run.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: Name of its kind, one of `gradscope.diagnosis.kinds.KINDS`.
         severity: `"error"`: the network cannot learn like this; `"warning"`:
             it learns worse than it could; `"note"`: worth knowing.
         run: Name or directory of the run.
@@ -70,7 +41,7 @@ class Finding:
     layer: str | None
     steps: tuple[int, int]
     what: str
-    evidence: dict
+    evidence: dict[str, EvidenceValue]
     cause: str
     remedy: str
     until_the_end: bool = True
@@ -115,15 +86,16 @@ class Finding:
         """Sort key that puts the worst finding first."""
         return (
             SEVERITIES.index(self.severity),
-            KINDS.index(self.kind),
+            KINDS[self.kind].rank,
             self.steps[0],
         )
 
 
-def _plain(value):
+def _plain(value: EvidenceValue) -> object:
+    """Convert a value to one that JSON has."""
     if isinstance(value, str | bool | None):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         return [_plain(v) for v in value]
-    value = float(value)
-    return value if math.isfinite(value) else None
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
-from gradscope.diagnosis.finding import Finding
-from gradscope.diagnosis.limits import Limits
-from gradscope.diagnosis.view import View
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 #: Type of the value of a rule, which is a generator.
-Findings = Iterator[Finding]
+Findings: TypeAlias = "Iterator[Finding]"
 
-Rule = Callable[[View, Limits], Findings]
+Rule: TypeAlias = "Callable[[View, Limits], Findings]"
 
 #: All rules, in the order of their registration.
 RULES: list[Rule] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.finding import EvidenceValue, Finding
 from gradscope.terminal import paragraph, printable
 
 #: Version of the JSON format. It goes up when a field changes its meaning or is
@@ -75,7 +75,7 @@ def _plain(text: str) -> str:
     return re.sub(r"^[^A-Za-z`&]", _entity, "`".join(escaped))
 
 
-def _entity(character: re.Match) -> str:
+def _entity(character: re.Match[str]) -> str:
     return f"&#{ord(character[0])};"
 
 
@@ -96,7 +96,9 @@ def evidence(finding: Finding) -> str:
     return printable("; ".join(entries))
 
 
-def to_json(runs: dict[str, list[Finding]], problems: list[dict]) -> str:
+def to_json(
+    runs: dict[str, list[Finding]], problems: list[dict[str, object]]
+) -> str:
     """Format findings and problems of several runs as JSON, as for `--json`.
 
     The text holds `{"version": 1, "runs": [{"run", "findings": [...]}],
@@ -131,7 +133,7 @@ def _count(findings: list[Finding]) -> str:
     )
 
 
-def _value(value) -> str:
+def _value(value: EvidenceValue) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value[:5])) + (
             f" and {len(value) - 5} more" if len(value) > 5 else ""

@@ -6,7 +6,7 @@ Rules look for long spells, so that a single odd step makes no finding.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -97,9 +97,11 @@ def running_median(values: np.ndarray, records: int = 9) -> np.ndarray:
     return median(windows, axis=1)
 
 
-def median(
-    values: ArrayLike, axis: int | None = None
-) -> np.ndarray | np.floating:
+@overload
+def median(values: ArrayLike, axis: None = None) -> float: ...
+@overload
+def median(values: ArrayLike, axis: int) -> np.ndarray: ...
+def median(values: ArrayLike, axis: int | None = None) -> float | np.ndarray:
     """Compute the median without NaN, as `np.nanmedian`, but without warnings.
 
     Args:

@@ -89,7 +89,8 @@ class View:
 
     def _values(self, statistic: str) -> np.ndarray:
         try:
-            return self.record[statistic][self._applied]
+            values: np.ndarray = self.record[statistic][self._applied]
+            return values
         except KeyError:
             # Not recorded in this run, or by an older version.
             family = next(f for f, n in FAMILIES.items() if statistic in n)
@@ -140,7 +141,7 @@ class View:
 
     def config(self, layer: str | None, key: str, default: Any = None) -> Any:
         """Get an entry of a layer's configuration, or the default."""
-        config = self.facts.get(layer, {}).get("config") or {}
+        config = self.facts.get(layer or "", {}).get("config") or {}
         return config.get(key, default)
 
     @property
@@ -308,4 +309,7 @@ def _variable_name(variable: Variable) -> str:
 def _applied(record: Record) -> np.ndarray:
     """Find the recorded steps in which a variable took part, bool [T]."""
     missing = record["gradient_missing"]
-    return ~np.isnan(missing).all(axis=1) if missing.size else missing.any(1)
+    if not missing.size:
+        return np.zeros(len(missing), bool)
+    took_part: np.ndarray = ~np.isnan(missing).all(axis=1)
+    return took_part

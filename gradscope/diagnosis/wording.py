@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.finding import SEVERITIES, EvidenceValue, Finding
+from gradscope.diagnosis.kinds import KINDS
 from gradscope.diagnosis.spells import Spell
 from gradscope.diagnosis.view import View
 
@@ -17,7 +20,7 @@ def finding(
     spell: Spell | None,
     *,
     what: str,
-    evidence: dict,
+    evidence: Mapping[str, EvidenceValue],
     cause: str,
     remedy: str,
 ) -> Finding:
@@ -25,8 +28,9 @@ def finding(
 
     Args:
         view: The run.
-        kind: One of `gradscope.diagnosis.finding.KINDS`.
-        severity: `"error"`, `"warning"` or `"note"`.
+        kind: Name of a kind that was declared.
+        severity: `"error"`, `"warning"` or `"note"`; the kind's ceiling if
+            it is worse than that.
         layer: Name of the layer, or None.
         spell: Recorded steps with the fault; None means all of the run.
         what: Description of the fault, one sentence without a full stop.
@@ -38,7 +42,7 @@ def finding(
     steps = view.steps[[spell.start, spell.stop - 1]]
     return Finding(
         kind=kind,
-        severity=severity,
+        severity=max(severity, KINDS[kind].ceiling, key=SEVERITIES.index),
         run=view.run,
         layer=layer,
         steps=(int(steps[0]), int(steps[1])),
@@ -73,7 +77,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _number(value):
+def _number(value: EvidenceValue) -> EvidenceValue:
+    """Convert a number of numpy's to one of Python's."""
     if isinstance(value, np.generic):
-        return value.item()
+        number: float = value.item()
+        return number
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import logging
 import threading
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from gradscope import diagnosis
 from gradscope.diagnosis import report
+from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.kinds import KINDS
 from gradscope_plugin.runs import summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
@@ -89,10 +92,16 @@ class Findings:
 
 def _reply(record) -> str:
     return _json(
-        [finding.to_dict() for finding in diagnosis.diagnose(record)],
+        [_described(finding) for finding in diagnosis.diagnose(record)],
         steps=len(record.steps),
         sampled=summary.is_sampled(record),
     )
+
+
+def _described(finding: Finding) -> dict[str, object]:
+    """Describe a finding, and where the page shows it."""
+    shown_by = KINDS[finding.kind].where_shown(finding.evidence)
+    return finding.to_dict() | {"shown_by": dataclasses.asdict(shown_by)}
 
 
 def _problem(text: str) -> str:

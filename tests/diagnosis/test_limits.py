@@ -4,7 +4,7 @@ import pytest
 import synthetic
 
 import gradscope
-from gradscope.diagnosis.finding import KINDS
+from gradscope.diagnosis.kinds import KINDS
 from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
 
 

@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  placeOf, statisticFor,
-} from '../../gradscope_plugin/static/findings/shown_by.js';
-import {
   countsOf, evidenceRows, pieces, rankOf, sinceText, summaryOf,
 } from '../../gradscope_plugin/static/findings/text.js';
 import {withKeys} from '../../gradscope_plugin/static/findings/panel.js';
-import {cellsOf, columnsOf} from '../../gradscope_plugin/static/findings/marks.js';
+import {
+  cellsOf, columnsOf, statisticFor,
+} from '../../gradscope_plugin/static/findings/marks.js';
 
 const finding = (more) => ({kind: 'vanishing-gradient', severity: 'warning',
-  layer: 'a', steps: [0, 20], until_the_end: true, evidence: {}, ...more});
+  layer: 'a', steps: [0, 20], until_the_end: true, evidence: {},
+  shown_by: {statistics: ['gradient_rms', 'gradient_norm'], role: null},
+  ...more});
 
 test('since when is told in the words of the command line', () => {
   const text = (steps, stays) => sinceText({steps, until_the_end: stays});
@@ -81,12 +82,6 @@ test('a finding leads to the first statistic that a run has', () => {
     'gradient_rms');
   assert.equal(statisticFor(finding(), ['gradient_norm']), 'gradient_norm');
   assert.equal(statisticFor(finding(), []), undefined);
-  assert.equal(statisticFor(finding({kind: 'of tomorrow'}), ['loss']),
-    undefined);
-  const of = (first) => placeOf({kind: 'non-finite', evidence: {first}});
-  assert.deepEqual(of('input'),
-    {role: 'input', statistics: ['data_nonfinite']});
-  assert.deepEqual(of('loss').statistics, ['gradient_nonfinite']);
 });
 
 const RUN = {
@@ -119,8 +114,9 @@ test('rows of a layer are found among every kind of rows', () => {
 
 test('data are marked by their role', () => {
   const data = grid('input/words', 'target', 'output');
-  assert.deepEqual(rowsOf(finding({kind: 'unscaled-input', layer: null}), RUN,
-    data, 'data'), [[0, 1]]);
+  const inputs = finding({layer: null,
+    shown_by: {statistics: ['data_rms'], role: 'input'}});
+  assert.deepEqual(rowsOf(inputs, RUN, data, 'data'), [[0, 1]]);
   assert.deepEqual(rowsOf(finding(), RUN, data, 'data'), []);
 });
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import (
     longest_spell,
@@ -19,6 +20,33 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
     from gradscope.format.rows import Activation, Variable
+
+
+declare(
+    Kind(
+        name="dead-relu",
+        rank=180,
+        ceiling="error",
+        what="Most units of a layer fire for no example.",
+        needs="activations",
+        shown_by=Shown(("dead_fraction", "zero_fraction")),
+        limits={
+            "error": Limit(
+                0.9,
+                "share of dead units; 0 false alarms in 66 healthy runs, and "
+                "all of the 9 layers that were truly dead (our measurement)",
+            ),
+            "note": Limit(0.5, "the same, worth a note"),
+        },
+        cause_rank=160,
+        symptoms=(
+            "zero-gradient",
+            "vanishing-gradient",
+            "loss-metric-disagree",
+            "update-too-small",
+        ),
+    )
+)
 
 
 @rule
@@ -80,6 +108,36 @@ def dead_relu(view: View, limits: Limits) -> Findings:
         )
 
 
+declare(
+    Kind(
+        name="saturated-activation",
+        rank=190,
+        ceiling="warning",
+        what="A hidden sigmoid or tanh layer sits at the ends of its range; "
+        "or attention looks at one position from the first step on.",
+        needs="activations",
+        shown_by=Shown(("saturated_fraction",)),
+        limits={
+            "peaked": Limit(
+                0.95,
+                "size (rms) of attention's weights over that of a single one "
+                "being 1 (1 / sqrt(positions)); an even share is 1 / "
+                "positions",
+            ),
+            "fraction": Limit(
+                0.8,
+                "share of elements whose slope is below .05 of the largest "
+                "(Rakitianskaia and Engelbrecht 2015 use .85 of a measure "
+                "like it)",
+            ),
+            "records": Limit(20, "recorded steps in a row"),
+        },
+        cause_rank=180,
+        symptoms=("zero-gradient", "update-too-small", "loss-metric-disagree"),
+    )
+)
+
+
 @rule
 def saturated_activation(view: View, limits: Limits) -> Findings:
     """Sigmoid or tanh layers whose outputs are at the ends of their range.
@@ -132,6 +190,17 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
         return  # layers behind the first one mostly share its cause
 
 
+declare(
+    Kind(
+        name="missing-nonlinearity",
+        rank=100,
+        ceiling="warning",
+        what="Nothing but linear operations between two layers.",
+        shown_by=Shown(("gradient_norm",)),
+    )
+)
+
+
 @rule
 def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     """Pairs of layers with nothing but linear operations between them.
@@ -154,7 +223,7 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     )
     if not all_linear:
         linear_pairs = [
-            p for p in linear_pairs if not _is_bottleneck(*p, by_name)
+            (a, b) for a, b in linear_pairs if not _is_bottleneck(a, b, by_name)
         ]
         linear_pairs = [
             p for p in linear_pairs if not _is_projection(p[0], linear_pairs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, percent
@@ -16,6 +17,36 @@ from gradscope.diagnosis.wording import finding, percent
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="unscaled-input",
+        rank=210,
+        ceiling="warning",
+        what="Inputs far larger than 1 go straight into a kernel.",
+        needs="model",
+        shown_by=Shown(("data_rms",), role="input"),
+        limits={
+            "rms": Limit(
+                20, "rms of the model's input; standardised data have 1"
+            ),
+        },
+        cause_rank=90,
+        symptoms=(
+            "dead-relu",
+            "saturated-activation",
+            "vanishing-gradient",
+            "exploding-gradient",
+            "loss-diverges",
+            "zero-gradient",
+            "non-finite",
+            "learning-rate",
+            "update-too-large",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -55,6 +86,36 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
         remedy="Divide pixels by 255 (`keras.layers.Rescaling(1 / 255)`), or "
         "use `keras.layers.Normalization` for columns of numbers.",
     )
+
+
+declare(
+    Kind(
+        name="unscaled-target",
+        rank=220,
+        ceiling="warning",
+        what="Targets far larger than the outputs ever get, or one of several "
+        "that is far larger than the others.",
+        needs="model",
+        shown_by=Shown(("data_rms",), role="target"),
+        limits={
+            "ratio": Limit(
+                30, "rms of the targets over the rms of the first outputs"
+            ),
+        },
+        cause_rank=80,
+        symptoms=(
+            "dead-relu",
+            "exploding-gradient",
+            "loss-diverges",
+            "non-finite",
+            "zero-gradient",
+            "learning-rate",
+            "update-too-large",
+            "vanishing-gradient",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -133,6 +194,35 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
         remedy="Train on `(y - y.mean()) / y.std()` of each target, or balance "
         "them with `compile(loss_weights=...)`.",
     )
+
+
+declare(
+    Kind(
+        name="constant-labels",
+        rank=60,
+        ceiling="error",
+        what="All examples have the same target, or all of a batch: data "
+        "sorted by class.",
+        needs="model",
+        shown_by=Shown(("data_mean",), role="target"),
+        limits={
+            "batches": Limit(
+                0.8, "share of the batches in which all targets are the same"
+            ),
+        },
+        cause_rank=50,
+        symptoms=(
+            "loss-diverges",
+            "learning-rate",
+            "exploding-gradient",
+            "batchnorm-statistics",
+            "train-inference-mismatch",
+            "vanishing-gradient",
+            "zero-gradient",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import longest_spell, median, running_median
 from gradscope.diagnosis.wording import finding
@@ -15,6 +16,41 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="exploding-gradient",
+        rank=140,
+        ceiling="error",
+        what="The gradient grows on its way back, or a hundredfold in the "
+        "course of training; or outputs grow from block to block in the first "
+        "step, as sums without normalisation do.",
+        needs="the latter: activations",
+        shown_by=Shown(("gradient_rms", "gradient_norm")),
+        limits={
+            "growth": Limit(
+                100,
+                "largest global gradient norm over the median of the run's "
+                "start; a healthy run's falls or grows tenfold (tuning)",
+            ),
+            "ratio": Limit(
+                1e3,
+                "rms gradient of the first kernels over that of the last "
+                "ones: it grows on its way back (torchmortem's critical layer "
+                "ratio)",
+            ),
+            "forward": Limit(
+                20,
+                "how much larger the outputs of the last hidden layers are "
+                "than those of the first, in the first step: sums without "
+                "normalisation",
+            ),
+        },
+        cause_rank=150,
+        symptoms=("non-finite", "loss-diverges", "update-too-large"),
+    )
+)
 
 
 @rule

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, spells
@@ -15,6 +16,38 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="non-finite",
+        rank=10,
+        ceiling="error",
+        what="Something became NaN or infinite; the finding says what was "
+        "first.",
+        shown_by=Shown(("gradient_nonfinite",)),
+        shown_by_origin={
+            "input": Shown(("data_nonfinite",), role="input"),
+            "target": Shown(("data_nonfinite",), role="target"),
+            "output": Shown(("data_nonfinite",), role="output"),
+            "activation": Shown(("activation_nonfinite",)),
+            "weight": Shown(("weight_norm",)),
+            "update": Shown(("update_norm",)),
+        },
+        cause_rank=230,
+        symptoms=(
+            "loss-diverges",
+            "dead-relu",
+            "zero-gradient",
+            "saturated-activation",
+            "batchnorm-statistics",
+            "learning-rate",
+            "update-too-small",
+            "update-too-large",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -28,6 +61,12 @@ def non_finite(view: View, limits: Limits) -> Findings:
     index = min(index, view.count - 1)
     spell = spells(np.arange(view.count) >= index)[0]
     what, _, cause = origin.message.partition(". ")
+    evidence: dict[str, int | str | None] = {
+        "step": origin.step,
+        "first": origin.kind,
+    }
+    if origin.kind == "layer":
+        evidence["operation"] = origin.name
     yield finding(
         view,
         "non-finite",
@@ -36,12 +75,28 @@ def non_finite(view: View, limits: Limits) -> Findings:
         or vanishing_causes.boundary_layer(view, origin.kind),
         spell,
         what=what,
-        evidence={"step": origin.step, "first": origin.kind}
-        | ({"operation": origin.name} if origin.kind == "layer" else {}),
+        evidence=evidence,
         cause=cause,
         remedy="Nothing is learned from then on: mend the cause, and start "
         "from weights of before this step.",
     )
+
+
+declare(
+    Kind(
+        name="zero-gradient",
+        rank=200,
+        ceiling="error",
+        what="A kernel's gradient is exactly zero, and no other finding "
+        "explains it: also below what float16 can tell.",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "records": Limit(
+                20, "recorded steps in a row in which all of a gradient is zero"
+            ),
+        },
+    )
+)
 
 
 @rule
@@ -89,6 +144,25 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
     )
+
+
+declare(
+    Kind(
+        name="disconnected-variable",
+        rank=110,
+        ceiling="warning",
+        what="The loss does not depend on a variable.",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "fall": Limit(
+                0.95,
+                "share by which the loss fell, from which on a variable "
+                "without a gradient is a note only: nothing is missed "
+                "(tuning)",
+            ),
+        },
+    )
+)
 
 
 @rule

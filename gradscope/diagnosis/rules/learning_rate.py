@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.exploding import forward_growth
 from gradscope.diagnosis.spells import (
@@ -24,6 +25,43 @@ if TYPE_CHECKING:
 
 #: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
+
+
+declare(
+    Kind(
+        name="learning-rate",
+        rank=130,
+        ceiling="error",
+        what="Steps are far too large or too small in most layers.",
+        needs="model, for the loss",
+        shown_by=Shown(("update_to_weight_ratio",)),
+        limits={
+            "high_ratio": Limit(
+                0.1,
+                "update-to-weight ratio of most layers; about .001 is healthy "
+                "(CS231n, neural-networks-3), above .1 weights are "
+                "overwritten",
+            ),
+            "low_ratio": Limit(
+                1e-5, "the same, too small to learn (TheDeepChecker has 1e-4)"
+            ),
+        },
+        cause_rank=130,
+        symptoms=(
+            "dead-relu",
+            "exploding-gradient",
+            "loss-diverges",
+            "non-finite",
+            "saturated-activation",
+            "zero-gradient",
+            "update-too-large",
+            "update-too-small",
+            "vanishing-gradient",
+            "batchnorm-statistics",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule

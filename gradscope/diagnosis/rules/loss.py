@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, running_median, spells
 from gradscope.diagnosis.wording import finding, percent
@@ -16,6 +17,35 @@ from gradscope.diagnosis.wording import finding, percent
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="loss-diverges",
+        rank=120,
+        ceiling="error",
+        what="The loss ends far above where it began.",
+        needs="model",
+        shown_by=Shown(("update_to_weight_ratio",)),
+        limits={
+            "growth": Limit(
+                3, "loss at the end over the loss of the start (tuning)"
+            ),
+            "outputs": Limit(
+                1000,
+                "rms of the outputs at the end over that of the start, where "
+                "the loss is not known, or negative (tuning)",
+            ),
+            "below_zero": Limit(
+                30,
+                "the same, where the loss fell 20 times as far below zero "
+                "(tuning)",
+            ),
+        },
+        cause_rank=140,
+        symptoms=("non-finite", "exploding-gradient", "loss-metric-disagree"),
+    )
+)
 
 
 @rule
@@ -81,6 +111,31 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         remedy="Look at the sign of the loss; it should be near zero where "
         "every prediction is right.",
     )
+
+
+declare(
+    Kind(
+        name="loss-metric-disagree",
+        rank=300,
+        ceiling="warning",
+        what="The loss falls, and accuracy stays where it was; or outputs are "
+        "nearly the same for all examples; or each prediction is compared "
+        "with all targets (`[N, 1]` minus `[N]`).",
+        needs="`Callback`; model; a graph (`fit` or `tf.function`)",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "variation": Limit(
+                0.15,
+                "variation of the outputs over that of the targets; its "
+                "square is about the share of variance that is explained. "
+                "Healthy runs have .34 and more (tuning)",
+            ),
+            "fall": Limit(
+                0.3, "share by which the loss fell while accuracy did not move"
+            ),
+        },
+    )
+)
 
 
 @rule

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, join_words
@@ -17,6 +18,35 @@ if TYPE_CHECKING:
 
 #: Steps that moving statistics need at least, from their initial values on.
 _SETTLING_STEPS = 100
+
+
+declare(
+    Kind(
+        name="batchnorm-statistics",
+        rank=250,
+        ceiling="error",
+        what="Moving statistics that never move, or lag.",
+        shown_by=Shown(("mean_distance", "variance_distance")),
+        limits={
+            "distance": Limit(
+                1.0,
+                "distance of the moving statistics from those of the batch, "
+                "in standard deviations, or as the log of the ratio of "
+                "variances",
+            ),
+            "precise_fall": Limit(
+                0.999,
+                "share by which an error of numbers fell, from which on a "
+                "little distance is much (seeds)",
+            ),
+            "precise_distance": Limit(
+                0.03, "that distance; broken .05 to .15, repaired 0 (seeds)"
+            ),
+        },
+        cause_rank=200,
+        symptoms=("train-inference-mismatch",),
+    )
+)
 
 
 @rule
@@ -190,6 +220,24 @@ def _lag_findings(
     )
 
 
+declare(
+    Kind(
+        name="shared-batchnorm",
+        rank=260,
+        ceiling="warning",
+        what="One batch norm for batches with different statistics.",
+        shown_by=Shown(("mean_distance", "variance_distance")),
+        limits={
+            "distance": Limit(
+                0.5, "distance between the statistics of two calls of one layer"
+            ),
+        },
+        cause_rank=210,
+        symptoms=("batchnorm-statistics", "train-inference-mismatch"),
+    )
+)
+
+
 @rule
 def shared_batchnorm(view: View, limits: Limits) -> Findings:
     """A batch norm that is called on batches with different statistics."""
@@ -230,6 +278,41 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
         )
 
 
+declare(
+    Kind(
+        name="train-inference-mismatch",
+        rank=270,
+        ceiling="warning",
+        what="One batch has a far larger loss in inference mode.",
+        needs="`Callback` and a `fit` on arrays, or `Callback(probe=...)`",
+        shown_by=Shown(
+            (
+                "mean_distance",
+                "variance_distance",
+                "dropped_fraction",
+                "dropout_rate",
+            )
+        ),
+        limits={
+            "ratio": Limit(
+                2,
+                "loss in inference mode over loss in training mode, one batch",
+            ),
+            "plain_ratio": Limit(
+                1.5,
+                "the same where there is no batch norm: dropout and noise "
+                "make the loss in training mode the larger one (tuning)",
+            ),
+            "error_ratio": Limit(
+                10,
+                "the same of errors of numbers (mse, mae), which are never "
+                "small enough: broken 100 to 4000 (seeds)",
+            ),
+        },
+    )
+)
+
+
 @rule
 def train_inference_mismatch(view: View, limits: Limits) -> Findings:
     """A loss that is far higher in inference mode than in training mode.
@@ -267,7 +350,8 @@ def _distance(view: View) -> np.ndarray:
     """Get the larger of the distances of mean and variance, [T, rows]."""
     means = view.get("mean_distance").astype(float)
     variances = view.get("variance_distance").astype(float)
-    return np.fmax(means, variances)
+    distances: np.ndarray = np.fmax(means, variances)
+    return distances
 
 
 def _probe_gap(view: View, limits: Limits) -> tuple[float, bool]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.data import has_integer_targets, target_range
 from gradscope.diagnosis.spells import median
@@ -35,6 +36,26 @@ _REMEDIES = {
     "tanh": "a linear output, or targets scaled to between -1 and 1",
     "relu": "a linear output: `Dense(1)` without an activation",
 }
+
+
+declare(
+    Kind(
+        name="relu-output",
+        rank=80,
+        ceiling="error",
+        what="The network ends with a ReLU.",
+        needs="model",
+        shown_by=Shown(("zero_fraction", "dead_fraction")),
+        cause_rank=60,
+        symptoms=(
+            "zero-gradient",
+            "dead-relu",
+            "output-range",
+            "vanishing-gradient",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule
@@ -68,6 +89,43 @@ def relu_output(view: View, limits: Limits) -> Findings:
             remedy="Leave the activation of the last layer out, or use a "
             "softmax (classes) or a sigmoid (yes or no).",
         )
+
+
+declare(
+    Kind(
+        name="output-range",
+        rank=70,
+        ceiling="warning",
+        what="Targets that the last activation cannot reach, outputs that are "
+        "cut, a loss that takes the output for something else, or that "
+        "applies its softmax a second time.",
+        needs="model; a second softmax without, except in eager loops",
+        shown_by=Shown(("data_max",), role="target"),
+        limits={
+            "cut": Limit(
+                0.5,
+                "share of the batches with an output of exactly the bound, "
+                "and no target near it (tuning)",
+            ),
+            "share": Limit(
+                0.05,
+                "how far targets lie outside of what the output can give, as "
+                "a share of the targets' range",
+            ),
+        },
+        cause_rank=70,
+        symptoms=(
+            "saturated-activation",
+            "loss-metric-disagree",
+            "loss-diverges",
+            "dead-relu",
+            "zero-gradient",
+            "exploding-gradient",
+            "vanishing-gradient",
+            "learning-rate",
+        ),
+    )
+)
 
 
 @rule

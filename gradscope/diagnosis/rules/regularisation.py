@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, join_words, percent
@@ -13,6 +14,41 @@ from gradscope.diagnosis.wording import finding, join_words, percent
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="dropout-keep-prob",
+        rank=230,
+        ceiling="warning",
+        what="A rate that was meant as the share to keep.",
+        shown_by=Shown(("dropped_fraction", "dropout_rate")),
+        limits={
+            "rate": Limit(
+                0.55,
+                "rate from which on a `keep_prob` may have been meant (seeds)",
+            ),
+            "certain": Limit(
+                0.8,
+                "rate that is a share to keep if more than one layer has it: "
+                "hardly anybody drops .8 on purpose (tuning)",
+            ),
+            "gap": Limit(
+                0.1,
+                "difference in accuracy between training mode and inference "
+                "mode (seeds); of a probe, that of the losses as a share of "
+                "the loss of guessing",
+            ),
+        },
+        cause_rank=190,
+        symptoms=(
+            "train-inference-mismatch",
+            "loss-metric-disagree",
+            "dead-relu",
+            "vanishing-gradient",
+        ),
+    )
+)
 
 
 @rule
@@ -93,6 +129,37 @@ def _dropout_gap(view: View) -> float:
     if training is not None:
         return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
     return np.nan
+
+
+declare(
+    Kind(
+        name="penalty-dominates",
+        rank=240,
+        ceiling="warning",
+        what="The weight penalty, or what layers add to the loss, is most of "
+        "it, and only that falls.",
+        needs="model",
+        shown_by=Shown(("weight_norm",)),
+        limits={
+            "share": Limit(0.5, "share of the weight penalty in the loss"),
+            "added": Limit(
+                0.3,
+                "share of what layers add in the loss of the first epoch, "
+                "where the outputs do not depend on the inputs (tuning)",
+            ),
+        },
+        cause_rank=220,
+        symptoms=(
+            "vanishing-gradient",
+            "dead-relu",
+            "symmetric-units",
+            "loss-metric-disagree",
+            "update-too-large",
+            "learning-rate",
+            "zero-gradient",
+        ),
+    )
+)
 
 
 @rule

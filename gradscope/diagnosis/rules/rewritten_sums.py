@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.wording import finding, join_words
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="unordered-sums",
+        rank=310,
+        ceiling="note",
+        what="TensorFlow adds up sums of the plain program in any order, so "
+        "that the training does not repeat its last bits; see "
+        "[observing.md](observing.md).",
+        needs="`Callback`, and a step that is not recorded",
+        shown_by=Shown(("gradient_norm",)),
+    )
+)
 
 
 @rule

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding
@@ -60,6 +61,34 @@ def peaked_attention(view: View, limits: Limits) -> Findings:
         return
 
 
+declare(
+    Kind(
+        name="hidden-softmax",
+        rank=90,
+        ceiling="warning",
+        what="A softmax between layers, that shares evenly; one that chooses "
+        "a few is a note.",
+        needs="activations",
+        shown_by=Shown(("activation_rms",)),
+        limits={
+            "evenly": Limit(
+                2.5,
+                "size (rms) of the outputs of a softmax over that of an even "
+                "share; between layers 1 to 2.3 (tuning), more is a choice "
+                "between a few",
+            ),
+        },
+        cause_rank=170,
+        symptoms=(
+            "vanishing-gradient",
+            "saturated-activation",
+            "learning-rate",
+            "loss-metric-disagree",
+        ),
+    )
+)
+
+
 @rule
 def hidden_softmax(view: View, limits: Limits) -> Findings:
     """A softmax in front of a kernel, or of a loss that applies its own.
@@ -103,6 +132,28 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
         )
 
 
+declare(
+    Kind(
+        name="single-unit-softmax",
+        rank=40,
+        ceiling="error",
+        what="A softmax over one unit: always 1.",
+        needs="activations",
+        shown_by=Shown(("activation_mean",)),
+        cause_rank=30,
+        symptoms=(
+            "zero-gradient",
+            "output-range",
+            "loss-metric-disagree",
+            "vanishing-gradient",
+            "learning-rate",
+            "constant-labels",
+            "hidden-softmax",
+        ),
+    )
+)
+
+
 @rule
 def single_unit_softmax(view: View, limits: Limits) -> Findings:
     """A softmax over a single unit, whose output is always 1."""
@@ -127,6 +178,20 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
             remedy='For two classes use `Dense(1, activation="sigmoid")` with '
             "binary cross-entropy; or two units with the softmax.",
         )
+
+
+declare(
+    Kind(
+        name="softmax-axis",
+        rank=50,
+        ceiling="error",
+        what="A softmax along the examples or positions.",
+        needs="activations",
+        shown_by=Shown(("activation_mean",)),
+        cause_rank=40,
+        symptoms=("hidden-softmax", "loss-metric-disagree"),
+    )
+)
 
 
 @rule

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.learning_rate import (
     round_to_one_digit,
@@ -26,6 +27,33 @@ if TYPE_CHECKING:
 
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="update-too-small",
+        rank=290,
+        ceiling="warning",
+        what="One layer moves far less than the others, or clipping leaves "
+        "next to nothing.",
+        shown_by=Shown(("update_to_weight_ratio",)),
+        limits={
+            "ratio": Limit(
+                1e-6,
+                "update-to-weight ratio of one layer alone, of a hundredth of "
+                "the others' and less",
+            ),
+            "clipped": Limit(
+                0.01,
+                "share of the gradient's norm that clipping leaves (tuning)",
+            ),
+            "clipped_ratio": Limit(
+                1e-4,
+                "update-to-weight ratio of the layer that moves most, then",
+            ),
+        },
+    )
+)
 
 
 @rule
@@ -74,6 +102,25 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
 def _typical_norm(view: View) -> float:
     """Compute the median of the global gradient norm."""
     return float(median(view.get("global_gradient_norm")))
+
+
+declare(
+    Kind(
+        name="update-too-large",
+        rank=280,
+        ceiling="error",
+        what="One layer moves far more than the others, or the weights grow "
+        "without end.",
+        shown_by=Shown(("update_to_weight_ratio",)),
+        limits={
+            "ratio": Limit(0.3, "update-to-weight ratio of one layer alone"),
+            "growth": Limit(
+                20,
+                "rms of the weights at the end over that of the start (tuning)",
+            ),
+        },
+    )
+)
 
 
 @rule

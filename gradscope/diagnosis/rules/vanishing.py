@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, running_median
@@ -14,6 +15,53 @@ from gradscope.diagnosis.wording import finding
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="vanishing-gradient",
+        rank=170,
+        ceiling="error",
+        what="The first kernels get a small fraction of the last ones' "
+        "gradient; or a simple recurrent layer over 20 time steps and more "
+        "learns nothing.",
+        needs="the latter: model",
+        shown_by=Shown(("gradient_rms", "gradient_norm")),
+        limits={
+            "ratio": Limit(
+                0.01,
+                "rms gradient of a kernel over that of the kernel where it is "
+                "largest; broken .0018 to .0045, healthy .10 and more (seeds)",
+            ),
+            "adaptive_ratio": Limit(
+                1e-4,
+                "the same where the optimizer divides by the gradient's size, "
+                "as Adam does, which makes up for much of it (tuning)",
+            ),
+            "records": Limit(20, "recorded steps in a row"),
+            "time_steps": Limit(
+                20,
+                "time steps of a simple recurrent layer from which on too "
+                "little comes back of its gradient (10 to 20 end it: "
+                "Goodfellow et al. 2016, section 10.7)",
+            ),
+            "recurrent_fall": Limit(
+                0.05,
+                "share by which the loss fell, then: nothing is learned "
+                "(tuning)",
+            ),
+        },
+        cause_rank=120,
+        symptoms=(
+            "init-too-small",
+            "saturated-activation",
+            "update-too-small",
+            "learning-rate",
+            "zero-gradient",
+            "loss-metric-disagree",
+        ),
+    )
+)
 
 
 @rule

@@ -39,7 +39,7 @@ def boundary_layer(view: View, kind: str) -> str | None:
 def layers_starting_small(view: View, limits: Limits) -> list[str]:
     """List the layers whose kernels start too small."""
     # Imported late, so that rules register in the order of their modules.
-    from gradscope.diagnosis.rules.start import gains
+    from gradscope.diagnosis.rules.start_sizes import gains
 
     return [
         view.layer(row)

@@ -1,9 +1,8 @@
 /** Findings of the runs shown: asked for, listed, and marked in heatmaps. */
 
 import {createAsking} from './asking.js';
-import {statisticFor} from './shown_by.js';
 import {createPanel, withKeys} from './panel.js';
-import {cellsOf, columnsOf} from './marks.js';
+import {cellsOf, columnsOf, statisticFor} from './marks.js';
 import {fetchOk} from '../data/requests.js';
 import {statisticsOf} from '../statistics/statistics.js';
 

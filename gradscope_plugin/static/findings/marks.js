@@ -1,7 +1,16 @@
-/** Which cells of a grid a finding is about; pure. */
+/** Where to look for a finding: its statistic, its cells in a grid; pure. */
 
 import {columnOf} from '../scales/axis.js';
-import {placeOf} from './shown_by.js';
+
+/**
+ * Returns the statistic that shows a finding.
+ * @param {Object} finding of `/findings`
+ * @param {string[]} available statistics of the run
+ * @return {string|undefined} nothing if the run has none that shows it
+ */
+export function statisticFor({shown_by: {statistics}}, available) {
+  return statistics.find((name) => available.includes(name));
+}
 
 /** Returns the layer of an activation, as the rules name it. */
 const layerPart = (name) => name.slice(0, name.lastIndexOf('/')) || name;
@@ -52,7 +61,7 @@ export function cellsOf(finding, run, grid, rows) {
 
 function rowsMeant(finding, run, rows) {
   if (rows === 'data') {
-    const {role} = placeOf(finding);
+    const {role} = finding.shown_by;
     return ({name}) => name.split('/')[0] === role;
   }
   const {layers, variables} = finding.evidence;
