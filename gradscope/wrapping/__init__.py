@@ -102,6 +102,7 @@ def wrap(
     if replicas.is_writer(kind.strategy(optimizer)):
         _create(options.directory)
     seam = kind.SEAM(optimizer, options)
+    seam.resume()
     _seams.add(seam)
     if model is not None:
         seam.watch(model)

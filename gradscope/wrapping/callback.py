@@ -159,7 +159,7 @@ class Callback(keras.callbacks.Callback):
             return
         if not self._seam.plain:
             for seam in self._all_seams():
-                seam.count_steps(self._steps_per_execution())
+                seam.observers.count_steps(self._steps_per_execution())
         self._seam.plain = False
         if self._is_first_batch:
             self._is_first_batch = False
@@ -217,7 +217,7 @@ class Callback(keras.callbacks.Callback):
 
     def _probe(self, batch):
         """Record the losses of a batch."""
-        observer = self._seam.latest_observer()
+        observer = self._seam.observers.latest()
         if batch is None or observer is None:
             return
         losses = probe.probe(self.model, *batch)
@@ -348,7 +348,7 @@ class Callback(keras.callbacks.Callback):
     def _print_findings(self):
         """Print the findings of each run."""
         for seam in self._all_seams():
-            observer = seam.latest_observer()
+            observer = seam.observers.latest()
             if observer is not None:
                 directory = observer.drain.file.directory
                 report = self._end_reports.setdefault(directory, EndReport())
@@ -357,7 +357,7 @@ class Callback(keras.callbacks.Callback):
 
 def _log(seam, epoch, logs):
     """Record the losses and metrics of an epoch."""
-    observer = seam.latest_observer()
+    observer = seam.observers.latest()
     if observer is None:
         return
     try:

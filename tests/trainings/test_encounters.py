@@ -227,7 +227,7 @@ def test_slices_of_many_lengths_are_not_traced_again_and_again(tmp_path):
     record = gradscope.read(tmp_path)
     sizes = 4 * np.arange(1, 16)
     np.testing.assert_array_equal(record["gradient_size"][:, 0], sizes)
-    (observer,) = seam_of(optimizer)._observers
+    (observer,) = seam_of(optimizer).observers.all
     assert observer._compiled.experimental_get_tracing_count() <= 3
 
 

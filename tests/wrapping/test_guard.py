@@ -21,7 +21,7 @@ from gradscope.errors import GradscopeWarning
 from gradscope.measuring import data as measuring_data
 from gradscope.measuring import sampling, statistics
 from gradscope.wrapping.fit import step_trial
-from gradscope.wrapping.steps import guard
+from gradscope.wrapping.forward import guard
 
 LESS = (
     r"gradscope cannot observe the activations of this model: {reason}.*"

@@ -79,7 +79,7 @@ class SeamGroup:
     @property
     def observes_forward(self) -> bool:
         """Whether any seam observes forward passes."""
-        return any(seam.observes_forward for seam in self._seams)
+        return any(seam.finder.active for seam in self._seams)
 
     @contextlib.contextmanager
     def unobserved(self) -> Iterator[None]:
@@ -92,7 +92,7 @@ class SeamGroup:
     def capture_logs(self, logs: Any) -> None:
         """Capture the logs that the plain program returns for a step."""
         for seam in self._seams:
-            seam.capture_logs(logs)
+            seam.finder.capture_logs(logs)
 
     def warn_once(self, message: str) -> None:
         """Warn once that other steps are recorded than asked, or none."""
@@ -101,8 +101,8 @@ class SeamGroup:
     def stop_observing_forward(self, error: Exception) -> None:
         """Stop to observe forward passes."""
         for seam in self._seams:
-            if seam.observes_forward:
-                seam.stop_observing_forward(error)
+            if seam.finder.active:
+                seam.finder.stop(error)
 
     def fail(self, error: Exception) -> None:
         """Stop to observe, with one warning."""

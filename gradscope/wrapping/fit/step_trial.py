@@ -24,7 +24,7 @@ from tensorflow.python.framework import op_def_registry
 
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables
-from gradscope.wrapping.steps import guard
+from gradscope.wrapping.forward import guard
 
 #: Most bytes of weights and optimizer states that are copied: a process that
 #: trains can spare as much memory on the host.

@@ -24,6 +24,7 @@ from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables, tracing
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call, check_distinct
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.sessions import session_loss
 from gradscope.wrapping.sessions.inbox import SessionInbox
@@ -33,7 +34,7 @@ from gradscope.wrapping.sessions.session_step import (
     SessionStep,
     as_tensors,
 )
-from gradscope.wrapping.steps.observer import Observer, retire_with
+from gradscope.wrapping.steps.observer import retire_with
 from gradscope.wrapping.steps.step import Step
 
 _train = tf.compat.v1.train
@@ -97,13 +98,13 @@ class V1Seam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
+        outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
         self._call_count: tf.Variable | None = None
         self._losses: list = []
         self._loss_replacement = MethodReplacement(
             inner, "compute_gradients", self._observe_compute
         )
-        outer = None if optimizer is inner else optimizer
-        super().__init__(inner, options, outer)
         if _has_train_op(inner):
             warnings.warn(
                 f"this {type(inner).__name__} has made a train op already, "
@@ -149,15 +150,15 @@ class V1Seam(Seam):
         self._losses = [*self._losses, loss][-2:]
         return self._loss_replacement.original(loss, *arguments, **keywords)
 
-    def _find_forward_pass(self, call):
-        forward_pass = super()._find_forward_pass(call)
+    def complete(self, call: Call, forward_pass: ForwardPass) -> None:
+        """Complete a forward pass with the loss, and rehearse it."""
         losses, self._losses = self._losses, []
         # Each of several losses, as of towers, is a part of the loss.
         if forward_pass.loss is None and len(losses) == 1:
             forward_pass.loss = session_loss.readable_loss(
                 losses[0], call.grads
             )
-        return forward_pass
+        super().complete(call, forward_pass)
 
     def step(self, call: Call) -> Step | SessionStep:
         """Make the step that observes a call, in a session or as other
@@ -165,41 +166,25 @@ class V1Seam(Seam):
         graph = tracing.session_graph(tracing.current_graph())
         if graph is None:
             return super().step(call)
-        forward_pass = self.forward_pass(call)
+        forward_pass = self.finder.find(call)
         observer, number = self._session_observer(
             graph, call.variables, forward_pass
         )
         return SessionStep(self, observer, number, call, forward_pass)
 
-    def latest_observer(self) -> Observer | None:
-        """The observer of eager steps and `tf.function`s, None before the
-        first."""
-        return self._latest_in(None)
-
     def config(self) -> dict:
         """The optimizer's configuration, from its attributes."""
         return {n.removeprefix("_"): v for n, v in vars(self.optimizer).items()}
 
-    def _latest_in(self, graph):
-        # The `Observer` of eager mode has no attribute `graph`.
-        return next(
-            (
-                observer
-                for observer in reversed(self._observers)
-                if getattr(observer, "graph", None) is graph
-            ),
-            None,
-        )
-
     def _session_observer(self, graph, variables, forward_pass):
         """Find or make the observer of a new train op; number the train op."""
-        latest = self._latest_in(graph)
+        latest = self.observers.latest(graph)
         number = latest and latest.add_train_op(
-            variables, forward_pass, self.with_facts
+            variables, forward_pass, self.finder.with_facts
         )
         if number is not None:
             return latest, number
-        inbox = SessionInbox(self._writer, self.options)
+        inbox = SessionInbox(self.observers.writer, self.options)
         observer = SessionObserver(
             graph,
             inbox,
@@ -211,9 +196,9 @@ class V1Seam(Seam):
         # op. The graph keeps the seam alive as long as the train op.
         graph._gradscope = [*getattr(graph, "_gradscope", ()), self]
         retire_with(observer, inbox)
-        self._observers.append(observer)
+        self.observers.all.append(observer)
         return observer, observer.add_train_op(
-            variables, forward_pass, self.with_facts
+            variables, forward_pass, self.finder.with_facts
         )
 
     def _next_count(self) -> tf.Tensor:

@@ -76,12 +76,12 @@ class KerasSeam(Seam):
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
         outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
         self._skip = self._build = None
         if outer is None:
             self._build = MethodReplacement(inner, "build", self._observe_build)
         else:
             self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
-        super().__init__(inner, options, outer)
 
     def __call__(self, grads, trainable_variables=None):
         arguments = (grads,)
@@ -157,7 +157,7 @@ class KerasSeam(Seam):
     def _record_skip(self) -> None:
         optimizer, outer = self.optimizer, self.outer
         with own_variables.unchecked():
-            observer = self.observer(
+            observer = self.observers.get(
                 optimizer._trainable_variables, ForwardPass()
             )
             observer.record_skip(

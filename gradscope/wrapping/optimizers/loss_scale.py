@@ -124,7 +124,9 @@ class LossScale:
     def _count_skip(self) -> None:
         """Add the ops that count and append a skipped step."""
         call = self.call
-        observer = self._seam.observer(call.optimizer_variables, ForwardPass())
+        observer = self._seam.observers.get(
+            call.optimizer_variables, ForwardPass()
+        )
         rate, scale = call.learning_rate(), call.loss_scale()
 
         def record_skip() -> tf.Tensor:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-import weakref
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -18,29 +17,21 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
-from gradscope.format.schema import Schema
-from gradscope.recording import event_writer
 from gradscope.runtime import (
-    eager_operations,
     lookalike,
     replicas,
     rewritten_sums,
-    tf_variables,
     tracing,
-    trainable_flags,
 )
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import find, model_facts
+from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward.finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
-from gradscope.wrapping.forward.logged_loss import LoggedLoss
-from gradscope.wrapping.forward.model_notes import (
-    ModelCapture,
-    ModelCaptures,
-)
 from gradscope.wrapping.optimizers.bypassed import BypassDetector
-from gradscope.wrapping.steps import guard, rehearsal
-from gradscope.wrapping.steps.observer import Observer, Options, retire_with
+from gradscope.wrapping.steps import rehearsal
+from gradscope.wrapping.steps.observer import Options
+from gradscope.wrapping.steps.observers import Observers, OptimizerState
 from gradscope.wrapping.steps.replica_step import ReplicaStep
 from gradscope.wrapping.steps.step import Step
 
@@ -52,7 +43,7 @@ class Seam:
     """Replacement of the method with which an optimizer applies gradients.
 
     Args:
-        optimizer: The optimizer; its instance attribute `method` is set.
+        optimizer: The optimizer; `resume` sets its instance attribute `method`.
         options: The arguments of `wrap`.
         outer: The optimizer around it that calls it, or None.
     """
@@ -79,28 +70,21 @@ class Seam:
             self._finalize_replacement = MethodReplacement(
                 optimizer, _FINAL, self._finalize
             )
-        self._writer = event_writer.EventWriter(options.directory)
-        self._observers: list[Observer] = []
+        self.finder = ForwardFinder(
+            options.activations, self._captures_now, self.complete
+        )
+        self.observers = Observers(
+            self, options, self._state, self.finder.with_facts
+        )
         #: Whether observing has failed, and has stopped.
         self.failed = False
-        #: Whether forward passes are observed.
-        self.observes_forward = options.activations
-        self._warned_of_forward = False
         self._was_called = False
         #: The variables of each traced call.
         self.traced: set[frozenset] = set()
-        # The model's `trainable` flags at each trace.
-        self._flags: list[dict] = []
         self._warnings_given: set[str] = set()
-        self._captures: ModelCaptures | None = None
-        self._logged_loss: LoggedLoss | None = None
-        self._model: weakref.ref | None = None
-        self._operations: eager_operations.EagerGraph | None = None
         logdir = os.path.dirname(options.directory)
         self._bypass_detector = BypassDetector(optimizer, self.method, logdir)
-        self._unordered_sums: tuple[str, ...] = ()
         self._first_step = self.step_count()
-        self.resume()
 
     @classmethod
     def of(cls, optimizer: Any) -> Seam | None:
@@ -120,125 +104,45 @@ class Seam:
 
     def step(self, call: Call) -> Step:
         """Make the step that observes a call."""
-        forward_pass = self.forward_pass(call)
-        observer = self.observer(call.optimizer_variables, forward_pass)
+        forward_pass = self.finder.find(call)
+        observer = self.observers.get(call.optimizer_variables, forward_pass)
         if not tf.executing_eagerly():
-            self._remember_trace(call)
+            self.traced.add(frozenset(v.ref() for v in call.variables))
+            self.finder.remember_trace()
         # These functions hold all tensors of an eager forward pass. The schema
         # has used them, so their memory can be freed.
         forward_pass.forget_operations()
         return Step(self, observer, call, forward_pass)
 
-    def _remember_trace(self, call: Call) -> None:
-        self.traced.add(frozenset(v.ref() for v in call.variables))
-        model = None if self._model is None else self._model()
-        if model is not None:
-            self._flags.append(trainable_flags.flags(model))
+    def complete(self, call: Call, forward_pass: ForwardPass) -> None:
+        """Complete a forward pass that was found, and measure it once in a
+        rehearsal.
+
+        Raises:
+            Exception: If a step could not measure it.
+        """
+        rehearsal.rehearse(forward_pass)
 
     def watch(self, model: Any) -> None:
         """Observe the forward passes of a model from now on, and record its
         facts."""
-        self._model = weakref.ref(model)
         self._bypass_detector.watch(model)
-        if not self.options.activations:
-            return
-        self._captures = ModelCaptures(
-            model,
-            self._captures_now,
-            self._capturing,
-            self._warn_of_forward_failure,
-        )
-        if not self.suspended:
-            for replacement in self._captures.replacements:
-                replacement.install()
+        self._install(self.finder.watch(model))
 
     def watch_loss(self, model: Any, name: str) -> None:
         """Observe the loss that a model logs under a name."""
-        self._logged_loss = LoggedLoss(
-            model, self._warn_of_forward_failure, name
-        )
+        self._install(self.finder.watch_loss(model, name))
+
+    def _install(self, replacements: list) -> None:
         if not self.suspended:
-            for replacement in self._logged_loss.replacements:
+            for replacement in replacements:
                 replacement.install()
-
-    def capture_logs(self, logs: Any) -> None:
-        """Capture the logs that the model's plain program returns."""
-        for capture in (self._captures, self._logged_loss):
-            if capture is not None:
-                capture.capture_logs(logs)
-
-    def forward_pass(self, call: Call) -> ForwardPass:
-        """Find the forward pass of a call.
-
-        A failure gives one warning and an empty forward pass; variables are
-        still recorded.
-        """
-        if not self.observes_forward:
-            return ForwardPass()
-        try:
-            forward_pass = self._find_forward_pass(call)
-            rehearsal.rehearse(forward_pass)
-            return forward_pass
-        except Exception as error:
-            self._warn_of_forward_failure(error)
-            return ForwardPass(unseen=(guard.reason(error),))
-
-    def stop_observing_forward(self, error: Exception) -> None:
-        """Observe no more forward passes, with one warning.
-
-        Variables are still recorded.
-        """
-        self.observes_forward = False
-        self._warn_of_forward_failure(error)
-
-    def _warn_of_forward_failure(self, error: Exception) -> None:
-        """Warn once that forward passes are not observed."""
-        if not self._warned_of_forward:
-            self._warned_of_forward = True
-            warnings.warn(
-                "gradscope cannot observe the activations of this model: "
-                f"{guard.reason(error)}. Its gradients are recorded all the "
-                f"same. {guard.advice(error)}",
-                GradscopeWarning,
-                stacklevel=5,
-            )
-
-    def _find_forward_pass(self, call: Call) -> ForwardPass:
-        graph = tracing.current_graph()
-        capture = ModelCapture()
-        if self._captures is not None:
-            capture = self._captures.pop_latest(graph)
-        unseen = replicas.unseen()
-        if graph is None:
-            graph, self._operations = self._operations, None
-            if self._captures is None:
-                return ForwardPass(unseen=("eager steps without `model=`",))
-            if graph is None or unseen:
-                return ForwardPass(unseen=unseen)
-        if self._logged_loss is not None:
-            capture.loss = self._logged_loss.loss(graph)
-        forward_pass = find.find_forward_pass(graph, call, capture)
-        forward_pass.unseen += unseen
-        if self._logged_loss is not None and capture.loss is None:
-            forward_pass.unseen += (self._logged_loss.unknown,)
-        return forward_pass
 
     def _captures_now(self) -> bool:
         """Return whether a forward pass that begins now is captured."""
         if self.plain or self.failed or self.suspended:
             return False
-        if not self.observes_forward:
-            return False
         return not tf.executing_eagerly() or self.due(self.step_count())
-
-    def _capturing(self, model):
-        """Context of a forward pass that is captured."""
-        if not tf.executing_eagerly():
-            return contextlib.nullcontext()
-        self._operations = eager_operations.EagerGraph(
-            [tf_variables.tf_variable(v) for v in model.variables]
-        )
-        return self._operations.capture()
 
     def other_replacements(self) -> list:
         """Further replacements while the optimizer is observed.
@@ -259,6 +163,12 @@ class Seam:
         """The optimizer's step before this call or trace, None if unknown."""
         with tf.init_scope():  # a trace cannot read a variable's value
             return self.current_step()
+
+    def _state(self) -> OptimizerState:
+        counts_skips = self.outer is not None and self.counts_skips
+        return OptimizerState(
+            self.description(), self._step_before(), counts_skips
+        )
 
     def description(self) -> dict:
         """The optimizer's class and configuration, as JSON."""
@@ -297,14 +207,10 @@ class Seam:
         """Give the optimizer its own method back."""
         for replacement in reversed(self._replacements()):
             replacement.remove()
-        self._operations = None  # free the tensors of an eager forward pass
+        self.finder.forget_operations()
 
     def _replacements(self) -> list:
-        replacements = self._replacements_of_optimizer()
-        for capture in (self._captures, self._logged_loss):
-            if capture is not None:
-                replacements += capture.replacements
-        return replacements
+        return [*self._replacements_of_optimizer(), *self.finder.replacements]
 
     def _replacements_of_optimizer(self) -> list:
         replacements = [
@@ -321,8 +227,7 @@ class Seam:
         suspended = self.suspended
         self.suspend()
         self.plain = True
-        for observer in self._observers:
-            observer.close()
+        self.observers.close()
         if not suspended:
             self.warn_if_bypassed()
 
@@ -363,32 +268,18 @@ class Seam:
 
     def _warn_of_trainable(self) -> None:
         """Warn if no trace has the present `trainable` flags."""
-        model = None if self._model is None else self._model()
-        if model is None or trainable_flags.flags(model) in self._flags:
-            return
-        if self._flags:
-            self.warn_once(
-                trainable_flags.describe_change(model, self._flags[-1])
-            )
+        change = self.finder.changed_flags()
+        if change is not None:
+            self.warn_once(change)
 
     def drain(self) -> None:
         """Write all steps recorded so far."""
         self._warn_of_bypassing_steps()
-        for observer in self._observers:
-            observer.drain.drain()
-
-    def count_steps(self, steps: int) -> None:
-        """Count observed steps, and drain rings before they overflow."""
-        for observer in self._observers:
-            observer.drain.count_steps(steps)
+        self.observers.drain()
 
     def due(self, step: int) -> bool:
         """Return whether a step is recorded; True if unknown."""
-        if self.failed:
-            return False
-        return not self._observers or any(
-            observer.gate.due_on_host(step) for observer in self._observers
-        )
+        return not self.failed and self.observers.due(step)
 
     def __call__(self, *arguments, **keywords):
         return self.call_and_observe(self._replacement, *arguments, **keywords)
@@ -424,13 +315,13 @@ class Seam:
 
     def _call_on_replica(self, original, *arguments, **keywords):
         """Call the method on another replica than the first."""
-        observer = self.latest_observer()
+        observer = self.observers.latest()
         replica_step = None
         try:
             call = self.replica_call(*arguments, **keywords)
             if observer is not None and call is not None:
                 replica_step = ReplicaStep(
-                    observer, call, self.forward_pass(call)
+                    observer, call, self.finder.find(call)
                 )
         except Exception as error:
             self.fail(error)
@@ -442,74 +333,6 @@ class Seam:
             self.fail(error)
         return result
 
-    def observer(self, variables: list, forward_pass: ForwardPass) -> Observer:
-        """The observer of these variables and this forward pass, made if need
-        be.
-
-        When an optimizer meets new variables or activations, it gets an
-        observer of the old and the new ones; programs that were traced before
-        keep theirs.
-
-        Args:
-            variables: The optimizer's variables, as its user sees them.
-            forward_pass: The step's forward pass.
-        """
-        latest = self.latest_observer()
-        if latest is not None:
-            has_rows = latest.measurement.covers(forward_pass)
-            if latest.covers(variables) and has_rows:
-                return latest
-            new_variables = [v for v in variables if not latest.covers([v])]
-            variables = [*latest.optimizer_variables, *new_variables]
-        graph = tracing.current_graph()
-        variables = [
-            variables[index]
-            for index in tf_variables.forward_order(variables, graph)
-        ]
-        before = None if latest is None else latest.drain.schema
-        described = tf_variables.describe(variables)
-        schema = forward_pass.schema(described, self.description(), before)
-        schema = self.with_facts(schema, variables, forward_pass, before)
-        schema = schema.with_unordered_sums(self._unordered_sums)
-        self._writer.begin(schema, self._step_before())
-        observer = Observer(variables, self._writer, schema, self.options)
-        if self.outer is not None and self.counts_skips:
-            observer.count_skips(latest)
-        retire_with(self, observer)
-        self._observers.append(observer)
-        return observer
-
-    def with_facts(
-        self,
-        schema: Schema,
-        variables: list,
-        forward_pass: ForwardPass,
-        before: Schema | None,
-    ) -> Schema:
-        """Add facts of the model to a schema.
-
-        A failure gives one warning, and the schema stays as it is.
-
-        Args:
-            schema: The schema with its rows.
-            variables: The variables in the order of the rows.
-            forward_pass: The step's forward pass.
-            before: The schema of the steps so far.
-        """
-        model = None if self._model is None else self._model()
-        try:
-            return model_facts.with_facts(
-                schema, variables, forward_pass, model, before
-            )
-        except Exception as error:
-            self._warn_of_forward_failure(error)
-            return schema
-
-    def latest_observer(self) -> Observer | None:
-        """The observer of all variables that were met so far; None before the
-        first."""
-        return self._observers[-1] if self._observers else None
-
     def record_unordered_sums(self, names: list[str]) -> None:
         """Record that TensorFlow may sum in any order in the user's own
         program.
@@ -518,12 +341,9 @@ class Seam:
             names: Names of these sums.
         """
         try:
-            self._unordered_sums = tuple(names)
-            if self.latest_observer() is not None:
-                self.drain()  # steps come before the note in the file
-                self.latest_observer().drain.write_unordered_sums(
-                    self.step_count(), tuple(names)
-                )
+            self.observers.record_unordered_sums(
+                self.step_count(), tuple(names)
+            )
         except Exception as error:
             self.fail(error)
 

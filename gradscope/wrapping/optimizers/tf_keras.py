@@ -33,11 +33,11 @@ class CurrentSeam(TfKerasSeam):
     """
 
     def __init__(self, optimizer, options):
+        super().__init__(optimizer, options)
         self._built_for: list = []
         self._build = MethodReplacement(
-            innermost(optimizer), "build", self._observe_build
+            self.optimizer, "build", self._observe_build
         )
-        super().__init__(optimizer, options)
 
     def all_variables(self, passed: list) -> list:
         """The variables that the optimizer was built for, or the call's."""

@@ -83,14 +83,14 @@ class TfKerasSeam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
+        outer = None if optimizer is inner else optimizer
+        super().__init__(inner, options, outer)
         self._loss_scale: LossScale | None = None
-        if optimizer is not inner:
-            self._loss_scale = LossScale(self, optimizer)
+        if outer is not None:
+            self._loss_scale = LossScale(self, outer)
         self._compute = MethodReplacement(
             inner, self.compute, self._observe_compute
         )
-        outer = None if optimizer is inner else optimizer
-        super().__init__(inner, options, outer)
 
     def __call__(self, grads_and_vars, *arguments, **keywords):
         # Often a `zip`; gradscope and the optimizer both read it.

@@ -18,11 +18,11 @@ from gradscope.format.schema import Schema
 from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tf_variables, tracing
+from gradscope.wrapping.forward import guard
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
 from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
 from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
-from gradscope.wrapping.steps import guard
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 _NOT_ASKED = -1
@@ -66,7 +66,7 @@ class SessionObserver:
         Args:
             variables: The variables that the train op updates.
             forward_pass: Its forward pass.
-            with_facts: `Seam.with_facts`.
+            with_facts: `ForwardFinder.with_facts`.
 
         Returns:
             The train op's number; None if it is too late, since a step has been
@@ -156,7 +156,7 @@ class SessionStep:
             self._check(train_op)
             with session_graph.untracked_ops(self._graph):
                 measured = guard.measure_with_fallback(
-                    self._seam,
+                    self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._add_measurement(
                         train_op, forward_pass

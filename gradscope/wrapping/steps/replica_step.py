@@ -16,8 +16,8 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
+from gradscope.wrapping.forward import guard
 from gradscope.wrapping.forward.forward_pass import ForwardPass
-from gradscope.wrapping.steps import guard
 
 
 class ReplicaStep:

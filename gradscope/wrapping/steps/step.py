@@ -15,8 +15,8 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
+from gradscope.wrapping.forward import guard
 from gradscope.wrapping.forward.forward_pass import ForwardPass
-from gradscope.wrapping.steps import guard
 from gradscope.wrapping.steps.observer import Measurables
 
 
@@ -71,7 +71,7 @@ class Step:
             with own_variables.unchecked():
                 grads = self._call.reduced_gradients()
                 guard.measure_with_fallback(
-                    self._seam,
+                    self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._record_eagerly(
                         header, values_before, grads, forward_pass
@@ -109,7 +109,7 @@ class Step:
                 if was_applied is not True:
                     due &= was_applied
                 guard.measure_with_fallback(
-                    self._seam,
+                    self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._add_to_graph(due, forward_pass),
                 )

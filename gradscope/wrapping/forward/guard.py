@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from gradscope.runtime.scopes import SCOPE
 from gradscope.wrapping.forward.forward_pass import ForwardPass
+
+if TYPE_CHECKING:
+    from gradscope.wrapping.forward.finder import ForwardFinder
 
 #: The name of an operation of gradscope in an error of TensorFlow.
 _OF_GRADSCOPE = re.compile(rf"\bnode (\S*/)?{SCOPE}(_\d+)?/")
@@ -31,12 +34,14 @@ def scope() -> contextlib.AbstractContextManager:
 
 
 def measure_with_fallback(
-    seam: Any, forward_pass: ForwardPass, measure: Callable[[ForwardPass], Any]
+    finder: ForwardFinder,
+    forward_pass: ForwardPass,
+    measure: Callable[[ForwardPass], Any],
 ) -> Any:
     """Measure with a forward pass; if that fails, warn and measure without it.
 
     Args:
-        seam: The `Seam` of the step.
+        finder: The finder of forward passes; it is stopped.
         forward_pass: The step's forward pass.
         measure: Called with a `ForwardPass`, an empty one for the second time.
 
@@ -50,7 +55,7 @@ def measure_with_fallback(
         return measure(forward_pass)
     except Exception as error:
         result = measure(ForwardPass())
-        seam.stop_observing_forward(error)
+        finder.stop(error)
         return result
 
 
