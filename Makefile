@@ -21,8 +21,10 @@ MAKEFLAGS += --jobs=3
 
 DOCS := site
 
-.PHONY: help demo docs test test-fast test-all test-bits test-setup lint format \
-	benchmark browser
+ONLY ?=
+
+.PHONY: help demo docs test test-fast test-all test-files test-product \
+	test-bits test-setup lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -83,16 +85,26 @@ test-bits: test-setup
 	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
 	    exit $$failed
 
-# Each file has workers of its own: some hold 9 GB at their end.
-test-all: lint test-setup
-	failed=0; for file in $(sort $(shell git ls-files 'tests/*/test_*.py' | \
-	    grep -v browser/)); do \
-	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
-	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
-	    $(MAKE) test-oldest || failed=1; \
+test-all:
+	failed=0; for part in test-files test-product test-oldest; do \
+	    $(MAKE) $$part || failed=1; done; \
 	    for python in $(PYTHONS); do command -v $$python > /dev/null || continue; \
 	        $(MAKE) test-pythons PYTHONS=$$python || failed=1; done; \
 	    exit $$failed
+
+# Each file has workers of its own: some hold 9 GB at their end.
+FILES := $(filter-out tests/browser/% $(COMBINED), \
+	$(wildcard $(foreach depth,* */* */*/*,tests/$(depth)/test_*.py)))
+test-files: lint test-setup
+	failed=0; for file in $(sort $(FILES)); do \
+	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
+	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
+	    exit $$failed
+
+# All optimizers x modes x options x precisions x ways to observe, in 90
+# processes; ONLY="adam and fit_jit" chooses some.
+test-product: test-setup
+	$(PYTEST) --durations=30 -m slow -k "$(ONLY)" $(COMBINED)
 
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp
