@@ -97,8 +97,23 @@ class View:
     @property
     def is_adaptive(self) -> bool:
         """Whether the optimizer makes up for the size of gradients."""
-        name = str(self.schema.optimizer.get("class", "")).lower()
-        return any(word in name for word in _ADAPTIVE)
+        names = [str(self.schema.optimizer.get("class", ""))]
+        names += [variable.optimizer for variable in self.schema.variables]
+        return any(word in name.lower() for name in names for word in _ADAPTIVE)
+
+    @functools.cached_property
+    def pace(self) -> list[tuple[str, float]]:
+        """The part of the optimizer that updates each variable, `""` where it
+        has none, and its learning rate, NaN where that is not known or
+        changes from variable to variable unknown to us."""
+        if not self.schema.has_rates:
+            rate = float(median(self.get("learning_rate")))
+            return [("", rate)] * len(self.schema.variables)
+        rates = median(self.get("variable_learning_rate"), axis=0)
+        return [
+            (variable.optimizer, float(rate))
+            for variable, rate in zip(self.schema.variables, rates, strict=True)
+        ]
 
     def layer(self, row: int) -> str:
         """Returns the layer of a variable."""

@@ -27,11 +27,16 @@ VARIABLE_COLUMNS = (
     "gradient_missing",
 )
 
-#: Numbers of the whole step. `loss` is that of training mode, with penalties,
-#: where the model is known. `skipped` counts the steps that a loss scale
-#: skipped for their overflow since the run was started, `recorded` the records
-#: that this process wrote up to and including this one, `dropped` those that
-#: it lost, and `histograms_dropped` the steps whose histograms it lost.
+#: What `variables` has behind these where an optimizer has several learning
+#: rates, as Keras's `MultiOptimizer` one for each of its parts.
+RATE_COLUMNS = ("variable_learning_rate",)
+
+#: Numbers of the whole step. `learning_rate` is NaN where variables have
+#: several. `loss` is that of training mode, with penalties, where the model is
+#: known. `skipped` counts the steps that a loss scale skipped for their
+#: overflow since the run was started, `recorded` the records that this process
+#: wrote up to and including this one, `dropped` those that it lost, and
+#: `histograms_dropped` the steps whose histograms it lost.
 RUN_COLUMNS = (
     "learning_rate",
     "global_gradient_norm",

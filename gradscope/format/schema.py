@@ -29,6 +29,7 @@ from gradscope.format.columns import (
     FAMILIES,
     OCCASIONAL,
     PROBE_COLUMNS,
+    RATE_COLUMNS,
     RUN_COLUMNS,
     SKETCH_COLUMNS,
     STATE_COLUMNS,
@@ -52,6 +53,7 @@ __all__ = [
     "OCCASIONAL",
     "PLUGIN_NAME",
     "PROBE_COLUMNS",
+    "RATE_COLUMNS",
     "RUN_COLUMNS",
     "SKETCH_COLUMNS",
     "STATE_COLUMNS",
@@ -174,6 +176,32 @@ class Schema:
             return tuple(row.name for row in named[family])
         return ("",)
 
+    @property
+    def has_rates(self) -> bool:
+        """Whether variables have learning rates of their own."""
+        return set(RATE_COLUMNS) <= set(self.columns.get("variables", ()))
+
+    def with_parts(self, optimizers: list[str]) -> Schema:
+        """Returns a schema whose variables have learning rates of their own.
+
+        Args:
+            optimizers: The part of the optimizer that updates each variable;
+                empty where it has one learning rate.
+        """
+        if not optimizers:
+            return self
+        columns = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
+        return dataclasses.replace(
+            self,
+            variables=tuple(
+                dataclasses.replace(variable, optimizer=name)
+                for variable, name in zip(
+                    self.variables, optimizers, strict=True
+                )
+            ),
+            columns=self.columns | {"variables": columns},
+        )
+
     def with_unordered_sums(self, names: tuple[str, ...]) -> Schema:
         """Returns a schema that knows of these sums, too, or the first hundred
         of all."""
@@ -253,6 +281,7 @@ def _variable(data: dict) -> Variable:
         layer=str(data["layer"]),
         shape=_shape(data["shape"]),
         dtype=str(data["dtype"]),
+        optimizer=str(data.get("optimizer", "")),
     )
 
 

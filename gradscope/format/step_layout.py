@@ -60,6 +60,7 @@ class Layout:
         variables, activations, states, data: How many rows there are.
         units: How many units are counted, of all activations.
         moving: How many numbers of states are kept.
+        rates: How many variables have learning rates of their own.
     """
 
     variables: int
@@ -68,6 +69,7 @@ class Layout:
     states: int
     moving: int
     data: int
+    rates: int = 0
 
     @classmethod
     def of(cls, schema: Schema) -> Layout:
@@ -79,6 +81,7 @@ class Layout:
             states=len(schema.states),
             moving=sum(s.size for s in schema.states),
             data=len(schema.data),
+            rates=len(schema.variables) if schema.has_rates else 0,
         )
 
     @property
@@ -86,6 +89,7 @@ class Layout:
         """Shapes of what is measured of the optimizer's step."""
         return {
             "header": (len(HEADER),),
+            "rates": (self.rates,),
             "variables": (self.variables, len(MEASURED)),
             "origin": (len(ORIGIN),),
         }
@@ -158,6 +162,7 @@ class Placement:
         self._whole = Layout.of(whole)
         self._places = {
             "variables": variables,
+            "rates": variables if self._part.rates else [],
             "activations": _places(_names(part.activations), whole.activations),
             "activity": _places(_units(part), _units(whole)),
             "state": _places(_names(part.states), whole.states),

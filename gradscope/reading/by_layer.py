@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.format.schema import RATE_COLUMNS, VARIABLE_COLUMNS
+
+#: Statistics of variables.
+COLUMNS = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
 
 _NORMS = {
     "gradient_norm",
@@ -33,7 +36,8 @@ def by_layer(record, statistic: str) -> np.ndarray:
     maximum is the largest; `gradient_zero_fraction` is weighted by size;
     `gradient_nonfinite` and `gradient_size` are sums; `gradient_unit_spread`
     is the smallest, of variables that have one; `gradient_missing` is 1 where
-    all of the layer's gradients are missing.
+    all of the layer's gradients are missing; `variable_learning_rate` is the
+    largest.
 
     Args:
         record: A `gradscope.Record`.
@@ -42,7 +46,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
     Raises:
         KeyError: If it is not one of them.
     """
-    if statistic not in VARIABLE_COLUMNS:
+    if statistic not in COLUMNS:
         raise KeyError(
             f"{statistic!r} is not a statistic of variables; these are "
             f"{', '.join(VARIABLE_COLUMNS)}."

@@ -37,8 +37,14 @@ class Call:
         self.applies = True
 
     def learning_rate(self) -> tf.Tensor:
-        """Returns the learning rate, float32 scalar, NaN where not known."""
+        """Returns the learning rate, float32 scalar, NaN where not known, or
+        where variables have several."""
         return tf.constant(float("nan"))
+
+    def rates(self) -> list:
+        """Returns the learning rate of each of `variables`, float32 scalars;
+        asked only where a seam has `parts`."""
+        return [self.learning_rate() for _ in self.variables]
 
     def loss_scale(self) -> tf.Tensor:
         """Returns the loss scale, float32 scalar, NaN where there is none."""

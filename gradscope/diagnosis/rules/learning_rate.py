@@ -13,7 +13,7 @@ from gradscope.diagnosis.spells import (
     smoothed,
     spells,
 )
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import finding, several
 
 #: Functions that are flat at their ends.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
@@ -165,8 +165,7 @@ def _learning_rate(
 ):
     rate = float(median(view.get("learning_rate")))
     known = np.isfinite(rate)
-    advice = f"{factor:g} times as much"
-    advice = f"`learning_rate={rate * factor:.1g}`" if known else advice
+    advice = _advice(view, spell, factor)
     return finding(
         view,
         "learning-rate",
@@ -178,6 +177,29 @@ def _learning_rate(
         cause=cause,
         remedy=remedy
         or f"Try {advice}, and go up or down by threes from there.",
+    )
+
+
+def _advice(view, spell, factor: float) -> str:
+    """Returns what to set; where an optimizer has parts, of those whose steps
+    are as wrong as the typical one or more."""
+    paces = [view.pace[row] for row in view.kernels]
+    ratios = median(ratios_of(view)[spell.slice], axis=0)
+    typical = median(ratios)
+    wrong = ratios >= typical if factor < 1 else ratios <= typical
+    chosen = {
+        pace for pace, is_wrong in zip(paces, wrong, strict=True) if is_wrong
+    }
+    return several(
+        [
+            (
+                f"`learning_rate={rate * factor:.1g}`"
+                if np.isfinite(rate)
+                else f"{factor:g} times as much"
+            )
+            + (f" of `{part}`" if part else "")
+            for part, rate in sorted(chosen or set(paces), key=repr)
+        ]
     )
 
 

@@ -130,17 +130,17 @@ def _odd_one(view, limits, kind, name, is_odd, than, cause, remedy):
     ratios = ratios_of(view)
     if ratios.shape[1] < 2:
         return
-    others = median(ratios, axis=1)
+    others = _others(view, ratios)
     late = np.arange(view.count) >= min(10, view.count // 3)
     with np.errstate(all="ignore"):
-        often = is_odd(ratios, others[:, np.newaxis], limits[name]).mean(axis=0)
-    others = smoothed(others)
+        often = is_odd(ratios, others, limits[name]).mean(axis=0)
     # What is not odd in a quarter of all records is not in half of them.
     for column in np.flatnonzero(often > 0.25):
         row = view.kernels[column]
         own = smoothed(ratios[:, column])
+        typical = smoothed(others[:, column])
         with np.errstate(all="ignore"):
-            odd = is_odd(own, others, limits[name])
+            odd = is_odd(own, typical, limits[name])
         spell = longest(odd & late, max(20, view.count // 2))
         if spell is None:
             continue
@@ -156,8 +156,21 @@ def _odd_one(view, limits, kind, name, is_odd, than, cause, remedy):
             evidence={
                 "update_to_weight_ratio": value,
                 "update_to_weight_ratio_limit": limits[name],
-                "others": median(others[spell.slice]),
+                "others": median(typical[spell.slice]),
             },
             cause=cause,
             remedy=remedy,
         )
+
+
+def _others(view, ratios) -> np.ndarray:
+    """Returns the typical ratio of what each kernel is compared with, [T, K]:
+    of those that one part of the optimizer updates at one learning rate, for
+    others were meant to move faster or slower; NaN where there is no other."""
+    paces = [repr(view.pace[row]) for row in view.kernels]
+    typical = np.full(ratios.shape, np.nan)
+    for pace in dict.fromkeys(paces):
+        alike = np.array([one == pace for one in paces])
+        if alike.sum() > 1:
+            typical[:, alike] = median(ratios[:, alike], axis=1)[:, np.newaxis]
+    return typical

@@ -11,7 +11,11 @@ from gradscope.runtime import own_variables, replicas, tf_variables
 from gradscope.runtime.stand_in import StandIn
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.optimizers import keras_call, loss_scale
+from gradscope.wrapping.optimizers import (
+    keras_call,
+    keras_rates,
+    loss_scale,
+)
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
 
@@ -44,7 +48,7 @@ def unsupported(optimizer) -> str | None:
             "is imported, or do not wrap it"
         )
     optimizer = innermost(optimizer)
-    parts = keras_call.parts_of(optimizer)
+    parts = keras_rates.parts_of(optimizer)
     if optimizer not in parts and any(
         part.gradient_accumulation_steps for part in parts
     ):
@@ -94,6 +98,8 @@ class KerasSeam(Seam):
 
     def call(self, grads, trainable_variables=None) -> Call:
         self._check_replicas()
+        if trainable_variables is not None:
+            keras_rates.know_parts(self.optimizer, trainable_variables)
         return keras_call.KerasCall(
             self.optimizer, self.outer, grads, trainable_variables
         )
@@ -109,6 +115,11 @@ class KerasSeam(Seam):
         return Call(
             grads, variables, known, tf_variables.value(optimizer.iterations)
         )
+
+    def parts(self, known):
+        if not keras_rates.are_several(self.optimizer):
+            return []
+        return keras_rates.names(self.optimizer, known)
 
     def others(self):
         return [one for one in (self._skip, self._build) if one is not None]
@@ -143,7 +154,7 @@ class KerasSeam(Seam):
         with own_variables.unchecked():
             self.observer(optimizer._trainable_variables, Forward()).skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
-                keras_call.learning_rate(optimizer),
+                keras_rates.common(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
 

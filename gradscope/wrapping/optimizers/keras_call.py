@@ -10,6 +10,8 @@ from gradscope.measuring import gradients
 from gradscope.runtime import replicas, tf_variables
 from gradscope.wrapping import call
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.optimizers import keras_rates
+from gradscope.wrapping.optimizers.keras_rates import parts_of
 
 #: Method of Keras that adds up the gradients of all replicas.
 _ALL_REDUCE = "_all_reduce_sum_gradients"
@@ -35,6 +37,7 @@ class KerasCall(Call):
         )
         self._optimizer = optimizer
         self._outer = outer
+        self._passed = passed
         self._overwritten = {
             tf_variables.tf_variable(v).ref()
             for v in passed
@@ -48,7 +51,10 @@ class KerasCall(Call):
         self._notes: list = []
 
     def learning_rate(self):
-        return learning_rate(self._optimizer)
+        return keras_rates.common(self._optimizer)
+
+    def rates(self):
+        return keras_rates.of_variables(self._optimizer, self._passed)
 
     def loss_scale(self):
         scale = self._optimizer.loss_scale_factor
@@ -110,12 +116,8 @@ class KerasCall(Call):
     def _by_part(self) -> dict:
         """Returns which of the call's variables each part updates."""
         owners: dict = {}
-        parts = parts_of(self._optimizer)
-        for index, variable in enumerate(self.variables):
-            part = parts[0]
-            if part is not self._optimizer:
-                key = self._optimizer._var_key(variable)
-                part = parts[self._optimizer._var_to_optimizer_idx[key]]
+        for index, variable in enumerate(self._passed):
+            part = keras_rates.part_of(self._optimizer, variable)
             owners.setdefault(part, []).append(index)
         return owners
 
@@ -166,23 +168,3 @@ def reduction(optimizer) -> str:
 def clips(optimizer) -> bool:
     """Returns whether any clipping is on, in a `MultiOptimizer` of any part."""
     return any(map(call.clips, parts_of(optimizer)))
-
-
-def parts_of(optimizer) -> list:
-    """Returns the optimizers that update variables: of a `MultiOptimizer`
-    its parts, or the optimizer itself."""
-    return getattr(optimizer, "optimizers", None) or [optimizer]
-
-
-def learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, NaN if only known by
-    calling the user's own function a second time, or if there are several."""
-    from keras.optimizers.schedules import LearningRateSchedule
-
-    rate = optimizer._learning_rate
-    several = optimizer not in parts_of(optimizer)
-    if several or (
-        callable(rate) and not isinstance(rate, LearningRateSchedule)
-    ):
-        return tf.constant(float("nan"))
-    return tf.cast(tf_variables.value(optimizer.learning_rate), tf.float32)

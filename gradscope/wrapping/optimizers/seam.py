@@ -435,6 +435,7 @@ class Seam:
         schema = seen.schema(described, self.description(), before)
         schema = self.with_facts(schema, known, seen, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
+        schema = schema.with_parts(self.parts(known))
         self._writer.begin(schema, self._step_before())
         observer = Observer(known, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
@@ -442,6 +443,15 @@ class Seam:
         retire_with(self, observer)
         self._observers.append(observer)
         return observer
+
+    def parts(self, known: list) -> list[str]:
+        """Returns the name of the part of the optimizer that updates each
+        variable; nothing where one learning rate is that of all.
+
+        Args:
+            known: The variables.
+        """
+        return []
 
     def with_facts(
         self, schema: Schema, known: list, seen: Forward, before: Schema | None

@@ -59,7 +59,8 @@ class Look:
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
         part: The rows that it is about, None for all.
-        header: float32 `[HEADER]`.
+        header: float32 `[HEADER]`, and with `has_rates` the learning rate of
+            each row's variable.
         grads: Gradients before clipping, None where there is none.
         clipped: Gradients after clipping, None where clipping is off.
         missing: Whether there should be a gradient but is none; None where
@@ -91,6 +92,9 @@ class Observer:
         file: Where the record goes.
         schema: Names of what is recorded.
         options: The arguments of `wrap`.
+
+    Attributes:
+        has_rates: Whether variables have learning rates of their own.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Observer:
             self._selected = tensorboard_tabs.select(
                 schema.variables, options.include, options.exclude
             )
+        self.has_rates = schema.has_rates
         self._layout = Layout.of(schema)
         self._ring = device_ring.ring(self._layout.width, self._device)
         self._histograms = None

@@ -158,13 +158,17 @@ class Step:
         self._held_before = self._conditionally_held()
 
     def _header(self) -> tf.Tensor:
-        return tf.stack(
-            [
-                self._call.learning_rate(),
-                self._call.loss_scale(),
-                self._observer.skipped(),
-            ]
-        )
+        numbers = [
+            self._call.learning_rate(),
+            self._call.loss_scale(),
+            self._observer.skipped(),
+        ]
+        if self._observer.has_rates:
+            rates = self._observer.in_rows(
+                self._call.variables, self._call.rates()
+            )
+            numbers += [float("nan") if r is None else r for r in rates]
+        return tf.stack(numbers)
 
     def _held(self) -> list[tf.Tensor]:
         """Returns what must be read before the step: weights, accumulators."""
