@@ -170,21 +170,19 @@ def test_an_optimizer_with_one_rate_has_no_such_column(tmp_path):
         record[RATE]
 
 
-def test_each_weight_is_the_same_bit_for_bit(tmp_path):
-    def trained(observed, how):
+@pytest.mark.parametrize("how", HOWS)
+def test_each_weight_is_the_same_bit_for_bit(how, tmp_path):
+    def trained(observed):
         keras.utils.set_random_seed(1)
         model = small_model()
         optimizer = parts(optimizers.SGD(halving()), optimizers.Adam(0.01))
         if observed:
-            gradscope.wrap(optimizer, tmp_path / how, every=1)
+            gradscope.wrap(optimizer, tmp_path, every=1)
         steps(optimizer, how, model)
         return [*model.get_weights(), *(v.numpy() for v in optimizer.variables)]
 
-    for how in HOWS:
-        for plain, observed in zip(
-            trained(False, how), trained(True, how), strict=True
-        ):
-            np.testing.assert_array_equal(plain, observed)
+    for plain, observed in zip(trained(False), trained(True), strict=True):
+        np.testing.assert_array_equal(plain, observed)
 
 
 def test_the_table_has_the_rates_of_layers(tmp_path):
@@ -255,3 +253,20 @@ def test_a_multi_optimizer_is_adaptive_where_a_part_is():
     schema = network(optimizer="MultiOptimizer")
     assert not View(record(schema)).is_adaptive
     assert View(record(schema.with_parts(SGD_THEN_ADAM))).is_adaptive
+
+
+def test_runs_that_differ_in_the_rate_of_one_part_part_there():
+    slower = {"dense_3/kernel": 0.004}
+    rates = {"dense_3/kernel": 0.005, "dense_3/bias": 0.005}
+    a, b = run_of_parts(), run_of_parts(update_norm=slower)
+    column = b.schema.columns["variables"].index(RATE)
+    for name, rate in rates.items():
+        b.families["variables"][:, b.variables.index(name), column] = rate
+    parting = gradscope.compare(a, b).parting
+    assert parting.variable == "dense_3/kernel"
+    assert "learning rate is 0.01 in one and 0.005 in" in parting.cause
+
+
+def test_a_run_with_parts_is_compared_with_one_without():
+    compared = gradscope.compare(run_of_parts(), record(network()))
+    assert compared.parting is None

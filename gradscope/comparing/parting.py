@@ -97,7 +97,7 @@ def parting(a, b, tolerance: float) -> Parting | None:
     if statistic == "weight_norm":
         cause = _of_weights(a, at)
     elif statistic == "update_norm":
-        cause = _of_updates(a, b, at)
+        cause = _of_updates(a, b, at, differing[0])
     else:
         row, cause = _of_gradients(a, b, at, differing, tolerance)
     layer = a.schema.variables[row].layer
@@ -134,8 +134,8 @@ def _of_weights(a, at: int) -> str:
     )
 
 
-def _of_updates(a, b, at: int) -> str:
-    rates = _of_step(a, "learning_rate", at), _of_step(b, "learning_rate", at)
+def _of_updates(a, b, at: int, row: int) -> str:
+    rates = _rate(a, at, row), _rate(b, at, row)
     if not np.isnan(rates).any() and relative(*rates) > 1e-6:
         return (
             "weights and gradients are the same, and the learning rate is "
@@ -146,6 +146,13 @@ def _of_updates(a, b, at: int) -> str:
         "different updates of them: look at its configuration, its clipping, "
         "and at what it remembers of earlier steps"
     )
+
+
+def _rate(record, at: int, row: int) -> float:
+    """Returns the learning rate of a variable in a step, NaN if unknown."""
+    if record.schema.has_rates:
+        return float(record["variable_learning_rate"][at, row])
+    return _of_step(record, "learning_rate", at)
 
 
 def _of_gradients(a, b, at, differing, tolerance) -> tuple[int, str]:

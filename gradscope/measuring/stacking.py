@@ -108,18 +108,20 @@ def in_turn(found: list, function) -> list[tf.Tensor]:
     return results
 
 
-def groups(tensors: list) -> list[Rows]:
+def groups(tensors: list, apart: frozenset = frozenset()) -> list[Rows]:
     """Returns small tensors of one shape and dtype as rows of one matrix; all
     others alone.
 
     Args:
         tensors: V float tensors of any shape, None for nothing.
+        apart: Places of tensors that stay alone, for a part of them means
+            nothing: how large it is, is not known while a program is traced.
     """
     alike: dict[tuple, list[int]] = {}
     for place, tensor in enumerate(tensors):
         if tensor is None:
             continue
-        size = tensor.shape.num_elements()
+        size = None if place in apart else tensor.shape.num_elements()
         small = size is not None and size <= SMALL
         alone = None if small else place
         shape = None if size is None else tuple(tensor.shape.as_list())

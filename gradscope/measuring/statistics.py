@@ -67,7 +67,10 @@ def side_by_side(
         fused: Whether XLA makes one pass of operations that follow each other.
     """
 
-    exact = stacking.groups(list(map(_values, gradients, before)))
+    # Zeros behind a sparse gradient are not to be counted among others'. (In
+    # eager steps and under XLA its shape is known as well as theirs.)
+    sparse = frozenset(n for n, g in enumerate(gradients) if _is_sparse(g))
+    exact = stacking.groups(list(map(_values, gradients, before)), sparse)
     others = [] if clipped is None else list(map(_values, clipped, before))
     old, new = (
         stacking.merged(stacking.groups(list(w)), fused)
@@ -125,12 +128,16 @@ def occasional(step: Step, places: list[int]) -> tf.Tensor:
         places: Which of the V variables.
     """
     kinds = [step.gradients, step.before, step.updates]
-    sparse = {n for n, g in enumerate(step.touched) if g and g.is_sparse}
+    sparse = {n for n, g in enumerate(step.touched) if _is_sparse(g)}
     parts = [
         histogram.counts(kinds, places),
         gradient_sketch.sketches(step.gradients, places, sparse),
     ]
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+
+def _is_sparse(gradient: Touched | None) -> bool:
+    return gradient is not None and gradient.is_sparse
 
 
 def _values(gradient: Touched | None, weight) -> tf.Tensor | None:
