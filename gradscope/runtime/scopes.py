@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 #: The name scope of the operations that are added to a step. Errors that they
 #: raise have it in their text.
@@ -32,6 +33,7 @@ class Names:
     ):
         self._scopes = set(scopes)
         self._layers = layers
+        self._holders = holders(layers)
         # A handle is named after the scope of its first use.
         self._again = any(
             not _is_in(layer, name, False) and _is_in(layer, name, True)
@@ -50,6 +52,8 @@ class Names:
             self._known(scope, self._again)
             or self._known(scope, not self._again)
             or (self._holds(scope) and owner)
+            or inside(_path(scope, self._again), self._holders)
+            or inside(_path(scope, not self._again), self._holders)
             or "/".join(_path(scope, self._again)[1:])
             or "/".join(_path(scope, self._again))
             or owner
@@ -71,6 +75,35 @@ class Names:
     def _holds(self, scope: str) -> bool:
         """Returns whether a scope is that of a model, which holds others."""
         return any(other.startswith(scope + "/") for other in self._scopes)
+
+
+def holders(layers: Iterable[str]) -> set[str]:
+    """Returns the paths of what holds layers: all beginnings of theirs."""
+    return {
+        "/".join(parts[:end])
+        for parts in (layer.split("/") for layer in layers)
+        for end in range(1, len(parts))
+    }
+
+
+def inside(path: Sequence[str], holders: set[str]) -> str | None:
+    """Returns the name of what has no weights and lies inside of something
+    that holds layers: it begins as theirs do; None if it lies in nothing.
+
+    Weights have the path that they were built under, which lacks the models
+    around a model that was built before: of `task/backbone/block/drop` it is
+    `block/drop`, where `block/dense` has weights.
+
+    Args:
+        path: From the outermost model to it.
+        holders: Of the layers with weights.
+    """
+    for end in range(len(path), 0, -1):
+        for start in range(end):
+            is_model = (start, end) == (0, 1)
+            if not is_model and "/".join(path[start:end]) in holders:
+                return "/".join(path[start:])
+    return None
 
 
 def of(operation_name: str) -> str:

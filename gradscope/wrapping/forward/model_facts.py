@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from gradscope.format.model_facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
 from gradscope.format.schema import Schema
-from gradscope.runtime import tf_variables
+from gradscope.runtime import scopes, tf_variables
 from gradscope.wrapping.forward import linear_chains, model_compiled
 from gradscope.wrapping.forward.model_compiled import quietly
 
@@ -102,13 +102,16 @@ def _named(model, known: list, schema: Schema) -> list[tuple]:
         others, tf_variables.describe([*known, *others])[len(known) :]
     )
     rows = _layers_of_rows(schema)
+    holders = scopes.holders(one.layer for one in schema.variables)
     found: list[tuple] = []
     visited = {id(model)}
 
     def name(layer, path: tuple) -> str:
         own = _own_name(layer, trained)
         other = _own_name(layer, still)
-        return own or (other if other in rows else "/".join(path))
+        # The path that scopes show begins with the model's own name.
+        inner = scopes.inside(("", *path), holders) or "/".join(path)
+        return own or (other if other in rows else inner)
 
     def add(parent, path: tuple):
         for layer in parent._flatten_layers(
