@@ -39,6 +39,7 @@ class Names:
             not _is_in(layer, name, False) and _is_in(layer, name, True)
             for name, layer in owners.items()
         )
+        self._wrapped = _wrapped(owners)
         self._taken: dict[str, int] = {}
 
     def layer(self, scope: str, owner: str | None = None) -> str:
@@ -51,6 +52,7 @@ class Names:
         return (
             self._known(scope, self._again)
             or self._known(scope, not self._again)
+            or self._wrapped.get(scope)
             or (self._holds(scope) and owner)
             or inside(_path(scope, self._again), self._holders)
             or inside(_path(scope, not self._again), self._holders)
@@ -118,6 +120,27 @@ def replica(name: str) -> int:
 
 
 _REPLICA = re.compile(r"\breplica_(\d+)(?:/|$)")
+
+
+def _wrapped(owners: dict[str, str]) -> dict[str, str]:
+    """Returns layers by the scopes of wrappers that are named after them.
+
+    Of a layer that was built before it was wrapped, as by TensorFlow's model
+    optimization, `dense/kernel` is read in the scope `quant_dense` or
+    `prune_low_magnitude_dense`.
+
+    Args:
+        owners: Layers by the names of their weights' handles.
+    """
+    wrapped = {}
+    for name, layer in owners.items():
+        if _is_in(layer, name, False) or _is_in(layer, name, True):
+            continue
+        parts = name.split("/")
+        for end, part in enumerate(parts, 1):
+            if part.endswith("_" + layer.rpartition("/")[2]):
+                wrapped["/".join(parts[:end])] = layer
+    return wrapped
 
 
 def _is_in(layer: str, name: str, again: bool) -> bool:
