@@ -19,7 +19,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # What is set up waits for the network and for pip in turn.
 MAKEFLAGS += --jobs=3
 
-.PHONY: help demo test test-fast test-all test-bits test-setup lint format \
+DOCS := site
+
+.PHONY: help demo docs test test-fast test-all test-bits test-setup lint format \
 	benchmark browser
 
 help:
@@ -29,6 +31,7 @@ help:
 	@echo "make test-fast  those of them that take three minutes together"
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
+	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
 
@@ -41,21 +44,26 @@ STEAL := --dist worksteal
 
 # A worker keeps all that it has compiled, some 15 MB for each training, so the
 # tests run in parts, each with new workers; all run even if one fails.
-COMBINED := tests/test_combinations.py
+COMBINED := tests/trainings/test_combinations.py
 # What trains once for a whole file is left to one worker.
-WHOLE := $(wildcard tests/test_*replica*.py) tests/test_examples.py \
-	tests/test_modes.py
-OTHER := $(filter-out $(COMBINED) $(WHOLE),$(wildcard tests/test_*.py))
-# `t` would be the largest without the files of tf_keras.
-PARTS := tf_ [t-z] [p-s] [a-f] [g-o]
-some = $(filter-out $(if $(filter tf_,$(1)),,tests/test_tf_%), \
-	$(filter $(wildcard tests/test_$(1)*.py),$(OTHER)))
+WHOLE := $(wildcard tests/trainings/test_*replica*.py) \
+	tests/project/test_examples.py tests/trainings/test_modes.py
+TRAININGS := $(filter-out $(COMBINED) $(WHOLE), \
+	$(wildcard tests/trainings/test_*.py))
+WRAPPING := $(wildcard tests/wrapping/test_*.py) tests/wrapping/steps
+KINDS := tests/wrapping/optimizers tests/wrapping/sessions
+OTHERS := $(filter-out $(WHOLE), $(wildcard tests/project/test_*.py)) \
+	$(addprefix tests/,cli comparing diagnosis evaluating format frontend \
+	measuring plugin reading recording runtime)
 PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
 
 test: lint test-setup
 	failed=0; $(call PART,$(STEAL),$(COMBINED)) \
-	    $(foreach part,$(PARTS), \
-	        $(call PART,$(STEAL),$(call some,$(part)))) \
+	    $(call PART,$(STEAL),$(KINDS)) \
+	    $(call PART,$(STEAL),$(WRAPPING)) \
+	    $(call PART,$(STEAL),tests/wrapping/forward) \
+	    $(call PART,$(STEAL),$(TRAININGS)) \
+	    $(call PART,$(STEAL),$(OTHERS)) \
 	    $(call PART,--dist loadfile,$(WHOLE)) \
 	    $(call PART,--dist loadfile,tests/browser) exit $$failed
 
@@ -66,9 +74,9 @@ test-fast: test-setup
 
 # Must pass before a change of the optimizers' seams, the measuring or the
 # analysis of graphs is done.
-BITS := tests/test_bits*.py tests/test_modes.py tests/test_combinations.py \
-	tests/test_values.py tests/test_options.py tests/test_mixed_precision.py \
-	tests/test_tf_keras*.py tests/test_compat_v1.py tests/test_*replica*.py
+BITS := $(addprefix tests/trainings/test_,bits*.py modes.py combinations.py \
+	values.py options.py mixed_precision.py *replica*.py) \
+	tests/wrapping/optimizers/test_*.py tests/wrapping/sessions/test_*.py
 
 test-bits: test-setup
 	failed=0; for file in $(sort $(wildcard $(BITS))); do \
@@ -77,7 +85,8 @@ test-bits: test-setup
 
 # Each file has workers of its own: some hold 9 GB at their end.
 test-all: lint test-setup
-	failed=0; for file in tests/test_*.py; do \
+	failed=0; for file in $(sort $(shell git ls-files 'tests/*/test_*.py' | \
+	    grep -v browser/)); do \
 	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
 	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
 	    $(MAKE) test-oldest || failed=1; \
@@ -93,15 +102,20 @@ node_modules/stamp: package.json | browser
 	touch $@
 
 PACKAGED := $(shell git ls-files gradscope gradscope_plugin examples)
-.venv-wheel/stamp: setup.cfg pyproject.toml tests/install_wheel.py \
+.venv-wheel/stamp: setup.cfg pyproject.toml tests/support/install_wheel.py \
 		$(PACKAGED) | $(VENV)/test.stamp
-	$(BIN)/python tests/install_wheel.py .venv-wheel
+	$(BIN)/python tests/support/install_wheel.py .venv-wheel
 	touch $@
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.house --check
+
+# No warning: a link that leads nowhere is one.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs $(DOCS)
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix .
@@ -127,9 +141,10 @@ $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # A part of the tests, on the oldest of all that setup.cfg allows.
-SOME := tests/test_values.py tests/test_bits.py tests/test_reading.py \
-	tests/test_plugin_routes.py tests/test_rules_start.py \
-	tests/test_cli_diagnose.py tests/test_faults.py
+SOME := tests/trainings/test_values.py tests/trainings/test_bits.py \
+	tests/trainings/test_faults.py tests/reading/test_reading.py \
+	tests/plugin/test_plugin_routes.py tests/diagnosis/test_rules_start.py \
+	tests/cli/test_cli_diagnose.py
 OLDEST := tensorflow==2.21.0 keras==3.12.0 tensorboard==2.21.0 numpy==1.26.4 \
 	protobuf==6.31.1
 

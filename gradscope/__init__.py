@@ -15,6 +15,29 @@ Importing gradscope does not import TensorFlow; wrapping an optimizer does.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # as in _HOMES, for editors and type checkers
+    from gradscope import schedule as schedule
+    from gradscope.comparing.comparison import Comparison as Comparison
+    from gradscope.comparing.comparison import compare as compare
+    from gradscope.diagnosis import diagnose as diagnose
+    from gradscope.diagnosis.finding import Finding as Finding
+    from gradscope.errors import GradscopeWarning as GradscopeWarning
+    from gradscope.evaluating.check import check as check
+    from gradscope.evaluating.check_result import Check as Check
+    from gradscope.evaluating.probe import probe as probe
+    from gradscope.evaluating.same import same as same
+    from gradscope.evaluating.same_result import Sameness as Sameness
+    from gradscope.reading.read import read as read
+    from gradscope.reading.record import Record as Record
+    from gradscope.runtime.rewritten_sums import sums_in_order as sums_in_order
+    from gradscope.wrapping import flush as flush
+    from gradscope.wrapping import unwrap as unwrap
+    from gradscope.wrapping import wrap as wrap
+    from gradscope.wrapping.callback import Callback as Callback
+
+    __version__: str
 
 _HOMES = {
     "Callback": "gradscope.wrapping.callback",
@@ -40,7 +63,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 

@@ -1,7 +1,7 @@
-"""What gradscope warns with; it never stops a training."""
+"""The warning of gradscope, which never stops a training."""
 
 from __future__ import annotations
 
 
 class GradscopeWarning(UserWarning):
-    """Something of gradscope failed; training is not affected."""
+    """A part of gradscope failed; the training is not affected."""

@@ -1,14 +1,14 @@
-"""When to record: schedules are values that say which steps are due.
+"""Schedules: which steps are recorded.
 
-A schedule is asked in three places with the same meaning: inside the traced
-step, where the step is a tensor; on the host, where it is an `int`; and in
-tests, where it is a numpy array. So `due` uses operators only.
+A schedule accepts a step number as a tensor, inside of the traced step; as an
+`int`, on the host; and as a numpy array, in tests. So `due` uses operators
+only.
 
     Every(10)                  # each of the first 50 steps, then every 10th
     Every(100, dense=0)        # 0, 100, 200, ...
     At([0, 1, 10, 1000])       # just these
     Seconds(30)                # the first step after every 30 seconds
-    Every(100) | At([4242])    # whatever either of them says
+    Every(100) | At([4242])    # the steps of both
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ import functools
 import math
 import operator
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
-#: Faults show at the start, and TensorBoard's sampling loses the start first.
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+
+    #: A step number, and whether a schedule is due.
+    Step: TypeAlias = int | np.ndarray | tf.Tensor
+    Flag: TypeAlias = bool | np.ndarray | tf.Tensor
+
+#: Many faults show in the first steps, and TensorBoard's sampling drops points
+#: of the start first.
 DENSE_START = 50
 
 
@@ -35,16 +45,16 @@ class Schedule:
 
     seconds: float = math.inf
 
-    def due(self, step):
-        """Returns whether `step` (int, array or tensor) is due."""
+    def due(self, step: Step) -> Flag:
+        """Returns whether `step` is due."""
         raise NotImplementedError
 
-    def due_since(self, last, step):
+    def due_since(self, last: Step, step: Step) -> Flag:
         """Returns whether any step after `last`, up to `step`, is due.
 
         Args:
-            last: -1 or a step before `step` (int, array or tensor).
-            step: As for `due`.
+            last: A step before `step`, or -1.
+            step: The last step that is asked about.
         """
         raise NotImplementedError
 
@@ -65,10 +75,10 @@ class Every(Schedule):
         _check_integer("steps", self.steps, at_least=1)
         _check_integer("dense", self.dense, at_least=0)
 
-    def due(self, step):
+    def due(self, step: Step) -> Flag:
         return (step % self.steps < 1) | (step < self.dense)
 
-    def due_since(self, last, step):
+    def due_since(self, last: Step, step: Step) -> Flag:
         return (step // self.steps > last // self.steps) | (
             last + 1 < self.dense
         )
@@ -76,7 +86,7 @@ class Every(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class At(Schedule):
-    """Exactly the given steps."""
+    """Exactly the steps of a list."""
 
     steps: tuple[int, ...]
 
@@ -86,13 +96,13 @@ class At(Schedule):
             _check_integer("steps", step, at_least=0)
         object.__setattr__(self, "steps", tuple(map(int, steps)))
 
-    def due(self, step):
+    def due(self, step: Step) -> Flag:
         due = step < 0
         for first, last in self._ranges:
             due = due | ((step >= first) & (step <= last))
         return due
 
-    def due_since(self, last, step):
+    def due_since(self, last: Step, step: Step) -> Flag:
         due = step < 0
         for first, end in self._ranges:
             due = due | ((step >= first) & (last < end))
@@ -100,7 +110,8 @@ class At(Schedule):
 
     @functools.cached_property
     def _ranges(self) -> list[list[int]]:
-        # Four ops a range: 1000 steps one by one would take 4 ms to ask.
+        # Ranges of consecutive steps need four ops each, instead of ops for
+        # each step.
         ranges: list[list[int]] = []
         for step in sorted(set(self.steps)):
             if ranges and step == ranges[-1][1] + 1:
@@ -114,9 +125,9 @@ class At(Schedule):
 class Seconds(Schedule):
     """The first step, then the first step after every `seconds` seconds.
 
-    The clock is read on the host between steps. What runs as one program
-    without coming back to the host (`steps_per_execution`, a loop inside one
-    `tf.function`) is asked by the background thread twice a second.
+    The clock is read on the host between steps. For programs that run several
+    steps without the host (`steps_per_execution`, or a loop inside one
+    `tf.function`), a background thread reads the clock twice a second.
     """
 
     seconds: float
@@ -131,16 +142,16 @@ class Seconds(Schedule):
                 f"`seconds` must be a positive number, got {self.seconds!r}."
             )
 
-    def due(self, step):
+    def due(self, step: Step) -> Flag:
         return step < 0
 
-    def due_since(self, last, step):
+    def due_since(self, last: Step, step: Step) -> Flag:
         return step < 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Either(Schedule):
-    """Due when one of two schedules is."""
+    """Due when either of two schedules is."""
 
     first: Schedule
     second: Schedule
@@ -149,10 +160,10 @@ class Either(Schedule):
     def seconds(self) -> float:
         return min(self.first.seconds, self.second.seconds)
 
-    def due(self, step):
+    def due(self, step: Step) -> Flag:
         return self.first.due(step) | self.second.due(step)
 
-    def due_since(self, last, step):
+    def due_since(self, last: Step, step: Step) -> Flag:
         return self.first.due_since(last, step) | self.second.due_since(
             last, step
         )
@@ -161,16 +172,18 @@ class Either(Schedule):
 NEVER = At([])
 
 
-def schedule_of(value, name: str, *, dense: int = DENSE_START) -> Schedule:
-    """Returns the schedule that a user's argument stands for.
+def schedule_of(
+    value: Schedule | int, name: str, *, dense: int = DENSE_START
+) -> Schedule:
+    """Converts a user's argument to a schedule.
 
     Args:
         value: A `Schedule`, or a number of steps for `Every(value, dense)`.
         name: The argument's name, for the error.
-        dense: Length of the dense start that a bare number gets.
+        dense: Length of the dense start for a number.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If the value is neither a schedule nor a positive integer.
     """
     if isinstance(value, Schedule):
         return value
@@ -178,7 +191,7 @@ def schedule_of(value, name: str, *, dense: int = DENSE_START) -> Schedule:
     return Every(operator.index(value), dense=dense)
 
 
-def _check_integer(name: str, value, *, at_least: int) -> None:
+def _check_integer(name: str, value: object, *, at_least: int) -> None:
     try:
         valid = (
             not isinstance(value, bool) and operator.index(value) >= at_least

@@ -1,20 +1,21 @@
-"""Text for a terminal, and values for JSON, as all commands print them."""
+"""Formats text for a terminal and values for JSON, for all commands."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 #: Characters of a line.
 WIDTH = 80
 
-#: Names that a list has before the others are only counted.
+#: Most names that a list shows; further ones are counted.
 MOST_NAMES = 10
 
 
 def printable(text: str) -> str:
-    """Escapes what could move a terminal's cursor: names come from files."""
+    """Escapes control characters, since names come from files."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode()
         for c in text
@@ -33,16 +34,16 @@ def paragraph(text: str, indent: str = "  ") -> str:
     )
 
 
-def listed(names: Iterable[str]) -> str:
-    """Joins names by commas; of many, the first ones and how many follow."""
+def join_names(names: Iterable[str]) -> str:
+    """Joins names by commas; a long list ends with a count of further ones."""
     names = list(names)
-    others = len(names) - MOST_NAMES
-    more = f" and {others} more" if others > 0 else ""
+    omitted = len(names) - MOST_NAMES
+    more = f" and {omitted} more" if omitted > 0 else ""
     return ", ".join(names[:MOST_NAMES]) + more
 
 
-def json_value(value):
-    """Converts a value to one that JSON has; NaN and infinities are null."""
+def json_value(value: Any) -> Any:
+    """Converts a value for JSON: NaN and infinities become None (null)."""
     if isinstance(value, dict):
         return {str(key): json_value(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

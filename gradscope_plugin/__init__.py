@@ -1,1 +1,1 @@
-"""TensorBoard plugin of gradscope. Importing it never imports TensorFlow."""
+"""TensorBoard plugin of gradscope; imports no TensorFlow."""

@@ -1,31 +1,34 @@
-"""What TensorBoard finds through the entry point `gradscope`.
+"""The entry point `gradscope`, through which TensorBoard loads the plugin.
 
-An exception while this module is imported, or in `fix_flags`, would end the
-whole `tensorboard` command: so this module imports next to nothing, and no
-method raises.
+An exception in `fix_flags`, or while this module is imported, would end the
+whole `tensorboard` command. So the module imports little, and no method raises.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from tensorboard.plugins import base_plugin
+
+if TYPE_CHECKING:
+    import argparse
 
 logger = logging.getLogger(__name__)
 
 NAME = "gradscope"
 
-#: Records that TensorBoard keeps of each run by default. It would keep 100
-#: random ones (10 without its data server), mostly without the first steps,
-#: where vanishing gradients show.
+#: Records that TensorBoard keeps of each run by default. Without this it would
+#: keep 100 random ones (10 without its data server), mostly without the first
+#: steps, where vanishing gradients show.
 SAMPLES = 5000
 
 
 class Loader(base_plugin.TBLoader):
     """Loads the plugin, or leaves TensorBoard without it."""
 
-    def fix_flags(self, flags):
-        """Keeps enough records, unless the user chose a number for us.
+    def fix_flags(self, flags: argparse.Namespace) -> None:
+        """Makes TensorBoard keep enough records, unless the user set a number.
 
         `tensorboard --samples_per_plugin=gradscope=0` keeps all.
         """
@@ -34,8 +37,10 @@ class Loader(base_plugin.TBLoader):
         except Exception:
             logger.warning("gradscope: cannot set samples", exc_info=True)
 
-    def load(self, context):
-        """Returns the plugin, None if it cannot work here.
+    def load(
+        self, context: base_plugin.TBContext
+    ) -> base_plugin.TBPlugin | None:
+        """Loads the plugin; returns None if it cannot work here.
 
         Args:
             context: TensorBoard's `TBContext`.

@@ -1,4 +1,4 @@
-"""The plugin as TensorBoard sees it: routes that parse, read and respond.
+"""The routes of the plugin, which parse a request, read a run and respond.
 
 `http_api.md` describes each route with an example.
 """
@@ -11,6 +11,7 @@ import importlib.resources
 import json
 import math
 import zlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from tensorboard import errors, plugin_util
@@ -19,49 +20,64 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope.format import schema
-from gradscope_plugin import (
-    arguments,
-    data,
+from gradscope_plugin.replies import (
     findings,
     histograms,
-    layers,
+    later,
+    layer_detail,
     matrix,
-    parts,
+    query,
     series,
-    soon,
-    summary,
 )
-from gradscope_plugin.provided import UnreadableRun
+from gradscope_plugin.runs import record_parts, run_data, summary
+from gradscope_plugin.runs.data_provider import UnreadableRun
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
-_MIME_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_MIME_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+}
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Returns `{route: (content, mime type)}` of the page's files, compressed
-    once: TensorBoard would do it for each request."""
+    """Reads the page's files: `{route: (content, mime type)}`.
+
+    They are compressed here once, since TensorBoard would compress them for
+    each request. The file `modules.json` lists the page's modules, so that the
+    page can load all of them at once; as they import each other, each level of
+    imports would take a round trip.
+    """
     folder = importlib.resources.files("gradscope_plugin") / "static"
+    files = dict(_files_below(folder, ""))
+    modules = sorted(path for path in files if path.endswith(".js"))
+    files["modules.json"] = json.dumps(modules).encode()
     return {
-        f"/static/{file.name}": (
-            gzip.compress(file.read_bytes(), mtime=0),
-            mime_type,
-        )
-        for file in folder.iterdir()
+        f"/static/{path}": (gzip.compress(content, mtime=0), mime_type)
+        for path, content in files.items()
         for suffix, mime_type in _MIME_TYPES.items()
-        if file.name.endswith(suffix)
+        if path.endswith(suffix)
     }
 
 
-# A list of runs is sent after so long, in s, with what is known by then.
-_LISTING = 0.05
+def _files_below(folder, path: str) -> Iterator[tuple[str, bytes]]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _files_below(file, f"{path}{file.name}/")
+        else:
+            yield f"{path}{file.name}", file.read_bytes()
 
-# Read once: nothing that a client sends ever becomes a path.
+
+# Seconds after which a list of runs is sent, complete or not.
+_LISTING_SECONDS = 0.05
+
+# All files are read here, so nothing that a client sends becomes a path.
 _STATIC_FILES = _static_files()
 
 
 class MethodNotAllowed(errors.PublicError):
-    """A request that is not a read; nothing here can be written."""
+    """A request with a method other than GET and HEAD."""
 
     http_code = 405
 
@@ -79,7 +95,7 @@ def _route(serve):
             raise MethodNotAllowed(request.method)
         try:
             return serve(request)
-        except soon.NotYet:
+        except later.NotYet:
             return _respond("not yet: ask again", "text/plain", request, 202)
 
     return wrappers.Request.application(read_only)
@@ -94,20 +110,20 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
     plugin_name = schema.PLUGIN_NAME
 
-    def __init__(self, context):
+    def __init__(self, context: base_plugin.TBContext):
         hints = context.sampling_hints or {}
-        self._runs = data.Runs(
+        self._runs = run_data.Runs(
             context.data_provider, hints.get(self.plugin_name, 0)
         )
         self._histogram_samples = hints.get("histograms")
         self._findings = findings.Findings(self._runs)
-        self._previewing = soon.Soon("gradscope-previewing")
-        self._reading = soon.Soon("gradscope-reading")
-        self._diagnosing = soon.Soon("gradscope-diagnosing")
+        self._preview_queue = later.AnswerQueue("gradscope-previewing")
+        self._record_queue = later.AnswerQueue("gradscope-reading")
+        self._findings_queue = later.AnswerQueue("gradscope-diagnosing")
         self._provider = context.data_provider
 
-    def get_plugin_apps(self):
-        """Returns all routes, below `/data/plugin/gradscope`."""
+    def get_plugin_apps(self) -> dict[str, Callable]:
+        """Returns the WSGI application of each route."""
         routes = {
             "/runs": self._serve_runs,
             "/matrix": self._serve_matrix,
@@ -122,28 +138,30 @@ class GradscopePlugin(base_plugin.TBPlugin):
             )
         return {path: _route(serve) for path, serve in routes.items()}
 
-    def is_active(self):
+    def is_active(self) -> bool:
         """Returns False: TensorBoard looks for `data_plugin_names` first."""
         return False
 
-    def data_plugin_names(self):
-        """Returns the plugin name in our tags' metadata."""
+    def data_plugin_names(self) -> list[str]:
+        """Returns the plugin's name in the metadata of gradscope's tags."""
         return [schema.PLUGIN_NAME]
 
-    def frontend_metadata(self):
-        """Returns where TensorBoard finds the page."""
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Returns the route of the page, and the name of the tab."""
         return base_plugin.FrontendMetadata(
             es_module_path="/static/index.js", tab_name="Gradscope"
         )
 
     def _serve_runs(self, request):
         if "soon" in request.args:
-            listed = self._runs.listed(*_context(request), within=_LISTING)
-            text = summary.brief(listed)
+            runs = self._runs.list_runs(
+                *_context(request), within=_LISTING_SECONDS
+            )
+            text = summary.to_json(runs)
         else:
             text = json.dumps(self._runs.summaries(*_context(request)))
-        # A page asks every few seconds. (HTTP's own way, a reply 304, has no
-        # content type, which TensorBoard 3 will refuse.)
+        # The page asks every few seconds, and needs no reply that it has. (The
+        # status 304 would have no content type, which TensorBoard 3 refuses.)
         mark = f"{zlib.crc32(text.encode()):08x}"
         if request.args.get("known") == mark:
             text = "null"
@@ -155,16 +173,16 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return self._numbers(request, self._matrix)
 
     def _matrix(self, request) -> bytes:
-        run = arguments.text(request, "run")
-        statistic = arguments.text(request, "statistic")
-        rows = arguments.text(request, "rows", matrix.ROWS)
+        run = query.text(request, "run")
+        statistic = query.text(request, "statistic")
+        rows = query.text(request, "rows", matrix.ROWS)
         family, _ = matrix.ROWS[rows]
         read = self._runs.record
         if "preview" in request.args and family not in schema.OCCASIONAL:
             read = self._runs.preview
         record = self._record(request, run, family, read)
-        known = record.schema.columns.get(family, ())
-        arguments.check("statistic", statistic, known)
+        columns = record.schema.columns.get(family, ())
+        query.check("statistic", statistic, columns)
         return _matrix(
             request, record, family, lambda r: matrix.select(r, rows, statistic)
         )
@@ -173,12 +191,12 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return self._numbers(request, self._series)
 
     def _series(self, request) -> bytes:
-        run = arguments.text(request, "run")
-        rows = arguments.text(request, "rows", series.ROWS)
-        name = arguments.text(request, "only")
+        run = query.text(request, "run")
+        rows = query.text(request, "rows", series.ROWS)
+        name = query.text(request, "only")
         family, _ = matrix.ROWS[rows]
         record = self._record(request, run, family)
-        arguments.check_row("only", name, record, rows)
+        query.check_row("only", name, record, rows)
         return _matrix(
             request,
             record,
@@ -188,39 +206,48 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _numbers(self, request, make):
-        """Answers with the bytes of `make(request)`; with `soon`, where the
-        record must be read for it, they are made beside."""
+        """Responds with the bytes of `make(request)`.
+
+        With `soon` in the query they are made in a queue where the record is
+        not in the cache.
+        """
         run, rows = (request.args.get(n, "") for n in ("run", "rows"))
         family, _ = matrix.ROWS.get(rows, ("", None))
-        where = _context(request)
-        if "soon" not in request.args or self._runs.known(*where, run, family):
+        context = _context(request)
+        if "soon" not in request.args or self._runs.cached_record(
+            *context, run, family
+        ):
             body = make(request)
         else:
-            # A preview does not wait for what takes ten times as long.
-            preview = "preview" in request.args
-            beside = self._previewing if preview else self._reading
-            body = beside.get(request.full_path, lambda: make(request))
+            # Previews have a queue, so as not to wait for whole records.
+            is_preview = "preview" in request.args
+            queue = self._preview_queue if is_preview else self._record_queue
+            body = queue.get(request.full_path, lambda: make(request))
         return _respond(body, "application/octet-stream", request)
 
     def _serve_layer(self, request):
-        run = arguments.text(request, "run")
-        layer = arguments.text(request, "layer")
-        record = self._record(request, run, "units", self._runs.described)
-        if layer not in layers.names(record):
-            raise arguments.no_layer("layer", layer, run)
+        run = query.text(request, "run")
+        layer = query.text(request, "layer")
+        record = self._record(request, run, "units", self._runs.small_record)
+        if layer not in layer_detail.names(record):
+            raise query.layer_not_found("layer", layer, run)
         variables = [
             v.name for v in record.schema.variables if v.layer == layer
         ]
-        kinds = histograms.kinds_of(
-            self._provider, *_context(request), run, variables[: layers.MOST]
+        kinds = histograms.recorded_kinds(
+            self._provider,
+            *_context(request),
+            run,
+            variables[: layer_detail.MOST],
         )
-        told = _without_nan(layers.describe(record, layer, kinds))
-        return _respond(json.dumps(told), "application/json", request)
+        description = layer_detail.describe(record, layer, kinds)
+        text = json.dumps(_without_nan(description))
+        return _respond(text, "application/json", request)
 
     def _serve_histograms(self, request):
-        run = arguments.text(request, "run")
-        variable = arguments.text(request, "variable")
-        kind = arguments.text(request, "kind", histograms.KINDS)
+        run = query.text(request, "run")
+        variable = query.text(request, "variable")
+        kind = query.text(request, "kind", histograms.KINDS)
         steps, counts = histograms.read(
             self._provider,
             *_context(request),
@@ -229,12 +256,12 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
         if not len(steps):
             raise errors.NotFoundError(
-                f"no histograms of {kind} of {arguments.shown(variable)} were "
-                f"recorded in {arguments.shown(run)}; `layer` lists those that "
+                f"no histograms of {kind} of {query.quote(variable)} were "
+                f"recorded in {query.quote(run)}; `layer` lists those that "
                 "were. Their steps and layers are chosen with "
                 "`gradscope.wrap(..., histograms=, include=)`."
             )
-        written = histograms.written(
+        written = histograms.count_recorded(
             self._provider,
             *_context(request),
             run,
@@ -246,68 +273,78 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(body, "application/octet-stream", request)
 
     def _record(self, request, run, family, read=None):
-        """Returns a record, or answers why there is none."""
+        """Reads a record, or raises an error that says why it cannot."""
         read = read or self._runs.record
         try:
             record = read(*_context(request), run, family)
         except UnreadableRun as error:
             raise errors.PublicError(f"{run}: {error}") from error
         if record is None:
-            raise arguments.no_run(run)
+            raise query.run_not_found(run)
         return record
 
     def _serve_findings(self, request):
-        run = arguments.text(request, "run")
+        run = query.text(request, "run")
         ctx, experiment_id = _context(request)
         if "soon" in request.args:
-            text = self._diagnosing.get(
+            text = self._findings_queue.get(
                 (experiment_id, run),
                 lambda: self._findings.text(ctx, experiment_id, run),
             )
         else:
             text = self._findings.text(ctx, experiment_id, run)
         if text is None:
-            raise arguments.no_run(run)
+            raise query.run_not_found(run)
         return _respond(text, "application/json", request)
 
 
 def _matrix(request, record, family, select, height=None) -> bytes:
-    """Returns the bytes of what `select` finds in the record, of the steps and
-    the layer that were asked for: so many numbers a step, one a row by
-    default."""
+    """Encodes a part of a record: the requested steps, and one layer or all.
+
+    Args:
+        request: Has the parameters `only`, `after` and `mark`.
+        record: The record.
+        family: The family of the values.
+        select: Selects steps and values from a record.
+        height: Number of values in a step; one for each row by default.
+    """
     name = request.args.get("only")
     if name is not None:
-        record = parts.only(record, name)
+        record = record_parts.select_rows(record, name)
         if not record.schema.rows(family):
-            raise arguments.no_layer("only", name, record.run)
-    steps = parts.steps_of(record, family)
-    after = arguments.number(request, "after", -1)
-    if parts.mark(record, after) != arguments.number(request, "mark", -1):
-        # Something before has changed, so the page has to read all again.
+            raise query.layer_not_found("only", name, record.run)
+    steps = record_parts.steps_of(record, family)
+    after = query.number(request, "after", -1)
+    if record_parts.mark(record, after) != query.number(request, "mark", -1):
+        # Steps that the page has were changed, so it gets all again.
         after = -1
     start = int(np.searchsorted(steps, after, side="right"))
     try:
-        count = matrix.fitting(height or len(record.schema.rows(family)))
+        count = matrix.columns_per_reply(
+            height or len(record.schema.rows(family))
+        )
         last = steps[min(start + count, len(steps)) - 1] if len(steps) else -1
-        found = select(parts.between(record, after + 1, last))
+        shown = record_parts.select_steps(record, after + 1, last)
         return matrix.encode(
-            *found,
+            *select(shown),
             start=start,
             total=len(steps),
-            mark=parts.mark(record, last),
+            mark=record_parts.mark(record, last),
         )
     except (KeyError, matrix.TooLarge) as error:
-        # KeyError: a file with half of the statistics, or newer ones.
+        # KeyError: a truncated file, or one of a newer version.
         raise errors.InvalidArgumentError(error.args[0][:1000]) from error
 
 
 def _without_nan(value):
-    """Returns a value with texts where JSON has no number: a configuration may
-    have a limit that is infinite."""
+    """Replaces NaN and infinities, which JSON lacks, by texts.
+
+    The configuration of a layer may have an infinite limit.
+    """
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(one) for one in value]
+        return [_without_nan(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return json.dumps(value)
     return value

@@ -1,1 +1,1 @@
-"""The `gradscope` command: one module for each of its verbs."""
+"""The command `gradscope`, with a module for each of its subcommands."""

@@ -1,15 +1,19 @@
-"""The command `gradscope check`: training against inference, of a model."""
+"""Subcommand `check`: compares both modes of a saved model, by its loss."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import gradscope
 from gradscope.terminal import printable
+
+if TYPE_CHECKING:
+    import keras
 
 _HELP = """Computes the loss of a saved model on one batch in training and in
 inference mode, and says which layer makes the gap and how many further updates
@@ -19,12 +23,12 @@ needed.
 exit codes: 0 the model was checked; 1 with --exit-code, if one loss is more
 than twice the other; 2 the model or the batch could not be read."""
 
-#: Arrays of a batch's file.
+#: Names of arrays in the file of a batch.
 _PARTS = ("x", "y", "sample_weight")
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "check",
         help="compare training and inference mode of a saved model",
@@ -55,34 +59,37 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Checks, prints, and returns the exit code."""
+    """Check a model, print the result, and return the exit code."""
     batch = read_batch(options.batch)
     if not os.path.exists(options.model):
         raise FileNotFoundError(
             f"there is no model {options.model}. Give the file that "
             "`model.save(...)` wrote."
         )
+    # `gradscope.check` is imported here, which needs TensorFlow.
     try:
         check = gradscope.check
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from error
-    model = _loaded(options.model)
+    model = _load_model(options.model)
     if options.loss:
         model.compile(loss=options.loss)
-    found = check(model, **batch)
-    told = json.dumps(found.to_dict(), indent=1, allow_nan=False)
-    print(told if options.json else found)
-    return int(options.exit_code and found.has_gap)
+    result = check(model, **batch)
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False)
+    print(text if options.json else result)
+    return int(options.exit_code and result.has_gap)
 
 
-def _loaded(path: str):
+def _load_model(path: str) -> keras.Model:
+    """Load a model that Keras saved, or say why that fails."""
     import keras
 
     try:
         return keras.saving.load_model(path)
     except (OSError, TypeError, ValueError) as error:
-        told = (printable(line) for line in str(error).splitlines())
-        reason = "\n".join(told)
+        # The error may quote names from the file.
+        lines = (printable(line) for line in str(error).splitlines())
+        reason = "\n".join(lines)
         raise ValueError(
             f"{path} cannot be loaded: {reason}\nA model with classes of your "
             "own is checked in Python: load it with custom_objects=..., and "
@@ -90,25 +97,30 @@ def _loaded(path: str):
         ) from error
 
 
-def read_batch(path: str) -> dict:
-    """Returns the parts of a batch; those of several inputs by their names.
+def read_batch(path: str) -> dict[str, np.ndarray | dict[str, np.ndarray]]:
+    """Read a batch from a file that `np.savez` wrote.
+
+    Returns:
+        Arrays by name: `x`, `y` and `sample_weight`. Several inputs are a dict
+        of arrays by the name of the input.
 
     Raises:
-        ValueError: If it is no such file, or has no `x`.
+        ValueError: If the file is not such an archive, holds other arrays, or
+            has no `x`.
     """
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     batch: dict = {}
     for name, array in arrays.items():
-        part, _, own = name.partition("/")
+        part, _, input_name = name.partition("/")
         if part not in _PARTS:
             raise ValueError(
                 f"{path} has an array {name!r}; a batch has x, y and "
                 "sample_weight, or x/NAME for each of several inputs. Write "
                 "it with np.savez(path, x=..., y=...)."
             )
-        if own:
-            batch.setdefault(part, {})[own] = array
+        if input_name:
+            batch.setdefault(part, {})[input_name] = array
         else:
             batch[part] = array
     if "x" not in batch:

@@ -1,4 +1,4 @@
-"""The command `gradscope compare`: two runs beside each other."""
+"""Subcommand `compare`: says where two runs part."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ exit codes: 0 the runs were compared; 1 with --exit-code, if they part or have
 nothing in common; 2 a run could not be read."""
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "compare",
         help="say where two runs part",
@@ -43,9 +43,11 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compares, prints, and returns the exit code."""
-    found = gradscope.compare(
+    """Compare two runs, print the result, and return the exit code."""
+    comparison = gradscope.compare(
         options.run_a, options.run_b, tolerance=options.tolerance
     )
-    print(report.to_json(found) if options.json else report.text(found))
-    return int(options.exit_code and not found.same)
+    print(
+        report.to_json(comparison) if options.json else report.text(comparison)
+    )
+    return int(options.exit_code and not comparison.same)

@@ -1,4 +1,4 @@
-"""`gradscope demo`: trains the examples, and shows them in TensorBoard."""
+"""Subcommand `demo`: trains the examples, and opens them in TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 import time
 
 
-def add(commands) -> None:
-    """Adds the command to those of the command line."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser."""
     demo = commands.add_parser(
         "demo",
         help="train five broken networks and their repairs, and show them",
@@ -37,13 +37,13 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the command.
+    """Train the examples, start TensorBoard, and return the exit code.
 
     Raises:
-        ValueError: If there is no such example, or something is missing to
-            train it.
+        ValueError: If an example does not exist, or a package that it needs is
+            not installed.
     """
-    for number, name in enumerate(names := _chosen(options.only), 1):
+    for number, name in enumerate(names := _example_names(options.only), 1):
         print(f"[{number}/{len(names)}] {name}: ", end="", flush=True)
         start = time.monotonic()
         command = [sys.executable, "-m", f"gradscope_examples.{name}"]
@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     return subprocess.run(command).returncode
 
 
-def _chosen(only) -> list[str]:
+def _example_names(only: list[str] | None) -> list[str]:
+    """List the examples to train; all of them if `only` is None."""
     for need in ("gradscope_examples", "tensorflow", "keras"):
         if importlib.util.find_spec(need) is None:
             raise ValueError(

@@ -1,10 +1,11 @@
-"""The command `gradscope diagnose`: findings of all runs below a directory."""
+"""Subcommand `diagnose`: prints the findings of all runs below a directory."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import gradscope
 from gradscope import terminal
@@ -14,20 +15,25 @@ from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
 from gradscope.format.schema import SchemaError
 from gradscope.reading import event_files, read
 
-#: Exit codes; where several apply, the largest.
-FOUND, NOTHING, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.reading.record import Record
+
+#: Exit codes. `FAILED` is that of `--fail-on`. Where several apply, the largest
+#: is used.
+FAILED, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
 
 _HELP = f"""Says what is wrong with each run below a directory, worst first.
 
-exit codes: 0 all runs were diagnosed; {FOUND} there are findings of --fail-on;
-{NOTHING} there is no such directory, or nothing in it; {NO_RECORD} there are
+exit codes: 0 all runs were diagnosed; {FAILED} there are findings of --fail-on;
+{NO_RUN} there is no such directory, or nothing in it; {NO_RECORD} there are
 event files, but none of gradscope's; {DAMAGED} an event file is damaged (what
 could be read is diagnosed); {NEWER} a run was recorded by a newer gradscope.
 Where several apply, the largest."""
 
 
-def add(commands) -> None:
-    """Adds the command to the parser's."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "diagnose",
         help="say what is wrong with the runs below a directory",
@@ -39,7 +45,7 @@ def add(commands) -> None:
     parser.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help=f"exit with {FOUND} if there is such a finding, or a worse one",
+        help=f"exit with {FAILED} if there is such a finding, or a worse one",
     )
     parser.add_argument(
         "--set",
@@ -66,41 +72,45 @@ def add(commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Diagnoses, prints, and returns the exit code."""
-    own = dict(_assignment(text) for text in options.set)
-    Limits(own)
+    """Diagnose runs, print findings and problems, and return the exit code."""
+    overrides = dict(_assignment(text) for text in options.set)
+    # Wrong options are reported before a run is read.
+    Limits(overrides)
     for text in options.ignore:
         Ignore.parse(text)
-    found, problems = {}, []
+    findings, problems = {}, []
     for name, path in _runs(options.logdir, problems):
-        record = _read(name, path, problems)
+        record = _read_record(name, path, problems)
         if record is not None:
-            found[name] = gradscope.diagnose(
-                record, limits=own, ignore=options.ignore
+            findings[name] = gradscope.diagnose(
+                record, limits=overrides, ignore=options.ignore
             )
     if options.json:
-        print(report.to_json(found, problems))
+        print(report.to_json(findings, problems))
     else:
         colour = options.color == "always" or (
             options.color == "auto"
             and sys.stdout.isatty()
             and "NO_COLOR" not in os.environ
         )
-        told = [report.text(n, f, colour=colour) for n, f in found.items()]
-        print("\n\n".join(told))
+        texts = [report.text(n, f, colour=colour) for n, f in findings.items()]
+        print("\n\n".join(texts))
     for problem in problems:
         message = terminal.printable(problem["message"])
         print(f"gradscope: {message}", file=sys.stderr)
     codes = [problem["code"] for problem in problems]
-    return max([*codes, _code(found, options.fail_on)])
+    return max([*codes, _exit_code(findings, options.fail_on)])
 
 
-def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
-    """Returns names and directories of the runs; tells of the lack of any."""
+def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
+    """List runs by name and directory, or report that none exist."""
     if not os.path.isdir(logdir):
-        _tell(problems, logdir, NOTHING, f"there is no directory {logdir}.")
+        _report_problem(
+            problems, logdir, NO_RUN, f"there is no directory {logdir}."
+        )
         return []
     below = read.runs_below(logdir)
+    # A run is in a sub-directory of a fixed name, unless its files were moved.
     if not below and event_files.event_files(logdir):
         below = [logdir]
     if below:
@@ -110,7 +120,7 @@ def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
             for name, path in zip(names, below, strict=True)
         ]
     if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
-        _tell(
+        _report_problem(
             problems,
             logdir,
             NO_RECORD,
@@ -119,23 +129,25 @@ def _runs(logdir: str, problems: list) -> list[tuple[str, str]]:
             "gradscope.Callback(logdir) to `fit`, and train again.",
         )
     else:
-        _tell(
+        _report_problem(
             problems,
             logdir,
-            NOTHING,
+            NO_RUN,
             f"there is no run below {logdir}: no event file. Give the "
             "directory that was given to gradscope.wrap, or one above it.",
         )
     return []
 
 
-def _read(name: str, path: str, problems: list):
-    """Returns the record of a run, None if there is none; tells why."""
+def _read_record(name: str, path: str, problems: list[dict]) -> Record | None:
+    """Read a run, and report damage; None if it has no record."""
     try:
         record = gradscope.read(path)
     except SchemaError as error:
         newer = "upgrade" in str(error)
-        _tell(problems, name, NEWER if newer else DAMAGED, f"{name}: {error}")
+        _report_problem(
+            problems, name, NEWER if newer else DAMAGED, f"{name}: {error}"
+        )
         return None
     except FileNotFoundError:
         damage = [
@@ -145,9 +157,9 @@ def _read(name: str, path: str, problems: list):
         ]
         if damage:
             for text in damage:
-                _tell(problems, name, DAMAGED, f"{name}: {text}")
+                _report_problem(problems, name, DAMAGED, f"{name}: {text}")
         else:
-            _tell(
+            _report_problem(
                 problems,
                 name,
                 NO_RECORD,
@@ -155,15 +167,18 @@ def _read(name: str, path: str, problems: list):
             )
         return None
     for text in record.damage:
-        _tell(problems, name, DAMAGED, f"{name}: {text}")
+        _report_problem(problems, name, DAMAGED, f"{name}: {text}")
     return record
 
 
-def _tell(problems: list, run: str, code: int, message: str) -> None:
+def _report_problem(
+    problems: list[dict], run: str, code: int, message: str
+) -> None:
     problems.append({"run": run, "code": code, "message": message})
 
 
 def _assignment(text: str) -> tuple[str, str]:
+    """Parse `LIMIT=VALUE`; `Limits` checks name and value."""
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(
@@ -173,18 +188,21 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _code(found: dict, fail_on: str | None) -> int:
+def _exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
+    """Return `FAILED` if a finding is as severe as `fail_on`, or else 0."""
     if fail_on is None:
         return 0
     worst = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     return (
-        FOUND
-        if any(f.severity in worst for fs in found.values() for f in fs)
+        FAILED
+        if any(f.severity in worst for fs in findings.values() for f in fs)
         else 0
     )
 
 
 class _ListLimits(argparse.Action):
+    """Option that prints all limits, and ends the program."""
+
     def __call__(self, parser, namespace, values, option_string=None):
         for name, limit in LIMITS.items():
             print(f"{name}={limit.default:g}\n    {limit.meaning}")

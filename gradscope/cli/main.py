@@ -1,5 +1,4 @@
-"""The command `gradscope`. TensorFlow is not needed, and not imported, but by
-`gradscope check`.
+"""The command `gradscope`; only its subcommand `check` imports TensorFlow.
 
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
@@ -24,19 +23,19 @@ from gradscope.cli import check, compare, demo, diagnose
 from gradscope.reading.by_layer import COLUMNS
 from gradscope.reading.record import Record
 
-#: Row name of numbers that belong to the whole step, like the learning rate.
+#: Row name of numbers that belong to a step as such, as the learning rate.
 WHOLE_STEP = "run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Run the command.
 
     Args:
-        arguments: Those of the command line by default.
+        arguments: Arguments; None for those of the command line.
 
     Returns:
-        The exit code: 0, or 2 after a message on stderr when the command
-        cannot do what was asked; `diagnose` has more of them.
+        The exit code: 0, or 2 after a message on stderr if the command failed.
+        Subcommands may have further exit codes; `--help` lists them.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, KeyError) as error:
         # `str` of a KeyError would put its message in quotes.
         message = error.args[0] if isinstance(error, KeyError) else error
-        # It may tell names that come from a file.
+        # Names in the message may come from a file of somebody else.
         lines = [terminal.printable(line) for line in str(message).split("\n")]
         print("gradscope: " + "\n".join(lines), file=sys.stderr)
         return 2
@@ -109,12 +108,12 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 def _nonfinite(options: argparse.Namespace) -> None:
     record = gradscope.read(options.run)
-    found = record.first_nonfinite()
-    if found is None:
+    origin = record.first_nonfinite()
+    if origin is None:
         steps = len(record.steps)
         print(f"nothing became NaN or infinite in {steps} recorded steps")
     else:
-        print(terminal.printable(found.message))
+        print(terminal.printable(origin.message))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -123,7 +122,7 @@ def _export(options: argparse.Namespace) -> None:
     columns = []
     for statistic in statistics:
         names, values = _column(record, statistic, options.rows)
-        # A name with a carriage return or half a character is no field.
+        # A carriage return or half a character in a name would break the table.
         names = [terminal.printable(name) for name in names]
         columns.append((terminal.printable(statistic), names, values))
     with open(options.csv, "w", encoding="utf-8", newline="") as file:
@@ -135,7 +134,7 @@ def _export(options: argparse.Namespace) -> None:
 def _column(
     record: Record, statistic: str, rows: str
 ) -> tuple[Sequence[str], np.ndarray]:
-    """Returns the names of N rows and a statistic of each, `[T, N]`."""
+    """Get the names of N rows, and their values of a statistic, [T, N]."""
     values = record[statistic]
     if values.ndim == 1:
         return [WHOLE_STEP], values[:, np.newaxis]
@@ -149,10 +148,14 @@ def _column(
     return record.schema.rows(family), values
 
 
-def _lines(steps, columns) -> Iterator[list]:
+def _lines(
+    steps: np.ndarray,
+    columns: list[tuple[str, Sequence[str], np.ndarray]],
+) -> Iterator[list]:
+    """Generate the lines of the table: step, row, statistic and value."""
     for index, step in enumerate(steps.tolist()):
         for statistic, names, values in columns:
             for name, value in zip(names, values[index], strict=True):
-                # The shortest text that is read back as the same float32.
+                # `str` gives the shortest text that reads as the same float32.
                 text = "" if np.isnan(value) else str(value)
                 yield [step, name, statistic, text]

@@ -1,13 +1,13 @@
-"""Two recorded runs beside each other; TensorFlow is not needed.
+"""Compares two recorded runs; needs no TensorFlow.
 
     comparison = gradscope.compare("logs/a", "logs/b")
     print(comparison)                     # in words
     comparison["gradient_norm"]           # relative differences [S, V]
 
-`matching` says which rows of two runs belong together, `difference` how far
-two numbers are apart, `parting` where two runs part, `configuration` what
-differs in what they are made of; `comparison` holds it all, and `report` tells
-it as text and JSON.
+`matching` pairs the rows of two runs, `difference` has the distance of two
+numbers, `gradient_sketches` that of two gradients, `parting` the first step in
+which runs differ, and `configuration` the settings that differ. `comparison`
+puts them together, and `report` writes the result as text and JSON.
 """
 
 from gradscope.comparing.comparison import Comparison, compare

@@ -1,4 +1,4 @@
-"""What two runs have in common, and what not."""
+"""The comparison of two runs: `compare` and its result."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from gradscope.comparing import gradient_sketches, report
 from gradscope.comparing.configuration import Setting, settings
 from gradscope.comparing.difference import relative, same_bits
 from gradscope.comparing.matching import Matching, match
-from gradscope.comparing.parting import Parting, noisy, parting
+from gradscope.comparing.parting import Parting, find_parting, noise_masks
 from gradscope.reading.record import Record
 
-#: Norms that are compared layer by layer.
-
-#: Relative difference up to which two runs are not said to part: float32's
-#: rounding in another order makes 1e-5 and less in one step.
+#: Relative difference up to which numbers count as the same. Sums in another
+#: order differ by far less in one step of float32.
 TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two runs, in S steps that both recorded, V variables that both have, and
-    their L layers. `print(comparison)` tells it in words.
+    """The comparison of two runs; `print(comparison)` describes it in words.
+
+    It covers the S steps that both runs recorded, the V variables that both
+    have, and the L layers of these variables.
 
     Attributes:
         run_a: Name or directory of the first run.
-        run_b: Of the second.
-        a: The first run's record, of the common steps and variables alone.
-        b: The second one's, with the names of the first.
-        matched_by: `"name"`, or `"order"` where names do not tell which
-            variables belong together, but forward order and shapes do.
-        names: Name in the first and in the second run of each variable.
-        only_a: Names of variables, activations, states and data that the
-            second run does not have.
-        only_b: Those that the first does not have.
-        steps_a: First and last recorded step of the first run, and how many.
-        steps_b: Of the second.
+        run_b: Name or directory of the second run.
+        a: Record of the first run, reduced to common steps and variables.
+        b: Record of the second run, likewise, with the names of the first.
+        matched_by: How variables were paired: `"name"`, or `"order"` where
+            forward order and shapes pair more of them than their names.
+        names: Names of each variable, in the first and in the second run.
+        only_a: Variables, activations, states and data of the first run that
+            have no partner in the second.
+        only_b: Those of the second run that have none in the first.
+        steps_a: First step, last step and number of steps of the first run.
+        steps_b: The same of the second run.
         tolerance: Relative difference up to which numbers count as the same.
-        differs_from: First common step in which any recorded number of a
-            variable is another one, bit for bit; None if there is none.
-        parting: Where they part, None if they do not.
-        configuration: What they were configured with differently.
-        sketched_steps: int64 `[M]`, the steps of which `gradients` are known.
-        notes: What else one should know, in sentences.
+        differs_from: First common step in which a recorded number of a
+            variable differs in any bit; None if all are the same.
+        parting: Where the runs part; None if they do not.
+        configuration: Settings that differ.
+        sketched_steps: int64 `[M]`, the steps that `gradients` covers.
+        notes: Remarks on the comparison, in sentences.
     """
 
     run_a: str
@@ -68,78 +68,89 @@ class Comparison:
 
     @property
     def steps(self) -> np.ndarray:
-        """int64 [S]: the steps that both runs recorded."""
+        """Steps that both runs recorded, int64 `[S]`."""
         return self.a.steps
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Names in the first run of the variables that both have."""
+        """Names, in the first run, of the variables that both runs have."""
         return self.a.variables
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names in the first run of their layers, in forward order."""
+        """Names, in the first run, of their layers, in forward order."""
         return self.a.layers
 
     @property
     def comparable(self) -> bool:
-        """Whether there is a step and a variable in common."""
+        """Whether the runs have a step and a variable in common."""
         return bool(len(self.steps) and self.variables)
 
     @property
     def same(self) -> bool | None:
-        """Whether no statistic of a variable differs by more than the
-        tolerance, in no common step; None if there is none."""
+        """Whether the runs are the same within the tolerance; None if they
+        have nothing in common."""
         return self.parting is None if self.comparable else None
 
     @property
     def same_bits(self) -> bool | None:
-        """Whether all recorded numbers of the variables are the same, bit for
-        bit; None if there is no common step."""
+        """Whether all recorded numbers of the variables are the same bit for
+        bit; None if the runs have nothing in common."""
         return self.differs_from is None if self.comparable else None
 
     def __getitem__(self, statistic: str) -> np.ndarray:
-        """Returns relative differences `|a - b| / max(|a|, |b|)`, float64
-        `[S, V]`: 0 where both are equal, 1 where one only is a finite number,
-        NaN where neither is a number.
+        """Computes relative differences of a statistic of the variables.
+
+        Args:
+            statistic: A statistic of variables, such as `"gradient_norm"`.
+
+        Returns:
+            `|a - b| / max(|a|, |b|)`, float64 `[S, V]`: 0 where both are equal,
+            1 where a single one is a finite number, NaN where both are NaN.
 
         Raises:
-            KeyError: If it is not a statistic of variables.
+            KeyError: If `statistic` is not a statistic of variables.
         """
         return relative(*(self._values(r, statistic) for r in (self.a, self.b)))
 
     def by_layer(self, statistic: str) -> np.ndarray:
-        """Returns relative differences of a statistic of all common variables
-        of a layer together, float64 `[S, L]`.
+        """Computes relative differences of a statistic of whole layers.
+
+        Args:
+            statistic: A statistic of variables; each layer has one number for
+                all of its common variables.
+
+        Returns:
+            `|a - b| / max(|a|, |b|)`, float64 `[S, L]`.
 
         Raises:
-            KeyError: If it is not a statistic of variables.
+            KeyError: If `statistic` is not a statistic of variables.
         """
         return relative(self.a.by_layer(statistic), self.b.by_layer(statistic))
 
     @property
     def gradients(self) -> np.ndarray:
-        """Relative differences `|a - b| / max(|a|, |b|)` of the gradients
-        themselves, float64 `[M, V]`, from 0 to 2; NaN where not known.
+        """Relative differences of the gradients themselves, float64 `[M, V]`.
 
-        Estimated from sixteen sums of each gradient, within about a quarter of
-        the value (of one step; the median of many is closer). 0 means that all
-        sums are equal bit for bit.
+        `‖a - b‖ / max(‖a‖, ‖b‖)`, from 0 to 2; NaN where a run has no sketch of
+        the gradient. Each value is estimated from sixteen sums of a gradient,
+        within about a quarter of itself; the median of many steps is closer. 0
+        means that all sums are equal bit for bit.
         """
         return gradient_sketches.relative(self._squares)
 
     @property
     def gradients_by_layer(self) -> np.ndarray:
-        """The same of all common variables of a layer together, `[M, L]`."""
+        """`gradients` of all common variables of a layer, float64 `[M, L]`."""
         places = {layer: index for index, layer in enumerate(self.layers)}
         owners = [places[v.layer] for v in self.a.schema.variables]
         return gradient_sketches.relative(self._squares, owners)
 
     @property
     def noise(self) -> np.ndarray:
-        """bool [S, V]: gradients below 1e-4 of the largest of the step, in
-        both runs; their difference says nothing."""
-        return noisy(self.a, self.b)["gradient_norm"]
+        """Gradients below 1e-4 of the step's largest in both runs, bool
+        `[S, V]`; their difference says nothing."""
+        return noise_masks(self.a, self.b)["gradient_norm"]
 
     def _values(self, record: Record, statistic: str) -> np.ndarray:
         if statistic not in record.schema.columns["variables"]:
@@ -153,28 +164,36 @@ class Comparison:
         return report.text(self)
 
     def to_dict(self) -> dict:
-        """Returns what `gradscope compare --json` prints, see
-        docs/compare.md."""
+        """Converts to the dict that `gradscope compare --json` prints.
+
+        docs/compare.md describes its keys.
+        """
         return report.to_dict(self)
 
 
-def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
-    """Compares two recorded runs: where they part, and in what they differ.
+def compare(
+    run_a: str | os.PathLike | Record,
+    run_b: str | os.PathLike | Record,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Comparison:
+    """Compares two recorded runs, and finds where they part.
 
-    Runs may have different lengths, schedules and layers: what is compared is
-    what both have: norms in all common steps, and the gradients themselves in
-    those with histograms, within about a quarter. `gradscope.same` compares the
-    gradients of two models exactly.
+    Runs may have different lengths, schedules and layers; steps and variables
+    that both have are compared. Norms are compared in all common steps. The
+    gradients themselves are compared in steps with histograms, within about a
+    quarter; `gradscope.same` compares the gradients of two models exactly.
 
     Args:
         run_a: A directory, as for `gradscope.read`, or a `gradscope.Record`.
-        run_b: Likewise.
-        tolerance: Relative difference, from 0 to 1, up to which two numbers
-            count as the same. With 0 the runs part where a bit differs.
+        run_b: The other run, likewise.
+        tolerance: Relative difference, at least 0 and below 1, up to which two
+            numbers count as the same. With 0 the runs part where a bit differs.
 
     Raises:
-        FileNotFoundError: If no run was recorded there.
-        ValueError: If several runs were, or the tolerance is out of range.
+        FileNotFoundError: If a directory holds no run.
+        ValueError: If a directory holds several runs, or `tolerance` is out of
+            range.
     """
     if not 0 <= tolerance < 1:
         raise ValueError(
@@ -184,37 +203,39 @@ def compare(run_a, run_b, *, tolerance: float = TOLERANCE) -> Comparison:
     a, b = _record(run_a), _record(run_b)
     variables = _match(a, b, "variables")
     steps, at_a, at_b = np.intersect1d(a.steps, b.steps, return_indices=True)
-    part_a, part_b = _common(a, b, variables, at_a, at_b)
+    common_a, common_b = _common(a, b, variables, at_a, at_b)
     comparable = bool(len(steps) and variables.pairs)
     sketched_steps, squares = gradient_sketches.sketches(a, b, variables)
-    differs_from = _differs_from(part_a, part_b) if comparable else None
-    parted = parting(part_a, part_b, tolerance) if comparable else None
-    rounds = differs_from is not None and (
-        parted is None or parted.step > differs_from
+    differs_from = _differs_from(common_a, common_b) if comparable else None
+    parting = (
+        find_parting(common_a, common_b, tolerance) if comparable else None
+    )
+    rounds_first = differs_from is not None and (
+        parting is None or parting.step > differs_from
     )
     names_a, names_b = a.variables, b.variables
     return Comparison(
         run_a=str(a.run),
         run_b=str(b.run),
-        a=part_a,
-        b=part_b,
+        a=common_a,
+        b=common_b,
         matched_by=variables.by,
         names=tuple((names_a[i], names_b[j]) for i, j in variables.pairs),
-        only_a=_rest(a, b, 0),
-        only_b=_rest(a, b, 1),
+        only_a=_unpaired(a, b, 0),
+        only_b=_unpaired(a, b, 1),
         steps_a=_extent(a),
         steps_b=_extent(b),
         tolerance=tolerance,
         differs_from=differs_from,
-        parting=parted,
+        parting=parting,
         configuration=_settings(a, b, variables),
         sketched_steps=sketched_steps,
         _squares=squares,
-        notes=(*_notes(a, b), *(_of_sums(a, b) if rounds else ())),
+        notes=(*_notes(a, b), *(_note_of_sums(a, b) if rounds_first else ())),
     )
 
 
-def _record(run) -> Record:
+def _record(run: str | os.PathLike | Record) -> Record:
     if isinstance(run, str | os.PathLike):
         from gradscope.reading.read import read
 
@@ -223,7 +244,7 @@ def _record(run) -> Record:
 
 
 def _common(a, b, matching: Matching, at_a, at_b) -> tuple[Record, Record]:
-    """Returns two records of the same steps, variables and columns."""
+    """Reduces two records to the same steps and variables."""
     rows_a, rows_b = (
         [pair[side] for pair in matching.pairs] for side in (0, 1)
     )
@@ -241,10 +262,13 @@ def _common(a, b, matching: Matching, at_a, at_b) -> tuple[Record, Record]:
             for i, j in matching.pairs
         ),
     )
-    return _part(a, schema_a, at_a, rows_a), _part(b, schema_b, at_b, rows_b)
+    return (
+        _select(a, schema_a, at_a, rows_a),
+        _select(b, schema_b, at_b, rows_b),
+    )
 
 
-def _part(record, schema, at, rows) -> Record:
+def _select(record, schema, at, rows) -> Record:
     families = {name: values[at] for name, values in record.families.items()}
     if "variables" in families:
         families["variables"] = families["variables"][:, rows]
@@ -263,20 +287,21 @@ def _differs_from(a: Record, b: Record) -> int | None:
     common = [name for name in columns[0] if name in columns[1]]
     values = []
     for record, names in zip((a, b), columns, strict=True):
-        chosen = [names.index(name) for name in common]
-        of_all = record.families["variables"]
-        every = chosen == list(range(len(names)))
-        values.append(of_all if every else of_all[:, :, chosen])
-    found = np.flatnonzero(~same_bits(*values).all(axis=(1, 2)))
-    return int(a.steps[found[0]]) if len(found) else None
+        indices = [names.index(name) for name in common]
+        table = record.families["variables"]
+        # An index with a list copies, and a table may have gigabytes.
+        is_complete = indices == list(range(len(names)))
+        values.append(table if is_complete else table[:, :, indices])
+    differing = np.flatnonzero(~same_bits(*values).all(axis=(1, 2)))
+    return int(a.steps[differing[0]]) if len(differing) else None
 
 
 def _match(a: Record, b: Record, family: str) -> Matching:
     kinds = {
         "variables": lambda s: [v.shape for v in s.variables],
-        "activations": lambda s: [(o.kind, o.units) for o in s.activations],
-        "state": lambda s: [one.kind for one in s.states],
-        "data": lambda s: [one.name for one in s.data],
+        "activations": lambda s: [(a.kind, a.units) for a in s.activations],
+        "state": lambda s: [state.kind for state in s.states],
+        "data": lambda s: [data.name for data in s.data],
     }[family]
     return match(
         a.schema.rows(family),
@@ -286,29 +311,27 @@ def _match(a: Record, b: Record, family: str) -> Matching:
     )
 
 
-def _rest(a: Record, b: Record, side: int) -> tuple[str, ...]:
-    found: list[str] = []
+def _unpaired(a: Record, b: Record, side: int) -> tuple[str, ...]:
+    unpaired: list[str] = []
     for family in ("variables", "activations", "state", "data"):
         names = (a, b)[side].schema.rows(family)
-        rest = _match(a, b, family).rest(side, len(names))
-        found += [names[index] for index in rest]
-    return tuple(dict.fromkeys(found))
+        indices = _match(a, b, family).unpaired(side, len(names))
+        unpaired += [names[index] for index in indices]
+    return tuple(dict.fromkeys(unpaired))
 
 
 def _settings(a, b, matching: Matching) -> tuple[Setting, ...]:
-    shapes = [
-        Setting(a.schema.variables[i].name, what, *values)
-        for i, j in matching.pairs
-        for what in ("shape", "dtype")
-        for values in [
-            [
-                getattr(a.schema.variables[i], what),
-                getattr(b.schema.variables[j], what),
-            ]
-        ]
-        if values[0] != values[1]
-    ]
-    return (*settings(a.schema, b.schema), *shapes)
+    variables = []
+    for i, j in matching.pairs:
+        variable_a, variable_b = a.schema.variables[i], b.schema.variables[j]
+        for attribute in ("shape", "dtype"):
+            value_a = getattr(variable_a, attribute)
+            value_b = getattr(variable_b, attribute)
+            if value_a != value_b:
+                variables.append(
+                    Setting(variable_a.name, attribute, value_a, value_b)
+                )
+    return (*settings(a.schema, b.schema), *variables)
 
 
 def _extent(record) -> tuple[int, int, int]:
@@ -318,8 +341,8 @@ def _extent(record) -> tuple[int, int, int]:
     return int(steps[0]), int(steps[-1]), len(steps)
 
 
-def _of_sums(a: Record, b: Record) -> tuple[str, ...]:
-    """Returns why two runs part by rounding, if a reason is known."""
+def _note_of_sums(a: Record, b: Record) -> tuple[str, ...]:
+    """Explains a difference by rounding, where sums of a run have no order."""
     runs = {"first": a, "second": b}
     names = [n for n, record in runs.items() if record.schema.unordered_sums]
     if not names:

@@ -1,22 +1,26 @@
-"""What differs in the configuration of two runs, as far as they tell."""
+"""Settings that differ between the recorded configurations of two runs."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from gradscope.comparing.matching import match
+
+if TYPE_CHECKING:
+    from gradscope.format.schema import Schema
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One thing that two runs were configured with differently.
+    """A setting that differs between two runs.
 
     Attributes:
         where: `"optimizer"`, `"loss"`, or the name of a layer or variable.
         what: Path of the setting, as in `"config.momentum"`, or `"class"`.
         a: Its value in the first run, as JSON has it; None where the first
             run has no such setting.
-        b: In the second.
+        b: Its value in the second run.
     """
 
     where: str
@@ -25,40 +29,41 @@ class Setting:
     b: object
 
 
-def settings(schema_a, schema_b) -> tuple[Setting, ...]:
-    """Returns what differs: optimizer, loss and layers.
+def settings(schema_a: Schema, schema_b: Schema) -> tuple[Setting, ...]:
+    """Lists the settings of optimizer, loss and layers that differ.
 
     Args:
-        schema_a: `Schema` of one run.
-        schema_b: Of the other.
+        schema_a: Schema of the first run.
+        schema_b: Schema of the second run.
     """
-    found = _differing("optimizer", schema_a.optimizer, schema_b.optimizer)
+    differing = _differing("optimizer", schema_a.optimizer, schema_b.optimizer)
     a, b = schema_a.model, schema_b.model
     if not a or not b:
-        return tuple(found)
-    found += _differing("loss", _nest(a["loss"]), _nest(b["loss"]))
+        return tuple(differing)
+    differing += _differing("loss", _nest(a["loss"]), _nest(b["loss"]))
     layers_a, layers_b = a["layers"], b["layers"]
     matching = match(*_keys(layers_a), *_keys(layers_b))
     for i, j in matching.pairs:
-        own = [
+        configurations = [
             {k: layer[k] for k in ("class", "config")}
             for layer in (layers_a[i], layers_b[j])
         ]
-        found += _differing(layers_a[i]["name"], *own)
+        differing += _differing(layers_a[i]["name"], *configurations)
     for side, layers in enumerate((layers_a, layers_b)):
-        for index in matching.rest(side, len(layers)):
-            one = layers[index]
-            pair = (one["class"], None) if side == 0 else (None, one["class"])
-            found.append(Setting(one["name"], "class", *pair))
-    return tuple(found)
+        for index in matching.unpaired(side, len(layers)):
+            name, kind = layers[index]["name"], layers[index]["class"]
+            values = (kind, None) if side == 0 else (None, kind)
+            differing.append(Setting(name, "class", *values))
+    return tuple(differing)
 
 
 def _keys(layers: list[dict]) -> tuple[list, list]:
-    # A wrapper and the layer inside of it may have one name.
-    seen: dict[str, int] = {}
+    # A wrapper and the layer inside of it may have the same name, and `match`
+    # needs unique ones.
+    counts: dict[str, int] = {}
     names = []
     for layer in layers:
-        count = seen[layer["name"]] = seen.get(layer["name"], 0) + 1
+        count = counts[layer["name"]] = counts.get(layer["name"], 0) + 1
         names.append(f"{layer['name']}\n{count}")
     return names, [layer["class"] for layer in layers]
 
@@ -80,10 +85,10 @@ def _differing(where: str, a: dict, b: dict) -> list[Setting]:
 
 
 def _flat(nest: dict, path: str = "") -> dict[str, object]:
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, value in nest.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{path}{key}.")
+            values |= _flat(value, f"{path}{key}.")
         else:
-            found[f"{path}{key}"] = value
-    return found
+            values[f"{path}{key}"] = value
+    return values

@@ -1,44 +1,52 @@
-"""How far two numbers are apart, and which of them are noise."""
+"""Relative differences of numbers, and which norms are noise."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 #: A tensor whose norm is below this share of the largest is noise: the bias
-#: before a norm has the true gradient 0, and what is left of it is rounding.
+#: before a norm layer has the true gradient 0, and its computed gradient is
+#: rounding.
 NOISE = 1e-4
 
 #: Norms that are compared layer by layer.
 NORMS = ("gradient_norm", "weight_norm", "update_norm")
 
 
-def relative(a, b) -> np.ndarray:
-    """Returns `|a - b| / max(|a|, |b|)` of each pair, float64.
+def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+    """Computes `|a - b| / max(|a|, |b|)` of each pair, float64.
 
-    0 where they are equal (also two infinities), at most 1 where they have one
-    sign and at most 2 else; 1 where only one of them is a finite number, and
-    NaN where neither is a number.
+    The result is 0 where both are equal (also two infinities), at most 1 where
+    they have one sign and at most 2 where not. It is 1 where a single one is a
+    finite number, and NaN where both are NaN.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     with np.errstate(all="ignore"):
-        found = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
-    found = np.where(np.isfinite(a) & np.isfinite(b), found, 1.0)
-    found = np.where(a == b, 0.0, found)
-    return np.where(np.isnan(a) & np.isnan(b), np.nan, found)
+        values = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
+    values = np.where(np.isfinite(a) & np.isfinite(b), values, 1.0)
+    values = np.where(a == b, 0.0, values)
+    return np.where(np.isnan(a) & np.isnan(b), np.nan, values)
 
 
-def same_bits(a, b) -> np.ndarray:
-    """Returns where two float32 arrays are equal; NaN equals NaN."""
+def same_bits(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+    """Marks where two float32 arrays are equal; NaN equals NaN."""
     a, b = np.asarray(a), np.asarray(b)
     return (a == b) | (np.isnan(a) & np.isnan(b))
 
 
-def noise(a, b, limit: float = NOISE) -> np.ndarray:
-    """Returns which norms are below a share of the largest of their step.
+def noise(
+    a: npt.ArrayLike, b: npt.ArrayLike, limit: float = NOISE
+) -> np.ndarray:
+    """Marks norms that are below a share of the largest of their step.
 
     Args:
-        a: Norms `[S, V]` of one run; NaN where there is none.
-        b: Those of the other.
+        a: Norms `[S, V]` of the first run; NaN where a variable has none.
+        b: Norms of the second run, likewise.
         limit: The share.
 
     Returns:

@@ -1,56 +1,74 @@
-"""How far the gradients themselves of two runs are apart, by their sketches.
+"""Differences of the gradients of two runs, estimated from their sketches.
 
-Norms do not tell two gradients apart that are as long and point elsewhere. In
-steps with histograms a record also has sixteen sums of each gradient; see
+Two gradients of the same norm may point in different directions. So in steps
+with histograms a record also has a sketch, sixteen sums of each gradient; see
 `gradscope.measuring.gradient_sketch`.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.comparing.matching import Matching
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradscope.comparing.matching import Matching
+    from gradscope.reading.record import Record
 
 
-def sketches(a, b, matching: Matching) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the steps in which both runs have sketches, int64 `[M]`, and
-    squares, float64 `[2, M, V]`: of the estimated difference of the gradients
-    of the V variables that both have, and of the longer one of the two.
-
-    NaN where a run has no sketch, as of a sparse gradient.
+def sketches(
+    a: Record, b: Record, matching: Matching
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the sketches of two runs in the M steps in which both have them.
 
     Args:
-        a: Record of one run, b: of the other.
-        matching: Which variables belong together.
+        a: Record of the first run.
+        b: Record of the second run.
+        matching: The pairs of the V variables that both runs have.
+
+    Returns:
+        The steps, int64 `[M]`, and squared norms, float64 `[2, M, V]`: of the
+        estimated difference of the two gradients, and of the longer gradient.
+        NaN where a run has no sketch, as of a sparse gradient.
     """
-    (steps_a, of_a), (steps_b, of_b) = (r.occasional("sketch") for r in (a, b))
+    (steps_a, sums_a), (steps_b, sums_b) = (
+        record.occasional("sketch") for record in (a, b)
+    )
     steps, at_a, at_b = np.intersect1d(steps_a, steps_b, return_indices=True)
     rows = np.array(matching.pairs, int).reshape(-1, 2)
-    one = of_a[at_a][:, rows[:, 0]].astype(np.float64)
-    other = of_b[at_b][:, rows[:, 1]].astype(np.float64)
-    squares = [np.sum(s**2, axis=2) for s in (one - other, one, other)]
-    known = (squares[1] > 0) & (squares[2] > 0)
-    far, longer = squares[0], np.maximum(squares[1], squares[2])
-    return steps, np.where(known, np.stack([far, longer]), np.nan)
+    sums_a = sums_a[at_a][:, rows[:, 0]].astype(np.float64)
+    sums_b = sums_b[at_b][:, rows[:, 1]].astype(np.float64)
+    difference, squares_a, squares_b = (
+        np.sum(sums**2, axis=2) for sums in (sums_a - sums_b, sums_a, sums_b)
+    )
+    both_sketched = (squares_a > 0) & (squares_b > 0)
+    squares = np.stack([difference, np.maximum(squares_a, squares_b)])
+    return steps, np.where(both_sketched, squares, np.nan)
 
 
-def relative(squares: np.ndarray, owners=None) -> np.ndarray:
-    """Returns `|a - b| / max(|a|, |b|)` of gradients, float64 `[M, V]`, at
-    most 2; NaN where it is not known.
+def relative(
+    squares: np.ndarray, owners: Sequence[int] | None = None
+) -> np.ndarray:
+    """Computes `|a - b| / max(|a|, |b|)` of gradients, float64 `[M, V]`.
+
+    At most 2; NaN where a run has no sketch.
 
     Args:
-        squares: As of `sketches`.
-        owners: For each variable the number of its layer, to put those of a
-            layer together: `[M, L]`.
+        squares: The squared norms that `sketches` returns.
+        owners: The index of each variable's layer, which adds up the variables
+            of a layer; the result is then `[M, L]`.
     """
     if owners is not None:
         count = max(owners, default=-1) + 1
         sums = np.zeros((*squares.shape[:-1], count))
-        known = np.zeros(sums.shape[1:], bool)
-        # (A table of layers and variables has 6 GB where there are 20,000.)
+        sketched = np.zeros(sums.shape[1:], bool)
+        # In place, since the product with a matrix of layers and variables
+        # would need gigabytes for 20,000 of each.
         owners = np.asarray(owners, int)
         np.add.at(sums, (..., owners), np.nan_to_num(squares))
-        np.logical_or.at(known, (..., owners), np.isfinite(squares[1]))
-        squares = np.where(known, sums, np.nan)
+        np.logical_or.at(sketched, (..., owners), np.isfinite(squares[1]))
+        squares = np.where(sketched, sums, np.nan)
     with np.errstate(all="ignore"):
         return np.minimum(np.sqrt(squares[0] / squares[1]), 2.0)

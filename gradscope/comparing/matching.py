@@ -1,4 +1,4 @@
-"""Which rows of two runs belong together."""
+"""Pairs the rows of two runs, by name or by forward order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import difflib
 import itertools
 from collections.abc import Hashable, Sequence
 
-# Above it, only what both begin with is paired: 40,000 rows of two shapes would
-# take days.
+# With more pairs to try, rows are paired only up to the first that differ in
+# kind: the time of `difflib` grows with the number of pairs.
 _MOST_PAIRS = 10**7
 
 
@@ -19,18 +19,18 @@ class Matching:
     Attributes:
         pairs: Index in the first list and in the second, in the order of the
             first.
-        by: `"name"` or `"order"`.
+        by: `"name"` or `"order"`, how the pairs were made.
     """
 
     pairs: tuple[tuple[int, int], ...]
     by: str = "name"
 
-    def rest(self, side: int, count: int) -> list[int]:
-        """Returns the indices of what is in one list only.
+    def unpaired(self, side: int, count: int) -> list[int]:
+        """Lists the indices in one list that have no partner in the other.
 
         Args:
-            side: 0 of the first list, 1 of the second.
-            count: Length of that list.
+            side: 0 for the first list, 1 for the second.
+            count: The length of that list.
         """
         paired = {pair[side] for pair in self.pairs}
         return [index for index in range(count) if index not in paired]
@@ -42,33 +42,33 @@ def match(
     names_b: Sequence[str],
     kinds_b: Sequence[Hashable],
 ) -> Matching:
-    """Returns which rows belong together: those of one name.
+    """Pairs rows of the same name, or else by forward order and kind.
 
-    Where no name is common, or where the order alone finds a partner of its
-    kind for every row of the shorter list and the names do not (Keras counts
-    names on in a process: `dense`, `dense_1` in one run are `dense_1`,
-    `dense_2` in the next), it is by forward order and kind.
+    Forward order decides where no name is common, and where only forward order
+    gives every row of the shorter list a partner of its kind. Names fail where
+    Keras continues its count: in a second run of the same process `dense` and
+    `dense_1` are called `dense_1` and `dense_2`.
 
     Args:
-        names_a: Unique names in forward order.
-        kinds_a: Of each its shape, class or the like.
-        names_b: Of the other run.
-        kinds_b: Likewise.
+        names_a: Unique names of the first run's rows, in forward order.
+        kinds_a: The kind of each row, such as its shape or class.
+        names_b: Names of the second run's rows.
+        kinds_b: Their kinds.
     """
     places = {name: index for index, name in enumerate(names_b)}
-    named = tuple(
+    by_name = tuple(
         (index, places[name])
         for index, name in enumerate(names_a)
         if name in places
     )
-    same_kind = sum(kinds_a[i] == kinds_b[j] for i, j in named)
+    same_kind = sum(kinds_a[i] == kinds_b[j] for i, j in by_name)
     shorter = min(len(names_a), len(names_b))
-    if named and same_kind == shorter:
-        return Matching(named)  # forward order has no more pairs
-    ordered = _in_order(kinds_a, kinds_b)
-    if not named or same_kind < len(ordered) == shorter:
-        return Matching(ordered, "order" if ordered else "name")
-    return Matching(named)
+    if by_name and same_kind == shorter:
+        return Matching(by_name)  # forward order has no more pairs
+    by_order = _in_order(kinds_a, kinds_b)
+    if not by_name or same_kind < len(by_order) == shorter:
+        return Matching(by_order, "order" if by_order else "name")
+    return Matching(by_name)
 
 
 def _in_order(kinds_a, kinds_b) -> tuple[tuple[int, int], ...]:

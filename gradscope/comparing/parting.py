@@ -1,39 +1,43 @@
-"""The first step in which two runs part, where, and by what.
+"""Finds the first step in which two runs part, the layer, and the cause.
 
-Within a step the order of computation is: the weights before it, the forward
-pass, the gradient, the update. What parts first in that order is the place to
-look at; all that comes later only follows.
+A step computes in this order: the weights before it, the forward pass, the
+gradients, the updates. The first of them that differs is the place to look at;
+differences of the later ones follow from it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.comparing.difference import noise, relative
 from gradscope.comparing.matching import match
 
-#: Statistics of variables that are looked at, in the order of computation.
-LOOKED_AT = ("weight_norm", "gradient_norm", "gradient_max", "update_norm")
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
+#: Statistics of variables that are compared, in the order of computation.
+STATISTICS = ("weight_norm", "gradient_norm", "gradient_max", "update_norm")
 
 
 @dataclasses.dataclass(frozen=True)
 class Parting:
-    """Where two runs part.
+    """The place where two runs part.
 
     Attributes:
         step: First common step in which a statistic of a variable differs by
             more than the tolerance.
-        after: Last common step before it, None if there is none.
-        layer: Where in that step, in the order of computation; a name of the
-            first run.
-        variable: Variable of that layer that differs most.
-        statistic: Of `LOOKED_AT`, the first that differs.
+        after: The common step before it; None if `step` is the first.
+        layer: Name, in the first run, of the layer that differs first in that
+            step, in the order of computation.
+        variable: The variable of that layer that differs most.
+        statistic: The first of `STATISTICS` that differs.
         a: Its value in the first run.
-        b: In the second.
-        differing: How many of the variables differ in it.
-        cause: What that means, in words.
+        b: Its value in the second run.
+        differing: Number of variables in which that statistic differs.
+        cause: What this difference says about the cause, in words.
     """
 
     step: int
@@ -47,59 +51,63 @@ class Parting:
     cause: str
 
 
-def noisy(a, b) -> dict[str, np.ndarray]:
-    """Returns for each statistic looked at bool `[S, V]`: what is noise.
+def noise_masks(a: Record, b: Record) -> dict[str, np.ndarray]:
+    """Marks noise in each of `STATISTICS`, as bool `[S, V]`.
 
-    A gradient below 1e-4 of the largest is, and with it the update and, behind
-    the first common step, the weight that it has moved (Adam makes steps of
-    full length of noise); so is a weight or update below 1e-4 of the largest.
+    A gradient below 1e-4 of the step's largest is noise, and so is its update.
+    After the first common step the weight is noise, too, since an optimizer
+    like Adam makes updates of full length from it. A weight or an update is
+    also noise if it is itself below 1e-4 of the largest.
 
     Args:
-        a: Record of one run, with the steps and variables of both.
-        b: Of the other.
+        a: Record of the first run, with the common steps and variables.
+        b: Record of the second run, likewise.
     """
-    own = {n: noise(a[n], b[n]) for n in LOOKED_AT}
-    gradient = own["gradient_norm"]
+    small = {n: noise(a[n], b[n]) for n in STATISTICS}
+    gradient = small["gradient_norm"]
     weight = gradient.copy()
     weight[:1] = False
     return {
-        "weight_norm": own["weight_norm"] | weight,
+        "weight_norm": small["weight_norm"] | weight,
         "gradient_norm": gradient,
         "gradient_max": gradient,
-        "update_norm": own["update_norm"] | gradient,
+        "update_norm": small["update_norm"] | gradient,
     }
 
 
-def parting(a, b, tolerance: float) -> Parting | None:
-    """Returns where two runs part, None if they do not.
+def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
+    """Finds the first place where two runs differ by more than a tolerance.
 
     Args:
-        a: Record of one run, with the steps and variables of both.
-        b: Of the other, with the names of the first.
-        tolerance: Relative difference that is none.
+        a: Record of the first run, with the common steps and variables.
+        b: Record of the second run, likewise, with the names of the first.
+        tolerance: Relative difference up to which numbers count as the same.
+
+    Returns:
+        The parting, or None if the runs do not part.
     """
-    ignored = noisy(a, b)
+    is_noise = noise_masks(a, b)
     far = {
         name: np.where(
-            ignored[name], 0.0, np.nan_to_num(relative(a[name], b[name]))
+            is_noise[name], 0.0, np.nan_to_num(relative(a[name], b[name]))
         )
-        for name in LOOKED_AT
+        for name in STATISTICS
     }
-    parted = np.stack([far[n].max(axis=1, initial=0) for n in LOOKED_AT])
-    steps = np.flatnonzero((parted > tolerance).any(axis=0))
+    largest = np.stack([far[n].max(axis=1, initial=0) for n in STATISTICS])
+    steps = np.flatnonzero((largest > tolerance).any(axis=0))
     if not len(steps):
         return None
     at = int(steps[0])
-    stage = int(np.flatnonzero(parted[:, at] > tolerance)[0])
-    statistic = LOOKED_AT[stage]
+    stage = int(np.flatnonzero(largest[:, at] > tolerance)[0])
+    statistic = STATISTICS[stage]
     differing = np.flatnonzero(far[statistic][at] > tolerance)
     row, cause = differing[0], ""
     if statistic == "weight_norm":
-        cause = _of_weights(a, at)
+        cause = _cause_of_weights(a, at)
     elif statistic == "update_norm":
-        cause = _of_updates(a, b, at, differing[0])
+        cause = _cause_of_updates(a, b, at, differing[0])
     else:
-        row, cause = _of_gradients(a, b, at, differing, tolerance)
+        row, cause = _cause_of_gradients(a, b, at, differing, tolerance)
     layer = a.schema.variables[row].layer
     of_layer = [i for i in differing if a.schema.variables[i].layer == layer]
     row = max(of_layer, key=lambda i: far[statistic][at, i])
@@ -116,7 +124,7 @@ def parting(a, b, tolerance: float) -> Parting | None:
     )
 
 
-def _of_weights(a, at: int) -> str:
+def _cause_of_weights(a, at: int) -> str:
     if at:
         return (
             "the weights before this step differ, so one of the steps "
@@ -134,8 +142,8 @@ def _of_weights(a, at: int) -> str:
     )
 
 
-def _of_updates(a, b, at: int, row: int) -> str:
-    rates = _rate(a, at, row), _rate(b, at, row)
+def _cause_of_updates(a, b, at: int, row: int) -> str:
+    rates = [_learning_rate(record, at, row) for record in (a, b)]
     if not np.isnan(rates).any() and relative(*rates) > 1e-6:
         return (
             "weights and gradients are the same, and the learning rate is "
@@ -148,15 +156,17 @@ def _of_updates(a, b, at: int, row: int) -> str:
     )
 
 
-def _rate(record, at: int, row: int) -> float:
-    """Returns the learning rate of a variable in a step, NaN if unknown."""
+def _learning_rate(record, at: int, row: int) -> float:
+    """The learning rate of a variable in a step; NaN if unknown."""
     if record.schema.has_rates:
         return float(record["variable_learning_rate"][at, row])
-    return _of_step(record, "learning_rate", at)
+    return _step_value(record, "learning_rate", at)
 
 
-def _of_gradients(a, b, at, differing, tolerance) -> tuple[int, str]:
-    """Returns the variable to name, and what it means."""
+def _cause_of_gradients(
+    a, b, at: int, differing: np.ndarray, tolerance: float
+) -> tuple[int, str]:
+    """Chooses the row of the variable to name, and words for the cause."""
     first, last = differing[0], differing[-1]
     for name in _differing_rows(a, b, "data", at, tolerance):
         if not name.startswith("output"):
@@ -164,7 +174,7 @@ def _of_gradients(a, b, at, differing, tolerance) -> tuple[int, str]:
                 f"the weights are the same, and the batch is another one: "
                 f"`{name}` differs"
             )
-    losses = _of_step(a, "loss", at), _of_step(b, "loss", at)
+    losses = [_step_value(r, "loss", at) for r in (a, b)]
     if not np.isnan(losses).any() and relative(*losses) <= tolerance:
         return last, (
             "weights and loss are the same, and the gradients are not: the "
@@ -183,14 +193,14 @@ def _of_gradients(a, b, at, differing, tolerance) -> tuple[int, str]:
     )
 
 
-def _of_step(record, statistic: str, at: int) -> float:
-    """Returns a number of the whole step, NaN where it is not known."""
-    known = "run" in record.families and statistic in record.statistics
-    return float(record[statistic][at]) if known else np.nan
+def _step_value(record, statistic: str, at: int) -> float:
+    """Reads a number of the whole step, NaN where it was not recorded."""
+    is_recorded = "run" in record.families and statistic in record.statistics
+    return float(record[statistic][at]) if is_recorded else np.nan
 
 
 def _differing_rows(a, b, family: str, at: int, tolerance) -> list[str]:
-    """Returns the names of rows of a family that differ in a step."""
+    """Lists the names of a family's rows that differ in a step."""
     names_a, names_b = a.schema.rows(family), b.schema.rows(family)
     if family not in a.families or family not in b.families:
         return []
@@ -198,16 +208,16 @@ def _differing_rows(a, b, family: str, at: int, tolerance) -> list[str]:
     matching = match(names_a, kinds[0], names_b, kinds[1])
     columns_a, columns_b = a.schema.columns[family], b.schema.columns[family]
     columns = [name for name in columns_a if name in columns_b]
-    here = [columns_a.index(name) for name in columns]
-    there = [columns_b.index(name) for name in columns]
+    indices_a = [columns_a.index(name) for name in columns]
+    indices_b = [columns_b.index(name) for name in columns]
     return [
         names_a[i]
         for i, j in matching.pairs
         if (
             np.nan_to_num(
                 relative(
-                    a.families[family][at, i, here],
-                    b.families[family][at, j, there],
+                    a.families[family][at, i, indices_a],
+                    b.families[family][at, j, indices_b],
                 )
             )
             > tolerance
@@ -217,5 +227,5 @@ def _differing_rows(a, b, family: str, at: int, tolerance) -> list[str]:
 
 def _kinds(schema, family: str) -> list:
     if family == "activations":
-        return [(one.kind, one.units) for one in schema.activations]
-    return [one.name for one in schema.data]
+        return [(row.kind, row.units) for row in schema.activations]
+    return [row.name for row in schema.data]

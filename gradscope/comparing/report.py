@@ -1,4 +1,4 @@
-"""A comparison as text for a terminal, and as JSON for programs."""
+"""Writes a comparison as text for a terminal and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,127 +11,133 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradscope.comparing.difference import NORMS
-from gradscope.terminal import json_value, listed, paragraph, printable
+from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from gradscope.comparing.comparison import Comparison
 
-#: Of `--json`; goes up when a field changes its meaning or goes away.
+#: Version of the JSON; rises when a field changes its meaning or goes away.
 JSON_VERSION = 1
 
-#: Layers, settings and names that the text has at most.
+#: The most layers and the most settings that the text lists.
 MOST = 40
 
 
-def verdict(found: Comparison) -> str:
-    """Returns in one sentence whether two runs are the same."""
-    count = len(found.steps)
+def verdict(comparison: Comparison) -> str:
+    """States in one sentence whether two runs are the same."""
+    count = len(comparison.steps)
     steps = f"{count} common step{'' if count == 1 else 's'}"
-    if not found.variables:
+    if not comparison.variables:
         return "The two runs have no variable in common."
     if not count:
         return (
-            f"The two runs have no step in common: {_extent(found.steps_a)} "
-            f"in one, {_extent(found.steps_b)} in the other."
+            "The two runs have no step in common: "
+            f"{_extent(comparison.steps_a)} in one, "
+            f"{_extent(comparison.steps_b)} in the other."
         )
-    if found.same_bits:
+    if comparison.same_bits:
         return f"The two runs are the same bit for bit in {steps}."
-    if found.same:
+    if comparison.same:
         return (
-            f"The two runs are the same within {found.tolerance:g} in {steps}; "
-            f"their bits differ from step {found.differs_from} on."
+            f"The two runs are the same within {comparison.tolerance:g} in "
+            f"{steps}; their bits differ from step {comparison.differs_from} "
+            "on."
         )
-    part = found.parting
+    parting = comparison.parting
     return (
-        f"They part in step {part.step}, first in layer {part.layer}: "
-        f"{part.cause}."
+        f"They part in step {parting.step}, first in layer {parting.layer}: "
+        f"{parting.cause}."
     )
 
 
-def text(found: Comparison) -> str:
-    """Returns a comparison for people, the verdict first."""
-    parts = [paragraph(verdict(found), "")]
-    if found.parting is not None:
-        parts.append(paragraph(_evidence(found)))
-    if found.comparable:
-        parts.append(paragraph(_before(found)))
-        parts += ["", *_table(found)]
-    parts += ["", *_settings(found)]
-    only = found.only_a, found.only_b
-    for run, names in zip(_names(found), only, strict=True):
+def text(comparison: Comparison) -> str:
+    """Formats a comparison as text, the verdict first."""
+    parts = [paragraph(verdict(comparison), "")]
+    if comparison.parting is not None:
+        parts.append(paragraph(_evidence(comparison)))
+    if comparison.comparable:
+        parts.append(paragraph(_before(comparison)))
+        parts += ["", *_table(comparison)]
+    parts += ["", *_settings(comparison)]
+    only = comparison.only_a, comparison.only_b
+    for run, names in zip(_names(comparison), only, strict=True):
         if names:
-            parts.append(paragraph(f"Only in {run}: {listed(names)}"))
-    if found.matched_by == "order":
-        pairs = [f"{a} = {b}" for a, b in found.names]
+            parts.append(paragraph(f"Only in {run}: {join_names(names)}"))
+    if comparison.matched_by == "order":
+        pairs = [f"{a} = {b}" for a, b in comparison.names]
         parts.append(
             paragraph(
                 "Names do not tell which variables belong together; forward "
-                f"order and shapes do: {listed(pairs)}"
+                f"order and shapes do: {join_names(pairs)}"
             )
         )
-    parts += [paragraph(note) for note in found.notes]
+    parts += [paragraph(note) for note in comparison.notes]
     return "\n".join(parts)
 
 
-def _names(found: Comparison) -> tuple[str, str]:
-    """Returns the names of the runs without the directories of both."""
-    a, b = (pathlib.PurePath(run).parts for run in (found.run_a, found.run_b))
+def _names(comparison: Comparison) -> tuple[str, str]:
+    """Strips the directories that both runs share from their names."""
+    a, b = (
+        pathlib.PurePath(run).parts
+        for run in (comparison.run_a, comparison.run_b)
+    )
     while len(a) > 1 and len(b) > 1 and a[0] == b[0]:
         a, b = a[1:], b[1:]
     return "/".join(a), "/".join(b)
 
 
-def _evidence(found: Comparison) -> str:
-    part = found.parting
-    words = part.statistic.replace("_", " ")
-    run_a, run_b = _names(found)
+def _evidence(comparison: Comparison) -> str:
+    parting = comparison.parting
+    words = parting.statistic.replace("_", " ")
+    run_a, run_b = _names(comparison)
     return (
-        f"{words} of {part.variable}: {part.a:.6g} in {run_a}, "
-        f"{part.b:.6g} in {run_b}; in that step {part.differing} of "
-        f"{len(found.variables)} variables differ by more than "
-        f"{found.tolerance:g}"
+        f"{words} of {parting.variable}: {parting.a:.6g} in {run_a}, "
+        f"{parting.b:.6g} in {run_b}; in that step {parting.differing} of "
+        f"{len(comparison.variables)} variables differ by more than "
+        f"{comparison.tolerance:g}"
     )
 
 
-def _before(found: Comparison) -> str:
-    part, first = found.parting, found.differs_from
+def _before(comparison: Comparison) -> str:
+    parting, first = comparison.parting, comparison.differs_from
     if first is None:
         return "All recorded numbers of all variables are equal."
-    if part is not None and first == part.step:
-        before = int(np.sum(found.steps < first))
+    if parting is not None and first == parting.step:
+        before = int(np.sum(comparison.steps < first))
         return (
             f"Before it all numbers of {before} common steps are equal bit for "
             "bit."
             if before
             else "It is the first step that both recorded."
         )
-    until = math.inf if part is None else part.step
-    most = _largest(found, found.steps < until)
+    until = math.inf if parting is None else parting.step
+    most = _largest(comparison, comparison.steps < until)
     return (
         f"The bits differ from step {first} on, by {most:.2g} at most"
-        + (" until then" if part is not None else "")
+        + (" until then" if parting is not None else "")
         + ", as sums in another order do (noise apart)."
     )
 
 
-def _largest(found: Comparison, steps) -> float:
-    known = np.where(found.noise, np.nan, found["gradient_norm"])[steps]
-    return float(np.nanmax(known, initial=0.0))
+def _largest(comparison: Comparison, steps) -> float:
+    differences = comparison["gradient_norm"]
+    differences = np.where(comparison.noise, np.nan, differences)[steps]
+    return float(np.nanmax(differences, initial=0.0))
 
 
-def _table(found: Comparison) -> list[str]:
-    """Returns the lines of the tables of layers."""
-    # Of 20,000 layers all would take minutes.
-    rows = layer_rows(found, MOST)
-    more = len(found.layers) - len(rows)
+def _table(comparison: Comparison) -> list[str]:
+    """Formats the tables of layers."""
+    # The statistics of each layer take time, and the text lists `MOST` only.
+    rows = layer_rows(comparison, MOST)
+    more = len(comparison.layers) - len(rows)
     lines = [
-        f"Relative difference of norms, median of {len(found.steps)} steps "
-        "(largest):",
+        f"Relative difference of norms, median of {len(comparison.steps)} "
+        "steps (largest):",
         "",
         *_columns(rows, {n: n.partition("_")[0] for n in NORMS}, more),
     ]
-    if len(found.sketched_steps):
-        count = len(found.sketched_steps)
+    if len(comparison.sketched_steps):
+        count = len(comparison.sketched_steps)
         lines += [
             "",
             paragraph(
@@ -157,8 +163,8 @@ def _table(found: Comparison) -> list[str]:
 
 
 def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
-    """Returns a table: its head, and a line for each layer, and one that says
-    how many more there are."""
+    """Formats a table with a head, a line for each layer, and the number of
+    layers that it leaves out."""
     longest = max(len(printable(row["layer"])) for row in rows)
     width = min(max(longest, len("layer")), 24)
     heads = "".join(f"{head:>18}" for head in columns.values())
@@ -186,15 +192,23 @@ def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
 
 
-def layer_rows(found: Comparison, most: int | None = None) -> list[dict]:
-    """Returns median and largest relative difference of each layer's norms, of
-    the first layers or of all."""
+def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
+    """Summarises the relative differences of each layer's norms and gradient.
+
+    Args:
+        comparison: The comparison.
+        most: Number of layers, the first in forward order; all by default.
+
+    Returns:
+        A dict for each layer: its name, whether its gradient is mostly noise,
+        and for each norm the median and the largest difference over all steps.
+    """
     owners: dict[str, list[int]] = {}
-    for row, variable in enumerate(found.a.schema.variables):
+    for row, variable in enumerate(comparison.a.schema.variables):
         owners.setdefault(variable.layer, []).append(row)
-    quiet = found.noise
-    differences = {norm: found.by_layer(norm) for norm in NORMS}
-    differences["gradient"] = found.gradients_by_layer
+    quiet = comparison.noise
+    differences = {norm: comparison.by_layer(norm) for norm in NORMS}
+    differences["gradient"] = comparison.gradients_by_layer
     return [
         {
             "layer": layer,
@@ -204,15 +218,15 @@ def layer_rows(found: Comparison, most: int | None = None) -> list[dict]:
                 for norm, values in differences.items()
             },
         }
-        for index, layer in enumerate(found.layers[:most])
+        for index, layer in enumerate(comparison.layers[:most])
     ]
 
 
-def variable_rows(found: Comparison) -> list[dict]:
-    """Returns the same of each variable, with its name in both runs."""
-    quiet = found.noise
-    differences = {norm: found[norm] for norm in NORMS}
-    differences["gradient"] = found.gradients
+def variable_rows(comparison: Comparison) -> list[dict]:
+    """Summarises each variable, as `layer_rows` does each layer."""
+    quiet = comparison.noise
+    differences = {norm: comparison[norm] for norm in NORMS}
+    differences["gradient"] = comparison.gradients
     return [
         {
             "variable": name,
@@ -223,7 +237,7 @@ def variable_rows(found: Comparison) -> list[dict]:
                 for norm, values in differences.items()
             },
         }
-        for index, (name, name_b) in enumerate(found.names)
+        for index, (name, name_b) in enumerate(comparison.names)
     ]
 
 
@@ -233,24 +247,25 @@ def _mostly(values) -> bool:
 
 def _summary(values) -> dict:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a column that is all NaN
+        # numpy warns of a column that is all NaN.
+        warnings.simplefilter("ignore")
         median, largest = np.nanmedian(values), np.nanmax(values, initial=-1)
-    known = np.isfinite(median)
+    is_defined = np.isfinite(median)
     return {
-        "median": float(median) if known else None,
-        "largest": float(largest) if known else None,
+        "median": float(median) if is_defined else None,
+        "largest": float(largest) if is_defined else None,
     }
 
 
-def _settings(found: Comparison) -> list[str]:
-    if not found.configuration:
+def _settings(comparison: Comparison) -> list[str]:
+    if not comparison.configuration:
         return ["What is known of their configuration is the same."]
     lines = ["Their configuration differs:", ""]
-    for one in found.configuration[:MOST]:
-        values = f"{_value(one.a)} against {_value(one.b)}"
-        lines.append(paragraph(f"{one.where}: {one.what} is {values}"))
-    if len(found.configuration) > MOST:
-        more = len(found.configuration) - MOST
+    for setting in comparison.configuration[:MOST]:
+        values = f"{_value(setting.a)} against {_value(setting.b)}"
+        lines.append(paragraph(f"{setting.where}: {setting.what} is {values}"))
+    if len(comparison.configuration) > MOST:
+        more = len(comparison.configuration) - MOST
         lines.append(f"  and {more} more settings (--json has all)")
     return lines
 
@@ -265,35 +280,38 @@ def _extent(steps: tuple[int, int, int]) -> str:
     return f"{count} of the steps {first} to {last}"
 
 
-def to_dict(found: Comparison) -> dict:
-    """Returns what `--json` prints."""
-    part = found.parting
+def to_dict(comparison: Comparison) -> dict:
+    """Converts a comparison to the dict that `--json` prints."""
+    steps = comparison.steps.tolist()
+    parting = comparison.parting
     return {
         "version": JSON_VERSION,
-        "runs": [found.run_a, found.run_b],
-        "verdict": verdict(found),
-        "same": found.same,
-        "same_bits": found.same_bits,
-        "tolerance": found.tolerance,
+        "runs": [comparison.run_a, comparison.run_b],
+        "verdict": verdict(comparison),
+        "same": comparison.same,
+        "same_bits": comparison.same_bits,
+        "tolerance": comparison.tolerance,
         "steps": {
-            "common": len(found.steps),
-            "first": int(found.steps[0]) if len(found.steps) else None,
-            "last": int(found.steps[-1]) if len(found.steps) else None,
-            "a": list(found.steps_a),
-            "b": list(found.steps_b),
+            "common": len(steps),
+            "first": steps[0] if steps else None,
+            "last": steps[-1] if steps else None,
+            "a": list(comparison.steps_a),
+            "b": list(comparison.steps_b),
         },
-        "sketched_steps": len(found.sketched_steps),
-        "differs_from": found.differs_from,
-        "parting": None if part is None else json_value(vars(part)),
-        "matched_by": found.matched_by,
-        "layers": layer_rows(found),
-        "variables": variable_rows(found),
-        "configuration": [json_value(vars(one)) for one in found.configuration],
-        "only": [list(found.only_a), list(found.only_b)],
-        "notes": list(found.notes),
+        "sketched_steps": len(comparison.sketched_steps),
+        "differs_from": comparison.differs_from,
+        "parting": None if parting is None else json_value(vars(parting)),
+        "matched_by": comparison.matched_by,
+        "layers": layer_rows(comparison),
+        "variables": variable_rows(comparison),
+        "configuration": [
+            json_value(vars(setting)) for setting in comparison.configuration
+        ],
+        "only": [list(comparison.only_a), list(comparison.only_b)],
+        "notes": list(comparison.notes),
     }
 
 
-def to_json(found: Comparison) -> str:
-    """Returns the text of `--json`."""
-    return json.dumps(to_dict(found), indent=1, allow_nan=False)
+def to_json(comparison: Comparison) -> str:
+    """Formats a comparison as the JSON that `--json` prints."""
+    return json.dumps(to_dict(comparison), indent=1, allow_nan=False)

@@ -1,49 +1,60 @@
-"""From a record to findings: what is wrong, where, since when, and why.
+"""Diagnosis of a recorded run: rules turn a record into findings.
 
     for finding in gradscope.diagnose("logs/run"):
         print(finding.message)
 
-`finding` says what a finding is, `limits` when a rule speaks, `view` how rules
-see a run. The modules that are imported below hold them, and `causes` says
-which findings follow from others. All of it needs numpy alone.
+`finding` defines a finding and its kinds. `view` prepares a record for the
+rules, which are in `rules`, one theme a module; `limits` holds the numbers that
+they compare with. `causes` folds symptoms into the finding that explains them,
+and `report` prints findings. The package needs numpy, and no TensorFlow.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
-from gradscope.diagnosis.causes import roots
+from gradscope.diagnosis.causes import root_causes
 from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
 from gradscope.diagnosis.view import View
 
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
 
 def diagnose(
-    run,
+    run: str | os.PathLike[str] | Record,
     *,
     limits: Mapping[str, float] | None = None,
     ignore: Iterable[str] = (),
 ) -> list[Finding]:
-    """Returns what is wrong with a run, worst first; `[]` for a healthy one.
+    """Diagnose a run: list its findings, worst first.
 
-    One fault is one finding: what follows from it is among its evidence.
+    A healthy run has none, or notes only. Each fault is one finding, with its
+    symptoms in the evidence.
 
     Args:
-        run: A directory, as for `gradscope.read`, or a `gradscope.Record`.
-        limits: In place of the defaults, as in
-            `{"vanishing-gradient.ratio": 0.001}`; see
-            `gradscope.diagnosis.limits.LIMITS`.
-        ignore: Kinds of finding to leave out, as in `"dead-relu"`, or
-            `"dead-relu:dense_1"` for one layer.
+        run: Directory of a run, as for `gradscope.read`, or a
+            `gradscope.Record`.
+        limits: Limits that replace defaults, as in
+            `{"vanishing-gradient.ratio": 0.001}`. The names and defaults are
+            in `gradscope.diagnosis.limits.LIMITS`.
+        ignore: Kinds of finding to leave out, as in `["dead-relu"]`, or in
+            `["dead-relu:dense_1"]` for one layer.
+
+    Returns:
+        Findings, sorted by severity, kind and first step.
 
     Raises:
-        FileNotFoundError: If no run was recorded there.
-        ValueError: If several runs were, or there is no such limit or kind.
+        FileNotFoundError: If the directory holds no run.
+        ValueError: If the directory holds several runs, or a limit or a kind
+            of finding does not exist.
     """
-    checked = Limits(limits)
+    all_limits = Limits(limits)
     if isinstance(ignore, str):
         raise ValueError(
             f"`ignore` must be a list of kinds, got the text {ignore!r}. "
@@ -51,12 +62,13 @@ def diagnose(
         )
     ignored = [Ignore.parse(text) for text in ignore]
     if isinstance(run, str | os.PathLike):
+        # Imported late: a `Record` needs no reader of event files.
         from gradscope.reading.read import read
 
         run = read(run)
     view = View(run)
     if not view.count:
         return []
-    found = [f for rule in RULES for f in rule(view, checked)]
-    found = [f for f in found if not any(i.covers(f) for i in ignored)]
-    return sorted(roots(found), key=lambda finding: finding.rank)
+    findings = [f for rule in RULES for f in rule(view, all_limits)]
+    findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
+    return sorted(root_causes(findings), key=lambda finding: finding.rank)

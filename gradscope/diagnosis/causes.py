@@ -1,4 +1,7 @@
-"""One fault, one finding: what follows from another is its evidence."""
+"""Causes and symptoms: a fault that shows in several ways is one finding.
+
+The findings that follow from another one become part of its evidence.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import dataclasses
 
 from gradscope.diagnosis.finding import Finding
 
-#: What each kind of fault brings about; those symptoms are no findings of
-#: their own.
+#: Kinds of finding that each kind brings about. Where the cause was found, its
+#: symptoms are not reported as findings. The order matters: the causes that
+#: stand first collect their symptoms first.
 SYMPTOMS = {
     "zero-init": (
         "zero-gradient",
@@ -185,50 +189,65 @@ SYMPTOMS = {
 }
 
 
-#: Operations that make infinity or NaN of ordinary numbers; where they do in
-#: the very first step, it is a fault of their own.
-_FROM_ORDINARY = ("(Log)", "(RealDiv)", "(Sqrt)", "(Rsqrt)", "(Reciprocal)")
+#: Operations that turn ordinary numbers into infinity or NaN, such as the
+#: logarithm of zero. In the very first step that needs no other cause.
+_NONFINITE_OPERATIONS = (
+    "(Log)",
+    "(RealDiv)",
+    "(Sqrt)",
+    "(Rsqrt)",
+    "(Reciprocal)",
+)
 
 
-def roots(found: list[Finding]) -> list[Finding]:
-    """Returns the findings that follow from no other one, with those that do
-    in their evidence; the order is that in which `SYMPTOMS` names causes.
+def root_causes(findings: list[Finding]) -> list[Finding]:
+    """Select the findings that no other finding explains.
 
-    A note explains nothing, and nothing explains what began long before it.
+    Symptoms are listed in the evidence of their cause, under `symptoms`. A
+    finding of severity `"note"` explains nothing, and no finding explains one
+    that ended before it began.
     """
-    kept = list(found)
+    remaining = list(findings)
     for kind, symptoms in SYMPTOMS.items():
-        for cause in [f for f in kept if f.kind == kind]:
-            if cause.severity == "note" or cause not in kept:
+        for cause in [f for f in remaining if f.kind == kind]:
+            if cause.severity == "note" or cause not in remaining:
                 continue
-            follow = [
+            explained = [
                 f
-                for f in kept
+                for f in remaining
                 if f is not cause
                 and f.kind in symptoms
                 and _can_follow(f, cause)
             ]
-            kept = [f for f in kept if f not in follow]
-            kept[kept.index(cause)] = _with(cause, follow)
-    return kept
+            remaining = [f for f in remaining if f not in explained]
+            index = remaining.index(cause)
+            remaining[index] = _with_symptoms(cause, explained)
+    return remaining
 
 
 def _can_follow(finding: Finding, cause: Finding) -> bool:
-    """Returns whether the times allow for it. What made the NaN began before
-    it; what began with the NaN is made by it."""
+    """Return whether the steps of both findings allow one to be a symptom.
+
+    A finding that began before the first NaN may have caused the NaN; one that
+    began with the NaN, or after, is a symptom of it.
+    """
     operation = str(finding.evidence.get("operation", ""))
-    if finding.steps[0] == 0 and operation.endswith(_FROM_ORDINARY):
+    if finding.steps[0] == 0 and operation.endswith(_NONFINITE_OPERATIONS):
         return False
     if cause.kind == "non-finite" and finding.kind != "loss-diverges":
         return finding.steps[0] >= cause.steps[0]
     return finding.steps[1] >= cause.steps[0]
 
 
-def _with(cause: Finding, follow: list[Finding]) -> Finding:
-    if not follow:
+def _with_symptoms(cause: Finding, symptoms: list[Finding]) -> Finding:
+    """Add symptoms to the evidence of their cause."""
+    if not symptoms:
         return cause
-    told = [f.kind + (f" in {f.layer}" if f.layer else "") for f in follow]
+    places = [
+        symptom.kind + (f" in {symptom.layer}" if symptom.layer else "")
+        for symptom in symptoms
+    ]
     evidence = cause.evidence | {
-        "symptoms": [*cause.evidence.get("symptoms", []), *told]
+        "symptoms": [*cause.evidence.get("symptoms", []), *places]
     }
     return dataclasses.replace(cause, evidence=evidence)

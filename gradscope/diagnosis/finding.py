@@ -1,14 +1,15 @@
-"""A finding: what is wrong, where, since when, why, and what to do."""
+"""A finding: a fault of a run, with its place, steps, cause and remedy."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-#: Worst first. Of a healthy run there is at most a note.
+#: Severities, worst first. A healthy run gets notes at most.
 SEVERITIES = ("error", "warning", "note")
 
-#: Every kind of finding; a closed vocabulary, whose names stay.
+#: All kinds of finding. Their names are public and stay. Their order is the
+#: rank of findings that have the same severity.
 KINDS = (
     "non-finite",
     "zero-init",
@@ -46,21 +47,21 @@ KINDS = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a run.
+    """One fault of a run.
 
     Attributes:
         kind: One of `KINDS`.
         severity: `"error"`: the network cannot learn like this; `"warning"`:
             it learns worse than it could; `"note"`: worth knowing.
         run: Name or directory of the run.
-        layer: Name of the layer; None if it is of the whole run.
-        steps: First and last recorded step in which it was seen.
-        what: What was seen, one sentence.
-        evidence: The numbers, with the limits (`..._limit`) that they crossed,
-            and `symptoms`: what else was found and follows from this.
-        cause: The likely cause, and what it could be besides.
-        remedy: What to do; code stands between backquotes.
-        until_the_end: Whether it was still there in the last recorded step.
+        layer: Name of the layer, or None for a fault of the run as such.
+        steps: First and last recorded step with the fault.
+        what: Description of the fault, one sentence without a full stop.
+        evidence: Numbers by name, with the limits (`..._limit`) that they
+            crossed. `symptoms` lists the findings that this one explains.
+        cause: The likely cause, and other possible ones.
+        remedy: Advice, with code between backquotes.
+        until_the_end: Whether the last recorded step has the fault.
     """
 
     kind: str
@@ -76,7 +77,7 @@ class Finding:
 
     @property
     def since(self) -> str:
-        """When, in words: `"since step 340"`, `"from step 340 to 520"`."""
+        """The steps in words: `"since step 340"`, `"from step 340 to 520"`."""
         first, last = self.steps
         if self.until_the_end:
             return f"since step {first}" if first else "from the first step on"
@@ -86,13 +87,15 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """All this in one paragraph."""
+        """Fault, steps, cause and remedy in one paragraph."""
         parts = (f"{self.what} ({self.since}).", self.cause, self.remedy)
         return " ".join(part for part in parts if part)
 
-    def to_dict(self) -> dict:
-        """Returns what `gradscope diagnose --json` prints; numbers that JSON
-        does not have (NaN, infinities) are null."""
+    def to_dict(self) -> dict[str, object]:
+        """Convert the finding to the dict of `gradscope diagnose --json`.
+
+        Numbers that JSON does not have (NaN, infinities) become None.
+        """
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -108,8 +111,8 @@ class Finding:
         }
 
     @property
-    def rank(self) -> tuple:
-        """Sorts the worst to the front."""
+    def rank(self) -> tuple[int, int, int]:
+        """Sort key that puts the worst finding first."""
         return (
             SEVERITIES.index(self.severity),
             KINDS.index(self.kind),

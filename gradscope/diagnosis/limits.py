@@ -1,27 +1,34 @@
-"""The limits of the rules: each with its default, its meaning and its source.
+"""Limits of the rules, each with its default, its meaning and its source.
 
-A user sets them as `gradscope diagnose --set vanishing-gradient.ratio=0.001`.
+Users override them: `gradscope diagnose --set vanishing-gradient.ratio=0.001`,
+or the argument `limits` of `gradscope.diagnose`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from gradscope.diagnosis.finding import KINDS
+from gradscope.diagnosis.finding import KINDS, Finding
 
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-    """A limit: its default, and what it means and where it is from."""
+    """A number that a rule compares with.
+
+    Attributes:
+        default: Its value unless the user sets another one.
+        meaning: The measured quantity, and the source of the default.
+    """
 
     default: float
     meaning: str
 
 
-#: By `<kind>.<name>`. "Seeds" are the five networks of `examples/`; "tuning"
-#: is the set of networks in `benchmarks/diagnosis/tune`.
+#: All limits by `<kind>.<name>`. In the sources, "seeds" are the five networks
+#: of `examples/`, and "tuning" is the set of networks in
+#: `benchmarks/diagnosis/tune`.
 LIMITS = {
     "zero-init.records": Limit(
         10, "recorded steps in a row with weights and gradients of zero"
@@ -232,19 +239,20 @@ LIMITS = {
 }
 
 
-class Limits(Mapping):
-    """Limits by `<kind>.<name>`, the user's in place of the defaults.
+class Limits(Mapping[str, float]):
+    """Limits by `<kind>.<name>`: the defaults, overridden by the user's.
 
     Args:
-        own: The user's.
+        overrides: Limits that the user set.
 
     Raises:
-        ValueError: If there is no such limit, or the value is no number.
+        ValueError: If a limit does not exist, or its value is not a finite
+            number of 0 or more.
     """
 
-    def __init__(self, own: Mapping[str, float] | None = None):
+    def __init__(self, overrides: Mapping[str, float] | None = None):
         self._values = {name: limit.default for name, limit in LIMITS.items()}
-        for name, value in dict(own or {}).items():
+        for name, value in dict(overrides or {}).items():
             if name not in LIMITS:
                 raise ValueError(
                     f"there is no limit {name!r}; there are "
@@ -255,7 +263,7 @@ class Limits(Mapping):
     def __getitem__(self, name: str) -> float:
         return self._values[name]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
@@ -266,7 +274,7 @@ def _number(name: str, value) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = math.nan
+        number = math.nan  # refused below
     if not math.isfinite(number) or number < 0:
         raise ValueError(
             f"the limit {name!r} must be a number of 0 or more, got {value!r}."
@@ -276,11 +284,11 @@ def _number(name: str, value) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Ignore:
-    """A kind of finding that the user does not want to hear of.
+    """A kind of finding that the user wants left out.
 
     Attributes:
         kind: One of `KINDS`.
-        layer: Only of this layer; None for every one.
+        layer: Name of the only layer to ignore it in; None for all layers.
     """
 
     kind: str
@@ -288,10 +296,10 @@ class Ignore:
 
     @classmethod
     def parse(cls, text: str) -> Ignore:
-        """Returns what `KIND` or `KIND:LAYER` says.
+        """Parse `KIND` or `KIND:LAYER`.
 
         Raises:
-            ValueError: If there is no such kind.
+            ValueError: If the kind of finding does not exist.
         """
         kind, _, layer = text.partition(":")
         if kind not in KINDS:
@@ -301,8 +309,8 @@ class Ignore:
             )
         return cls(kind, layer or None)
 
-    def covers(self, finding) -> bool:
-        """Returns whether it is meant."""
+    def covers(self, finding: Finding) -> bool:
+        """Return whether a finding is to be left out."""
         return finding.kind == self.kind and self.layer in (
             None,
             finding.layer,

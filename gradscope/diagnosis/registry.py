@@ -1,4 +1,4 @@
-"""The rules: each looks at a run and yields what it finds."""
+"""Registry of the rules: functions that look for faults in a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.limits import Limits
 from gradscope.diagnosis.view import View
 
-Rule = Callable[[View, Limits], Iterator[Finding]]
+#: Type of the value of a rule, which is a generator.
+Findings = Iterator[Finding]
 
+Rule = Callable[[View, Limits], Findings]
+
+#: All rules, in the order of their registration.
 RULES: list[Rule] = []
 
 
 def rule(function: Rule) -> Rule:
-    """Registers a rule."""
+    """Register a rule; a decorator."""
     RULES.append(function)
     return function

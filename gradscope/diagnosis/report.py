@@ -8,19 +8,20 @@ import re
 from gradscope.diagnosis.finding import Finding
 from gradscope.terminal import paragraph, printable
 
-#: Of `--json`; goes up when a field changes its meaning or goes away.
+#: Version of the JSON format. It goes up when a field changes its meaning or is
+#: removed; programs that read the JSON can rely on that.
 JSON_VERSION = 1
 
 _COLOURS = {"error": "31;1", "warning": "33;1", "note": "36"}
 
 
 def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
-    """Returns the findings of a run for people, worst first.
+    """Format the findings of a run for a terminal.
 
     Args:
-        run: Its name.
-        findings: Of the run.
-        colour: Whether to paint severities with ANSI codes.
+        run: Name of the run.
+        findings: Findings of the run, in the order in which to print them.
+        colour: Whether to colour severities with ANSI codes.
     """
     if not findings:
         return f"{printable(run)}: nothing found"
@@ -43,8 +44,11 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
 
 
 def markdown(findings: list[Finding]) -> str:
-    """Returns the findings of a run for TensorBoard's tab Text. Of names
-    nothing is markup."""
+    """Format the findings of a run for TensorBoard's tab Text.
+
+    Characters that Markdown would interpret, as in names of layers, are
+    escaped.
+    """
     parts = []
     for finding in findings:
         where = f" in {_plain(f'`{finding.layer}`')}" if finding.layer else ""
@@ -58,42 +62,50 @@ def markdown(findings: list[Finding]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Returns a text that Markdown shows as it is, but for the code that
-    stands between backquotes."""
+    """Escape a text for Markdown, except for code between backquotes."""
     text = printable(text)
     parts = text.split("`")
     if len(parts) % 2 == 0 or not all(parts[1:-1]):
-        parts = [text]  # a backquote of a name
+        parts = [text]  # an odd number of backquotes: one is part of a name
     escaped = (
         part if index % 2 else re.sub(r"[\\`*_\[\]<>&]", _entity, part)
         for index, part in enumerate(parts)
     )
-    # And what has a meaning where a line begins, as in "1. " and "# ".
+    # Some characters are markup only where a line begins: "1. " and "# ".
     return re.sub(r"^[^A-Za-z`&]", _entity, "`".join(escaped))
 
 
-def _entity(found: re.Match) -> str:
-    return f"&#{ord(found[0])};"
+def _entity(character: re.Match) -> str:
+    return f"&#{ord(character[0])};"
 
 
 def evidence(finding: Finding) -> str:
-    """Returns the evidence in a line: `ratio 0.002 (limit 0.01)`."""
-    told = []
+    """Format the evidence in one line, as in `ratio 0.002 (limit 0.01)`.
+
+    Undefined numbers (NaN) are left out.
+    """
+    entries = []
     for name, value in finding.evidence.items():
+        # A limit is shown with its number; NaN differs from itself.
         if name.endswith("_limit") or value is None or value != value:
             continue
         limit = finding.evidence.get(f"{name}_limit")
         words = name.replace("_", " ")
         shown = f"{words} {_value(value)}"
-        told.append(shown + (f" (limit {limit:.4g})" if limit else ""))
-    return printable("; ".join(told))
+        entries.append(shown + (f" (limit {limit:.4g})" if limit else ""))
+    return printable("; ".join(entries))
 
 
 def to_json(runs: dict[str, list[Finding]], problems: list[dict]) -> str:
-    """Returns the text of `--json`.
+    """Format findings and problems of several runs as JSON, as for `--json`.
 
-    `{"version": 1, "runs": [{"run", "findings": [...]}], "problems": [{"run",
-    "code", "message"}]}`; a finding has the fields of `Finding.to_dict`.
+    The text holds `{"version": 1, "runs": [{"run", "findings": [...]}],
+    "problems": [{"run", "code", "message"}]}`; a finding has the fields of
+    `Finding.to_dict`.
+
+    Args:
+        runs: Findings by the name of their run.
+        problems: Runs that could not be read, or only in part.
     """
     return json.dumps(
         {

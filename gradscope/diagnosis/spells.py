@@ -1,20 +1,27 @@
-"""Spells: recorded steps in a row for which something holds."""
+"""Spells: consecutive recorded steps at which a condition holds.
+
+Rules look for long spells, so that a single odd step makes no finding.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
 class Spell:
-    """Recorded steps in a row.
+    """Consecutive recorded steps of a run.
 
     Attributes:
-        start: Index of the first of them.
-        stop: Index behind the last.
-        count: How many records there are in the run.
+        start: Index of the first recorded step of the spell.
+        stop: Index after the last one.
+        count: Number of recorded steps of the run.
     """
 
     start: int
@@ -23,61 +30,85 @@ class Spell:
 
     @property
     def length(self) -> int:
-        """How many recorded steps it has."""
+        """Number of recorded steps in the spell."""
         return self.stop - self.start
 
     @property
     def until_the_end(self) -> bool:
-        """Whether it goes on to the last recorded step."""
+        """Whether the last recorded step of the run belongs to the spell."""
         return self.stop == self.count
 
     @property
     def slice(self) -> slice:
-        """Its part of an array over the recorded steps."""
+        """Slice that selects the spell from an array over recorded steps."""
         return slice(self.start, self.stop)
 
 
-def spells(holds: np.ndarray, least: float = 1) -> list[Spell]:
-    """Returns the spells of at least so many recorded steps, in order.
+def spells(holds: np.ndarray, min_length: float = 1) -> list[Spell]:
+    """List the spells of at least `min_length` recorded steps, in order.
 
     Args:
-        holds: bool [T].
-        least: How many records make a spell.
+        holds: bool [T], whether the condition holds in each recorded step.
+        min_length: Number of recorded steps that make a spell.
     """
+    # With False at both ends, each spell has two edges: start and stop.
     padded = np.concatenate([[False], np.asarray(holds, bool), [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])
-    found = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    bounds = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     return [
         Spell(start, stop, len(holds))
-        for start, stop in found
-        if stop - start >= least
+        for start, stop in bounds
+        if stop - start >= min_length
     ]
 
 
-def longest(holds: np.ndarray, least: float = 1) -> Spell | None:
-    """Returns the longest spell, None if none has `least` records."""
-    found = spells(holds, least)
-    return max(found, key=lambda s: s.length) if found else None
-
-
-def smoothed(values: np.ndarray, records: int = 9) -> np.ndarray:
-    """Returns the running median of a series, `[T]`; NaN where all of its
-    window is: one odd step is nothing to speak of.
+def longest_spell(holds: np.ndarray, min_length: float = 1) -> Spell | None:
+    """Find the longest spell of at least `min_length` recorded steps.
 
     Args:
-        values: [T].
-        records: Width of the window, odd.
+        holds: bool [T], whether the condition holds in each recorded step.
+        min_length: Number of recorded steps that make a spell.
+
+    Returns:
+        The spell, the first of several that are equally long; None without any.
+    """
+    candidates = spells(holds, min_length)
+    return (
+        max(candidates, key=lambda spell: spell.length) if candidates else None
+    )
+
+
+def running_median(values: np.ndarray, records: int = 9) -> np.ndarray:
+    """Compute the running median of a series, which removes single odd steps.
+
+    Args:
+        values: [T], one number for each recorded step.
+        records: Width of the window in recorded steps, odd.
+
+    Returns:
+        float64 [T]; NaN where all values of the window are NaN.
     """
     half = records // 2
     if len(values) == 0:
         return np.asarray(values, float)
+    # NaN do not count, so that windows are smaller at both ends.
     padded = np.pad(np.asarray(values, float), half, constant_values=np.nan)
     windows = np.lib.stride_tricks.sliding_window_view(padded, records)
     return median(windows, axis=1)
 
 
-def median(values, axis=None):
-    """`np.nanmedian` that is silent where there are only NaN."""
+def median(
+    values: ArrayLike, axis: int | None = None
+) -> np.ndarray | np.floating:
+    """Compute the median without NaN, as `np.nanmedian`, but without warnings.
+
+    Args:
+        values: Numbers of any shape.
+        axis: Axis to reduce; None reduces all axes to one number.
+
+    Returns:
+        The median; NaN where all values are NaN, or none are.
+    """
     values = np.asarray(values, float)
     ordered = np.sort(values, axis=axis)  # NaN go to the end
     if axis is None:

@@ -1,26 +1,30 @@
-"""A run as the rules see it: who is a kernel, who is the output, what learns.
+"""View of a run for the rules: its kernels, outputs, losses and layers.
 
-Steps that a loss scale skipped changed nothing and are left out. All arrays
-are over the T recorded steps that were made.
+Steps that were skipped under a loss scale changed nothing and are left out.
+All arrays are over the T recorded steps that were applied.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradscope.diagnosis.spells import median
 from gradscope.format.columns import FAMILIES
-from gradscope.format.rows import Activation, State, Wiring
+from gradscope.format.rows import Activation, State, Variable, Wiring
 
-#: Names of variables with two axes and more that are no kernels.
-#: (TensorFlow Probability's `kernel_posterior_untransformed_scale` multiplies
-#: noise, and not the input.)
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
+#: Words in the names of variables that have two or more axes, but multiply no
+#: input. (TensorFlow Probability's `kernel_posterior_untransformed_scale`
+#: multiplies noise.)
 _NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position", "scale")
 
-#: Optimizers that divide by the size of the gradient, so that its size alone
-#: does not say how fast a layer learns.
+#: Optimizers that divide by the size of the gradient. With these, a small
+#: gradient does not mean that a layer learns slowly.
 _ADAPTIVE = (
     "adam",
     "rmsprop",
@@ -33,46 +37,61 @@ _ADAPTIVE = (
     "adafactor",
 )
 
-#: Layers behind which the size of what came before does not matter.
+#: Layers whose outputs do not depend on the size of their inputs.
 _NORMALISING = ("BatchNormalization", "LayerNormalization", "Normalization")
 
 
 class View:
-    """A record, and what follows from it.
+    """A record, and quantities that several rules derive from it.
 
     Args:
-        record: A `gradscope.Record`.
+        record: The recorded run.
+
+    Attributes:
+        record: The same.
+        schema: Names and shapes of the rows of the record.
+        run: Name or directory of the run.
+        steps: int64 [T], the recorded steps that were applied.
     """
 
-    def __init__(self, record):
+    def __init__(self, record: Record):
         self.record = record
         self.schema = record.schema
         self.run = record.run
-        self._made = _made(record)
-        self.steps = record.steps[self._made]
-        self._got: dict[str, np.ndarray] = {}
+        self._applied = _applied(record)
+        self.steps = record.steps[self._applied]
+        self._statistics: dict[str, np.ndarray] = {}
 
     @property
     def count(self) -> int:
-        """How many records there are, T."""
+        """Number of recorded steps, T."""
         return len(self.steps)
 
     @property
     def is_from_start(self) -> bool:
-        """Whether the very first step was recorded."""
+        """Whether the first step of the training was recorded."""
         return bool(self.count) and int(self.steps[0]) == 0
 
     def get(self, statistic: str) -> np.ndarray:
-        """Returns a statistic, float32 `[T, rows]`; `[T]` if it is one of the
-        whole step. NaN where it was not recorded."""
-        if statistic not in self._got:
-            self._got[statistic] = self._recorded(statistic)
-        return self._got[statistic]
+        """Get a statistic of all rows of its family.
 
-    def _recorded(self, statistic: str) -> np.ndarray:
+        Args:
+            statistic: Name of the statistic, as in `"gradient_norm"`.
+
+        Returns:
+            float32 `[T, rows]`, or `[T]` for a statistic of the step as such,
+            as the loss; NaN where it was not recorded.
+        """
+        # Many rules ask for the same statistics.
+        if statistic not in self._statistics:
+            self._statistics[statistic] = self._values(statistic)
+        return self._statistics[statistic]
+
+    def _values(self, statistic: str) -> np.ndarray:
         try:
-            return self.record[statistic][self._made]
+            return self.record[statistic][self._applied]
         except KeyError:
+            # Not recorded in this run, or by an older version.
             family = next(f for f, n in FAMILIES.items() if statistic in n)
             rows = len(self.schema.rows(family))
             shape = (self.count,) if family == "run" else (self.count, rows)
@@ -80,32 +99,38 @@ class View:
 
     @functools.cached_property
     def kernels(self) -> list[int]:
-        """Rows of the kernels, in forward order: variables of two axes and
-        more that are no embeddings, and had a gradient."""
-        had = np.isfinite(self.get("gradient_norm")).any(axis=0)
+        """Rows of the kernels, in forward order.
+
+        A kernel has two or more axes and a gradient, and is no embedding.
+        """
+        had_gradient = np.isfinite(self.get("gradient_norm")).any(axis=0)
         size = median(self.get("gradient_size"), axis=0)
         return [
             row
-            for row, one in enumerate(self.schema.variables)
-            if len(one.shape) >= 2
-            and had[row]
-            and size[row] >= 0.99 * one.size  # not of rows alone
-            and one.size > 1
-            and not any(word in _own_name(one).lower() for word in _NO_KERNELS)
+            for row, variable in enumerate(self.schema.variables)
+            if len(variable.shape) >= 2
+            and had_gradient[row]
+            and size[row] >= 0.99 * variable.size  # a sparse gradient has fewer
+            and variable.size > 1
+            and not any(
+                word in _variable_name(variable).lower() for word in _NO_KERNELS
+            )
         ]
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether the optimizer makes up for the size of gradients."""
+        """Whether the optimizer, or a part, divides by the gradient's size."""
         names = [str(self.schema.optimizer.get("class", ""))]
         names += [variable.optimizer for variable in self.schema.variables]
         return any(word in name.lower() for name in names for word in _ADAPTIVE)
 
     @functools.cached_property
     def pace(self) -> list[tuple[str, float]]:
-        """The part of the optimizer that updates each variable, `""` where it
-        has none, and its learning rate, NaN where that is not known or
-        changes from variable to variable unknown to us."""
+        """Part of the optimizer and learning rate of each variable.
+
+        The part is `""` for an optimizer without parts. The rate is the median
+        over the steps, NaN where it is not known.
+        """
         if not self.schema.has_rates:
             rate = float(median(self.get("learning_rate")))
             return [("", rate)] * len(self.schema.variables)
@@ -116,88 +141,100 @@ class View:
         ]
 
     def layer(self, row: int) -> str:
-        """Returns the layer of a variable."""
+        """Get the name of the layer that owns a variable, by its row."""
         return self.schema.variables[row].layer
 
     @functools.cached_property
-    def facts(self) -> dict[str, dict]:
-        """What is known of layers, by name: `class` and `config`."""
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Facts of the Keras layers, by name: their `class` and `config`."""
         layers = self.model.get("layers") or ()
-        return {one.get("name"): one for one in layers}
+        return {layer.get("name"): layer for layer in layers}
 
     @property
-    def model(self) -> dict:
-        """What is known of the Keras model, {} if nothing."""
+    def model(self) -> dict[str, Any]:
+        """Facts of the Keras model; empty for other models."""
         return getattr(self.schema, "model", None) or {}
 
-    def config(self, layer: str | None, key: str, default=None):
-        """Returns an entry of a layer's configuration."""
+    def config(self, layer: str | None, key: str, default: Any = None) -> Any:
+        """Get an entry of a layer's configuration, or the default."""
         config = self.facts.get(layer, {}).get("config") or {}
         return config.get(key, default)
 
     @property
     def is_normalised(self) -> bool:
-        """Whether layers normalise what they get: then the size of weights
-        and inputs matters little."""
+        """Whether the model has layers that normalise.
+
+        With these, the sizes of weights and inputs matter little.
+        """
         if any(s.kind == "batch_norm" for s in self.schema.states):
             return True
         if any(f.get("class") in _NORMALISING for f in self.facts.values()):
             return True
+        # Other models have no facts; names of their variables may tell.
         names = [v.name.lower() for v in self.schema.variables]
         return any("norm" in name or "gamma" in name for name in names)
 
     @property
     def activations(self) -> list[tuple[int, Activation]]:
-        """Rows and descriptions of the activations."""
+        """Rows of the activations, with their descriptions."""
         return list(enumerate(self.schema.activations))
 
     def layer_of(self, activation: Activation) -> str:
-        """Returns the layer that an activation belongs to."""
+        """Get the name of the layer that an activation belongs to."""
         return activation.name.rpartition("/")[0] or activation.name
 
     def is_output(self, activation: Activation) -> bool:
-        """Returns whether it is the model's output."""
+        """Return whether an activation is an output of the model."""
         return bool(getattr(activation, "is_output", False))
 
     @property
     def outputs(self) -> list[tuple[int, Activation]]:
-        """The activations that are outputs of the model."""
+        """Rows of the activations that are outputs, with their descriptions."""
         return [(r, a) for r, a in self.activations if self.is_output(a)]
 
     @property
     def states(self) -> list[tuple[int, State]]:
-        """Rows and descriptions of layers with a state or a dropout."""
+        """Rows of layer states and dropouts, with their descriptions."""
         return list(enumerate(self.schema.states))
 
-    def data(self, role: str) -> list[int]:
-        """Returns the rows of `"input"`, `"target"` or `"output"`."""
+    def data_rows(self, role: str) -> list[int]:
+        """List rows of data, by role.
+
+        Args:
+            role: `"input"`, `"target"` or `"output"`.
+        """
         names = self.schema.rows("data")
         return [n for n, name in enumerate(names) if name.startswith(role)]
 
     def wiring(self, kind: str) -> list[Wiring]:
-        """Returns what is put together in this odd way."""
-        return [one for one in self.schema.wiring if one.kind == kind]
+        """List odd connections of operations, by kind; see `Wiring`."""
+        return [wiring for wiring in self.schema.wiring if wiring.kind == kind]
 
     @functools.cached_property
     def loss(self) -> np.ndarray:
-        """Loss in training mode, [T]; NaN where it is not known."""
+        """Loss in training mode, [T]; NaN where it was not recorded."""
         return self.get("loss").astype(float)
 
     @functools.cached_property
     def first_loss(self) -> float:
-        """Median loss of the first records; where it explodes at once that of
-        the first step, or that of guessing."""
+        """Median loss of the first tenth of the records, three to ten of them.
+
+        Where the loss explodes at once, this is the loss of the first step, or
+        that of guessing, if that is larger.
+        """
         typical = float(median(self.loss[: max(3, min(10, self.count // 10))]))
         first = float(self.loss[0])
         if 0 < first < typical / 10:
             return first
-        return min(typical, max(self.guess, first))
+        return min(typical, max(self.guessing_loss, first))
 
     @property
-    def guess(self) -> float:
-        """Cross-entropy of guessing evenly, ln C of C classes (CS231n);
-        infinite where it is not known."""
-        outputs = self.data("output")
+    def guessing_loss(self) -> float:
+        """Cross-entropy of equal probabilities: ln C for C classes (CS231n).
+
+        Infinite where the loss is no cross-entropy or is not known.
+        """
+        outputs = self.data_rows("output")
         if "crossentropy" not in self.loss_name or len(outputs) != 1:
             return np.inf
         shape = self.schema.data[outputs[0]].shape
@@ -205,18 +242,21 @@ class View:
 
     @functools.cached_property
     def last_loss(self) -> float:
-        """Median loss of the last tenth of the records, five at least."""
+        """Median loss of the last tenth of the records, at least five."""
         return float(median(self.loss[-max(5, self.count // 10) :]))
 
     @property
-    def fall(self) -> float:
-        """Share of the first loss by which it fell; NaN where not known. What
-        ends no better than guessing did not fall."""
+    def loss_fall(self) -> float:
+        """Fall of the loss as a share of the first loss; NaN if not known.
+
+        A loss that ends no better than guessing has not fallen.
+        """
         if not np.isfinite(self.first_loss):
             return np.nan
         size = max(abs(self.first_loss), 1e-12)
         fall = (self.first_loss - self.last_loss) / size
-        return min(fall, 0.0) if self.last_loss > 0.95 * self.guess else fall
+        is_guessing = self.last_loss > 0.95 * self.guessing_loss
+        return min(fall, 0.0) if is_guessing else fall
 
     @property
     def last_step(self) -> int:
@@ -225,7 +265,7 @@ class View:
 
     @functools.cached_property
     def logs(self) -> dict[str, np.ndarray]:
-        """What `fit` logged after each epoch, by name: [epochs]."""
+        """Logs of `fit` by name: an array [epochs] for each."""
         logs = getattr(self.record, "logs", ())
         names = dict.fromkeys(n for log in logs for n in log.values)
         return {
@@ -235,15 +275,15 @@ class View:
 
     @property
     def accuracy(self) -> np.ndarray | None:
-        """Accuracy in training after each epoch; None if not logged."""
+        """Training accuracy of each epoch, [epochs]; None if not logged."""
         return self._logged("acc", validation=False)
 
     @property
     def validation_accuracy(self) -> np.ndarray | None:
-        """Accuracy on validation data after each epoch."""
+        """Validation accuracy of each epoch, [epochs]; None if not logged."""
         return self._logged("acc", validation=True)
 
-    def _logged(self, word: str, *, validation: bool):
+    def _logged(self, word: str, *, validation: bool) -> np.ndarray | None:
         for name, values in self.logs.items():
             if name.startswith("val_") == validation and word in name:
                 return values
@@ -251,33 +291,38 @@ class View:
 
     @property
     def loss_name(self) -> str:
-        """Class or function of the compiled loss in small letters without
-        underscores, "" if not known: `"sparsecategoricalcrossentropy"`."""
+        """Name of the compiled loss, as in `"sparsecategoricalcrossentropy"`.
+
+        It is in lower case without underscores, and empty if not known.
+        """
         loss = self.model.get("loss")
         name = loss.get("class", "") if isinstance(loss, dict) else ""
         return str(name).lower().replace("_", "")
 
     @property
     def is_regression(self) -> bool:
-        """Whether the loss is the size of an error, of which a tenth is ten
-        times as good however small it is; a cross-entropy of .01 is as good
-        as none."""
+        """Whether the loss measures the size of an error, as `mse` does.
+
+        Such an error can always get ten times smaller. A cross-entropy of .01
+        is as good as zero.
+        """
         name = self.loss_name
         return "error" in name or "huber" in name or "cosh" in name
 
     @property
     def loss_takes_logits(self) -> bool:
-        """Whether the loss makes probabilities itself."""
+        """Whether the loss takes logits, and computes probabilities itself."""
         loss = self.model.get("loss")
         config = loss.get("config") if isinstance(loss, dict) else None
         return bool((config or {}).get("from_logits", False))
 
 
-def _own_name(variable) -> str:
+def _variable_name(variable: Variable) -> str:
+    """Return a variable's name without its layer: `kernel`."""
     return variable.name.rpartition("/")[2]
 
 
-def _made(record) -> np.ndarray:
-    """Returns in which records some variable took part, bool [T]."""
+def _applied(record: Record) -> np.ndarray:
+    """Find the recorded steps in which a variable took part, bool [T]."""
     missing = record["gradient_missing"]
     return ~np.isnan(missing).all(axis=1) if missing.size else missing.any(1)

@@ -1,4 +1,4 @@
-"""What all rules use to speak of a run."""
+"""Construction of findings, and phrases that several rules use."""
 
 from __future__ import annotations
 
@@ -21,8 +21,19 @@ def finding(
     cause: str,
     remedy: str,
 ) -> Finding:
-    """Returns a finding about the recorded steps of a spell; without one,
-    about all of the run."""
+    """Make a finding about a spell of recorded steps.
+
+    Args:
+        view: The run.
+        kind: One of `gradscope.diagnosis.finding.KINDS`.
+        severity: `"error"`, `"warning"` or `"note"`.
+        layer: Name of the layer, or None.
+        spell: Recorded steps with the fault; None means all of the run.
+        what: Description of the fault, one sentence without a full stop.
+        evidence: Numbers by name; see `Finding`.
+        cause: The likely cause.
+        remedy: Advice, with code between backquotes.
+    """
     spell = spell or Spell(0, view.count, view.count)
     steps = view.steps[[spell.start, spell.stop - 1]]
     return Finding(
@@ -39,18 +50,26 @@ def finding(
     )
 
 
-def several(names: list[str], most: int = 3) -> str:
-    """Returns names in a sentence: `a, b, c and 4 more`."""
+def join_words(names: list[str], max_names: int = 3) -> str:
+    """Join names for a sentence: `a, b, c and 4 more`.
+
+    Args:
+        names: Names; one that is repeated counts once.
+        max_names: Number of names to spell out; one more is spelled out too,
+            rather than counted.
+    """
     names = list(dict.fromkeys(names))
-    if len(names) > most + 1:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    if len(names) > max_names + 1:
+        return (
+            f"{', '.join(names[:max_names])} and {len(names) - max_names} more"
+        )
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def percent(share: float) -> str:
-    """Returns a share in percent."""
+    """Format a share in percent: `0.25` as `25 %`."""
     return f"{100 * share:.0f} %"
 
 

@@ -1,4 +1,4 @@
-"""What a check of a model's two modes has found, and how that is told."""
+"""The result of `check`, and its text and JSON."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import math
 from gradscope.diagnosis.limits import LIMITS
 from gradscope.terminal import json_value, paragraph, printable
 
-#: Of `to_dict`; goes up when a field changes its meaning or goes away.
+#: Version of the JSON; rises when a field changes its meaning or goes away.
 JSON_VERSION = 1
 
-#: How many times one loss is the other, for a gap.
+#: Ratio of the two losses above which they have a gap.
 RATIO = LIMITS["train-inference-mismatch.ratio"].default
 
-#: Relative difference of the two losses that is none.
+#: Relative difference up to which two losses count as the same.
 NONE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerCheck:
-    """One layer that computes something else in training than in inference.
+    """A layer that computes differently in training and in inference.
 
     Attributes:
-        layer: Its name.
+        layer: Name of the layer.
         kind: `"batch_norm"`, or the name of its class.
-        alone: The loss if this layer alone computes as in inference, and all
-            others as in training; batch norms with the statistics that the
-            batch has in training. (Left to themselves, those behind a spoilt
-            one would take out again what it does.)
-        share: How much of the gap that is: 1 is all of it; NaN without a gap.
-        repaired: The loss of inference if this layer alone computes as in
-            training, a batch norm with these statistics.
-        momentum: Of a batch norm, else NaN.
-        mean_distance: Of a batch norm the moving mean minus that of the batch,
+        alone: Loss with this layer in inference mode and all others in training
+            mode. The other batch norms use the statistics that the batch has in
+            training; otherwise those behind this layer would normalise its
+            error away.
+        share: Share of the gap that this layer makes alone, 1 for all of it;
+            NaN without a gap.
+        repaired: Loss of inference with this layer in training mode; a batch
+            norm uses the statistics that the batch has in training.
+        momentum: Momentum of a batch norm, else NaN.
+        mean_distance: For a batch norm the moving mean minus that of the batch,
             in standard deviations of the batch (rms over channels), else NaN.
-        variance_distance: Likewise |ln| of the ratio of variances (mean over
-            channels).
+        variance_distance: For a batch norm |ln| of the ratio of the moving
+            variance and that of the batch (mean over channels), else NaN.
     """
 
     layer: str
@@ -52,26 +53,28 @@ class LayerCheck:
 @dataclasses.dataclass(frozen=True)
 class Check:
     """Training against inference on one batch, with the same weights.
-    `print(...)` tells it in words.
+
+    `print(check)` describes it in words.
 
     Attributes:
-        training_loss: With dropout and the statistics of the batch.
-        inference_loss: Without, and with moving statistics.
-        statistics_loss: Of inference, if the moving statistics of all batch
+        training_loss: Loss in training mode, with dropout and the statistics
+            of the batch.
+        inference_loss: Loss in inference mode, without dropout and with moving
+            statistics.
+        statistics_loss: Loss of inference if the moving statistics of all batch
             norms were those of the batch; NaN without batch norm.
-        layers: Those that have two modes, in forward order.
-        cause: Name of the layer that makes most of the gap, None if there is
-            no gap.
-        updates: How many further updates of the moving statistics, at these
-            weights and on this batch, close `closed` of the gap that they
-            make: 0 if they make none, None if no number does.
+        layers: The layers that have two modes, in forward order.
+        cause: Name of the layer that makes most of the gap; None without a gap.
+        updates: Number of further updates of the moving statistics, at these
+            weights and on this batch, that close the share `closed` of the gap
+            that the statistics make. 0 if they make none; None if no number of
+            updates closes it.
         updates_by_momentum: `ln(1 - closed) / ln(momentum)` of the slowest
-            batch norm: after so many that share of each statistic's distance
-            is gone. NaN without batch norm.
-        simulated_loss: Of inference after so many updates made one by one, on
-            copies; NaN if there were too many to make (2000, or half a
-            minute).
-        closed: Share of the gap.
+            batch norm, the number of updates that removes this share of each
+            statistic's distance. NaN without batch norm.
+        simulated_loss: Loss of inference after `updates` updates, made one by
+            one on copies; NaN if they are too many (2000, or 30 seconds).
+        closed: Share of the gap to be closed.
     """
 
     training_loss: float
@@ -86,13 +89,15 @@ class Check:
 
     @property
     def gap(self) -> float:
-        """Loss of inference minus that of training."""
+        """Loss of inference minus loss of training."""
         return self.inference_loss - self.training_loss
 
     @property
     def has_gap(self) -> bool:
-        """Whether one of the losses is more than twice the other one (the
-        limit of the finding `train-inference-mismatch`), or no number."""
+        """Whether one loss is more than twice the other, or one is NaN.
+
+        The factor is the limit of the finding `train-inference-mismatch`.
+        """
         a, b = abs(self.training_loss), abs(self.inference_loss)
         return not (a <= RATIO * b and b <= RATIO * a)
 
@@ -100,7 +105,10 @@ class Check:
         return text(self)
 
     def to_dict(self) -> dict:
-        """Returns what `gradscope check --json` prints, see docs/compare.md."""
+        """Converts to the dict that `gradscope check --json` prints.
+
+        docs/compare.md describes its keys.
+        """
         return {
             "version": JSON_VERSION,
             "verdict": verdict(self),
@@ -110,72 +118,74 @@ class Check:
         }
 
 
-def verdict(found: Check) -> str:
-    """Returns in one or two sentences whether the modes agree."""
-    training, inference = found.training_loss, found.inference_loss
+def verdict(check: Check) -> str:
+    """States in one or two sentences whether the modes agree."""
+    training, inference = check.training_loss, check.inference_loss
     losses = (
         f"training loses {training:.4g} and inference {inference:.4g} on the "
         "same batch"
     )
-    if found.cause is None:
+    if check.cause is None:
         return f"Both modes agree: {losses}."
-    head = "There is a gap" if found.has_gap else "There is a small gap"
-    kinds = {one.layer: one for one in found.layers}
-    cause = kinds[found.cause]
+    head = "There is a gap" if check.has_gap else "There is a small gap"
+    cause = next(
+        layer for layer in reversed(check.layers) if layer.layer == check.cause
+    )
     share = f"{cause.share:.0%} of it"
     if cause.kind != "batch_norm":
         name = f"{cause.layer} ({cause.kind})"
         return f"{head}: {losses}. {name} is the cause: it makes {share}."
     return (
         f"{head}: {losses}. The moving statistics of {cause.layer} are the "
-        f"cause: alone they make {share}. {_remedy(found)}"
+        f"cause: alone they make {share}. {_remedy(check)}"
     )
 
 
-def _remedy(found: Check) -> str:
-    if found.updates is None:
+def _remedy(check: Check) -> str:
+    if check.updates is None:
         return (
             "No number of further updates closes it: the statistics do not "
             "move (a momentum of 1, or a layer that is frozen)."
         )
-    if not found.updates:
+    if not check.updates:
         return "The statistics of the batch would not make it smaller."
     after = ""
-    if not math.isnan(found.simulated_loss):
-        loss = f"{found.simulated_loss:.4g}"
+    if not math.isnan(check.simulated_loss):
+        loss = f"{check.simulated_loss:.4g}"
         after = f" (made one by one: inference then loses {loss})"
     return (
-        f"{found.updates} further updates of the moving statistics, at these "
-        f"weights, close {found.closed:.0%} of it{after}."
+        f"{check.updates} further updates of the moving statistics, at these "
+        f"weights, close {check.closed:.0%} of it{after}."
     )
 
 
-def text(found: Check) -> str:
-    """Returns a check for people, the verdict first."""
-    lines = [paragraph(verdict(found), "")]
-    if not math.isnan(found.statistics_loss):
+def text(check: Check) -> str:
+    """Formats a check as text, the verdict first."""
+    lines = [paragraph(verdict(check), "")]
+    if not math.isnan(check.statistics_loss):
         lines.append(
             paragraph(
                 "With the statistics of this batch in all batch norms, "
-                f"inference loses {found.statistics_loss:.4g}."
+                f"inference loses {check.statistics_loss:.4g}."
             )
         )
-    if not found.layers:
+    if not check.layers:
         lines.append("  No layer computes something else in training.")
         return "\n".join(lines)
-    names = [printable(one.layer) for one in found.layers]
+    names = [printable(layer.layer) for layer in check.layers]
     width = min(max(map(len, [*names, "layer"])), 28)
     heads = ("alone", "share", "repaired", "mean", "variance")
     lines += [
         "",
         f"  {'layer':{width}}" + "".join(f"{head:>10}" for head in heads),
     ]
-    for name, one in zip(names, found.layers, strict=True):
+    for name, layer in zip(names, check.layers, strict=True):
         cells = (
-            f"{one.alone:.4g}",
-            "-" if math.isnan(one.share) else f"{one.share:.0%}",
-            f"{one.repaired:.4g}",
-            *map(_distance, (one.mean_distance, one.variance_distance)),
+            f"{layer.alone:.4g}",
+            "-" if math.isnan(layer.share) else f"{layer.share:.0%}",
+            f"{layer.repaired:.4g}",
+            _distance(layer.mean_distance),
+            _distance(layer.variance_distance),
         )
         name = name if len(name) <= width else f"…{name[1 - width :]}"
         lines.append(f"  {name:{width}}" + "".join(f"{c:>10}" for c in cells))

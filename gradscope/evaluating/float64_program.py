@@ -1,16 +1,19 @@
-"""A traced program in float64: its graph with other types.
+"""Converts a traced program to float64, by the types of its graph.
 
-Every float type of the graph becomes float64, also those of mixed precision,
-in its constants and in the functions that it calls. That works for a loss of
-the user's own as well as for a Keras model, and leaves the weights alone.
+Every float type becomes float64, also those of mixed precision, in constants
+and in called functions, too. That works for any loss function as well as for a
+Keras model, and does not change the weights.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Has no public name: what types an operation can have.
+# This has no public name: the types that an operation supports.
 from tensorflow.python.framework import op_def_registry
+
+# The type of a `FunctionDefLibrary`, which TensorFlow does not export.
+_Library = type(tf.compat.v1.GraphDef().library)
 
 _types = tf.compat.v1.AttrValue.DESCRIPTOR.fields_by_name["type"].enum_type
 _NUMBER = _types.values_by_name
@@ -18,7 +21,8 @@ _NUMBER = _types.values_by_name
 DOUBLE = _NUMBER["DT_DOUBLE"].number
 FLOATS = {_NUMBER[f"DT_{n}"].number for n in ("FLOAT", "HALF", "BFLOAT16")}
 
-#: Operations that work in float32 alone, or look at the bits of a number.
+#: Operations whose result depends on the bits of a number, or which run Python
+#: code that expects the types of the trace.
 _BITS = {"Bitcast", "EagerPyFunc", "PyFunc", "PyFuncStateless"}
 
 
@@ -26,17 +30,17 @@ class NoDouble(Exception):
     """A program holds an operation that has no float64."""
 
 
-def copied(library, number: int, *, double: bool):
-    """Returns functions under other names, in float64 if wanted.
+def copy_functions(library: _Library, number: int, *, double: bool) -> _Library:
+    """Copies functions under new names, in float64 on request.
 
     Args:
-        library: A `FunctionDefLibrary`, which stays as it is.
-        number: Makes the names unique: two functions of one name and different
-            types cannot be in one process.
-        double: Whether they shall compute in float64.
+        library: The functions.
+        number: Makes the names unique, since a process cannot have two
+            functions of the same name and different types.
+        double: Whether the copies compute in float64.
 
     Raises:
-        NoDouble: If they cannot.
+        NoDouble: If an operation has no float64.
     """
     copy = type(library)()
     copy.CopyFrom(library)
@@ -52,25 +56,26 @@ def copied(library, number: int, *, double: bool):
         for value in node.attr.values():
             _rename(value, names)
     if double:
-        _double(copy)
+        _convert(copy)
     return copy
 
 
 def _nodes(library) -> list:
-    return [node for one in library.function for node in one.node_def]
+    return [node for f in library.function for node in f.node_def]
 
 
 def _rename(value, names: dict[str, str]) -> None:
     kind = value.WhichOneof("value")
-    called = [value.func] if kind == "func" else value.list.func
-    for one in called if kind in ("func", "list") else ():
-        one.name = names.get(one.name, one.name)
-        for inner in one.attr.values():
+    functions = [value.func] if kind == "func" else value.list.func
+    for function in functions if kind in ("func", "list") else ():
+        function.name = names.get(function.name, function.name)
+        for inner in function.attr.values():
             _rename(inner, names)
 
 
-def _double(library) -> None:
-    unable = sorted({n.op for n in _nodes(library) if not _is_able(n)})
+def _convert(library) -> None:
+    """Changes all float types of some functions to float64."""
+    unable = sorted({n.op for n in _nodes(library) if not _has_float64(n)})
     if unable:
         raise NoDouble(f"{', '.join(unable)} cannot compute in float64")
     for node in _nodes(library):
@@ -83,10 +88,10 @@ def _double(library) -> None:
                 argument.type = DOUBLE
 
 
-def _is_able(node) -> bool:
-    """Returns whether an operation can have float64 where it has floats."""
+def _has_float64(node) -> bool:
+    """Tests whether an operation supports float64 where it has floats."""
     definition = op_def_registry.get(node.op)
-    if definition is None:  # a function
+    if definition is None:  # a call of a function, which is converted, too
         return True
     floats = [
         attribute
@@ -98,7 +103,7 @@ def _is_able(node) -> bool:
         argument.type in FLOATS
         for argument in (*definition.input_arg, *definition.output_arg)
     )
-    allowed = (one.allowed_values.list.type for one in floats)
+    allowed = (attribute.allowed_values.list.type for attribute in floats)
     return (
         not fixed
         and not (floats and node.op in _BITS)
@@ -115,8 +120,8 @@ def _widen(value) -> None:
     if kind == "type" and value.type in FLOATS:
         value.type = DOUBLE
     elif kind == "list":
-        for index, one in enumerate(value.list.type):
-            if one in FLOATS:
+        for index, number in enumerate(value.list.type):
+            if number in FLOATS:
                 value.list.type[index] = DOUBLE
     elif kind == "tensor" and value.tensor.dtype in FLOATS:
         numbers = tf.make_ndarray(value.tensor).astype("float64")

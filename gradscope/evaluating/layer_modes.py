@@ -1,7 +1,8 @@
-"""A model whose layers are switched between training and inference one by one.
+"""Switches single layers of a model between training and inference mode.
 
-The mode of a layer is a variable: the model is traced twice (all that cannot
-be switched in training mode, and in inference mode) and not once a layer.
+The mode of each layer is a variable, so two traces of the model are enough:
+layers that cannot be switched are in training mode in the first, and in
+inference mode in the second.
 """
 
 from __future__ import annotations
@@ -10,60 +11,66 @@ import contextlib
 import inspect
 import math
 import time
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from gradscope.evaluating import probe
 from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
-#: What layers that draw random numbers have in the names of their classes.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Words in the class names of Keras layers that draw random numbers.
 _RANDOM = ("Dropout", "Noise")
 
 
-class Switched:
-    """The loss of one batch, as a program, and its switches.
+class LayerModes:
+    """The loss of one batch, with a switch for the mode of each layer.
 
     Attributes:
-        layers: Those that can be switched, in forward order.
-        modes: A variable for each: whether it is in training mode.
+        layers: The layers that can be switched, in forward order.
+        modes: A bool variable for each layer, true in training mode.
     """
 
-    def __init__(self, model, batch: list):
+    def __init__(self, model: Any, batch: list):
         """Traces a model in both modes.
 
         Args:
-            model: A compiled model.
-            batch: Tensors: inputs, targets and weights of the examples.
+            model: A compiled Keras model.
+            batch: Inputs, targets and weights of the examples, as tensors or
+                None.
         """
-        library = probe._library(model)
-        self.layers = switchable(model)
+        library = probe.keras_library(model)
+        self.layers = switchable_layers(model)
         self.modes = [tf.Variable(True, trainable=False) for _ in self.layers]
         order: list[int] = []
 
         def trace(training: bool) -> Program:
             with contextlib.ExitStack() as stack:
-                stack.enter_context(probe._generators_restored())
+                stack.enter_context(probe.restore_generators())
                 stack.enter_context(
-                    probe._python_restored(model, library.__name__)
+                    probe.restore_layers(model, library.__name__)
                 )
                 for number, layer in enumerate(self.layers):
                     stack.enter_context(self._switch(number, layer, order))
                 return Program(
-                    lambda: probe._loss(model, batch, training),
+                    lambda: probe.model_loss(model, batch, training),
                     autograph=library.__name__ == "tf_keras",
                 )
 
         self._programs = {mode: trace(mode) for mode in (True, False)}
-        # In the order of their calls; what is not called has no effect.
+        # In the order of their calls. Layers that are not called are dropped,
+        # since their mode has no effect.
         called = list(dict.fromkeys(order))
         self.layers = [self.layers[number] for number in called]
         self.modes = [self.modes[number] for number in called]
         self._copies = {
             mode: program.copy() for mode, program in self._programs.items()
         }
-        self._start = {
+        self._initial_values = {
             mode: [(v, v.read_value()) for v in program.variables]
             for mode, program in self._programs.items()
         }
@@ -83,23 +90,29 @@ class Switched:
 
             return tf.cond(mode, lambda: run(True), lambda: run(False))
 
-        stand_in = StandIn(layer, "call", call)
+        stand_in = MethodReplacement(layer, "call", call)
         stand_in.install()
         try:
             yield
         finally:
             stand_in.remove()
 
-    def loss(self, training: bool, modes: list[bool], statistics=()) -> float:
-        """Computes the loss from the state that the model has now.
+    def loss(
+        self,
+        training: bool,
+        modes: list[bool],
+        statistics: Iterable[tuple[tf.Variable, Any]] = (),
+    ) -> float:
+        """Computes the loss, from the model's state when it was traced.
 
         Args:
-            training: Mode of all that cannot be switched.
-            modes: Of each layer.
-            statistics: Pairs of a variable and what it shall hold instead.
+            training: Mode of layers that cannot be switched.
+            modes: Mode of each of `layers`; True is training.
+            statistics: Pairs of a variable and a value to compute with. Of
+                several values for a variable the last one counts.
         """
         copy = self._copies[training]
-        for variable, value in self._start[training]:
+        for variable, value in self._initial_values[training]:
             copy.assign(variable, value)
         self._set(copy, modes)
         for variable, value in statistics:
@@ -108,25 +121,29 @@ class Switched:
         result, _ = copy()
         return float(result)
 
-    def updated(
+    def run_training_mode(
         self,
-        variables: list,
+        variables: list[tf.Variable],
         times: int = 1,
         *,
         double: bool = False,
         seconds: float = math.inf,
-    ) -> list | None:
-        """Returns what some variables hold after steps of training mode on the
-        batch, with the weights as they are.
+    ) -> list[tf.Tensor] | None:
+        """Runs forward passes in training mode, at fixed weights.
 
         Args:
-            variables: `tf.Variable`s.
-            times: How many steps.
+            variables: Variables whose values are returned, such as moving
+                statistics.
+            times: Number of forward passes.
             double: Whether to compute in float64.
-            seconds: After so many it gives up and returns None.
+            seconds: Time limit, in seconds.
+
+        Returns:
+            The value of each variable afterwards, or None where the time limit
+            was exceeded.
 
         Raises:
-            NoDouble: If that is wanted and cannot be.
+            NoDouble: If the program cannot compute in float64.
         """
         program = self._programs[True]
         copy = program.copy(double=double)
@@ -145,10 +162,12 @@ class Switched:
             copy.assign(variable, mode)
 
 
-def switchable(model) -> list:
-    """Returns the layers of a model that compute something else in training
-    than in inference, and hold no other layers."""
-    found = [
+def switchable_layers(model: Any) -> list:
+    """Lists the layers that compute differently in training and inference.
+
+    Layers that contain other layers are left out.
+    """
+    layers = [
         layer
         for layer in model._flatten_layers(include_self=False)
         if "training" in inspect.signature(layer.call).parameters
@@ -156,19 +175,19 @@ def switchable(model) -> list:
         and not type(layer).__name__.endswith("Cell")  # called in a loop
         and _has_modes(layer)
     ]
-    return list({id(layer): layer for layer in found}.values())
+    return list({id(layer): layer for layer in layers}.values())
 
 
-def is_batch_norm(layer) -> bool:
-    """Returns whether a layer keeps moving statistics as Keras does."""
+def is_batch_norm(layer: Any) -> bool:
+    """Tests whether a layer has the moving statistics of Keras' batch norm."""
     return all(
         hasattr(layer, name)
         for name in ("moving_mean", "moving_variance", "momentum")
     )
 
 
-def statistics(layer) -> list:
-    """Returns the variables of a batch norm's mean and variance."""
+def moving_statistics(layer: Any) -> list[tf.Variable]:
+    """Lists a batch norm's variables: moving mean and moving variance."""
     return [
         tf_variables.tf_variable(v)
         for v in (layer.moving_mean, layer.moving_variance)

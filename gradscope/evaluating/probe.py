@@ -1,14 +1,14 @@
-"""The loss of one batch in training mode and in inference mode.
+"""Computes the loss of one batch in training mode and in inference mode.
 
-Both are computed as the model computes them, and all that this moved is put
-back. (`keras.StatelessScope` would catch what is assigned instead; but a user's
-own `tf.function` inside of the model that is traced in it stays as it was
-traced, and the next training step fails with "No gradients provided".)
+The model computes both losses as usual, and everything that this changed is
+restored afterwards. `keras.StatelessScope` would catch assignments instead, but
+a user's `tf.function` inside of the model would stay traced within that scope,
+and the next training step would fail with "No gradients provided".
 
-What a traced program can write to, it has captured; so its captures are put
-back, also those that the model does not know, like a generator of seeds that
-is a global variable. Stateful random ops count in their kernels, and a program
-of its own has kernels of its own.
+A traced program can only write to its captures. So these are restored, which
+includes variables that the model does not track, such as a global generator of
+seeds. Stateful random operations count in their kernels; a new program has new
+kernels, so those of training do not move.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import dataclasses
 import inspect
 import random
 import sys
+import types
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-# Have no public names: the seeds that eager random ops are given, and the
-# generator that is made when somebody asks for it first.
+# These have no public names: the seeds of eager random operations, and the
+# global generator without creating it.
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
 
@@ -31,50 +34,52 @@ from gradscope.runtime import lookalike
 
 _KERAS_SEEDS = "global_seed_generator"
 
-#: What a layer collects while it is called.
+#: Attributes in which a layer collects losses while it is called.
 _COLLECTED = {"keras": ("_losses", "_loss_ids"), "tf_keras": ("_eager_losses",)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Losses:
-    """The losses of one and the same batch, with the same weights.
+    """The losses of one batch in both modes, with the same weights.
 
-    Without dropout and batch norm they are the same. Dropout alone makes the
-    training loss the larger one. A far larger inference loss means that
-    training and inference are two networks:
+    Without dropout and batch norm both are the same. Dropout alone makes the
+    training loss the larger one. A far larger inference loss means that the
+    network of inference differs from the trained one:
 
     - batch norm's moving statistics lag behind weights that move fast (few
       steps, a momentum of .99, a large learning rate), or are not updated;
-    - dropout drops so much that training sees another network: a rate that
-      was meant as the share to keep.
+    - dropout drops so much that another network is trained, as with a rate
+      that was meant as the share to keep.
 
     Attributes:
-        training_loss: With dropout, and with the batch's own statistics in
-            batch norm.
-        inference_loss: Without, and with moving statistics: the loss that
-            `model.evaluate` tells of this batch.
+        training_loss: Loss in training mode, with dropout and with the
+            statistics of the batch in batch norm.
+        inference_loss: Loss in inference mode, without dropout and with moving
+            statistics, as `model.evaluate` computes it for this batch.
     """
 
     training_loss: float
     inference_loss: float
 
 
-def probe(model, x, y=None, sample_weight=None) -> Losses:
+def probe(
+    model: Any, x: Any, y: Any = None, sample_weight: Any = None
+) -> Losses:
     """Computes the loss of one batch in training mode and in inference mode.
 
-    Nothing moves: no weight, no statistic of batch norm, no metric, no slot of
-    the optimizer and no random stream. Training goes on with the same bits as
-    if there had been no probe. To be called between batches or epochs.
+    The call changes no weight, no statistic of batch norm, no metric, no slot
+    of the optimizer and no random stream. Training continues with the same bits
+    as without a probe. Call it between batches or epochs.
 
-    What cannot be put back is what a model does besides computing: Python code
-    of its own with an effect (also in `tf.py_function`), draws from Python's or
-    numpy's generators, lookup tables and summaries that it writes. Of a model
-    with `run_eagerly=True` also variables that it does not track, and the
-    count of `tf.random` ops that were given a seed.
+    Side effects of a model cannot be undone: those of Python code (also in
+    `tf.py_function`), draws from the generators of Python or numpy, and writes
+    to lookup tables and summaries. With `run_eagerly=True` this also holds for
+    variables that the model does not track, and for the count of `tf.random`
+    operations with a seed.
 
-    The model's forward pass is traced for each probe, which takes about as long
-    as the trace of a training step. Under a distribution strategy the batch is
-    that of one replica.
+    Each probe traces the model's forward pass, which takes about as long as
+    tracing a training step. Under a distribution strategy the batch is that of
+    one replica.
 
     Args:
         model: A compiled `Model` of Keras 3 on TensorFlow, or of tf_keras.
@@ -84,35 +89,43 @@ def probe(model, x, y=None, sample_weight=None) -> Losses:
         sample_weight: Weights of the examples, likewise.
 
     Raises:
-        TypeError: If it is not such a model.
-        ValueError: If it was not built or compiled, or has no loss.
+        TypeError: If `model` is not a Keras model.
+        ValueError: If the model was not built or compiled, or has no loss.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
     """
-    library = _library(model)
-    _check(model)
+    library = keras_library(model)
+    check_ready(model)
     floats = library.backend.floatx()
-    batch = [_tensors(part, floats) for part in (x, y, sample_weight)]
+    batch = [to_tensors(part, floats) for part in (x, y, sample_weight)]
 
     def losses():
-        return [_loss(model, batch, training) for training in (False, True)]
+        return [
+            model_loss(model, batch, training) for training in (False, True)
+        ]
 
-    with _python_restored(model, library.__name__), _generators_restored():
+    with restore_layers(model, library.__name__), restore_generators():
         if model.run_eagerly:
-            with _restored(_variables(model)), _other_eager_seeds():
+            handles = _variable_handles(model)
+            with _restore_variables(handles), _use_other_eager_seeds():
                 inference, training = map(float, losses())
         else:
             # Keras 3 runs its models without AutoGraph, tf_keras with it.
             autograph = library.__name__ == "tf_keras"
             function = tf.function(losses, autograph=autograph)
             program = function.get_concrete_function()
-            with _restored(program.captured_inputs):
+            with _restore_variables(program.captured_inputs):
                 inference, training = map(float, program())
     return Losses(training, inference)
 
 
-def _library(model):
-    """Returns the module whose model this is."""
+def keras_library(model: Any) -> types.ModuleType:
+    """Finds the library of a model, `keras` or `tf_keras`.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        NotImplementedError: If Keras runs on another backend.
+    """
     for name in ("keras", "tf_keras"):
         library = sys.modules.get(name)
         if library is None or not isinstance(model, library.Model):
@@ -132,7 +145,13 @@ def _library(model):
     )
 
 
-def _check(model) -> None:
+def check_ready(model: Any) -> None:
+    """Raises an error unless a model's loss can be computed now.
+
+    Raises:
+        ValueError: If the model was not built or compiled.
+        RuntimeError: If called in a function or graph that is being traced.
+    """
     if not tf.executing_eagerly():
         raise RuntimeError(
             "gradscope.probe needs eager execution, and was called while a "
@@ -160,8 +179,13 @@ def _no_loss(model) -> str:
     )
 
 
-def _tensors(nest, floats: str):
-    """Returns a nest with arrays as tensors; floats as those of Keras."""
+def to_tensors(nest: Any, floats: str) -> Any:
+    """Converts the arrays of a nest to tensors.
+
+    Args:
+        nest: Arrays, tensors and None, in lists, tuples and dicts.
+        floats: The dtype for arrays of any float type, as in Keras.
+    """
 
     def tensor(leaf):
         if leaf is None or tf.is_tensor(leaf):
@@ -174,50 +198,65 @@ def _tensors(nest, floats: str):
     return tf.nest.map_structure(tensor, nest)
 
 
-def _loss(model, batch, training: bool) -> tf.Tensor:
+def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
+    """Computes the loss of a batch as the model's `fit` does, float32 `[]`.
+
+    Args:
+        model: A compiled Keras model.
+        batch: Inputs, targets and weights of the examples, as tensors or None.
+        training: The mode: training or inference.
+
+    Raises:
+        ValueError: If the model has no loss.
+    """
     x, y, sample_weight = batch
     mode = {"training": training}
     takes_mode = getattr(model, "_call_has_training_arg", True)
     outputs = model(x, **(mode if takes_mode else {}))
-    own = type(model).compute_loss
-    is_own = own.__module__.split(".")[0] not in ("keras", "tf_keras")
-    if not (model.loss or model.losses or is_own):
+    method = type(model).compute_loss
+    is_of_user = method.__module__.split(".")[0] not in ("keras", "tf_keras")
+    if not (model.loss or model.losses or is_of_user):
         raise ValueError(_no_loss(model))
-    # While gradscope observes a model, this counts its training steps.
+    # While gradscope observes a model, a replacement of this method counts the
+    # training steps, and this is none.
     stand_in = lookalike.stand_in_of(vars(model).get("compute_loss"))
     compute = getattr(stand_in, "original", model.compute_loss)
-    takes_mode = "training" in inspect.signature(own).parameters
+    takes_mode = "training" in inspect.signature(method).parameters
     loss = compute(x, y, outputs, sample_weight, **(mode if takes_mode else {}))
     return tf.cast(loss, tf.float32)
 
 
-def _variables(model) -> list:
-    """Returns the handles of all variables that a model leads to."""
-    found = tf.train.TrackableView(model).descendants()
-    found += model.variables
-    found += [v for metric in model.metrics for v in metric.variables]
+def _variable_handles(model) -> list[tf.Tensor]:
+    """Lists the handles of all variables that a model and Keras track."""
+    objects = tf.train.TrackableView(model).descendants()
+    objects += model.variables
+    objects += [v for metric in model.metrics for v in metric.variables]
     if _keras_seeds() is not None:
-        found.append(_keras_seeds().state)
+        objects.append(_keras_seeds().state)
     if stateful_random_ops.global_generator is not None:
-        found.append(stateful_random_ops.global_generator.state)
+        objects.append(stateful_random_ops.global_generator.state)
     handles = {}
-    for variable in found:
+    for variable in objects:
         if hasattr(variable, "path") and hasattr(variable, "assign"):
-            variable = variable.value  # Keras 3 puts its own around it
-        replicated = isinstance(variable, tf.distribute.DistributedValues)
-        for one in variable.values if replicated else [variable]:
-            if isinstance(one, tf.Variable):
-                handles[id(one)] = one.handle
+            variable = variable.value  # the `tf.Variable` of Keras 3's variable
+        is_replicated = isinstance(variable, tf.distribute.DistributedValues)
+        for copy in variable.values if is_replicated else [variable]:
+            if isinstance(copy, tf.Variable):
+                handles[id(copy)] = copy.handle
     return list(handles.values())
 
 
 @contextlib.contextmanager
-def _restored(tensors: list):
-    """Puts back what the variables of these handles hold now.
+def _restore_variables(tensors: list[tf.Tensor]) -> Iterator[None]:
+    """Restores the values of variables at the end of the context.
 
-    A variable that is read is not copied, unless it is written to later.
+    To read a variable makes no copy; TensorFlow copies it only if it is written
+    to while the value is in use.
+
+    Args:
+        tensors: Handles of variables; others are ignored.
     """
-    kept = []
+    values = []
     for handle in tensors:
         if handle.dtype != tf.resource:
             continue
@@ -228,39 +267,42 @@ def _restored(tensors: list):
         if tf.raw_ops.VarIsInitializedOp(resource=handle):
             dtype = tf.as_dtype(data.shape_and_type[0].dtype)
             value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
-            kept.append((handle, value))
+            values.append((handle, value))
     try:
         yield
     finally:
-        for handle, value in kept:
+        for handle, value in values:
             tf.raw_ops.AssignVariableOp(resource=handle, value=value)
 
 
 @contextlib.contextmanager
-def _generators_restored():
-    """Takes back the global generators of Keras and TensorFlow, where a model
-    that asked for them has just made them. Their states are variables."""
+def restore_generators() -> Iterator[None]:
+    """Removes global generators of Keras and TensorFlow that the context made.
+
+    Both create one when a model first asks for it. The state of a generator
+    that existed before is a variable, which is restored as such.
+    """
     seeds, python = _keras_seeds(), random.getstate()
     generator = stateful_random_ops.global_generator
     try:
         yield
     finally:
         if seeds is None and _keras_seeds() is not None:
-            # With a seed from Python's generator, as it will be made again.
+            # Keras takes its seed from Python's generator, and will again.
             _keras_state().pop(_KERAS_SEEDS)
             random.setstate(python)
         stateful_random_ops.global_generator = generator
 
 
 @contextlib.contextmanager
-def _other_eager_seeds():
-    """Gives eager random ops seeds that training will not give.
+def _use_other_eager_seeds() -> Iterator[None]:
+    """Gives eager random operations seeds that training does not use.
 
-    To put the generator of these seeds back is not enough: an op with a seed
-    that was used before goes on with the count of the kernel it had then.
+    Restoring the generator of these seeds is not enough. TensorFlow reuses a
+    kernel for the same seed, and the kernel continues its count.
     """
     eager = context.context()
-    generator = getattr(eager, "_rng", None)  # there is none without a seed
+    generator = getattr(eager, "_rng", None)  # None before `set_seed`
     if generator is not None:
         other = random.Random()
         other.setstate(generator.getstate())
@@ -282,23 +324,30 @@ def _keras_seeds():
 
 
 @contextlib.contextmanager
-def _python_restored(model, library: str):
-    """Puts back what layers remember of being called: a trace would leave
-    tensors of its graph behind, which nobody can read."""
+def restore_layers(model: Any, library: str) -> Iterator[None]:
+    """Restores the attributes that layers set when they are called.
+
+    A trace would leave symbolic tensors of its graph in them, which cannot be
+    evaluated later.
+
+    Args:
+        model: A Keras model.
+        library: `"keras"` or `"tf_keras"`.
+    """
     layers = list(model._flatten_layers())
-    kept = [dict(vars(layer)) for layer in layers]
+    attributes_before = [dict(vars(layer)) for layer in layers]
     collected = [
         (items, type(items)(items))
         for layer in layers
         for items in (getattr(layer, name) for name in _COLLECTED[library])
     ]
-    # Of tf_keras, where each op that is traced gets a seed of its own.
+    # In tf_keras each traced random operation takes a new seed from these.
     generators = [getattr(x, "_random_generator", None) for x in layers]
     seeds = [getattr(g, "_seed", None) for g in generators]
     try:
         yield
     finally:
-        for layer, before in zip(layers, kept, strict=True):
+        for layer, before in zip(layers, attributes_before, strict=True):
             attributes = vars(layer)
             for name in [n for n, v in attributes.items() if _is_symbolic(v)]:
                 del attributes[name]

@@ -1,48 +1,62 @@
-"""Whether two models, or two losses, are the same function of their weights."""
+"""Tests whether two models or losses are the same function: `same`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from gradscope.comparing.matching import match
 from gradscope.evaluating.float64_program import NoDouble
-from gradscope.evaluating.same_result import Evaluation, Sameness, judged
-from gradscope.evaluating.traced_loss import Side
+from gradscope.evaluating.same_result import (
+    Evaluation,
+    Sameness,
+    judge_sameness,
+)
+from gradscope.evaluating.traced_loss import TracedLoss
 
 
 def same(
-    a, b, x=None, y=None, sample_weight=None, *, training: bool = True
+    a: Any,
+    b: Any,
+    x: Any = None,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    training: bool = True,
 ) -> Sameness:
-    """Tells whether two models are the same function: it computes the gradients
-    of both on one batch, with the same weights, in float32 and in float64.
+    """Tests whether two models are the same function of their weights.
 
-    Two programs of one function differ in float32 by rounding (some 1e-5), in
-    float64 by 1e-14; of two functions the gradients differ in both. Variables
-    belong together that are the same object, have one name, or, where names do
-    not tell, one shape and place. Where the weights of `b` are others it is
-    computed with those of `a`.
+    It computes the gradients of both on one batch, with the same weights, in
+    float32 and in float64. Two programs of the same function differ by rounding
+    in float32 (some 1e-5), and by 1e-14 in float64; the gradients of different
+    functions differ in both.
 
-    Nothing moves: no weight, no statistic, no metric, no random stream. Both
-    are traced, and run on copies of their variables.
+    Variables of `a` and `b` are paired if they are the same object, have the
+    same name, or else the same shape and place. `b` is computed with the
+    weights of `a`.
+
+    The call changes no weight, no statistic, no metric and no random stream:
+    both are traced, and run on copies of their variables.
 
     Args:
-        a: A compiled Keras model (of Keras 3 or tf_keras), whose loss is that
-            of `fit`; or a function that returns its loss, a number, and is
-            called with what is given of the batch; or a pair of such a
-            function and a list of the variables to take the gradient of (all
-            trainable ones that it reads by default).
-        b: Likewise.
+        a: A compiled Keras model (of Keras 3 or tf_keras) with the loss of its
+            `fit`; or a function that returns its loss, a number; or a pair of
+            such a function and a list of the variables to take the gradient of
+            (by default all trainable ones that it reads). A function is called
+            with those of `x`, `y` and `sample_weight` that are not None.
+        b: The other one, likewise.
         x: Inputs of one batch, as in `model.fit`.
         y: Targets, likewise.
         sample_weight: Weights of the examples, likewise.
-        training: Whether models compute as in training (dropout, statistics
-            of the batch).
+        training: Whether models compute in training mode (with dropout and the
+            statistics of the batch).
 
     Raises:
-        TypeError: If one of them is neither.
+        TypeError: If `a` or `b` is neither a model nor a function.
         ValueError: If a model was not built or compiled, a loss is not one
-            number or depends on no variable, or they have no variable in
+            number or depends on no variable, or `a` and `b` have no variable in
             common.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
@@ -53,7 +67,7 @@ def same(
             "graph is being built. Call it outside of a tf.function."
         )
     batch = [x, y, sample_weight]
-    sides = [Side(n, s, batch, training) for n, s in (("a", a), ("b", b))]
+    sides = [TracedLoss(n, s, batch, training) for n, s in (("a", a), ("b", b))]
     pairs = _pairs(*sides)
     trained = [p for p in pairs if p[0] < len(sides[0].trained)]
     if not trained:
@@ -66,89 +80,87 @@ def same(
     evaluations, problem = {}, None
     for precision in ("float32", "float64"):
         try:
-            evaluations[precision] = _evaluated(
+            evaluations[precision] = _evaluate(
                 sides, pairs, trained, values, precision == "float64"
             )
         except (NoDouble, tf.errors.OpError) as error:
             if precision == "float32":
                 raise
             problem = str(error).splitlines()[0]
-    return judged(
-        [sides[0].described[i] for i, _ in trained],
-        [sides[1].described[j].name for _, j in trained],
+    return judge_sameness(
+        [sides[0].descriptions[i] for i, _ in trained],
+        [sides[1].descriptions[j].name for _, j in trained],
         evaluations,
         float64_problem=problem,
-        moved=_moved(sides, pairs),
-        only=tuple(_only(side, trained, n) for n, side in enumerate(sides)),
+        moved=_names_of_other_values(sides, pairs),
+        only=tuple(
+            _unpaired_names(side, trained, n) for n, side in enumerate(sides)
+        ),
         random=tuple(side.is_random for side in sides),
-        stopped=tuple(_stopped(side) for side in sides),
+        stopped=tuple(_stop_gradients(side) for side in sides),
     )
 
 
-def _variables(side: Side) -> list:
-    return [*side.trained, *side.others]
+def _variables(side: TracedLoss) -> list:
+    return [*side.trained, *side.untrained]
 
 
-def _names(side: Side) -> str:
-    return ", ".join(v.name for v in side.described[: len(side.trained)])
+def _names(side: TracedLoss) -> str:
+    return ", ".join(v.name for v in side.descriptions[: len(side.trained)])
 
 
-def _pairs(a: Side, b: Side) -> list[tuple[int, int]]:
-    """Returns which variables belong together, as indices of `described`:
-    trained ones, then others."""
-    own = [_variables(side) for side in (a, b)]
-    places = {id(variable): place for place, variable in enumerate(own[1])}
+def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
+    """Pairs the variables of both sides, as indices of `descriptions`.
+
+    Trained variables are paired among each other, and so are untrained ones.
+    """
+    variables = [_variables(side) for side in (a, b)]
+    places = {id(v): place for place, v in enumerate(variables[1])}
+    counts = len(a.trained), len(b.trained)
     pairs = []
     for start, end in (
-        ((0, 0), (len(a.trained), len(b.trained))),
-        ((len(a.trained), len(b.trained)), tuple(map(len, own))),
+        ((0, 0), counts),
+        (counts, tuple(map(len, variables))),
     ):
-        rest = [list(range(start[n], end[n])) for n in (0, 1)]
-        for i in list(rest[0]):
-            j = places.get(id(own[0][i]))
-            if j in rest[1]:
+        unpaired = [list(range(start[n], end[n])) for n in (0, 1)]
+        for i in list(unpaired[0]):
+            j = places.get(id(variables[0][i]))
+            if j in unpaired[1]:
                 pairs.append((i, j))
-                rest[0].remove(i)
-                rest[1].remove(j)
-        told = [
-            [side.described[i] for i in indices]
-            for side, indices in zip((a, b), rest, strict=True)
+                unpaired[0].remove(i)
+                unpaired[1].remove(j)
+        descriptions = [
+            [side.descriptions[i] for i in indices]
+            for side, indices in zip((a, b), unpaired, strict=True)
         ]
-        keys = [
-            part
-            for one in told
-            for part in (
-                [v.name for v in one],
-                [(v.shape, v.dtype) for v in one],
-            )
+        names = [[v.name for v in of_side] for of_side in descriptions]
+        kinds = [
+            [(v.shape, v.dtype) for v in of_side] for of_side in descriptions
         ]
+        matching = match(names[0], kinds[0], names[1], kinds[1])
         pairs += [
-            (rest[0][i], rest[1][j])
-            for i, j in match(*keys).pairs
-            if told[0][i].shape == told[1][j].shape
+            (unpaired[0][i], unpaired[1][j])
+            for i, j in matching.pairs
+            if descriptions[0][i].shape == descriptions[1][j].shape
         ]
     return sorted(pairs)
 
 
-def _evaluated(sides, pairs, trained, values, double: bool) -> Evaluation:
+def _evaluate(sides, pairs, trained, values, double: bool) -> Evaluation:
     """Computes both sides with the weights of the first."""
     copies = [side.program.copy(double=double) for side in sides]
-    own = [_variables(side) for side in sides]
+    variables = [_variables(side) for side in sides]
     for i, j in pairs:
-        copies[1].assign(own[1][j], values[i])
+        copies[1].assign(variables[1][j], values[i])
     losses, gradients, reads = [], [], []
     for number, (side, copy) in enumerate(zip(sides, copies, strict=True)):
-        (loss, found), read = copy()
+        (loss, results), tensors = copy()
         losses.append(float(loss))
-        found = side.gradients(found)
-        of_pairs = [pair[number] for pair in trained]
-        gradients.append([_array(found[index]) for index in of_pairs])
-        reads.append(
-            [
-                [t.numpy() for t in read.get(id(own[number][index].handle), ())]
-                for index in of_pairs
-            ]
-        )
+        indices = [pair[number] for pair in trained]
+        of_side = side.gradients(results)
+        gradients.append([_array(of_side[index]) for index in indices])
+        handles = [id(variables[number][index].handle) for index in indices]
+        reads.append([[t.numpy() for t in tensors.get(h, ())] for h in handles])
     return Evaluation(tuple(losses), *gradients, *reads)
 
 
@@ -156,27 +168,28 @@ def _array(gradient):
     return None if gradient is None else np.asarray(gradient, np.float64)
 
 
-def _moved(sides, pairs) -> tuple[str, ...]:
-    """Returns the names of the variables that hold something else in `b`."""
+def _names_of_other_values(sides, pairs) -> tuple[str, ...]:
+    """Lists names of variables whose values in `a` and `b` differ."""
     a, b = (_variables(side) for side in sides)
     return tuple(
-        sides[0].described[i].name
+        sides[0].descriptions[i].name
         for i, j in pairs
         if a[i] is not b[j]
         and not np.array_equal(a[i].numpy(), b[j].numpy(), equal_nan=False)
     )
 
 
-def _only(side: Side, trained, number: int) -> tuple[str, ...]:
+def _unpaired_names(side: TracedLoss, trained, number: int) -> tuple[str, ...]:
     paired = {pair[number] for pair in trained}
     return tuple(
-        side.described[index].name
+        side.descriptions[index].name
         for index in range(len(side.trained))
         if index not in paired
     )
 
 
-def _stopped(side: Side) -> tuple[str, ...]:
+def _stop_gradients(side: TracedLoss) -> tuple[str, ...]:
+    """Lists names of the operations that stop gradients."""
     return tuple(
         operation.name
         for operation in side.program.graph.get_operations()

@@ -1,4 +1,4 @@
-"""Two functions held beside each other: what differs, and where they part."""
+"""The result of `same`, judged from the gradients of two functions."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ import math
 import numpy as np
 
 from gradscope.evaluating import same_text
-from gradscope.evaluating.where_they_part import place
+from gradscope.evaluating.where_they_part import locate_parting
 from gradscope.format.schema import Variable
 
-#: Relative difference of gradients that is rounding in float64, and in
-#: float32. (Measured of the same function written in two ways: 8e-15 and
-#: 7.5e-6, across XLA up to .02 where a ReLU near zero flips; of functions
-#: with a fault .15 and more, an epsilon of 1e-3 for 1e-5 makes 1e-4.)
+#: Relative difference of gradients up to which it counts as rounding. Rounding
+#: of one function written in two ways makes less than a tenth of it. In float32
+#: XLA may make more, where a ReLU near zero flips, and so may a small fault
+#: such as another epsilon; so float32 alone decides only beyond `DIFFERENT`.
 SAME = {"float64": 1e-8, "float32": 1e-4}
 
-#: From here on it is no rounding in float32 either.
+#: Relative difference above which it is no rounding in float32 either.
 DIFFERENT = 0.05
 
-#: A gradient below this share of the largest is noise.
+#: Share of the largest gradient below which another one is noise.
 NOISE = {"float64": 1e-10, "float32": 1e-4}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What two sides computed of one batch in one precision.
+    """Losses and gradients of two functions on one batch, in one precision.
 
     Attributes:
-        losses: Of both.
-        gradients_a: Of each common variable, None where there is none.
-        gradients_b: Likewise.
-        reads_a: Of each variable the arrays that the forward pass makes of it.
-        reads_b: Likewise.
+        losses: The losses of both.
+        gradients_a: Gradients of the first for each common variable, float64;
+            None where the loss does not depend on it.
+        gradients_b: Gradients of the second.
+        reads_a: For each variable the arrays that the first's forward pass
+            computes from it.
+        reads_b: The arrays of the second.
     """
 
     losses: tuple[float, float]
@@ -45,13 +47,13 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Of the gradients of one variable in one precision.
+    """The difference of a variable's two gradients, in one precision.
 
     Attributes:
         relative: `‖a - b‖ / max(‖a‖, ‖b‖)`, from 0 to 2; 0 where both are 0.
-        cosine: Of the angle between them; NaN where one is 0.
-        norm_a: Norm of the first; 0 where there is no gradient.
-        norm_b: Of the second.
+        cosine: Cosine of the angle between them; NaN where either is 0.
+        norm_a: Norm of the first; 0 without a gradient.
+        norm_b: Norm of the second.
     """
 
     relative: float
@@ -62,20 +64,20 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One variable of both functions.
+    """One variable of both functions, and the difference of its gradients.
 
     Attributes:
-        variable: Its name in the first.
+        variable: Name of the variable in the first function.
         variable_b: Its name in the second.
         layer: Name of its layer in the first.
-        float32: As the functions compute, which is in float32 or in mixed
+        float32: Difference as the functions compute, in float32 or in mixed
             precision.
-        float64: In float64; None where that could not be done.
-        noise: Whether its gradient is so small that its difference says
-            nothing: below 1e-4 of the largest, and in float64 (where that is
-            known) below 1e-10.
-        differs: Whether it is another gradient, and not the same one rounded;
-            None where float32 alone cannot tell.
+        float64: Difference in float64; None where that failed.
+        noise: Whether the gradient is too small for its difference to mean
+            anything: below 1e-4 of the largest in float32, and below 1e-10 in
+            float64 where that was computed.
+        differs: Whether the gradients differ by more than rounding; None where
+            float32 alone cannot decide.
     """
 
     variable: str
@@ -89,25 +91,27 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Sameness:
-    """Whether two functions are the same. `print(...)` tells it in words.
+    """The judgement whether two functions are the same.
+
+    `print(sameness)` describes it in words.
 
     Attributes:
-        same: True or False; None where float64 could not be computed and
-            float32 cannot tell rounding from a difference.
-        way: None if they are the same; `"forward"` if they part on the way to
-            the loss, `"backward"` if losses agree and gradients do not.
-        layer: Where they part, a name of the first; None where that is not
-            known.
-        place: The same in words.
-        rows: A row for each variable, in forward order.
-        losses: Of both, by precision.
-        float64_problem: Why there is no float64; None if there is.
-        moved: Variables of `b` that had other values than those of `a`, which
-            it was computed with.
+        same: True or False; None where float64 failed and float32 cannot tell
+            rounding from a difference.
+        way: `"forward"` if they part before the loss, `"backward"` if losses
+            agree and gradients do not; None unless `same` is False.
+        layer: Name, in the first, of the layer where they part; None where it
+            could not be located.
+        place: Where they part, in words.
+        rows: A row for each common variable, in forward order.
+        losses: Losses of both, by precision.
+        float64_problem: Why float64 failed; None if it did not.
+        moved: Variables whose values differ between `a` and `b`, by their names
+            in `a`; both were computed with the values of `a`.
         only_a: Trained variables that the second does not have.
-        only_b: Those that the first does not have.
-        random: Whether each draws random numbers that no variable decides on:
-            then it differs from itself, too.
+        only_b: Trained variables that the first does not have.
+        random: For each, whether it draws random numbers whose state is not in
+            a variable. Then it also differs from itself.
     """
 
     same: bool | None
@@ -124,78 +128,84 @@ class Sameness:
 
     @property
     def precision(self) -> str:
-        """`"float64"`, or `"float32"` where that is all there is."""
+        """The precision that decides: `"float64"`, else `"float32"`."""
         return "float32" if self.float64_problem else "float64"
 
     def largest(self, precision: str) -> float:
-        """Returns the largest relative difference of what is no noise; NaN
-        where there is none.
+        """Computes the largest relative difference of gradients above noise.
 
         Args:
             precision: `"float32"` or `"float64"`.
+
+        Returns:
+            The largest, from 0 to 2; NaN where all gradients are noise or the
+            precision was not computed.
         """
-        found = [
+        differences = [
             getattr(row, precision).relative
             for row in self.rows
             if not row.noise and getattr(row, precision) is not None
         ]
-        return max(found, default=math.nan)
+        return max(differences, default=math.nan)
 
     def __str__(self) -> str:
         return same_text.text(self)
 
     def to_dict(self) -> dict:
-        """Returns it as JSON has it, see docs/compare.md."""
+        """Converts to a dict for JSON; docs/compare.md describes its keys."""
         return same_text.to_dict(self)
 
 
-def judged(
+def judge_sameness(
     variables: list[Variable],
     names_b: list[str],
     evaluations: dict[str, Evaluation],
     *,
     float64_problem: str | None = None,
-    moved=(),
-    only=((), ()),
-    random=(False, False),
-    stopped=((), ()),
+    moved: tuple[str, ...] = (),
+    only: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
+    random: tuple[bool, bool] = (False, False),
+    stopped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Sameness:
-    """Returns the judgement on what two sides computed.
+    """Judges from the gradients of two functions whether they are the same.
 
     Args:
-        variables: That both have, in forward order.
-        names_b: Their names in the second.
-        evaluations: By precision; `"float32"` is always there.
-        float64_problem: Why `"float64"` is not.
+        variables: The common variables, in forward order.
+        names_b: Their names in the second function.
+        evaluations: Losses and gradients of both by precision: `"float32"`,
+            and `"float64"` where that did not fail.
+        float64_problem: Why float64 failed.
         moved: As in `Sameness`.
-        only: Names of what each has alone.
+        only: For each function the names of variables that it has alone.
         random: As in `Sameness`.
-        stopped: Names of the operations of each that stop gradients.
+        stopped: For each function the names of operations that stop gradients.
     """
     differences = {
         precision: [
             _difference(a, b)
-            for a, b in zip(one.gradients_a, one.gradients_b, strict=True)
+            for a, b in zip(
+                evaluation.gradients_a, evaluation.gradients_b, strict=True
+            )
         ]
-        for precision, one in evaluations.items()
+        for precision, evaluation in evaluations.items()
     }
     precision = "float64" if "float64" in evaluations else "float32"
-    largest = {p: _largest(found) for p, found in differences.items()}
+    largest = {p: _largest_norm(of_p) for p, of_p in differences.items()}
     rows = tuple(
-        _row(index, one, names_b[index], differences, largest)
-        for index, one in enumerate(variables)
+        _row(index, variable, names_b[index], differences, largest)
+        for index, variable in enumerate(variables)
     )
     evaluation = evaluations[precision]
-    far = _relative(*evaluation.losses)
+    loss_difference = _relative(*evaluation.losses)
     verdicts = [row.differs for row in rows]
-    verdicts.append(_differs(far, precision))
+    verdicts.append(_differs(loss_difference, precision))
     verdicts.append(bool(only[0] or only[1]))
     verdict = not any(verdicts)
     if verdict and None in verdicts:
         verdict = None
     way, layer, words = None, None, ""
     if verdict is False:
-        way, layer, words = place(
+        way, layer, words = locate_parting(
             variables, rows, evaluation, precision, stopped
         )
     return Sameness(
@@ -204,7 +214,7 @@ def judged(
         layer=layer,
         place=words,
         rows=rows,
-        losses={p: one.losses for p, one in evaluations.items()},
+        losses={p: e.losses for p, e in evaluations.items()},
         float64_problem=float64_problem,
         moved=tuple(moved),
         only_a=tuple(only[0]),
@@ -230,21 +240,21 @@ def _difference(a, b) -> Difference:
     )
 
 
-def _largest(differences: list[Difference]) -> float:
-    norms = [max(one.norm_a, one.norm_b) for one in differences]
+def _largest_norm(differences: list[Difference]) -> float:
+    norms = [max(d.norm_a, d.norm_b) for d in differences]
     return max((n for n in norms if math.isfinite(n)), default=0.0)
 
 
-def _is_noise(one: Difference, largest: float, precision: str) -> bool:
-    norm = max(one.norm_a, one.norm_b)
+def _is_noise(difference: Difference, largest: float, precision: str) -> bool:
+    norm = max(difference.norm_a, difference.norm_b)
     return norm < NOISE[precision] * largest
 
 
 def _row(index, variable, name_b, differences, largest) -> Row:
-    found = {p: of_all[index] for p, of_all in differences.items()}
-    noise = all(_is_noise(one, largest[p], p) for p, one in found.items())
-    precision = "float64" if "float64" in found else "float32"
-    deciding = found[precision]
+    of_row = {p: of_all[index] for p, of_all in differences.items()}
+    noise = all(_is_noise(d, largest[p], p) for p, d in of_row.items())
+    precision = "float64" if "float64" in of_row else "float32"
+    deciding = of_row[precision]
     apart = deciding.relative * max(deciding.norm_a, deciding.norm_b)
     small = apart < NOISE["float64"] * largest[precision]
     differs = False
@@ -254,21 +264,20 @@ def _row(index, variable, name_b, differences, largest) -> Row:
         variable=variable.name,
         variable_b=name_b,
         layer=variable.layer,
-        float32=found["float32"],
-        float64=found.get("float64"),
+        float32=of_row["float32"],
+        float64=of_row.get("float64"),
         noise=noise,
         differs=differs,
     )
 
 
 def _differs(relative: float, precision: str) -> bool | None:
-    """Returns whether a difference is more than rounding; None if it cannot be
-    told."""
+    """Tests whether a difference is more than rounding; None if undecided."""
     if relative <= SAME[precision]:
         return False
-    # NaN is no rounding.
-    is_known = precision == "float64" or not relative <= DIFFERENT
-    return True if is_known else None
+    # `not <=` holds for NaN, too, which is no rounding.
+    is_certain = precision == "float64" or not relative <= DIFFERENT
+    return True if is_certain else None
 
 
 def _relative(a: float, b: float) -> float:

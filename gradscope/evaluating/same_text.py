@@ -1,48 +1,48 @@
-"""The judgement on two functions as text for a terminal, and as JSON."""
+"""Writes the result of `same` as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING
 
-from gradscope.terminal import json_value, listed, paragraph, printable
+from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from gradscope.evaluating.same_result import Row, Sameness
 
-#: Of `to_dict`; goes up when a field changes its meaning or goes away.
+#: Version of the JSON; rises when a field changes its meaning or goes away.
 JSON_VERSION = 1
 
 
-def verdict(found: Sameness) -> str:
-    """Returns in one sentence whether two functions are the same."""
-    count, by = len(found.rows), found.largest(found.precision)
+def verdict(sameness: Sameness) -> str:
+    """States in one sentence whether two functions are the same."""
+    count, by = len(sameness.rows), sameness.largest(sameness.precision)
     agree = (
-        f"in {found.precision} the gradients of all {count} variables agree to "
-        f"{by:.2g}"
+        f"in {sameness.precision} the gradients of all {count} variables agree "
+        f"to {by:.2g}"
     )
-    if found.same:
+    if sameness.same:
         return f"The two are the same function: {agree}."
-    if found.same is None:
+    if sameness.same is None:
         return (
             f"float32 cannot tell whether the two are the same function: their "
             f"gradients differ by up to {by:.2g}, which may be rounding."
         )
-    way = "forward" if found.way == "forward" else "back"
-    where = f" in {found.layer}" if found.layer else ""
+    way = "forward" if sameness.way == "forward" else "back"
+    where = f" in {sameness.layer}" if sameness.layer else ""
     return (
         f"The two are different functions: they part on the way {way}{where}; "
-        f"{found.place}."
+        f"{sameness.place}."
     )
 
 
-def text(found: Sameness) -> str:
-    """Returns the judgement for people, the verdict first."""
-    parts = [paragraph(verdict(found), "")]
-    for precision, (a, b) in found.losses.items():
+def text(sameness: Sameness) -> str:
+    """Formats the judgement as text, the verdict first."""
+    parts = [paragraph(verdict(sameness), "")]
+    for precision, (a, b) in sameness.losses.items():
         parts.append(f"  loss in {precision}: {a:.9g} and {b:.9g}")
-    parts += ["", *_table(found)]
-    if any(row.noise for row in found.rows):
+    parts += ["", *_table(sameness)]
+    if any(row.noise for row in sameness.rows):
         parts += [
             "",
             paragraph(
@@ -51,34 +51,35 @@ def text(found: Sameness) -> str:
                 "of it is rounding, and its difference says nothing."
             ),
         ]
-    parts += [paragraph(note) for note in notes(found)]
+    parts += [paragraph(note) for note in notes(sameness)]
     return "\n".join(parts)
 
 
-def notes(found: Sameness) -> list[str]:
-    """Returns what else one should know, in sentences."""
-    told = []
-    if found.float64_problem:
-        told.append(f"There is no float64: {found.float64_problem}.")
-    if found.moved:
-        told.append(
-            f"The second had other values in {listed(found.moved)}; it was "
-            "computed with those of the first."
+def notes(sameness: Sameness) -> list[str]:
+    """Lists remarks on the judgement, in sentences."""
+    remarks = []
+    if sameness.float64_problem:
+        remarks.append(f"There is no float64: {sameness.float64_problem}.")
+    if sameness.moved:
+        remarks.append(
+            f"The second had other values in {join_names(sameness.moved)}; it "
+            "was computed with those of the first."
         )
-    for names, which in ((found.only_a, "first"), (found.only_b, "second")):
+    only = sameness.only_a, sameness.only_b
+    for names, which in zip(only, ("first", "second"), strict=True):
         if names:
-            told.append(f"Only the {which} has {listed(names)}.")
-    if any(found.random):
-        told.append(
+            remarks.append(f"Only the {which} has {join_names(names)}.")
+    if any(sameness.random):
+        remarks.append(
             "Random numbers are drawn that no variable decides on (as by "
             "`tf.random.normal`, `tf.nn.dropout`): a function that does so "
             "differs from itself, too."
         )
-    return told
+    return remarks
 
 
-def _table(found: Sameness) -> list[str]:
-    longest = max(len(printable(row.variable)) for row in found.rows)
+def _table(sameness: Sameness) -> list[str]:
+    longest = max(len(printable(row.variable)) for row in sameness.rows)
     width = min(max(longest, len("variable")), 30)
     heads = ("float32", "cosine", "float64", "cosine")
     lines = [
@@ -86,7 +87,7 @@ def _table(found: Sameness) -> list[str]:
         "",
         f"  {'variable':{width}}" + "".join(f"{head:>11}" for head in heads),
     ]
-    for row in found.rows:
+    for row in sameness.rows:
         name = printable(row.variable)
         name = name if len(name) <= width else f"…{name[1 - width :]}"
         mark = {True: " differs", None: " ?", False: ""}[row.differs]
@@ -97,21 +98,21 @@ def _table(found: Sameness) -> list[str]:
 
 def _cells(row: Row) -> str:
     cells = []
-    for one in (row.float32, row.float64):
+    for difference in (row.float32, row.float64):
         cells += (
             ["-", "-"]
-            if one is None
-            else [f"{one.relative:.2g}", f"{one.cosine:.6f}"]
+            if difference is None
+            else [f"{difference.relative:.2g}", f"{difference.cosine:.6f}"]
         )
     return "".join(f"{cell:>11}" for cell in cells)
 
 
-def to_dict(found: Sameness) -> dict:
-    """Returns the judgement as JSON has it."""
+def to_dict(sameness: Sameness) -> dict:
+    """Converts the judgement to a dict for JSON."""
     return {
         "version": JSON_VERSION,
-        "verdict": verdict(found),
-        **json_value(dataclasses.asdict(found)),
-        "precision": found.precision,
-        "notes": notes(found),
+        "verdict": verdict(sameness),
+        **json_value(dataclasses.asdict(sameness)),
+        "precision": sameness.precision,
+        "notes": notes(sameness),
     }

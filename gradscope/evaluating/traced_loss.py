@@ -1,7 +1,8 @@
-"""One of two functions that are held beside each other: its loss on one batch,
-and the gradient of that, as a program."""
+"""Traces the loss of a model or function on one batch, with its gradients."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,28 +11,41 @@ from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables, tracing
 
 
-class Side:
-    """A traced loss with its gradient.
+class TracedLoss:
+    """A traced loss with its gradients.
 
     Attributes:
         program: Returns the loss and the gradients of `trained`.
-        trained: The `tf.Variable`s that the gradient is of, in forward order.
-        others: The other variables that it uses.
-        described: Names, layers and shapes of both, in that order.
-        is_random: Whether it draws numbers that no variable decides on.
+        trained: The `tf.Variable`s with gradients, in forward order.
+        untrained: The other variables that the loss uses, in forward order.
+        descriptions: Names, layers and shapes of `trained`, then of
+            `untrained`.
+        is_random: Whether the loss draws random numbers with a state that is
+            not in a variable.
     """
 
-    def __init__(self, name: str, given, batch: list, training: bool):
+    def __init__(
+        self, name: str, model_or_function: Any, batch: list, training: bool
+    ):
         """Traces the loss.
 
         Args:
-            name: That of the argument, for messages.
-            given: A compiled Keras model, a function that returns its loss, or
-                a pair of that and its variables.
+            name: Name of the argument, for messages.
+            model_or_function: A compiled Keras model, a function that returns
+                its loss, or a pair of a function and its variables.
             batch: Inputs, targets and weights of the examples, or None.
             training: Mode of a Keras model.
+
+        Raises:
+            TypeError: If `model_or_function` is none of these.
+            ValueError: If the loss is not one number, or depends on no
+                trainable variable.
         """
-        function, variables = given if isinstance(given, tuple) else (given, ())
+        function, variables = (
+            model_or_function
+            if isinstance(model_or_function, tuple)
+            else (model_or_function, ())
+        )
         is_model = hasattr(function, "_flatten_layers")
         if not is_model and not callable(function):
             raise TypeError(
@@ -40,7 +54,7 @@ class Side:
                 f"{type(function).__name__}."
             )
         trace = _trace_model if is_model else _trace_function
-        self.trained, named = [], list(variables)
+        self.trained, variables = [], list(variables)
 
         def with_gradients(loss):
             with tf.GradientTape() as tape:
@@ -51,19 +65,23 @@ class Side:
                     f"shape {value.shape}. Take its mean: "
                     "tf.reduce_mean(loss)."
                 )
-            chosen = named or tape.watched_variables()
-            self.trained = [tf_variables.tf_variable(one) for one in chosen]
+            self.trained = [
+                tf_variables.tf_variable(variable)
+                for variable in variables or tape.watched_variables()
+            ]
             return value, [
                 None if g is None else tf.convert_to_tensor(g)
                 for g in tape.gradient(value, self.trained)
             ]
 
-        with probe._generators_restored():
+        with probe.restore_generators():
             self.program = trace(function, batch, training, with_gradients)
-        self._put_in_order(name, [*named, *getattr(function, "variables", ())])
+        self._put_in_order(
+            name, [*variables, *getattr(function, "variables", ())]
+        )
         self.is_random = tracing.has_program_state(self.program.graph)
 
-    def _put_in_order(self, name: str, known: list) -> None:
+    def _put_in_order(self, name: str, keras_variables: list) -> None:
         if not self.trained:
             raise ValueError(
                 f"the loss of `{name}` depends on no trainable variable, so "
@@ -73,50 +91,58 @@ class Side:
         graph = self.program.graph
         self._order = tf_variables.forward_order(self.trained, graph)
         self.trained = [self.trained[index] for index in self._order]
-        own = {id(variable) for variable in self.trained}
-        others = [v for v in self.program.variables if id(v) not in own]
-        # In an order of their own they come out of a set.
-        others.sort(key=lambda variable: variable.name)
-        order = tf_variables.forward_order(others, graph)
-        self.others = [others[index] for index in order]
-        # Keras variables know their path, what they hold does not always.
-        keras = {id(tf_variables.tf_variable(v)): v for v in known}
-        used = [keras.get(id(v), v) for v in (*self.trained, *self.others)]
+        trained_ids = {id(variable) for variable in self.trained}
+        untrained = [
+            v for v in self.program.variables if id(v) not in trained_ids
+        ]
+        # The graph lists them in no certain order.
+        untrained.sort(key=lambda variable: variable.name)
+        order = tf_variables.forward_order(untrained, graph)
+        self.untrained = [untrained[index] for index in order]
+        # A Keras variable has a path, which its `tf.Variable` may not have.
+        keras = {id(tf_variables.tf_variable(v)): v for v in keras_variables}
+        variables = [
+            keras.get(id(v), v) for v in (*self.trained, *self.untrained)
+        ]
         count = len(self.trained)
-        trained = tf_variables.describe(used[:count])
-        self.described = (*trained, *tf_variables.describe(used)[count:])
+        # The names of trained ones do not depend on the untrained ones.
+        self.descriptions = (
+            *tf_variables.describe(variables[:count]),
+            *tf_variables.describe(variables)[count:],
+        )
 
-    def gradients(self, found: list) -> list:
-        """Returns the gradients of what a program returned in the order of
-        `trained`."""
-        return [found[index] for index in self._order]
+    def gradients(self, results: list) -> list:
+        """Sorts the gradients that the program returned, as `trained` is."""
+        return [results[index] for index in self._order]
 
 
 def _trace_model(model, batch, training: bool, with_gradients) -> Program:
-    library = probe._library(model)
-    probe._check(model)
+    library = probe.keras_library(model)
+    probe.check_ready(model)
     floats = library.backend.floatx()
-    batch = [probe._tensors(part, floats) for part in batch]
-    with probe._python_restored(model, library.__name__):
+    batch = [probe.to_tensors(part, floats) for part in batch]
+    with probe.restore_layers(model, library.__name__):
         return Program(
-            lambda: with_gradients(lambda: probe._loss(model, batch, training)),
+            lambda: with_gradients(
+                lambda: probe.model_loss(model, batch, training)
+            ),
             # Keras 3 runs its models without AutoGraph, tf_keras with it.
             autograph=library.__name__ == "tf_keras",
         )
 
 
 def _trace_function(function, batch, training: bool, with_gradients) -> Program:
-    batch = [probe._tensors(part, "float32") for part in batch]
+    batch = [probe.to_tensors(part, "float32") for part in batch]
     batch = [part for part in batch if part is not None]
-    # What is traced inside of a trace is a function of its own, which nobody
-    # can look into.
-    function = _converted(getattr(function, "python_function", function))
+    # A `tf.function` called in a trace stays a separate graph, whose operations
+    # the search for reads would not see.
+    function = _convert(getattr(function, "python_function", function))
     return Program(lambda: with_gradients(lambda: function(*batch)))
 
 
-def _converted(function):
-    """Returns a function whose `if` and `for` may be of tensors, as they may
-    in a `tf.function`; the function itself where there is no source of it."""
+def _convert(function):
+    """Converts a function with AutoGraph, as `tf.function` does; returns it
+    unchanged where its source is not available."""
     try:
         return tf.autograph.to_graph(function)
     except Exception:

@@ -1,14 +1,16 @@
-"""A function that is traced once, and run on copies of all it can write to."""
+"""Traces a function once, and runs it on copies of the variables it uses."""
 
 from __future__ import annotations
 
 import itertools
 import types
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-# Have no public name: where functions are known by their names, and types.
+# This has no public name: the registry of traced functions.
 from tensorflow.python.eager import context
 
 from gradscope.evaluating import float64_program
@@ -16,102 +18,108 @@ from gradscope.runtime import operations
 
 
 class Program:
-    """A traced function of no arguments: what it takes from outside, it has
-    captured.
+    """A traced function without arguments; all of its inputs are captures.
 
     Attributes:
-        graph: Its graph.
-        results: What the function returned, symbolic.
+        graph: The graph of the trace.
+        results: The nest of symbolic tensors that the function returned.
         variables: The `tf.Variable`s that it uses.
-        reads: The tensors that the forward pass makes of each variable first
-            (products, sums, convolutions), by the ids of their handles.
+        reads: For each variable the first tensors that the forward pass
+            computes from it (products, sums, convolutions), by the id of the
+            variable's handle.
     """
 
-    def __init__(self, function, *, autograph: bool = False):
-        """Traces a function.
+    def __init__(self, function: Callable[[], Any], *, autograph: bool = False):
+        """Traces the function.
 
         Args:
-            function: Returns tensors of its graph, or None, in a nest.
-            autograph: Whether Python's `if` and `for` may be of tensors.
+            function: Returns a nest of tensors or None.
+            autograph: Whether to convert Python's `if` and `for`, so that they
+                may depend on tensors.
         """
-        kept = []
+        outputs = []
 
-        def noted():
+        def results_and_reads():
             results = function()
             graph = tf.compat.v1.get_default_graph()
-            kept[:] = [results, _reads(graph)]
-            return [t for t in tf.nest.flatten(kept) if t is not None]
+            outputs[:] = [results, _reads(graph)]
+            return [t for t in tf.nest.flatten(outputs) if t is not None]
 
-        traced = tf.function(noted, autograph=autograph)
+        traced = tf.function(results_and_reads, autograph=autograph)
         self._traced = traced.get_concrete_function()
         self.graph = self._traced.graph
-        self.results, self.reads = kept
+        self.results, self.reads = outputs
         self.variables = list(self.graph.variables)
 
     def copy(self, *, double: bool = False) -> Copy:
-        """Returns the program on variables of its own.
+        """Makes a copy of the program with copies of all variables.
 
         Args:
-            double: Whether to compute in float64.
+            double: Whether the copy computes in float64.
 
         Raises:
-            NoDouble: If something in it has no float64.
+            NoDouble: If an operation of the program has no float64.
         """
         return Copy(self, self._traced, double)
 
 
 class Copy:
-    """A program that shares no variable with the one that it was made of."""
+    """A copy of a program, which shares no variable with the original."""
 
     def __init__(self, program: Program, traced, double: bool):
         library = tf.compat.v1.GraphDef().library
         library.CopyFrom(traced.graph.as_graph_def().library)
         library.function.add().CopyFrom(traced.function_def)
-        library = float64_program.copied(library, next(_copies), double=double)
-        names = [one.signature.name for one in library.function]
-        for one in library.function:
-            context.context().add_function_def(one)
+        library = float64_program.copy_functions(
+            library, next(_numbers), double=double
+        )
+        names = [function.signature.name for function in library.function]
+        for function in library.function:
+            context.context().add_function_def(function)
         weakref.finalize(self, _forget, names)
         signature = library.function[-1].signature
         self._name = signature.name
-        self._types = [tf.as_dtype(one.type) for one in signature.output_arg]
+        self._types = [
+            tf.as_dtype(output.type) for output in signature.output_arg
+        ]
         self._nest = [program.results, program.reads]
-        self._own: dict[int, tf.Variable] = {}
+        self._variables: dict[int, tf.Variable] = {}
         self._inputs = []
         for tensor in traced.captured_inputs:
-            own = _copy_of(tensor, double)
-            if own is not tensor and tensor.dtype == tf.resource:
-                self._own[id(tensor)] = own
-            self._inputs.append(own)
+            copy = _copy_of(tensor, double)
+            if copy is not tensor and tensor.dtype == tf.resource:
+                self._variables[id(tensor)] = copy
+            self._inputs.append(copy)
 
-    def has(self, variable) -> bool:
-        """Returns whether the program uses a variable."""
-        return id(variable.handle) in self._own
+    def has(self, variable: tf.Variable) -> bool:
+        """Tests whether the program uses a variable."""
+        return id(variable.handle) in self._variables
 
-    def assign(self, variable, value) -> None:
-        """Gives the copy of a variable a value, of any float type."""
-        own = self._own[id(variable.handle)]
-        own.assign(tf.cast(value, own.dtype))
+    def assign(self, variable: tf.Variable, value: Any) -> None:
+        """Assigns a value, of any float type, to the copy of a variable."""
+        copy = self._variables[id(variable.handle)]
+        copy.assign(tf.cast(value, copy.dtype))
 
-    def value(self, variable) -> tf.Tensor:
-        """Returns what the copy of a variable holds now."""
-        return self._own[id(variable.handle)].read_value()
+    def value(self, variable: tf.Variable) -> tf.Tensor:
+        """Reads the copy of a variable."""
+        return self._variables[id(variable.handle)].read_value()
 
     def __call__(self) -> tuple:
-        """Runs it once; returns its results and its reads, as tensors."""
+        """Runs the program once; returns its results and reads, as tensors."""
         outputs = tf.raw_ops.StatefulPartitionedCall(
-            args=[getattr(one, "handle", one) for one in self._inputs],
+            args=[getattr(i, "handle", i) for i in self._inputs],
             Tout=self._types,
             f=types.SimpleNamespace(name=self._name.encode()),
         )
-        fetched = iter(outputs)
+        tensors = iter(outputs)
         return tf.nest.map_structure(
-            lambda tensor: None if tensor is None else next(fetched),
+            lambda tensor: None if tensor is None else next(tensors),
             self._nest,
         )
 
 
-_copies = itertools.count()
+# Counts the copies of all programs, for unique names of functions.
+_numbers = itertools.count()
 
 
 def _forget(names: list[str]) -> None:
@@ -121,8 +129,8 @@ def _forget(names: list[str]) -> None:
 
 
 def _copy_of(tensor, double: bool):
-    """Returns a variable that holds what that of a handle does; of what is no
-    variable itself, in float64 if wanted."""
+    """Copies the variable of a handle, in float64 on request; a tensor is only
+    converted."""
     if tensor.dtype != tf.resource:
         is_wide = double and tensor.dtype.is_floating
         return tf.cast(tensor, tf.float64) if is_wide else tensor
@@ -141,8 +149,8 @@ def _copy_of(tensor, double: bool):
 
 @tf.autograph.experimental.do_not_convert
 def _reads(graph) -> dict[int, list]:
-    """Returns `Program.reads` of the graph that is being built."""
-    found: dict[int, list] = {}
+    """Finds `Program.reads` in the graph that is being built."""
+    reads: dict[int, list] = {}
     for external, internal in graph.captures:
         pending = [internal] if external.dtype == tf.resource else []
         while pending:
@@ -152,10 +160,10 @@ def _reads(graph) -> dict[int, list]:
                 if operation.type in (*operations.SAME_NUMBERS, _READ):
                     pending += operation.outputs
                 else:
-                    found.setdefault(id(external), []).extend(
+                    reads.setdefault(id(external), []).extend(
                         t for t in operation.outputs if t.dtype.is_floating
                     )
-    return found
+    return reads
 
 
 _READ = "ReadVariableOp"

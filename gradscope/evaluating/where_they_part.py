@@ -1,37 +1,55 @@
-"""Where two functions part, from what they compute on their way.
+"""Locates the layer in which two functions part.
 
-On the way forward what is made of a variable first (its product with the
-layer's input, say) is held beside the same of the other function, example by
-example: one may compute all examples in one pass and the other in two. On the
-way back the gradients themselves tell.
+In the forward pass the first tensors that are computed from a variable (such as
+its product with the layer's input) are compared. That is done example by
+example, since one function may compute all examples in one pass and the other
+in two. In the backward pass the gradients are compared.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-#: Relative difference of one example's numbers that is rounding.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradscope.evaluating.same_result import Evaluation, Row
+    from gradscope.format.schema import Variable
+
+#: Relative difference of an example's numbers up to which it is rounding.
 ROUNDING = {"float64": 1e-7, "float32": 1e-3}
 
-#: Examples that are looked for in the other function.
+#: The most examples that are searched for in the other function.
 MOST_EXAMPLES = 64
 
 
-def place(variables, rows, evaluation, precision: str, stopped) -> tuple:
-    """Returns the way on which two functions part, the layer, and words.
+def locate_parting(
+    variables: Sequence[Variable],
+    rows: Sequence[Row],
+    evaluation: Evaluation,
+    precision: str,
+    stopped: tuple[Sequence[str], Sequence[str]],
+) -> tuple[str, str | None, str]:
+    """Locates the layer in which two different functions part.
 
     Args:
-        variables: In forward order.
-        rows: Of each what its gradients are.
-        evaluation: What both computed.
-        precision: In which.
-        stopped: Names of the operations of each that stop gradients.
+        variables: The common variables, in forward order.
+        rows: For each variable the difference of its gradients.
+        evaluation: Losses, gradients and reads of both functions.
+        precision: Precision of `evaluation`, `"float32"` or `"float64"`.
+        stopped: For each function the names of operations that stop gradients.
+
+    Returns:
+        The way (`"forward"` or `"backward"`), the name of the layer or None,
+        and the place in words.
     """
-    far = [
-        apart(a, b)
+    distances = [
+        largest_distance(a, b)
         for a, b in zip(evaluation.reads_a, evaluation.reads_b, strict=True)
     ]
-    for variable, distance in zip(variables, far, strict=True):
+    for variable, distance in zip(variables, distances, strict=True):
         if distance > ROUNDING[precision]:
             return (
                 "forward",
@@ -43,8 +61,12 @@ def place(variables, rows, evaluation, precision: str, stopped) -> tuple:
             )
     losses = evaluation.losses
     if not _close(*losses, ROUNDING[precision]):
-        known = [v for v, d in zip(variables, far, strict=True) if d == d]
-        behind = f" behind {known[-1].name}" if known else ""
+        compared = [
+            variable
+            for variable, distance in zip(variables, distances, strict=True)
+            if not np.isnan(distance)
+        ]
+        behind = f" behind {compared[-1].name}" if compared else ""
         return (
             "forward",
             None,
@@ -53,54 +75,59 @@ def place(variables, rows, evaluation, precision: str, stopped) -> tuple:
                 f"computed{behind}, outputs and loss"
             ),
         )
-    return _on_the_way_back(variables, rows, stopped)
+    return _locate_backward(variables, rows, stopped)
 
 
-def apart(a: list, b: list) -> float:
-    """Returns how far what two functions make of a variable is apart, NaN if
-    it cannot be told.
+def largest_distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
+    """Computes how far apart two functions' arrays of one variable are.
 
-    Arrays are taken as examples along their first axis. The function that has
-    fewer of them must have each among those of the other, which may run
-    through a layer what nobody needs. Of what is made once for all examples
-    (a vector, an axis of length 1) both must have the same.
+    The first axis of an array is that of examples. Each example of the function
+    that has fewer is searched for in the other, which may compute more than the
+    loss needs. An array that is computed once for all examples (a vector, or a
+    first axis of length 1) must be the same in both.
 
     Args:
-        a: Arrays of one function.
-        b: Of the other.
+        a: Arrays of the first function.
+        b: Arrays of the second function.
+
+    Returns:
+        The largest relative distance of an example from its nearest one; NaN
+        where the arrays cannot be compared.
     """
     pools = _examples(a), _examples(b)
-    found = []
+    distances = []
     for key in set(pools[0]) & set(pools[1]):
         few, many = sorted((pool[key] for pool in pools), key=len)
-        found.append(_missing(few, many))
+        distances.append(_distance(few, many))
         if key[0] == "once":
-            found.append(_missing(many, few))
-    return max(found, default=float("nan"))
+            distances.append(_distance(many, few))
+    return max(distances, default=float("nan"))
 
 
 def _examples(arrays: list) -> dict[tuple, np.ndarray]:
-    """Returns all examples `[N, size]` of some arrays, by what they are of and
-    their size."""
-    found: dict[tuple, list] = {}
+    """Groups the examples of arrays by their size, as `[N, size]`.
+
+    A key is `("each", size)`, or `("once", size)` of an array for all examples.
+    """
+    groups: dict[tuple, list] = {}
     for array in arrays:
         if not array.ndim or not array.size:
             continue
         once = array.ndim == 1 or len(array) == 1
         rows = array.reshape((1 if once else len(array), -1))
         key = ("once" if once else "each", rows.shape[1])
-        found.setdefault(key, []).append(rows)
-    return {key: np.concatenate(rows) for key, rows in found.items()}
+        groups.setdefault(key, []).append(rows)
+    return {key: np.concatenate(rows) for key, rows in groups.items()}
 
 
-def _missing(few: np.ndarray, many: np.ndarray) -> float:
-    """Returns how far the examples of one are from the nearest of another."""
-    scale = max(np.linalg.norm(one, axis=1).max() for one in (few, many))
+def _distance(few: np.ndarray, many: np.ndarray) -> float:
+    """Computes the largest distance of examples from the nearest of others."""
+    scale = max(np.linalg.norm(rows, axis=1).max() for rows in (few, many))
     if not scale:
         return 0.0
-    chosen = few[:: -(-len(few) // MOST_EXAMPLES)]
+    sample = few[:: -(-len(few) // MOST_EXAMPLES)]
     distances = [
-        np.min(np.linalg.norm(many - example, axis=1)) for example in chosen
+        np.min(np.linalg.norm(many - example, axis=1)) for example in sample
     ]
     return float(np.max(distances) / scale)
 
@@ -109,7 +136,7 @@ def _close(a: float, b: float, limit: float) -> bool:
     return abs(a - b) <= limit * max(abs(a), abs(b))
 
 
-def _on_the_way_back(variables, rows, stopped) -> tuple:
+def _locate_backward(variables, rows, stopped) -> tuple:
     differing = [i for i, row in enumerate(rows) if row.differs]
     if not differing:
         return (
@@ -147,17 +174,17 @@ def _on_the_way_back(variables, rows, stopped) -> tuple:
             else f"another one from {variables[last].name} on"
         )
     )
-    return "backward", layer, words + _stops(stopped)
+    return "backward", layer, words + _note_of_stops(stopped)
 
 
-def _stops(stopped) -> str:
-    """Says what stops gradients in one of the functions only."""
+def _note_of_stops(stopped) -> str:
+    """Names operations that stop gradients in only one of the functions."""
     counts = [len(names) for names in stopped]
     if counts[0] == counts[1]:
         return ""
     more = int(counts[1] > counts[0])
-    others = set(stopped[1 - more])
-    names = [n for n in stopped[more] if n not in others] or stopped[more]
+    in_other = set(stopped[1 - more])
+    names = [n for n in stopped[more] if n not in in_other] or stopped[more]
     return (
         f" (the {('first', 'second')[more]} has a `stop_gradient` that the "
         f"other has not: {', '.join(names[:3])})"
@@ -165,12 +192,12 @@ def _stops(stopped) -> str:
 
 
 def _common_scale(rows) -> float | None:
-    """Returns how many times the gradients of the first the second's are, if
-    it is the same number for all."""
-    known = [row.float64 or row.float32 for row in rows if not row.noise]
-    if any(not one.norm_a or not one.cosine > 1 - 1e-6 for one in known):
+    """Computes the factor between the gradients of both functions, if all
+    gradients have the same."""
+    differences = [row.float64 or row.float32 for row in rows if not row.noise]
+    if any(not d.norm_a or not d.cosine > 1 - 1e-6 for d in differences):
         return None
-    scales = [one.norm_b / one.norm_a for one in known]
+    scales = [d.norm_b / d.norm_a for d in differences]
     return (
         scales[0] if scales and _close(min(scales), max(scales), 1e-4) else None
     )

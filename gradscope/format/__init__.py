@@ -1,4 +1,4 @@
-"""The contract of writer and reader: what a record holds, and in which order.
+"""The contract of writer and reader: rows, columns and order of a record.
 
 Needs numpy alone, so that whoever reads a record needs no TensorFlow.
 """

@@ -1,15 +1,16 @@
-"""Columns of the record: every number that is recorded, by family."""
+"""Columns of the record: the names of all statistics, by family."""
 
 from __future__ import annotations
 
-#: Statistics of one trainable variable in one step. Norms are L2 norms, of
-#: the gradient that the step applied (of all replicas, unscaled, before the
-#: optimizer's clipping; `clipped_gradient_norm` after it, NaN where it is
-#: off), of the weight before the step, and of the update (weight after minus
-#: weight before). `gradient_size` is the number of the gradient's elements: of
-#: a sparse one (`IndexedSlices`) only the rows that it has count.
-#: `gradient_unit_spread` says how much the gradients of a variable's units
-#: differ, 0 where all units get the same; see `measuring.unit_spread`.
+#: Statistics of one trainable variable in one step. Norms are L2 norms. The
+#: gradient is the one that the step applied: of all replicas, unscaled, before
+#: the optimizer's clipping (`clipped_gradient_norm` is that after clipping, NaN
+#: without clipping). The weight is that before the step, and the update is the
+#: weight after minus the weight before. `gradient_size` is the number of the
+#: gradient's elements; only the rows in a sparse gradient (`IndexedSlices`)
+#: count. `gradient_unit_spread` is the relative difference between the
+#: gradients of a variable's units, 0 if all are equal; see
+#: `measuring.unit_spread`.
 VARIABLE_COLUMNS = (
     "gradient_norm",
     "gradient_rms",
@@ -27,16 +28,17 @@ VARIABLE_COLUMNS = (
     "gradient_missing",
 )
 
-#: What `variables` has behind these where an optimizer has several learning
-#: rates, as Keras's `MultiOptimizer` one for each of its parts.
+#: Columns that `variables` has in addition for an optimizer with several
+#: learning rates, as Keras's `MultiOptimizer` has one for each of its parts.
 RATE_COLUMNS = ("variable_learning_rate",)
 
-#: Numbers of the whole step. `learning_rate` is NaN where variables have
-#: several. `loss` is that of training mode, with penalties, where the model is
-#: known. `skipped` counts the steps that a loss scale skipped for their
-#: overflow since the run was started, `recorded` the records that this process
-#: wrote up to and including this one, `dropped` those that it lost, and
-#: `histograms_dropped` the steps whose histograms it lost.
+#: Numbers of the step as a whole. `learning_rate` is NaN if variables have
+#: several. `loss` is the loss in training mode with penalties, if the model is
+#: known. The others are counts: `skipped` of the steps that a loss scale
+#: skipped because of an overflow since the start of the run, `recorded` of the
+#: records that this process wrote up to and including this one, `dropped` of
+#: records that it lost, and `histograms_dropped` of steps whose histograms it
+#: lost.
 RUN_COLUMNS = (
     "learning_rate",
     "global_gradient_norm",
@@ -49,9 +51,9 @@ RUN_COLUMNS = (
     "histograms_dropped",
 )
 
-#: Statistics of one activation in one step; see `measuring.activations`.
-#: Units are dead or always on over a window of examples, and NaN until so many
-#: were seen; the others are those of the step.
+#: Statistics of one activation in one step; see `measuring.activations`. The
+#: fractions of dead and of always-on units are those over a window of examples,
+#: and NaN until the window is full.
 ACTIVATION_COLUMNS = (
     "dead_fraction",
     "always_on_fraction",
@@ -63,8 +65,8 @@ ACTIVATION_COLUMNS = (
     "activation_nonfinite",
 )
 
-#: Statistics of one layer with a state, or that drops units; see
-#: `measuring.states`. NaN where a layer has no such thing.
+#: Statistics of one layer that drops units or has a state; see
+#: `measuring.states`. NaN if a layer has no such number.
 STATE_COLUMNS = (
     "dropout_rate",
     "dropped_fraction",
@@ -85,10 +87,11 @@ DATA_COLUMNS = (
     "data_nonfinite",
 )
 
-#: A unit, or a group of neighbours in a wide layer: the share of examples for
-#: which it was above zero since the last map (mean of the group), whether it
-#: is dead (share of the group), and of the one that was zero for longest the
-#: examples since it fired and the step in which it did, NaN if it never did.
+#: Statistics of one unit, or of a group of neighbouring units in a wide layer:
+#: the share of examples since the last map for which the unit was above zero
+#: (mean of the group); whether the unit is dead (share of the group); and, of
+#: the unit that was zero for longest, the number of examples since it fired and
+#: the step in which it last fired, NaN if it never did.
 UNIT_COLUMNS = (
     "unit_activity",
     "unit_dead",
@@ -96,19 +99,21 @@ UNIT_COLUMNS = (
     "unit_last_fired",
 )
 
-#: In steps in which something is NaN or infinite: of the operation of the
-#: forward pass that made it from what was finite 1 if it made infinities alone
-#: and 2 if it made NaN, of the others 0; see `measuring.origin`.
+#: In steps in which something is NaN or infinite, the first operation of the
+#: forward pass with finite inputs and a non-finite output has 1 if its output
+#: has infinities alone and 2 if it has NaN. All other operations have 0. See
+#: `measuring.first_nonfinite`.
 OPERATION_COLUMNS = ("operation_nonfinite",)
 
-#: Sums with signs by chance of a variable's gradient, in steps that have
-#: histograms: two runs' gradients are compared by them, see `measuring.sketch`.
+#: Sums of a variable's gradient with random signs, in steps that have
+#: histograms. They compare the gradients of two runs; see
+#: `measuring.gradient_sketch`.
 SKETCH_COLUMNS = tuple(f"gradient_sketch_{index}" for index in range(16))
 
-#: Losses of one and the same batch; see `gradscope.probe`.
+#: Losses of the same batch in both modes; see `gradscope.probe`.
 PROBE_COLUMNS = ("probe_training_loss", "probe_inference_loss")
 
-#: What each recorded step has.
+#: The families that each recorded step has.
 FAMILIES = {
     "variables": VARIABLE_COLUMNS,
     "activations": ACTIVATION_COLUMNS,
@@ -117,7 +122,7 @@ FAMILIES = {
     "run": RUN_COLUMNS,
 }
 
-#: What only some steps have.
+#: The families that only some steps have.
 OCCASIONAL = {
     "units": UNIT_COLUMNS,
     "operations": OPERATION_COLUMNS,

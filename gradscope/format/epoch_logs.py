@@ -1,19 +1,19 @@
-"""What a `fit` logs at the end of an epoch: its losses and metrics, as JSON.
+"""The losses and metrics that `fit` logs at the end of an epoch, as JSON.
 
-They are written under the tag `gradscope/logs/<schema id>`, one event an epoch;
-this needs no TensorFlow.
+They are written under the tag `gradscope/logs/<schema id>`, one event an epoch.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from gradscope.format.step_order import in_order as still_in_order
+from gradscope.format import step_order
 
-#: What reading damaged text can raise.
+#: The exceptions that damaged text can cause.
 _DAMAGE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
@@ -22,9 +22,9 @@ class Log:
     """The logs of one epoch.
 
     Attributes:
-        step: The optimizer's step then: the number of the next one.
-        epoch: As `fit` counts, from 0 in each `fit`.
-        values: As in `{"loss": 0.5, "val_loss": 0.6}`; numbers alone.
+        step: The optimizer's step number after the epoch.
+        epoch: The epoch's number as `fit` counts, from 0 in each `fit`.
+        values: Numbers by name, as in `{"loss": 0.5, "val_loss": 0.6}`.
     """
 
     step: int
@@ -32,14 +32,14 @@ class Log:
     values: dict[str, float]
 
     def to_json(self) -> str:
-        """Returns the text that `from_json` reads."""
+        """Serializes the logs for `from_json`."""
         return json.dumps(
             {"epoch": self.epoch, "step": self.step, "logs": self.values}
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Log | None:
-        """Returns what `to_json` wrote, None of damaged text."""
+        """Parses text of `to_json`; None if the text is damaged."""
         try:
             data = json.loads(text)
             values = {str(k): float(v) for k, v in data["logs"].items()}
@@ -48,27 +48,32 @@ class Log:
             return None
 
 
-def numbers(logs) -> dict[str, float]:
-    """Returns those of the logs of a `fit` that are one number: floats, and
-    tensors of tf_keras."""
-    found = {}
+def numbers(logs: Mapping | None) -> dict[str, float]:
+    """Selects the logs of a `fit` that are one number.
+
+    Such logs are floats in Keras, and may be scalar tensors in tf_keras.
+    """
+    scalars = {}
     for name, value in (logs or {}).items():
         try:
             array = np.asarray(value)
             if array.size == 1 and array.dtype.kind in "biuf":
-                found[str(name)] = float(array.reshape(()))
-        except Exception:  # a metric of the user's own may be anything
+                scalars[str(name)] = float(array.reshape(()))
+        except Exception:  # a user's own metric can be any object
             continue
-    return found
+    return scalars
 
 
-def in_order(texts: list) -> tuple[Log, ...]:
-    """Returns the logs of texts in the order of writing, without those that
-    are damaged, or of steps that were made again."""
-    read = [Log.from_json(text) for text in texts]
-    return still_valid([log for log in read if log is not None])
+def parse_logs(texts: Iterable[str | bytes]) -> tuple[Log, ...]:
+    """Parses texts in the order of writing.
+
+    Damaged texts and logs of steps that were made again are left out.
+    """
+    parsed = [Log.from_json(text) for text in texts]
+    return valid_logs([log for log in parsed if log is not None])
 
 
-def still_valid(logs: list[Log]) -> tuple[Log, ...]:
-    """Returns logs in order, without those of steps that were made again."""
-    return tuple(logs[i] for i in still_in_order([log.step for log in logs]))
+def valid_logs(logs: list[Log]) -> tuple[Log, ...]:
+    """Selects the logs that no later log replaces, in order of steps."""
+    steps = [log.step for log in logs]
+    return tuple(logs[i] for i in step_order.valid_indices(steps))

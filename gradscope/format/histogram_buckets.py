@@ -1,14 +1,14 @@
-"""The buckets of gradscope's histograms. numpy only.
+"""The buckets of gradscope's histograms.
 
-A float32 says its own bucket: sign, exponent and the first bit of the mantissa
-are its top ten bits. So a bucket is half an octave, [2^e, 1.5 * 2^e) or
-[1.5 * 2^e, 2^(e+1)), the edges are exact, no minimum or maximum is needed
-first, and counts of steps or replicas can be added.
+The top ten bits of a float32 give its bucket: sign, exponent and the first bit
+of the mantissa. So a bucket is half an octave, [2^e, 1.5 * 2^e) or
+[1.5 * 2^e, 2^(e+1)). The edges are exact, no pass for minimum and maximum is
+needed, and counts of steps or replicas can be added.
 
 A histogram is COUNT = 258 counts from left to right: 128 of negative values
-(-2^16 to -2^-48), zero, 128 of positive values, not finite. What is smaller
-or larger than the range is counted in the outermost bucket of its sign;
-denormals (below 2^-126, which TensorFlow flushes to zero) count as zero.
+(-2^16 to -2^-48), zero, 128 of positive values, not finite. A value outside of
+this range is counted in the outermost bucket of its sign; denormals (below
+2^-126, which TensorFlow flushes to zero) count as zero.
 """
 
 from __future__ import annotations
@@ -30,26 +30,28 @@ FIRST_BITS = 2 * (LOWEST_EXPONENT + _EXPONENT_BIAS)
 
 @functools.cache
 def edges() -> np.ndarray:
-    """Returns the 258 edges of the 257 finite buckets, float64, ascending;
-    to be read only."""
+    """Computes the 258 ascending edges of the 257 finite buckets, float64.
+
+    The array is read-only, since all callers share it.
+    """
     exponents = LOWEST_EXPONENT + np.arange(PER_SIGN + 1) // 2
     mantissas = 1 + 0.5 * (np.arange(PER_SIGN + 1) % 2)
     positive = mantissas * 2.0**exponents
-    found = np.concatenate([-positive[::-1], positive])
-    found.setflags(write=False)
-    return found
+    ascending = np.concatenate([-positive[::-1], positive])
+    ascending.setflags(write=False)
+    return ascending
 
 
 def tensorboard_rows(counts: np.ndarray) -> list[np.ndarray]:
-    """Returns histograms as TensorBoard's tabs want them.
+    """Converts histograms to the rows that TensorBoard's tabs expect.
 
     Args:
-        counts: `[n, COUNT]`: the counts of n histograms.
+        counts: `[n, COUNT]`, the counts of n histograms.
 
     Returns:
-        For each float32 `[k, 3]` of left edge, right edge, count, from the
-        first used bucket to the last; values that are not finite are left
-        out. One empty row when there is no other value.
+        For each histogram float32 `[k, 3]` of left edge, right edge and count,
+        from the first used bucket to the last. Values that are not finite are
+        left out; a histogram without any other value has one empty row.
     """
     finite = np.asarray(counts)[:, :-1]
     used = finite != 0

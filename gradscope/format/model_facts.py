@@ -1,4 +1,4 @@
-"""What a Keras model says of itself, as JSON: `Schema.model`.
+"""Facts that a Keras model states about itself, as JSON: `Schema.model`.
 
 {
     "layers": [{"name": "dense", "class": "Dense", "config": {"units": 3}}],
@@ -6,21 +6,25 @@
     "metrics": ["accuracy"]
 }
 
-`layers` are those of the model and of the models inside of it, in forward
-order; a `name` is that which the record's rows have, and `config` has those of
-`LAYER` that the layer has. Where a wrapper and the layer inside have one name,
-the inner one comes last. `loss` is None where there is none, and a list where
-outputs have losses of their own; a function has its own name as `class`.
+`layers` has the layers of the model and of its submodels in forward order. A
+`name` is the name that the record's rows have; `config` has the options of
+`LAYER` that the layer has. If a wrapper and its inner layer have the same name,
+the inner layer comes last. `loss` is None for a model without a loss, and a
+list for a model whose outputs have a loss each. The `class` of a function is
+its name.
 
-Writing is `gradscope.wrapping.forward.model_facts`; this needs no TensorFlow.
+`gradscope.wrapping.forward.model_facts` writes this.
 """
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
+from typing import TypeVar
 
-#: What is told of a layer's configuration.
+_Json = TypeVar("_Json")
+
+#: The options of a layer's configuration that are recorded.
 LAYER = (
     "activation",
     "units",
@@ -42,40 +46,40 @@ LAYER = (
     "strides",
 )
 
-#: Layers, characters of a text, items of a list, and lists in lists that are
-#: told of at most.
+#: Most layers, characters of a text, items of a list, and levels of nesting
+#: that are recorded.
 MOST_LAYERS, MOST_TEXT, MOST_ITEMS, DEEPEST = 2000, 200, 50, 6
 
 
 class _NotPlain(Exception):
-    """Something that cannot be JSON, or would be too much of it."""
+    """A value that JSON cannot express, or that is too large."""
 
 
-def plain(mapping: Mapping, depth: int = DEEPEST) -> dict:
-    """Returns what of a mapping can be JSON, without what cannot."""
-    found = {}
+def json_values(mapping: Mapping, depth: int = DEEPEST) -> dict:
+    """Selects the items of a mapping that JSON can express."""
+    values = {}
     for key, value in mapping.items():
         try:
-            found[str(key)[:MOST_TEXT]] = _plain(value, depth)
+            values[str(key)[:MOST_TEXT]] = _plain(value, depth)
         except _NotPlain:
             continue
-    return found
+    return values
 
 
-def checked(model) -> dict:
-    """Returns what was read of a model, if it is what was written.
+def validate(model: object) -> dict:
+    """Validates the facts of a model that were read from a file.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If they do not have the form that is written.
     """
     if model == {}:
         return {}
-    shallow(model)
+    check_depth(model)
     _require(isinstance(model, dict), "`model`", model)
     layers, loss = model["layers"], model["loss"]
     _require(isinstance(layers, list), "`model.layers`", layers)
     losses = loss if isinstance(loss, list) else [loss]
-    for part in (*layers, *(one for one in losses if one is not None)):
+    for part in (*layers, *(part for part in losses if part is not None)):
         _require(
             isinstance(part, dict)
             and isinstance(part["class"], str)
@@ -84,32 +88,35 @@ def checked(model) -> dict:
             part,
         )
     return {
-        "layers": [{**one, "name": str(one["name"])} for one in layers],
+        "layers": [{**layer, "name": str(layer["name"])} for layer in layers],
         "loss": loss,
         "metrics": list(map(str, model["metrics"])),
     }
 
 
-def shallow(value, depth: int = 100):
-    """Returns what was read, if nothing in it is nested much deeper than what
-    is written: whoever walks through it would reach the end of Python's stack.
+def check_depth(value: _Json, depth: int = 100) -> _Json:
+    """Checks the nesting of a value that was read, and returns the value.
+
+    Values that are written are not nested deeply; one from a damaged file could
+    exceed Python's recursion limit in a function that walks through it.
 
     Raises:
-        ValueError: If it is.
+        ValueError: If the value is nested too deeply.
     """
     _require(depth > 0, "a part that is nested too deeply", "")
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            shallow(part, depth - 1)
+            check_depth(part, depth - 1)
     return value
 
 
-def _require(condition: bool, what: str, value) -> None:
+def _require(condition: bool, subject: str, value: object) -> None:
     if not condition:
-        raise ValueError(f"{what} is {str(value)[:MOST_TEXT]}")
+        raise ValueError(f"{subject} is {str(value)[:MOST_TEXT]}")
 
 
-def _plain(value, depth: int):
+def _plain(value: object, depth: int) -> object:
+    """Converts a value to one that JSON can express."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -122,5 +129,5 @@ def _plain(value, depth: int):
     if not is_nest or not depth or len(value) > MOST_ITEMS:
         raise _NotPlain
     if isinstance(value, Mapping):
-        return plain(value, depth - 1)
+        return json_values(value, depth - 1)
     return [_plain(part, depth - 1) for part in value]

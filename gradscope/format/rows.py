@@ -1,23 +1,21 @@
-"""Rows of the record: what there are numbers of."""
+"""Rows of the record: a class for each kind of object that is measured."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-#: Activation functions whose units can be zero with a zero gradient, and those
-#: that are as large as their input where that is large: what is on for every
-#: input is linear then.
+#: Activation functions whose units can die (output and gradient are zero), and
+#: those that equal their input where it is positive: a unit that is always on
+#: is linear.
 DIES = ("relu", "relu6")
 RISES = ("relu", "leaky_relu")
 
-#: Units to keep account of, of one activation. A softmax over the words of a
-#: language is no ReLU, and has none.
+#: Most units of an activation that are counted one by one.
 MOST_UNITS = 2**16
 
-#: Rows of the map of units, of one activation: a wider one is shown in groups
-#: of neighbours. (64 channels of a convolution are one pixel each in a row of
-#: a page; 4096 are not.)
+#: Most rows that an activation has in the map of units. A wider activation has
+#: groups of neighbouring units, since a page has no pixel for each unit.
 MOST_GROUPS = 128
 
 
@@ -56,26 +54,26 @@ class Activation:
         kind: Its function, as in `"relu"`.
         units: Size of its last axis.
         dtype: Name of its dtype, as in `"float16"`.
-        rank: Of its tensor, with the axis of examples; 0 where unknown.
-        axis: Along which a softmax adds up to 1; -1 is the last one, others
-            are counted from 0, which is that of the examples.
-        is_output: Whether it is an output of the model, as far as that is
-            known: a model that nobody told of has none.
+        rank: Rank of its tensor, including the axis of examples; 0 if unknown.
+        axis: The axis along which a softmax adds up to 1. -1 is the last axis;
+            all others are counted from 0, the axis of examples.
+        is_output: Whether it is an output of the model. Always False if the
+            model is not known.
     """
 
     name: str
     kind: str
     units: int
     dtype: str = "float32"
-    # Facts about a row, which one trace may know and another may not: they do
-    # not tell two rows apart.
+    # These facts may be known in one trace and unknown in another, so they do
+    # not distinguish two rows.
     rank: int = dataclasses.field(default=0, compare=False)
     axis: int = dataclasses.field(default=-1, compare=False)
     is_output: bool = dataclasses.field(default=False, compare=False)
 
     @property
     def is_counted(self) -> bool:
-        """Whether account is kept of its units."""
+        """Whether its units are counted one by one."""
         return self.units <= MOST_UNITS and (
             self.kind in DIES or self.kind in RISES
         )
@@ -99,38 +97,39 @@ class Activation:
             for first, last in self.groups
         )
 
-    def joined(self, other: Activation) -> Activation:
-        """Returns the same row with what either of two traces knows."""
-        known = self if self.rank else other
+    def join(self, other: Activation) -> Activation:
+        """Combines the facts that two traces know of the same row."""
+        ranked = self if self.rank else other
         is_output = self.is_output or other.is_output
-        return dataclasses.replace(known, is_output=is_output)
+        return dataclasses.replace(ranked, is_output=is_output)
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """One layer that drops units or keeps a state besides its weights.
+    """One layer that drops units or has a state besides its weights.
 
     Attributes:
         name: Unique in the run, as in `batch_normalization_1`.
         kind: `"dropout"`, `"batch_norm"`, or `"state"` for any other.
-        size: How many of its numbers are kept, to tell how far it has moved;
-            of batch norm those of the moving mean, then of the variance.
-        calls: Of batch norm, how often its layer was called in one step with
-            statistics of a batch: shared by two branches, or given real and
-            fake images in turns. Each call is a row of its own.
-        layer: Name of the layer, the same in the rows of all its calls; that
-            of the first one.
+        size: Count of its numbers that are recorded to measure its movement.
+            Batch norm has those of the moving mean, then of the variance.
+        calls: Number of calls of a batch norm layer in one step with the
+            statistics of a batch. A layer that two branches share, or that is
+            given real and fake images in turn, has several; each call is a row
+            of its own.
+        layer: Name of the layer, the same in the rows of all its calls: the
+            name of the first row.
     """
 
     name: str
     kind: str
     size: int = 0
-    # As those of `Activation`, these do not tell two rows apart.
+    # As in `Activation`, these do not distinguish two rows.
     calls: int = dataclasses.field(default=1, compare=False)
     layer: str = dataclasses.field(default="", compare=False)
 
-    def joined(self, other: State) -> State:
-        """Returns the same row with what either of two traces knows."""
+    def join(self, other: State) -> State:
+        """Combines the facts that two traces know of the same row."""
         return dataclasses.replace(
             self,
             calls=max(self.calls, other.calls),
@@ -140,12 +139,12 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """One operation of the forward pass that may be the first to return what
-    is not finite.
+    """One operation of the forward pass that can turn finite inputs into NaN
+    or infinity.
 
     Attributes:
         name: Unique in the run: its layer and its type, `dense_2 (MatMul)`.
-        dtype: Name of the dtype of what it returns.
+        dtype: Name of its output's dtype.
     """
 
     name: str
@@ -154,17 +153,19 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """Operations put together as hardly anybody means it; no row has it.
+    """Operations connected in a way that is rarely intended; not a row.
 
     Attributes:
-        kind: `"activation_twice"`: a loss takes for logits what went through
-            a softmax or sigmoid already. `"relu_logits"`: its logits come from
-            a ReLU. `"broadcast"`: predictions of one column and targets of
-            none make a table of both. `"softmax_into"`: what gets the output
-            of a softmax that is not the model's, as far as that is known.
-        name: Of the activation, or of where the operation is.
-        detail: The operation's type, or both shapes; `"kernel"` if a kernel
-            gets it with nothing in between but what is linear, or `"other"`.
+        kind: `"activation_twice"`: a loss treats the output of a softmax or
+            sigmoid as logits. `"relu_logits"`: the logits of a loss come from a
+            ReLU. `"broadcast"`: predictions of shape `[n, 1]` and targets of
+            shape `[n]` are broadcast to `[n, n]`. `"softmax_into"`: the output
+            of a softmax, which is not known to be the model's output, is used
+            further.
+        name: Name of the activation, or of the place of the operation.
+        detail: The operation's type, or both shapes. For `"softmax_into"`,
+            `"kernel"` if only linear operations lie between the softmax and a
+            kernel, else `"other"`.
     """
 
     kind: str
@@ -179,8 +180,8 @@ class Data:
     Attributes:
         name: Unique in the run, as in `input` or `target/age`.
         dtype: Name of its dtype, as in `"int64"`.
-        shape: Of one example: without the batch axis, -1 where a size is not
-            known; empty where none is.
+        shape: Shape of one example, without the batch axis; -1 is an unknown
+            size. Empty if the shape is not known.
     """
 
     name: str

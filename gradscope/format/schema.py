@@ -1,17 +1,15 @@
-"""The record: what the writer puts into an event file and every reader expects.
+"""The schema of a record: the contract between the writer and all readers.
 
-One recorded step is one event. It holds, for each *family*, a float32 tensor
-`[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the schema
-itself is a JSON string under `gradscope/schema/<schema id>`. The id is part of
-the tag, so that rows are never read against the names of another model. What a
-`fit` logs at the end of an epoch is JSON, too, under `gradscope/logs/<schema
-id>`.
+One recorded step is one event. For each *family* the event holds a float32
+tensor `[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the
+schema is a JSON string under `gradscope/schema/<schema id>`. The id is part of
+the tag, so that rows are never read with the names of another model. The logs
+of an epoch are JSON under `gradscope/logs/<schema id>`.
 
-Some families have no numbers in most steps (`columns.OCCASIONAL`): then the
-event leaves them out.
+Some families have no numbers in most steps (`columns.OCCASIONAL`); the event
+of such a step leaves them out.
 
-This module, with `columns` and `rows`, is the only contract between writer and
-reader. It needs numpy alone: TensorBoard imports it.
+This module must not import TensorFlow, since TensorBoard's server imports it.
 """
 
 from __future__ import annotations
@@ -80,7 +78,7 @@ FORMAT_VERSION = 1
 #: directory (tensorboard issue #1063).
 DIRECTORY = "gradscope"
 
-#: What reading damaged text can raise; int(Infinity) is an OverflowError.
+#: The exceptions that damaged text can cause; `int(inf)` is an OverflowError.
 _DAMAGE = (
     AttributeError,
     KeyError,
@@ -91,10 +89,10 @@ _DAMAGE = (
 )
 
 
-#: The largest size of anything.
+#: The largest size: float64 is exact up to this number.
 _MOST = 2**53
 
-#: Names of sums that are kept.
+#: Most names of sums that a schema has.
 _MOST_SUMS = 100
 
 
@@ -109,22 +107,23 @@ class Schema:
     Attributes:
         variables: Trainable variables in forward order: rows of `variables`.
         optimizer: Class name and configuration of the optimizer, as JSON.
-        model: What the Keras model says of itself, see
-            `gradscope.format.model_facts`; empty where no model is known.
+        model: Facts of the Keras model, see `gradscope.format.model_facts`;
+            empty if the model is not known.
         columns: Column names of each family, as they are in the file.
-        activations: In forward order: rows of `activations`, and with their
-            units of `units`.
-        states: Layers that drop units or keep a state: rows of `state`.
+        activations: Activations in forward order: rows of `activations`; their
+            units are rows of `units`.
+        states: Layers that drop units or have a state: rows of `state`.
         data: Inputs, outputs and targets: rows of `data`.
-        operations: Operations that may make NaN: rows of `operations`.
-        unseen: Names of what could not be observed, as of functions inside
-            of the step's.
-        linear: Pairs of names of kernels: what the first one's layer returns
-            reaches the second one through nothing that is not linear.
-        wiring: Operations put together as hardly anybody means it.
+        operations: Operations that can produce NaN: rows of `operations`.
+        unseen: Names of parts of the step that could not be observed, such as
+            functions that it calls.
+        linear: Pairs of names of kernels with only linear operations between
+            the output of the first one's layer and the second one.
+        wiring: Operations connected in a way that is rarely intended.
         unordered_sums: Names of the sums whose terms TensorFlow adds in any
-            order, in the program of steps that are not recorded: the training
-            does not repeat its last bits. Known of what `Callback` observes.
+            order, in the program of steps that are not recorded; with such sums
+            a training does not repeat its last bits. Known only of programs
+            that `Callback` observes.
     """
 
     variables: tuple[Variable, ...]
@@ -160,11 +159,14 @@ class Schema:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def rows(self, family: str) -> tuple[str, ...]:
-        """Names of the rows of a family; a number of the whole step has one
-        row without a name."""
+        """Lists the names of the rows of a family.
+
+        A family of numbers of the step as a whole has one row, with the name
+        `""`.
+        """
         if family == "units":
             return tuple(n for a in self.activations for n in a.group_names)
-        named = {
+        tables = {
             "variables": self.variables,
             "sketch": self.variables,
             "activations": self.activations,
@@ -172,8 +174,8 @@ class Schema:
             "data": self.data,
             "operations": self.operations,
         }
-        if family in named:
-            return tuple(row.name for row in named[family])
+        if family in tables:
+            return tuple(row.name for row in tables[family])
         return ("",)
 
     @property
@@ -182,11 +184,11 @@ class Schema:
         return set(RATE_COLUMNS) <= set(self.columns.get("variables", ()))
 
     def with_parts(self, optimizers: list[str]) -> Schema:
-        """Returns a schema whose variables have learning rates of their own.
+        """Add a learning rate for each variable.
 
         Args:
-            optimizers: The part of the optimizer that updates each variable;
-                empty where it has one learning rate.
+            optimizers: Name of the part of the optimizer that updates each
+                variable; empty for an optimizer with one learning rate.
         """
         if not optimizers:
             return self
@@ -203,24 +205,22 @@ class Schema:
         )
 
     def with_unordered_sums(self, names: tuple[str, ...]) -> Schema:
-        """Returns a schema that knows of these sums, too, or the first hundred
-        of all."""
+        """Adds names to `unordered_sums`, of which the first 100 remain."""
         names = tuple(dict.fromkeys((*self.unordered_sums, *names)))
         return dataclasses.replace(self, unordered_sums=names[:_MOST_SUMS])
 
     def to_json(self) -> str:
-        """Returns the text that `from_json` reads."""
+        """Serializes the schema for `from_json`."""
         return json.dumps(
             {"version": FORMAT_VERSION, **dataclasses.asdict(self)}
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Schema:
-        """Returns the schema written by `to_json`.
+        """Parses text of `to_json`.
 
         Raises:
-            SchemaError: If the text is not such a schema, or is of a newer
-                format.
+            SchemaError: If the text is not a schema, or has a newer format.
         """
         try:
             data = json.loads(text)
@@ -242,7 +242,9 @@ class Schema:
         try:
             return cls(
                 variables=tuple(_variable(v) for v in data["variables"]),
-                optimizer=model_facts.shallow(dict(data.get("optimizer", {}))),
+                optimizer=model_facts.check_depth(
+                    dict(data.get("optimizer", {}))
+                ),
                 columns={
                     str(family): tuple(map(str, names))
                     for family, names in data["columns"].items()
@@ -257,7 +259,7 @@ class Schema:
                     for o in data.get("operations", ())
                 ),
                 unseen=tuple(map(str, data.get("unseen", ()))),
-                model=model_facts.checked(data.get("model", {})),
+                model=model_facts.validate(data.get("model", {})),
                 linear=tuple(
                     (str(a), str(b)) for a, b in data.get("linear", ())
                 ),
@@ -270,8 +272,8 @@ class Schema:
             ) from error
 
 
-def _briefly(error) -> str:
-    # A UnicodeDecodeError holds all that could not be decoded.
+def _briefly(error: Exception) -> str:
+    # The text of a UnicodeDecodeError has all bytes that were decoded.
     return repr(error)[:200]
 
 
@@ -289,10 +291,10 @@ def _activation(data: dict) -> Activation:
     return Activation(
         name=str(data["name"]),
         kind=str(data["kind"]),
-        units=_whole(data["units"]),
+        units=_integer(data["units"]),
         dtype=str(data.get("dtype", "float32")),
-        rank=_whole(data.get("rank", 0)),
-        axis=_whole(data.get("axis", -1), least=-1),
+        rank=_integer(data.get("rank", 0)),
+        axis=_integer(data.get("axis", -1), least=-1),
         is_output=bool(data.get("is_output", False)),
     )
 
@@ -301,8 +303,8 @@ def _state(data: dict) -> State:
     return State(
         name=str(data["name"]),
         kind=str(data["kind"]),
-        size=_whole(data.get("size", 0)),
-        calls=_whole(data.get("calls", 1)),
+        size=_integer(data.get("size", 0)),
+        calls=_integer(data.get("calls", 1)),
         layer=str(data.get("layer", "")),
     )
 
@@ -313,7 +315,7 @@ def _wiring(data: dict) -> Wiring:
 
 
 def _data(data: dict | str) -> Data:
-    if isinstance(data, str):  # of a gradscope that told the name alone
+    if isinstance(data, str):  # older versions recorded only the name
         return Data(data)
     return Data(
         name=str(data["name"]),
@@ -323,13 +325,13 @@ def _data(data: dict | str) -> Data:
 
 
 def _shape(sizes: list, least: int = 0) -> tuple[int, ...]:
-    shape = tuple(_whole(size, least) for size in sizes)
-    _whole(math.prod(shape), least=-_MOST)
+    shape = tuple(_integer(size, least) for size in sizes)
+    _integer(math.prod(shape), least=-_MOST)
     return shape
 
 
-def _whole(value, least: int = 0) -> int:
-    """Returns a whole number that a float64, and an int64, can hold."""
+def _integer(value: object, least: int = 0) -> int:
+    """Converts a value to an integer that float64 holds exactly."""
     number = int(value)
     if not least <= number <= _MOST:
         raise ValueError(f"{str(number)[:30]} is not from {least} to 2**53")
@@ -337,12 +339,12 @@ def _whole(value, least: int = 0) -> int:
 
 
 def tag(family: str, schema_id: str) -> str:
-    """Returns the tag of a family (or of `"schema"`) in event files."""
+    """Builds the tag of a family, of `"schema"` or of `"logs"`."""
     return f"{PLUGIN_NAME}/{family}/{schema_id}"
 
 
 def parse_tag(text: str) -> tuple[str, str] | None:
-    """Returns `(family, schema id)` of a tag, None for a tag not of ours."""
+    """Splits a tag into `(family, schema id)`; None for any other tag."""
     parts = text.split("/")
     if len(parts) != 3 or parts[0] != PLUGIN_NAME:
         return None
@@ -350,8 +352,8 @@ def parse_tag(text: str) -> tuple[str, str] | None:
 
 
 def plugin_content() -> bytes:
-    """Returns the content of the tags' plugin metadata.
+    """Builds the content of the tags' plugin metadata, the format's version.
 
-    Only what says how to read the tags: the names are in the schema's tag.
+    The names of rows and columns are under the schema's tag.
     """
     return json.dumps({"version": FORMAT_VERSION}).encode()

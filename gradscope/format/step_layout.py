@@ -1,21 +1,23 @@
-"""Where what is in a row of the ring: all that one step measured, in a line."""
+"""The layout of a frame: all numbers of one recorded step, in one row."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from gradscope.format.schema import DATA_COLUMNS, Schema
 
-#: What is known of a step as a whole before it is made.
+#: Numbers of the step as a whole that are known before the update.
 HEADER = ("learning_rate", "loss_scale", "skipped")
 
-#: Which operation was the first that returned what is not finite, by its row
-#: and what it returned: see `measuring.origin`; NaN in all other steps.
+#: The first operation whose output is not finite: its row, and the state of its
+#: output, see `measuring.first_nonfinite`. NaN in all other steps.
 ORIGIN = ("row", "state")
 
-#: What is measured of a variable; the rest of its columns follows from it.
+#: Numbers that the device measures of a variable; `statistics.complete` derives
+#: all columns from them.
 MEASURED = (
     "gradient_norm",
     "gradient_max",
@@ -29,8 +31,8 @@ MEASURED = (
     "gradient_missing",
 )
 
-#: What is measured of an activation in one step. All but the last are columns;
-#: of `examples` the window is counted.
+#: Numbers that the device measures of an activation. All but the last are
+#: columns; `examples` fills the window for dead units.
 ACTIVATION_MEASURED = (
     "zero_fraction",
     "saturated_fraction",
@@ -41,8 +43,8 @@ ACTIVATION_MEASURED = (
     "examples",
 )
 
-#: What is measured of a layer with a state in one step: all columns but how
-#: far it has moved.
+#: Numbers that the device measures of a layer with a state: all columns but
+#: `state_movement`.
 STATE_MEASURED = (
     "dropout_rate",
     "dropped_fraction",
@@ -54,13 +56,13 @@ STATE_MEASURED = (
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The segments of a row, each a matrix of its own; sizes in numbers.
+    """The segments of a frame, each a matrix or a vector.
 
     Attributes:
-        variables, activations, states, data: How many rows there are.
-        units: How many units are counted, of all activations.
-        moving: How many numbers of states are kept.
-        rates: How many variables have learning rates of their own.
+        variables, activations, states, data: Number of rows of the record.
+        units: Number of counted units of all activations.
+        moving: Number of recorded numbers of states.
+        rates: Number of variables with a learning rate of their own.
     """
 
     variables: int
@@ -73,7 +75,7 @@ class Layout:
 
     @classmethod
     def of(cls, schema: Schema) -> Layout:
-        """Returns the layout of a schema's steps."""
+        """Builds the layout of a schema's frames."""
         return cls(
             variables=len(schema.variables),
             activations=len(schema.activations),
@@ -86,7 +88,7 @@ class Layout:
 
     @property
     def step(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what is measured of the optimizer's step."""
+        """Shapes of the segments that the optimizer's step fills."""
         return {
             "header": (len(HEADER),),
             "rates": (self.rates,),
@@ -96,7 +98,7 @@ class Layout:
 
     @property
     def forward(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what is measured of the forward pass before it."""
+        """Shapes of the segments that the forward pass fills."""
         return {
             "activations": (self.activations, len(ACTIVATION_MEASURED)),
             "activity": (self.units,),
@@ -108,7 +110,7 @@ class Layout:
 
     @property
     def counts_of_nonfinite(self) -> np.ndarray:
-        """Where counts of what is not finite are in the row of `forward`."""
+        """Positions of the counts of non-finite numbers in a forward row."""
         places = self.split_forward(np.arange(self.forward_width))
         activation = ACTIVATION_MEASURED.index("activation_nonfinite")
         data = DATA_COLUMNS.index("data_nonfinite")
@@ -118,28 +120,30 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Numbers in a row."""
+        """Count of numbers in a frame."""
         return _width(self.step) + self.forward_width
 
     @property
     def forward_width(self) -> int:
-        """Numbers in the row of a replica that only tells its forward pass."""
+        """Count of numbers in the row of a replica's forward pass."""
         return _width(self.forward)
 
     def split(self, row: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the segments of a row by name."""
+        """Splits a frame into its segments, by name."""
         return _split(row, self.step | self.forward)
 
     def split_forward(self, row: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the segments of a row of `forward_width` by name."""
+        """Splits a row of `forward_width` numbers into segments, by name."""
         return _split(row, self.forward)
 
 
-def _width(shapes) -> int:
+def _width(shapes: dict[str, tuple[int, ...]]) -> int:
     return sum(int(np.prod(shape)) for shape in shapes.values())
 
 
-def _split(row, shapes) -> dict[str, np.ndarray]:
+def _split(
+    row: np.ndarray, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
     parts = np.split(row, ends[:-1])
     return {
@@ -149,38 +153,38 @@ def _split(row, shapes) -> dict[str, np.ndarray]:
 
 
 class Placement:
-    """Puts rows of some of a run's rows where they belong among all.
+    """Expands frames of a part of a run's rows to frames of all rows.
 
     Args:
-        part: What a row has.
-        variables: Where its variables are in the whole.
-        whole: What all have.
+        part: Schema of the part.
+        variables: Index of each of its variables in the full schema.
+        full: Schema of the run.
     """
 
-    def __init__(self, part: Schema, variables: list[int], whole: Schema):
+    def __init__(self, part: Schema, variables: list[int], full: Schema):
         self._part = Layout.of(part)
-        self._whole = Layout.of(whole)
+        self._full = Layout.of(full)
         self._places = {
             "variables": variables,
             "rates": variables if self._part.rates else [],
-            "activations": _places(_names(part.activations), whole.activations),
-            "activity": _places(_units(part), _units(whole)),
-            "state": _places(_names(part.states), whole.states),
-            "moving": _places(_numbers(part), _numbers(whole)),
-            "data": _places(_names(part.data), whole.data),
+            "activations": _places(_names(part.activations), full.activations),
+            "activity": _places(_units(part), _units(full)),
+            "state": _places(_names(part.states), full.states),
+            "moving": _places(_numbers(part), _numbers(full)),
+            "data": _places(_names(part.data), full.data),
         }
 
-    def placed(self, row: np.ndarray) -> np.ndarray:
-        """Returns a row of the whole; NaN is what the part does not have."""
-        parts = self._part.split(row)
-        shapes = self._whole.step | self._whole.forward
+    def place(self, row: np.ndarray) -> np.ndarray:
+        """Expands a frame; rows that the part does not have are NaN."""
+        segments = self._part.split(row)
+        shapes = self._full.step | self._full.forward
         out = {n: np.full(s, np.nan, np.float32) for n, s in shapes.items()}
-        for name, values in parts.items():
+        for name, values in segments.items():
             out[name][self._places.get(name, slice(None))] = values
         return np.concatenate([values.ravel() for values in out.values()])
 
 
-def _names(rows) -> list[str]:
+def _names(rows: Sequence) -> list:
     return [getattr(row, "name", row) for row in rows]
 
 
@@ -197,6 +201,7 @@ def _numbers(schema: Schema) -> list[tuple]:
     return [(s.name, n) for s in schema.states for n in range(s.size)]
 
 
-def _places(part, whole) -> list[int]:
-    position = {name: index for index, name in enumerate(_names(whole))}
-    return [position[name] for name in part]
+def _places(part: list, full: Sequence) -> list[int]:
+    """Finds the index of each row of a part among all rows."""
+    index = {name: index for index, name in enumerate(_names(full))}
+    return [index[name] for name in part]

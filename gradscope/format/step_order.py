@@ -1,49 +1,54 @@
-"""Which points of a time series are still valid, as steps were made again."""
+"""Selects the points of a time series that no later point replaces.
+
+A run that was restarted from a checkpoint makes some steps again.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def in_order(steps: list[int]) -> list[int]:
-    """Returns which of the points, in order of arrival, are still valid.
+def valid_indices(steps: list[int]) -> list[int]:
+    """Selects the indices of valid points from the steps in order of writing.
 
-    A run that was restarted from a checkpoint writes some steps again. As in
-    TensorBoard's data server, a step makes all earlier points at or after it
-    obsolete.
+    As in TensorBoard's data server, a step makes all points obsolete that were
+    written before and have the same or a later step.
     """
-    kept: list[int] = []
+    valid: list[int] = []
     for index, step in enumerate(steps):
-        while kept and steps[kept[-1]] >= step:
-            kept.pop()
-        kept.append(index)
-    return kept
+        while valid and steps[valid[-1]] >= step:
+            valid.pop()
+        valid.append(index)
+    return valid
 
 
-def points_in_order(points: list) -> list:
-    """Returns the points `(step, ...)` that are still valid."""
-    return [points[i] for i in in_order([p[0] for p in points])]
+def valid_points(points: list) -> list:
+    """Selects the valid ones of points `(step, ...)` in order of writing."""
+    return [points[i] for i in valid_indices([p[0] for p in points])]
 
 
-def not_made_again(points, steps, wall_times) -> list:
-    """Returns the points of a family that only some steps have without those
-    that a later one of the recorded steps makes obsolete.
+def valid_occasional_points(
+    points: list, steps: np.ndarray, wall_times: np.ndarray
+) -> list:
+    """Selects the valid points of a family that only some steps have.
 
-    Their own steps cannot tell: a run that was resumed may be over before it
-    comes to the next. TensorBoard may have left the step itself out, but where
-    it is there it is proof, whatever the clock.
+    A point is obsolete if a recorded step at or before it was written later.
+    The steps of the points alone do not suffice: a resumed run may end before
+    the family's next point. A point with the wall time of its own recorded
+    step is always valid, even if the clock was set back; TensorBoard may have
+    left that step out of its sample.
 
     Args:
         points: `(step, wall time, value)`.
-        steps, wall_times: Of the recorded steps, increasing in steps.
+        steps, wall_times: Of the recorded steps, with increasing steps.
     """
-    arrived = dict(zip(steps.tolist(), wall_times.tolist(), strict=True))
+    time_of_step = dict(zip(steps.tolist(), wall_times.tolist(), strict=True))
     latest = np.maximum.accumulate(wall_times)
-    kept = []
+    valid = []
     for point in points:
         step, wall_time, _ = point
-        before = np.searchsorted(steps, step, side="right")
-        newer = before > 0 and latest[before - 1] > wall_time
-        if arrived.get(step) == wall_time or not newer:
-            kept.append(point)
-    return kept
+        count = np.searchsorted(steps, step, side="right")
+        newer = count > 0 and latest[count - 1] > wall_time
+        if time_of_step.get(step) == wall_time or not newer:
+            valid.append(point)
+    return valid

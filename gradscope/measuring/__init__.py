@@ -1,1 +1,1 @@
-"""What is measured: pure functions of gradients and weights, no state."""
+"""Measures gradients, weights and activations: functions without state."""

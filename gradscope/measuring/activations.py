@@ -1,8 +1,8 @@
-"""Activations: how often units fire, saturation, and how large all is.
+"""Statistics of activations: firing units, saturation, mean, size.
 
 A *unit* is an index of an activation's last axis: a neuron of a dense layer,
-or a channel of a convolution at all its positions. Which of them are dead is
-counted over many steps, on the host: see `gradscope.recording.unit_history`.
+or a channel of a convolution at all its positions. Dead units are counted over
+many steps, on the host: see `gradscope.recording.unit_history`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import tensorflow as tf
 from gradscope.format.rows import DIES, RISES
 from gradscope.format.step_layout import ACTIVATION_MEASURED
 
-#: An element is saturated where the derivative of its activation function is
-#: below this share of the largest that the function has: a gradient that
-#: passes is all but lost. For the sigmoid that is an output below .013 or
-#: above .987, for tanh one beyond +-.975. (Glorot and Bengio 2010 call units
-#: saturated that lie at the ends of their histogram; there is no agreed
-#: limit, see Rakitianskaia and Engelbrecht 2015.)
+#: An element is saturated if the derivative of its activation function is below
+#: this share of the function's largest derivative, so that hardly any gradient
+#: passes. A sigmoid is saturated with an output below .013 or above .987, tanh
+#: beyond +-.975. (Glorot and Bengio 2010 call units at the ends of their
+#: histogram saturated; no limit is generally agreed, see Rakitianskaia and
+#: Engelbrecht 2015.)
 SATURATED = 0.05
 
 _SELU_SCALE = 1.0507009873554805
@@ -30,51 +30,52 @@ _SELU_ALPHA = 1.6732632423543772
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """An activation function.
+    """A kind of activation function.
 
     Attributes:
-        derivative: The derivative's share of the largest one, from what is
-            read; None where it is never small.
-        function: The function itself where its input is read, else None: its
-            output is read. (A GELU and a SiLU end with a product, which
-            TensorFlow merges with the dropout behind it unless somebody reads
-            it; and their slope does not follow from their output.)
+        derivative: Computes the derivative, relative to the largest one, from
+            the tensor that is read. None if the derivative is never small.
+        function: The activation function if its input is read. None if its
+            output is read. (The input of a GELU and a SiLU is read, since their
+            derivative does not follow from their output. Also, they end with a
+            product that TensorFlow fuses with a following dropout unless
+            another operation reads it.)
     """
 
-    derivative: Callable | None
-    function: Callable | None = None
+    derivative: Callable[[tf.Tensor], tf.Tensor] | None
+    function: Callable[[tf.Tensor], tf.Tensor] | None = None
 
 
-def _gelu_slope(x):
+def _gelu_slope(x: tf.Tensor) -> tf.Tensor:
     density = tf.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
     share = 0.5 * (1 + tf.math.erf(x / np.sqrt(2)))
     return (share + x * density) / 1.129
 
 
-def _silu_slope(x):
+def _silu_slope(x: tf.Tensor) -> tf.Tensor:
     share = tf.sigmoid(x)
     return share * (1 + x * (1 - share)) / 1.0998
 
 
-def _selu_slope(y):
+def _selu_slope(y: tf.Tensor) -> tf.Tensor:
     steepest = _SELU_SCALE * _SELU_ALPHA
     slope = tf.where(y > 0, tf.cast(_SELU_SCALE, y.dtype), y + steepest)
     return slope / steepest
 
 
-def _gelu(x):
+def _gelu(x: tf.Tensor) -> tf.Tensor:
     return tf.nn.gelu(x)
 
 
-def _gelu_by_tanh(x):
+def _gelu_by_tanh(x: tf.Tensor) -> tf.Tensor:
     return tf.nn.gelu(x, approximate=True)
 
 
-def _silu(x):
+def _silu(x: tf.Tensor) -> tf.Tensor:
     return x * tf.sigmoid(x)
 
 
-#: By the name that Keras gives them; `gelu_tanh` is its approximate one.
+#: Kinds by their name in Keras; `gelu_tanh` is Keras's approximate GELU.
 KINDS = {
     "relu": Kind(lambda y: tf.cast(y > 0, y.dtype)),
     "relu6": Kind(lambda y: tf.cast((y > 0) & (y < 6), y.dtype)),
@@ -88,81 +89,92 @@ KINDS = {
     "softsign": Kind(lambda y: (1 - tf.abs(y)) ** 2),
     "sigmoid": Kind(lambda y: 4 * y * (1 - y)),
     "tanh": Kind(lambda y: 1 - y * y),
-    # Of an output by its own input: the diagonal of the Jacobian.
+    # The derivative of each output by its own input, as on the diagonal of the
+    # Jacobian.
     "softmax": Kind(lambda y: 4 * y * (1 - y)),
 }
 
-#: Of which no output is below zero, besides those of `DIES`.
+#: Kinds without negative outputs, besides those of `DIES`.
 POSITIVE = ("sigmoid", "softmax", "softplus")
 
-#: What `measure` returns.
+#: Columns of the result of `measure`.
 MEASURED = ACTIVATION_MEASURED[:-1]
 
 
 def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
-    """Returns the statistics of n activations in one step, float32
-    `[n, MEASURED]`.
+    """Measures n activations in one step, float32 `[n, MEASURED]`.
 
     Args:
         kind: One of `KINDS`.
-        read: What the activation function returned, `[n, examples, ...,
-            units]` of any float dtype; or what it was given, where the kind has
-            a `function`.
-        fused: Whether XLA makes one pass of operations that follow each other.
+        read: The outputs of the activation function, `[n, examples, ...,
+            units]` of any float dtype; its inputs if the kind has a
+            `function`.
+        fused: Whether XLA fuses consecutive operations into one pass.
     """
-    return with_activity(kind, read, fused)[0]
+    return measure_with_activity(kind, read, fused)[0]
 
 
-def with_activity(
-    kind: str, read: tf.Tensor, fused: bool = False, rows=None
+def measure_with_activity(
+    kind: str,
+    read: tf.Tensor,
+    fused: bool = False,
+    rows: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Returns what `measure` does; and, where a unit can be dead or always on,
-    for which share of the examples (and positions) it was above zero, float32
-    `[n, units]`: 0 just where it never was, and 1 just where it always was.
-    What an activation without examples does not have is NaN.
+    """Measures n activations and the activity of their units.
 
     Args:
         kind, read, fused: As of `measure`.
-        rows: How many rows of `read` each activation has, see
-            `sampling.Sample`; None for all.
+        rows: Number of rows of each activation in `read`, see
+            `sampling.Sample`; None if each has all rows.
+
+    Returns:
+        The statistics as of `measure`, and the activity, float32 `[n, units]`:
+        the share of examples (and positions) for which a unit was above zero.
+        The activity is exactly 0 only for a unit that never was, and exactly 1
+        only for one that always was. It is None for a kind whose units can
+        neither die nor be always on. Both are NaN for an activation without
+        examples.
     """
-    one = KINDS[kind]
+    activation = KINDS[kind]
     # Sums of float16 numbers would overflow.
     read = tf.cast(read, tf.float32)
-    y = read if one.function is None else one.function(read)
-    extent = _Extent.of(y, rows)
+    y = read if activation.function is None else activation.function(read)
+    sizes = _Sizes.of(y, rows)
     flat = tf.reshape(y, [y.shape.as_list()[0], -1])
-    mean = tf.reduce_sum(flat, axis=1) / extent.size
-    largest = flat if kind in DIES or not fused else tf.abs(flat)
-    most = tf.reduce_max(largest, axis=1)
+    mean = tf.reduce_sum(flat, axis=1) / sizes.size
+    magnitudes = flat if kind in DIES or not fused else tf.abs(flat)
+    maximum = tf.reduce_max(magnitudes, axis=1)
     if kind not in (*DIES, *POSITIVE) and not fused:
-        most = tf.maximum(most, -tf.reduce_min(flat, axis=1))
-    most = tf.where(extent.size > 0, most, np.float32(np.nan))
+        maximum = tf.maximum(maximum, -tf.reduce_min(flat, axis=1))
+    maximum = tf.where(sizes.size > 0, maximum, np.float32(np.nan))
 
-    def exactly():
-        return _shares(one, read, y, extent), _activity(kind, y, extent)
+    def measure_any():
+        return _shares(activation, read, y, sizes), _activity(kind, y, sizes)
 
-    def quickly():
-        return _of_finite(kind, read, y, extent)
+    def measure_finite():
+        return _of_finite(kind, read, y, sizes)
 
-    # A mask, its cast and its sum take three times as long as signs do, which
-    # a NaN would spoil. XLA makes one pass of either, and would compile both.
+    # Summing signs is faster than casting and summing a mask, but signs are
+    # wrong if there is a NaN. XLA fuses either way into one pass, and would
+    # compile both branches.
     finite = tf.reduce_all(tf.math.is_finite(mean))
-    shares, activity = exactly() if fused else tf.cond(finite, quickly, exactly)
-    zero, saturated, bad = tf.unstack(shares)
-    rms = tf.sqrt(_squares(flat) / extent.size)
-    found = [zero, saturated, mean, rms, most, bad]
-    return tf.stack(found, axis=1), activity if _is_counted(kind) else None
+    shares, activity = (
+        measure_any() if fused else tf.cond(finite, measure_finite, measure_any)
+    )
+    zero, saturated, nonfinite = tf.unstack(shares)
+    rms = tf.sqrt(_squares(flat) / sizes.size)
+    columns = [zero, saturated, mean, rms, maximum, nonfinite]
+    return tf.stack(columns, axis=1), activity if _is_counted(kind) else None
 
 
 @dataclasses.dataclass
-class _Extent:
-    """How much of n activations side by side is their own.
+class _Sizes:
+    """Counts of numbers in n stacked activations.
 
     Attributes:
-        of_unit: Numbers of each unit, float32 `[n]` or a scalar.
-        size: Numbers of all units.
-        padding: Zeros that mean nothing; None for none.
+        of_unit: Count of numbers of each unit, float32 `[n]` or a scalar.
+        size: Count of numbers of all units.
+        padding: Count of zeros that are padding; None without padding.
     """
 
     of_unit: tf.Tensor
@@ -170,23 +182,27 @@ class _Extent:
     padding: tf.Tensor | None = None
 
     @classmethod
-    def of(cls, y: tf.Tensor, rows) -> _Extent:
+    def of(cls, y: tf.Tensor, rows: tf.Tensor | None) -> _Sizes:
         count, *_, units = y.shape.as_list()
-        whole = tf.size(y) // max(1, count * units)
+        size_with_padding = tf.size(y) // max(1, count * units)
         if rows is None:
-            of_unit = tf.cast(whole, tf.float32)
+            of_unit = tf.cast(size_with_padding, tf.float32)
             return cls(of_unit, of_unit * units)
-        positions = whole // tf.maximum(1, tf.shape(y)[1])
+        positions = size_with_padding // tf.maximum(1, tf.shape(y)[1])
         of_unit = rows * tf.cast(positions, tf.float32)
         size = of_unit * units
-        return cls(of_unit, size, tf.cast(whole * units, tf.float32) - size)
+        return cls(
+            of_unit, size, tf.cast(size_with_padding * units, tf.float32) - size
+        )
 
-    def share(self, mask: tf.Tensor, of_zero=True) -> tf.Tensor:
-        """Returns the share of the numbers for which a mask is set, `[n]`.
+    def share(
+        self, mask: tf.Tensor, of_zero: bool | tf.Tensor = True
+    ) -> tf.Tensor:
+        """Computes the share of numbers for which a mask is set, `[n]`.
 
         Args:
             mask: Bool, of the activations' shape.
-            of_zero: Whether it is set for the padding.
+            of_zero: Whether the mask is set for padding.
         """
         ones = tf.cast(mask, tf.float32)
         total = tf.reduce_sum(ones, axis=_all_but_first(mask))
@@ -195,10 +211,10 @@ class _Extent:
         return total / self.size
 
 
-def _squares(flat) -> tf.Tensor:
+def _squares(flat: tf.Tensor) -> tf.Tensor:
     if flat.shape.as_list()[0] > 1:
         return tf.reduce_sum(flat * flat, axis=1)
-    # Reads all, and writes no squares.
+    # This does not write the squares to memory.
     return tf.reshape(2.0 * tf.nn.l2_loss(flat), [1])
 
 
@@ -206,53 +222,58 @@ def _is_counted(kind: str) -> bool:
     return kind in DIES or kind in RISES
 
 
-def _shares(one: Kind, read, y, extent: _Extent) -> tf.Tensor:
-    """Returns the share that is zero, the share that is saturated, and how
-    many are NaN or infinite, `[3, n]`."""
+def _shares(
+    activation: Kind, read: tf.Tensor, y: tf.Tensor, sizes: _Sizes
+) -> tf.Tensor:
+    """Computes the share of zeros, the share of saturated elements, and the
+    count of non-finite elements, `[3, n]`."""
     saturated = tf.fill([y.shape.as_list()[0]], np.float32(np.nan))
-    if one.derivative is not None:
-        saturated = _saturated(one, read, extent)
+    if activation.derivative is not None:
+        saturated = _saturated(activation, read, sizes)
     finite = tf.cast(tf.math.is_finite(y), tf.float32)
-    bad = tf.reduce_sum(1.0 - finite, axis=_all_but_first(y))
-    return tf.stack([extent.share(tf.equal(y, 0.0)), saturated, bad])
+    nonfinite = tf.reduce_sum(1.0 - finite, axis=_all_but_first(y))
+    return tf.stack([sizes.share(tf.equal(y, 0.0)), saturated, nonfinite])
 
 
-def _saturated(one: Kind, read, extent: _Extent) -> tf.Tensor:
+def _saturated(activation: Kind, read: tf.Tensor, sizes: _Sizes) -> tf.Tensor:
     def is_flat(x):
-        return tf.abs(one.derivative(x)) < SATURATED
+        return tf.abs(activation.derivative(x)) < SATURATED
 
-    return extent.share(is_flat(read), is_flat(tf.zeros([])))
+    return sizes.share(is_flat(read), is_flat(tf.zeros([])))
 
 
-def _of_finite(kind: str, read, y, extent) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the same of outputs that are finite, and the units' activity."""
-    if kind in DIES:  # nothing is below zero
-        activity = _by_unit(tf.sign(y), extent)
+def _of_finite(
+    kind: str, read: tf.Tensor, y: tf.Tensor, sizes: _Sizes
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Computes `_shares` and `_activity` of finite outputs."""
+    if kind in DIES:  # no output is negative
+        activity = _by_unit(tf.sign(y), sizes)
         zero = 1.0 - tf.reduce_mean(activity, axis=1)
     else:
-        activity = _activity(kind, y, extent)
-        others = tf.reduce_sum(tf.abs(tf.sign(y)), axis=_all_but_first(y))
-        zero = 1.0 - others / extent.size
-    saturated, none = tf.fill(tf.shape(zero), np.float32(np.nan)), 0.0 * zero
-    if kind == "relu":  # its slope is zero just where it is
+        activity = _activity(kind, y, sizes)
+        nonzeros = tf.reduce_sum(tf.abs(tf.sign(y)), axis=_all_but_first(y))
+        zero = 1.0 - nonzeros / sizes.size
+    saturated = tf.fill(tf.shape(zero), np.float32(np.nan))
+    nonfinite = 0.0 * zero
+    if kind == "relu":  # its derivative is zero exactly where its output is
         saturated = zero
     elif KINDS[kind].derivative is not None:
-        saturated = _saturated(KINDS[kind], read, extent)
-    return tf.stack([zero, saturated, none]), activity
+        saturated = _saturated(KINDS[kind], read, sizes)
+    return tf.stack([zero, saturated, nonfinite]), activity
 
 
-def _activity(kind: str, y, extent: _Extent) -> tf.Tensor:
+def _activity(kind: str, y: tf.Tensor, sizes: _Sizes) -> tf.Tensor:
     if not _is_counted(kind):
         return tf.zeros([y.shape.as_list()[0], 0])
-    return _by_unit(tf.cast(y > 0, tf.float32), extent)
+    return _by_unit(tf.cast(y > 0, tf.float32), sizes)
 
 
-def _by_unit(ones, extent: _Extent) -> tf.Tensor:
-    # Not their mean: where a graph is called from inside of XLA, it multiplies
-    # with the inverse of the count, and a unit is on for .99999994 of all.
+def _by_unit(ones: tf.Tensor, sizes: _Sizes) -> tf.Tensor:
+    # Not the mean: XLA multiplies by the inverse of the count, and then the
+    # share of a unit that is always on can be .99999994 instead of 1.
     count = tf.reduce_sum(ones, axis=list(range(1, ones.shape.rank - 1)))
-    return count / tf.reshape(extent.of_unit, [-1, 1])
+    return count / tf.reshape(sizes.of_unit, [-1, 1])
 
 
-def _all_but_first(tensor) -> list[int]:
+def _all_but_first(tensor: tf.Tensor) -> list[int]:
     return list(range(1, tensor.shape.rank))

@@ -1,4 +1,4 @@
-"""Which of many operations made the first number that is not finite."""
+"""Finds the first operation with finite inputs and a non-finite output."""
 
 from __future__ import annotations
 
@@ -7,53 +7,62 @@ import tensorflow as tf
 
 from gradscope.measuring import stacking
 
-#: What an operation's output is: all finite; infinite in some elements, and
-#: NaN in none; NaN in some.
+#: States of an output: all elements are finite; some are infinite and none is
+#: NaN; some are NaN.
 FINITE, INFINITE, NAN = 0.0, 1.0, 2.0
 
-#: What `first` returns where there is none.
+#: The result of `find_first` without such an operation.
 NOWHERE = np.full([2], np.nan, np.float32)
 
 
-def states(tensors: list) -> tf.Tensor:
-    """Returns what each of some floating tensors is, float32 `[n]`."""
-    found = stacking.merged(stacking.groups(list(map(_of_usual_type, tensors))))
-    each = [tf.constant(state) for state in (FINITE, INFINITE, NAN)]
-    parts = tf.concat([_states(rows.values, *each) for rows in found], axis=0)
-    parts = tf.maximum(parts, FINITE)  # of empty ones -infinity
-    places = [place for rows in found for place in rows.places]
-    return tf.gather(parts, np.argsort(places))
+def classify(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """Classifies floating tensors as finite, infinite or NaN, float32 `[n]`."""
+    computable = list(map(_with_arithmetic, tensors))
+    stacks = stacking.pad_together(stacking.stack_by_shape(computable))
+    codes = [tf.constant(state) for state in (FINITE, INFINITE, NAN)]
+    parts = [_classify(rows.values, *codes) for rows in stacks]
+    # The maximum over an empty tensor is -infinity.
+    states = tf.maximum(tf.concat(parts, axis=0), FINITE)
+    places = [place for rows in stacks for place in rows.places]
+    return tf.gather(states, np.argsort(places))
 
 
-def first(found: tf.Tensor, sources: np.ndarray, rows: np.ndarray) -> tf.Tensor:
-    """Returns the row of the first output that is not finite while all that it
-    was made of is, and what it is, float32 `[2]`; `NOWHERE` without one.
+def find_first(
+    states: tf.Tensor, sources: np.ndarray, rows: np.ndarray
+) -> tf.Tensor:
+    """Finds the first non-finite output that has only finite inputs.
 
-    What was made of something that is not finite is no cause, like the sum of
-    a score and a mask of minus infinity.
+    An output with a non-finite input is a consequence, or intended, like the
+    sum of a score and a mask of minus infinity.
 
     Args:
-        found: `states` of n outputs in forward order.
-        sources: int `[n, k]`, the outputs that each one is made of: n for one
-            that is finite for sure, n + 1 for one that surely is not.
-        rows: Their rows in the record, float32 `[n]`, NaN for none.
+        states: Result of `classify` for n outputs in forward order.
+        sources: int `[n, k]`, the indices of the outputs that each output is
+            computed from: n for an input that is always finite, and n + 1 for
+            one that is always non-finite.
+        rows: Row of each output in the record, float32 `[n]`, NaN for none.
+
+    Returns:
+        The row and the state of the output, float32 `[2]`; `NOWHERE` without
+        such an output.
     """
-    known = tf.concat([found, [FINITE, INFINITE]], axis=0)
-    spoilt = tf.reduce_max(tf.gather(known, sources), axis=1) > FINITE
-    makes = (found > FINITE) & ~spoilt
-    index = tf.argmax(tf.cast(makes, tf.float32))
-    told = tf.stack([tf.gather(rows, index), tf.gather(found, index)])
-    return tf.where(tf.reduce_any(makes), told, NOWHERE)
+    with_constants = tf.concat([states, [FINITE, INFINITE]], axis=0)
+    worst_source = tf.reduce_max(tf.gather(with_constants, sources), axis=1)
+    is_origin = (states > FINITE) & ~(worst_source > FINITE)
+    index = tf.argmax(tf.cast(is_origin, tf.float32))
+    origin = tf.stack([tf.gather(rows, index), tf.gather(states, index)])
+    return tf.where(tf.reduce_any(is_origin), origin, NOWHERE)
 
 
-def _of_usual_type(tensor):
-    """Returns a tensor that TensorFlow computes with: with float8 it does no
-    more than to convert it, and float32 has all its numbers."""
+def _with_arithmetic(tensor: tf.Tensor) -> tf.Tensor:
+    """Casts float8 to float32: TensorFlow has no arithmetic for float8."""
     is_small = tensor.dtype.size < tf.float16.size
     return tf.cast(tensor, tf.float32) if is_small else tensor
 
 
-def _states(rows, finite, infinite, nan) -> tf.Tensor:
-    """Returns what each row is, from one pass over it."""
+def _classify(
+    rows: tf.Tensor, finite: tf.Tensor, infinite: tf.Tensor, nan: tf.Tensor
+) -> tf.Tensor:
+    """Classifies each row in one pass over it."""
     each = tf.where(tf.math.is_inf(rows), infinite, finite)
     return tf.reduce_max(tf.where(tf.math.is_nan(rows), nan, each), axis=1)

@@ -1,12 +1,12 @@
-"""A gradient in sixteen numbers, by which two runs' gradients are compared.
+"""A sketch of a gradient: sixteen numbers that compare gradients of two runs.
 
-Each number is the sum of every sixteenth element, with a sign by chance that
-depends on nothing but the element's place. The squares of the sums add up to
-the square of the norm on average, and so do those of the difference of two
-sketches for the difference of two gradients (Charikar, Chen and Farach-Colton
-2002, "Finding frequent items in data streams"; the standard deviation of the
-estimated norm is about a sixth). Two gradients of one norm that point
-elsewhere are told apart, which norms cannot do.
+Each number is the sum of every sixteenth element with random signs, which
+depend only on the position of the element. On average, the squares of the sums
+add up to the square of the norm, and those of the difference of two sketches to
+the square of the norm of the difference of both gradients (Charikar, Chen and
+Farach-Colton 2002, "Finding frequent items in data streams"; the standard
+deviation of the estimated norm is about a sixth). Unlike norms, sketches
+distinguish gradients of the same norm with different directions.
 """
 
 from __future__ import annotations
@@ -15,34 +15,38 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.format.columns import SKETCH_COLUMNS
-from gradscope.measuring.stacking import Rows, in_turn
+from gradscope.measuring.stacking import Rows, map_in_turn
 
 COUNT = len(SKETCH_COLUMNS)
 
 
-def sketches(found: list[Rows], places: list[int], sparse: set[int]):
-    """Returns the sketches of some of V gradients, float32 `[places, COUNT]`;
-    zeros of one that is not there or sparse.
+def sketches(
+    stacks: list[Rows], places: list[int], sparse: set[int]
+) -> tf.Tensor:
+    """Computes sketches of selected gradients, float32 `[places, COUNT]`.
+
+    Missing and sparse gradients have zeros.
 
     Args:
-        found: Gradients side by side: see `alike`.
-        places: Which of them.
-        sparse: Places of sparse ones, whose rows are those of another step.
+        stacks: The V gradients, see `stacking`.
+        places: Indices of the selected gradients.
+        sparse: Indices of sparse gradients: two steps have different rows of
+            them, so that their positions mean different elements.
     """
-    wanted = set(places) - sparse
-    chosen = [rows for rows in found if set(rows.places) & wanted]
-    order = [place for rows in chosen for place in rows.places]
+    dense = set(places) - sparse
+    stacks = [rows for rows in stacks if set(rows.places) & dense]
+    order = [place for rows in stacks for place in rows.places]
     position = {p: n for n, p in enumerate(order) if p not in sparse}
-    widths = [_width(rows.values) for rows in chosen]
-    known = signs(_most(widths)) if chosen else None
-    parts = in_turn(chosen, lambda values: _sums(values, known))
-    whole = tf.concat([*parts, tf.zeros([1, COUNT])], axis=0)
-    return tf.gather(whole, [position.get(p, len(order)) for p in places])
+    widths = [_width(rows.values) for rows in stacks]
+    all_signs = signs(_maximum(widths)) if stacks else None
+    parts = map_in_turn(stacks, lambda values: _sums(values, all_signs))
+    table = tf.concat([*parts, tf.zeros([1, COUNT])], axis=0)
+    return tf.gather(table, [position.get(p, len(order)) for p in places])
 
 
-def _sums(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+def _sums(values: tf.Tensor, all_signs: tf.Tensor) -> tf.Tensor:
     width = _width(values)
-    signed = tf.cast(values, tf.float32) * known[:width]
+    signed = tf.cast(values, tf.float32) * all_signs[:width]
     missing = -width % COUNT
     if not isinstance(missing, int) or missing:
         signed = tf.pad(signed, [[0, 0], [0, missing]])
@@ -51,20 +55,23 @@ def _sums(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _most(widths: list) -> int | tf.Tensor:
+def _maximum(widths: list) -> int | tf.Tensor:
     if all(isinstance(width, int) for width in widths):
         return max(widths)
     return tf.reduce_max(widths)
 
 
 def _width(values: tf.Tensor) -> int | tf.Tensor:
-    known = values.shape.as_list()[1]
-    return tf.shape(values)[1] if known is None else known
+    width = values.shape.as_list()[1]
+    return tf.shape(values)[1] if width is None else width
 
 
-def signs(count) -> tf.Tensor:
-    """Returns a sign for each place, float32 `[count]`: the top bit of a
-    multiplicative hash (the finalizer of MurmurHash3), the same everywhere."""
+def signs(count: int | tf.Tensor) -> tf.Tensor:
+    """Computes a random sign for each position, float32 `[count]`.
+
+    The sign is the top bit of a multiplicative hash (the finalizer of
+    MurmurHash3), which is the same on all devices.
+    """
     h = tf.range(count, dtype=tf.int32) + 1
     for factor in (0x85EBCA6B, 0xC2B2AE35):
         h *= tf.constant(np.int64(factor).astype(np.int32))

@@ -1,18 +1,23 @@
-"""Gradients as the optimizer got them, in a form that can be measured."""
+"""Converts gradients, dense or sparse, to forms that can be measured."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from gradscope.runtime import replay
 
+#: A gradient as optimizers take it.
+Gradient = tf.Tensor | tf.IndexedSlices | None
 
-def shaped(gradient, shape):
-    """Returns a gradient that knows its variable's shape.
 
-    `IndexedSlices` made by hand need not, and cannot be made dense then.
+def with_shape(gradient: Gradient, shape: tf.TensorShape) -> Gradient:
+    """Adds the shape of the variable to a sparse gradient.
+
+    `IndexedSlices` that users create may lack a shape, and cannot be converted
+    to a dense tensor then.
     """
     if isinstance(gradient, tf.IndexedSlices) and gradient.dense_shape is None:
         return tf.IndexedSlices(
@@ -22,14 +27,14 @@ def shaped(gradient, shape):
 
 
 @dataclasses.dataclass
-class Touched:
-    """What a gradient says: all of a dense one, the rows of a sparse one.
+class GradientValues:
+    """The values of a dense gradient, or the rows of a sparse one.
 
     Attributes:
-        values: Its values; of a sparse gradient the summed rows, and rows of
-            zeros behind them that mean nothing.
-        summed: How many elements of a sparse one mean something, int64
-            scalar; None of a dense one.
+        values: The values. A sparse gradient has summed rows, followed by
+            padding: rows of zeros.
+        summed: Number of elements of a sparse gradient without padding, int64
+            scalar; None for a dense gradient.
     """
 
     values: tf.Tensor
@@ -37,35 +42,32 @@ class Touched:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether these are rows of a sparse gradient."""
+        """Whether the gradient is sparse."""
         return self.summed is not None
 
     @property
     def size(self) -> tf.Tensor:
-        """How many elements mean something, int64 scalar."""
+        """Number of elements without padding, int64 scalar."""
         if self.summed is not None:
             return self.summed
         return tf.size(self.values, tf.int64)
 
     @property
     def padding(self) -> tf.Tensor:
-        """How many elements mean nothing, int64 scalar."""
+        """Number of elements of padding, int64 scalar."""
         return tf.size(self.values, tf.int64) - self.size
 
 
-def touched(gradient) -> Touched | None:
-    """Returns the values of a gradient; rows of `IndexedSlices` are summed.
+def gradient_values(gradient: Gradient) -> GradientValues | None:
+    """Reads the values of a gradient, with duplicate sparse rows summed.
 
-    A sparse gradient has some rows of a table, some of them several times. It
-    is not made dense: a table of 10 million rows of 128 would take 5 GB.
-
-    Args:
-        gradient: Tensor, `IndexedSlices` or None.
+    A sparse gradient has some rows of a table, and some of them several times.
+    It is not converted to a dense tensor, since tables can be very large.
     """
     if gradient is None:
         return None
     if not isinstance(gradient, tf.IndexedSlices):
-        return Touched(tf.convert_to_tensor(gradient))
+        return GradientValues(tf.convert_to_tensor(gradient))
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
     is_new = tf.concat(
@@ -77,48 +79,50 @@ def touched(gradient) -> Touched | None:
     )
     width = tf.reduce_prod(tf.shape(gradient.values, tf.int64)[1:])
     size = tf.reduce_sum(tf.cast(is_new, tf.int64)) * width
-    return Touched(rows, size)
+    return GradientValues(rows, size)
 
 
-def divided(gradient, by: float):
-    """Returns a gradient over a number, None for None."""
+def divide(gradient: Gradient, divisor: float) -> Gradient:
+    """Divides a gradient by a number."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(
-            gradient.values / by, gradient.indices, gradient.dense_shape
+            gradient.values / divisor, gradient.indices, gradient.dense_shape
         )
-    return None if gradient is None else gradient / by
+    return None if gradient is None else gradient / divisor
 
 
-def dense(gradient):
-    """Returns a gradient as a tensor; rows of `IndexedSlices` are summed."""
+def to_dense(gradient: Gradient) -> tf.Tensor | None:
+    """Converts a gradient to a dense tensor; duplicate rows are summed."""
     return None if gradient is None else tf.convert_to_tensor(gradient)
 
 
-def regenerate(gradient, graph):
-    """Returns a copy of a gradient, whose elementwise end is computed again;
-    see `copying`.
+def regenerate(gradient: Gradient, graph: tf.Graph) -> Gradient:
+    """Copies a gradient into the current graph; see `replay.replay_end`.
+
+    The elementwise operations at its end are computed again in the copy.
 
     Args:
-        gradient: Tensor of `graph`, `IndexedSlices` or None.
-        graph: The graph of the step; the copy belongs to the current graph.
+        gradient: A gradient of `graph`.
+        graph: The graph of the step.
     """
-    return _with_values(gradient, lambda t: replay.ending(t, graph))
+    return _with_values(gradient, lambda t: replay.replay_end(t, graph))
 
 
-def tensors(gradient) -> list:
-    """Returns the tensors of a gradient: none of None, of a sparse one its
-    values."""
+def tensors(gradient: Gradient) -> list[tf.Tensor]:
+    """Lists the tensors of a gradient: the values, or nothing for None."""
     if isinstance(gradient, tf.IndexedSlices):
         return [gradient.values]
     return [] if gradient is None else [gradient]
 
 
-def with_tensors(gradient, rest):
-    """Returns a gradient with other tensors, from an iterator."""
-    return _with_values(gradient, lambda _: next(rest))
+def with_tensors(gradient: Gradient, values: Iterator[tf.Tensor]) -> Gradient:
+    """Replaces the tensors of a gradient by the next ones of an iterator."""
+    return _with_values(gradient, lambda _: next(values))
 
 
-def _with_values(gradient, change):
+def _with_values(
+    gradient: Gradient, change: Callable[[tf.Tensor], tf.Tensor]
+) -> Gradient:
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(
             change(gradient.values), gradient.indices, gradient.dense_shape

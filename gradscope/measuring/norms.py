@@ -1,9 +1,9 @@
-"""Norms of tensors side by side: neither underflow nor overflow spoils them.
+"""Computes norms of tensors without underflow and overflow.
 
-In float32 a gradient of 1e-23, which a deep sigmoid network reaches, squares to
-zero, and one of 1e19 to infinity. Squares in float64 would do, and XLA makes
-one pass of them; TensorFlow would write all numbers once more, of twice the
-size: of 50 layers a third of a recorded step went there.
+In float32 the square of 1e-23, a gradient that deep sigmoid networks reach, is
+zero, and the square of 1e20 is infinite. Squares in float64 solve this. XLA
+fuses the conversion, but without XLA it writes a copy of twice the size, so
+float64 is used only if the norm in float32 is too small or infinite.
 """
 
 from __future__ import annotations
@@ -11,60 +11,69 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from gradscope.measuring.stacking import Moved, Rows, in_order, in_turn
+from gradscope.measuring.stacking import (
+    Rows,
+    UpdateRows,
+    map_in_turn,
+    scatter_columns,
+)
 
-#: A norm in float32 below this may lack numbers whose squares are zero: those
-#: below 1.1e-19, of which 10^10 have a norm of 1e-14.
+#: A float32 norm above this is right: numbers below 1.1e-19 have a square of
+#: zero, but even 10^10 of them have a norm of only 1e-14.
 _LOWEST = 1e-11
 
 
 def norms(
-    kinds: list[list[Rows | Moved]], count: int, fused: bool = False
+    kinds: list[list[Rows | UpdateRows]], count: int, fused: bool = False
 ) -> list[tf.Tensor]:
-    """Returns for each kind of tensors V norms, float32, NaN for None.
+    """Computes for each kind the norms of V tensors, float32 `[V]`.
+
+    A missing tensor has NaN.
 
     Args:
-        kinds: For each kind its tensors side by side: see `alike`.
+        kinds: The tensors of each kind, see `stacking`.
         count: V.
-        fused: Whether XLA makes one pass of operations that follow each other.
+        fused: Whether XLA fuses consecutive operations into one pass.
     """
-    every = [rows for kind in kinds for rows in kind]
-    if not every:
+    stacks = [rows for kind in kinds for rows in kind]
+    if not stacks:
         return [tf.fill([count], np.float32(np.nan)) for _ in kinds]
     if fused:
-        found = _wide(every)
+        row_norms = _wide(stacks)
     else:
-        narrow = _narrow(every)
+        narrow = _narrow(stacks)
         is_right = tf.reduce_all((narrow > _LOWEST) & (narrow < np.inf))
-        found = tf.cond(is_right, lambda: narrow, lambda: _wide(every))
-    first, own = 0, []
+        row_norms = tf.cond(is_right, lambda: narrow, lambda: _wide(stacks))
+    first, norms_of_kinds = 0, []
     for kind in kinds:
         places = [place for rows in kind for place in rows.places]
-        part = found[first : first + len(places)]
-        own.append(in_order(part[tf.newaxis], places, count)[0])
+        part = row_norms[first : first + len(places)]
+        norms_of_kinds.append(
+            scatter_columns(part[tf.newaxis], places, count)[0]
+        )
         first += len(places)
-    return own
+    return norms_of_kinds
 
 
-def _wide(every: list[Rows | Moved]) -> tf.Tensor:
-    """Returns norms by squares in float64."""
+def _wide(stacks: list[Rows | UpdateRows]) -> tf.Tensor:
+    """Computes norms from squares in float64."""
 
-    def squares(rows):
+    def squares(rows: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(rows, tf.float64)
         return tf.reduce_sum(wide * wide, axis=1)
 
-    total = tf.concat(in_turn(every, squares), axis=0)
+    total = tf.concat(map_in_turn(stacks, squares), axis=0)
     return tf.cast(tf.sqrt(total), tf.float32)
 
 
-def _narrow(every: list[Rows | Moved]) -> tf.Tensor:
-    """Returns norms by one pass, which may underflow and overflow."""
+def _narrow(stacks: list[Rows | UpdateRows]) -> tf.Tensor:
+    """Computes norms in one pass, which may underflow and overflow."""
 
-    def squares(rows):
+    def squares(rows: tf.Tensor) -> tf.Tensor:
         if rows.dtype.size < 4:  # sums of float16 would overflow early
             rows = tf.cast(rows, tf.float32)
-        # (`EuclideanNorm` would read rows and write nothing; XLA has no such
-        # operation, and a function may be called from inside of XLA later.)
+        # `EuclideanNorm` would not write the squares, either, but XLA lacks
+        # this operation, and XLA may compile the function later.
         if rows.shape.as_list()[0] == 1:
             half = tf.reshape(tf.nn.l2_loss(rows), [1])
             total = half + half
@@ -72,4 +81,4 @@ def _narrow(every: list[Rows | Moved]) -> tf.Tensor:
             total = tf.reduce_sum(tf.square(rows), axis=1)
         return tf.cast(total, tf.float32)
 
-    return tf.sqrt(tf.concat(in_turn(every, squares), axis=0))
+    return tf.sqrt(tf.concat(map_in_turn(stacks, squares), axis=0))

@@ -1,8 +1,8 @@
-"""The first examples of a batch, whatever is known of its sizes while tracing.
+"""Selects the first examples of a batch, also with sizes unknown in a trace.
 
-An axis of unknown size is not of the same size as another one, nor of the same
-size in the next batch: images differ, sentences differ, a part of a network
-may be given no example at all.
+Two axes of unknown size may differ from each other and from batch to batch:
+images and sentences have different lengths, and a part of a network may receive
+no example at all.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import dataclasses
 
 import tensorflow as tf
 
-#: Numbers of one tensor that are looked at in one step: of a convolution with
-#: 3 million outputs, 8 passes over all would take longer than the step.
+#: Most numbers of one tensor that a step measures, so that measuring a large
+#: activation does not take longer than computing it.
 MOST = 2**18
 
 
 @dataclasses.dataclass
 class Sample:
-    """Some examples of n activations.
+    """A sample of the examples of n activations.
 
     Attributes:
-        values: `[n, rows, ..., units]`.
-        rows: How many of its rows each of them has, float32 `[n]`; behind
-            these are zeros that mean nothing. None where each has all.
-        examples: How many examples that are, float32 `[n]`: each has a row
-            for every time step.
+        values: `[n, rows, ..., units]`. A row is an example, or one time step
+            of an example in a time-distributed layer.
+        rows: Number of rows of each activation, float32 `[n]`; the rows after
+            these are padding with zeros. None if each has all rows.
+        examples: Number of examples of each activation, float32 `[n]`.
     """
 
     values: tf.Tensor
@@ -33,79 +33,81 @@ class Sample:
     examples: tf.Tensor
 
 
-def first(tensor: tf.Tensor, least: int) -> tf.Tensor:
-    """Returns the first examples of a tensor, as many as hold `MOST` numbers.
+def first_examples(tensor: tf.Tensor, least: int) -> tf.Tensor:
+    """Selects the first examples of a tensor, up to `MOST` numbers.
 
     Args:
-        tensor: `[examples, ...]`, or a scalar; of unknown rank it becomes
-            `[examples, numbers]`.
-        least: How many examples there are in any case, if the batch has them.
+        tensor: `[examples, ...]`, or a scalar. A tensor of unknown rank is
+            reshaped to `[examples, numbers]`.
+        least: Fewest examples that are selected, if the batch has so many.
     """
     if tensor.shape.rank is None:
         tensor = _as_matrix(tensor)
     if not tensor.shape.rank:
         return tensor
-    # Of lists: in programs of TensorFlow 1 a size may be a `Dimension`.
-    rest = tensor.shape.as_list()[1:]
+    # `as_list`, since in programs of TensorFlow 1 a size may be a `Dimension`.
+    inner_shape = tensor.shape.as_list()[1:]
     size = tensor.shape[1:].num_elements()
     if size is None:
         size = tf.maximum(1, tf.reduce_prod(tf.shape(tensor)[1:]))
-        most = tf.maximum(least, MOST // size)
+        most_examples = tf.maximum(least, MOST // size)
     else:
-        most = max(least, MOST // max(1, size))
+        most_examples = max(least, MOST // max(1, size))
         examples = tensor.shape.as_list()[0]
-        if examples is not None and examples <= most:
+        if examples is not None and examples <= most_examples:
             return tensor
-    return tf.ensure_shape(tensor[:most], [None, *rest])
+    return tf.ensure_shape(tensor[:most_examples], [None, *inner_shape])
 
 
-def count(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns how many examples a tensor has, int32 scalar; a scalar has
-    one."""
+def count_examples(tensor: tf.Tensor) -> tf.Tensor:
+    """Counts the examples of a tensor, int32 scalar; a scalar counts as one."""
     return tf.concat([tf.shape(tensor), [1]], axis=0)[0]
 
 
-def sample(tensors: list[list]) -> Sample:
-    """Returns the first examples of n activations: as many as hold `MOST`
-    numbers, and at least one.
+def sample(tensors: list[list[tf.Tensor]]) -> Sample:
+    """Selects the first examples of n activations, up to `MOST` numbers.
+
+    At least one example is selected.
 
     Args:
-        tensors: For each activation its tensors `[examples, ..., units]`: one,
-            or one for each time step of a time-distributed layer. If there are
-            several activations, `are_alike`.
+        tensors: For each activation its tensors `[examples, ..., units]`: one
+            tensor, or one for each time step of a time-distributed layer. The
+            tensors of several activations must satisfy `have_same_shape`.
     """
-    calls = [[first(t, 1) for t in one] for one in tensors]
-    rows = [_joined(one) for one in calls]
-    firsts = [one[0] for one in calls]
-    known = [{t.shape.as_list()[0] for t in some} for some in (rows, firsts)]
-    if all(len(sizes) == 1 and None not in sizes for sizes in known):
-        every = tf.constant([*known[1]] * len(rows), tf.float32)
-        return Sample(tf.stack(rows), None, every)
+    calls = [[first_examples(t, 1) for t in steps] for steps in tensors]
+    rows = [_join(steps) for steps in calls]
+    firsts = [steps[0] for steps in calls]
+    static = [{t.shape.as_list()[0] for t in group} for group in (rows, firsts)]
+    if all(len(sizes) == 1 and None not in sizes for sizes in static):
+        examples = tf.constant([*static[1]] * len(rows), tf.float32)
+        return Sample(tf.stack(rows), None, examples)
     examples = _first_sizes(firsts)
     if len(rows) == 1:
         return Sample(rows[0][tf.newaxis], None, tf.cast(examples, tf.float32))
-    several = len(calls[0]) > 1
-    sizes = _first_sizes(rows) if several else examples
+    has_time_steps = len(calls[0]) > 1
+    sizes = _first_sizes(rows) if has_time_steps else examples
     return Sample(
-        _padded(rows, sizes),
+        _pad(rows, sizes),
         tf.cast(sizes, tf.float32),
         tf.cast(examples, tf.float32),
     )
 
 
-def are_alike(tensors: list) -> bool:
-    """Returns whether some tensors `[examples, ...]` are for sure of one shape
-    but for the number of examples."""
-    known = {tuple(t.shape.as_list()[1:]) for t in tensors}
-    return len(known) == 1 and None not in known.pop()
+def have_same_shape(tensors: list[tf.Tensor]) -> bool:
+    """Returns whether tensors `[examples, ...]` certainly have the same shape,
+    apart from the number of examples."""
+    shapes = {tuple(t.shape.as_list()[1:]) for t in tensors}
+    return len(shapes) == 1 and None not in shapes.pop()
 
 
-def _joined(calls: list) -> tf.Tensor:
-    """Returns the time steps of an activation one after the other; `[rows,
-    units]` where their positions differ."""
+def _join(calls: list[tf.Tensor]) -> tf.Tensor:
+    """Concatenates the time steps of an activation.
+
+    Time steps with different positions are reshaped to `[rows, units]`.
+    """
     if len(calls) == 1:
         return calls[0]
-    if not are_alike(calls):
+    if not have_same_shape(calls):
         units = calls[0].shape.as_list()[-1]
         calls = [
             tf.reshape(t, [tf.size(t) // max(1, units), units]) for t in calls
@@ -113,13 +115,14 @@ def _joined(calls: list) -> tf.Tensor:
     return tf.concat(calls, axis=0)
 
 
-def _first_sizes(tensors: list) -> tf.Tensor:
-    # Few operations: each takes 1.7 ms to trace, and there may be hundreds.
+def _first_sizes(tensors: list[tf.Tensor]) -> tf.Tensor:
+    # `shape_n` is a single operation: tracing one for each of hundreds of
+    # tensors is slow.
     return tf.stack(tf.shape_n(tensors))[:, 0]
 
 
-def _padded(rows: list, sizes: tf.Tensor) -> tf.Tensor:
-    """Returns tensors of several lengths as one, with zeros behind them."""
+def _pad(rows: list[tf.Tensor], sizes: tf.Tensor) -> tf.Tensor:
+    """Stacks tensors of different lengths, padded with zeros at the end."""
     rank = rows[0].shape.rank
     missing = tf.reshape(tf.reduce_max(sizes) - sizes, [-1, 1, 1])
     paddings = tf.pad(missing, [[0, 0], [0, rank - 1], [1, 0]])
@@ -129,7 +132,7 @@ def _padded(rows: list, sizes: tf.Tensor) -> tf.Tensor:
 
 
 def _as_matrix(tensor: tf.Tensor) -> tf.Tensor:
-    """Returns a tensor of unknown rank as `[examples, numbers]`."""
-    examples = count(tensor)
+    """Reshapes a tensor of unknown rank to `[examples, numbers]`."""
+    examples = count_examples(tensor)
     numbers = tf.size(tensor) // tf.maximum(1, examples)
     return tf.reshape(tensor, [examples, numbers])

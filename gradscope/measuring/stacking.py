@@ -1,68 +1,70 @@
-"""Tensors of a step put side by side, so that few operations measure many.
+"""Stacks small tensors of a step, so that few operations measure many tensors.
 
-In a network of 50 small layers the arithmetic of its statistics takes no time,
-and the 1000 operations that ask for it take longer than the step; XLA takes
-18 ms to compile each of them. So small tensors become rows of one matrix.
+In a network of many small layers, the arithmetic of the statistics takes little
+time, but the overhead of an operation for each statistic of each layer would be
+longer than the step, and XLA would compile each of them. So small tensors
+become rows of one matrix.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-#: Elements of the largest tensor that is copied next to others: to copy 16384
-#: floats takes as long as one or two operations, and saves ten.
+#: Most elements of a tensor that is copied into a stack. Copying 16384 floats
+#: takes as long as one or two operations, and saves about ten.
 SMALL = 2**14
 
-#: Elements of a matrix that may be padding; under XLA, where to compile a
-#: kernel more takes 18 ms, and where padding is never written to memory, this
-#: or as many as there are. (Of 50 layers of 64, biases next to kernels would
-#: be padded to twice the size, and each pass over them takes longer than one
-#: over both of its own.)
+#: Most elements of padding in a stack. XLA allows more, or as many as there are
+#: values: XLA does not write padding to memory, and each kernel that it need
+#: not compile saves time. Without XLA, padding biases to the width of kernels
+#: would take longer than measuring both in stacks of their own.
 PADDED = 2**13
 PADDED_IN_XLA = 2**16
 
-#: Elements that are copied once more to be below others; outside of XLA.
+#: Most elements that are copied again by `pad_together`, without XLA.
 COPIED = 2**16
 
-
-#: Elements of a tensor that is large (4 MB): what has to be written to measure
-#: it is written for one of them after the other.
+#: Elements of a large tensor (4 MB). Large tensors are measured one after the
+#: other, so that the temporary memory of only one is in use.
 LARGE = 2**20
 
 
 @dataclasses.dataclass
 class Rows:
-    """Some of V tensors, a row each.
+    """A stack of n of V tensors, with one row for each.
 
     Attributes:
-        places: Which of the V tensors they are.
+        places: Indices of the n tensors among the V tensors.
         values: `[n, width]`.
-        padding: How many zeros at the end of each row mean nothing, int
-            `[n]`; an array, or a tensor where sizes are not known.
-        shape: Of each of the tensors, None where they have several.
+        padding: Number of padding zeros at the end of each row, int `[n]`; an
+            array, or a tensor if sizes are known only when the program runs.
+        shape: Shape of each tensor, None if the shapes differ.
     """
 
     places: list[int]
     values: tf.Tensor
-    padding: object
+    padding: np.ndarray | tf.Tensor
     shape: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int | None:
-        """Number of elements, None where it is not known."""
+        """Number of elements, None if unknown."""
         return self.values.shape.num_elements()
 
 
 @dataclasses.dataclass
-class Moved:
-    """How far a step moved some tensors: computed wherever it is read, so that
-    of large ones not all are in memory at once.
+class UpdateRows:
+    """A stack of updates: weights after minus weights before the step.
+
+    The difference is computed anew whenever it is read, so that not all large
+    updates are in memory at once.
 
     Attributes:
-        before, after: The same tensors.
+        before, after: The weights before and after the step.
     """
 
     before: Rows
@@ -74,7 +76,7 @@ class Moved:
         return self.before.places
 
     @property
-    def padding(self):
+    def padding(self) -> np.ndarray | tf.Tensor:
         """As of `Rows`."""
         return self.before.padding
 
@@ -85,21 +87,28 @@ class Moved:
 
     @property
     def values(self) -> tf.Tensor:
-        """As of `Rows`, at least in float32: the difference of two bfloat16
-        numbers can need more than its 8 bits."""
+        """As of `Rows`, in float32 or wider.
+
+        The difference of two bfloat16 numbers may need more than 8 bits.
+        """
         before, after = self.before.values, self.after.values
         if before.dtype.size < 4:
             before, after = (tf.cast(t, tf.float32) for t in (before, after))
         return after - before
 
 
-def in_turn(found: list, function) -> list[tf.Tensor]:
-    """Returns what a function makes of the values of rows; of large ones one
-    after the other. (All at once, the peak of a network with 274 MB of weights
-    was 250 MB higher.)"""
+def map_in_turn(
+    stacks: Sequence[Rows | UpdateRows],
+    function: Callable[[tf.Tensor], tf.Tensor],
+) -> list[tf.Tensor]:
+    """Applies a function to the values of each stack.
+
+    Control dependencies make large stacks run one after the other, which lowers
+    the peak of memory.
+    """
     results: list[tf.Tensor] = []
     last = []
-    for rows in found:
+    for rows in stacks:
         is_large = rows.size is not None and rows.size >= LARGE
         with tf.control_dependencies(last if is_large else []):
             results.append(function(rows.values))
@@ -108,78 +117,81 @@ def in_turn(found: list, function) -> list[tf.Tensor]:
     return results
 
 
-def groups(tensors: list, apart: frozenset = frozenset()) -> list[Rows]:
-    """Returns small tensors of one shape and dtype as rows of one matrix; all
-    others alone.
+def stack_by_shape(
+    tensors: list[tf.Tensor | None], separate: frozenset[int] = frozenset()
+) -> list[Rows]:
+    """Stacks small tensors of the same shape and dtype.
+
+    Each larger tensor, or tensor of unknown size, is a stack of its own.
 
     Args:
-        tensors: V float tensors of any shape, None for nothing.
-        apart: Places of tensors that stay alone, for a part of them means
-            nothing: how large it is, is not known while a program is traced.
+        tensors: V float tensors of any shape, None for a missing one.
+        separate: Places of tensors to treat as of unknown size, because they
+            may end with values without a meaning, and how many is not known
+            while a program is traced.
     """
-    alike: dict[tuple, list[int]] = {}
+    places_of: dict[tuple, list[int]] = {}
     for place, tensor in enumerate(tensors):
         if tensor is None:
             continue
-        size = None if place in apart else tensor.shape.num_elements()
+        size = None if place in separate else tensor.shape.num_elements()
         small = size is not None and size <= SMALL
         alone = None if small else place
         shape = None if size is None else tuple(tensor.shape.as_list())
-        alike.setdefault((tensor.dtype, shape, alone), []).append(place)
-    found = []
-    for (_, shape, _), places in alike.items():
-        chosen = [tensors[place] for place in places]
-        one = chosen[0] if len(chosen) == 1 else tf.stack(chosen)
+        places_of.setdefault((tensor.dtype, shape, alone), []).append(place)
+    stacks = []
+    for (_, shape, _), places in places_of.items():
+        group = [tensors[place] for place in places]
+        stacked = group[0] if len(group) == 1 else tf.stack(group)
         size = -1 if shape is None else int(np.prod(shape, dtype=np.int64))
-        values = tf.reshape(one, [len(places), size])
-        nothing = np.zeros(len(places), np.int64)
-        found.append(Rows(places, values, nothing, shape))
-    return found
+        values = tf.reshape(stacked, [len(places), size])
+        no_padding = np.zeros(len(places), np.int64)
+        stacks.append(Rows(places, values, no_padding, shape))
+    return stacks
 
 
-def merged(found: list[Rows], fused: bool = False) -> list[Rows]:
-    """Returns groups of small tensors put below each other, padded with zeros
-    to one width; large ones stay alone.
+def pad_together(stacks: list[Rows], fused: bool = False) -> list[Rows]:
+    """Merges stacks of small tensors, padded with zeros to a common width.
 
     Args:
-        found: Of `groups`.
-        fused: Whether XLA makes one pass of operations that follow each other.
+        stacks: Result of `stack_by_shape`.
+        fused: Whether XLA fuses consecutive operations into one pass.
     """
-    small = [rows for rows in found if rows.shape and _width(rows) <= SMALL]
-    kept = [rows for rows in found if all(rows is not one for one in small)]
-    heap: list[Rows] = []
+    small = [rows for rows in stacks if rows.shape and _width(rows) <= SMALL]
+    merged = [rows for rows in stacks if all(rows is not s for s in small)]
+    group: list[Rows] = []
     for rows in sorted(small, key=_width, reverse=True):
-        if heap and not _fits(heap, rows, fused):
-            kept.append(_below(heap))
-            heap = []
-        heap.append(rows)
-    return kept + ([_below(heap)] if heap else [])
+        if group and not _fits(group, rows, fused):
+            merged.append(_merge(group))
+            group = []
+        group.append(rows)
+    return merged + ([_merge(group)] if group else [])
 
 
-def _fits(heap: list[Rows], rows: Rows, fused: bool) -> bool:
-    """Returns whether little is lost if rows are padded to a heap's width."""
-    if heap[0].values.dtype != rows.values.dtype:
+def _fits(group: list[Rows], rows: Rows, fused: bool) -> bool:
+    """Returns whether padding a stack to the group's width costs little."""
+    if group[0].values.dtype != rows.values.dtype:
         return False
-    every = [*heap, rows]
-    total = sum(len(r.places) for r in every) * _width(heap[0])
-    own = sum(len(r.places) * _width(r) for r in every)
+    stacks = [*group, rows]
+    total = sum(len(r.places) for r in stacks) * _width(group[0])
+    values = sum(len(r.places) * _width(r) for r in stacks)
     if fused:
-        return total - own <= max(PADDED_IN_XLA, own)
-    return total - own <= PADDED and own <= COPIED
+        return total - values <= max(PADDED_IN_XLA, values)
+    return total - values <= PADDED and values <= COPIED
 
 
-def _below(heap: list[Rows]) -> Rows:
-    if len(heap) == 1:
-        return heap[0]
-    width = _width(heap[0])
+def _merge(group: list[Rows]) -> Rows:
+    if len(group) == 1:
+        return group[0]
+    width = _width(group[0])
     padded = [
         tf.pad(rows.values, [[0, 0], [0, width - _width(rows)]])
         if _width(rows) < width
         else rows.values
-        for rows in heap
+        for rows in group
     ]
-    padding = [rows.padding + width - _width(rows) for rows in heap]
-    places = [place for rows in heap for place in rows.places]
+    padding = [rows.padding + width - _width(rows) for rows in group]
+    places = [place for rows in group for place in rows.places]
     values = tf.concat(padded, axis=0)
     return Rows(places, values, np.concatenate(padding))
 
@@ -188,13 +200,22 @@ def _width(rows: Rows) -> int:
     return rows.values.shape.as_list()[1]
 
 
-def in_order(found: tf.Tensor, places: list[int], count: int) -> tf.Tensor:
-    """Returns the columns of `[k, n]` at their places among V, else NaN."""
+def scatter_columns(
+    columns: tf.Tensor, places: list[int], count: int
+) -> tf.Tensor:
+    """Moves the columns of `[k, n]` to their places in `[k, V]`, else NaN.
+
+    Args:
+        columns: `[k, n]`, one column for each of n tensors.
+        places: Index of each of the n tensors among the V tensors.
+        count: V.
+    """
+    height = columns.shape.as_list()[0]
     if not places:
-        return tf.fill([found.shape.as_list()[0], count], np.float32(np.nan))
+        return tf.fill([height, count], np.float32(np.nan))
     if places == list(range(count)):
-        return found
+        return columns
     position = {place: index for index, place in enumerate(places)}
     order = [position.get(place, len(places)) for place in range(count)]
-    nan = tf.fill([found.shape.as_list()[0], 1], np.float32(np.nan))
-    return tf.gather(tf.concat([found, nan], axis=1), order, axis=1)
+    nan = tf.fill([height, 1], np.float32(np.nan))
+    return tf.gather(tf.concat([columns, nan], axis=1), order, axis=1)

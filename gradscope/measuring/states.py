@@ -1,9 +1,8 @@
-"""Layers between the weights: what dropout drops, what batch norm knows.
+"""Statistics of dropout, batch norm and other layers with a state.
 
-Batch norm computes with the *batch statistics* in training and with the
-*moving statistics* in inference. Where these are far apart, the network that
-was trained is not the one that is used (seed 3 of the project: training error
-1e-6, after a restore .002 to .45).
+Batch norm uses the *batch statistics* in training and the *moving statistics*
+in inference. If they are far apart, the model behaves differently in inference
+than in training.
 """
 
 from __future__ import annotations
@@ -11,36 +10,42 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-#: What Keras adds to a variance before it divides by its root. A channel that
-#: does not vary (behind a dead unit) is not infinitely far from anything.
+#: Keras's default epsilon of batch norm, added to variances. With it, the
+#: distance of a channel without variance (after a dead unit) is finite.
 EPSILON = 1e-3
 
-#: Channels whose moving statistics are kept: of wider layers every so many.
+#: Most channels whose moving statistics are recorded; wider layers are sampled
+#: with a stride.
 MOST_CHANNELS = 256
 
 
-def dropped(kept: tf.Tensor) -> tf.Tensor:
-    """Returns the share of units that a dropout layer really dropped.
+def dropped_fraction(mask: tf.Tensor) -> tf.Tensor:
+    """Measures the share of units that a dropout layer dropped.
 
     Args:
-        kept: Its mask, bool of any shape.
+        mask: Whether each unit was retained, bool of any shape.
     """
-    return 1.0 - tf.reduce_mean(tf.cast(kept, tf.float32))
+    return 1.0 - tf.reduce_mean(tf.cast(mask, tf.float32))
 
 
-def mean_distance(mean, variance, moving_mean, examples) -> tf.Tensor:
-    """Returns how far the batch's mean is from the moving one, in standard
-    deviations of the batch: root mean square over the channels.
+def mean_distance(
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    moving_mean: tf.Tensor,
+    examples: tf.Tensor,
+) -> tf.Tensor:
+    """Measures the distance of the batch mean from the moving mean.
 
-    Of n normal examples the mean deviates from the true one in any case: the
-    square over the variance found has the mean 1/(n-3) (that of Student's t),
-    which is taken out. (Positions of one image depend on each other, so that
-    they do not count.)
+    The distance is in standard deviations of the batch, as root mean square
+    over the channels. The mean of n normal examples differs from the true mean
+    by chance: the expected square of the difference over the sample variance
+    is 1/(n-3) (Student's t), which is subtracted. (The positions of an image
+    are not independent, so only examples count.)
 
     Args:
-        mean, variance: Of the batch, `[channels]`.
-        moving_mean: Before this step, `[channels]`.
-        examples: Of the batch, float32 scalar.
+        mean, variance: Statistics of the batch, `[channels]`.
+        moving_mean: Moving mean before this step, `[channels]`.
+        examples: Number of examples in the batch, float32 scalar.
 
     Returns:
         float32 scalar, NaN for three examples or fewer.
@@ -52,18 +57,23 @@ def mean_distance(mean, variance, moving_mean, examples) -> tf.Tensor:
     return _without_noise(squared, noise, examples)
 
 
-def variance_distance(variance, moving_variance, examples) -> tf.Tensor:
-    """Returns how far the batch's variance is from the moving one: the root
-    mean square over the channels of the logarithm of their ratio.
+def variance_distance(
+    variance: tf.Tensor, moving_variance: tf.Tensor, examples: tf.Tensor
+) -> tf.Tensor:
+    """Measures the distance of the batch variance from the moving variance.
 
-    The logarithm of a variance of n normal numbers varies, too (Bartlett and
-    Kendall 1946): its mean square is within 3 % of 2/(n-3) from n = 8 on,
-    which is taken out.
+    The distance is the root mean square over the channels of the logarithm of
+    their ratio. The logarithm of the variance of n normal numbers varies by
+    chance, too (Bartlett and Kendall 1946): its mean square is within 3 % of
+    2/(n-3) for n >= 8, which is subtracted.
 
     Args:
-        variance: Of the batch, `[channels]`.
-        moving_variance: Before this step, `[channels]`.
-        examples: Of the batch, float32 scalar.
+        variance: Variance of the batch, `[channels]`.
+        moving_variance: Moving variance before this step, `[channels]`.
+        examples: Number of examples in the batch, float32 scalar.
+
+    Returns:
+        float32 scalar, NaN for three examples or fewer.
     """
     scale = _float(variance) + EPSILON
     ratio = scale / (_float(moving_variance) + EPSILON)
@@ -72,22 +82,25 @@ def variance_distance(variance, moving_variance, examples) -> tf.Tensor:
     return _without_noise(squared, noise, examples)
 
 
-def _without_noise(squared, noise, examples) -> tf.Tensor:
-    """Returns a distance from its mean square; NaN where the examples are too
-    few to tell it from noise."""
-    rest = tf.sqrt(tf.maximum(squared - noise / (examples - 3.0), 0.0))
-    return tf.where(examples > 3.0, rest, np.float32(np.nan))
+def _without_noise(
+    squared: tf.Tensor, noise: tf.Tensor, examples: tf.Tensor
+) -> tf.Tensor:
+    """Computes a distance from its mean square, without the expected noise.
+
+    NaN for three examples or fewer, for which the noise is undefined.
+    """
+    distance = tf.sqrt(tf.maximum(squared - noise / (examples - 3.0), 0.0))
+    return tf.where(examples > 3.0, distance, np.float32(np.nan))
 
 
 def sample(values: tf.Tensor) -> tf.Tensor:
-    """Returns the numbers of a variable to be kept, float32
-    `[sampled(size)]`."""
+    """Selects the numbers of a variable to record, `[sample_size(size)]`."""
     flat = tf.reshape(_float(values), [-1])
     return flat[:: _stride(flat.shape.num_elements())]
 
 
-def sampled(size: int) -> int:
-    """Returns how many of a variable's numbers are kept."""
+def sample_size(size: int) -> int:
+    """Computes how many numbers of a variable of some size are recorded."""
     return len(range(0, size, _stride(size)))
 
 
@@ -95,5 +108,5 @@ def _stride(size: int) -> int:
     return max(1, -(-size // MOST_CHANNELS))
 
 
-def _float(tensor) -> tf.Tensor:
+def _float(tensor: tf.Tensor) -> tf.Tensor:
     return tf.cast(tensor, tf.float32)

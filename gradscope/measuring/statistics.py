@@ -1,7 +1,7 @@
-"""Statistics of gradients, weights and updates.
+"""Computes the statistics of gradients, weights and updates.
 
-`measure` runs on the device and returns what must be reduced there; the rest
-(`complete`) follows from it by arithmetic and is done on the host.
+`measure` reduces tensors on the device. `complete` derives all columns from its
+result, on the host.
 """
 
 from __future__ import annotations
@@ -20,115 +20,127 @@ from gradscope.measuring import (
     norms,
     stacking,
 )
-from gradscope.measuring.gradients import Touched
+from gradscope.measuring.gradients import GradientValues
 from gradscope.measuring.stacking import Rows
 from gradscope.measuring.unit_spread import unit_spread
 
 
 @dataclasses.dataclass
-class Step:
-    """What a step has of V variables, put side by side.
+class StepTensors:
+    """The tensors of a step with V variables, stacked.
 
     Attributes:
         count: V.
-        touched: V gradients before clipping, None where there is none.
-        exact: Their values in groups of one shape.
-        gradients: The same in fewer groups.
-        clipped: Gradients after clipping.
-        before: Weights before the step.
-        updates: How far the step moved them.
+        sources: The V gradients before clipping, None for a missing one.
+        by_shape: The gradients in stacks of one shape.
+        gradients: The gradients in fewer stacks.
+        clipped: The gradients after clipping.
+        before: The weights before the step.
+        updates: The updates of the weights.
     """
 
     count: int
-    touched: list[Touched | None]
-    exact: list[Rows]
+    sources: list[GradientValues | None]
+    by_shape: list[Rows]
     gradients: list[Rows]
     clipped: list[Rows]
     before: list[Rows]
-    updates: list[stacking.Moved]
+    updates: list[stacking.UpdateRows]
 
 
-def side_by_side(
-    gradients: list[Touched | None],
-    clipped: list[Touched | None] | None,
-    before: list,
-    after: list,
+def stack_step(
+    gradients: list[GradientValues | None],
+    clipped: list[GradientValues | None] | None,
+    before: list[tf.Tensor | None],
+    after: list[tf.Tensor | None],
     fused: bool = False,
-) -> Step:
-    """Returns the tensors of a step, to be measured.
+) -> StepTensors:
+    """Stacks the tensors of a step for `measure`.
 
     Args:
-        gradients: V gradients before clipping, None where a variable has
-            none.
-        clipped: V gradients after clipping, None where clipping is off.
+        gradients: V gradients before clipping, None for a variable without a
+            gradient.
+        clipped: V gradients after clipping, None without clipping.
         before: The V weights before the step, None for a variable that is
-            no part of it.
-        after: The V weights after it.
-        fused: Whether XLA makes one pass of operations that follow each other.
+            no part of the step.
+        after: The V weights after the step.
+        fused: Whether XLA fuses consecutive operations into one pass.
     """
 
-    # Zeros behind a sparse gradient are not to be counted among others'. (In
-    # eager steps and under XLA its shape is known as well as theirs.)
+    def stack(tensors: list[tf.Tensor | None]) -> list[Rows]:
+        by_shape = stacking.stack_by_shape(list(tensors))
+        return stacking.pad_together(by_shape, fused)
+
+    # The zeros at the end of a sparse gradient must not count as zeros of
+    # others. (In eager steps and under XLA its shape is as known as theirs.)
     sparse = frozenset(n for n, g in enumerate(gradients) if _is_sparse(g))
-    exact = stacking.groups(list(map(_values, gradients, before)), sparse)
-    others = [] if clipped is None else list(map(_values, clipped, before))
-    old, new = (
-        stacking.merged(stacking.groups(list(w)), fused)
-        for w in (before, after)
+    by_shape = stacking.stack_by_shape(
+        list(map(_values, gradients, before)), sparse
     )
-    return Step(
+    after_clipping = (
+        [] if clipped is None else list(map(_values, clipped, before))
+    )
+    old, new = stack(before), stack(after)
+    return StepTensors(
         count=len(before),
-        touched=gradients,
-        exact=exact,
-        gradients=_with_padding(stacking.merged(exact, fused), gradients),
-        clipped=stacking.merged(stacking.groups(others), fused),
+        sources=gradients,
+        by_shape=by_shape,
+        gradients=_with_padding(
+            stacking.pad_together(by_shape, fused), gradients
+        ),
+        clipped=stack(after_clipping),
         before=old,
-        updates=[stacking.Moved(a, b) for a, b in zip(old, new, strict=True)],
+        updates=[
+            stacking.UpdateRows(*pair) for pair in zip(old, new, strict=True)
+        ],
     )
 
 
 def measure(
-    step: Step, missing: list[bool | None], fused: bool = False
+    step: StepTensors, missing: list[bool | None], fused: bool = False
 ) -> tf.Tensor:
-    """Returns the measured statistics of a step, float32 `[V, MEASURED]`.
+    """Measures the variables of a step, float32 `[V, MEASURED]`.
 
     Args:
-        step: Of `side_by_side`.
-        missing: Whether there should be a gradient but is none, `[V]`; None
-            for NaN.
-        fused: Whether XLA makes one pass of operations that follow each other.
+        step: Result of `stack_step`.
+        missing: Whether the gradient of each variable is missing, `[V]`; None
+            for a variable that is no part of the step.
+        fused: Whether XLA fuses consecutive operations into one pass.
     """
     kinds = [step.gradients, step.clipped, step.before, step.updates]
-    found = norms.norms(kinds, step.count, fused)
-    largest, zeros, bad = tf.unstack(
-        extremes.extremes(step.gradients, found[0], step.count, fused)
+    norms_of_kinds = norms.norms(kinds, step.count, fused)
+    largest, zeros, nonfinite = tf.unstack(
+        extremes.extremes(step.gradients, norms_of_kinds[0], step.count, fused)
     )
     flags = [np.nan if flag is None else float(flag) for flag in missing]
     columns = {
-        "gradient_norm": found[0],
+        "gradient_norm": norms_of_kinds[0],
         "gradient_max": largest,
         "gradient_zeros": zeros,
         "gradient_size": _sizes(step),
-        "gradient_nonfinite": bad,
-        "gradient_unit_spread": unit_spread(step.exact, step.touched),
-        "clipped_gradient_norm": found[1],
-        "weight_norm": found[2],
-        "update_norm": found[3],
+        "gradient_nonfinite": nonfinite,
+        "gradient_unit_spread": unit_spread(step.by_shape, step.sources),
+        "clipped_gradient_norm": norms_of_kinds[1],
+        "weight_norm": norms_of_kinds[2],
+        "update_norm": norms_of_kinds[3],
         "gradient_missing": tf.constant(flags, tf.float32),
     }
     return tf.stack([columns[name] for name in MEASURED], axis=1)
 
 
-def occasional(step: Step, places: list[int]) -> tf.Tensor:
-    """Returns histograms of gradients, weights and updates of some variables,
-    and sketches of their gradients, float32 `[tabs.width(places)]`.
+def occasional(step: StepTensors, places: list[int]) -> tf.Tensor:
+    """Measures histograms and sketches of selected variables.
 
     Args:
-        step: Of `side_by_side`.
-        places: Which of the V variables.
+        step: Result of `stack_step`.
+        places: Indices of the selected variables.
+
+    Returns:
+        Histograms of gradients, weights and updates, followed by sketches of
+        gradients, float32 `[tensorboard_tabs.width(len(places))]`.
     """
     kinds = [step.gradients, step.before, step.updates]
-    sparse = {n for n, g in enumerate(step.touched) if _is_sparse(g)}
+    sparse = {n for n, g in enumerate(step.sources) if _is_sparse(g)}
     parts = [
         histogram.counts(kinds, places),
         gradient_sketch.sketches(step.gradients, places, sparse),
@@ -136,13 +148,18 @@ def occasional(step: Step, places: list[int]) -> tf.Tensor:
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
 
 
-def _is_sparse(gradient: Touched | None) -> bool:
+def _is_sparse(gradient: GradientValues | None) -> bool:
     return gradient is not None and gradient.is_sparse
 
 
-def _values(gradient: Touched | None, weight) -> tf.Tensor | None:
-    """Returns a gradient's values. Where their shape is not known, they become
-    what the optimizer makes of them: some add a number to each weight."""
+def _values(
+    gradient: GradientValues | None, weight: tf.Tensor
+) -> tf.Tensor | None:
+    """Selects a gradient's values.
+
+    Values of unknown shape are broadcast to the weight, as the optimizer does:
+    a gradient may be one number for all elements of the weight.
+    """
     if gradient is None or gradient.is_sparse:
         return gradient and gradient.values
     if gradient.values.shape.is_fully_defined():
@@ -150,9 +167,8 @@ def _values(gradient: Touched | None, weight) -> tf.Tensor | None:
     return tf.broadcast_to(gradient.values, weight.shape)
 
 
-def _with_padding(found: list[Rows], gradients: list) -> list[Rows]:
-    """Returns rows that know how many zeros behind sparse gradients mean
-    nothing."""
+def _with_padding(stacks: list[Rows], gradients: list) -> list[Rows]:
+    """Adds the padding of sparse gradients to their stacks."""
     return [
         dataclasses.replace(
             rows,
@@ -160,45 +176,45 @@ def _with_padding(found: list[Rows], gradients: list) -> list[Rows]:
         )
         if gradients[rows.places[0]].is_sparse
         else rows
-        for rows in found
+        for rows in stacks
     ]
 
 
-def _sizes(step: Step) -> tf.Tensor:
-    """Returns how many elements of each gradient mean something, `[V]`."""
+def _sizes(step: StepTensors) -> tf.Tensor:
+    """Counts the elements of each gradient without padding, `[V]`."""
     sizes = [np.float32(np.nan)] * step.count
-    for rows in step.exact:
+    for rows in step.by_shape:
         for place in rows.places:
-            one = step.touched[place]
+            source = step.sources[place]
             sizes[place] = (
-                tf.cast(one.size, tf.float32)
-                if one.is_sparse or rows.shape is None
+                tf.cast(source.size, tf.float32)
+                if source.is_sparse or rows.shape is None
                 else np.float32(np.prod(rows.shape))
             )
     return tf.stack(sizes)
 
 
-def nonfinite(tensor) -> tf.Tensor:
-    """Returns how many elements are NaN or infinite, a float32 scalar."""
-    bad = tf.logical_not(tf.math.is_finite(tensor))
-    return tf.reduce_sum(tf.cast(bad, tf.float32))
+def count_nonfinite(tensor: tf.Tensor) -> tf.Tensor:
+    """Counts the elements that are NaN or infinite, float32 scalar."""
+    is_nonfinite = tf.logical_not(tf.math.is_finite(tensor))
+    return tf.reduce_sum(tf.cast(is_nonfinite, tf.float32))
 
 
 def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Returns all statistics of variables, float32 `[V, VARIABLE_COLUMNS]`.
+    """Derives all statistics of variables, float32 `[V, VARIABLE_COLUMNS]`.
 
-    A ratio to a weight of norm zero is infinite, and NaN where the other norm
-    is zero too. What belongs to a missing gradient is NaN. Of a sparse
-    gradient only the rows that it has count for its rms and its zeros. A
-    gradient that is not finite in any unit has no `gradient_unit_spread`.
+    A ratio to a weight of norm zero is infinite, or NaN if the other norm is
+    zero, too. All statistics of a missing gradient are NaN. For the rms and the
+    zeros of a sparse gradient, only its own rows count. A gradient with any
+    non-finite element has no `gradient_unit_spread`.
 
     Args:
-        measured: `[V, MEASURED]`, the result of `measure`.
+        measured: Result of `measure`, `[V, MEASURED]`.
         sizes: Number of elements of the V variables.
     """
     value = dict(zip(MEASURED, measured.astype(np.float64).T, strict=True))
     with np.errstate(all="ignore"):
-        # The norm is NaN just where an element is.
+        # The norm is NaN if and only if an element is.
         value["gradient_max"] = np.where(
             np.isnan(value["gradient_norm"]), np.nan, value["gradient_max"]
         )
@@ -207,9 +223,9 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
             value["gradient_unit_spread"],
             np.nan,
         )
-        touched = value["gradient_size"]
-        value["gradient_rms"] = value["gradient_norm"] / np.sqrt(touched)
-        value["gradient_zero_fraction"] = value["gradient_zeros"] / touched
+        count = value["gradient_size"]
+        value["gradient_rms"] = value["gradient_norm"] / np.sqrt(count)
+        value["gradient_zero_fraction"] = value["gradient_zeros"] / count
         value["weight_rms"] = value["weight_norm"] / np.sqrt(sizes)
         value["gradient_to_weight_ratio"] = (
             value["gradient_norm"] / value["weight_norm"]

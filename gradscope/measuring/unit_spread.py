@@ -1,9 +1,8 @@
-"""Whether the units of a layer learn anything different from each other.
+"""Measures whether the units of a layer receive different gradients.
 
-Units that begin with the same weights and get the same gradients stay the
-same for ever: however wide the layer is, it can do no more than one unit
-(Goodfellow, Bengio and Courville, Deep Learning, 8.4). Seen in the seed 0 of
-the project: spread 0 in every step, in 12 healthy networks .86 or more.
+Units that begin with the same weights and receive the same gradients stay equal
+for ever. Then a layer of any width computes no more than a single unit
+(Goodfellow, Bengio and Courville, Deep Learning, 8.4).
 """
 
 from __future__ import annotations
@@ -11,29 +10,30 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from gradscope.measuring.gradients import GradientValues
 from gradscope.measuring.stacking import Rows
 
-#: Units that are looked at: two are enough to see that all are alike, and a
-#: pass over all of a large layer would cost as much as its norm.
+#: Most units that are compared. Two would suffice to see that units are equal,
+#: and comparing all units of a large layer would cost as much as its norm.
 MOST_UNITS = 8
 
 
-def unit_spread(found: list[Rows], gradients: list) -> tf.Tensor:
-    """Returns how much the gradients of a variable's units differ, float32
-    `[V]`: the norm of what is left of the gradient without the mean over the
-    units, over its norm.
+def unit_spread(
+    stacks: list[Rows], gradients: list[GradientValues | None]
+) -> tf.Tensor:
+    """Measures how much the gradients of a variable's units differ, `[V]`.
 
-    It is 0 where all units get the very same gradient, and at most 1. NaN for
-    a variable without two units, a gradient of zeros, a sparse gradient, and
-    None.
+    The spread is the norm of the gradient minus its mean over the units,
+    divided by the norm of the gradient, as float32. 0 if all units receive the
+    same gradient, and at most 1. NaN for a variable with fewer than two units,
+    a gradient of zeros, a sparse gradient, and a missing one.
 
     Args:
-        found: `alike.groups` of the gradients: layers of one shape take the
-            operations of one.
-        gradients: The V `Touched` gradients, None where there is none.
+        stacks: Result of `stacking.stack_by_shape` for the gradients.
+        gradients: The V gradients, None for a missing one.
     """
     parts, places = [], []
-    for rows in found:
+    for rows in stacks:
         shape = rows.shape or ()
         if gradients[rows.places[0]].is_sparse:
             continue
@@ -46,12 +46,12 @@ def unit_spread(found: list[Rows], gradients: list) -> tf.Tensor:
     return tf.gather(tf.concat([*parts, nan], axis=0), order)
 
 
-def _spread(values, units: int) -> tf.Tensor:
-    """Returns the spread of n tensors, rows of `[n, others * units]`."""
+def _spread(values: tf.Tensor, units: int) -> tf.Tensor:
+    """Measures the spread of n tensors, given as rows `[n, inputs * units]`."""
     count, size = values.shape.as_list()
     by_unit = tf.reshape(values, [count, size // units, units])
-    # As for norms: in float32 the square of 1e-23 is zero.
-    some = tf.cast(by_unit[:, :, :MOST_UNITS], tf.float64)
-    rest = some - tf.reduce_mean(some, axis=2, keepdims=True)
-    squares = [tf.reduce_sum(t * t, axis=[1, 2]) for t in (rest, some)]
+    # float64, since the square of 1e-23 is zero in float32.
+    compared = tf.cast(by_unit[:, :, :MOST_UNITS], tf.float64)
+    centered = compared - tf.reduce_mean(compared, axis=2, keepdims=True)
+    squares = [tf.reduce_sum(t * t, axis=[1, 2]) for t in (centered, compared)]
     return tf.cast(tf.sqrt(squares[0]) / tf.sqrt(squares[1]), tf.float32)

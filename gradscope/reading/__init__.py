@@ -1,1 +1,1 @@
-"""From event files to a `Record`; needs no TensorFlow."""
+"""Reads event files into a `Record`; needs no TensorFlow."""

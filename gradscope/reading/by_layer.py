@@ -7,11 +7,18 @@ all its elements taken as one vector.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from gradscope.format.rows import Variable
 from gradscope.format.schema import RATE_COLUMNS, VARIABLE_COLUMNS
 
-#: Statistics of variables.
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
+#: All statistics of variables, with those that only some records have.
 COLUMNS = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
 
 _NORMS = {
@@ -28,8 +35,8 @@ _RATIOS = {
 }
 
 
-def by_layer(record, statistic: str) -> np.ndarray:
-    """Returns a statistic of each layer, float32 `[T, L]`.
+def by_layer(record: Record, statistic: str) -> np.ndarray:
+    """Computes a statistic of each layer, float32 `[T, L]`.
 
     Norms are the root of the sum of squares; an rms is the norm over the
     root of the number of elements; a ratio is that of the layer's norms; the
@@ -44,7 +51,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
         statistic: Name of a column of the family `variables`.
 
     Raises:
-        KeyError: If it is not one of them.
+        KeyError: If no such column exists.
     """
     if statistic not in COLUMNS:
         raise KeyError(
@@ -64,7 +71,7 @@ def by_layer(record, statistic: str) -> np.ndarray:
     elif "gradient" in statistic:
         sizes = record["gradient_size"].astype(np.float64)
     else:
-        # What a step left out has neither weights nor an answer to this.
+        # A variable that is no part of the step has NaN in both columns.
         missing = np.isnan(record["gradient_missing"]) & np.isnan(values)
     order, starts = _groups(record.schema.variables)
     with np.errstate(over="ignore"):
@@ -77,12 +84,17 @@ def by_layer(record, statistic: str) -> np.ndarray:
         ).astype(np.float32)
 
 
-def _groups(variables) -> tuple[np.ndarray | slice, list[int]]:
-    """Returns the order in which the variables of a layer are side by side,
-    and where each layer begins in it.
+def _groups(
+    variables: Sequence[Variable],
+) -> tuple[np.ndarray | slice, list[int]]:
+    """Orders variables by layer.
 
-    One operation for all layers then: of 1000 layers x 1000 steps each took
-    0.1 ms, and they took 0.25 s.
+    In this order one numpy operation reduces all layers; an operation for
+    each of 1000 layers would be slow.
+
+    Returns:
+        The order of the variables, and the position at which each layer
+        begins in that order.
     """
     layers = {}
     for index, variable in enumerate(variables):
@@ -99,27 +111,27 @@ def _combine(statistic, values, sizes, missing, starts) -> np.ndarray:
     def of_layers(operation, numbers):
         return operation.reduceat(numbers, starts, axis=1)
 
-    present = np.where(missing, 0.0, values)
+    masked = np.where(missing, 0.0, values)
     sizes = np.where(missing, 0.0, sizes)
     with np.errstate(all="ignore"):
         if statistic in _NORMS:
-            result = np.sqrt(of_layers(np.add, present**2))
+            result = np.sqrt(of_layers(np.add, masked**2))
         elif statistic in _RMS:
-            squares = of_layers(np.add, present**2)
+            squares = of_layers(np.add, masked**2)
             result = np.sqrt(squares / of_layers(np.add, sizes))
         elif statistic == "gradient_zero_fraction":
-            # Of an empty variable the share is undefined, the number zero.
-            zeros = np.where(sizes > 0, present * sizes, 0.0)
+            # An empty variable has no zeros, but its fraction is NaN.
+            zeros = np.where(sizes > 0, masked * sizes, 0.0)
             zeros = of_layers(np.add, zeros)
             result = zeros / of_layers(np.add, sizes)
         elif statistic == "gradient_unit_spread":
-            # Biases have none.
+            # `fmin` ignores NaN: biases have no units to compare.
             spread = np.where(missing, np.nan, values)
             result = of_layers(np.fmin, spread)
         elif statistic in _SUMS:
-            result = of_layers(np.add, present)
+            result = of_layers(np.add, masked)
         elif statistic == "gradient_missing":
             result = of_layers(np.minimum, np.where(missing, 1.0, values))
         else:
-            result = of_layers(np.maximum, present)
+            result = of_layers(np.maximum, masked)
     return np.where(of_layers(np.logical_and, missing), np.nan, result)

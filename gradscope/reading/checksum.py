@@ -1,10 +1,11 @@
-"""CRC-32C, the checksum of TFRecord files, by numpy: TensorFlow is not needed.
+"""CRC-32C, the checksum of TFRecord files, computed with numpy.
 
-Byte by byte in Python, a run of 14 MB would take 2 s. But a checksum is linear:
-that of a block is the exclusive or of what each byte contributes at its place,
-which a table knows for all bytes and places. So all bytes of a block are looked
-up at once; then likewise the four bytes of the checksums of 16 blocks, and only
-these are put together one after the other.
+A loop over bytes in Python is too slow for files of many megabytes. But the
+checksum is linear: the checksum of a block is the exclusive or of the
+contributions of its bytes, and a table holds the contribution of each byte at
+each position. So numpy looks up all bytes of a block at once. A second table
+does the same for the checksums of 16 blocks; only the results for such groups
+are combined in a Python loop.
 """
 
 from __future__ import annotations
@@ -13,76 +14,77 @@ import functools
 
 import numpy as np
 
-# Reflected, the polynomial of Castagnoli.
+# The polynomial of Castagnoli, with its bits reversed.
 _POLYNOMIAL = 0x82F63B78
 
-#: Places in a table: it has 256 kB then, and stays in a core's cache.
+#: Positions in a table: a table of 256 kB stays in a core's cache.
 _PLACES = 256
 
-#: Blocks of `_PLACES` bytes that are put together by a table.
+#: Blocks of `_PLACES` bytes that the second table combines.
 _BLOCKS = 16
 
-#: Bytes that are looked up at once: each takes 15 bytes of memory meanwhile.
+#: Bytes that are looked up at once; each takes about 15 bytes of memory.
 _AT_ONCE = 16 * _BLOCKS * _PLACES
 
-#: Of less than this, byte by byte is faster.
+#: Below this length, a loop over bytes is faster.
 _FEW = 64
 
 
 def masked_crc(data: bytes) -> int:
-    """Returns the checksum that a TFRecord file has behind a piece of data."""
+    """Computes the masked checksum that follows data in a TFRecord file."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def crc32c(data: bytes) -> int:
-    """Returns the CRC-32C of some bytes."""
+    """Computes the CRC-32C of bytes."""
     if len(data) < _FEW:
-        return _after(0xFFFFFFFF, data) ^ 0xFFFFFFFF
-    # A register that begins with ones is one of zeros before four bytes that
-    # are inverted, and zeros in front of all leave it zero.
+        return _update(0xFFFFFFFF, data) ^ 0xFFFFFFFF
+    # The register begins with ones. Inverting the first four bytes and
+    # beginning with zeros gives the same checksum, and then leading zeros
+    # change nothing, so that the first block can be padded.
     inverted = np.frombuffer(data[:4], np.uint8) ^ 0xFF
-    bytes_, groups, (a, b, c, d) = _tables()
+    byte_table, group_table, (a, b, c, d) = _tables()
     crc = 0
-    # The first part is what is over, and has these four bytes.
-    begin, end = 0, (len(data) - 4) % _AT_ONCE + 4
-    while begin < len(data):
-        part = np.frombuffer(data[begin:end], np.uint8)
-        part = _in_rows(part, _PLACES)
-        if not begin:
-            part.ravel()[part.size - end :][:4] = inverted
-        blocks = _looked_up(bytes_, part).astype("<u4").view(np.uint8)
+    # The first piece has the odd length, and holds the inverted bytes.
+    start, end = 0, (len(data) - 4) % _AT_ONCE + 4
+    while start < len(data):
+        block = np.frombuffer(data[start:end], np.uint8)
+        block = _in_rows(block, _PLACES)
+        if not start:
+            block.ravel()[block.size - end :][:4] = inverted
+        blocks = _look_up(byte_table, block).astype("<u4").view(np.uint8)
         blocks = _in_rows(blocks, 4 * _BLOCKS)
-        for one in _looked_up(groups, blocks).tolist():
-            # What is in the register moves on by so many zeros.
+        for contribution in _look_up(group_table, blocks).tolist():
+            # The register after as many zeros as this group has bytes.
             crc = (
                 a[crc & 0xFF]
                 ^ b[crc >> 8 & 0xFF]
                 ^ c[crc >> 16 & 0xFF]
                 ^ d[crc >> 24]
-                ^ one
+                ^ contribution
             )
-        begin, end = end, end + _AT_ONCE
+        start, end = end, end + _AT_ONCE
     return crc ^ 0xFFFFFFFF
 
 
 def _in_rows(values: np.ndarray, width: int) -> np.ndarray:
-    """Returns rows of bytes, with zeros in front of the first."""
+    """Splits bytes into rows; zeros pad the front of the first."""
     rows = np.zeros([-(-len(values) // width), width], np.uint8)
     rows.ravel()[rows.size - len(values) :] = values
     return rows
 
 
-def _looked_up(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns what the bytes of each row contribute together."""
+def _look_up(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Combines the contributions of the bytes of each row."""
     first = np.arange(0, 256 * rows.shape[1], 256, np.uint16)
-    # Of indices that cannot be wrong, "wrap" is the mode that asks least.
-    found = table.take(rows + first, mode="wrap")
-    return np.bitwise_xor.reduce(found, axis=1)
+    # The indices are always valid; mode "wrap" skips numpy's check of them.
+    contributions = table.take(rows + first, mode="wrap")
+    return np.bitwise_xor.reduce(contributions, axis=1)
 
 
-def _after(crc: int, data: bytes) -> int:
-    """Returns what is in the register when some bytes have gone by."""
+def _update(crc: int, data: bytes) -> int:
+    """Advances the register by bytes."""
     table = _byte_table()
     for byte in data:
         crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
@@ -91,7 +93,7 @@ def _after(crc: int, data: bytes) -> int:
 
 @functools.cache
 def _byte_table() -> list[int]:
-    """Returns what each byte makes of a register that is 0."""
+    """Computes the register after each byte, beginning with 0."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -101,10 +103,14 @@ def _byte_table() -> list[int]:
 
 
 @functools.cache
-def _tables():
-    """Returns what bytes contribute: at each place of a block, uint32 `[place
-    * 256 + byte]`; as part of a block's checksum, likewise; and as part of the
-    register before `_BLOCKS` blocks, four lists."""
+def _tables() -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+    """Computes the contributions of bytes to a checksum.
+
+    Returns:
+        The contribution of a byte at each position of a block, uint32
+        `[position * 256 + byte]`; of a byte of a block's checksum, likewise;
+        and of each byte of the register before `_BLOCKS` blocks, four lists.
+    """
     table = np.array(_byte_table(), np.uint32)
 
     def behind_zeros(values, zeros):

@@ -1,4 +1,4 @@
-"""Event files as plain data: numpy and protobuf, no TensorFlow.
+"""Reads TensorBoard's event files with numpy and protobuf, without TensorFlow.
 
 An event file is a TFRecord file of `Event` protos: for each one eight bytes
 of length, four of the length's checksum, the data, four of its checksum.
@@ -9,16 +9,21 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.reading.checksum import masked_crc
 
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 
-#: Bytes of an event: protobuf writes no longer ones. A length beyond it was
-#: not written by anybody, and its memory is not asked for.
+#: Bytes of the longest event: protobuf's limit. A larger length is damage, and
+#: no memory is allocated for it.
 _LONGEST = 2**31 - 1
 
 #: Data types that gradscope writes, by their number in tensorflow's DataType.
@@ -27,7 +32,7 @@ _DT_STRING = 7
 
 
 def event_files(directory: str) -> list[str]:
-    """Returns the event files directly in a directory, oldest first."""
+    """Lists the event files directly in a directory, oldest first."""
     return sorted(
         entry.path
         for entry in os.scandir(directory)
@@ -35,24 +40,27 @@ def event_files(directory: str) -> list[str]:
     )
 
 
-def events(path: str) -> Iterator:
-    """Yields the `Event` protos of one event file in the order of writing.
+def events(path: str) -> Iterator[Event]:
+    """Yields the `Event` protos of an event file in the order of writing.
 
-    A file that a running or a killed training left behind may end within a
-    record. That last piece is not yielded, nor what is behind a length that
-    was changed, nor an event of which a bit was.
+    The file of a running or killed training may end within a record. This
+    incomplete record is left out. So are events with a wrong checksum, and
+    everything after a damaged length.
     """
-    return (one for one in pieces(path) if not isinstance(one, str))
+    return (
+        piece for piece in events_and_damage(path) if not isinstance(piece, str)
+    )
 
 
 def damage(path: str) -> list[str]:
-    """Returns what could not be read of an event file, in sentences."""
-    return [one for one in pieces(path) if isinstance(one, str)]
+    """Lists the parts of an event file that could not be read, in sentences."""
+    return [
+        piece for piece in events_and_damage(path) if isinstance(piece, str)
+    ]
 
 
-def pieces(path: str) -> Iterator:
-    """Yields the `Event` protos of a file, and last, as text, sentences about
-    what could not be read of it."""
+def events_and_damage(path: str) -> Iterator[Event | str]:
+    """Yields the `Event` protos of a file, then sentences about its damage."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto import event_pb2
 
@@ -73,43 +81,47 @@ def pieces(path: str) -> Iterator:
 
 
 def _records(path: str) -> Iterator[bytes | str | None]:
-    """Yields the data of each whole record, None of one whose checksum is
-    another, and last, if there is more that cannot be read, what it is."""
+    """Yields the data of each complete record, None if its checksum is wrong.
+
+    If the end of the file cannot be read, the last item is a sentence about
+    that.
+    """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
-        while (begin := file.tell()) < size:
+        while (start := file.tell()) < size:
             header = file.read(_HEADER.size)
-            rest = size - begin
+            left = size - start
             if len(header) < _HEADER.size:
                 break
             length, checksum = _HEADER.unpack(header)
             if masked_crc(header[:8]) != checksum or length > _LONGEST:
                 yield (
-                    f"is damaged at byte {begin}: the {rest} bytes from there "
+                    f"is damaged at byte {start}: the {left} bytes from there "
                     "on were not read."
                 )
                 return
             if length > size - file.tell() - _CHECKSUM.size:
                 break
             data = file.read(length)
-            behind = file.read(_CHECKSUM.size)
-            if len(behind) < _CHECKSUM.size:
-                break  # it was cut while it was read
-            (checksum,) = _CHECKSUM.unpack(behind)
+            trailer = file.read(_CHECKSUM.size)
+            if len(trailer) < _CHECKSUM.size:
+                break  # the file was truncated meanwhile
+            (checksum,) = _CHECKSUM.unpack(trailer)
             yield data if masked_crc(data) == checksum else None
         else:
             return
         yield (
-            f"ends within a record: its last {rest} bytes were not read. The "
+            f"ends within a record: its last {left} bytes were not read. The "
             "training is still writing it, or was killed."
         )
 
 
-def to_numpy(tensor) -> np.ndarray | bytes:
-    """Returns the array, or the bytes of a string scalar, of a TensorProto.
+def to_numpy(tensor: TensorProto) -> np.ndarray | bytes:
+    """Converts a `TensorProto` to an array, or to bytes if it is a string.
 
     Raises:
-        ValueError: If it is damaged, or of a type that gradscope never writes.
+        ValueError: If the tensor is damaged or of a type that gradscope never
+            writes.
     """
     try:
         if tensor.dtype == _DT_STRING:

@@ -1,7 +1,8 @@
-"""One record of the points of many tags, and of the parts of a run.
+"""Joins the points of a run's tags into one `Record`.
 
 A run whose model changed, or that was resumed with another model, has several
-schemas: each is a part. Steps that were made again replace the old ones.
+schemas; the points of each are one part of the run. Steps that were made again
+replace the old ones.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from gradscope.format import epoch_logs
 from gradscope.format import schema as schema_module
 from gradscope.format.schema import OCCASIONAL, Schema
 from gradscope.format.step_order import (
-    in_order,
-    not_made_again,
-    points_in_order,
+    valid_indices,
+    valid_occasional_points,
+    valid_points,
 )
 from gradscope.reading.record import Record
 
 
 def from_series(run: str, series: dict[str, list]) -> Record | None:
-    """Puts a run together from the time series of its tags.
+    """Joins the time series of a run's tags into a record.
 
     A run whose model changed, or that was resumed with another model, has
-    several schemas. The rows of all are kept; those of the last come first.
+    several schemas. The record has the rows of all of them; the rows of the
+    last schema come first.
 
     Args:
         run: Name of the run.
-        series: For each tag of ours its points `(step, wall time, value)` in
-            the order of writing: arrays, and bytes for schemas.
+        series: For each tag of gradscope its points `(step, wall time, value)`
+            in the order of writing; a value is an array, or bytes for schemas.
 
     Returns:
         The record, or None while there is no schema or no step.
@@ -52,27 +54,32 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
 
 
 def schema_of(points: list) -> Schema:
-    """Returns the schema of a schema's tag: what was written last.
+    """Parses the schema that was last written under a schema's tag.
 
     Raises:
-        SchemaError: If it cannot be read.
+        SchemaError: If the schema cannot be read.
     """
     text = points[-1][2]
     if not isinstance(text, bytes | str):
         raise schema_module.SchemaError(
             f"not a gradscope schema: an array of shape {np.shape(text)}"
         )
-    return _described(text)
+    return _parse_schema(text)
 
 
 @functools.lru_cache(maxsize=16)
-def _described(text) -> Schema:
-    """Returns a schema, of 1000 variables in 6 ms; 50 runs of one network have
-    one text."""
+def _parse_schema(text: bytes | str) -> Schema:
+    """Parses a schema, which takes milliseconds if it is large.
+
+    The result is cached: all runs of one network have the same text.
+    """
     return Schema.from_json(text)
 
 
-def _part(run, schema, schema_id, series) -> Record | None:
+def _part(
+    run: str, schema: Schema, schema_id: str, series: dict[str, list]
+) -> Record | None:
+    """Builds the record of one schema's points, None without any step."""
     families, occasional = {}, {}
     reference = None
     for family, columns in schema.columns.items():
@@ -84,7 +91,7 @@ def _part(run, schema, schema_id, series) -> Record | None:
         if family in OCCASIONAL:
             occasional[family] = points
             continue
-        points = points_in_order(points)
+        points = valid_points(points)
         if not points:
             continue
         steps, values = _stack(points)
@@ -97,13 +104,14 @@ def _part(run, schema, schema_id, series) -> Record | None:
     rare = {}
     for family, points in occasional.items():
         if family == "units":
-            # A probe is written at once, and a step when it was fetched: only
-            # of what is written with a step the time tells the order.
-            points = not_made_again(points, reference, wall_times)
-        points = points_in_order(points)
+            # A probe is written immediately, but a step when it is fetched.
+            # So wall times give the order only of a family that is written
+            # together with its step.
+            points = valid_occasional_points(points, reference, wall_times)
+        points = valid_points(points)
         if points:
             rare[family] = _stack(points)
-    arrived = series.get(schema_module.tag("logs", schema_id), ())
+    logs = series.get(schema_module.tag("logs", schema_id), ())
     return Record(
         run,
         schema,
@@ -111,27 +119,30 @@ def _part(run, schema, schema_id, series) -> Record | None:
         wall_times,
         families,
         rare,
-        logs=epoch_logs.in_order([point[2] for point in arrived]),
+        logs=epoch_logs.parse_logs([point[2] for point in logs]),
     )
 
 
-def _stack(points) -> tuple[np.ndarray, np.ndarray]:
+def _stack(points: list) -> tuple[np.ndarray, np.ndarray]:
+    """Stacks points to steps, int64 `[n]`, and values, float32 `[n, ...]`."""
     steps = np.array([p[0] for p in points], np.int64)
-    # One by one: numpy's own `stack` of 1000 steps x 1000 variables, 56 MB,
-    # keeps all other threads waiting for 0.1 s, and a cast copies them again.
+    # One by one: `np.stack` of a large run holds the interpreter lock for so
+    # long that other threads wait, and a cast would copy all values again.
     values = np.empty((len(points), *np.shape(points[0][2])), np.float32)
     for target, point in zip(values, points, strict=True):
         target[...] = point[2]
     return steps, values
 
 
-def _at_steps(wanted, steps, values):
-    """Returns `values` at the wanted steps, NaN where there is none."""
-    if np.array_equal(wanted, steps):
+def _at_steps(
+    reference: np.ndarray, steps: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Aligns values with the reference's steps; NaN for a step without any."""
+    if np.array_equal(reference, steps):
         return values
-    out = np.full((len(wanted), *values.shape[1:]), np.nan, np.float32)
-    _, to, source = np.intersect1d(wanted, steps, return_indices=True)
-    out[to] = values[source]
+    out = np.full((len(reference), *values.shape[1:]), np.nan, np.float32)
+    _, targets, sources = np.intersect1d(reference, steps, return_indices=True)
+    out[targets] = values[sources]
     return out
 
 
@@ -139,18 +150,19 @@ def _join(parts: list[Record]) -> Record:
     """Joins the parts of one run, oldest first; the last schema leads."""
     if len(parts) == 1:
         return parts[0]
-    arrived = [
+    # A step is `(n, i)`: the number of its part, and its index in the part.
+    chronological = [
         (n, i)
-        for together in _simultaneous(parts)
+        for group in _simultaneous(parts)
         for _, n, i in sorted(
             (step, n, i)
-            for n in together
+            for n in group
             for i, step in enumerate(parts[n].steps.tolist())
         )
     ]
-    kept = in_order([int(parts[n].steps[i]) for n, i in arrived])
-    order = [arrived[index] for index in kept]
-    # A part whose steps were all done again by a later one is history.
+    valid = valid_indices([int(parts[n].steps[i]) for n, i in chronological])
+    order = [chronological[index] for index in valid]
+    # A part whose steps were all made again by a later one is left out.
     alive = [parts[n] for n in sorted({n for n, _ in order})]
     schema = _joint_schema([part.schema for part in alive])
     joined = Record(
@@ -169,33 +181,37 @@ def _join(parts: list[Record]) -> Record:
         logs=_join_logs(alive),
     )
     for number, part in enumerate(parts):
-        chosen = [(to, i) for to, (n, i) in enumerate(order) if n == number]
-        if chosen:
-            _copy_steps(part, joined, *zip(*chosen, strict=True))
+        copies = [
+            (target, i) for target, (n, i) in enumerate(order) if n == number
+        ]
+        if copies:
+            _copy_steps(part, joined, *zip(*copies, strict=True))
     return joined
 
 
-def _join_rare(parts: list[Record], schema: Schema) -> dict:
-    """Returns the families that only some steps have, of all parts."""
+def _join_rare(
+    parts: list[Record], schema: Schema
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Joins the families that only some steps have."""
     joined = {}
     groups = [[parts[n] for n in group] for group in _simultaneous(parts)]
     for family in OCCASIONAL:
         columns = schema.columns.get(family, ())
         points = []
         for group in groups:
-            # What came before ends where these steps begin; a probe is of
-            # the weights before its step.
+            # Older points end where the steps of this group begin. A probe
+            # measures the weights before its step, so it may have that step.
             first = min(part.steps[0] for part in group)
             last = first if family == "probe" else first - 1
             points = [point for point in points if point[0] <= last]
-            arrived = [
+            group_points = [
                 (step, part, values)
                 for part in group
                 if family in part.rare
                 for step, values in zip(*part.rare[family], strict=True)
             ]
-            points += sorted(arrived, key=lambda point: point[0])
-        points = points_in_order(points)
+            points += sorted(group_points, key=lambda point: point[0])
+        points = valid_points(points)
         if not points:
             continue
         steps = np.array([step for step, _, _ in points], np.int64)
@@ -203,51 +219,58 @@ def _join_rare(parts: list[Record], schema: Schema) -> dict:
             (len(points), len(schema.rows(family)), len(columns)), np.nan
         ).astype(np.float32)
         for target, (_, part, values) in zip(out, points, strict=True):
-            to, source = _places(part.schema, schema, family)
-            target[to] = values[source]
+            targets, sources = _places(part.schema, schema, family)
+            target[targets] = values[sources]
         joined[family] = steps, out
     return joined
 
 
 def _join_logs(parts: list[Record]) -> tuple[epoch_logs.Log, ...]:
-    """Returns the logs of all parts, as `_join_rare` those of a probe: they
-    are of the weights before their step."""
-    found: list[epoch_logs.Log] = []
+    """Joins the logs of all parts.
+
+    Like a probe in `_join_rare`, logs are of the weights before their step.
+    """
+    logs: list[epoch_logs.Log] = []
     for group in _simultaneous(parts):
         first = min(parts[n].steps[0] for n in group)
-        found = [log for log in found if log.step <= first]
-        arrived = [log for n in group for log in parts[n].logs]
-        found += sorted(arrived, key=lambda log: log.step)
-    return epoch_logs.still_valid(found)
+        logs = [log for log in logs if log.step <= first]
+        group_logs = [log for n in group for log in parts[n].logs]
+        logs += sorted(group_logs, key=lambda log: log.step)
+    return epoch_logs.valid_logs(logs)
 
 
-def _places(part: Schema, joined: Schema, family: str):
-    """Returns indices `[rows, columns]` of where what a part's family has
-    belongs, and of where it is in the part."""
+def _places(part: Schema, joined: Schema, family: str) -> tuple:
+    """Matches the rows and columns of a part's family with the joined ones.
+
+    Returns:
+        Indices of `np.ix_`, `[rows, columns]`, in the joined family and in the
+        part's.
+    """
     names = {name: row for row, name in enumerate(joined.rows(family))}
-    rows = [
+    row_pairs = [
         (names[name], row)
         for row, name in enumerate(part.rows(family))
         if name in names  # not a unit of a layer that has become smaller
     ]
     columns = {n: i for i, n in enumerate(joined.columns.get(family, ()))}
-    chosen = [
+    column_pairs = [
         (columns[name], column)
         for column, name in enumerate(part.columns[family])
         if name in columns
     ]
     return tuple(
-        np.ix_([r[i] for r in rows], [c[i] for c in chosen]) for i in (0, 1)
+        np.ix_([r[i] for r in row_pairs], [c[i] for c in column_pairs])
+        for i in (0, 1)
     )
 
 
 def _simultaneous(parts: list[Record]) -> list[list[int]]:
-    """Returns which of the parts were recorded at the same time.
+    """Groups the parts that were recorded at the same time, oldest first.
 
     Parts follow each other (another model, or another version of gradscope),
-    or take turns: an optimizer that met new variables may go on with the old
-    ones as well. Of these the times are those of fetching, so that only their
-    steps tell the order.
+    or they alternate: an optimizer that was given new variables may go on with
+    the old ones as well. The wall times of alternating parts are times of
+    fetching, so only their steps give the order.
     """
     groups: list[list[int]] = []
     end = -np.inf
@@ -260,20 +283,24 @@ def _simultaneous(parts: list[Record]) -> list[list[int]]:
 
 
 def _joint_schema(schemas: list[Schema]) -> Schema:
-    """Returns the last schema with the rows of the others behind its own; a
-    variable has the shape that it had last."""
+    """Appends the rows of older schemas to those of the last one.
 
-    def joint(attribute):
-        rows = [getattr(schema, attribute) for schema in schemas]
-        last = {row.name: row for of_one in rows for row in of_one}
+    A row that several schemas have is that of the last of them.
+    """
+
+    def join_rows(attribute: str) -> tuple:
+        tables = [getattr(schema, attribute) for schema in schemas]
+        last = {row.name: row for table in tables for row in table}
         names = dict.fromkeys(
-            row.name for of_one in reversed(rows) for row in of_one
+            row.name for table in reversed(tables) for row in table
         )
         return tuple(last[name] for name in names)
 
     last = schemas[-1]
-    own = {variable.name for variable in last.variables}
-    older = (p for s in schemas[:-1] for p in s.linear if not own.issuperset(p))
+    latest = {variable.name for variable in last.variables}
+    older = (
+        p for s in schemas[:-1] for p in s.linear if not latest.issuperset(p)
+    )
     models = [schema.model for schema in schemas if schema.model]
     sums = tuple(name for s in schemas for name in s.unordered_sums)
     return dataclasses.replace(
@@ -281,20 +308,20 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
         linear=tuple(dict.fromkeys((*last.linear, *older))),
         wiring=tuple(dict.fromkeys(w for s in schemas for w in s.wiring)),
         model=models[-1] if models else {},
-        variables=joint("variables"),
-        activations=joint("activations"),
-        states=joint("states"),
-        data=joint("data"),
-        operations=joint("operations"),
+        variables=join_rows("variables"),
+        activations=join_rows("activations"),
+        states=join_rows("states"),
+        data=join_rows("data"),
+        operations=join_rows("operations"),
     )
 
 
-def _copy_steps(part: Record, joined: Record, to, source) -> None:
-    """Copies the steps `source` of a part to the steps `to` of the whole."""
+def _copy_steps(part: Record, joined: Record, targets, indices) -> None:
+    """Copies the steps `indices` of a part to `targets` of the joined run."""
     for family, values in part.families.items():
         if family not in joined.families:
             continue
         target = joined.families[family]
-        there, here = _places(part.schema, joined.schema, family)
-        for step, origin in zip(to, source, strict=True):
-            target[step][there] = values[origin][here]
+        to, source = _places(part.schema, joined.schema, family)
+        for step, index in zip(targets, indices, strict=True):
+            target[step][to] = values[index][source]

@@ -1,28 +1,33 @@
-"""Where a number became NaN or infinite first.
+"""Finds where a number first became NaN or infinite.
 
-One step runs forward, then backward: from inputs and targets over weights,
-activations and outputs to the loss, from there to the gradients, the last
-layer's first, and to the updates. What is first in this order is the cause;
-what comes behind it is its consequence.
+A step runs forward and then backward: from inputs and targets over weights,
+activations and outputs to the loss, and from the loss to the gradients (those
+of the last layer first) and the updates. The first non-finite number in this
+order is the cause; all later ones are its consequences.
 
-NaN also means that a number is undefined or was not recorded. So a count of
-elements is proof, and NaN itself only where the number must be defined.
+A record also has NaN for numbers that are undefined or were not recorded. So
+the proof is a count of non-finite elements; NaN itself is a proof only where
+the number must be defined.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.format.schema import FAMILIES
 from gradscope.reading import nonfinite_text
 
-#: How many recorded steps before it are told.
+if TYPE_CHECKING:
+    from gradscope.reading.record import Record
+
+#: Most recorded steps before it that `NonFinite.before` has.
 _BEFORE = 10
 
-#: The kinds in the order of a step, each with what tells how large a row was:
-#: infinite if the row has infinities and no NaN.
+#: The kinds in the order of a step, each with the statistics that give the
+#: size of a row: infinite if the row has infinities and no NaN.
 _SIZES = {
     "input": ("data_rms", "data_max", "data_min"),
     "target": ("data_rms", "data_max", "data_min"),
@@ -35,36 +40,40 @@ _SIZES = {
     "update": ("update_norm",),
 }
 
-#: What is told besides of the steps before.
+#: Statistics of the steps before that `NonFinite.before` has in any case.
 _OF_VARIABLE = ("gradient_norm", "weight_norm", "update_norm")
 _OF_STEP = ("global_gradient_norm", "learning_rate", "loss")
 
 
+#: For each kind the names of its R rows, and bool `[T, R]`: not finite.
+_Masks = dict[str, tuple[tuple[str, ...], np.ndarray]]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class NonFinite:
-    """What became NaN or infinite first.
+    """The first number of a run that became NaN or infinite.
 
     Attributes:
         kind: `"input"`, `"target"`, `"weight"`, `"layer"`, `"activation"`,
             `"output"`, `"loss"`, `"gradient"` or `"update"`.
-        name: Name of its row, None for the loss; of a layer with the type of
-            the operation, as in `dense_2 (MatMul)`.
-        step: The recorded step in which it was seen.
-        last_clean_step: The last recorded step before it, in which all was
-            finite; None if there is none.
-        is_overflow: Whether it is infinite without a NaN.
-        dtype: Name of the dtype of a variable, an activation or what an
-            operation of a layer returned, else None.
+        name: Name of its row, None for the loss. The name of a layer is
+            followed by the type of the operation, as in `dense_2 (MatMul)`.
+        step: The first recorded step in which it is not finite.
+        last_clean_step: The last recorded step before it, in which everything
+            was finite; None without such a step.
+        is_overflow: Whether it has infinities and no NaN.
+        dtype: Name of the dtype of the variable, the activation or the output
+            of the layer's operation; None for other kinds.
         exact: Whether every step since the last clean one was recorded, so
             that nothing can have been non-finite before `step`.
         steps_before: int64 [n], the recorded steps just before, up to 10.
         before: The values in these steps, float32 [n], of the row's
             statistics, and of `global_gradient_norm`, `learning_rate` and
             `loss`.
-        weights_were_finite: Whether all weights that the step had were still
-            finite before it.
-        loss_is_known: Whether the loss of the step was recorded; else it may
-            have come before a gradient.
+        weights_were_finite: Whether all weights of the step were still finite
+            before it.
+        loss_is_known: Whether the loss of the step was recorded; an unknown
+            loss may have become non-finite before a gradient did.
     """
 
     kind: str
@@ -81,38 +90,40 @@ class NonFinite:
 
     @property
     def message(self) -> str:
-        """All this in one paragraph."""
+        """The finding and its remedy, as one paragraph."""
         return nonfinite_text.message(self)
 
 
-def first_nonfinite(record) -> NonFinite | None:
-    """Returns what became NaN or infinite first, None if nothing did.
+def first_nonfinite(record: Record) -> NonFinite | None:
+    """Finds the first NaN or infinity of a run, None if all was finite.
 
-    Steps that a loss scale skipped do not count: by their overflows it finds
-    its scale, and they changed nothing.
+    Steps that a loss scale skipped do not count: their overflows are how a
+    dynamic loss scale is adjusted, and they changed no weight.
 
     Args:
         record: A `gradscope.Record`.
     """
-    made = _made(record)
-    found = _found(record, made)
-    dirty = _any(found)
+    applied = _applied(record)
+    by_kind = _find_nonfinite(record, applied)
+    dirty = _any(by_kind)
     if not dirty.any():
         return None
     index = int(np.argmax(dirty))
     kind, (names, masks) = next(
-        (kind, found[kind]) for kind in _SIZES if found[kind][1][index].any()
+        (kind, by_kind[kind])
+        for kind in _SIZES
+        if by_kind[kind][1][index].any()
     )
     # Going backward, the last layer comes first.
     last_first = -1 if kind == "gradient" else 1
     name = names[::last_first][int(np.argmax(masks[index][::last_first]))]
-    told = {s: _of_row(record, s, name) for s in _told_of(kind)}
-    clean = np.flatnonzero(made[:index])
+    series = {s: _of_row(record, s, name) for s in _statistics_of(kind)}
+    clean = np.flatnonzero(applied[:index])
     step = int(record.steps[index])
     last = int(record.steps[clean[-1]]) if len(clean) else None
     since = record.steps[:index] > (-1 if last is None else last)
     before = clean[-_BEFORE:]
-    sizes = np.array([told[size][index] for size in _SIZES[kind]])
+    sizes = np.array([series[size][index] for size in _SIZES[kind]])
     if kind == "layer":
         sizes = _operations(record)[index]
     return NonFinite(
@@ -124,19 +135,18 @@ def first_nonfinite(record) -> NonFinite | None:
         dtype=_dtype(record, name),
         exact=step - (-1 if last is None else last) == 1 + int(since.sum()),
         steps_before=record.steps[before],
-        before={s: values[before] for s, values in told.items()},
-        weights_were_finite=_weights_were_finite(record, found, index),
+        before={s: values[before] for s, values in series.items()},
+        weights_were_finite=_weights_were_finite(record, by_kind, index),
         loss_is_known=bool(_loss_is_known(record)[index]),
     )
 
 
-def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Returns for each kind the names of its R rows, and bool `[T, R]`: where
-    they are not finite."""
+def _find_nonfinite(record: Record, applied: np.ndarray) -> _Masks:
+    """Finds for each kind the steps at which its rows are not finite."""
     variables = record.variables
-    # A share of at most 2^18 numbers; older records have rounding in it.
+    # A share of at most 2^18 numbers, to which older records add rounding.
     data = _column(record, "data_nonfinite") > 1e-6
-    found = {
+    by_kind = {
         "weight": (variables, _not_finite(record, "weight_norm")),
         "layer": (record.schema.rows("operations"), _operations(record) != 0),
         "activation": (
@@ -147,38 +157,42 @@ def _found(record, made) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         "update": (variables, _not_finite(record, "update_norm")),
     }
     for kind in ("input", "target", "output"):
-        told = record.schema.rows("data")
-        rows = [n for n, name in enumerate(told) if name.startswith(kind)]
-        names = tuple(told[row] for row in rows)
-        found[kind] = names, data[:, rows]
-    found = {
-        kind: (names, mask & made[:, np.newaxis])
-        for kind, (names, mask) in found.items()
+        data_rows = record.schema.rows("data")
+        rows = [n for n, name in enumerate(data_rows) if name.startswith(kind)]
+        names = tuple(data_rows[row] for row in rows)
+        by_kind[kind] = names, data[:, rows]
+    by_kind = {
+        kind: (names, mask & applied[:, np.newaxis])
+        for kind, (names, mask) in by_kind.items()
     }
-    loss = made & _loss_not_finite(record, _any(found))
-    return found | {"loss": (("",), loss[:, np.newaxis])}
+    loss = applied & _loss_not_finite(record, _any(by_kind))
+    return by_kind | {"loss": (("",), loss[:, np.newaxis])}
 
 
-def _operations(record) -> np.ndarray:
-    """Returns what operations made, `[T, rows]`: infinity, NaN, or 0 for
-    neither."""
+def _operations(record: Record) -> np.ndarray:
+    """Reads the outputs of operations as infinity, NaN or 0, `[T, rows]`.
+
+    0 stands for a finite output.
+    """
     out = np.zeros([len(record.steps), len(record.schema.operations)])
     steps, values = record.occasional("operations")
-    for step, found in zip(steps, values[:, :, 0], strict=True):
+    for step, codes in zip(steps, values[:, :, 0], strict=True):
         out[record.steps == step] = np.select(
-            [found == 1, found == 2], [np.inf, np.nan], 0.0
+            [codes == 1, codes == 2], [np.inf, np.nan], 0.0
         )
     return out
 
 
-def _made(record) -> np.ndarray:
-    """Returns in which steps a variable took part, bool `[T]`: of one that a
-    loss scale skipped, nothing but the header is recorded."""
+def _applied(record: Record) -> np.ndarray:
+    """Finds the steps in which any variable took part, bool `[T]`.
+
+    A step that a loss scale skipped has a header and nothing else.
+    """
     return (~_absent(record)).any(axis=1)
 
 
-def _absent(record) -> np.ndarray:
-    """Returns which variables are no part of a step, bool `[T, V]`."""
+def _absent(record: Record) -> np.ndarray:
+    """Finds the variables that are no part of a step, bool `[T, V]`."""
     values = record.families["variables"]
     absent = np.ones(values.shape[:2], bool)
     for column in np.moveaxis(values, 2, 0):
@@ -188,67 +202,70 @@ def _absent(record) -> np.ndarray:
     return absent
 
 
-def _any(found) -> np.ndarray:
-    return np.any([mask.any(axis=1) for _, mask in found.values()], axis=0)
+def _any(by_kind: _Masks) -> np.ndarray:
+    """Finds the steps in which any row is not finite, bool `[T]`."""
+    return np.any([mask.any(axis=1) for _, mask in by_kind.values()], axis=0)
 
 
-def _not_finite(record, norm: str) -> np.ndarray:
-    """Returns where a norm is infinite, or NaN of a variable that took part
-    in the step, bool `[T, V]`.
+def _not_finite(record: Record, norm: str) -> np.ndarray:
+    """Finds where a norm is not finite although it is defined, bool `[T, V]`.
 
-    One that did not has only NaN; of one that did, the number of elements of
-    the gradient that are not finite is a number.
+    A variable that took no part in a step has NaN in all columns; of one that
+    took part, the count of non-finite elements of the gradient is a number.
     """
     values = _column(record, norm)
     took_part = np.isfinite(_column(record, "gradient_nonfinite"))
-    if norm == "update_norm":  # of a variable without a gradient, too
+    if norm == "update_norm":  # a variable without a gradient has one, too
         took_part |= np.isfinite(_column(record, "weight_norm"))
     return np.isinf(values) | (np.isnan(values) & took_part)
 
 
-def _loss_not_finite(record, others: np.ndarray) -> np.ndarray:
-    """Returns in which steps the loss is not finite, bool `[T]`.
+def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
+    """Finds the steps in which the loss is not finite, bool `[T]`.
 
     Args:
         record: The record.
-        others: In which steps something else is not finite.
+        dirty: Whether anything else is not finite in a step, bool `[T]`.
     """
     loss = _of_row(record, "loss", "")
     was_known = _has_been(record, np.isfinite(loss))
-    known = was_known | (others & _loss_is_known(record))
-    return np.isinf(loss) | (np.isnan(loss) & known)
+    must_be_number = was_known | (dirty & _loss_is_known(record))
+    return np.isinf(loss) | (np.isnan(loss) & must_be_number)
 
 
-def _loss_is_known(record) -> np.ndarray:
-    """Returns in which steps the loss must be a number, bool `[T]`.
+def _loss_is_known(record: Record) -> np.ndarray:
+    """Finds the steps in which the loss must be a number, bool `[T]`.
 
-    It is NaN, too, where nobody knows the model; then nothing is known of the
-    model's inputs either.
+    Without a known model the loss is NaN, too, but then the model's inputs are
+    unknown as well.
     """
     finite = np.isfinite(_of_row(record, "loss", ""))
     data = np.isfinite(_column(record, "data_nonfinite")).any(axis=1)
     return _has_been(record, finite) | data
 
 
-def _has_been(record, flags: np.ndarray) -> np.ndarray:
-    """Returns where a flag is set, or was in an earlier step of the same
-    variables: another optimizer's model, or another part's, need not be known
-    where this one is."""
-    out = np.zeros(len(flags), bool)
-    alike: dict[bytes, list[int]] = {}
+def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:
+    """Finds the steps at or after which a flag was set for the same variables.
+
+    Steps of other variables do not count: a run may have several optimizers,
+    and the model of one may be known while that of another is not.
+    """
+    result = np.zeros(len(flags), bool)
+    groups: dict[bytes, list[int]] = {}
     for step, absent in enumerate(np.packbits(_absent(record), axis=1)):
-        alike.setdefault(absent.tobytes(), []).append(step)
-    for own in alike.values():
-        out[own] = np.logical_or.accumulate(flags[own])
-    return out
+        groups.setdefault(absent.tobytes(), []).append(step)
+    for indices in groups.values():
+        result[indices] = np.logical_or.accumulate(flags[indices])
+    return result
 
 
-def _weights_were_finite(record, found, index: int) -> bool:
-    has = np.isfinite(_column(record, "weight_norm")[index]).any()
-    return bool(has and not found["weight"][1][index].any())
+def _weights_were_finite(record: Record, by_kind: _Masks, index: int) -> bool:
+    has_weights = np.isfinite(_column(record, "weight_norm")[index]).any()
+    return bool(has_weights and not by_kind["weight"][1][index].any())
 
 
-def _told_of(kind: str) -> tuple[str, ...]:
+def _statistics_of(kind: str) -> tuple[str, ...]:
+    """Lists the statistics of the steps before that explain a kind."""
     of_row = _SIZES[kind]
     if kind in ("weight", "gradient", "update"):
         of_row = of_row + _OF_VARIABLE
@@ -259,22 +276,22 @@ def _family(statistic: str) -> str:
     return next(f for f, names in FAMILIES.items() if statistic in names)
 
 
-def _column(record, statistic: str) -> np.ndarray:
-    """Returns a statistic, `[T, rows]`; NaN where it was not recorded."""
+def _column(record: Record, statistic: str) -> np.ndarray:
+    """Reads a statistic, `[T, rows]`; NaN if it was not recorded."""
     shape = len(record.steps), len(record.schema.rows(_family(statistic)))
     if statistic not in record.statistics:
         return np.full(shape, np.nan, np.float32)
     return record[statistic].reshape(shape)
 
 
-def _of_row(record, statistic: str, name: str) -> np.ndarray:
-    """Returns a statistic of one row or of the whole step, `[T]`."""
+def _of_row(record: Record, statistic: str, name: str) -> np.ndarray:
+    """Reads a statistic of one row, or of the step as a whole, `[T]`."""
     family = _family(statistic)
     row = 0 if family == "run" else record.schema.rows(family).index(name)
     return _column(record, statistic)[:, row]
 
 
-def _dtype(record, name: str) -> str | None:
+def _dtype(record: Record, name: str) -> str | None:
     schema = record.schema
     rows = (*schema.variables, *schema.activations, *schema.operations)
     return next((row.dtype for row in rows if row.name == name), None)

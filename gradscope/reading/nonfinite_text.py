@@ -1,8 +1,13 @@
-"""What `gradscope.reading.nonfinite` found, in words."""
+"""Describes a `NonFinite` of `gradscope.reading.nonfinite` in words."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from gradscope.reading.nonfinite import NonFinite
 
 _SUBJECTS = {
     "input": "The input {!r} of the model",
@@ -16,8 +21,8 @@ _SUBJECTS = {
     "update": "The update of {}",
 }
 
-#: Where to look next: after an overflow, and after a NaN.
-_NEXT = {
+#: Advice on where to look next, after an overflow and after a NaN.
+_REMEDIES = {
     "input": (
         "The network got it from outside, so look at the data: a column that "
         "was divided by a standard deviation of zero, or the log of a zero.",
@@ -81,62 +86,62 @@ _NEXT = {
 }
 
 
-def message(found) -> str:
-    """Returns one paragraph about a `NonFinite`: what, where, when, what the
-    numbers before it did, and where to look next."""
-    sentences = [_what(found), _when(found)]
-    if found.dtype == "float16":
+def message(origin: NonFinite) -> str:
+    """Describes a `NonFinite` in one paragraph.
+
+    The paragraph gives the row and the step, how numbers moved in the steps
+    before, and where to look next.
+    """
+    sentences = [_subject_sentence(origin), _clean_steps_sentence(origin)]
+    if origin.dtype == "float16":
         sentences.append(
             "It is float16, in which everything beyond 65504 is infinite"
-            + ("." if found.is_overflow else ", and two infinities make NaN.")
+            + ("." if origin.is_overflow else ", and two infinities make NaN.")
         )
-    sentences += [_before(found), _next(found)]
+    sentences += [_trend_sentence(origin), _remedy(origin)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _what(found) -> str:
-    subject = _SUBJECTS[found.kind].format(found.name)
-    state = "infinite (an overflow, no NaN)" if found.is_overflow else "NaN"
-    if found.kind == "layer" and found.is_overflow:
+def _subject_sentence(origin: NonFinite) -> str:
+    subject = _SUBJECTS[origin.kind].format(origin.name)
+    state = "infinite (an overflow, no NaN)" if origin.is_overflow else "NaN"
+    if origin.kind == "layer" and origin.is_overflow:
         state = "infinite (no NaN)"
-    if found.kind in ("input", "target"):
-        values = "infinite, none NaN" if found.is_overflow else "NaN"
-        return f"{subject} has values that are {values}, in step {found.step}."
-    verb = "is" if found.last_clean_step is None else "became"
-    return f"{subject} {verb} {state} in step {found.step}."
+    if origin.kind in ("input", "target"):
+        values = "infinite, none NaN" if origin.is_overflow else "NaN"
+        return f"{subject} has values that are {values}, in step {origin.step}."
+    verb = "is" if origin.last_clean_step is None else "became"
+    return f"{subject} {verb} {state} in step {origin.step}."
 
 
-def _when(found) -> str:
-    last = found.last_clean_step
+def _clean_steps_sentence(origin: NonFinite) -> str:
+    last = origin.last_clean_step
     if last is None:
-        if found.exact:
+        if origin.exact:
             return "No step was made before it."
         return "No earlier step was recorded, so it may have begun before."
-    if found.exact:
+    if origin.exact:
         return f"In step {last}, right before, all was finite."
-    told = (
+    text = (
         f"All was finite in step {last}; the steps between were not recorded, "
-        f"so it began after step {last} and not after step {found.step}."
+        f"so it began after step {last} and not after step {origin.step}."
     )
-    if found.weights_were_finite:
-        told += f" All weights were still finite before step {found.step}."
-    return told
+    if origin.weights_were_finite:
+        text += f" All weights were still finite before step {origin.step}."
+    return text
 
 
-def _before(found) -> str:
-    """Returns what the numbers did in the steps before."""
-    chosen = dict.fromkeys([next(iter(found.before)), *_WORDS])
-    moves = [
-        move
-        for statistic in chosen
-        if (move := _move(statistic, found.before.get(statistic))) is not None
-    ]
-    if not moves:
+def _trend_sentence(origin: NonFinite) -> str:
+    """Describes how numbers moved in the steps before."""
+    statistics = dict.fromkeys([next(iter(origin.before)), *_WORDS])
+    trends = [_trend(name, origin.before.get(name)) for name in statistics]
+    trends = [trend for trend in trends if trend is not None]
+    if not trends:
         return ""
-    first, last = found.steps_before[[0, -1]]
-    *most, final = moves
-    listed = f"{', '.join(most)} and {final}" if most else final
-    return f"From step {first} to step {last}, {listed}."
+    first, last = origin.steps_before[[0, -1]]
+    *most, final = trends
+    text = f"{', '.join(most)} and {final}" if most else final
+    return f"From step {first} to step {last}, {text}."
 
 
 _WORDS = {
@@ -146,7 +151,8 @@ _WORDS = {
 }
 
 
-def _move(statistic: str, values) -> str | None:
+def _trend(statistic: str, values: np.ndarray | None) -> str | None:
+    """Describes how a statistic moved; None with fewer than two finite ones."""
     if values is None:
         return None
     finite = values[np.isfinite(values)]
@@ -160,22 +166,22 @@ def _move(statistic: str, values) -> str | None:
     return f"{name} {verb} from {first:.3g} to {last:.3g}"
 
 
-def _next(found) -> str:
-    if found.kind != "weight":
-        following = _NEXT[found.kind][0 if found.is_overflow else 1]
-        if found.kind == "gradient" and not found.loss_is_known:
+def _remedy(origin: NonFinite) -> str:
+    if origin.kind != "weight":
+        following = _REMEDIES[origin.kind][0 if origin.is_overflow else 1]
+        if origin.kind == "gradient" and not origin.loss_is_known:
             following += (
                 " The loss was not recorded, and may have been the first: it "
                 "is where gradscope knows the model (`model=`)."
             )
         return following
-    if found.last_clean_step is None:
+    if origin.last_clean_step is None:
         return (
             "Weights that are not finite before the first recorded step come "
             "from their initializer, from a file that was loaded, or from "
             "steps that were not recorded."
         )
-    if found.exact:
+    if origin.exact:
         return (
             "The step before did not make it, so something besides the "
             "optimizer has set the weight: a callback, a constraint, or "

@@ -1,4 +1,4 @@
-"""From event files to a record; TensorFlow is not needed, and not imported."""
+"""Reads the event files of a run into a `Record`, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from gradscope.reading.record import Record
 
 
 def read(run_dir: str | os.PathLike) -> Record:
-    """Returns what was recorded in one run.
+    """Reads the record of one run.
 
     Args:
         run_dir: The directory given to `gradscope.wrap`, or the sub-directory
             with the event files.
 
+    Returns:
+        The record. Damaged parts of the files are left out, and listed in
+        `record.damage`.
+
     Raises:
-        FileNotFoundError: If no run was recorded there.
-        ValueError: If several runs were recorded below; it lists them.
+        FileNotFoundError: If the directory has no recorded run.
+        ValueError: If several runs were recorded below the directory; the
+            message lists them.
     """
     if "gradscope.wrapping" in sys.modules:
-        # What this very process has measured is read to the last step.
+        # This process may be recording: write its steps up to the last one.
         sys.modules["gradscope.wrapping"].flush()
     directory = _run_directory(os.fspath(run_dir))
-    arrived: dict[str, list] = {}
+    series: dict[str, list] = {}
     damage: list[str] = []
     for path in event_files.event_files(directory):
-        for event in event_files.pieces(path):
+        for event in event_files.events_and_damage(path):
             if isinstance(event, str):
                 damage.append(event)
                 continue
@@ -38,13 +43,13 @@ def read(run_dir: str | os.PathLike) -> Record:
                 if not schema_module.parse_tag(value.tag):
                     continue
                 try:
-                    content = event_files.to_numpy(value.tensor)
+                    array = event_files.to_numpy(value.tensor)
                 except ValueError:
-                    continue  # damaged; the others are not
-                arrived.setdefault(value.tag, []).append(
-                    (event.step, event.wall_time, content)
+                    continue  # only this value is damaged
+                series.setdefault(value.tag, []).append(
+                    (event.step, event.wall_time, array)
                 )
-    record = from_series(os.fspath(run_dir), arrived)
+    record = from_series(os.fspath(run_dir), series)
     if record is None:
         raise FileNotFoundError(
             f"{directory} has no whole record yet. Steps are written every "
@@ -54,7 +59,7 @@ def read(run_dir: str | os.PathLike) -> Record:
 
 
 def runs_below(directory: str) -> list[str]:
-    """Returns the directories below (or at) one that hold a recorded run."""
+    """Lists the directories with a recorded run, at or below a directory."""
     return sorted(
         path
         for path, _, files in os.walk(directory)
@@ -69,10 +74,10 @@ def _run_directory(directory: str) -> str:
             f"no directory {directory}. Give the log directory that was given "
             "to `gradscope.wrap`."
         )
-    own = os.path.join(directory, schema_module.DIRECTORY)
-    if os.path.isdir(own) and event_files.event_files(own):
-        return own
-    # Others write event files too, beside or above our sub-directories.
+    subdir = os.path.join(directory, schema_module.DIRECTORY)
+    if os.path.isdir(subdir) and event_files.event_files(subdir):
+        return subdir
+    # A directory's own event files may be those of another program.
     below = [path for path in runs_below(directory) if path != directory]
     if not below and event_files.event_files(directory):
         return directory
@@ -82,5 +87,5 @@ def _run_directory(directory: str) -> str:
             + ", ".join(below)
         )
     raise FileNotFoundError(
-        f"nothing was recorded in {directory}: no event file in {own}."
+        f"nothing was recorded in {directory}: no event file in {subdir}."
     )

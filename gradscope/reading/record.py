@@ -1,4 +1,4 @@
-"""A recorded run as numpy arrays; TensorFlow is not needed.
+"""`Record`: a recorded run as numpy arrays, without TensorFlow.
 
 record = gradscope.read("logs/run")
 record.steps                        # int64 [T]
@@ -23,23 +23,25 @@ from gradscope.reading import by_layer, nonfinite
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
-    """What was recorded of one run; T steps, V variables, L layers.
+    """The record of one run with T steps, V variables and L layers.
 
     Undefined and unrecorded numbers are NaN.
 
     Attributes:
         run: Name or directory of the run.
-        schema: Names and shapes of what was recorded.
+        schema: Names of all rows and columns.
         steps: int64 [T], strictly increasing. A step is the optimizer's step
             number before its update; the first is 0.
-        wall_times: float64 [T], seconds since the epoch. What ran on the
-            device without the host is dated when it was fetched.
+        wall_times: float64 [T], seconds since the epoch. Steps that ran on the
+            device without the host have the time at which they were fetched.
         families: For each family a float32 array [T, rows, columns].
-        rare: For each family that only some steps have its steps, int64 [M],
-            and a float32 array [M, rows, columns].
-        damage: What could not be read of the run's files, in sentences.
-        logs: What a `fit` with `gradscope.Callback` logged at the end of each
-            epoch, in order; a `step` is the number of the next one.
+        rare: The families that only some steps have. For each family its
+            steps, int64 [M], and a float32 array [M, rows, columns].
+        damage: The parts of the run's files that could not be read, in
+            sentences.
+        logs: The losses and metrics that a `fit` with `gradscope.Callback`
+            logged at the end of each epoch, in order; `step` is the number of
+            the step after the epoch.
     """
 
     run: str
@@ -74,12 +76,15 @@ class Record:
         return tuple(n for f in self.families for n in self.schema.columns[f])
 
     def __getitem__(self, statistic: str) -> np.ndarray:
-        """Returns float32 `[T, rows]`: rows are variables, activations, states
-        or data, none where the run has no such thing; `[T]` for a number of the
-        whole step.
+        """Selects a statistic.
+
+        Returns:
+            float32 `[T, rows]`. The rows are variables, activations, states or
+            data; a run without such rows gives `[T, 0]`. A number of the step
+            as a whole, such as `loss`, is `[T]`.
 
         Raises:
-            KeyError: If there is no such statistic; the message lists all.
+            KeyError: If the run has no such statistic; the message lists all.
         """
         for family, names in self.schema.columns.items():
             values = self.families.get(family)
@@ -96,42 +101,49 @@ class Record:
         )
 
     def occasional(self, family: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the steps of a family that only some steps have, int64
-        `[M]`, and float32 `[M, rows, columns]`.
+        """Selects a family that only some steps have.
 
         Args:
             family: `"units"` (rows are `record.schema.rows("units")`, columns
                 `gradscope.format.columns.UNIT_COLUMNS`), `"operations"`,
                 `"sketch"` (likewise) or `"probe"` (one row).
 
+        Returns:
+            Its steps, int64 `[M]`, and its values, float32 `[M, rows,
+            columns]`. M is 0 if the run does not have the family.
+
         Raises:
-            KeyError: If there is no such family.
+            KeyError: If no such family exists.
         """
         if family not in OCCASIONAL:
             raise KeyError(
                 f"{family!r} is not a family that only some steps have; these "
                 f"are {', '.join(OCCASIONAL)}."
             )
-        nothing = np.zeros(
+        no_values = np.zeros(
             [0, len(self.schema.rows(family)), len(OCCASIONAL[family])],
             np.float32,
         )
-        return self.rare.get(family, (np.zeros(0, np.int64), nothing))
+        return self.rare.get(family, (np.zeros(0, np.int64), no_values))
 
     def by_layer(self, statistic: str) -> np.ndarray:
-        """Returns float32 `[T, L]`: a statistic of all variables of a layer.
+        """Combines a statistic of variables by layer.
 
-        See `gradscope.reading.by_layer` for how each is put together.
+        See `gradscope.reading.by_layer` for how each statistic is combined.
+
+        Returns:
+            float32 `[T, L]`, one column a layer.
 
         Raises:
-            KeyError: If it is not a statistic of variables.
+            KeyError: If `statistic` is not a statistic of variables.
         """
         return by_layer.by_layer(self, statistic)
 
     def first_nonfinite(self) -> nonfinite.NonFinite | None:
-        """Returns what became NaN or infinite first: which kind of thing, of
-        which row, in which step, and in words; None if nothing did.
+        """Finds the first number that became NaN or infinite.
 
-        See `gradscope.reading.nonfinite`.
+        Returns:
+            Its kind, row and step, with a message that explains it; None if
+            all numbers are finite. See `gradscope.reading.nonfinite`.
         """
         return nonfinite.first_nonfinite(self)

@@ -1,1 +1,1 @@
-"""From the ring of a running step to event files."""
+"""Records frames: from a ring on the device or the host to event files."""

@@ -1,8 +1,8 @@
-"""One daemon thread that looks after everything that is being recorded.
+"""A daemon thread that drains all recorders twice a second.
 
-A training loop inside `tf.function` never comes back to the host's Python, so
-somebody else must fetch what it records. The thread holds weak references: it
-keeps no optimizer and no ring alive.
+A training loop inside `tf.function` does not return to Python, so a thread must
+fetch its frames. The thread holds weak references: it keeps no optimizer and no
+ring alive.
 """
 
 from __future__ import annotations
@@ -14,33 +14,45 @@ import sys
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
+from typing import Protocol
 
 from gradscope.errors import GradscopeWarning
 
-#: Seconds between two looks. At 4096 rows a ring overflows within one look
-#: when more than 8000 steps a second are recorded.
+#: Seconds between two calls of `tick`. A ring of 4096 rows overflows within
+#: this time if more than 8000 steps a second are recorded.
 INTERVAL = 0.5
 
 _watched: weakref.WeakSet = weakref.WeakSet()
 _retired: collections.deque = collections.deque()
 _lock = threading.Lock()
-#: Held while what was retired is closed.
+#: Held while retired items are closed.
 _closing = threading.RLock()
 _thread: threading.Thread | None = None
 _process = 0
 
 
-def watch(item) -> None:
-    """Calls `item.tick()` twice a second while the item lives.
+class Watched(Protocol):
+    """An item that the thread calls."""
 
-    What is still watched when the interpreter exits is closed with
+    def tick(self) -> None:
+        """Called twice a second."""
+
+    def close(self) -> None:
+        """Called once, when the item was retired or the interpreter exits."""
+
+
+def watch(item: Watched) -> None:
+    """Calls `item.tick()` twice a second while the item is alive.
+
+    Items that are still watched when the interpreter exits are closed with
     `item.close()`.
     """
     global _thread, _process
     with _lock:
         if _process != os.getpid():
-            # A forked worker inherits the items, but neither the thread nor
-            # the right to write their files.
+            # A forked process inherits the items but not the thread, and must
+            # not write to the files of its parent.
             _process, _thread = os.getpid(), None
             _watched.clear()
             _retired.clear()
@@ -53,35 +65,35 @@ def watch(item) -> None:
             _thread.start()
 
 
-def forget(item) -> None:
-    """Stops calling `item.tick()`; the thread ends with the last item."""
+def forget(item: Watched) -> None:
+    """Stops calling `item.tick()`; the thread ends after the last item."""
     with _lock:
         _watched.discard(item)
 
 
-def retire(item) -> None:
-    """Has the thread call `item.close()`; may be called by a finalizer.
+def retire(item: Watched) -> None:
+    """Schedules `item.close()` on the thread; safe to call in a finalizer.
 
-    Garbage is collected at any moment, in the middle of another model's trace
-    too. Variables that are read there become part of that trace, and it fails
-    when they are gone. Appending to a deque is all that is safe.
+    A finalizer can run at any moment, also while another model is traced. A
+    variable that it reads would become part of that trace, which fails when
+    the variable is deleted. So this only appends to a deque.
     """
     _retired.append(item)
 
 
 def close_retired() -> None:
-    """Closes now what `retire` left for later. Not to be called in a trace.
+    """Closes all retired items; not to be called in a trace.
 
-    What another thread is just closing is closed when this returns: whoever
-    flushes wants to read it then.
+    Also waits for items that another thread is closing, since the caller of
+    `gradscope.flush` wants to read their files.
     """
     with _closing:
         while _retired:
-            guarded(_retired.popleft().close)
+            run_guarded(_retired.popleft().close)
 
 
 def _renew() -> None:
-    """Gives a forked process a lock that no thread of its parent's holds."""
+    """Replaces the lock in a forked process: a parent's thread may hold it."""
     global _closing
     _closing = threading.RLock()
 
@@ -102,25 +114,28 @@ def _run() -> None:
                 _thread = None
                 return
         for item in items:
-            if not guarded(item.tick):
+            if not run_guarded(item.tick):
                 forget(item)
-        del items, item  # or the last one would live for ever
+        del items, item  # these references would keep the items alive
 
 
 def _finish() -> None:
-    """Writes everything that is left, at interpreter exit."""
+    """Closes all items, when the interpreter exits."""
     if os.getpid() != _process:
         return
     close_retired()
     with _lock:
         items = list(_watched)
     for item in items:
-        guarded(item.close)
+        run_guarded(item.close)
 
 
-def guarded(action) -> bool:
-    """Runs an action; a failure is a warning, and stops no other. Returns
-    whether there was none."""
+def run_guarded(action: Callable[[], object]) -> bool:
+    """Runs an action and turns an exception into a warning.
+
+    Returns:
+        Whether the action succeeded.
+    """
     try:
         action()
     except Exception as error:
@@ -131,7 +146,7 @@ def guarded(action) -> bool:
                 GradscopeWarning,
                 stacklevel=3,
             )
-        except Warning as warning:  # made an error, which would end the thread
+        except Warning as warning:  # raised, it would end the thread
             print(warning, file=sys.stderr)
         return False
     return True

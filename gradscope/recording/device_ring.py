@@ -1,9 +1,9 @@
-"""The flight recorder: a ring of the last measurements in device memory.
+"""A ring of the last frames in the memory of the device.
 
-The step itself only writes to variables: no summary op and no call to the
-host, so that it works under XLA (which has no kernel for `WriteSummary`),
-inside `steps_per_execution` and in loops that never leave the device. The
-host fetches what is new when it gets the chance.
+A recorded step only writes to variables. It has no summary op and no call to
+the host, so it works under XLA (which has no kernel for `WriteSummary`), with
+`steps_per_execution` and in loops that do not leave the device. The host
+fetches new frames whenever it can.
 """
 
 from __future__ import annotations
@@ -13,49 +13,50 @@ import tensorflow as tf
 
 from gradscope.runtime import own_variables
 
-#: Memory of one ring, unless `MIN_ROWS` need more.
+#: Bytes of one ring, unless `MIN_ROWS` need more.
 RING_BYTES = 16 * 2**20
 MIN_ROWS = 4
 MAX_ROWS = 4096
 
-# A step is kept as two float32 numbers: one alone is exact to 2^24 only.
+# A step number is stored as two float32 numbers, since one is exact only up to
+# 2^24.
 _LOW_STEPS = 2**20
 _STEP_COLUMNS = 2
 
 
 def ring(width: int, device: str) -> Ring:
-    """Returns a ring for rows of `width` numbers within `RING_BYTES`."""
+    """Creates a ring for rows of `width` numbers within `RING_BYTES`."""
     return Ring(rows_of(width), width, device)
 
 
 def rows_of(width: int) -> int:
-    """Returns how many rows of `width` numbers a ring keeps."""
+    """Computes how many rows of `width` numbers a ring has."""
     row_bytes = 4 * (width + _STEP_COLUMNS)
     return min(MAX_ROWS, max(MIN_ROWS, RING_BYTES // row_bytes))
 
 
 class Ring:
-    """The last rows that steps appended, and how many there ever were.
+    """The last rows that steps appended, and a count of all appended rows.
 
     Args:
-        rows: How many rows are kept, at least.
-        width: Numbers in a row.
-        device: Where the step runs.
+        rows: Number of rows, at least.
+        width: Count of numbers in a row.
+        device: Name of the device that runs the step.
     """
 
     def __init__(self, rows: int, width: int, device: str):
         self.rows = rows
-        # One row more than is promised: the oldest may be half overwritten
-        # while it is fetched beside a running step.
+        # One more row than promised: a step that runs during a fetch may be
+        # overwriting the oldest one.
         self._slots = rows + 1
         self._fetched = 0
-        self._rows = own_variables.variable(
+        self._rows = own_variables.create(
             np.zeros([self._slots, width + _STEP_COLUMNS], np.float32), device
         )
-        self._count = own_variables.variable(np.zeros([], np.int64), device)
+        self._count = own_variables.create(np.zeros([], np.int64), device)
 
-    def append(self, step, row) -> tf.Operation | None:
-        """Adds the ops (or eagerly runs them) that append a row.
+    def append(self, step: tf.Tensor, row: tf.Tensor) -> tf.Operation | None:
+        """Appends a row: adds the ops to a graph, or runs them eagerly.
 
         Args:
             step: int64 scalar tensor.
@@ -71,24 +72,24 @@ class Ring:
             indices=self._count % self._slots,
             updates=row,
         )
-        # The count comes last, so that a row that is counted is whole.
+        # The count comes last, so that each counted row is complete.
         with tf.control_dependencies([] if write is None else [write]):
             return tf.raw_ops.AssignAddVariableOp(
                 resource=self._count.handle, value=tf.ones([], tf.int64)
             )
 
-    def waiting(self) -> int:
-        """Returns how many rows were appended since the last `fetch`."""
+    def count_waiting(self) -> int:
+        """Counts the rows that were appended since the last `fetch`."""
         return int(own_variables.value(self._count)) - self._fetched
 
     def fetch(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns what was appended since the last call, oldest first.
+        """Fetches the rows that were appended since the last call.
 
-        May run beside a step, in another thread.
+        May run in another thread while a step runs.
 
         Returns:
-            Steps int64 `[n]`, rows float32 `[n, width]`, and how many rows
-            were overwritten before they could be fetched.
+            Steps int64 `[n]` and rows float32 `[n, width]`, oldest first, and
+            the number of rows that were overwritten before this call.
         """
         count = int(own_variables.value(self._count))
         first = max(self._fetched, count - self._slots + 1)
@@ -97,11 +98,12 @@ class Ring:
         slots = np.arange(first, count) % self._slots
         with own_variables.eagerly():
             rows = tf.gather(self._rows, slots).numpy()
-        whole = max(
+        # Steps that ran meanwhile may have overwritten the oldest rows.
+        first_intact = max(
             first, int(own_variables.value(self._count)) - self._slots + 1
         )
-        rows = rows[min(whole, count) - first :]
-        dropped = min(whole, count) - self._fetched
+        rows = rows[min(first_intact, count) - first :]
+        dropped = min(first_intact, count) - self._fetched
         self._fetched = count
         high, low = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
         return high * _LOW_STEPS + low, rows[:, _STEP_COLUMNS:], dropped

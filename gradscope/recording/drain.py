@@ -1,4 +1,4 @@
-"""The host side of the recorder: from the rings to the event file."""
+"""The drain: fetches frames from the rings and writes them to an event file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,10 +29,10 @@ from gradscope.recording import (
     tensorboard_tabs,
 )
 from gradscope.recording.device_ring import Ring
-from gradscope.recording.state_movement import Moving
-from gradscope.recording.unit_history import Units
+from gradscope.recording.state_movement import StateMovement
+from gradscope.recording.unit_history import UnitHistory
 
-#: Seconds after which the page sees a step, at the latest.
+#: Longest time in seconds between a step and its event in the file.
 PERIOD = 2.0
 
 _warned: set[str] = set()
@@ -39,17 +40,17 @@ _warned: set[str] = set()
 
 @dataclasses.dataclass(eq=False)
 class Drain:
-    """Fetches what steps have measured and writes it.
+    """Fetches the frames of recorded steps and writes them.
 
     All methods may be called from any thread.
 
     Attributes:
-        file: Where to write; several drains may share it.
-        schema: Names of what was measured.
-        ring: The statistics of steps; a row is a `Layout`.
+        file: The writer, which several drains may share.
+        schema: Names of the rows and columns.
+        ring: Ring of frames, each with a `Layout` of numbers.
         histograms: Ring of the selected variables' histograms, or None.
         selected: Indices of the variables with histograms and ratios.
-        window: Examples for which a dead unit was zero.
+        window: Number of examples for which a dead unit is zero.
     """
 
     file: event_writer.EventWriter
@@ -61,12 +62,12 @@ class Drain:
 
     def __post_init__(self):
         self._layout = Layout.of(self.schema)
-        self._units = Units(self.schema.activations, self.window)
-        self._moving = Moving(self.schema.states)
-        # What other replicas tell of the same steps, and steps that still
-        # wait for it.
-        self._others: dict[int, Ring] = {}
-        self._told: dict[int, list[np.ndarray]] = {}
+        self._unit_history = UnitHistory(self.schema.activations, self.window)
+        self._state_movement = StateMovement(self.schema.states)
+        # Other replicas measure the forward pass of the same steps: their
+        # rings, their rows by step, and the frames that wait for such rows.
+        self._replica_rings: dict[int, Ring] = {}
+        self._replica_rows: dict[int, list[np.ndarray]] = {}
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._sizes = np.array([v.size for v in self.schema.variables])
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
@@ -85,25 +86,27 @@ class Drain:
 
     @property
     def dropped(self) -> int:
-        """How many records were lost: overwritten, or not writable."""
+        """Number of lost records: overwritten in a ring, or not written."""
         return self._dropped
 
     def tick(self) -> None:
-        """Drains if there is something old or much; called twice a second."""
-        if self._foreign():
+        """Drains old frames and half full rings; called twice a second."""
+        if self._is_foreign():
             return
-        old = time.time() - self._drained_at > PERIOD
-        if self._room_on_device() <= 0 or (old and self.ring.waiting()):
+        is_old = time.time() - self._drained_at > PERIOD
+        if self._room_on_device() <= 0 or (
+            is_old and self.ring.count_waiting()
+        ):
             self.drain()
 
-    def stepped(self, steps: int = 1) -> None:
-        """Drains when a ring may be half full; called after observed steps.
+    def count_steps(self, steps: int = 1) -> None:
+        """Counts observed steps and drains when a ring is half full.
 
-        How many steps there were is known on the host. The device is asked,
-        which waits for it, only when they could fill half a ring.
+        The number of rows in a ring is read from the device, which waits for
+        its steps, only when the counted steps could have filled half of it.
 
         Args:
-            steps: How many there were since the last call.
+            steps: Number of observed steps since the last call.
         """
         self._room -= steps
         if self._room <= 0:
@@ -113,22 +116,26 @@ class Drain:
             self._room = self._room_on_device()
 
     def _room_on_device(self) -> int:
-        """Returns how many rows may come until a ring is half full."""
-        return min(ring.rows // 2 - ring.waiting() for ring in self._rings)
+        """Counts the rows that can be appended until a ring is half full."""
+        return min(
+            ring.rows // 2 - ring.count_waiting() for ring in self._rings
+        )
 
     def drain(self) -> None:
-        """Writes everything that was measured since the last call.
+        """Writes all frames that were recorded since the last call.
 
-        If that fails there is one warning, and what could not be written is
-        counted as dropped; later records are tried again.
+        A failure causes one warning. Records that could not be written count
+        as dropped; later records are tried again.
         """
         with self._lock:
-            if self._foreign():
+            if self._is_foreign():
                 return
             steps, rows, lost = self.ring.fetch()
             self._fetch_histograms()
             self._dropped += lost
-            ready = self._complete(list(zip(steps.tolist(), rows, strict=True)))
+            ready = self._await_replicas(
+                list(zip(steps.tolist(), rows, strict=True))
+            )
             if ready:
                 self._write(ready)
             self._drained_at = time.time()
@@ -137,10 +144,10 @@ class Drain:
     def close(self) -> None:
         """Drains for the last time and closes the file."""
         with self._lock:
-            if self._foreign():
+            if self._is_foreign():
                 return
             self.drain()
-            if self._waiting:  # what has waited once is taken as it is
+            if self._waiting:  # a second call writes frames that waited once
                 self.drain()
             self._closed = True
             background.forget(self)
@@ -150,109 +157,96 @@ class Drain:
                 self._give_up_file(error)
             self._warn()
 
-    def _foreign(self) -> bool:
-        # A forked data worker has the object, but not the file to write to.
+    def _is_foreign(self) -> bool:
+        # A forked data worker has a copy of the drain, but must not write.
         return self._closed or os.getpid() != self._process
 
-    def listen(self, replica: int, ring: Ring) -> None:
-        """Has the forward pass of another replica taken into account.
+    def add_replica(self, replica: int, ring: Ring) -> None:
+        """Adds the ring of another replica's forward passes.
 
         Args:
-            replica: Its number.
-            ring: Gets rows of `Layout.forward` in the same steps.
+            replica: Number of the replica.
+            ring: Ring of rows of `Layout.forward`, for the same steps.
         """
         with self._lock:
-            self._others[replica] = ring
+            self._replica_rings[replica] = ring
 
-    def probed(self, step: int, losses: tuple[float, float]) -> None:
+    def write_probe(self, step: int, losses: tuple[float, float]) -> None:
         """Writes the two losses of a probe.
 
         Args:
-            step: The optimizer's step then.
-            losses: `PROBE_COLUMNS`.
+            step: The optimizer's step number at the probe.
+            losses: The losses of `PROBE_COLUMNS`.
         """
         value = event_writer.family_value(
             "probe", self.schema.id, np.array([losses])
         )
-        self._write_at_once(step, value)
+        self._write_now(step, lambda: [value, *self._missing_schema()])
 
-    def logged(self, log: Log) -> None:
-        """Writes what a `fit` logged at the end of an epoch.
-
-        Args:
-            log: With the optimizer's step then.
-        """
+    def write_epoch_log(self, log: Log) -> None:
+        """Writes the logs of an epoch of `fit`."""
         value = event_writer.logs_value(self.schema.id, log)
-        self._write_at_once(log.step, value)
+        self._write_now(log.step, lambda: [value, *self._missing_schema()])
 
-    def _write_at_once(self, step: int, value) -> None:
-        """Writes a value that is of no step's own event."""
-        with self._lock:
-            if self._foreign():
-                return
-            try:
-                self.file.write(step, time.time(), [value, *self._described()])
-                self.file.flush()
-            except Exception as error:
-                self._give_up_file(error)
-            self._warn()
-
-    def rewritten(self, step: int, names: tuple[str, ...]) -> None:
-        """Writes the schema once more, with the names of sums whose terms are
-        added in any order.
+    def write_unordered_sums(self, step: int, names: tuple[str, ...]) -> None:
+        """Adds names to the schema's `unordered_sums` and writes the schema.
 
         Args:
-            step: The optimizer's step then.
-            names: Of the sums.
+            step: The optimizer's step number.
+            names: Names of sums whose terms are added in any order.
         """
         with self._lock:
             self.schema = self.schema.with_unordered_sums(names)
-            if self.file.has(tag("schema", self.schema.id)):
-                self._write_at_once(
-                    step, event_writer.schema_value(self.schema)
-                )
+            if self.file.has_tag(tag("schema", self.schema.id)):
+                value = event_writer.schema_value(self.schema)
+                self._write_now(step, lambda: [value])
 
-    def noted(self, step: int, text: str) -> None:
-        """Writes a text for TensorBoard's tab Text.
+    def write_text(self, step: int, text: str) -> None:
+        """Writes findings for TensorBoard's Text tab.
 
         Args:
-            step: The optimizer's step then.
+            step: The optimizer's step number.
             text: Markdown.
         """
+        self._write_now(
+            step, lambda: [event_writer.text_value("gradscope/findings", text)]
+        )
+
+    def _write_now(self, step: int, build_values: Callable[[], list]) -> None:
+        """Writes values that do not belong to a recorded step's event."""
         with self._lock:
-            if self._foreign():
+            if self._is_foreign():
                 return
             try:
-                value = event_writer.text_value("gradscope/findings", text)
-                self.file.write(step, time.time(), [value])
+                self.file.write(step, time.time(), build_values())
                 self.file.flush()
             except Exception as error:
                 self._give_up_file(error)
             self._warn()
 
-    def _complete(self, arrived: list) -> list:
-        """Returns the steps that can be written: of which all replicas told.
+    def _await_replicas(self, frames: list) -> list:
+        """Selects the frames for which the rows of all replicas are complete.
 
-        A step waits for another replica until the next call; that one may run
-        behind, or have left.
+        The other frames wait until the next call, which returns them in any
+        case: a replica may be slow, or may have stopped.
         """
         late, self._waiting = self._waiting, []
-        for ring in self._others.values():
+        for ring in self._replica_rings.values():
             steps, rows, _ = ring.fetch()
             for step, row in zip(steps.tolist(), rows, strict=True):
-                self._told.setdefault(step, []).append(row)
-        missing = [
-            len(self._told.get(step, ())) < len(self._others)
-            for step, _ in arrived
+                self._replica_rows.setdefault(step, []).append(row)
+        incomplete = [
+            len(self._replica_rows.get(step, ())) < len(self._replica_rings)
+            for step, _ in frames
         ]
-        if any(missing):
-            first = missing.index(True)
-            arrived, self._waiting = arrived[:first], arrived[first:]
-        return late + arrived
+        if any(incomplete):
+            first = incomplete.index(True)
+            frames, self._waiting = frames[:first], frames[first:]
+        return late + frames
 
     def _fetch_histograms(self) -> None:
-        # Fetched after the statistics, so a histogram may be ahead of its
-        # step; then it waits here.
+        # Histograms are fetched after the frames, so a histogram may arrive
+        # before the frame of its step; then it waits in `_counts`.
         if self.histograms is not None:
             steps, rows, lost = self.histograms.fetch()
             self._histograms_dropped += lost
@@ -268,10 +262,12 @@ class Drain:
             except Exception as error:
                 self._dropped += 1
                 self._give_up_file(error)
-        # Histograms of steps that were dropped wait for nothing.
+        # The frames of these older histograms and rows were dropped.
         last = rows[-1][0]
         self._counts = {s: c for s, c in self._counts.items() if s > last}
-        self._told = {s: r for s, r in self._told.items() if s > last}
+        self._replica_rows = {
+            s: r for s, r in self._replica_rows.items() if s > last
+        }
         try:
             self.file.flush()
             self._unflushed = 0
@@ -294,24 +290,29 @@ class Drain:
             event_writer.family_value(family, self.schema.id, matrix)
             for family, matrix in tables.items()
         ]
-        values += self._described()
+        values += self._missing_schema()
         numbers = self._counts.pop(step, None)
         if numbers is not None:
             values += self._occasional(table, numbers)
         return values
 
     def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list:
-        """Returns what comes with a step's histograms."""
+        """Builds the values of a step with histograms, beside its families."""
         counts, sketches = tensorboard_tabs.split(numbers, len(self.selected))
         rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
         rows[self.selected] = sketches
-        chosen = [self.schema.variables[i] for i in self.selected]
+        variables = [self.schema.variables[i] for i in self.selected]
         return [
             event_writer.family_value("sketch", self.schema.id, rows),
-            *tensorboard_tabs.values(chosen, table[self.selected], counts),
+            *tensorboard_tabs.step_panels(
+                variables, table[self.selected], counts
+            ),
         ]
 
-    def _run(self, segments, table) -> np.ndarray:
+    def _run(
+        self, segments: dict[str, np.ndarray], table: np.ndarray
+    ) -> np.ndarray:
+        """Builds the family `run` of a step."""
         run = dict(zip(HEADER, segments["header"], strict=True))
         run["loss"] = segments["loss"][0]
         run["global_gradient_norm"] = _global(table, "gradient_norm")
@@ -321,23 +322,30 @@ class Drain:
         run["histograms_dropped"] = self._histograms_dropped
         return np.array([[run[name] for name in RUN_COLUMNS]])
 
-    def _forward(self, step: int, segments) -> dict[str, np.ndarray]:
-        """Returns the families of the forward pass, of those with rows."""
-        others = [
-            self._layout.split_forward(row) for row in self._told.pop(step, ())
+    def _forward(
+        self, step: int, segments: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Builds the families of the forward pass that have rows."""
+        other_parts = [
+            self._layout.split_forward(row)
+            for row in self._replica_rows.pop(step, ())
         ]
-        own = {name: segments[name] for name in self._layout.forward}
-        whole = replica_merging.merged([own, *others])
-        segments.update(whole)
-        measured = whole["activations"]
-        shares = self._units.count(step, whole["activity"], measured[:, -1])
-        state = dict(zip(STATE_MEASURED, whole["state"].T, strict=True))
-        state["state_movement"] = self._moving.movement(whole["moving"])
+        main_part = {name: segments[name] for name in self._layout.forward}
+        merged = replica_merging.merge([main_part, *other_parts])
+        segments.update(merged)
+        measured = merged["activations"]
+        shares = self._unit_history.count(
+            step, merged["activity"], measured[:, -1]
+        )
+        state = dict(zip(STATE_MEASURED, merged["state"].T, strict=True))
+        state["state_movement"] = self._state_movement.movement(
+            merged["moving"]
+        )
         tables = {
             "activations": np.concatenate([shares, measured[:, :-1]], axis=1),
             "state": np.stack([state[name] for name in STATE_COLUMNS], axis=1),
-            "data": whole["data"],
-            "units": self._units.map(step),
+            "data": merged["data"],
+            "units": self._unit_history.map(step),
         }
         return {
             family: matrix
@@ -345,20 +353,20 @@ class Drain:
             if matrix is not None and len(matrix)
         }
 
-    def _described(self) -> list:
-        """Returns the value of the schema, if the file has none yet."""
-        if self.file.has(tag("schema", self.schema.id)):
+    def _missing_schema(self) -> list:
+        """Builds the value of the schema, unless the file has it already."""
+        if self.file.has_tag(tag("schema", self.schema.id)):
             return []
         return [event_writer.schema_value(self.schema)]
 
     def _give_up_file(self, error: Exception) -> None:
-        # What was not flushed counts as lost: a full disk shows only when a
-        # buffer is emptied, and TensorFlow then closes without complaint.
+        # Events that were not flushed count as lost: a full disk is noticed
+        # only at a flush, and TensorFlow then closes the file without an error.
         self._recorded -= self._unflushed
         self._dropped += self._unflushed
         self._unflushed = 0
-        # A file that failed is not written to again: its end may be half a
-        # record. Another one is started when there is room again.
+        # The file may end within a record, so nothing is appended to it. The
+        # next write creates another file.
         try:
             self.file.close()
         except Exception:
@@ -366,24 +374,28 @@ class Drain:
         self._error = error
 
     def _warn(self) -> None:
-        # Last of all: where warnings are made errors, this one raises.
+        # Callers do this last: a filter can turn the warning into an error.
         error, self._error = self._error, None
         if error is not None:
             warn_once(self.file.directory, error)
-        news, self.file.news = self.file.news, None
-        if news is not None:
-            warnings.warn(news, GradscopeWarning, stacklevel=3)
+        notice, self.file.notice = self.file.notice, None
+        if notice is not None:
+            warnings.warn(notice, GradscopeWarning, stacklevel=3)
 
 
 def _global(table: np.ndarray, column: str) -> float:
-    """Returns the norm of all gradients as one vector, NaN without any."""
+    """Computes the norm of all gradients as one vector, NaN without any."""
     norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
-    there = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
-    return np.sqrt(np.sum(norms[there] ** 2)) if there.any() else np.nan
+    has_gradient = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
+    return (
+        np.sqrt(np.sum(norms[has_gradient] ** 2))
+        if has_gradient.any()
+        else np.nan
+    )
 
 
 def warn_once(directory: str, error: Exception) -> None:
-    """Warns that a directory cannot be written to, once in a process."""
+    """Warns that a directory cannot be written to, once per process."""
     if directory in _warned:
         return
     _warned.add(directory)

@@ -1,10 +1,10 @@
-"""Panels in protobuf's wire format, made by hand.
+"""Serializes panels of TensorBoard's tabs to protobuf's wire format.
 
-Of 50 layers a step with histograms has 500 panels of TensorBoard's own tabs. As
-messages they took 7.0 ms of one core, made like this 2.3 ms, since all but the
-numbers is the same in each step (2026-11-22). Field numbers are those of
-TensorFlow's `summary.proto`, `tensor.proto` and `tensor_shape.proto`, which
-stored files keep from ever changing.
+A step with histograms has hundreds of panels, and only their numbers differ
+from one step to the next. So concatenating bytes is several times as fast as
+building messages. The field numbers are those of TensorFlow's `summary.proto`,
+`tensor.proto` and `tensor_shape.proto`; they cannot change, since stored files
+have them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A field's key: its number, and that its length follows.
+# Keys of fields: the field's number and wire type, as one byte.
 _SUMMARY_VALUE = b"\x0a"  # Summary.value
 _EVENT_SUMMARY = b"\x2a"  # Event.summary
 _TAG = b"\x0a"  # Summary.Value.tag
@@ -28,35 +28,35 @@ _SIZE = b"\x08"  # TensorShapeProto.Dim.size, a number
 
 
 class Panel(NamedTuple):
-    """A value of a step's event, as bytes.
+    """A serialized value of a step's event.
 
     Attributes:
-        tag: Its name.
+        tag: Name of the value.
         metadata: A serialized `SummaryMetadata`.
-        tensor: The field with the numbers.
+        tensor: The serialized field with the numbers.
     """
 
     tag: str
     metadata: bytes
     tensor: bytes
 
-    def serialized(self, with_metadata: bool = True) -> bytes:
-        """Returns it as a serialized `Summary.Value`."""
+    def serialize(self, with_metadata: bool = True) -> bytes:
+        """Serializes the panel as a `Summary.Value`."""
         body = _tag(self.tag) + self.tensor
         return body + _field(_METADATA, self.metadata) * with_metadata
 
 
 def panel(tag: str, metadata: bytes, array: np.ndarray) -> Panel:
-    """Returns the panel of a float32 array."""
+    """Builds the panel of a float32 array."""
     content = _field(_CONTENT, array.tobytes())
     return Panel(tag, metadata, _field(_TENSOR, _head(array.shape) + content))
 
 
 def event(head: bytes, values: list[bytes]) -> bytes:
-    """Returns a serialized event.
+    """Serializes an event.
 
     Args:
-        head: An event without values, serialized.
+        head: A serialized event without values.
         values: Serialized `Summary.Value` messages.
     """
     summary = b"".join([_field(_SUMMARY_VALUE, value) for value in values])
@@ -69,7 +69,7 @@ def _field(key: bytes, body: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=2**12)
 def _number(number: int) -> bytes:
-    """Returns a varint: seven bits a byte, the lowest first."""
+    """Serializes a varint: seven bits a byte, the lowest first."""
     if number < 0x80:
         return number.to_bytes(1, "little")
     return (number & 0x7F | 0x80).to_bytes(1, "little") + _number(number >> 7)
@@ -82,6 +82,6 @@ def _tag(tag: str) -> bytes:
 
 @functools.lru_cache(maxsize=2**12)
 def _head(shape: tuple[int, ...]) -> bytes:
-    """Returns type and shape of a tensor."""
+    """Serializes the dtype and the shape of a tensor."""
     sizes = [_field(_DIMENSION, _SIZE + _number(size)) for size in shape]
     return _FLOAT32 + _field(_SHAPE, b"".join(sizes))

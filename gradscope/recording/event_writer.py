@@ -1,7 +1,7 @@
-"""Event files: one event a recorded step, everything of that step in it.
+"""Writes event files: one event for each recorded step.
 
-TensorFlow's record writer does the framing and checksums in C++ (28 us for an
-event of 200 layers; tensorboard's own writer, in Python, takes 1520 us).
+TensorFlow's record writer computes framing and checksums in C++, which is much
+faster than TensorBoard's own writer in Python.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Container
 
 import numpy as np
 import tensorflow as tf
@@ -26,79 +27,84 @@ _DT_STRING = 7
 
 _file_numbers = itertools.count()
 
+_Value = event_bytes.Panel | tf.compat.v1.Summary.Value
+
 
 class EventWriter:
     """Writes the events of one run into a directory of its own.
 
-    May be shared by threads. The file is created with the first event.
-    Failures of the file system are raised as TensorFlow's errors; the drain
-    decides what they mean.
+    Threads may share a writer. The file is created with the first event.
+    Failures of the file system are raised as TensorFlow's errors, which the
+    drain handles.
 
     Args:
-        directory: Created where it does not exist; anything that
-            TensorFlow's file systems accept.
+        directory: Any path that TensorFlow's file systems accept; created if it
+            does not exist.
 
     Attributes:
-        directory: Once there is a file, where it is: another one where that
-            has the record of another training, see `begin`.
-        news: What there is to be told of that, until it was.
+        directory: The requested directory until a file is created, then the
+            directory of the file. They differ if the requested one has the
+            record of another training, see `begin`.
+        notice: A message for the user about such a difference; None if there is
+            none, or if the drain has shown it.
     """
 
     def __init__(self, directory: str):
         self.directory = directory
-        self.news: str | None = None
-        self._began: tuple | None = None
+        self.notice: str | None = None
+        self._training: tuple[schema.Schema, int | None] | None = None
         self._path = ""
         self._file = None
-        self._described: set[str] = set()
+        self._tags: set[str] = set()
         self._lock = threading.RLock()
 
-    def begin(self, described: schema.Schema, step: int | None) -> None:
-        """Tells which training it is; what the directory is chosen by. Where
-        nobody does, that is the one that was asked for.
+    def begin(self, first_schema: schema.Schema, step: int | None) -> None:
+        """Describes the training, so that its directory can be chosen.
+
+        Without this call, the requested directory is used.
 
         Args:
-            described: What is recorded first.
-            step: The optimizer's when it began, None where not known: then it
-                is that of the first event.
+            first_schema: The schema of the first recorded step.
+            step: The optimizer's step number when the training began; None for
+                the number of the first event.
         """
-        if self._began is None and not self._path:
-            self._began = described, step
+        if self._training is None and not self._path:
+            self._training = first_schema, step
 
-    def has(self, tag: str) -> bool:
-        """Returns whether the file that is open has this tag already."""
-        return tag in self._described
+    def has_tag(self, tag: str) -> bool:
+        """Returns whether the open file has a tag already."""
+        return tag in self._tags
 
     def write(self, step: int, wall_time: float, values: list) -> None:
         """Writes one event.
 
         Args:
-            step: Optimizer step, at least 0.
+            step: The optimizer's step number, at least 0.
             wall_time: Seconds since the epoch.
-            values: From the functions below.
+            values: Values that the functions of this module build.
         """
         with self._lock:
             if self._file is None:
                 self._choose_and_open(step)
-            self._file.write(event(step, wall_time, values, self._described))
-            self._described.update([value.tag for value in values])
+            self._file.write(event(step, wall_time, values, self._tags))
+            self._tags.update([value.tag for value in values])
 
     def flush(self) -> None:
-        """Hands everything written so far to the operating system.
+        """Flushes all written events to the operating system.
 
         Raises:
-            FileNotFoundError: If a local file was removed meanwhile.
+            FileNotFoundError: If the local file was removed.
         """
         with self._lock:
             if self._file is None:
                 return
             self._file.flush()
-            # POSIX goes on writing to a removed file without complaint.
+            # POSIX lets a process write to a removed file without an error.
             if "://" not in self._path and not os.path.exists(self._path):
                 raise FileNotFoundError(f"{self._path} was removed")
 
     def close(self) -> None:
-        """Flushes and closes; a later write starts another file."""
+        """Flushes and closes the file; a later write creates another one."""
         with self._lock:
             if self._file is not None:
                 file = self._file
@@ -106,22 +112,26 @@ class EventWriter:
                 file.close()
 
     def abandon(self) -> None:
-        """Forgets a file that cannot even be closed."""
+        """Drops the open file without closing it."""
         self._file = None
-        self._described.clear()
+        self._tags.clear()
 
     def _choose_and_open(self, step: int) -> None:
-        if self._began is None:
+        if self._training is None:
             self._open()
             return
-        described, first = self._began
-        first = step if first is None else min(first, step)
-        asked = self.directory
-        with run_directory.choosing(asked):
-            self.directory = run_directory.chosen(asked, described, first)
-            self._began = None
+        first_schema, first_step = self._training
+        first_step = step if first_step is None else min(first_step, step)
+        requested = self.directory
+        with run_directory.exclusive_choice(requested):
+            self.directory = run_directory.choose(
+                requested, first_schema, first_step
+            )
+            self._training = None
             self._open()
-        self.news = run_directory.news(asked, self.directory, first)
+        self.notice = run_directory.describe_choice(
+            requested, self.directory, first_step
+        )
 
     def _open(self) -> None:
         tf.io.gfile.makedirs(self.directory)
@@ -137,65 +147,67 @@ class EventWriter:
         self._file.write(version.SerializeToString())
 
 
-def event(step: int, wall_time: float, values: list, described=()) -> bytes:
-    """Returns a serialized event.
+def event(
+    step: int, wall_time: float, values: list, tags: Container[str] = ()
+) -> bytes:
+    """Serializes an event.
 
     Args:
         step, wall_time, values: As of `EventWriter.write`.
-        described: Tags whose metadata the file has: only that of the first
-            event counts, and repeated it would make up a third of the file.
+        tags: Tags that the file has already. Their metadata is left out, since
+            readers use that of the first event and repetitions take space.
     """
     head = tf.compat.v1.Event(step=step, wall_time=wall_time)
-    parts = [_serialized(value, value.tag not in described) for value in values]
+    parts = [_serialize(value, value.tag not in tags) for value in values]
     return event_bytes.event(head.SerializeToString(), parts)
 
 
 def family_value(
     family: str, schema_id: str, matrix: np.ndarray
 ) -> event_bytes.Panel:
-    """Returns the value of one family, float32 `[rows, columns]`."""
-    with np.errstate(over="ignore"):  # beyond float32 is infinite
+    """Builds the value of one family, float32 `[rows, columns]`."""
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite
         matrix = np.asarray(matrix, np.float32)
     metadata = _serialized_metadata(schema.PLUGIN_NAME)
     return event_bytes.panel(schema.tag(family, schema_id), metadata, matrix)
 
 
-def schema_value(described: schema.Schema):
-    """Returns the value that holds the schema as a JSON string."""
+def schema_value(described: schema.Schema) -> tf.compat.v1.Summary.Value:
+    """Builds the value that has a schema as a JSON string."""
     tag = schema.tag("schema", described.id)
     return _text_value(tag, schema.PLUGIN_NAME, described.to_json())
 
 
-def logs_value(schema_id: str, log: Log):
-    """Returns the value that holds what a `fit` logged as a JSON string."""
+def logs_value(schema_id: str, log: Log) -> tf.compat.v1.Summary.Value:
+    """Builds the value that has the logs of an epoch as a JSON string."""
     tag = schema.tag("logs", schema_id)
     return _text_value(tag, schema.PLUGIN_NAME, log.to_json())
 
 
-def text_value(tag: str, text: str):
-    """Returns a value for TensorBoard's Text tab, which renders Markdown."""
+def text_value(tag: str, text: str) -> tf.compat.v1.Summary.Value:
+    """Builds a value for TensorBoard's Text tab, which renders Markdown."""
     return _text_value(tag, "text", text)
 
 
 def histogram_value(tag: str, buckets: np.ndarray) -> event_bytes.Panel:
-    """Returns a value for TensorBoard's Histograms and Distributions tabs.
+    """Builds a value for TensorBoard's Histograms and Distributions tabs.
 
     Args:
-        tag: Its name there.
-        buckets: `[k, 3]`: left edge, right edge, count. They are written as
-            float32, in which the edges are exact, and counts up to 2^24.
+        tag: Name of the histogram.
+        buckets: `[k, 3]` of left edge, right edge and count. They are written
+            as float32, which has exact edges, and exact counts up to 2^24.
     """
     metadata = _serialized_metadata("histograms")
     return event_bytes.panel(tag, metadata, np.asarray(buckets, np.float32))
 
 
 def scalar_value(tag: str, number: float) -> event_bytes.Panel:
-    """Returns a value for TensorBoard's Scalars tab."""
+    """Builds a value for TensorBoard's Scalars tab."""
     metadata = _serialized_metadata("scalars")
     return event_bytes.panel(tag, metadata, np.asarray(number, np.float32))
 
 
-def _text_value(tag: str, plugin: str, text: str):
+def _text_value(tag: str, plugin: str, text: str) -> tf.compat.v1.Summary.Value:
     value = tf.compat.v1.Summary.Value(tag=tag, metadata=_metadata(plugin))
     value.tensor.dtype = _DT_STRING
     value.tensor.tensor_shape.SetInParent()
@@ -203,15 +215,15 @@ def _text_value(tag: str, plugin: str, text: str):
     return value
 
 
-def _serialized(value, with_metadata: bool) -> bytes:
+def _serialize(value: _Value, with_metadata: bool) -> bytes:
     if isinstance(value, event_bytes.Panel):
-        return value.serialized(with_metadata)
+        return value.serialize(with_metadata)
     if not with_metadata:
         value.ClearField("metadata")
     return value.SerializeToString()
 
 
-def _metadata(plugin: str):
+def _metadata(plugin: str) -> tf.compat.v1.SummaryMetadata:
     is_scalar = plugin == "scalars"
     metadata = tf.compat.v1.SummaryMetadata(
         data_class=_DATA_CLASS_SCALAR if is_scalar else _DATA_CLASS_TENSOR

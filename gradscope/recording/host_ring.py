@@ -1,14 +1,15 @@
-"""A ring in the host's memory, for steps that hand over what they measured.
+"""A ring of the last frames in the memory of the host.
 
-It has the drain's side of `recorder.Ring`. A `tf.compat.v1.Session` has no
-place on the device for a ring: each session has variables of its own, which
-its user would have to initialise, and only the user's code can fetch them.
+It has the methods of `device_ring.Ring` that a drain calls. Steps of a
+`tf.compat.v1.Session` cannot use a ring on the device: each session has its own
+variables, which the user's code would have to initialize and fetch.
 """
 
 from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from gradscope.recording import device_ring
 
 
 def ring(width: int) -> HostRing:
-    """Returns a ring for rows of `width` numbers within `RING_BYTES`."""
+    """Creates a ring for rows of `width` numbers within `RING_BYTES`."""
     rows = min(
         device_ring.MAX_ROWS,
         max(device_ring.MIN_ROWS, device_ring.RING_BYTES // (4 * width)),
@@ -25,12 +26,12 @@ def ring(width: int) -> HostRing:
 
 
 class HostRing:
-    """The last rows that were put, and how many were lost.
+    """The last rows that were put, and a count of lost rows.
 
     All methods may be called from any thread.
 
     Args:
-        rows: How many rows are kept.
+        rows: Number of rows.
     """
 
     def __init__(self, rows: int):
@@ -40,18 +41,24 @@ class HostRing:
         self._lost = 0
         self._lock = threading.Lock()
 
-    def put(self, step: int, row: np.ndarray, part: int, combine) -> bool:
-        """Keeps a row, or combines it with another part's of the same step.
+    def put(
+        self,
+        step: int,
+        row: np.ndarray,
+        part: int,
+        combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> bool:
+        """Adds a row, or combines it with another part's row of the same step.
 
         Args:
-            step: Of the row.
+            step: Number of the step.
             row: float32 `[width]`.
-            part: Number of the train op that it is from. Several may be run
-                at once, and are then one step.
-            combine: Returns one row of two, the older one first.
+            part: Number of the train op that measured the row. If several train
+                ops run at once, they are parts of one step.
+            combine: Combines two rows, the older one first.
 
         Returns:
-            Whether it is a row of its own.
+            Whether the row was added as a new one.
         """
         with self._lock:
             newest = self._waiting[-1] if self._waiting else None
@@ -66,16 +73,16 @@ class HostRing:
                 self._lost += 1
             return True
 
-    def waiting(self) -> int:
-        """Returns how many rows were put since the last `fetch`."""
+    def count_waiting(self) -> int:
+        """Counts the rows that were put since the last `fetch`."""
         return len(self._waiting)
 
     def fetch(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Returns what was put since the last call, oldest first.
+        """Fetches the rows that were put since the last call.
 
         Returns:
-            Steps int64 `[n]`, rows float32 `[n, width]`, and how many rows
-            were lost.
+            Steps int64 `[n]` and rows float32 `[n, width]`, oldest first, and
+            the number of lost rows.
         """
         with self._lock:
             waiting, self._waiting = self._waiting, collections.deque()

@@ -1,9 +1,9 @@
-"""One step's forward pass from those of several replicas.
+"""Merges the numbers of a forward pass that several replicas measured.
 
-Each replica had a part of the batch: what is counted is added up, what is a
-mean is that of all examples. A unit has fired if it did on any replica. How
-much examples vary is what they vary on each replica, around its own mean. What
-a replica has of no examples at all (the last batch is too small) says nothing.
+Each replica has a part of the batch. Counts are added, means are weighted by
+examples, and a unit has fired if it fired on any replica. `data_variation` is
+the variation around each replica's own mean. A replica without examples (the
+last batch can be too small for all replicas) has no weight.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.format.schema import DATA_COLUMNS
 from gradscope.format.step_layout import ACTIVATION_MEASURED, STATE_MEASURED
 
-#: How the numbers of replicas become one; means are weighted by examples.
+#: How the numbers of replicas are combined; means are weighted by examples.
 _RULES = {
     "zero_fraction": "mean",
     "saturated_fraction": "mean",
@@ -31,11 +31,11 @@ _RULES = {
 }
 
 
-def merged(parts: list[dict]) -> dict[str, np.ndarray]:
-    """Returns the segments of `Layout.forward` of a whole step.
+def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Merges the segments of `Layout.forward` of all replicas.
 
     Args:
-        parts: Those of each replica.
+        parts: The segments of each replica, by name.
     """
     if len(parts) == 1:
         return parts[0]
@@ -43,36 +43,37 @@ def merged(parts: list[dict]) -> dict[str, np.ndarray]:
     examples = stacked["activations"][:, :, -1:]
     counts = np.array([_examples(part) for part in parts])[:, None, None]
     return {
-        "activations": _combined(
+        "activations": _combine(
             stacked["activations"], examples, ACTIVATION_MEASURED
         ),
         "activity": _mean(stacked["activity"], counts[:, 0]),
-        "state": _combined(stacked["state"], counts, STATE_MEASURED),
+        "state": _combine(stacked["state"], counts, STATE_MEASURED),
         "moving": _mean(stacked["moving"], counts[:, 0]),
-        "data": _combined(stacked["data"], counts, DATA_COLUMNS),
+        "data": _combine(stacked["data"], counts, DATA_COLUMNS),
         # Keras divides each replica's loss by the number of replicas.
         "loss": stacked["loss"].sum(axis=0),
     }
 
 
-def _examples(part) -> float:
-    examples = part["activations"][:, -1]
-    known = examples[np.isfinite(examples)]
-    if len(known):
-        return float(known.max())
-    return 0.0 if part["data"].size and _is_nothing(part["data"]) else 1.0
+def _examples(segments: dict[str, np.ndarray]) -> float:
+    """Estimates the number of examples; 1 if no activation has a count."""
+    examples = segments["activations"][:, -1]
+    counts = examples[np.isfinite(examples)]
+    if len(counts):
+        return float(counts.max())
+    data = segments["data"]
+    return 0.0 if data.size and np.isnan(data).all() else 1.0
 
 
-def _is_nothing(values) -> bool:
-    return bool(np.isnan(values).all())
-
-
-def _combined(values, weights, columns) -> np.ndarray:
+def _combine(
+    values: np.ndarray, weights: np.ndarray, columns: tuple[str, ...]
+) -> np.ndarray:
+    """Combines columns `[replicas, rows, columns]` by their rules."""
     combine = {
         "mean": _mean,
         "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
-        "max": _most,
-        "min": lambda v, w: -_most(-v, w),
+        "max": _maximum,
+        "min": lambda v, w: -_maximum(-v, w),
         "sum": lambda v, w: v.sum(axis=0),
     }
     out = [
@@ -82,14 +83,14 @@ def _combined(values, weights, columns) -> np.ndarray:
     return np.stack(out, axis=-1)
 
 
-def _mean(values, weights) -> np.ndarray:
-    """Returns the weighted mean over the first axis."""
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Computes the weighted mean over the first axis."""
     with np.errstate(invalid="ignore"):
         weighted = np.where(weights == 0, 0, values * weights)
         return weighted.sum(axis=0) / weights.sum(axis=0)
 
 
-def _most(values, weights) -> np.ndarray:
-    """Returns the largest over the first axis of what has any weight."""
-    most = np.where(weights == 0, -np.inf, values).max(axis=0)
-    return np.where(np.all(weights == 0, axis=0), np.nan, most)
+def _maximum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Computes the maximum over the first axis of values with a weight."""
+    largest = np.where(weights == 0, -np.inf, values).max(axis=0)
+    return np.where(np.all(weights == 0, axis=0), np.nan, largest)

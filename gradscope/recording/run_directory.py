@@ -1,10 +1,10 @@
-"""Where a training is recorded: each in a directory of its own.
+"""Chooses the directory of a training's record, one for each training.
 
-Whoever names one directory for several trainings (folds, a grid search, a
-notebook's cell that is run again) wants to see all of them, and a training
-that goes on where it was interrupted wants to be one. So a training that
-begins with step 0, or has another model, goes into `run_2`, `run_3` and so on
-below the directory, where TensorBoard shows whatever is below its own.
+Several trainings may be given the same directory: folds, a grid search, or a
+cell of a notebook that is run again. Each is a run of its own, while a training
+that resumes an interrupted one continues its run. So a training that begins
+with step 0 or has another model is recorded in `run_2`, `run_3` and so on below
+the directory, where TensorBoard finds it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -22,40 +23,43 @@ from gradscope.reading import event_files
 
 _NUMBERED = re.compile(r"run_(\d+)/?$")
 
-#: Held while a directory is chosen and its first file is made.
+#: Held while a directory is chosen and its first file is created.
 _lock = threading.RLock()
 
-_told: set[str] = set()
+#: Requested directories of which `describe_choice` has reported another choice.
+_announced: set[str] = set()
 
 
-def chosen(directory: str, schema: Schema, first_step: int) -> str:
-    """Returns the directory of the event files of a training.
+def choose(directory: str, schema: Schema, first_step: int) -> str:
+    """Chooses the directory of the event files of a training.
 
     Args:
-        directory: The one that was asked for, a run's `gradscope`.
-        schema: Of the training.
-        first_step: The optimizer's step when it began.
+        directory: The requested one, `gradscope` in the directory of a run.
+        schema: Schema of the training.
+        first_step: The optimizer's step number when the training began.
     """
     run = os.path.dirname(directory)
-    present = _present(run)
-    if not present:
+    directories = _find_records(run)
+    if not directories:
         return directory
     if first_step > 0:
-        for number in sorted(present, reverse=True):
-            if _is_of(present[number], schema):
-                return present[number]
-    if 1 not in present:
+        for number in sorted(directories, reverse=True):
+            if _is_of_same_model(directories[number], schema):
+                return directories[number]
+    if 1 not in directories:
         return directory
-    return os.path.join(run, f"run_{max(present) + 1}", DIRECTORY)
+    return os.path.join(run, f"run_{max(directories) + 1}", DIRECTORY)
 
 
 @contextlib.contextmanager
-def choosing(directory: str):
-    """A place where no other thread chooses a directory, nor a process, where
-    the file system can tell."""
+def exclusive_choice(directory: str) -> Iterator[None]:
+    """Locks the choice of a directory against other threads and processes.
+
+    Processes are locked out only on file systems with locks.
+    """
     with _lock, contextlib.ExitStack() as stack:
-        if "://" not in directory:  # else it is on another machine
-            # No such module on Windows, and no locks on some networks.
+        if "://" not in directory:  # a URL is on another machine
+            # Windows has no such module, and some network drives no locks.
             with contextlib.suppress(ImportError, OSError):
                 import fcntl
 
@@ -66,19 +70,24 @@ def choosing(directory: str):
         yield
 
 
-def news(asked: str, directory: str, first_step: int) -> str | None:
-    """Returns what to tell of a directory that was chosen, once for each that
-    was asked for; None where there is nothing to tell.
+def describe_choice(
+    requested: str, directory: str, first_step: int
+) -> str | None:
+    """Explains why another directory than the requested one was chosen.
 
     Args:
-        asked: The directory that was asked for.
-        directory: That was chosen.
-        first_step: Of the training.
+        requested: The requested directory.
+        directory: The chosen directory.
+        first_step: The optimizer's step number when the training began.
+
+    Returns:
+        A message for the user. None if there is nothing to explain, or if the
+        same requested directory was explained before.
     """
-    if directory == asked or first_step > 0 or asked in _told:
+    if directory == requested or first_step > 0 or requested in _announced:
         return None
-    _told.add(asked)
-    run = os.path.dirname(asked)
+    _announced.add(requested)
+    run = os.path.dirname(requested)
     return (
         f"{run} has the record of another training, so this one is recorded "
         f"in {os.path.dirname(directory)}, and those that follow likewise. To "
@@ -86,16 +95,16 @@ def news(asked: str, directory: str, first_step: int) -> str | None:
     )
 
 
-def _present(run: str) -> dict[int, str]:
-    """Returns the directories with event files of a run, by their number."""
-    found = {1: os.path.join(run, DIRECTORY)}
+def _find_records(run: str) -> dict[int, str]:
+    """Finds the directories with event files of a run, by their number."""
+    directories = {1: os.path.join(run, DIRECTORY)}
     if tf.io.gfile.isdir(run):
         for name in tf.io.gfile.listdir(run):
             numbered = _NUMBERED.match(name)
             if numbered:
                 path = os.path.join(run, name.rstrip("/"), DIRECTORY)
-                found[int(numbered[1])] = path
-    return {n: path for n, path in found.items() if _has_record(path)}
+                directories[int(numbered[1])] = path
+    return {n: path for n, path in directories.items() if _has_record(path)}
 
 
 def _has_record(directory: str) -> bool:
@@ -104,16 +113,19 @@ def _has_record(directory: str) -> bool:
     )
 
 
-def _is_of(directory: str, schema: Schema) -> bool:
-    """Returns whether a record is of a model: one of them has all variables
-    of the other. (An optimizer may meet some of them later.)"""
+def _is_of_same_model(directory: str, schema: Schema) -> bool:
+    """Returns whether a record has the variables of a schema.
+
+    One of the two may have more variables: an optimizer can be given some of
+    them later.
+    """
     if not os.path.isdir(directory):
-        return True  # on another machine: only its names can be had
+        return True  # on another machine, where files can only be listed
     recorded = _last_schema(directory)
     if recorded is None:
         return False
-    one, other = map(_variables, (recorded, schema))
-    return one <= other or other <= one
+    older, newer = map(_variables, (recorded, schema))
+    return older <= newer or newer <= older
 
 
 def _variables(schema: Schema) -> set:
@@ -121,12 +133,12 @@ def _variables(schema: Schema) -> set:
 
 
 def _last_schema(directory: str) -> Schema | None:
-    """Returns the schema that the newest file begins with."""
+    """Reads the first schema of the newest file that has one."""
     for path in reversed(event_files.event_files(directory)):
         for event in event_files.events(path):
             for value in event.summary.value:
-                found = schema_module.parse_tag(value.tag)
-                if not found or found[0] != "schema":
+                parsed = schema_module.parse_tag(value.tag)
+                if not parsed or parsed[0] != "schema":
                     continue
                 with contextlib.suppress(ValueError, schema_module.SchemaError):
                     text = event_files.to_numpy(value.tensor)

@@ -1,20 +1,21 @@
-"""What goes into TensorBoard's own Histograms, Distributions and Scalars tabs.
+"""Panels for TensorBoard's own Histograms, Distributions and Scalars tabs.
 
-Two hundred panels help nobody, so these have a cadence and a choice of layers
-of their own; the plugin's picture does not depend on them.
+Hundreds of panels are hard to use, so users choose how often they are written
+and for which layers. The plugin's page does not depend on them.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 
 from gradscope.errors import GradscopeWarning
 from gradscope.format import histogram_buckets
 from gradscope.format.schema import SKETCH_COLUMNS, VARIABLE_COLUMNS, Variable
-from gradscope.recording import event_writer
+from gradscope.recording import event_bytes, event_writer
 
 #: First part of the histograms' tags, in the order of the recorded rows.
 KINDS = ("gradients", "weights", "updates")
@@ -27,17 +28,18 @@ def select(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> list[int]:
-    """Returns the indices of the variables that get panels; warns if a choice
-    leaves none.
+    """Selects the indices of the variables that have panels.
+
+    Warns if the patterns of `include` leave no variable.
 
     Args:
         variables: All variables.
-        include: Shell patterns as in `"dense_*"` of layer or variable names;
-            none means all.
-        exclude: Patterns of those that get none, even when included.
+        include: Shell patterns of layer or variable names, as in `"dense_*"`;
+            an empty tuple includes all.
+        exclude: Patterns of variables without panels, even if included.
     """
 
-    def matches(variable, patterns):
+    def matches(variable: Variable, patterns: tuple[str, ...]) -> bool:
         return any(
             fnmatch.fnmatchcase(name, pattern)
             for pattern in patterns
@@ -61,58 +63,66 @@ def select(
     return selected
 
 
-def patterns(value, name: str) -> tuple[str, ...]:
-    """Returns the patterns of `include` or `exclude`.
+def patterns(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
+    """Validates the patterns of the argument `include` or `exclude`.
+
+    Args:
+        value: The argument.
+        name: Its name, for the error.
 
     Raises:
-        TypeError: If it is neither None, a string nor a list of strings.
+        TypeError: If the value is neither None, a string nor a list of strings.
     """
     if value is None:
         return ()
-    chosen = (value,) if isinstance(value, str) else value
+    names = (value,) if isinstance(value, str) else value
     try:
-        chosen = tuple(chosen)
+        names = tuple(names)
     except TypeError:
-        chosen = (None,)
-    if not all(isinstance(pattern, str) for pattern in chosen):
+        names = (None,)
+    if not all(isinstance(pattern, str) for pattern in names):
         raise TypeError(
             f"`{name}` must be a pattern like 'dense_*' or a list of patterns "
             f"of layer names, got {value!r}."
         )
-    return chosen
+    return names
 
 
 def width(count: int) -> int:
-    """Returns how many numbers there are of the histograms and the sketches of
-    so many variables."""
+    """Counts the numbers in histograms and sketches of `count` variables."""
     return count * (len(KINDS) * histogram_buckets.COUNT + len(SKETCH_COLUMNS))
 
 
 def split(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns histograms `[KINDS, count, buckets.COUNT]` and sketches
-    `[count, SKETCH_COLUMNS]` of so many variables."""
+    """Splits a row into the histograms and the sketches of `count` variables.
+
+    Returns:
+        Histograms `[KINDS, count, histogram_buckets.COUNT]`, and sketches
+        `[count, SKETCH_COLUMNS]`.
+    """
     end = count * len(KINDS) * histogram_buckets.COUNT
     counts = numbers[:end].reshape(len(KINDS), count, histogram_buckets.COUNT)
     return counts, numbers[end:].reshape(count, len(SKETCH_COLUMNS))
 
 
-def values(
+def step_panels(
     variables: list[Variable], statistics: np.ndarray, counts: np.ndarray
-) -> list:
-    """Returns the panels of one step.
+) -> list[event_bytes.Panel]:
+    """Builds the panels of one step.
 
     Args:
-        variables: The selected variables, n of them.
+        variables: The n selected variables.
         statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
-        counts: Histograms `[KINDS, n, buckets.COUNT]`.
+        counts: Histograms `[KINDS, n, histogram_buckets.COUNT]`. A histogram
+            without any count has no panel.
     """
     names = [variable.name for variable in variables]
     panels = []
     for kind, numbers in zip(KINDS, counts, strict=True):
-        there = numbers.any(axis=1)
+        is_measured = numbers.any(axis=1)
         rows = histogram_buckets.tensorboard_rows(numbers)
-        for name, row, is_there in zip(names, rows, there, strict=True):
-            if is_there:
+        for name, row, measured in zip(names, rows, is_measured, strict=True):
+            if measured:
                 panels.append(
                     event_writer.histogram_value(f"{kind}/{name}", row)
                 )

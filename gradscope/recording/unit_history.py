@@ -1,13 +1,12 @@
-"""Units over many steps: which are dead, always on, and since when.
+"""Counts over many steps which units are dead or always on.
 
 A *unit* is an index of an activation's last axis: a neuron of a dense layer,
-or a channel of a convolution at all its positions. A ReLU unit is *dead* when
-it was zero for every example of a window of examples. One batch says nothing:
-of 16 healthy units, 27 % are zero for one example (seed 2 of the project, with
-batches of one, where not one unit is dead).
+or a channel of a convolution at all its positions. A ReLU unit is *dead* if it
+was zero for each example of a window of examples. A single batch is not enough:
+a healthy unit is zero for many examples.
 
-The device says of each recorded step for which share of the examples a unit
-was above zero; the rest is counted here, on the host.
+For each recorded step, the device measures for which share of the examples a
+unit was above zero. This module counts over steps, on the host.
 """
 
 from __future__ import annotations
@@ -17,27 +16,26 @@ import numpy as np
 from gradscope.format.rows import DIES, RISES, Activation
 from gradscope.format.schema import UNIT_COLUMNS
 
-#: A map of units is made when a window of examples has been seen, and again
-#: after this share of it: with a window of 1000 and batches of 32, every fourth
-#: recorded step.
+#: The first map of units is made after a window of examples, and the next ones
+#: after this share of a window: with a window of 1000 examples and batches of
+#: 32, at each fourth recorded step.
 _SHARE = 1 / 8
 
-#: Maps are not made more often than this share of all steps so far: a run of a
-#: million steps has some 600, and a third of them are of its first 1000 steps.
+#: A map is made at the earliest after this share of all steps so far, so that
+#: the number of maps grows with the logarithm of the steps.
 _PAUSE = 1 / 64
 
-#: Bytes that maps may add to each recorded step: of 50 layers of 64 units a map
-#: has 50 kB and all statistics together 8, so it is made at every 50th recorded
-#: step; of two layers of 512 at every fourth.
+#: Bytes that maps may add to each recorded step on average. The map of a large
+#: model takes more bytes than all other statistics, so it is made less often.
 _BYTES = 2**10
 
 
-class Units:
-    """Keeps account of the units of a run's activations.
+class UnitHistory:
+    """Counts for how many examples each unit of a run was zero or on.
 
     Args:
         activations: The record's rows, in order.
-        window: Examples for which a dead unit was zero.
+        window: Number of examples for which a dead unit is zero.
     """
 
     def __init__(self, activations: tuple[Activation, ...], window: int):
@@ -45,17 +43,17 @@ class Units:
         self._window = window
         counted = [a for a in activations if a.is_counted]
         rows = [row for row, a in enumerate(activations) if a.is_counted]
-        # Of each unit the row of its activation.
+        # The row of each unit's activation.
         self._rows = _of_units(counted, rows)
         count = len(self._rows)
         self._dies = _of_units(counted, [a.kind in DIES for a in counted])
         self._rises = _of_units(counted, [a.kind in RISES for a in counted])
-        # Examples since a unit was above zero, and since it was not.
+        # Examples since a unit was last above zero, and since it was last zero.
         self._idle = np.zeros(count)
         self._busy = np.zeros(count)
         self._fired_at = np.full(count, np.nan)
-        self._seen = np.zeros(count)
-        # Since the last map.
+        self._total_examples = np.zeros(count)
+        # Examples, and those for which a unit fired, since the last map.
         self._examples = np.zeros(count)
         self._fired = np.zeros(count)
         self._mapped_at = -1
@@ -64,50 +62,51 @@ class Units:
         offsets = np.cumsum([0, *(a.units for a in counted)])[:-1]
         groups = [len(a.groups) for a in counted]
         self._groups = np.repeat(offsets, groups) + np.array(starts, np.int64)
-        # Recorded steps from one map to the next, at least.
-        self._least = 4 * len(UNIT_COLUMNS) * len(self._groups) / _BYTES
+        # Fewest recorded steps from one map to the next.
+        self._fewest_steps = 4 * len(UNIT_COLUMNS) * len(self._groups) / _BYTES
 
-    def count(self, step: int, activity: np.ndarray, examples: np.ndarray):
+    def count(
+        self, step: int, activity: np.ndarray, examples: np.ndarray
+    ) -> np.ndarray:
         """Counts one step.
 
         Args:
-            step: Its number.
-            activity: Shares of the examples for which units were above zero,
-                `[units]`; NaN where a unit was no part of the step.
-            examples: How many each activation had, `[activations]`.
+            step: Number of the step.
+            activity: Share of the examples for which each unit was above zero,
+                `[units]`; NaN for a unit that was no part of the step.
+            examples: Number of examples of each activation, `[activations]`.
 
         Returns:
             Shares of dead and of always-on units of each activation, float32
-            `[activations, 2]`. NaN while fewer examples than a window were
-            seen, and for activations without such units.
+            `[activations, 2]`. NaN until a window of examples was counted, and
+            for activations whose units cannot die or be always on.
         """
         self._steps += 1
-        there = np.isfinite(activity)
-        new = np.where(there, examples[self._rows], 0)
-        new = np.nan_to_num(new)
-        fired = there & (activity > 0)
-        self._idle = np.where(fired, 0, self._idle + new)
-        rested = there & (activity < 1)
-        self._busy = np.where(rested, 0, self._busy + new)
+        takes_part = np.isfinite(activity)
+        new_examples = np.where(takes_part, examples[self._rows], 0)
+        new_examples = np.nan_to_num(new_examples)
+        fired = takes_part & (activity > 0)
+        self._idle = np.where(fired, 0, self._idle + new_examples)
+        was_off = takes_part & (activity < 1)
+        self._busy = np.where(was_off, 0, self._busy + new_examples)
         self._fired_at[fired] = step
-        self._seen += new
-        self._examples += new
-        self._fired += np.nan_to_num(activity) * new
+        self._total_examples += new_examples
+        self._examples += new_examples
+        self._fired += np.nan_to_num(activity) * new_examples
         return np.stack(
             [self._shares(self._dead()), self._shares(self._always_on())],
             axis=1,
         )
 
     def map(self, step: int) -> np.ndarray | None:
-        """Returns the family `units` of a step that was counted, None where
-        no map is due."""
-        if not len(self._rows) or self._seen.max() < self._window:
+        """Builds the family `units` of a counted step, None if not due."""
+        if not len(self._rows) or self._total_examples.max() < self._window:
             return None
         if self._examples.max() < self._window * _SHARE:
             return None
         if step - self._mapped_at <= self._mapped_at * _PAUSE:
             return None
-        if self._mapped_at >= 0 and self._steps < self._least:
+        if self._mapped_at >= 0 and self._steps < self._fewest_steps:
             return None
         self._mapped_at, self._steps = step, 0
         with np.errstate(invalid="ignore"):
@@ -124,15 +123,19 @@ class Units:
         return np.stack([values[name] for name in UNIT_COLUMNS], axis=1)
 
     def _dead(self) -> np.ndarray:
-        return self._known(self._idle >= self._window, self._dies)
+        return self._flags(self._idle >= self._window, self._dies)
 
     def _always_on(self) -> np.ndarray:
-        return self._known(self._busy >= self._window, self._rises)
+        return self._flags(self._busy >= self._window, self._rises)
 
-    def _known(self, is_so, may_be) -> np.ndarray:
-        """Returns 1 where it is so, NaN where nothing is known."""
-        known = (may_be > 0) & (self._seen >= self._window)
-        return np.where(known, is_so.astype(float), np.nan)
+    def _flags(self, condition: np.ndarray, can_hold: np.ndarray) -> np.ndarray:
+        """Converts a condition on units to 1 or 0, NaN for undefined ones.
+
+        It is undefined for units to which it cannot apply, and until a window
+        of examples was counted.
+        """
+        is_defined = (can_hold > 0) & (self._total_examples >= self._window)
+        return np.where(is_defined, condition.astype(float), np.nan)
 
     def _shares(self, of_units: np.ndarray) -> np.ndarray:
         count = len(self._activations)
@@ -146,17 +149,17 @@ class Units:
         return np.add.reduceat(of_units, self._groups) / (ends - self._groups)
 
     def _longest_idle(self) -> np.ndarray:
-        """Returns the unit of each group that was zero for longest."""
+        """Finds the unit of each group that was zero for longest."""
         if len(self._groups) == len(self._idle):
             return self._groups
-        most = np.maximum.reduceat(self._idle, self._groups)
+        longest = np.maximum.reduceat(self._idle, self._groups)
         sizes = np.diff(self._groups, append=len(self._idle))
-        is_most = self._idle == np.repeat(most, sizes)
+        is_longest = self._idle == np.repeat(longest, sizes)
         numbers = np.arange(len(self._idle))
-        numbers[~is_most] = len(numbers)
+        numbers[~is_longest] = len(numbers)
         return np.minimum.reduceat(numbers, self._groups)
 
 
 def _of_units(counted: list[Activation], values: list) -> np.ndarray:
-    """Returns what is known of activations for each of their units, int64."""
+    """Repeats values of activations for each of their units, int64."""
     return np.repeat(np.array(values, np.int64), [a.units for a in counted])

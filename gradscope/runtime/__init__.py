@@ -1,1 +1,1 @@
-"""TensorFlow as the rest needs it: graphs, names, variables, replicas."""
+"""Graphs, operations, variables and replicas of TensorFlow."""

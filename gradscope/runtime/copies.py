@@ -1,31 +1,33 @@
-"""Copies and saved files of an observed object know nothing of us.
+"""Keeps gradscope out of copies and saved files of an observed object.
 
-Copied, pickled or saved, an object is what it would be without gradscope, also
-where gradscope is not installed. What does that asks the object itself, by
-methods that are stood in for as long as any other of its methods is.
+An object that is copied, pickled or saved gives what it would give without
+gradscope, so that a copy or a file also works where gradscope is not installed.
+The methods that copy and save belong to the object, and are replaced for as
+long as any other of its methods is.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 from gradscope.runtime import lookalike
 
 
 class CopyMethod:
-    """Stands in for a method that copies or saves its object.
+    """Replacement of a method that copies or saves its object.
 
     Args:
         owner: The object.
         name: Name of the method.
-        around: Called with the owner, the method, and what that is called
-            with.
+        around: Called with the owner, the original method, and the arguments
+            of the call.
     """
 
     #: No instance has a method of this kind.
     before = None
 
-    def __init__(self, owner, name: str, around):
+    def __init__(self, owner: object, name: str, around: Callable):
         self._owner = owner
         self._around = around
         self.original = getattr(owner, name)
@@ -34,8 +36,8 @@ class CopyMethod:
         return self._around(self._owner, self.original, *arguments, **keywords)
 
 
-def install(owner) -> None:
-    """Looks after the copies of an object whose methods are stood in for."""
+def install(owner: object) -> None:
+    """Replace the methods that copy an object and save its state."""
     for name, around in _METHODS.items():
         if name not in vars(owner) and hasattr(type(owner), name):
             stand_in = CopyMethod(owner, name, around)
@@ -43,87 +45,88 @@ def install(owner) -> None:
             vars(owner)[name] = method
 
 
-def remove(owner) -> None:
-    """Ends that if none of its methods is stood in for any more."""
-    if _standing(vars(owner)):
+def remove(owner: object) -> None:
+    """Give these methods back once no other method is replaced."""
+    if _replacements(vars(owner)):
         return
     for name in _METHODS:
         if isinstance(lookalike.stand_in_of(vars(owner).get(name)), CopyMethod):
             del vars(owner)[name]
 
 
-def _standing(attributes: dict) -> dict:
-    """Returns the stand-ins among attributes of an object by name."""
-    found = {n: lookalike.stand_in_of(v) for n, v in attributes.items()}
+def _replacements(attributes: dict) -> dict:
+    """Replacements among an object's attributes, by name, without those of
+    this module."""
+    stand_ins = {n: lookalike.stand_in_of(v) for n, v in attributes.items()}
     return {
         name: stand_in
-        for name, stand_in in found.items()
+        for name, stand_in in stand_ins.items()
         if stand_in is not None and not isinstance(stand_in, CopyMethod)
     }
 
 
-def _reduced(owner, original, protocol):
-    """Stands in for `__reduce_ex__`, of which `copy` and `pickle` ask the
-    object and not its class."""
-    _count(owner)
-    # Not away meanwhile: it may take a while to save a model in a thread of
-    # its own, and eager steps go on.
+def _reduce(owner, original, protocol):
+    """Replace `__reduce_ex__`, which `copy` and `pickle` look up in the object
+    and not in its class."""
+    _count_copy(owner)
+    # The replacements stay installed here: saving a model may take a while in a
+    # thread of its own, and eager steps go on meanwhile.
     reduced = original(protocol)
     if not isinstance(reduced, tuple) or len(reduced) < 3:
         return reduced
-    function, arguments, state, *rest = reduced
+    function, arguments, state, *items = reduced
     if isinstance(state, dict):  # often the object's own attributes
-        state = _without_us(state)
-    return function, arguments, state, *rest
+        state = _original_attributes(state)
+    return function, arguments, state, *items
 
 
-def _copied(owner, original, memo):
-    """Stands in for `__deepcopy__`, which may not ask `__reduce_ex__`."""
-    _count(owner)
-    with _away(owner):
+def _deepcopy(owner, original, memo):
+    """Replace `__deepcopy__`, which may not call `__reduce_ex__`."""
+    _count_copy(owner)
+    with _replacements_removed(owner):
         return original(memo)
 
 
-def _saved(owner, original, save_type="checkpoint", **keywords):
-    """Stands in for what TensorFlow asks for the parts of a saved object: in a
-    SavedModel these are functions too, and a method may be one."""
+def _trackable_children(owner, original, save_type="checkpoint", **keywords):
+    """Replace the method that lists the parts of an object to save: in a
+    SavedModel, functions are among them, and a method may be one."""
     if save_type != "savedmodel":
         return original(save_type, **keywords)
-    with _away(owner):
+    with _replacements_removed(owner):
         return original(save_type, **keywords)
 
 
 @contextlib.contextmanager
-def _away(owner):
-    """A place where an object has all its own methods."""
-    standing = _standing(vars(owner)).values()
-    for stand_in in standing:
+def _replacements_removed(owner) -> Iterator[None]:
+    """Give an object all of its methods back for a while."""
+    stand_ins = _replacements(vars(owner)).values()
+    for stand_in in stand_ins:
         stand_in.remove()
     try:
         yield
     finally:
-        for stand_in in standing:
+        for stand_in in stand_ins:
             stand_in.install()
 
 
-def _count(owner) -> None:
-    for stand_in in _standing(vars(owner)).values():
+def _count_copy(owner) -> None:
+    for stand_in in _replacements(vars(owner)).values():
         stand_in.copies += 1
 
 
-def _without_us(attributes: dict) -> dict:
-    """Returns attributes of an object as they would be without gradscope."""
-    own = {}
+def _original_attributes(attributes: dict) -> dict:
+    """Attributes of an object as they would be without gradscope."""
+    originals = {}
     for name, value in attributes.items():
         stand_in = lookalike.stand_in_of(value)
         value = value if stand_in is None else stand_in.before
         if stand_in is None or value is not None:
-            own[name] = value
-    return own
+            originals[name] = value
+    return originals
 
 
 _METHODS = {
-    "__reduce_ex__": _reduced,
-    "__deepcopy__": _copied,
-    "_trackable_children": _saved,
+    "__reduce_ex__": _reduce,
+    "__deepcopy__": _deepcopy,
+    "_trackable_children": _trackable_children,
 }

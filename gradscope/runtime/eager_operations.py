@@ -1,126 +1,144 @@
-"""The operations of an eager forward pass, as if they were a graph's.
+"""Captures the operations of an eager forward pass in the form of a graph.
 
-While a model's `call` runs in a step that is to be recorded, TensorFlow tells
-of each operation. What is looked for in graphs is then found here as well.
+While a model's `call` runs in a step that is recorded, TensorFlow reports each
+operation. Captured like this, an eager forward pass can be searched by the same
+code as a graph.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-# Have no public name: what is called after every op, as by checks of numerics.
+# Neither has a public name: the callbacks that run after every operation, which
+# TensorFlow uses to check numerics.
 from tensorflow.python.eager import context
 from tensorflow.python.framework import op_callbacks
 
 
-class Noted:
+class EagerTensor:
     """A tensor of an eager operation.
 
     Attributes:
-        noted: The tensor itself.
-        op: The operation it is from, None where that was before.
-        name: Unique among those of one forward pass.
+        tensor: The tensor itself.
+        op: The operation that returned it; None if it is older than the
+            capture.
+        name: Unique among the tensors of one forward pass.
     """
 
-    def __init__(self, tensor, operation, name: str):
-        self.noted = tensor
+    def __init__(
+        self, tensor: tf.Tensor, operation: EagerOperation | None, name: str
+    ):
+        self.tensor = tensor
         self.op = operation
         self.name = name
-        self._consumers: list[Op] = []
+        self._consumers: list[EagerOperation] = []
 
     @property
     def shape(self) -> tf.TensorShape:
         """Its static shape."""
-        return self.noted.shape
+        return self.tensor.shape
 
     @property
     def dtype(self) -> tf.DType:
         """Its dtype."""
-        return self.noted.dtype
+        return self.tensor.dtype
 
-    def consumers(self) -> list[Op]:
-        """Returns the operations that it was given to."""
+    def consumers(self) -> list[EagerOperation]:
+        """List the operations that have the tensor as an input."""
         return self._consumers
 
 
-class Op:
-    """An eager operation: what `tf.Operation` tells of one in a graph."""
+class EagerOperation:
+    """An eager operation, with the attributes of a graph's `tf.Operation`."""
 
-    #: Only a graph has it, and only there is the inside of a function known.
+    #: Only a graph has these, so functions cannot be looked into here.
     node_def = None
 
-    def __init__(self, graph, kind: str, name: str):
+    def __init__(self, graph: EagerGraph, kind: str, name: str):
         self.graph = graph
         self.type = kind
         self.name = name
-        self.inputs: list[Noted] = []
-        self.outputs: list[Noted] = []
+        self.inputs: list[EagerTensor] = []
+        self.outputs: list[EagerTensor] = []
         self.attributes: dict = {}
 
-    def get_attr(self, name: str):
-        """Returns an attribute."""
+    def get_attr(self, name: str) -> object:
+        """Get an attribute by name."""
         return self.attributes[name]
 
 
-class Ops:
-    """The operations of one forward pass; has what is asked of a graph."""
+class EagerGraph:
+    """The operations of one eager forward pass, with the methods of a graph."""
 
-    def __init__(self, variables: list):
-        #: That the model has, `tf.Variable`s.
+    def __init__(self, variables: list[tf.Variable]):
+        #: The model's variables.
         self.variables = variables
-        self._operations: list[Op] = []
-        self._tensors: dict[int, Noted] = {}
+        self._operations: list[EagerOperation] = []
+        self._tensors: dict[int, EagerTensor] = {}
 
-    def get_operations(self) -> list[Op]:
-        """Returns all operations in their order."""
+    def get_operations(self) -> list[EagerOperation]:
+        """List all operations in their order."""
         return self._operations
 
     @property
-    def captures(self) -> list[tuple]:
-        """Handles of variables, each with the tensor that it is here."""
+    def captures(self) -> list[tuple[tf.Tensor, EagerTensor]]:
+        """Handles of the variables that were used, each with its tensor in
+        this graph."""
         return [
             (variable.handle, self._tensors[id(variable.handle)])
             for variable in self.variables
             if id(variable.handle) in self._tensors
         ]
 
-    def noted(self, tensor) -> Noted | None:
-        """Returns a tensor as it is noted here, None if it is not."""
+    def find(self, tensor: tf.Tensor) -> EagerTensor | None:
+        """Find a tensor in this graph; None if no operation used it."""
         return self._tensors.get(id(tensor))
 
     @contextlib.contextmanager
-    def noting(self):
-        """Notes what this thread does while the context is entered."""
-        op_callbacks.add_op_callback(self._note)
+    def capture(self) -> Iterator[None]:
+        """Capture the operations of this thread while the context is open."""
+        op_callbacks.add_op_callback(self._capture)
         try:
             yield
         finally:
-            op_callbacks.remove_op_callback(self._note)
+            op_callbacks.remove_op_callback(self._capture)
 
-    def _note(self, kind, inputs, attributes, outputs, name=None, graph=None):
-        if graph is None:  # else a function is being traced
+    def _capture(
+        self, kind, inputs, attributes, outputs, name=None, graph=None
+    ):
+        if graph is None:  # otherwise a function is being traced
             self._add(kind, inputs, attributes or (), outputs)
 
     def _add(self, kind, inputs, attributes, outputs) -> None:
         scope = context.context().scope_name or ""
         kind = kind.decode() if isinstance(kind, bytes) else kind
-        operation = Op(self, kind, f"{scope}{kind}_{len(self._operations)}")
+        operation = EagerOperation(
+            self, kind, f"{scope}{kind}_{len(self._operations)}"
+        )
         operation.attributes = dict(
             zip(attributes[::2], attributes[1::2], strict=True)
         )
         self._operations.append(operation)
         for tensor in inputs:
-            noted = self._noted(tensor, None)
-            noted.consumers().append(operation)
-            operation.inputs.append(noted)
-        operation.outputs = [self._noted(t, operation) for t in outputs]
+            captured = self._add_tensor(tensor, None)
+            captured.consumers().append(operation)
+            operation.inputs.append(captured)
+        operation.outputs = [self._add_tensor(t, operation) for t in outputs]
 
-    def _noted(self, tensor, operation) -> Noted:
-        # The tensors are kept, and so no other one gets the same id.
-        known = self._tensors.get(id(tensor))
-        if known is None or operation is not None:
+    def _add_tensor(self, tensor, operation) -> EagerTensor:
+        # An `EagerTensor` keeps its tensor alive, so that no other gets its id.
+        captured = self._tensors.get(id(tensor))
+        if captured is None or operation is not None:
             name = f"{len(self._tensors)}:0"
-            known = self._tensors[id(tensor)] = Noted(tensor, operation, name)
-        return known
+            captured = self._tensors[id(tensor)] = EagerTensor(
+                tensor, operation, name
+            )
+        return captured
+
+
+def unwrap(tensor: tf.Tensor | EagerTensor) -> tf.Tensor:
+    """Get the tensor of TensorFlow behind a captured one."""
+    return tensor.tensor if isinstance(tensor, EagerTensor) else tensor

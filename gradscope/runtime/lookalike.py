@@ -1,4 +1,4 @@
-"""Methods of ours that look like the ones that they stand in for."""
+"""Methods that look like the methods they replace."""
 
 from __future__ import annotations
 
@@ -7,50 +7,57 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradscope.runtime.copies import CopyMethod
+    from gradscope.runtime.stand_in import MethodReplacement
 
 
-def method(owner, name: str, original: Callable, stand_in: Callable):
-    """Returns a bound method that calls `stand_in`.
+def method(
+    owner: object, name: str, original: Callable, stand_in: Callable
+) -> types.MethodType:
+    """Make a bound method that calls `stand_in`.
 
-    Name, documentation and signature are those of the original: whoever saves
-    a model asks for these, and for a plain method.
+    Name, documentation and signature are those of the original, and the result
+    is a plain method: code that saves a model asks for all of these.
 
     Args:
-        owner: The object that it is to be an attribute of.
+        owner: The object that gets the method as an attribute.
         name: Name of the method.
-        original: The owner's own.
-        stand_in: Is called in its place.
+        original: The owner's method.
+        stand_in: Called in its place.
     """
 
     def called(self, *arguments, **keywords):
-        if self is not owner:  # a copy, by other ways than `copies` knows of
+        if self is not owner:  # a copy that did not go through `copies`
             return getattr(type(self), name)(self, *arguments, **keywords)
         return stand_in(*arguments, **keywords)
 
     functools.update_wrapper(called, original, updated=())
-    del called.__wrapped__  # whoever unwraps it would pass us by
-    called.__name__ = name  # by which it is pickled
+    del called.__wrapped__  # code that unwraps would call the original
+    called.__name__ = name  # pickle looks the method up by this name
     with contextlib.suppress(TypeError, ValueError):
         called.__signature__ = _signature(original)
-    # AutoGraph leaves a function with this attribute as it is. When it also
-    # converted our code, tracing 104 variables took 26.6 s instead of 7.4.
+    # AutoGraph does not convert a function that has this attribute. Converting
+    # gradscope's code would make tracing several times slower.
     called.autograph_info__ = {}
     called.stand_in = stand_in
     return types.MethodType(called, owner)
 
 
-def stand_in_of(value):
-    """Returns what an attribute of an object stands in with, None if it is not
-    a method of ours."""
+def stand_in_of(value: object) -> MethodReplacement | CopyMethod | None:
+    """Get the replacement behind an attribute of an object; None if the
+    attribute is no method of gradscope's."""
     if not isinstance(value, types.MethodType):
         return None
     return getattr(value.__func__, "stand_in", None)
 
 
 def _signature(original: Callable) -> inspect.Signature:
-    """Returns the signature of a method with its `self`."""
+    """Signature of a method, including `self`."""
     if inspect.ismethod(original):
         return inspect.signature(original.__func__)
     signature = inspect.signature(original)
-    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    return signature.replace(parameters=[own, *signature.parameters.values()])
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    return signature.replace(parameters=[first, *signature.parameters.values()])

@@ -1,19 +1,30 @@
-"""The operations of a step's forward pass, in the graph that is traced."""
+"""Finds the operations of a step's forward pass in its graph."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from gradscope.runtime import eager_operations, scopes, tracing
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gradscope.runtime.eager_operations import (
+        EagerGraph,
+        EagerOperation,
+        EagerTensor,
+    )
+
 #: Parts of the names of operations that compute gradients: those of a tape,
-#: and of TensorFlow 1.
+#: and those of TensorFlow 1.
 _BACKWARD = re.compile(r"(^|/)(gradient_tape|gradients)(_\d+)?/")
 
-#: Operations whose output is their input, written in another way.
+#: Operations whose output has the numbers of their input, in another shape or
+#: of another dtype.
 SAME_NUMBERS = {
     "Cast",
     "ExpandDims",
@@ -29,90 +40,100 @@ _UPDATES = ("Assign", "ResourceApply", "ResourceSparseApply")
 
 
 @dataclasses.dataclass
-class Part:
-    """The operations of a step in one graph.
+class Subgraph:
+    """The operations of a step that are in one graph.
 
     Attributes:
-        graph: The graph, or an `eager.Ops`.
-        forward: All that are of no gradient, and what is updated by them.
-        near: Of the forward pass of this very step, within reach.
-        far: Those out of reach: inside of a `tf.cond` of TensorFlow 1.
+        graph: The graph.
+        forward: All operations that compute no gradient, and the updates of
+            variables.
+        reachable: The operations of this step's forward pass whose outputs can
+            be used where the step is being built.
+        unreachable: Those whose outputs cannot: they are inside of a `tf.cond`
+            of TensorFlow 1.
     """
 
-    graph: object
+    graph: tf.Graph | EagerGraph
     forward: list
-    near: list
-    far: list
+    reachable: list
+    unreachable: list
 
     @property
     def names(self) -> set[str]:
-        """Names of the operations of the step."""
-        return {operation.name for operation in self.near}
+        """Names of the step's reachable operations."""
+        return {operation.name for operation in self.reachable}
 
 
-def of_step(graph, ends: list, replica: int) -> list[Part]:
-    """Returns the operations of a step, in its graph and those around it.
+def step_subgraphs(
+    graph: tf.Graph | EagerGraph, ends: list, replica: int
+) -> list[Subgraph]:
+    """Find the operations of a step, in its graph and in those around it.
 
-    All that a function does is its step. Around it, and in a graph that a
-    session runs a part of, only what the step's ends come from belongs to it:
-    the rest may be another part of a model, which wants to be fed.
+    All operations of a function belong to its step. In the graphs around it,
+    and in a graph of which a session runs only a part, a step has the
+    operations from which its ends are computed: others may belong to another
+    part of a model, which needs other data.
 
     Args:
-        graph: That is being built, or an `eager.Ops`.
-        ends: What is known to be the step's: gradients, outputs, a loss.
+        graph: The graph that is being built.
+        ends: Tensors that belong to the step: gradients, outputs, a loss.
         replica: Number of the replica.
     """
-    if isinstance(graph, eager_operations.Ops):
+    if isinstance(graph, eager_operations.EagerGraph):
         operations = graph.get_operations()
-        return [Part(graph, operations, operations, [])]
-    reached = behind(ends)
+        return [Subgraph(graph, operations, operations, [])]
+    ancestors = ancestor_keys(ends)
     in_session = tracing.session_graph(graph) is not None
-    parts = []
+    subgraphs = []
     for outer in tracing.outermost_first(graph):
         operations = [
-            op for op in forward(outer) if scopes.replica(op.name) == replica
+            op
+            for op in forward_operations(outer)
+            if scopes.replica_number(op.name) == replica
         ]
-        own = operations
+        of_step = operations
         if outer is not graph or in_session:
-            own = [op for op in operations if key(op) in reached]
-        near = [op for op in own if is_within_reach(op, graph)]
-        far = [op for op in own if not is_within_reach(op, graph)]
-        parts.append(Part(outer, operations, near, far))
-    return parts
+            of_step = [op for op in operations if key(op) in ancestors]
+        reachable = [op for op in of_step if is_reachable(op, graph)]
+        unreachable = [op for op in of_step if not is_reachable(op, graph)]
+        subgraphs.append(Subgraph(outer, operations, reachable, unreachable))
+    return subgraphs
 
 
 def is_backward(name: str) -> bool:
-    """Returns whether an operation of this name computes gradients."""
+    """Whether an operation of this name computes gradients."""
     return _BACKWARD.search(name) is not None
 
 
-def forward(graph) -> list:
-    """Returns the operations of a graph that are of no gradient, and not ours.
+def forward_operations(graph: tf.Graph) -> list[tf.Operation]:
+    """List the operations of a graph that compute no gradients, without those
+    that gradscope added.
 
-    A custom gradient's operations have no name of their own, but come after
-    one that has; what comes after an update, or of another replica, is another
-    forward pass. (In a graph of TensorFlow 1 they are all below one name.)
+    The operations of a custom gradient have ordinary names, but come after one
+    that is named as a gradient. The next forward pass begins after an update
+    of a variable; each replica has its own. In a graph of TensorFlow 1 all
+    gradients have names that say so.
     """
     operations = [
         op for op in graph.get_operations() if not scopes.is_ours(op.name)
     ]
     if tracing.session_graph(graph) is not None:
         return [op for op in operations if not is_backward(op.name)]
-    found: list = []
+    forward: list = []
     backward: dict[int, bool] = {}
     for operation in operations:
-        replica = scopes.replica(operation.name)
+        replica = scopes.replica_number(operation.name)
         if is_backward(operation.name):
             backward[replica] = True
         elif operation.type.startswith(_UPDATES):
             backward[replica] = False
         if not backward.get(replica):
-            found.append(operation)
-    return found
+            forward.append(operation)
+    return forward
 
 
-def behind(ends: list) -> set[tuple]:
-    """Returns the keys of the operations that some tensors come from.
+def ancestor_keys(ends: list) -> set[tuple]:
+    """Find the keys of all operations from which tensors are computed.
 
     Args:
         ends: Tensors, `IndexedSlices` or None.
@@ -136,43 +157,43 @@ def behind(ends: list) -> set[tuple]:
     return visited
 
 
-def key(operation) -> tuple:
-    """Returns what identifies an operation."""
+def key(operation: tf.Operation | EagerOperation) -> tuple[int, str]:
+    """Key of an operation: its graph and its name."""
     return id(operation.graph), operation.name
 
 
-def end(tensor) -> tuple:
-    """Returns what identifies a tensor, symbolic or noted."""
+def tensor_key(tensor: tf.Tensor | EagerTensor) -> tuple[int, str, str]:
+    """Key of a symbolic or captured tensor."""
     return *key(tensor.op), tensor.name
 
 
-def ends_of(tensors: list) -> set[tuple]:
-    """Returns what identifies some tensors, and those of which they are the
-    very numbers, in another shape or of another dtype.
+def same_number_keys(tensors: list) -> set[tuple[int, str, str]]:
+    """Keys of tensors, and of those with the same numbers in another shape or
+    of another dtype.
 
     Args:
-        tensors: Symbolic or noted.
+        tensors: Symbolic or captured.
     """
-    ends = set()
+    keys = set()
     for tensor in tensors:
         while tensor.op is not None:
-            ends.add(end(tensor))
+            keys.add(tensor_key(tensor))
             if tensor.op.type not in SAME_NUMBERS or not tensor.op.inputs:
                 break
             place = getattr(tensor, "value_index", 0)
             is_list = tensor.op.type == "IdentityN"
             tensor = tensor.op.inputs[place if is_list else 0]
-    return ends
+    return keys
 
 
-def constant(tensor):
-    """Returns the value of a tensor that is a constant, None for others."""
-    return tf.get_static_value(getattr(tensor, "noted", tensor))
+def constant_value(tensor: tf.Tensor | EagerTensor) -> np.ndarray | None:
+    """Value of a tensor that is a constant; None for any other tensor."""
+    return tf.get_static_value(eager_operations.unwrap(tensor))
 
 
-def is_within_reach(operation, graph) -> bool:
-    """Returns whether what an operation returns can be used where the graph is
-    being built: not from inside a `tf.cond` of TensorFlow 1."""
+def is_reachable(operation: tf.Operation, graph: tf.Graph) -> bool:
+    """Whether the outputs of an operation can be used where the graph is being
+    built: not from inside a `tf.cond` of TensorFlow 1."""
     context = operation._get_control_flow_context()
     return (
         context is None
@@ -182,7 +203,7 @@ def is_within_reach(operation, graph) -> bool:
 
 
 def _captured(placeholder):
-    """Returns the tensor of an outer graph that a placeholder stands for."""
+    """Tensor of an outer graph for which a placeholder stands."""
     for external, internal in getattr(placeholder.graph, "captures", ()):
         if internal.op.name == placeholder.name:
             return external if tf.is_symbolic_tensor(external) else None

@@ -1,28 +1,36 @@
-"""Variables of our own: made, read and set beside whatever is being traced."""
+"""Creates, reads and sets gradscope's own variables, even during a trace."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import weakref
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-# Has no public name: what is called after every op, as by checks of numerics.
+# Has no public name: the callbacks that run after every operation, which
+# TensorFlow uses to check numerics.
 from tensorflow.python.eager import context
 
+_Result = TypeVar("_Result")
 
-def variable(value: np.ndarray, device: str) -> tf.Variable:
-    """Returns a new variable that belongs to no function, scope or model.
 
-    A `tf.function` lifts variables that are created while it is traced, also
+def create(value: np.ndarray, device: str) -> tf.Variable:
+    """Create a variable that belongs to no function, scope or model.
+
+    A `tf.function` lifts variables that are created while it is traced, even
     under `tf.init_scope`, and fails to do so under XLA; a distribution
     strategy would make a replicated one.
 
     Args:
         value: Its initial value.
-        device: Where to put it, `""` for TensorFlow's choice.
+        device: Name of its device; TensorFlow chooses for `""`.
+
+    Raises:
+        RuntimeError: If TensorFlow cannot create it, as where memory is short.
     """
 
     def make():
@@ -30,28 +38,31 @@ def variable(value: np.ndarray, device: str) -> tf.Variable:
             return tf.Variable(value, trainable=False, name="gradscope")
 
     try:
-        made = aside(make)
+        variable = run_in_thread(make)
     except Exception as error:
         raise RuntimeError(
             f"no variable of shape {value.shape} could be made on {device!r}: "
             f"{error}"
         ) from error
-    _made[id(made.handle)] = made
-    return made
+    _variables[id(variable.handle)] = variable
+    return variable
 
 
 def is_own(handle: tf.Tensor) -> bool:
-    """Returns whether a variable is one of ours, by its handle."""
-    return id(handle) in _made
+    """Whether a handle is that of one of gradscope's variables."""
+    return id(handle) in _variables
 
 
-#: Variables of ours by their handles.
-_made: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+#: gradscope's variables by the ids of their handles.
+_variables: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
-def aside(function):
-    """Returns what a function returns in a thread of its own: there is no
-    graph, no scope and no strategy around it."""
+def run_in_thread(function: Callable[[], _Result]) -> _Result:
+    """Call a function in a new thread, and wait for its result.
+
+    Graphs, scopes and strategies belong to a thread, so that the function runs
+    eagerly and outside of all of them.
+    """
     results: list = []
     errors: list[Exception] = []
 
@@ -70,31 +81,36 @@ def aside(function):
 
 
 def value(variable: tf.Variable) -> np.ndarray:
-    """Returns what a variable holds now. Not to be called in a trace, which
-    would take the variable for one of its own."""
+    """Read the present value of a variable.
+
+    Not to be called during a trace: the function that is traced would take the
+    variable for one of its own.
+    """
     with eagerly():
         return variable.read_value().numpy()
 
 
-def assign(variable: tf.Variable, value) -> None:
-    """Sets a variable. Not to be called in a trace."""
+def assign(variable: tf.Variable, value: np.ndarray) -> None:
+    """Set a variable. Not to be called during a trace."""
     with eagerly():
         variable.assign(value)
 
 
 @contextlib.contextmanager
-def eagerly():
-    """A place for what is done at once, also where a graph of TensorFlow 1 is
-    being built."""
+def eagerly() -> Iterator[None]:
+    """Execute operations at once, even where a graph of TensorFlow 1 is being
+    built."""
     with tf.__internal__.eager_context.eager_mode(), unchecked():
         yield
 
 
 @contextlib.contextmanager
-def unchecked():
-    """A place for ops of ours where `tf.debugging.enable_check_numerics` does
-    not look: our NaN says that a number is not known, and is no fault."""
-    callbacks = context.context().op_callbacks  # this thread's
+def unchecked() -> Iterator[None]:
+    """Hide operations from `tf.debugging.enable_check_numerics`.
+
+    gradscope's NaN says that a number is not known, and is no fault.
+    """
+    callbacks = context.context().op_callbacks  # of this thread
     before = list(callbacks)
     callbacks.clear()
     try:

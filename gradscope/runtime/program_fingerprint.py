@@ -1,33 +1,40 @@
-"""Whether two programs that were traced are the same."""
+"""Tells whether two traced programs compute the same."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-# Has no public name: it looks into functions, loops and branches, too.
+# Has no public name: finds the variables that a graph only reads, and looks
+# into functions, loops and branches, too.
 from tensorflow.python.framework import auto_control_deps_utils
 
 from gradscope.runtime import tf_variables
 
-#: Attributes that each trace has of its own. A random op's seeds are among
-#: them: its numbers are its program's own in any case.
-_OF_TRACE = {"seed", "seed2", "token"}
+if TYPE_CHECKING:
+    import keras
+    from tensorflow.types.experimental import ConcreteFunction
 
-#: A larger tensor from outside is told by its shape alone.
+#: Attributes that differ from trace to trace. The seeds of a random operation
+#: are among them: they are new in each trace of a layer of tf_keras.
+_TRACE_ATTRIBUTES = {"seed", "seed2", "token"}
+
+#: A larger captured tensor is compared by its shape alone.
 _MOST_BYTES = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Fingerprint:
-    """What a traced program does, but for the order and the names.
+class ProgramFingerprint:
+    """Contents of a traced program, without the order and names of operations.
 
     Attributes:
-        operations: How many there are of each kind, constants by value.
-        captured: What it reads from outside: variables by their handles.
-        written: The handles of variables that it changes, by `id`.
+        operations: Counts of operations by kind, and by value for constants.
+        captured: Counts of captured tensors: variables by their handles, and
+            others by value.
+        written: The handles of variables that the program changes, by `id`.
     """
 
     operations: collections.Counter
@@ -35,23 +42,27 @@ class Fingerprint:
     written: frozenset[int]
 
     @classmethod
-    def of(cls, traced, model) -> Fingerprint:
-        """Returns that of a concrete function of a model's training."""
+    def of(
+        cls, traced: ConcreteFunction, model: keras.Model
+    ) -> ProgramFingerprint:
+        """Fingerprint of a traced function of a model's training."""
         graph = traced.graph
-        # On several replicas each trace has keys of its own for what they
-        # tell each other.
+        # With several replicas, the keys of their messages to each other are
+        # new in each trace, and so attributes cannot be compared.
         strategy = getattr(model, "distribute_strategy", None)
         alone = strategy is None or strategy.num_replicas_in_sync == 1
         digest = _digest if alone else lambda node: node.op
         return cls(
             collections.Counter(map(digest, _nodes(graph.as_graph_def()))),
-            collections.Counter(_told(tensor) for tensor, _ in graph.captures),
+            collections.Counter(
+                _captured_key(tensor) for tensor, _ in graph.captures
+            ),
             _written(graph),
         )
 
 
-def handle(variable) -> int:
-    """Returns what `Fingerprint.written` has of a variable."""
+def handle_id(variable: keras.Variable | tf.Variable) -> int:
+    """Id of a variable's handle, as `ProgramFingerprint.written` has it."""
     return id(tf_variables.tf_variable(variable).handle)
 
 
@@ -67,7 +78,8 @@ def _written(graph) -> frozenset[int]:
     )
 
 
-def _told(tensor):
+def _captured_key(tensor):
+    """Identity, value, or shape of a tensor that a program captures."""
     if tensor.dtype in (tf.resource, tf.variant) or tf.is_symbolic_tensor(
         tensor
     ):
@@ -79,7 +91,7 @@ def _told(tensor):
 
 
 def _nodes(graph_def):
-    """Yields the nodes of a graph, and of the functions that it calls."""
+    """Yield the nodes of a graph, and of the functions that it calls."""
     functions = {f.signature.name: f for f in graph_def.library.function}
     pending = [graph_def.node]
     while pending:
@@ -93,11 +105,13 @@ def _nodes(graph_def):
 
 
 def _digest(node) -> tuple:
+    """Kind and attributes of a node, without those that name a function or
+    differ from trace to trace."""
     return node.op, *sorted(
         (name, value.SerializeToString(deterministic=True))
         for name, value in node.attr.items()
         if not name.startswith("_")
-        and name not in _OF_TRACE
+        and name not in _TRACE_ATTRIBUTES
         and not value.HasField("func")
         and not value.list.func
     )

@@ -1,27 +1,32 @@
-"""What Python code draws from while it is traced."""
+"""Repeats the random draws that Python code makes while it is traced."""
 
 from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.runtime import tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
+
+if TYPE_CHECKING:
+    import keras
 
 
-class Chance:
-    """Has the second of two traces draw what the first one drew.
+class PythonRandomState:
+    """Makes a second trace draw the random numbers of the first one.
 
-    Of random operations of TensorFlow that would be their seeds: in tf_keras a
-    layer gives each operation that is traced a seed of its own.
+    Seeds of TensorFlow's random operations are among these draws: in tf_keras,
+    a layer draws a new seed for each operation that is traced.
 
     Args:
         model: A Keras model.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         self._model = model
         generators = [
             getattr(layer, "_random_generator", None)
@@ -30,16 +35,20 @@ class Chance:
         self._generators = [
             g for g in generators if getattr(g, "_seed", None) is not None
         ]
-        self._states = self._now()
+        self._states = self._read()
         self._graph = None
 
     @contextlib.contextmanager
-    def watched(self):
-        """A place for the first trace. TensorFlow makes two of it where it
-        creates variables, and goes on with the second."""
-        # A program of Keras 3 holds the method that the model had when it was
-        # made. Its layers keep their seeds in variables.
-        stand_in = StandIn(self._model, "train_step", lambda *a: None)
+    def remember(self) -> Iterator[None]:
+        """Remember the random state with which the first trace begins.
+
+        TensorFlow traces a function twice if it creates variables, and goes on
+        with the second trace; that one counts as the first here.
+        """
+        # In tf_keras only: a program of Keras 3 calls the method that the model
+        # had when the program was made, and its layers keep their seeds in
+        # variables.
+        stand_in = MethodReplacement(self._model, "train_step", lambda *a: None)
 
         def train_step(*arguments, **keywords):
             self._begin(tracing.current_graph())
@@ -53,23 +62,26 @@ class Chance:
             stand_in.remove()
 
     @contextlib.contextmanager
-    def again(self):
-        """A place for the second trace; afterwards all is as before it."""
-        now = self._now()
+    def repeat(self) -> Iterator[None]:
+        """Go back to the remembered state for the second trace.
+
+        The present state returns when the context is left.
+        """
+        present_states = self._read()
         self._set(self._states)
         try:
             yield
         finally:
-            self._set(now)
+            self._set(present_states)
 
     def _begin(self, graph) -> None:
         graphs = tracing.outermost_first(graph)
-        functions = [one for one in graphs if hasattr(one, "captures")]
+        functions = [g for g in graphs if hasattr(g, "captures")]
         # A loop may trace its body twice in one graph.
         if functions and functions[0] is not self._graph:
-            self._graph, self._states = functions[0], self._now()
+            self._graph, self._states = functions[0], self._read()
 
-    def _now(self) -> tuple:
+    def _read(self) -> tuple:
         seeds = [g._seed for g in self._generators]
         return random.getstate(), np.random.get_state(), seeds
 

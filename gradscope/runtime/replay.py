@@ -1,18 +1,25 @@
-"""Tensors that are computed again, from what they came from.
+"""Computes tensors of a step again, so that reading them changes no bit.
 
 Where XLA merges a tensor into the kernel that uses it, it rounds once what
 would be rounded twice (a fused multiply-add), or adds up in another order. An
 observer that reads this tensor makes XLA store it, and the last bit of a weight
-changes. Seen in 4 of 24 networks of random layers, with the gradient of a
-convolution that is clipped, with a GRU's bias, and with a batch norm's gamma.
+changes. This happens with the gradient of a convolution that is clipped, with a
+GRU's bias, and with a batch norm's gamma. A copy leaves the original alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
-# Has no public name: whether an operation has a state.
+# Has no public name: tells whether an operation has a state.
 from tensorflow.python.framework import op_def_registry
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 #: Elementwise operations that XLA merges into the optimizer's own kernels and
 #: whose repetition gives the very same bits (no roots, no exponentials).
@@ -31,28 +38,32 @@ _MERGED = {
     "Squeeze",
     "Sub",
 }
+#: How many operations before a tensor are computed again at most.
 _DEEPEST = 8
 
 
-def replayed(
-    tensors: list, graph, given: dict | None = None, repeat=None
+def replay(
+    tensors: list,
+    graph: tf.Graph,
+    replacements: dict[str, tf.Tensor] | None = None,
+    repeat: Callable[[tf.Operation, list], tf.Tensor | None] | None = None,
 ) -> list:
-    """Returns copies of tensors, computed again from the very beginning.
+    """Compute tensors again, from the inputs of the step.
 
-    Under XLA nothing else leaves the step's own kernels as they are: only its
-    inputs, its weights and what has a state (loops, random numbers) are read.
-    A step that is recorded takes twice as long for it; the others do not.
+    Under XLA only this leaves the step's own kernels as they are: the copies
+    read the step's inputs, its weights, and operations with a state (loops,
+    random numbers). A step that is recorded is computed twice, others are not.
 
     Args:
-        tensors: Of `graph`; others are returned as they are.
+        tensors: Tensors of `graph`; others are returned as they are.
         graph: The graph of the step; the copies belong to the current graph.
-        given: Tensors to use instead of those of these names.
-        repeat: From an operation and its new inputs to its output, None where
-            it is to be repeated as it is.
+        replacements: Tensors to use in place of those with these names.
+        repeat: Called with an operation and its new inputs; returns its output,
+            or None for an operation to repeat as it is.
     """
-    wanted = [t for t in tensors if tf.is_symbolic_tensor(t)]
-    needed = _needed(wanted, graph)
-    copies: dict[str, tf.Tensor] = dict(given or {})
+    symbolic = [t for t in tensors if tf.is_symbolic_tensor(t)]
+    needed = _needed(symbolic, graph)
+    copies: dict[str, tf.Tensor] = dict(replacements or {})
     for operation in graph.get_operations():
         if operation.name in needed:
             inputs = [copies.get(t.name, t) for t in operation.inputs]
@@ -67,61 +78,65 @@ def replayed(
     ]
 
 
-def ending(tensor, graph):
-    """Returns a copy of a tensor, of which only the elementwise end is computed
-    again: for a step that is traced outside of XLA, and may yet be called from
-    inside.
+def replay_end(
+    tensor: tf.Tensor | tf.Variable | keras.Variable | np.ndarray,
+    graph: tf.Graph,
+) -> tf.Tensor:
+    """Compute again the elementwise operations at the end of a tensor.
+
+    This is for a step that is traced outside of XLA, but may be called from a
+    function that XLA compiles.
 
     Args:
-        tensor: Of `graph`; what is no tensor of a graph is converted.
+        tensor: A tensor of `graph`, or a value, which is converted.
         graph: The graph of the step; the copy belongs to the current graph.
     """
     if not tf.is_symbolic_tensor(tensor):  # a variable, an array
         return tf.convert_to_tensor(tensor)
-    return _ending(tensor, graph, {}, _DEEPEST)
+    return _replay_end(tensor, graph, {}, _DEEPEST)
 
 
 def _needed(tensors: list, graph) -> set[str]:
-    """Returns the names of the operations to repeat for some tensors."""
+    """Names of the operations to repeat for some tensors."""
     needed: set[str] = set()
     pending = [t.op for t in tensors]
     while pending:
         operation = pending.pop()
         if operation.name in needed or operation.graph is not graph:
             continue
-        if not has_state(operation):
+        if not is_stateful(operation):
             needed.add(operation.name)
             pending += [t.op for t in operation.inputs]
     return needed
 
 
-def has_state(operation) -> bool:
-    """Returns whether an operation would not give the same once more."""
+def is_stateful(operation: tf.Operation) -> bool:
+    """Whether an operation could return something else a second time."""
     if operation.type in ("Placeholder", "PlaceholderWithDefault"):
         return True
     definition = op_def_registry.get(operation.type)
     return definition is None or definition.is_stateful
 
 
-def _ending(tensor, graph, copies, depth):
+def _replay_end(tensor, graph, copies, depth):
     operation = tensor.op
     if operation.type == "IdentityN" and operation.graph is graph:
         # All gradients at once, from an all-reduce of tf_keras.
         inner = operation.inputs[tensor.value_index]
-        return _ending(inner, graph, copies, depth)
+        return _replay_end(inner, graph, copies, depth)
     mergeable = operation.type in _MERGED and operation.graph is graph
     if not mergeable or depth == 0:
         return tensor
     if tensor.name not in copies:
         inputs = [
-            _ending(t, graph, copies, depth - 1) for t in operation.inputs
+            _replay_end(t, graph, copies, depth - 1) for t in operation.inputs
         ]
         _copy(operation, inputs, copies)
     return copies[tensor.name]
 
 
 def _copy(operation, inputs: list, copies: dict) -> None:
-    """Repeats an operation in the graph that is being built."""
+    """Repeat an operation in the graph that is being built."""
     attributes = operation.node_def.attr.items()
     repeated = tf.compat.v1.get_default_graph().create_op(
         operation.type,
@@ -129,5 +144,5 @@ def _copy(operation, inputs: list, copies: dict) -> None:
         [t.dtype for t in operation.outputs],
         attrs={k: v for k, v in attributes if k[0] != "_"},
     )
-    for own, copy in zip(operation.outputs, repeated.outputs, strict=True):
-        copies[own.name] = copy
+    for output, copy in zip(operation.outputs, repeated.outputs, strict=True):
+        copies[output.name] = copy

@@ -1,19 +1,18 @@
-"""Gradients of convolutions, as XLA computes them fast on CPUs.
+"""Computes gradients of convolutions in a form that XLA runs fast on CPUs.
 
 A step that XLA compiles is computed a second time where it is recorded, in a
-branch of its own. XLA brings convolutions into the form that Eigen's kernels
-take, but not inside of branches (its pass `ConvCanonicalization` looks at the
-entry computation alone), and the gradients that TensorFlow asks for are not of
-that form: each product would be made by a plain loop. A small convolutional
-net took 7.6 times as long for it. So they are asked for in that form here:
-examples first, features last.
+branch. XLA brings convolutions into the form that Eigen's kernels take, but not
+inside of branches (its pass `ConvCanonicalization` looks at the entry
+computation alone), and the gradients that TensorFlow asks for are not of that
+form: each product would be made by a plain loop, which takes many times as
+long. So they are asked for in that form here: examples first, features last.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Have no public names: XLA's own convolution, and what describes its axes.
+# Neither has a public name: XLA's own convolution, and its axes' description.
 from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.compiler.xla import xla_data_pb2
 
@@ -21,13 +20,16 @@ _OF_INPUT = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
 _OF_FILTER = ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")
 
 
-def gradient(operation, inputs: list) -> tf.Tensor | None:
-    """Returns what an operation does, from other inputs; None for one that is
-    no gradient of a convolution, or one of another layout or in groups.
+def gradient(operation: tf.Operation, inputs: list) -> tf.Tensor | None:
+    """Compute the gradient of a convolution from new inputs.
 
     Args:
-        operation: Of a graph that XLA compiles.
-        inputs: In place of its own.
+        operation: An operation of a graph that XLA compiles.
+        inputs: Tensors in place of its inputs.
+
+    Returns:
+        The operation's output for these inputs; None if it is no gradient of a
+        convolution, or of one with another layout or with groups.
     """
     if operation.type not in (*_OF_INPUT, *_OF_FILTER):
         return None
@@ -38,18 +40,17 @@ def gradient(operation, inputs: list) -> tf.Tensor | None:
     window = _Window.of(operation, image.shape, kernel.shape)
     if window is None:
         return None
-    found = window.of_input if of_input else window.of_filter
-    return tf.ensure_shape(found(*inputs), operation.outputs[0].shape)
+    compute = window.of_input if of_input else window.of_filter
+    return tf.ensure_shape(compute(*inputs), operation.outputs[0].shape)
 
 
 class _Window:
-    """How a convolution goes over an image; lists have a number for each axis
-    of space.
+    """Geometry of a convolution; all lists have a number per spatial axis.
 
     Args:
-        sizes, kernel, outputs: Of the image, the kernel and what comes out.
-        strides, dilations: Of the convolution.
-        before: Zeros in front of the image.
+        sizes, kernel, outputs: Sizes of the image, the kernel and the output.
+        strides, dilations: Strides and dilations of the convolution.
+        before: Numbers of zeros that pad the image's beginning.
     """
 
     def __init__(self, sizes, kernel, outputs, strides, dilations, before):
@@ -61,16 +62,23 @@ class _Window:
         self._around_input = [[r - b, n - 1 - s + b] for n, r, s, b in ends]
 
     @classmethod
-    def of(cls, operation, image, kernel) -> _Window | None:
-        """Returns the window of an operation, from shapes of its image and its
-        kernel; None if it is not known well enough."""
+    def of(
+        cls,
+        operation: tf.Operation,
+        image: tf.TensorShape,
+        kernel: tf.TensorShape,
+    ) -> _Window | None:
+        """Window of an operation, from the shapes of its image and kernel.
+
+        None if a size is unknown, or for another layout or with groups.
+        """
         outputs = operation.inputs[2].shape
         if not operation.get_attr("data_format").endswith(b"C"):
             return None
         space = slice(1, -1)
         sizes = image[space], kernel[:-2], outputs[space]
-        known = [part.is_fully_defined() for part in sizes]
-        if not all(known) or image[-1] is None or image[-1] != kernel[-2]:
+        defined = all(part.is_fully_defined() for part in sizes)
+        if not defined or image[-1] is None or image[-1] != kernel[-2]:
             return None
         sizes, kernel, outputs = (part.as_list() for part in sizes)
         strides = list(operation.get_attr("strides"))[space]
@@ -87,14 +95,13 @@ class _Window:
             before = [m // 2 * (padding == b"SAME") for m in missing]
         return cls(sizes, kernel, outputs, strides, dilations, before)
 
-    def of_input(self, _, kernel, gradient) -> tf.Tensor:
-        """Returns the gradient of the image: the inputs of
-        `Conv2DBackpropInput`."""
+    def of_input(self, _, kernel: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+        """Gradient of the image, from the inputs of `Conv2DBackpropInput`."""
         axes = list(range(kernel.shape.rank))
         turned = tf.reverse(kernel, axes[:-2])
         turned = tf.transpose(turned, [*axes[:-2], axes[-1], axes[-2]])
         ones = [1] * len(self._strides)
-        return self._convolved(
+        return self._convolve(
             gradient,
             turned,
             ones,
@@ -103,12 +110,11 @@ class _Window:
             self._dilations,
         )
 
-    def of_filter(self, image, _, gradient) -> tf.Tensor:
-        """Returns the gradient of the kernel: the inputs of
-        `Conv2DBackpropFilter`."""
+    def of_filter(self, image: tf.Tensor, _, gradient: tf.Tensor) -> tf.Tensor:
+        """Gradient of the kernel, from the inputs of `Conv2DBackpropFilter`."""
         space = list(range(1, image.shape.rank - 1))
         last = image.shape.rank - 1
-        found = self._convolved(
+        result = self._convolve(
             tf.transpose(image, [last, *space, 0]),
             tf.transpose(gradient, [*space, 0, last]),
             self._dilations,
@@ -116,9 +122,9 @@ class _Window:
             [1] * len(self._strides),
             self._strides,
         )
-        return tf.transpose(found, [*space, 0, last])
+        return tf.transpose(result, [*space, 0, last])
 
-    def _convolved(self, image, kernel, strides, around, inner, between):
+    def _convolve(self, image, kernel, strides, around, inner, between):
         rank = image.shape.rank
         axes = xla_data_pb2.ConvolutionDimensionNumbers(
             input_batch_dimension=0,

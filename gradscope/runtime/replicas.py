@@ -1,17 +1,18 @@
-"""Several replicas of a model, as `tf.distribute` makes them.
+"""Tells the replicas of `tf.distribute` apart, and sums their gradients.
 
-Every replica runs the same step on its part of the batch. One of them, the
-first of all workers, is observed: after the all-reduce all have the same
+Every replica runs the same step on its part of the batch. The first replica of
+the first worker is observed: after the all-reduce all of them have the same
 gradients and the same weights.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-#: Strategies whose replicas are alike and were tried.
+#: Strategies whose replicas hold equal weights, and which tests train with.
 SUPPORTED = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
@@ -19,9 +20,9 @@ SUPPORTED = (
 )
 
 
-def unsupported(strategy) -> str | None:
-    """Returns why an optimizer of a strategy cannot be observed, or None."""
-    # The strategy of those that use none has no public name.
+def unsupported(strategy: tf.distribute.Strategy | None) -> str | None:
+    """Reason why an optimizer of a strategy cannot be observed, or None."""
+    # TensorFlow's default strategy, where none is used, has no public name.
     default = type(strategy).__name__.startswith("_Default")
     if strategy is None or default or isinstance(strategy, SUPPORTED):
         return None
@@ -33,14 +34,14 @@ def unsupported(strategy) -> str | None:
 
 
 def is_first() -> bool:
-    """Returns whether the code that runs is to be observed: that of the first
-    replica, or any outside of a strategy."""
+    """Whether the code that runs is that of the first replica, or outside of
+    any strategy."""
     return index() == 0
 
 
 def index() -> int | None:
-    """Returns the number of the replica whose code runs, 0 outside of a
-    strategy; None where it is only known when the step runs."""
+    """Number of the replica whose code runs, 0 outside of a strategy; None
+    where the number is only known when the step runs."""
     if not tf.distribute.has_strategy():
         return 0
     context = tf.distribute.get_replica_context()
@@ -52,59 +53,60 @@ def index() -> int | None:
     return None if index is None else int(index)
 
 
-def writes(strategy) -> bool:
-    """Returns whether this process writes the record: of several workers the
-    chief alone does."""
+def is_writer(strategy: tf.distribute.Strategy | None) -> bool:
+    """Whether this process writes the record: of several workers only the
+    chief does."""
     return strategy is None or strategy.extended.should_save_summary
 
 
-def local(variable):
-    """Returns a replica's own `tf.Variable` of a distributed one."""
+def of_first(variable: tf.Variable) -> tf.Variable:
+    """First replica's `tf.Variable` of a distributed variable."""
     values = getattr(variable, "_values", None)
     return values[0] if isinstance(values, tuple | list) else variable
 
 
 def unseen() -> tuple[str, ...]:
-    """Returns what cannot be observed of a forward pass on several replicas,
-    by name."""
+    """Names of the parts of a forward pass that cannot be observed on several
+    replicas."""
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1:
         return ()
     if tf.executing_eagerly():
         return ("eager steps on several replicas",)
-    return ("activations of other workers",) if over_workers(strategy) else ()
+    return ("activations of other workers",) if spans_workers(strategy) else ()
 
 
-def own(variable):
-    """Returns the `tf.Variable` of the replica whose code runs, of a
-    distributed one."""
+def of_current(variable: tf.Variable) -> tf.Variable:
+    """`tf.Variable` of a distributed one, on the replica whose code runs."""
     values = getattr(variable, "_values", None)
     if not isinstance(values, tuple | list):
         return variable
     return values[min(index() or 0, len(values) - 1)]
 
 
-def over_workers(strategy) -> bool:
-    """Returns whether the replicas of a strategy are in several processes."""
+def spans_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the replicas of a strategy are in several processes."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def all_reduced(grads: list) -> list:
-    """Returns the sums of the gradients of all replicas, None for None.
+def all_reduce(grads: list) -> list:
+    """Sum the gradients of all replicas, with None for None.
 
-    To be called by all of them.
+    All replicas have to call it.
     """
-    there = [g for g in grads if g is not None]
-    if not there:
+    gradients = [g for g in grads if g is not None]
+    if not gradients:
         return list(grads)
     context = tf.distribute.get_replica_context()
-    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, there))
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, gradients))
     return [g if g is None else next(sums) for g in grads]
 
 
 @contextlib.contextmanager
-def noted(owner, method: str, notes: list):
-    """Notes what calls of a method return while the context is entered.
+def capture_results(
+    owner: object, method: str, results: list
+) -> Iterator[None]:
+    """Capture the results of a method while the context is open.
 
     An optimizer adds up the gradients of all replicas somewhere in its own
     code. Adding them up a second time would cost as much again, and would
@@ -113,23 +115,23 @@ def noted(owner, method: str, notes: list):
     Args:
         owner: Object whose instance attribute `method` is set meanwhile.
         method: Name of the method.
-        notes: Gets the results.
+        results: The list to which results are appended.
     """
     original = getattr(owner, method)
-    own = vars(owner).get(method)
+    attribute = vars(owner).get(method)
 
-    def noting(*arguments, **keywords):
+    def capture(*arguments, **keywords):
         result = original(*arguments, **keywords)
-        # The threads of the other replicas come by as well.
+        # The threads of the other replicas call the same object.
         if is_first():
-            notes.append(result)
+            results.append(result)
         return result
 
-    vars(owner)[method] = noting
+    vars(owner)[method] = capture
     try:
         yield
     finally:
-        if own is None:
+        if attribute is None:
             vars(owner).pop(method, None)
         else:
-            vars(owner)[method] = own
+            vars(owner)[method] = attribute

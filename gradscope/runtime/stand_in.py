@@ -1,4 +1,4 @@
-"""Standing in for one method of one object, and giving it back."""
+"""Replaces one method of one object, and gives it back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from gradscope.runtime import copies, lookalike, tracing
 
 
-class StandIn:
-    """Stands in for a method of one instance: an attribute of the instance.
+class MethodReplacement:
+    """Replacement of a method of one object, by an attribute of the object.
 
     The class, and all its other instances, stay as they are. So do copies and
     saved files of the object, see `copies`.
@@ -16,43 +16,43 @@ class StandIn:
     Args:
         owner: The object.
         name: Name of the method.
-        function: Is called in its place.
+        function: Called in its place.
     """
 
-    def __init__(self, owner, name: str, function: Callable):
+    def __init__(self, owner: object, name: str, function: Callable):
         self.function = function
         #: How many copies of the owner were made while it was installed.
         self.copies = 0
         self._owner = owner
         self._name = name
-        #: What the instance had in this place, None for the class's method.
+        #: The object's attribute of this name; None if it had only the class's.
         self.before = vars(owner).get(name)
         self._original = getattr(owner, name)
         self._method = lookalike.method(owner, name, self._original, self)
 
     @property
     def installed(self) -> bool:
-        """Whether it is in the method's place now."""
+        """Whether the replacement is in the method's place now."""
         return vars(self._owner).get(self._name) is self._method
 
     def install(self) -> None:
-        """Takes the method's place."""
+        """Put the replacement in the method's place."""
         # Not through setattr, where Keras and TensorFlow track attributes.
         vars(self._owner)[self._name] = self._method
         copies.install(self._owner)
 
     def remove(self) -> None:
-        """Gives the method its place back, unless somebody else took it."""
+        """Give the method back, unless it was replaced again by others."""
         if not self.installed:
             return
         del vars(self._owner)[self._name]
-        if self.before is not None:  # set by somebody before
+        if self.before is not None:  # an attribute of the user's
             vars(self._owner)[self._name] = self.before
         copies.remove(self._owner)
 
-    def original(self, *arguments, **keywords):
-        """Calls the method as it would be called here without us."""
-        method = tracing.converted(self._original)
+    def original(self, *arguments, **keywords) -> object:
+        """Call the method as it would be called here without gradscope."""
+        method = tracing.convert_with_autograph(self._original)
         return method(*arguments, **keywords)
 
     def __call__(self, *arguments, **keywords):

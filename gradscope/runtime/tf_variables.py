@@ -1,31 +1,38 @@
-"""Who owns which variable: names, layers and the order of the forward pass."""
+"""Describes variables: their names, layers and order in the forward pass."""
 
 from __future__ import annotations
 
 import collections
 import math
 import re
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from gradscope.format.schema import Variable
 from gradscope.runtime import replicas, tracing
 
-# Ops of TensorFlow 1 that hand on a variable's value, and that look after it.
+if TYPE_CHECKING:
+    import keras
+
+    from gradscope.runtime.eager_operations import EagerGraph
+
+# Operations of TensorFlow 1 that pass a variable's value on, and those that
+# initialise or check the variable, which is no use of its value.
 _READS = {"Identity", "ReadVariableOp", "Cast"}
-_CARES = {
+_MAINTENANCE = {
     "Assign",
     "AssignVariableOp",
     "IsVariableInitialized",
     "VarIsInitializedOp",
 }
 
-# One of the pieces that a partitioner of TensorFlow 1 cuts a variable into.
+# Name of a slice into which a partitioner of TensorFlow 1 cuts a variable.
 _PARTITION = re.compile(r"part_\d+")
 
 
 def describe(variables: list) -> tuple[Variable, ...]:
-    """Returns names, layers and shapes of variables, in the given order.
+    """Describe the names, layers and shapes of variables, in their order.
 
     The layer is the variable's path without its last part, and without the
     leading parts that all variables share (the model's name). Where two
@@ -47,12 +54,12 @@ def describe(variables: list) -> tuple[Variable, ...]:
     )
 
 
-def forward_order(variables: list, graph) -> list[int]:
-    """Returns the variables' indices in the order in which a step reads them.
+def forward_order(variables: list, graph: tf.Graph | None) -> list[int]:
+    """Sort the variables' indices by the order in which a step reads them.
 
     In a traced step the forward pass is the first to read a variable, so the
     order is that of the computation, also for a subclassed model whose layers
-    were created in another order. Without a graph it is the given order.
+    were created in another order. Without a graph the order stays.
 
     Args:
         variables: Keras variables or `tf.Variable`s.
@@ -69,8 +76,8 @@ def forward_order(variables: list, graph) -> list[int]:
             uses = [use for use in uses if use is not None]
             if uses:
                 first_use.setdefault(id(external), min(uses))
-    # Only the outermost graph that reads a variable sets its place, and what
-    # no graph reads keeps its place at the end.
+    # Only the outermost graph that reads a variable sets its place. Variables
+    # that no graph reads come last, in their order.
     last = max(first_use.values(), default=0) + 1
     handles = [getattr(tf_variable(v), "handle", None) for v in variables]
     return sorted(
@@ -79,51 +86,53 @@ def forward_order(variables: list, graph) -> list[int]:
     )
 
 
-def handles(graph, variables: list) -> dict[str, tf.Variable]:
-    """Returns variables by the names that their handles have in a graph;
-    those that it does not use are left out.
+def handles(
+    graph: tf.Graph | EagerGraph, variables: list[tf.Variable]
+) -> dict[str, tf.Variable]:
+    """Map the names of handles in a graph to their variables.
 
-    Args:
-        graph: A graph, or an `eager.Ops`.
-        variables: `tf.Variable`s.
+    Variables that the graph does not use are left out.
     """
     if tracing.session_graph(graph) is not None:
         return {_handle(v).name: v for v in variables}
-    own = {id(v.handle): v for v in variables if hasattr(v, "handle")}
+    by_handle = {id(v.handle): v for v in variables if hasattr(v, "handle")}
     return {
-        internal.name: own[id(external)]
+        internal.name: by_handle[id(external)]
         for external, internal in getattr(graph, "captures", ())
-        if id(external) in own
+        if id(external) in by_handle
     }
 
 
-def origins(graph) -> dict[str, int]:
-    """Returns what identifies the variables (and all else) that a graph takes
-    from outside, by the names that they have in it; a graph that a session
-    runs takes nothing, and there the name is enough."""
+def origins(graph: tf.Graph | EagerGraph) -> dict[str, int]:
+    """Map the names of a graph's captured tensors to the ids of their origins.
+
+    The same variable has the same id in all graphs. A graph that a session runs
+    captures nothing, and names its variables uniquely.
+    """
     captures = getattr(graph, "captures", ())
     return {internal.name: id(external) for external, internal in captures}
 
 
-def without_gradient(graph, trained: list) -> dict[str, str]:
-    """Returns names of the variables of a graph that are not trained, by the
-    names of their handles there.
+def untrained_names(
+    graph: tf.Graph | EagerGraph, trained: list[tf.Variable]
+) -> dict[str, str]:
+    """Map handles of a graph's untrained variables to the variables' names.
 
     Args:
-        graph: A graph, or an `eager.Ops`.
-        trained: `tf.Variable`s.
+        graph: The graph.
+        trained: The variables to leave out.
     """
-    ours = handles(graph, trained)
+    trained_handles = handles(graph, trained)
     if tracing.session_graph(graph) is not None:
         key = tf.compat.v1.GraphKeys.GLOBAL_VARIABLES
-        present = {_handle(v).name: v.name for v in graph.get_collection(key)}
+        names = {_handle(v).name: v.name for v in graph.get_collection(key)}
     else:
-        present = {
+        names = {
             internal.name: internal.name
             for _, internal in getattr(graph, "captures", ())
             if internal.dtype == tf.resource
         }
-    return {k: name for k, name in present.items() if k not in ours}
+    return {k: name for k, name in names.items() if k not in trained_handles}
 
 
 def _handle(variable) -> tf.Tensor:
@@ -132,29 +141,27 @@ def _handle(variable) -> tf.Tensor:
 
 
 def _first_use(variable) -> float:
-    """Returns where in its graph the first op is that works with a variable's
-    value: not where it is merely initialised, read or checked."""
+    """Position in its graph of the first operation that computes with a
+    variable's value; infinite without any."""
     pending = [_handle(variable)]
     first = math.inf
     while pending:
         for consumer in pending.pop().consumers():
             if consumer.type in _READS:
                 pending.extend(consumer.outputs)
-            elif consumer.type not in _CARES:
+            elif consumer.type not in _MAINTENANCE:
                 first = min(first, consumer._id)
     return first
 
 
-def tf_variable(variable):
-    """Returns the `tf.Variable` behind a Keras variable; of one that several
-    replicas have, the first one's."""
-    return replicas.local(_inner(variable))
+def tf_variable(variable: keras.Variable | tf.Variable) -> tf.Variable:
+    """First replica's `tf.Variable` behind a Keras variable."""
+    return replicas.of_first(_inner(variable))
 
 
-def own_variable(variable):
-    """Returns the `tf.Variable` behind a Keras variable; of one that several
-    replicas have, that of the replica whose code runs."""
-    return replicas.own(_inner(variable))
+def replica_variable(variable: keras.Variable | tf.Variable) -> tf.Variable:
+    """`tf.Variable` behind a Keras variable, on the replica whose code runs."""
+    return replicas.of_current(_inner(variable))
 
 
 def _inner(variable):
@@ -165,8 +172,8 @@ def _inner(variable):
     return variable
 
 
-def value(variable) -> tf.Tensor:
-    """Returns what a variable (or a number) holds now, on one replica."""
+def value(variable: keras.Variable | tf.Variable | float) -> tf.Tensor:
+    """Present value of a variable (or a number), on the first replica."""
     return tf.convert_to_tensor(tf_variable(variable))
 
 
@@ -197,15 +204,15 @@ def _without_common_start(paths: list[list[str]]) -> list[list[str]]:
 
 
 def _unique_layers(paths: list[list[str]]) -> list[str]:
-    """Returns a layer for each path, such that names are unique."""
+    """Name the layer of each path, such that variables' names are unique."""
     taken = {"/".join(path[:-1]) for path in paths}
     renamed: dict[tuple[str, int], str] = {}
-    seen: collections.Counter = collections.Counter()
+    counts: collections.Counter = collections.Counter()
     layers = []
     for path in paths:
         layer = "/".join(path[:-1])
-        copy = seen["/".join(path)]
-        seen["/".join(path)] += 1
+        copy = counts["/".join(path)]
+        counts["/".join(path)] += 1
         if copy and (layer, copy) not in renamed:
             number = copy
             while f"{layer}_{number}" in taken:

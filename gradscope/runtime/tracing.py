@@ -1,10 +1,12 @@
-"""What the graph of a step that is being traced says about it."""
+"""Answers questions about the graph that is being traced."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-# Their counter lives in the kernel, one for each traced program.
+# Random operations whose counter lives in the kernel, one per traced program.
 _PROGRAM_STATE = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -19,15 +21,15 @@ _PROGRAM_STATE = {
 }
 
 
-def current_graph():
-    """Returns the graph that is being built, None when executing eagerly."""
+def current_graph() -> tf.Graph | None:
+    """Graph that is being built; None when executing eagerly."""
     if tf.executing_eagerly():
         return None
     return tf.compat.v1.get_default_graph()
 
 
-def outermost_first(graph) -> list:
-    """Returns a graph and all that it is nested in, the outermost first."""
+def outermost_first(graph: tf.Graph | None) -> list[tf.Graph]:
+    """List a graph and those around it, the outermost first; [] for None."""
     graphs = []
     while graph is not None:
         graphs.insert(0, graph)
@@ -35,19 +37,19 @@ def outermost_first(graph) -> list:
     return graphs
 
 
-def session_graph(graph):
-    """Returns the graph, or the one around it, that a `tf.compat.v1.Session`
-    is to run; None if it is a function's, or in eager mode."""
+def session_graph(graph: tf.Graph | None) -> tf.Graph | None:
+    """Graph, or the one around it, that a `tf.compat.v1.Session` will run;
+    None for the graph of a function, and in eager mode."""
     # A function that is traced in eager mode has a graph around it, too.
     if graph is None or tf.compat.v1.executing_eagerly_outside_functions():
         return None
     return outermost_first(graph)[0]
 
 
-def converted(function):
-    """Returns a function as AutoGraph, where it is at work, would call it.
+def convert_with_autograph(function: Callable) -> Callable:
+    """Convert a function as AutoGraph would, where it is at work.
 
-    A user's own optimizer may say `if` to a tensor.
+    A user's own optimizer may have an `if` on a tensor.
     """
     context = tf.__internal__.autograph.control_status_ctx()
     if context.status.name != "ENABLED":
@@ -55,14 +57,14 @@ def converted(function):
     return tf.__internal__.autograph.tf_convert(function, context)
 
 
-def in_xla(graph) -> bool:
-    """Returns whether a graph is traced to be compiled by XLA."""
+def in_xla(graph: tf.Graph | None) -> bool:
+    """Whether a graph is traced to be compiled by XLA."""
     contexts = [g._get_control_flow_context() for g in outermost_first(graph)]
     return any(c is not None and c.IsXLAContext() for c in contexts)
 
 
-def has_program_state(graph) -> bool:
-    """Returns whether a step holds random ops that count in their kernel."""
+def has_program_state(graph: tf.Graph | None) -> bool:
+    """Whether a step holds random operations that count in their kernel."""
     for nested in outermost_first(graph):
         if any(op.type in _PROGRAM_STATE for op in nested.get_operations()):
             return True

@@ -1,12 +1,17 @@
-"""`trainable` of a model's layers: as it was when something was traced."""
+"""Compares `trainable` of a model's layers with its values in a trace."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from gradscope.runtime.program_fingerprint import handle
+from gradscope.runtime.program_fingerprint import handle_id
 
-#: As many layers are named.
+if TYPE_CHECKING:
+    import keras
+
+#: How many layers a warning names at most.
 _MOST_NAMES = 5
 
 _CHANGED = (
@@ -16,8 +21,9 @@ _CHANGED = (
 )
 
 
-def flags(model) -> dict[int, tuple]:
-    """Returns what is trainable of each layer that has weights."""
+def flags(model: keras.Model) -> dict[int, tuple[bool, ...]]:
+    """Collect `trainable` of each layer that has weights, and of its
+    variables, by the layer's id."""
     return {
         id(layer): (layer.trainable, *(v.trainable for v in _flagged(layer)))
         for layer in model._flatten_layers()
@@ -25,30 +31,32 @@ def flags(model) -> dict[int, tuple]:
     }
 
 
-def difference(model, traced: dict[int, tuple]) -> str | None:
-    """Returns what to tell where `trainable` is otherwise than it was.
+def describe_change(
+    model: keras.Model, traced: dict[int, tuple[bool, ...]]
+) -> str | None:
+    """Describe how `trainable` has changed since a trace; None if it has not.
 
     Args:
         model: A Keras model.
-        traced: Its `flags` when something was traced, with which Keras goes on.
+        traced: Its `flags` when the program was traced that Keras runs.
     """
-    now = flags(model)
-    changed = {key for key in traced if traced[key] != now.get(key)}
+    current = flags(model)
+    changed = {key for key in traced if traced[key] != current.get(key)}
     if not changed:
         return None
     layers = list(_outermost(model, changed))
-    told = [
+    changes = [
         f"{layer.name!r} is {'not ' * layer.trainable}trained"
         for layer in layers[:_MOST_NAMES]
     ]
     if len(layers) > _MOST_NAMES:
-        told.append(f"and {len(layers) - _MOST_NAMES} more layers")
-    return _CHANGED.format(changed=", ".join(told))
+        changes.append(f"and {len(layers) - _MOST_NAMES} more layers")
+    return _CHANGED.format(changed=", ".join(changes))
 
 
 @contextlib.contextmanager
-def as_trained(model, written: frozenset[int]):
-    """Has `trainable` be for a while what it was when a program was traced.
+def as_traced(model: keras.Model, written: frozenset[int]) -> Iterator[None]:
+    """Set `trainable` for a while to its values when a program was traced.
 
     Args:
         model: A Keras model.
@@ -58,16 +66,16 @@ def as_trained(model, written: frozenset[int]):
 
     def put(owner, value: bool) -> None:
         before.append((owner, vars(owner)["_trainable"]))
-        # Not through the property, which has all layers inside follow.
+        # Not through the property, which also sets all layers inside.
         vars(owner)["_trainable"] = value
 
     try:
         for layer in model._flatten_layers():
-            weights = {handle(weight) for weight in layer.weights}
+            weights = {handle_id(weight) for weight in layer.weights}
             if weights:
                 put(layer, not written.isdisjoint(weights))
             for variable in _flagged(layer):
-                put(variable, handle(variable) in written)
+                put(variable, handle_id(variable) in written)
         yield
     finally:
         for owner, value in reversed(before):
@@ -75,13 +83,13 @@ def as_trained(model, written: frozenset[int]):
 
 
 def _flagged(layer) -> list:
-    """Returns the variables of a layer that have a flag of their own, as in
-    Keras 3."""
+    """Variables of a layer that have a `trainable` of their own, as in Keras
+    3."""
     return getattr(layer, "_trainable_variables", [])
 
 
 def _outermost(layer, changed: set):
-    """Yields the changed layers that are not inside of another one."""
+    """Yield the changed layers that are not inside of another one."""
     if id(layer) in changed:
         yield layer
         return

@@ -1,4 +1,4 @@
-"""Where to look: optimizers are wrapped here, whatever their kind."""
+"""`wrap`, `unwrap` and `flush`: begin and end to observe an optimizer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import weakref
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,47 +28,47 @@ from gradscope.wrapping.steps.observer import Options
 #: One module for each kind of optimizer.
 _KINDS = (keras, tf_keras, tf_keras_legacy, compat_v1)
 
-#: Every seam whose optimizer is alive and wrapped.
+#: The seams of all wrapped optimizers that are alive.
 _seams: weakref.WeakSet = weakref.WeakSet()
 
 
 def wrap(
-    optimizer,
+    optimizer: Any,
     logdir: str | os.PathLike,
     *,
-    model=None,
+    model: Any = None,
     every: int | Schedule = 10,
     histograms: int | Schedule | None = 100,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
     activations: bool = True,
     window: int = 1000,
-):
-    """Observes an optimizer: its steps are recorded from now on.
+) -> Any:
+    """Observe an optimizer, and record its steps from now on.
 
-    The optimizer is returned as the very object that was passed in, and
-    trains exactly as before. What is measured is written every two seconds,
-    on `flush`, on `unwrap`, when the optimizer is deleted, and at exit. A copy
-    of the optimizer is not observed, nor what is built from its configuration.
+    The same object is returned, and it trains exactly as before. Recorded steps
+    are written every two seconds, on `flush`, on `unwrap`, when the optimizer
+    is deleted, and at exit. A copy of the optimizer is not observed, nor is an
+    optimizer that is built from its configuration.
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
         logdir: Directory of this run, as in `"logs/run"`. The event file goes
             into its sub-directory `gradscope`.
-        model: The Keras model that it trains. It tells of its inputs, outputs,
-            targets and loss, and of eager steps. If its `train_function` was
-            traced before, there will be a second one that records, and
-            trains what the first one trains.
-        every: Steps to record: every so many, after each of the first 50; or
-            a `gradscope.schedule.Schedule`.
-        histograms: Of the recorded steps, those that also get histograms and
-            ratios in TensorBoard's own tabs: a number (and step 0) or a
-            schedule; None for none.
-        include: Patterns of layer or variable names as in `"dense_*"` that
+        model: The Keras model that the optimizer trains. With it, the inputs,
+            outputs, targets and loss are recorded, and also the forward passes
+            of eager steps. If the model's `train_function` was traced before,
+            gradscope adds a second one that records and trains the same.
+        every: Steps to record: every `every`-th step, after each of the first
+            50; or a `gradscope.schedule.Schedule`.
+        histograms: Recorded steps that also get histograms and ratios in
+            TensorBoard's own tabs: every `histograms`-th step and step 0, or a
+            schedule; None for no histograms.
+        include: Patterns of layer or variable names, as in `"dense_*"`, that
             get histograms and ratios; None for all.
-        exclude: Patterns of those that do not, even if included.
-        activations: Whether activations, dropout, batch norm, inputs and
-            outputs are recorded, too.
+        exclude: Patterns of names that get none, even if included.
+        activations: Whether to record activations, dropout, batch norm, inputs
+            and outputs, too.
         window: Number of examples for which a unit must be zero to be called
             dead, counted over the recorded steps.
 
@@ -75,11 +76,13 @@ def wrap(
         `optimizer`.
 
     Raises:
-        TypeError: If it is not an optimizer that can be observed, or if a
-            pattern is not a string.
-        ValueError: If it is observed already, or an argument has no meaning.
-        NotImplementedError: If its kind is known, but not how it is used: a
-            strategy like `TPUStrategy`, accumulation on several replicas.
+        TypeError: If the optimizer is of no supported kind, or if a pattern is
+            not a string.
+        ValueError: If the optimizer is observed already, or an argument is out
+            of its range.
+        NotImplementedError: If the optimizer is used in a way that is not
+            supported, as under a `TPUStrategy`, or accumulating gradients on
+            several replicas.
     """
     _check(optimizer)
     options = Options(
@@ -96,7 +99,7 @@ def wrap(
         window=_window(window),
     )
     kind = _kind(optimizer)
-    if replicas.writes(kind.strategy(optimizer)):
+    if replicas.is_writer(kind.strategy(optimizer)):
         _create(options.directory)
     seam = kind.SEAM(optimizer, options)
     _seams.add(seam)
@@ -106,22 +109,22 @@ def wrap(
     return optimizer
 
 
-def unwrap(optimizer, *, model=None):
-    """Restores an optimizer, and writes and closes its record.
+def unwrap(optimizer: Any, *, model: Any = None) -> Any:
+    """Restore an optimizer; write and close its record.
 
-    A `tf.function` that was traced meanwhile records no more, but keeps its
-    few ops; `model` gets its own `train_function` back, or one that is traced
-    anew, unless that would train other variables.
+    A `tf.function` that was traced meanwhile records no more, but keeps a few
+    additional ops. `model` gets its own `train_function` back, or is traced
+    again, unless that would train other variables.
 
     Args:
         optimizer: An observed optimizer.
-        model: The model that it trains.
+        model: The model that the optimizer trains.
 
     Returns:
         `optimizer`.
 
     Raises:
-        ValueError: If it is not observed.
+        ValueError: If the optimizer is not observed.
     """
     seam = seam_of(optimizer)
     if seam is None:
@@ -137,14 +140,14 @@ def unwrap(optimizer, *, model=None):
     return optimizer
 
 
-def flush(optimizer=None) -> None:
-    """Writes what was measured so far, for TensorBoard and `read` to see.
+def flush(optimizer: Any = None) -> None:
+    """Write all steps recorded so far, so that TensorBoard and `read` see them.
 
     Args:
-        optimizer: An observed optimizer, None for all that there are.
+        optimizer: An observed optimizer; None for all observed optimizers.
 
     Raises:
-        ValueError: If it is not observed.
+        ValueError: If the optimizer is not observed.
     """
     if optimizer is None:
         for seam in list(_seams):
@@ -161,35 +164,48 @@ def flush(optimizer=None) -> None:
 
 
 @atexit.register
-def _tell_at_exit() -> None:
-    """Says of what a training went past, unless it ended with an error."""
+def _warn_at_exit() -> None:
+    """Warn of trainings that bypassed their optimizer, unless an error ended
+    the program."""
     if getattr(sys, "last_type", None) is not None:
         return
     for seam in list(_seams):
         if not seam.suspended:
-            background.guarded(seam.tell_if_unseen)
+            background.run_guarded(seam.warn_if_bypassed)
 
 
-def seam_of(optimizer) -> Seam | None:
-    """Returns the seam of an optimizer, None if it is not observed."""
+def seam_of(optimizer: Any) -> Seam | None:
+    """The seam of an optimizer; None if the optimizer is not observed."""
     kind = _kind(optimizer)
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
-def others_of(model) -> dict:
-    """Returns the optimizers that a model holds besides `model.optimizer` and
-    that nobody observes, by the names of its attributes."""
-    found = other_optimizers.held(model, lambda value: _kind(value) is not None)
-    return {n: one for n, one in found.items() if seam_of(one) is None}
+def unobserved_optimizers(model: Any) -> dict:
+    """Find the optimizers of a model that nobody observes.
+
+    Args:
+        model: A Keras model; `model.optimizer` is left out.
+
+    Returns:
+        The optimizers by the names of the model's attributes.
+    """
+    optimizers = other_optimizers.held_optimizers(
+        model, lambda value: _kind(value) is not None
+    )
+    return {
+        n: optimizer
+        for n, optimizer in optimizers.items()
+        if seam_of(optimizer) is None
+    }
 
 
 def _kind(optimizer):
-    """Returns the module that knows this kind of optimizer, or None."""
+    """The module for an optimizer's kind; None if the kind is not supported."""
     return next((k for k in _KINDS if k.is_supported(optimizer)), None)
 
 
 def _check(optimizer) -> None:
-    """Raises what `wrap` promises for an optimizer that it cannot observe."""
+    """Check that an optimizer can be observed; see `wrap` for the errors."""
     kind = _kind(optimizer)
     if kind is None:
         raise TypeError(
@@ -206,11 +222,11 @@ def _check(optimizer) -> None:
         raise NotImplementedError(
             f"gradscope cannot observe this optimizer: {reason}."
         )
-    present = seam_of(optimizer)
-    if present is not None:
+    seam = seam_of(optimizer)
+    if seam is not None:
         raise ValueError(
             "`optimizer` is observed already and writes to "
-            f"{present.options.directory}. Call gradscope.unwrap(optimizer) "
+            f"{seam.options.directory}. Call gradscope.unwrap(optimizer) "
             "first."
         )
 
@@ -253,25 +269,32 @@ def _create(directory: str) -> None:
 
 
 def _observe(model, seam) -> None:
-    """Has the model's program be traced with what looks at it. One that was
-    traced before goes on training what it trains."""
+    """Make a model's program one that records.
+
+    A program that was traced before keeps training the same variables; another
+    program that records is put beside it.
+    """
     program = model.train_function
     if program is not None and recording_program.is_traced(program):
-        model.train_function = recording_program.Twin(model, program, seam)
+        model.train_function = recording_program.RecordingProgram(
+            model, program, seam
+        )
 
 
 def _restore(model, seam) -> None:
-    """Gives a model a program that nothing looks at."""
+    """Give a model a program that does not record."""
     program = model.train_function
-    if isinstance(program, recording_program.Twin):
-        model.train_function = program.own
+    if isinstance(program, recording_program.RecordingProgram):
+        model.train_function = program.model_program
     elif program is not None and not _goes_on(model, program, seam):
         model.train_function = None
 
 
 def _goes_on(model, program, seam) -> bool:
-    """Returns whether a program that was traced while it was observed has to
-    stay: another would train other variables, or is not to be had."""
+    """Return whether a program that was traced while it recorded must stay.
+
+    A new trace would train other variables, or cannot be made.
+    """
     now = {tf_variables.tf_variable(v).ref() for v in model.trainable_variables}
     return seam.traced != {frozenset(now)} or not recording_program.is_of_keras(
         model, program

@@ -1,6 +1,9 @@
-"""One call of an optimizer, told in the same words for every kind."""
+"""One call of an optimizer, in the same words for every kind of optimizer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -8,83 +11,105 @@ from gradscope.runtime import tf_variables
 
 
 class Call:
-    """What one call of an optimizer was given, and what it will do with it.
+    """One call of an optimizer: its gradients, its variables and its effect.
 
-    Made before the optimizer's own code runs, for what it says of the step's
-    start. Here are the answers for an optimizer without any options; the
-    kinds of optimizer have subclasses.
+    A call is described before the optimizer's own code runs, while all
+    variables still have the values from before the step. This class has the
+    answers for an optimizer without any options; each kind of optimizer has a
+    subclass.
 
     Attributes:
-        grads: The gradients as they were passed: tensors, `IndexedSlices`,
-            None where a variable has none.
-        variables: The `tf.Variable`s they belong to.
-        known: All variables of the optimizer as its user knows them, Keras
-            variables or `tf.Variable`s: what the record has rows for.
+        grads: The gradients as they were passed: tensors, `IndexedSlices`, or
+            None for a variable without a gradient.
+        variables: The `tf.Variable`s to which the gradients belong.
+        optimizer_variables: All variables that the optimizer trains, as its
+            user sees them (Keras variables or `tf.Variable`s). The record has
+            rows for these.
         step: int64 scalar, the optimizer's step before the update.
         accumulators: Sums of the gradients of earlier calls, one for each of
-            `variables`; empty where the optimizer does not accumulate.
-        applies: Whether the call changes weights: True, or a bool scalar
-            where the optimizer accumulates.
+            `variables`; empty if the optimizer does not accumulate gradients.
+        applies: Whether the call changes weights: True, or a bool scalar if
+            the optimizer accumulates gradients.
     """
 
-    def __init__(self, grads: list, variables: list, known: list, step):
+    def __init__(
+        self,
+        grads: list,
+        variables: list,
+        optimizer_variables: list,
+        step: tf.Tensor,
+    ):
         self.grads = list(grads)
         self.variables = [tf_variables.tf_variable(v) for v in variables]
-        self.known = list(known)
+        self.optimizer_variables = list(optimizer_variables)
         check_distinct(self.variables)
         self.step = tf.cast(step, tf.int64)
         self.accumulators: list[tf.Variable] = []
         self.applies = True
 
     def learning_rate(self) -> tf.Tensor:
-        """Returns the learning rate, float32 scalar, NaN where not known, or
-        where variables have several."""
+        """The learning rate, float32 scalar; NaN if unknown, or if variables
+        have several."""
         return tf.constant(float("nan"))
 
-    def rates(self) -> list:
-        """Returns the learning rate of each of `variables`, float32 scalars;
-        asked only where a seam has `parts`."""
+    def variable_rates(self) -> list[tf.Tensor]:
+        """The learning rate of each of `variables`, float32 scalars.
+
+        Called only if the seam has `part_names`.
+        """
         return [self.learning_rate() for _ in self.variables]
 
     def loss_scale(self) -> tf.Tensor:
-        """Returns the loss scale, float32 scalar, NaN where there is none."""
+        """The loss scale, float32 scalar; NaN without one."""
         return tf.constant(float("nan"))
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
-        """Returns whether what was passed for a variable is a gradient."""
+        """Return whether the value passed for a variable is a gradient."""
         return True
 
-    def run(self, original):
-        """Calls `original`, the optimizer's own code."""
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Call `original`, which runs the optimizer's own code."""
         return original()
 
-    def made(self):
-        """Returns whether the step was made after all; after `run`.
+    def was_applied(self) -> bool:
+        """Return whether the step changed the weights; call this after `run`.
 
-        True, or a bool scalar where a loss scale skips steps that overflow.
+        Returns:
+            True, or a bool scalar if a loss scale skips steps that overflow.
         """
         return True
 
-    def applied(self, grads: list, accumulated: list) -> list:
-        """Returns the gradients that the step applied, before clipping.
+    def applied_gradients(self, grads: list, accumulated: list) -> list:
+        """Compute the gradients that the step applied, before clipping.
 
         Args:
-            grads: `self.reduced()`, or copies of them.
+            grads: `self.reduced_gradients()`, or copies of them.
             accumulated: The values of `accumulators` before the step.
         """
         return grads
 
-    def reduced(self) -> list:
-        """Returns the gradients of all replicas; after `run`."""
+    def reduced_gradients(self) -> list:
+        """The gradients summed over all replicas; call this after `run`."""
         return self.grads
 
-    def clipped(self, applied: list) -> list | None:
-        """Returns what clipping makes of `applied`, None where it is off."""
+    def clipped_gradients(self, grads: list) -> list | None:
+        """Clip gradients as the optimizer does.
+
+        Args:
+            grads: The result of `applied_gradients`.
+
+        Returns:
+            The clipped gradients, or None if clipping is off.
+        """
         return None
 
 
 def check_distinct(variables: list) -> None:
-    """Raises where a call has a variable more than once."""
+    """Check that a call has no variable twice.
+
+    Raises:
+        NotImplementedError: If it has.
+    """
     if len({v.ref() for v in variables}) < len(variables):
         raise NotImplementedError(
             "one call has a variable twice, as where two models share a "
@@ -92,8 +117,8 @@ def check_distinct(variables: list) -> None:
         )
 
 
-def clips(optimizer) -> bool:
-    """Returns whether the clipping of a Keras optimizer is on."""
+def clips(optimizer: Any) -> bool:
+    """Return whether a Keras optimizer clips gradients."""
     return any(
         limit is not None and limit > 0
         for limit in (

@@ -1,35 +1,41 @@
-"""Tells the findings at the end of a training, and writes them into the run."""
+"""Report of the findings of a run at the end of its training."""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
 from gradscope.reading import event_files, read
 
-#: A longer record is not read again at the end of a training: at 100 MB that
-#: takes some seconds.
+if TYPE_CHECKING:
+    from gradscope.recording.drain import Drain
+
+#: Largest record, in bytes, that is read again at the end of a training. Above
+#: this size, reading would delay the end of the program by seconds.
 MOST_BYTES = 100_000_000
 
 
-class Teller:
-    """Tells the findings of a run, each time that they are others."""
+class EndReport:
+    """Prints the findings of a run if they have changed since the last time."""
 
     def __init__(self):
-        self._told: list = []
+        self._last_findings: list = []
 
-    def tell(self, drain) -> None:
-        """Prints the findings to stderr, and writes them for TensorBoard's
-        tab Text. Nothing that goes wrong here is an error of the training.
+    def print_findings(self, drain: Drain) -> None:
+        """Print the findings to stderr, and write them for TensorBoard's tab
+        Text.
+
+        A failure here is a warning, and never an error of the training.
 
         Args:
-            drain: Of the run, which has written all of it.
+            drain: The drain of the run; it must have written all steps.
         """
         try:
-            self._tell(drain)
+            self._print_findings(drain)
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
@@ -39,16 +45,16 @@ class Teller:
                 stacklevel=2,
             )
 
-    def _tell(self, drain) -> None:
+    def _print_findings(self, drain) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
         if not os.path.isdir(directory):
-            return  # not the process that writes, or nothing was written
+            return  # another process writes, or nothing was written
         files = event_files.event_files(directory)
         if sum(map(os.path.getsize, files)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
-            told = f"gradscope: the record is long; try `{command}`"
-            print(told, file=sys.stderr)
+            message = f"gradscope: the record is long; try `{command}`"
+            print(message, file=sys.stderr)
             return
         try:
             record = read.read(directory)
@@ -56,10 +62,10 @@ class Teller:
             return
         findings = diagnose(record)
         names = [(f.kind, f.layer, f.severity) for f in findings]
-        if not findings or names == self._told:
+        if not findings or names == self._last_findings:
             return
-        self._told = names
+        self._last_findings = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
-        drain.noted(int(record.steps[-1]), report.markdown(findings))
+        drain.write_text(int(record.steps[-1]), report.markdown(findings))

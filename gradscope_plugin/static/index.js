@@ -1,7 +1,5 @@
 /** The page's entry: TensorBoard calls `render` in a frame of our own. */
 
-import {MODULES} from './modules.js';
-
 // A page asks for what is new so often, in ms. TensorBoard's own reloads are
 // off unless somebody turns them on, and it reads its files every 5 s.
 const EVERY = 5000;
@@ -16,9 +14,9 @@ export async function render() {
   // Asked for while the page is built.
   const runs = fetch('runs?soon=1');
   runs.catch(() => {});
-  MODULES.forEach((name) => link('modulepreload', `./${name}.js`));
+  preload();
   const [{followLinks, followReloads, followTheme}, {Page}] =
-    await Promise.all([import('./host.js'), import('./page.js'), stylesheet()]);
+    await Promise.all([import('./basics/tensorboard.js'), import('./page/page.js'), stylesheet()]);
   const page = new Page(runs);
   document.body.append(page.node);
   followTheme(() => page.draw());
@@ -33,6 +31,14 @@ export async function render() {
     if (window.innerHeight > 0 && !document.hidden) page.reload();
   }, AT_FIRST);
   await page.reload();
+}
+
+/** Asks for all modules at once: one after the other, as they import each
+ * other, they would take six round trips. What fails is asked for again. */
+async function preload() {
+  const list = await fetch(new URL('./modules.json', import.meta.url));
+  if (!list.ok) return;
+  for (const path of await list.json()) link('modulepreload', `./${path}`);
 }
 
 /** Waits for the style: the page must not appear without it first. */

@@ -1,14 +1,9 @@
-"""A browser on a real TensorBoard; lets the tests use `tests/runs.py`."""
+"""A browser on a real TensorBoard."""
 
 import os
-import pathlib
-import sys
 
 import pytest
 from playwright.sync_api import sync_playwright
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
 from reader import PATIENCE, frame_of
 from servers import tensorboard
 

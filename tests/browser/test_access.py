@@ -9,10 +9,10 @@ import pathlib
 
 import pytest
 import runs
+from node_packages import tool
 from playwright.sync_api import expect
 from reader import PATIENCE, card, frame_of, heatmap, opened, press
 from servers import tensorboard
-from test_frontend import tool
 
 THEMES = ["light", "dark"]
 

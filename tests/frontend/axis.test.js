@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {columnOf, isEven, moved, tickColumns}
-  from '../../gradscope_plugin/static/axis.js';
+  from '../../gradscope_plugin/static/scales/axis.js';
 
 const range = (from, to, by = 1) =>
   Array.from({length: Math.ceil((to - from) / by)}, (_, i) => from + i * by);

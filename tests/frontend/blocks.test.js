@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {blockOf, blocksOf}
-  from '../../gradscope_plugin/static/blocks.js';
+  from '../../gradscope_plugin/static/data/blocks.js';
 import {
   heightOf, middleOf, placeRows, rowsAt, topOf,
-} from '../../gradscope_plugin/static/places.js';
+} from '../../gradscope_plugin/static/heatmap/row_places.js';
 
 const named = (count, nameOf) =>
   Array.from({length: count}, (_, i) => ({name: nameOf(i)}));

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {NAN, NUMBER, ZERO} from '../../gradscope_plugin/static/cells.js';
+import {NAN, NUMBER, ZERO} from '../../gradscope_plugin/static/data/cell_kinds.js';
 import {csvOf, field, fileName, gridLines, seriesLines}
-  from '../../gradscope_plugin/static/csv.js';
-import {hashOf, viewOf} from '../../gradscope_plugin/static/link.js';
-import {DEFAULTS, createState} from '../../gradscope_plugin/static/state.js';
+  from '../../gradscope_plugin/static/saving/csv.js';
+import {hashOf, viewOf} from '../../gradscope_plugin/static/basics/view_link.js';
+import {DEFAULTS, createState} from '../../gradscope_plugin/static/page/view_state.js';
 
 test('a grid is a table of exact numbers, and of words', () => {
   const grid = {rows: 2, columns: 2, steps: Float64Array.of(0, 10),

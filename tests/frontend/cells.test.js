@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO, classify, outside}
-  from '../../gradscope_plugin/static/cells.js';
+  from '../../gradscope_plugin/static/data/cell_kinds.js';
 
 const LOG = {missing: null, ofGradient: true, zeroIsSpecial: true};
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {chosenRuns, toDiagnose}
-  from '../../gradscope_plugin/static/chosen.js';
-import {Feed} from '../../gradscope_plugin/static/feed.js';
-import {layerOf} from '../../gradscope_plugin/static/rows.js';
+  from '../../gradscope_plugin/static/page/run_choice.js';
+import {Feed} from '../../gradscope_plugin/static/data/run_list.js';
+import {layerOf} from '../../gradscope_plugin/static/data/row_names.js';
 import {DEFAULTS, folded, pinned}
-  from '../../gradscope_plugin/static/state.js';
-import {statusLines} from '../../gradscope_plugin/static/views.js';
+  from '../../gradscope_plugin/static/page/view_state.js';
+import {statusLines} from '../../gradscope_plugin/static/page/controls.js';
 
 const run = (name, steps = 10) => ({name, steps, variables: Array(100)});
 const RUNS = ['a', 'b', 'c'].map((name) => run(name));

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {MARKS, SEQUENTIAL, TWO_SIDED, entryOf, lookOf}
-  from '../../gradscope_plugin/static/colormap.js';
-import {createColors} from '../../gradscope_plugin/static/colors.js';
-import {linearScale} from '../../gradscope_plugin/static/scale.js';
+  from '../../gradscope_plugin/static/scales/colormap.js';
+import {createColors} from '../../gradscope_plugin/static/data/run_colors.js';
+import {linearScale} from '../../gradscope_plugin/static/scales/scale.js';
 
 const color = (palette, entry) =>
   [...palette.subarray(3 * entry, 3 * entry + 3)];

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO}
-  from '../../gradscope_plugin/static/cells.js';
+  from '../../gradscope_plugin/static/data/cell_kinds.js';
 import {parting, partingText, ratioGrid}
-  from '../../gradscope_plugin/static/compare.js';
+  from '../../gradscope_plugin/static/comparison/ratios.js';
 
 function grid(names, steps, rows, kinds = null) {
   const values = Float32Array.from(rows.flat());

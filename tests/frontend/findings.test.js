@@ -3,12 +3,12 @@ import test from 'node:test';
 
 import {
   placeOf, statisticFor,
-} from '../../gradscope_plugin/static/finding_statistics.js';
+} from '../../gradscope_plugin/static/findings/shown_by.js';
 import {
   countsOf, evidenceRows, pieces, rankOf, sinceText, summaryOf,
-} from '../../gradscope_plugin/static/finding_text.js';
-import {withKeys} from '../../gradscope_plugin/static/findings_panel.js';
-import {cellsOf, columnsOf} from '../../gradscope_plugin/static/marks.js';
+} from '../../gradscope_plugin/static/findings/text.js';
+import {withKeys} from '../../gradscope_plugin/static/findings/panel.js';
+import {cellsOf, columnsOf} from '../../gradscope_plugin/static/findings/marks.js';
 
 const finding = (more) => ({kind: 'vanishing-gradient', severity: 'warning',
   layer: 'a', steps: [0, 20], until_the_end: true, evidence: {}, ...more});

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ABSENT, DEAD, NAN, NUMBER, ZERO}
-  from '../../gradscope_plugin/static/cells.js';
-import {fetchGrid} from '../../gradscope_plugin/static/grid.js';
-import {silenceAt, valueAt} from '../../gradscope_plugin/static/readout.js';
-import {rowsOf} from '../../gradscope_plugin/static/rows.js';
-import {deadIn, deadText} from '../../gradscope_plugin/static/units.js';
+  from '../../gradscope_plugin/static/data/cell_kinds.js';
+import {fetchGrid} from '../../gradscope_plugin/static/data/grid.js';
+import {silenceAt, valueAt} from '../../gradscope_plugin/static/heatmap/readout.js';
+import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
+import {deadIn, deadText} from '../../gradscope_plugin/static/data/dead_units.js';
 import {encode} from './server.js';
 
 const RUN = {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ZERO, bucketText, decadesIn, edgeOf, rangeOf, rowsShown}
-  from '../../gradscope_plugin/static/buckets.js';
-import {textOf} from '../../gradscope_plugin/static/layer_facts.js';
-import {profileOf} from '../../gradscope_plugin/static/flow.js';
+  from '../../gradscope_plugin/static/layer/buckets.js';
+import {textOf} from '../../gradscope_plugin/static/layer/facts.js';
+import {profileOf} from '../../gradscope_plugin/static/heatmap/depth_profile.js';
 import {byLastActivity, reordered}
-  from '../../gradscope_plugin/static/unit_order.js';
+  from '../../gradscope_plugin/static/layer/unit_order.js';
 
 test('buckets are half octaves', () => {
   assert.equal(edgeOf(96), 1);

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {sampledText}
-  from '../../gradscope_plugin/static/histogram_chart.js';
-import {Feed} from '../../gradscope_plugin/static/feed.js';
+  from '../../gradscope_plugin/static/layer/histogram_chart.js';
+import {Feed} from '../../gradscope_plugin/static/data/run_list.js';
 import {createModel, fetchOk, wholeRuns}
-  from '../../gradscope_plugin/static/model.js';
+  from '../../gradscope_plugin/static/data/requests.js';
 import {encode} from './server.js';
 
 const NETWORK = {variables: [{name: 'a', layer: 'a', shape: [1]}],

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {ABSENT, NAN, NUMBER} from '../../gradscope_plugin/static/cells.js';
-import {createModel} from '../../gradscope_plugin/static/model.js';
-import {rowsOf} from '../../gradscope_plugin/static/rows.js';
-import {valueAt} from '../../gradscope_plugin/static/readout.js';
+import {ABSENT, NAN, NUMBER} from '../../gradscope_plugin/static/data/cell_kinds.js';
+import {createModel} from '../../gradscope_plugin/static/data/requests.js';
+import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
+import {valueAt} from '../../gradscope_plugin/static/heatmap/readout.js';
 import {encode} from './server.js';
 
 const RUN = {

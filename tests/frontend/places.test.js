@@ -4,7 +4,7 @@ import test from 'node:test';
 import {
   awaitedHeight, HIGHEST, labelledBlocks, labelledRows, labelledUnits, placeRows, rowAt, rowHeight,
   topOf, unitHeight,
-} from '../../gradscope_plugin/static/places.js';
+} from '../../gradscope_plugin/static/heatmap/row_places.js';
 
 const groupsOfSizes = (...sizes) => {
   let from = 0;

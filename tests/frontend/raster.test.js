@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {ABOVE, BELOW, INFINITE, NAN, NUMBER, ZERO}
-  from '../../gradscope_plugin/static/cells.js';
+  from '../../gradscope_plugin/static/data/cell_kinds.js';
 import {MARKS, PATTERNS, SEQUENTIAL}
-  from '../../gradscope_plugin/static/colormap.js';
-import {placeRows} from '../../gradscope_plugin/static/places.js';
+  from '../../gradscope_plugin/static/scales/colormap.js';
+import {placeRows} from '../../gradscope_plugin/static/heatmap/row_places.js';
 import {edgesOf, entriesOf, foldedLines, hasInk, kindOf, linesOf, paint, pick,
   rowsOfPixel, tableOf}
-  from '../../gradscope_plugin/static/raster.js';
+  from '../../gradscope_plugin/static/heatmap/raster.js';
 
 const position = (value) => value;
 const table = tableOf(

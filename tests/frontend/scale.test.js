@@ -3,7 +3,7 @@ import test from 'node:test';
 
 import {
   fitDomain, isDomain, linearScale, logScale, makeScale,
-} from '../../gradscope_plugin/static/scale.js';
+} from '../../gradscope_plugin/static/scales/scale.js';
 
 const close = (actual, expected) =>
   assert.ok(Math.abs(actual - expected) < 1e-12, `${actual} != ${expected}`);

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {duration, exact, percent, runLabel, shorten, tidy}
-  from '../../gradscope_plugin/static/format.js';
-import {captionOf, messageOf} from '../../gradscope_plugin/static/notices.js';
+  from '../../gradscope_plugin/static/basics/format.js';
+import {captionOf, messageOf} from '../../gradscope_plugin/static/heatmap/notices.js';
 import {chooseRuns, chooseStatistic, createState, statisticIn}
-  from '../../gradscope_plugin/static/state.js';
+  from '../../gradscope_plugin/static/page/view_state.js';
 import {STATISTICS, describe, groupOf, grouped, statisticsOf}
-  from '../../gradscope_plugin/static/statistics.js';
+  from '../../gradscope_plugin/static/statistics/statistics.js';
 
 test('a float32 is written exactly and as short as possible', () => {
   for (const [value, text] of [

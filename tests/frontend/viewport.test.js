@@ -4,7 +4,7 @@ import test from 'node:test';
 import {
   WHOLE, columnsSeen, heightsSeen, including, panRows, panSteps, toColumn,
   toStep, zoomRows, zoomSteps,
-} from '../../gradscope_plugin/static/viewport.js';
+} from '../../gradscope_plugin/static/scales/viewport.js';
 
 const STEPS = Float64Array.from({length: 100}, (_, i) => i < 50 ? i : 10 * i);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {fetchMatrix, joined, parseMatrix, rowOf}
-  from '../../gradscope_plugin/static/wire.js';
+  from '../../gradscope_plugin/static/data/matrices.js';
 import {encode} from './server.js';
 
 // The example of http_api.md: steps 0 and 10, norms 0.5 and 0.25, mark 7.

@@ -1,4 +1,4 @@
-"""The rules, one theme a module; each registers its own when imported."""
+"""All rules, one theme a module; importing a module registers its rules."""
 
 from gradscope.diagnosis.rules import (
     activations,

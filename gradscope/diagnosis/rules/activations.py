@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import longest, median, smoothed, spells
-from gradscope.diagnosis.wording import finding, percent, several
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import (
+    longest_spell,
+    median,
+    running_median,
+    spells,
+)
+from gradscope.diagnosis.wording import finding, join_words, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+    from gradscope.format.rows import Activation, Variable
 
 
 @rule
-def dead_relu(view, limits):
-    """Layers most of whose units never fire any more.
+def dead_relu(view: View, limits: Limits) -> Findings:
+    """Layers in which many units are dead until the end of the run.
 
-    Needs activations. Dead is what fired for no example of a window of 1000
-    and more; see `gradscope.recording.unit_history`.
+    A unit is dead if it fires for no example of a window of 1000 examples or
+    more; see `gradscope.recording.unit_history`. Needs activations.
     """
     dead = view.get("dead_fraction").astype(float)
     constant = dead + np.nan_to_num(view.get("always_on_fraction"))
-    worst = []
-    for row, one in view.activations:
-        if one.units < 2 or view.is_output(one):
+    dead_layers = []
+    for row, activation in view.activations:
+        # An output that is always zero is a finding of `relu_output`.
+        if activation.units < 2 or view.is_output(activation):
             continue
+        # A layer above the stricter limit gets no note in addition.
         for name, severity in (("error", "error"), ("note", "note")):
-            some = spells(dead[:, row] >= limits[f"dead-relu.{name}"], 5)
-            if some and some[-1].until_the_end:
-                worst.append((one, row, some[-1], severity))
+            dead_spells = spells(dead[:, row] >= limits[f"dead-relu.{name}"], 5)
+            if dead_spells and dead_spells[-1].until_the_end:
+                dead_layers.append((activation, row, dead_spells[-1], severity))
                 break
-    for one, row, spell, severity in worst:
+    for activation, row, spell, severity in dead_layers:
         share = float(median(dead[spell.slice, row]))
-        layer = view.layer_of(one)
-        if severity == "error" and view.fall > 0.8:
+        layer = view.layer_of(activation)
+        # The other units have learned enough.
+        if severity == "error" and view.loss_fall > 0.8:
             severity = "warning"
-        # Before that no window of examples was seen.
-        known = int(np.isfinite(dead[:, row]).argmax())
-        early = spell.start < known + 5 or view.steps[spell.start] < 50
+        # No unit counts as dead before the first window is full.
+        first_window = int(np.isfinite(dead[:, row]).argmax())
+        is_early = (
+            spell.start < first_window + 5 or view.steps[spell.start] < 50
+        )
         yield finding(
             view,
             "dead-relu",
@@ -54,7 +71,7 @@ def dead_relu(view, limits):
             },
             cause="They were dead from the start: a large negative bias, or "
             "inputs and weights that leave them below zero."
-            if early
+            if is_early
             else "A step that was too large has pushed their biases far below "
             "zero: a learning rate that is too large.",
             remedy="Lower the learning rate, start biases at zero with "
@@ -64,38 +81,47 @@ def dead_relu(view, limits):
 
 
 @rule
-def saturated_activation(view, limits):
-    """Sigmoid or tanh layers that sit at the ends of their range.
+def saturated_activation(view: View, limits: Limits) -> Findings:
+    """Sigmoid or tanh layers whose outputs are at the ends of their range.
 
-    Needs activations. A saturated output layer is a sure one, and no fault.
+    Output layers are left out: there, saturation means a certain prediction.
+    Needs activations.
     """
     share = view.get("saturated_fraction").astype(float)
-    least = min(
+    min_records = min(
         limits["saturated-activation.records"], max(10, view.count // 2)
     )
-    for row, one in view.activations:
-        if one.kind not in ("sigmoid", "tanh", "hard_sigmoid", "softsign"):
+    for row, activation in view.activations:
+        if activation.kind not in (
+            "sigmoid",
+            "tanh",
+            "hard_sigmoid",
+            "softsign",
+        ):
             continue
-        if view.is_output(one) or _is_last(view, one):
+        if view.is_output(activation) or _is_last(view, activation):
             continue
         limit = limits["saturated-activation.fraction"]
-        spell = longest(smoothed(share[:, row]) > limit, least)
+        spell = longest_spell(
+            running_median(share[:, row]) > limit, min_records
+        )
         if spell is None:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         value = float(median(share[spell.slice, row]))
         yield finding(
             view,
             "saturated-activation",
-            "note" if view.fall > 0.9 else "warning",
+            "note" if view.loss_fall > 0.9 else "warning",
             layer,
             spell,
-            what=f"{percent(value)} of the outputs of {layer} ({one.kind}) are "
-            "at the ends of their range, where the slope is near zero",
+            what=f"{percent(value)} of the outputs of {layer} "
+            f"({activation.kind}) are at the ends of their range, where the "
+            "slope is near zero",
             evidence={
                 "saturated_fraction": value,
                 "saturated_fraction_limit": limit,
-                "loss_fall": view.fall,
+                "loss_fall": view.loss_fall,
             },
             cause="What goes in is too large: inputs that are not scaled, "
             "weights that start too large, or a learning rate that made them "
@@ -103,43 +129,49 @@ def saturated_activation(view, limits):
             remedy="Scale the inputs to mean 0 and standard deviation 1, use "
             "the default initializer, or put batch normalisation in front.",
         )
-        return
+        return  # layers behind the first one mostly share its cause
 
 
 @rule
-def missing_nonlinearity(view, limits):
-    """Layers with nothing but linear operations between them.
+def missing_nonlinearity(view: View, limits: Limits) -> Findings:
+    """Pairs of layers with nothing but linear operations between them.
 
-    Two linear layers are one linear layer. Between a wide and a narrow one
-    this can be meant (a bottleneck); a network that is linear from end to end
-    is not.
+    Together they compute one linear function, as a single layer could. A
+    narrow layer between wide ones may be meant (a bottleneck), and so may one
+    that feeds several kernels (a projection). They are left out, unless the
+    whole network is linear.
     """
     pairs = getattr(view.schema, "linear", ())
     if not pairs:
         return
     by_name = {v.name: v for v in view.schema.variables}
     kernels = [view.schema.variables[row].name for row in view.kernels]
-    joined = [p for p in pairs if p[0] in by_name and p[1] in by_name]
-    firsts = list(dict.fromkeys(by_name[a].layer for a, _ in joined))
-    all_linear = len(kernels) > 1 and len({b for _, b in joined}) >= (
+    linear_pairs = [p for p in pairs if p[0] in by_name and p[1] in by_name]
+    layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
+    # All but the first kernel follow another one without a nonlinearity.
+    all_linear = len(kernels) > 1 and len({b for _, b in linear_pairs}) >= (
         len(kernels) - 1
     )
     if not all_linear:
-        joined = [p for p in joined if not _is_bottleneck(*p, by_name)]
-        joined = [p for p in joined if not _is_projection(p[0], joined)]
-        firsts = list(dict.fromkeys(by_name[a].layer for a, _ in joined))
-    if not joined:
+        linear_pairs = [
+            p for p in linear_pairs if not _is_bottleneck(*p, by_name)
+        ]
+        linear_pairs = [
+            p for p in linear_pairs if not _is_projection(p[0], linear_pairs)
+        ]
+        layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
+    if not linear_pairs:
         return
     yield finding(
         view,
         "missing-nonlinearity",
-        "warning" if all_linear or len(joined) > 1 else "note",
-        firsts[0],
+        "warning" if all_linear or len(linear_pairs) > 1 else "note",
+        layers[0],
         None,
-        what=f"Nothing bends the output of {several(firsts)}: there is no "
+        what=f"Nothing bends the output of {join_words(layers)}: there is no "
         "activation function before the next layer"
         + (", and in the whole network" if all_linear else ""),
-        evidence={"layers": firsts, "pairs": len(joined)},
+        evidence={"layers": layers, "pairs": len(linear_pairs)},
         cause="Two layers with nothing but sums and products between them "
         "can do no more than one: all that depth buys nothing."
         + ("" if all_linear else " A narrow layer in between may be meant."),
@@ -148,23 +180,35 @@ def missing_nonlinearity(view, limits):
     )
 
 
-def _is_projection(first: str, joined: list) -> bool:
-    """Returns whether several kernels get what one returns: it makes the width
-    that blocks, gates or heads of attention need."""
-    return sum(a == first for a, _ in joined) > 1
+def _is_projection(first: str, pairs: list[tuple[str, str]]) -> bool:
+    """Return whether a kernel feeds several others, as in attention.
+
+    It makes the width that blocks, gates or heads need.
+    """
+    return sum(a == first for a, _ in pairs) > 1
 
 
-def _is_bottleneck(first: str, second: str, by_name: dict) -> bool:
-    """Returns whether the layer between two kernels is much narrower than
-    what goes in and what comes out: then it may be meant to be linear."""
+def _is_bottleneck(
+    first: str, second: str, by_name: dict[str, Variable]
+) -> bool:
+    """Return whether two kernels meet at a width much below their others.
+
+    Such a factorisation of one large kernel is often linear on purpose.
+    """
     a, b = by_name[first].shape, by_name[second].shape
     return a[-1] * 2 <= min(int(np.prod(a[:-1])), b[-1])
 
 
-def _is_last(view, one) -> bool:
-    """Returns whether it is the last activation where nobody knows which of
-    them is the output, or that of the last layer: the loss may go on."""
+def _is_last(view: View, activation: Activation) -> bool:
+    """Return whether an activation may be the output of the model.
+
+    Where the outputs are not known, this is the last activation, and each
+    activation of the last layer.
+    """
     if view.outputs:
         return False
-    last = view.schema.layers[-1] if view.schema.layers else None
-    return one == view.schema.activations[-1] or view.layer_of(one) == last
+    last_layer = view.schema.layers[-1] if view.schema.layers else None
+    return (
+        activation == view.schema.activations[-1]
+        or view.layer_of(activation) == last_layer
+    )

@@ -1,21 +1,31 @@
-"""Rules about inputs and targets; these need a model."""
+"""Rules about inputs and targets.
+
+They need data in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, percent
 
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
 
 @rule
-def unscaled_input(view, limits):
-    """Inputs far from mean 0 and size 1, that go straight into a kernel."""
-    rows = [r for r in view.data("input") if not _is_whole(view, r)]
+def unscaled_input(view: View, limits: Limits) -> Findings:
+    """Inputs of a size far above 1 that go into a kernel unscaled."""
+    rows = [r for r in view.data_rows("input") if not _is_integer(view, r)]
     variables = view.schema.variables
     if not rows or not variables or view.is_normalised:
         return
+    # The sizes of inputs do not reach a kernel behind such layers.
     if "embedding" in variables[0].name.lower() or _rescales(view):
         return
     rms = median(view.get("data_rms")[:, rows], axis=0)
@@ -23,7 +33,7 @@ def unscaled_input(view, limits):
     size = float(np.nanmax(np.nan_to_num(rms)))
     if size < limits["unscaled-input.rms"]:
         return
-    learns = view.fall > 0.5 and not _is_wild(view)
+    learns = view.loss_fall > 0.5 and not _starts_wild(view)
     name = view.schema.rows("data")[row]
     yield finding(
         view,
@@ -37,7 +47,7 @@ def unscaled_input(view, limits):
         evidence={
             "input_rms": size,
             "input_rms_limit": limits["unscaled-input.rms"],
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
         },
         cause="Initializers and learning rates are made for inputs of about "
         "size 1. Larger ones make the first steps wild, and columns of "
@@ -48,21 +58,22 @@ def unscaled_input(view, limits):
 
 
 @rule
-def unscaled_target(view, limits):
-    """Targets in thousands for a network that starts at one."""
-    targets, outputs = view.data("target"), view.data("output")
+def unscaled_target(view: View, limits: Limits) -> Findings:
+    """Targets far larger than the outputs with which a network starts."""
+    targets, outputs = view.data_rows("target"), view.data_rows("output")
     if len(targets) != 1 or len(outputs) != 1:
         return
-    if "crossentropy" in view.loss_name or view.fall > 0.9:
+    if "crossentropy" in view.loss_name or view.loss_fall > 0.9:
         return
-    if _are_numbers_of_classes(view, targets[0], outputs[0]):
+    if _are_class_indices(view, targets[0], outputs[0]):
         return
     size = float(median(view.get("data_rms")[:, targets]))
     first = float(view.get("data_rms")[0, outputs[0]])
     last = float(median(view.get("data_rms")[-5:, outputs]))
     limit = limits["unscaled-target.ratio"]
-    reached = 0.5 * size < last < 2 * size
-    if not size > limit * max(first, 1) or reached:
+    # Outputs that have reached the size of the targets have learned it.
+    is_reached = 0.5 * size < last < 2 * size
+    if not size > limit * max(first, 1) or is_reached:
         return
     yield finding(
         view,
@@ -87,33 +98,33 @@ def unscaled_target(view, limits):
 
 
 @rule
-def one_target_of_another_size(view, limits):
-    """One of several targets in thousands: its loss drowns the others'."""
-    targets, outputs = view.data("target"), view.data("output")
+def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
+    """A target far larger than the others, whose loss outweighs theirs."""
+    targets, outputs = view.data_rows("target"), view.data_rows("output")
     if len(targets) != len(outputs) or len(targets) < 2 or not view.count:
         return
     sizes = median(view.get("data_rms")[:, targets], axis=0)
     first = view.get("data_rms")[0, outputs]
     limit = limits["unscaled-target.ratio"]
-    most = int(np.argmax(np.nan_to_num(sizes)))
-    others = float(max(np.delete(sizes, most).max(), 1))
-    if not sizes[most] > limit * max(float(first[most]), others):
+    largest = int(np.argmax(np.nan_to_num(sizes)))
+    other_size = float(max(np.delete(sizes, largest).max(), 1))
+    if not sizes[largest] > limit * max(float(first[largest]), other_size):
         return
-    if _are_numbers_of_classes(view, targets[most], outputs[most]):
+    if _are_class_indices(view, targets[largest], outputs[largest]):
         return
-    name = view.schema.rows("data")[targets[most]]
+    name = view.schema.rows("data")[targets[largest]]
     yield finding(
         view,
         "unscaled-target",
         "warning",
         None,
         None,
-        what=f"{name} has a size (rms) of {sizes[most]:.3g}, the other targets "
-        f"of {others:.3g} at most: its loss is all that counts",
+        what=f"{name} has a size (rms) of {sizes[largest]:.3g}, the other "
+        f"targets of {other_size:.3g} at most: its loss is all that counts",
         evidence={
-            "target_rms": float(sizes[most]),
-            "other_target_rms": others,
-            "ratio": float(sizes[most] / others),
+            "target_rms": float(sizes[largest]),
+            "other_target_rms": other_size,
+            "ratio": float(sizes[largest] / other_size),
             "ratio_limit": limit,
         },
         cause="The losses of all outputs are added up. A squared error grows "
@@ -125,9 +136,9 @@ def one_target_of_another_size(view, limits):
 
 
 @rule
-def constant_labels(view, limits):
+def constant_labels(view: View, limits: Limits) -> Findings:
     """Targets that are the same for every example."""
-    rows = view.data("target")
+    rows = view.data_rows("target")
     if len(rows) != 1 or view.count < 5:
         return
     row = rows[0]
@@ -135,6 +146,7 @@ def constant_labels(view, limits):
     mean = view.get("data_mean")[:, row]
     if not np.isfinite(mean).any():
         return
+    # A batch of a single example has no variation (NaN).
     has_batches = np.isfinite(spread).any()
     steady = np.nanmax(mean) - np.nanmin(mean) <= 1e-6 * np.nanmax(abs(mean))
     if has_batches:
@@ -162,21 +174,22 @@ def constant_labels(view, limits):
 
 
 @rule
-def sorted_by_class(view, limits):
-    """Batches that hold one target each, class after class.
+def sorted_by_class(view: View, limits: Limits) -> Findings:
+    """Batches with a single target each, sorted by class.
 
-    Batches of one kind in turns, as of a GAN's discriminator, are meant: of
-    steps that follow each other most differ there.
+    Batches with a single target may also take turns on purpose, as those of a
+    GAN's discriminator. There, most consecutive batches differ in target; in
+    sorted data few do.
     """
-    rows = view.data("target")
+    rows = view.data_rows("target")
     if len(rows) != 1 or view.count < 10:
         return
     spread = view.get("data_variation")[:, rows[0]]
     mean = view.get("data_mean")[:, rows[0]]
-    alone = float(np.mean(spread == 0))
-    follow = np.diff(view.steps) == 1
-    changed = (np.diff(mean) != 0)[follow]
-    if alone < limits["constant-labels.batches"] or changed.size < 10:
+    single_share = float(np.mean(spread == 0))
+    are_consecutive = np.diff(view.steps) == 1
+    changed = (np.diff(mean) != 0)[are_consecutive]
+    if single_share < limits["constant-labels.batches"] or changed.size < 10:
         return
     if not 0 < changed.mean() < 0.25:
         return
@@ -186,10 +199,10 @@ def sorted_by_class(view, limits):
         "warning",
         None,
         None,
-        what=f"In {percent(alone)} of the batches all examples have the same "
-        "target, and it changes from time to time",
+        what=f"In {percent(single_share)} of the batches all examples have the "
+        "same target, and it changes from time to time",
         evidence={
-            "batches": alone,
+            "batches": single_share,
             "batches_limit": limits["constant-labels.batches"],
         },
         cause="The data are sorted by class and not shuffled: each step "
@@ -200,9 +213,9 @@ def sorted_by_class(view, limits):
     )
 
 
-def target_range(view) -> tuple[float, float]:
-    """Returns the smallest and the largest target, NaN if not known."""
-    rows = view.data("target")
+def target_range(view: View) -> tuple[float, float]:
+    """Find the smallest and the largest target; NaN if not known."""
+    rows = view.data_rows("target")
     if len(rows) != 1:
         return np.nan, np.nan
     low, high = view.get("data_min")[:, rows], view.get("data_max")[:, rows]
@@ -211,43 +224,54 @@ def target_range(view) -> tuple[float, float]:
     return float(np.nanmin(low)), float(np.nanmax(high))
 
 
-def is_integer(view) -> bool:
-    rows = view.data("target")
+def has_integer_targets(view: View) -> bool:
+    """Return whether the (first) target has an integer dtype."""
+    rows = view.data_rows("target")
     return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
 
 
-def _are_numbers_of_classes(view, target: int, output: int) -> bool:
-    """Returns whether targets say which, and not how much, as those of a loss
-    of one's own for tokens: integers that are not compared as numbers, or such
-    that count the last axis of an output that has one more."""
-    if _is_whole(view, target) and not view.is_regression:
+def _are_class_indices(view: View, target: int, output: int) -> bool:
+    """Return whether targets are indices of classes, and not quantities.
+
+    They are if they are integers and the loss is not that of a regression, as
+    a user's own loss for tokens; or if the output has one more axis and all
+    targets are valid indices of that axis.
+    """
+    if _is_integer(view, target) and not view.is_regression:
         return True
-    shape, given = (view.schema.data[row].shape for row in (output, target))
-    if not shape or tuple(given) not in (shape[:-1], (*shape[:-1], 1)):
+    shape, target_shape = (
+        view.schema.data[row].shape for row in (output, target)
+    )
+    if not shape or tuple(target_shape) not in (shape[:-1], (*shape[:-1], 1)):
         return False
     least = float(np.nanmin(view.get("data_min")[:, target]))
     most = float(np.nanmax(view.get("data_max")[:, target]))
     return 1 < shape[-1] and 0 <= least and most < shape[-1]
 
 
-def _is_whole(view, row: int) -> bool:
-    """Returns whether an input is made of integers: ids, not sizes. Keras
-    casts images of integers to floats, so 0..255 is none."""
+def _is_integer(view: View, row: int) -> bool:
+    """Return whether a row of data has an integer dtype, as ids do.
+
+    Keras casts integers of images (0..255) to floats, so that these count as
+    quantities.
+    """
     return dtype_of(view, row).startswith(("int", "uint"))
 
 
-def dtype_of(view, row: int) -> str:
+def dtype_of(view: View, row: int) -> str:
+    """Get the name of the dtype of a row of data, as in `"float32"`."""
     return str(getattr(view.schema.data[row], "dtype", "float32"))
 
 
-def _rescales(view) -> bool:
+def _rescales(view: View) -> bool:
+    """Return whether a layer of the model scales or looks up its inputs."""
     return any(
         fact.get("class") in ("Rescaling", "Normalization", "Embedding")
         for fact in view.facts.values()
     )
 
 
-def _is_wild(view) -> bool:
-    """Returns whether the loss rises far above its start on the way."""
+def _starts_wild(view: View) -> bool:
+    """Return whether the first losses were far above the last loss."""
     loss = view.loss[np.isfinite(view.loss)]
     return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)

@@ -1,48 +1,62 @@
-"""The rule about gradients that grow."""
+"""Rule about gradients that grow, over layers or over steps."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import longest, median, smoothed
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import longest_spell, median, running_median
 from gradscope.diagnosis.wording import finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def exploding_gradient(view, limits):
-    """Gradients that grow on their way back, or in the course of training."""
+def exploding_gradient(view: View, limits: Limits) -> Findings:
+    """Gradients that explode.
+
+    They grow from layer to layer on their way back, or from step to step, or
+    the outputs already grow from layer to layer in the first step.
+    """
     if len(view.kernels) < 2 or not view.count:
         return
     norm = view.get("global_gradient_norm").astype(float)
-    grown = grown_forward(view)
-    if grown > limits["exploding-gradient.forward"] and not view.fall > 0.5:
-        yield _summed(view, limits, grown)
+    growth = forward_growth(view)
+    is_large = growth > limits["exploding-gradient.forward"]
+    if is_large and not view.loss_fall > 0.5:
+        yield _forward_growth_finding(view, limits, growth)
         return
     start = median(norm[: max(3, min(10, view.count // 4))])
-    grown = norm > limits["exploding-gradient.growth"] * start
-    spell = longest(grown, 2)
-    if spell is not None and not view.fall > 0.5:
-        yield _exploding(view, limits, spell, norm, start)
+    has_grown = norm > limits["exploding-gradient.growth"] * start
+    spell = longest_spell(has_grown, 2)
+    if spell is not None and not view.loss_fall > 0.5:
+        yield _growth_finding(view, limits, spell, norm, start)
         return
     rms = view.get("gradient_rms")[:, view.kernels].astype(float)
-    part = max(1, len(view.kernels) // 3)
+    # The largest of several kernels: a single one may have a small gradient.
+    third = max(1, len(view.kernels) // 3)
     with np.errstate(all="ignore"):
-        ratio = rms[:, :part].max(axis=1) / rms[:, -part:].max(axis=1)
+        ratio = rms[:, :third].max(axis=1) / rms[:, -third:].max(axis=1)
     limit = limits["exploding-gradient.ratio"]
-    spell = longest(smoothed(ratio) > limit, 10)
-    if spell is None or view.fall > 0.5:
+    spell = longest_spell(running_median(ratio) > limit, 10)
+    if spell is None or view.loss_fall > 0.5:
         return
-    where = view.layer(view.kernels[0])
+    first_layer = view.layer(view.kernels[0])
     yield finding(
         view,
         "exploding-gradient",
         "warning",
-        where,
+        first_layer,
         spell,
-        what=f"The gradient of {where} is {median(ratio[spell.slice]):.0f} "
-        f"times that of {view.layer(view.kernels[-1])}: it grows on its way "
-        "back",
+        what=f"The gradient of {first_layer} is "
+        f"{median(ratio[spell.slice]):.0f} times that of "
+        f"{view.layer(view.kernels[-1])}: it grows on its way back",
         evidence={
             "ratio": median(ratio[spell.slice]),
             "ratio_limit": limit,
@@ -54,15 +68,20 @@ def exploding_gradient(view, limits):
     )
 
 
-def grown_forward(view) -> float:
-    """Returns how much larger the outputs of the last hidden activations are
-    than those of the first in the first step, 1 where there are few, or where
-    something normalises."""
+def forward_growth(view: View) -> float:
+    """Compute how much activations grow with depth in the first step.
+
+    Returns:
+        Rms of the last hidden activations over that of the first ones; 1 for
+        fewer than six of them, with layers that normalise, or where the first
+        step was not recorded.
+    """
     rows = [
         row
-        for row, one in view.activations
-        if one.kind in ("relu", "gelu", "silu", "elu", "selu", "leaky_relu")
-        and not view.is_output(one)
+        for row, activation in view.activations
+        if activation.kind
+        in ("relu", "gelu", "silu", "elu", "selu", "leaky_relu")
+        and not view.is_output(activation)
     ]
     if len(rows) < 6 or not view.is_from_start or view.is_normalised:
         return 1.0
@@ -71,19 +90,21 @@ def grown_forward(view) -> float:
     return float(last / first) if first > 0 else 1.0
 
 
-def _summed(view, limits, grown: float):
-    where = view.layer(view.kernels[0])
+def _forward_growth_finding(
+    view: View, limits: Limits, growth: float
+) -> Finding:
+    first_layer = view.layer(view.kernels[0])
     return finding(
         view,
         "exploding-gradient",
         "error" if not np.isfinite(view.last_loss) else "warning",
-        where,
+        first_layer,
         None,
         what=f"In the first step the outputs of the last hidden layers are "
-        f"{grown:.3g} times as large as those of the first: they grow from "
-        f"{where} on, and gradients with them",
+        f"{growth:.3g} times as large as those of the first: they grow from "
+        f"{first_layer} on, and gradients with them",
         evidence={
-            "growth_forward": grown,
+            "growth_forward": growth,
             "growth_forward_limit": limits["exploding-gradient.forward"],
             "first_loss": view.first_loss,
         },
@@ -95,10 +116,13 @@ def _summed(view, limits, grown: float):
     )
 
 
-def _exploding(view, limits, spell, norm, start):
+def _growth_finding(
+    view: View, limits: Limits, spell: Spell, norm: np.ndarray, start: float
+) -> Finding:
     peak = float(np.nanmax(norm[spell.slice]))
-    rms = view.get("gradient_norm")[spell.slice].astype(float)
-    row = int(np.nanargmax(np.nanmax(np.where(np.isinf(rms), np.nan, rms), 0)))
+    norms = view.get("gradient_norm")[spell.slice].astype(float)
+    norms = np.where(np.isinf(norms), np.nan, norms)
+    row = int(np.nanargmax(np.nanmax(norms, axis=0)))
     return finding(
         view,
         "exploding-gradient",

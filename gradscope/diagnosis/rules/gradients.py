@@ -1,66 +1,75 @@
-"""Rules about gradients that are not finite, zero or missing."""
+"""Rules about gradients that are NaN, infinite, zero or missing."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
-from gradscope.diagnosis.spells import longest, median, spells
-from gradscope.diagnosis.wording import finding, several
+from gradscope.diagnosis.spells import longest_spell, median, spells
+from gradscope.diagnosis.wording import finding, join_words
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def non_finite(view, limits):
-    """NaN or infinity, wherever it came first."""
-    found = view.record.first_nonfinite()
-    if found is None:
+def non_finite(view: View, limits: Limits) -> Findings:
+    """The first NaN or infinity of the run."""
+    origin = view.record.first_nonfinite()
+    if origin is None:
         return
-    index = int(np.searchsorted(view.steps, found.step))
+    index = int(np.searchsorted(view.steps, origin.step))
+    # The step itself may be one that was skipped, and so is not in the view.
     index = min(index, view.count - 1)
     spell = spells(np.arange(view.count) >= index)[0]
-    what, _, rest = found.message.partition(". ")
+    what, _, cause = origin.message.partition(". ")
     yield finding(
         view,
         "non-finite",
         "error",
-        vanishing_causes.owner(view, found.name)
-        or vanishing_causes.entered(view, found.kind),
+        vanishing_causes.owning_layer(view, origin.name)
+        or vanishing_causes.boundary_layer(view, origin.kind),
         spell,
         what=what,
-        evidence={"step": found.step, "first": found.kind}
-        | ({"operation": found.name} if found.kind == "layer" else {}),
-        cause=rest,
+        evidence={"step": origin.step, "first": origin.kind}
+        | ({"operation": origin.name} if origin.kind == "layer" else {}),
+        cause=cause,
         remedy="Nothing is learned from then on: mend the cause, and start "
         "from weights of before this step.",
     )
 
 
 @rule
-def zero_gradient(view, limits):
-    """Kernels that get no gradient at all, for no reason known."""
+def zero_gradient(view: View, limits: Limits) -> Findings:
+    """Kernels whose gradient is exactly zero for many steps."""
     norms, weights = view.get("gradient_norm"), view.get("weight_norm")
-    least = min(limits["zero-gradient.records"], max(5, view.count - 1))
-    found = []
+    min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
+    zero_kernels = []
     for row in view.kernels:
-        stuck = norms[:, row] == 0
-        if not _is_half(view):
-            stuck &= weights[:, row] != 0  # of zero weights see `zero_init`
-        spell = longest(stuck, least)
-        found += [(row, spell)] if spell else []
-    # A net that has nothing left to learn has no gradient anywhere.
-    if not found or _has_converged(view, found):
+        is_zero = norms[:, row] == 0
+        if not _is_float16(view):
+            # Kernels of zeros have a rule of their own, `zero_init`.
+            is_zero &= weights[:, row] != 0
+        spell = longest_spell(is_zero, min_records)
+        zero_kernels += [(row, spell)] if spell else []
+    # A network whose loss has reached zero has no gradient anywhere.
+    if not zero_kernels or _has_converged(view, zero_kernels):
         return
-    names = [view.layer(row) for row, _ in found]
-    row, spell = found[0]
+    names = [view.layer(row) for row, _ in zero_kernels]
+    row, spell = zero_kernels[0]
     yield finding(
         view,
         "zero-gradient",
         "error" if spell.until_the_end else "warning",
         view.layer(row),
         spell,
-        what=f"The gradient of {several(names)} is exactly zero, so nothing is "
-        "learned there",
+        what=f"The gradient of {join_words(names)} is exactly zero, so nothing "
+        "is learned there",
         evidence={
             "gradient_norm": 0.0,
             "records": spell.length,
@@ -69,13 +78,13 @@ def zero_gradient(view, limits):
         },
         cause="Gradients below 6e-8 are zero in float16, in which this network "
         "computes."
-        if _is_half(view)
+        if _is_float16(view)
         else "Something behind lets no gradient pass: units that are all "
         "dead, a loss that does not depend on it, rounding or comparing, or "
         "weights of zero.",
         remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
         'or use `"mixed_bfloat16"`.'
-        if _is_half(view)
+        if _is_float16(view)
         else "Look at the activations of the layers behind it; and at "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
@@ -83,31 +92,31 @@ def zero_gradient(view, limits):
 
 
 @rule
-def disconnected_variable(view, limits):
+def disconnected_variable(view: View, limits: Limits) -> Findings:
     """Variables that the loss does not depend on."""
     missing = view.get("gradient_missing")
-    present = ~np.isnan(missing)
+    took_part = ~np.isnan(missing)
     rows = [
         row
         for row in range(missing.shape[1])
-        if present[:, row].sum() >= min(10, view.count)
-        and (missing[present[:, row], row] == 1).all()
+        if took_part[:, row].sum() >= min(10, view.count)
+        and (missing[took_part[:, row], row] == 1).all()
     ]
     if not rows or len(rows) == missing.shape[1]:
         return
     names = [view.schema.variables[row].name for row in rows]
-    # One of several outputs was given no loss, which may be meant; and what
-    # learns as well without them may have them for another day.
+    # An output without a loss may be meant, in a model of several outputs. And
+    # a network that learns well without these variables misses nothing.
     losses = view.model.get("loss")
-    is_told = isinstance(losses, list) and None in losses
-    is_told = is_told or view.fall > limits["disconnected-variable.fall"]
+    has_free_output = isinstance(losses, list) and None in losses
+    has_learned = view.loss_fall > limits["disconnected-variable.fall"]
     yield finding(
         view,
         "disconnected-variable",
-        "note" if is_told else "warning",
+        "note" if has_free_output or has_learned else "warning",
         view.layer(rows[0]),
         None,
-        what=f"The loss does not depend on {several(names)}: "
+        what=f"The loss does not depend on {join_words(names)}: "
         f"{'it has' if len(names) == 1 else 'they have'} no gradient at all "
         "and never change" + ("s" if len(names) == 1 else ""),
         evidence={"variables": names, "gradient_missing": 1.0},
@@ -119,19 +128,19 @@ def disconnected_variable(view, limits):
     )
 
 
-def _is_half(view) -> bool:
-    """Returns whether outputs are of half precision, which ends at 6e-8."""
-    rows = view.data("output")
+def _is_float16(view: View) -> bool:
+    """Return whether outputs are float16, which has no number below 6e-8."""
+    rows = view.data_rows("output")
     return any(view.schema.data[row].dtype == "float16" for row in rows)
 
 
-def _has_converged(view, found) -> bool:
-    """Returns whether gradients end because the loss has reached zero."""
-    ended = all(spell.until_the_end for _, spell in found)
-    begun = min(spell.start for _, spell in found)
-    if not ended or begun < 10:
+def _has_converged(view: View, zero_kernels: list[tuple[int, Spell]]) -> bool:
+    """Return whether gradients became zero because the loss did."""
+    are_zero_at_the_end = all(spell.until_the_end for _, spell in zero_kernels)
+    first_zero = min(spell.start for _, spell in zero_kernels)
+    if not are_zero_at_the_end or first_zero < 10:
         return False
     norm = view.get("global_gradient_norm").astype(float)
-    return bool(median(norm[begun:]) < 1e-3 * median(norm[:10])) or (
-        view.fall > 0.95
+    return bool(median(norm[first_zero:]) < 1e-3 * median(norm[:10])) or (
+        view.loss_fall > 0.95
     )

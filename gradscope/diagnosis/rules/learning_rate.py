@@ -1,102 +1,122 @@
-"""Rules about the learning rate: too large or too small."""
+"""Rules about a learning rate that is too large or too small."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.rules.exploding import grown_forward
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.exploding import forward_growth
 from gradscope.diagnosis.spells import (
     Spell,
-    longest,
+    longest_spell,
     median,
-    smoothed,
+    running_median,
     spells,
 )
-from gradscope.diagnosis.wording import finding, several
+from gradscope.diagnosis.wording import finding, join_words
 
-#: Functions that are flat at their ends.
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+#: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 @rule
-def learning_rate_too_large(view, limits):
-    """Steps that overwrite most layers' weights again and again."""
-    ratios = ratios_of(view)
+def learning_rate_too_large(view: View, limits: Limits) -> Findings:
+    """Updates so large that they overwrite the weights of most layers."""
+    ratios = update_ratios(view)
     if ratios.shape[1] == 0:
         return
-    if grown_forward(view) > limits["exploding-gradient.forward"]:
-        return  # no rate is small enough: see `exploding_gradient`
+    if forward_growth(view) > limits["exploding-gradient.forward"]:
+        return  # no rate is small enough; `exploding_gradient` reports this
     with np.errstate(all="ignore"):
-        typical = smoothed(median(ratios, axis=1))
+        typical = running_median(median(ratios, axis=1))
     limit = limits["learning-rate.high_ratio"]
-    # The first steps of Adam are large by nature: its averages start empty.
-    late = np.arange(view.count) >= min(10, view.count // 3)
-    spell = longest((typical > limit) & late, 10)
-    stuck = view.fall < limits["learned.fall"]
-    harmed = stuck or _is_rough(view)
-    if (spell is None or not harmed) and view.is_from_start:
-        spell = _at_once(view, ratios, limit) if stuck else None
-        spell = spell or _before_nan(view, ratios, limit)
-        spell = spell or _thrown(view, ratios, limits)
-        harmed = spell is not None
-    if spell is None or not harmed:
+    # The first updates of Adam are always large: its averages start at zero.
+    is_late = np.arange(view.count) >= min(10, view.count // 3)
+    spell = longest_spell((typical > limit) & is_late, 10)
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    is_harmful = is_stalled or _has_risen_again(view)
+    if (spell is None or not is_harmful) and view.is_from_start:
+        spell = _overshoot_at_start(view, ratios, limit) if is_stalled else None
+        spell = spell or _overshoot_before_nan(view, ratios, limit)
+        spell = spell or _overshoot_that_ruined_units(view, ratios, limits)
+        is_harmful = spell is not None
+    if spell is None or not is_harmful:
         return
     value = max(float(median(typical[spell.slice])), limit)
-    yield _learning_rate(
+    yield _learning_rate_finding(
         view,
-        "error" if stuck or not np.isfinite(view.last_loss) else "warning",
+        "error" if is_stalled or not np.isfinite(view.last_loss) else "warning",
         spell,
         what=f"Each step changes the weights by {value:.2g} of their size, and "
         "the loss does not settle",
         evidence={
             "update_to_weight_ratio": value,
             "update_to_weight_ratio_limit": limit,
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
         },
         cause="The learning rate is too large: each step jumps over the place "
         "that it should reach. About .001 is healthy."
         + (
             " Could also be inputs or targets in thousands, which make "
             "gradients as large."
-            if value > 10 and not view.data("target")
+            if value > 10 and not view.data_rows("target")
             else ""
         ),
-        factor=rounded(0.003 / value),
+        # Advice that aims at updates of .003 of the weights.
+        factor=round_to_one_digit(0.003 / value),
     )
 
 
-def _at_once(view, ratios, limit: float):
-    """Returns the first steps, if they threw the weights far away and the
-    loss up with them; None if not."""
+def _overshoot_at_start(
+    view: View, ratios: np.ndarray, limit: float
+) -> Spell | None:
+    """Find first steps with huge updates that made the loss rise."""
     with np.errstate(all="ignore"):
-        typical = smoothed(median(ratios, axis=1))
-    some = spells(typical > 3 * limit, 3)
-    rose = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
-    return some[0] if some and some[0].start == 0 and rose else None
-
-
-def _before_nan(view, ratios, limit: float):
-    """Returns the last steps before something became NaN, if they were far
-    too large; None if not, or if nothing became NaN."""
-    found = view.record.first_nonfinite()
-    if found is None or found.kind in ("input", "target"):
+        typical = running_median(median(ratios, axis=1))
+    large_spells = spells(typical > 3 * limit, 3)
+    has_risen = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
+    if not has_risen or not large_spells or large_spells[0].start > 0:
         return None
-    index = int(np.searchsorted(view.steps, found.step))
+    return large_spells[0]
+
+
+def _overshoot_before_nan(
+    view: View, ratios: np.ndarray, limit: float
+) -> Spell | None:
+    """Find steps with huge updates just before the first NaN or infinity."""
+    origin = view.record.first_nonfinite()
+    if origin is None or origin.kind in ("input", "target"):
+        return None
+    index = int(np.searchsorted(view.steps, origin.step))
     with np.errstate(all="ignore"):
-        large = median(ratios, axis=1)[:index] > limit / 2
-    return next((s for s in spells(large, 2) if s.stop >= index - 2), None)
+        is_large = median(ratios, axis=1)[:index] > limit / 2
+    return next((s for s in spells(is_large, 2) if s.stop >= index - 2), None)
 
 
-def _thrown(view, ratios, limits):
-    """Returns the first steps, if they overwrote the weights and left a hidden
-    layer dead or saturated to the end; None if not."""
+def _overshoot_that_ruined_units(
+    view: View, ratios: np.ndarray, limits: Limits
+) -> Spell | None:
+    """Find first steps with huge updates that left units dead or saturated.
+
+    They count if most units of a hidden layer are so at the end of the run.
+    """
     with np.errstate(all="ignore"):
         typical = median(ratios[:10], axis=1)
-    large = typical > 3 * limits["learning-rate.high_ratio"]
-    if np.sum(large) < 2:
+    is_large = typical > 3 * limits["learning-rate.high_ratio"]
+    if np.sum(is_large) < 2:
         return None
-    hidden = [row for row, one in view.activations if not view.is_output(one)]
+    hidden = [
+        row
+        for row, activation in view.activations
+        if not view.is_output(activation)
+    ]
     late = slice(-max(5, view.count // 10), None)
     for name, limit in (
         ("dead_fraction", limits["dead-relu.error"]),
@@ -104,36 +124,38 @@ def _thrown(view, ratios, limits):
     ):
         share = median(view.get(name)[late][:, hidden], axis=0)
         kinds = [view.schema.activations[row].kind for row in hidden]
-        ends = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
+        shares = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
         is_flat = name == "saturated_fraction"
-        if any(s >= limit and (not is_flat or k in _FLAT) for s, k in ends):
-            stop = 1 + int(np.flatnonzero(large)[-1])
+        if any(
+            layer_share >= limit and (not is_flat or kind in _FLAT)
+            for layer_share, kind in shares
+        ):
+            stop = 1 + int(np.flatnonzero(is_large)[-1])
             return Spell(0, stop, view.count)
     return None
 
 
 @rule
-def learning_rate_too_small(view, limits):
-    """Steps so small that the loss hardly moves."""
-    ratios = ratios_of(view)
+def learning_rate_too_small(view: View, limits: Limits) -> Findings:
+    """Updates so small that the loss hardly changes."""
+    ratios = update_ratios(view)
     if ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
-        each = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
-    largest = median(each)
+        largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
     limit = limits["learning-rate.low_ratio"]
-    stuck = view.fall < limits["learned.fall"]
-    spell = longest(each < limit, max(10, view.count // 4))
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    spell = longest_spell(largest_ratio < limit, max(10, view.count // 4))
     if spell is None or not spell.until_the_end:
         return
-    # Where the loss is not known, it must be so in every record.
-    unknown = np.isnan(view.fall) and spell.length == view.count
-    if not (stuck or unknown):
+    # Where the loss is not known, updates must be small in all records.
+    is_loss_unknown = np.isnan(view.loss_fall) and spell.length == view.count
+    if not (is_stalled or is_loss_unknown):
         return
-    largest = float(median(each[spell.slice]))
+    typical = float(median(largest_ratio[spell.slice]))
     gradient = view.get("gradient_rms")[spell.slice, view.kernels]
-    if not each.max() > 0 or not median(gradient) > 0:
-        return  # without a gradient there is no step: see `zero_gradient`
+    if not largest_ratio.max() > 0 or not median(gradient) > 0:
+        return  # there is no gradient; `zero_gradient` reports this
     cause = "The learning rate is too small. About .001 is healthy."
     remedy = None
     if spell.start > 0:
@@ -143,28 +165,48 @@ def learning_rate_too_small(view, limits):
         )
         remedy = "Let it fall over all steps: `decay_steps=epochs * len(x) // "
         remedy += "batch_size`."
-    yield _learning_rate(
+    yield _learning_rate_finding(
         view,
         "warning",
         spell,
-        what=f"Each step changes the weights by {largest:.2g} of their size, "
+        what=f"Each step changes the weights by {typical:.2g} of their size, "
         "too little to get anywhere",
         evidence={
-            "update_to_weight_ratio": largest,
+            "update_to_weight_ratio": typical,
             "update_to_weight_ratio_limit": limit,
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
         },
         cause=cause,
-        factor=rounded(1e-3 / max(largest, 1e-12)),
+        factor=round_to_one_digit(1e-3 / max(typical, 1e-12)),
         remedy=remedy,
     )
 
 
-def _learning_rate(
-    view, severity, spell, *, what, evidence, cause, factor, remedy=None
-):
+def _learning_rate_finding(
+    view: View,
+    severity: str,
+    spell: Spell,
+    *,
+    what: str,
+    evidence: dict[str, float],
+    cause: str,
+    factor: float,
+    remedy: str | None = None,
+) -> Finding:
+    """Make a finding that advises another learning rate.
+
+    Args:
+        view: The run.
+        severity: Severity of the finding.
+        spell: Recorded steps with updates of the wrong size.
+        what: Description of the fault.
+        evidence: Numbers; the learning rate is added where it is known.
+        cause: The likely cause.
+        factor: Factor by which to multiply the learning rate.
+        remedy: Advice other than that factor.
+    """
     rate = float(median(view.get("learning_rate")))
-    known = np.isfinite(rate)
+    is_known = np.isfinite(rate)
     advice = _advice(view, spell, factor)
     return finding(
         view,
@@ -173,48 +215,53 @@ def _learning_rate(
         None,
         spell,
         what=what,
-        evidence=evidence | ({"learning_rate": rate} if known else {}),
+        evidence=evidence | ({"learning_rate": rate} if is_known else {}),
         cause=cause,
         remedy=remedy
         or f"Try {advice}, and go up or down by threes from there.",
     )
 
 
-def _advice(view, spell, factor: float) -> str:
-    """Returns what to set; where an optimizer has parts, of those whose steps
-    are as wrong as the typical one or more."""
+def _advice(view: View, spell: Spell, factor: float) -> str:
+    """Word the learning rates to set.
+
+    Of an optimizer with parts, these are the parts with a kernel whose updates
+    are as wrong as those of the typical kernel, or more.
+    """
     paces = [view.pace[row] for row in view.kernels]
-    ratios = median(ratios_of(view)[spell.slice], axis=0)
+    ratios = median(update_ratios(view)[spell.slice], axis=0)
     typical = median(ratios)
-    wrong = ratios >= typical if factor < 1 else ratios <= typical
-    chosen = {
-        pace for pace, is_wrong in zip(paces, wrong, strict=True) if is_wrong
-    }
-    return several(
+    is_wrong = ratios >= typical if factor < 1 else ratios <= typical
+    wrong_paces = {paces[column] for column in np.flatnonzero(is_wrong)}
+    return join_words(
         [
-            (
-                f"`learning_rate={rate * factor:.1g}`"
-                if np.isfinite(rate)
-                else f"{factor:g} times as much"
-            )
-            + (f" of `{part}`" if part else "")
-            for part, rate in sorted(chosen or set(paces), key=repr)
+            _word_rate(part, rate, factor)
+            for part, rate in sorted(wrong_paces or set(paces), key=repr)
         ]
     )
 
 
-def ratios_of(view) -> np.ndarray:
-    """Returns update-to-weight ratios of the kernels, [T, K]."""
+def _word_rate(part: str, rate: float, factor: float) -> str:
+    """Word the learning rate to set for one part of the optimizer."""
+    advice = f"{factor:g} times as much"
+    if np.isfinite(rate):
+        advice = f"`learning_rate={rate * factor:.1g}`"
+    return f"{advice} of `{part}`" if part else advice
+
+
+def update_ratios(view: View) -> np.ndarray:
+    """Get update-to-weight ratios of the K kernels, float64 [T, K]."""
     return view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
 
 
-def _is_rough(view) -> bool:
-    """Returns whether the loss ends far above the lowest that it has been."""
-    loss = smoothed(view.loss)
+def _has_risen_again(view: View) -> bool:
+    """Return whether the loss ends far above its lowest value."""
+    loss = running_median(view.loss)
     if not np.isfinite(loss).any():
         return False
-    return bool(view.last_loss > 2 * np.nanmin(loss) and view.fall < 0.5)
+    return bool(view.last_loss > 2 * np.nanmin(loss) and view.loss_fall < 0.5)
 
 
-def rounded(factor: float) -> float:
+def round_to_one_digit(factor: float) -> float:
+    """Round to one significant digit, for advice: `0.0321` to `0.03`."""
     return float(f"{factor:.0e}")

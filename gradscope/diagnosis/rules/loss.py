@@ -1,28 +1,37 @@
-"""Rules about the loss and the metrics; these need a model."""
+"""Rules about the loss, and about outputs and metrics that contradict it.
+
+They need the loss in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.spells import median, smoothed, spells
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import median, running_median, spells
 from gradscope.diagnosis.wording import finding, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def loss_diverges(view, limits):
-    """A loss that ends far above where it began."""
-    loss = smoothed(view.loss)
+def loss_diverges(view: View, limits: Limits) -> Findings:
+    """A loss that ends far above its start."""
+    loss = running_median(view.loss)
     if view.count < 10 or not np.isfinite(loss).any():
         return
     start = view.first_loss
     limit = limits["loss-diverges.growth"]
     if start <= 0:
         return
-    some = spells(loss > limit * start, 3)
-    if not some or not some[-1].stop >= view.count - 5:
+    high_spells = spells(loss > limit * start, 3)
+    if not high_spells or not high_spells[-1].stop >= view.count - 5:
         return
-    spell = some[-1]
+    spell = high_spells[-1]
     last = float(median(loss[spell.slice][-5:]))
     yield finding(
         view,
@@ -41,10 +50,13 @@ def loss_diverges(view, limits):
 
 
 @rule
-def outputs_run_away(view, limits):
-    """Outputs that grow without end, where the loss is not known or negative:
-    a loss without a floor, as that of a wrong sign."""
-    rows = view.data("output")
+def outputs_run_away(view: View, limits: Limits) -> Findings:
+    """Outputs that grow without end, as under a loss without a lower bound.
+
+    A wrong sign makes such a loss. The rule applies where the loss is negative
+    or not known.
+    """
+    rows = view.data_rows("output")
     if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
         return
     size = view.get("data_rms")[:, rows[0]].astype(float)
@@ -72,55 +84,58 @@ def outputs_run_away(view, limits):
 
 
 @rule
-def outputs_ignore_inputs(view, limits):
-    """A loss that fell, and outputs that are nearly the same for all examples:
-    only their mean was learned.
+def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
+    """Outputs that hardly vary between examples, although the loss fell.
 
-    In a network that fits, outputs vary as the targets do; their ratio squared
+    Such a network has learned little but the mean of the targets. In one that
+    fits, outputs vary as the targets do; the squared ratio of both variations
     is about the share of variance that is explained.
     """
     ratio = _variation_ratio(view)
     limit = limits["loss-metric-disagree.variation"]
-    fell = view.fall > limits["loss-metric-disagree.fall"]
-    # Before step 200 healthy runs may have learned little but the mean.
-    if view.last_step < 200 or not ratio < limit or not fell:
+    has_fallen = view.loss_fall > limits["loss-metric-disagree.fall"]
+    # Until step 200 a healthy run may have learned little but the mean, too.
+    if view.last_step < 200 or not ratio < limit or not has_fallen:
         return
-    added = _added_share(view)
-    dominated = added > limits["penalty-dominates.added"]
+    added = _added_loss_share(view)
+    is_dominated = added > limits["penalty-dominates.added"]
     evidence = {
         "variation_ratio": ratio,
         "variation_ratio_limit": limit,
-        "loss_fall": view.fall,
+        "loss_fall": view.loss_fall,
     }
     yield finding(
         view,
-        "penalty-dominates" if dominated else "loss-metric-disagree",
+        "penalty-dominates" if is_dominated else "loss-metric-disagree",
         "warning",
         None,
         None,
-        what=f"The loss fell by {percent(view.fall)}, and yet the outputs vary "
-        f"from example to example by {percent(ratio)} of what the targets do: "
-        "little more than the mean was learned",
-        evidence=evidence | ({"added_share": added} if dominated else {}),
-        cause=f"At the start {percent(added)} of the loss was what layers add "
-        "to it (a penalty, or a divergence): it pays more to make that small "
-        "than to tell examples apart."
-        if dominated
+        what=f"The loss fell by {percent(view.loss_fall)}, and yet the outputs "
+        f"vary from example to example by {percent(ratio)} of what the targets "
+        "do: little more than the mean was learned",
+        evidence=evidence | ({"added_share": added} if is_dominated else {}),
+        cause=f"At the start {percent(added)} of the loss was what layers "
+        "add to it (a penalty, or a divergence): it pays more to make that "
+        "small than to tell examples apart."
+        if is_dominated
         else "Most of the loss goes away by a good mean alone, as with many "
         "zeros among the targets. Could also be that what tells examples "
         "apart does not get through to the output.",
         remedy="Divide what is added by 100 and go up from there; sum or "
         "average both parts of the loss over the same axes."
-        if dominated
+        if is_dominated
         else "Compare the loss with that of always predicting `y.mean(axis=0)`."
         " For one class of many use a softmax and `categorical_crossentropy`.",
     )
 
 
-def _variation_ratio(view) -> float:
-    """Returns the variation of the outputs at the end over that of the
-    targets; NaN where they are not of one kind."""
-    outputs, targets = view.data("output"), view.data("target")
+def _variation_ratio(view: View) -> float:
+    """Divide the variation of the last outputs by that of the targets.
+
+    NaN where both are not of one kind: with several outputs, with logits, with
+    indices of classes, or with different shapes.
+    """
+    outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1:
         return np.nan
     if view.loss_takes_logits or view.loss_name.startswith("sparse"):
@@ -129,49 +144,58 @@ def _variation_ratio(view) -> float:
     if shapes[0] != shapes[1] and shapes != [(1,), ()]:
         return np.nan
     variation = view.get("data_variation").astype(float)
-    of_targets = float(median(variation[:, targets[0]]))
+    target_variation = float(median(variation[:, targets[0]]))
     late = variation[-max(5, view.count // 10) :, outputs[0]]
-    return float(median(late)) / of_targets if of_targets > 0 else np.nan
+    if not target_variation > 0:
+        return np.nan
+    return float(median(late)) / target_variation
 
 
-#: Metrics that are a loss by another name.
-_SHORT = {
+#: Names of losses by their short names, which `fit` logs for metrics.
+_LOSS_NAMES = {
     "mse": "meansquarederror",
     "mae": "meanabsoluteerror",
     "msle": "meansquaredlogarithmicerror",
 }
 
 
-def _added_share(view) -> float:
-    """Returns the share of the first epoch's loss that is not the compiled
-    one, where that is a metric too; 0 where that is not known."""
+def _added_loss_share(view: View) -> float:
+    """Compute which share of the first epoch's loss layers have added.
+
+    It is known where the compiled loss is also a metric; 0 otherwise.
+    """
     total = view.logs.get("loss")
     for name, values in view.logs.items():
-        plain = name.replace("_", "")
-        if total is not None and _SHORT.get(plain, plain) == view.loss_name:
+        metric = name.replace("_", "")
+        metric = _LOSS_NAMES.get(metric, metric)
+        if total is not None and metric == view.loss_name:
             return float(1 - values[0] / max(total[0], 1e-12))
     return 0.0
 
 
 @rule
-def one_answer_only(view, limits):
-    """A yes or no that is always no (or yes), as one class is rare.
+def single_answer(view: View, limits: Limits) -> Findings:
+    """A binary classifier with the same answer for all examples.
 
-    Where the two cannot be told apart better, this is as it should be.
+    This is a note only: where a class is rare and the examples do not tell
+    more, the common class is the best answer.
     """
-    outputs, targets = view.data("output"), view.data("target")
+    outputs, targets = view.data_rows("output"), view.data_rows("target")
     if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
         return
-    sigmoid = any(one.kind == "sigmoid" for _, one in view.outputs)
-    if not sigmoid or "binarycrossentropy" not in view.loss_name:
+    has_sigmoid = any(
+        activation.kind == "sigmoid" for _, activation in view.outputs
+    )
+    if not has_sigmoid or "binarycrossentropy" not in view.loss_name:
         return
     late = slice(-max(10, view.count // 4), None)
-    least, most = (
+    lowest, highest = (
         view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
     )
     share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
     rare = min(share, 1 - share)
-    if not 0 < rare < 0.3 or not ((most < 0.5).all() or (least > 0.5).all()):
+    has_one_answer = (highest < 0.5).all() or (lowest > 0.5).all()
+    if not 0 < rare < 0.3 or not has_one_answer:
         return
     answer = "no" if share < 0.5 else "yes"
     yield finding(
@@ -192,30 +216,31 @@ def one_answer_only(view, limits):
 
 
 @rule
-def loss_metric_disagree(view, limits):
-    """A loss that falls while accuracy stays where it was.
+def loss_metric_disagree(view: View, limits: Limits) -> Findings:
+    """An accuracy that stays the same while the loss falls.
 
-    Needs `Callback`, which keeps what `fit` logs.
+    Needs the logs of `fit`, which `Callback` records.
     """
     accuracy, loss = view.accuracy, view.logs.get("loss")
     if accuracy is None or loss is None or len(loss) < 3:
         return
     fall = (loss[0] - loss[-1]) / max(abs(loss[0]), 1e-12)
     limit = limits["loss-metric-disagree.fall"]
-    moved = float(np.nanmax(accuracy) - np.nanmin(accuracy))
+    accuracy_range = float(np.nanmax(accuracy) - np.nanmin(accuracy))
     best = float(np.nanmax(accuracy))
-    if not fall > limit or moved > 0.02 or best > 0.9:
+    if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return
-    # Of many guesses some are right: a metric that is exactly zero in all
-    # epochs is not computed in training, as those of TensorFlow Recommenders.
+    # Even guesses are right at times. A metric of exactly zero in all epochs is
+    # not computed in training, as those of TensorFlow Recommenders.
     if best == 0 and not view.is_regression:
         return
-    # Of numbers hardly one is hit exactly: that harms nothing but the eye.
-    is_idle = view.is_regression and best < 0.01
+    # In a regression hardly any prediction equals its target. The metric is of
+    # no use there, and does no harm.
+    is_harmless = view.is_regression and best < 0.01
     yield finding(
         view,
         "loss-metric-disagree",
-        "note" if is_idle else "warning",
+        "note" if is_harmless else "warning",
         None,
         None,
         what=f"The loss fell by {percent(fall)}, and accuracy stayed at "
@@ -224,7 +249,7 @@ def loss_metric_disagree(view, limits):
             "loss_fall": fall,
             "loss_fall_limit": limit,
             "accuracy": best,
-            "accuracy_moved": moved,
+            "accuracy_moved": accuracy_range,
         },
         cause="They do not measure the same: accuracy says nothing where "
         "numbers are predicted; or outputs and labels are compared in "

@@ -1,65 +1,80 @@
-"""Rules about batch norm, and about training against inference."""
+"""Rules about batch norm, and about training mode against inference mode."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, several
+from gradscope.diagnosis.wording import finding, join_words
 
-#: Steps before which moving statistics are far from all batches.
-_FOLLOWS = 100
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+#: Steps that moving statistics need at least, from their initial values on.
+_SETTLING_STEPS = 100
 
 
 @rule
-def batchnorm_statistics(view, limits):
-    """Moving statistics that do not follow those of the batches."""
-    moved = view.get("state_movement").astype(float)
-    is_precise = view.fall > limits["batchnorm-statistics.precise_fall"] and (
+def batchnorm_statistics(view: View, limits: Limits) -> Findings:
+    """Moving statistics that do not follow the statistics of the batches."""
+    movement = view.get("state_movement").astype(float)
+    # Where an error of numbers fell to nearly nothing, small distances count.
+    precise_fall = limits["batchnorm-statistics.precise_fall"]
+    is_precise = view.loss_fall > precise_fall and (
         view.is_regression or not view.model
     )
-    small = limits["batchnorm-statistics.precise_distance"]
+    precise_limit = limits["batchnorm-statistics.precise_distance"]
     training = view.get("training_mode")
     distance = _distance(view)
     limit = limits["batchnorm-statistics.distance"]
     late = slice(-max(5, view.count // 10), None)
-    still, lag = [], []
-    for row, one in view.states:
-        if one.kind != "batch_norm":
+    frozen, lagging = [], []
+    for row, state in view.states:
+        if state.kind != "batch_norm":
             continue
         in_training = median(training[:, row]) != 0
-        far = float(median(distance[late, row]))
-        never = view.count > 10 and np.nanmax(moved[:, row], initial=0) == 0
-        # A distance that is not known (NaN) is of a call without updates.
-        if never and in_training and not far <= 0.1:
-            still.append((one.name, far))
+        layer_distance = float(median(distance[late, row]))
+        never_moved = (
+            view.count > 10 and np.nanmax(movement[:, row], initial=0) == 0
+        )
+        # The distance is NaN where the layer was called without updates.
+        if never_moved and in_training and not layer_distance <= 0.1:
+            frozen.append((state.name, layer_distance))
         elif (
-            far > limit
-            or _outweighs(view, row)
-            or (is_precise and _last(view, row) > small)
-            or (is_precise and _drifts(moved[:, row]))
+            layer_distance > limit
+            or _outweighs_loss(view, row)
+            or (is_precise and _last_distance(view, row) > precise_limit)
+            or (is_precise and _is_drifting(movement[:, row]))
         ):
-            lag.append((one.name, max(far, _last(view, row))))
-    if not lag and _probed(view, limits)[1]:
-        lag = _moved_last(view, moved)
-    if still:
-        yield _still(view, limits, still)
-    elif lag:
-        yield from _lag(view, limits, lag)
+            lagging.append(
+                (state.name, max(layer_distance, _last_distance(view, row)))
+            )
+    if not lagging and _probe_gap(view, limits)[1]:
+        lagging = _most_moved(view, movement)
+    if frozen:
+        yield _frozen_finding(view, limits, frozen)
+    elif lagging:
+        yield from _lag_findings(view, limits, lagging)
 
 
 @rule
-def batch_of_one(view, limits):
-    """Batch norm of single examples: each is its own mean, and what is left
-    of it is nothing."""
-    norms = [one for _, one in view.states if one.kind == "batch_norm"]
-    variation = view.get("data_variation")[:, view.data("input")]
-    mean = view.get("data_mean")[:, view.data("input")]
-    is_one = mean.size and np.isfinite(mean).any() and np.isnan(variation).all()
-    flat = all(one.rank == 2 for _, one in view.activations)
+def batch_of_one(view: View, limits: Limits) -> Findings:
+    """Batch norm over batches of a single example, which it reduces to zero."""
+    norms = [state for _, state in view.states if state.kind == "batch_norm"]
+    variation = view.get("data_variation")[:, view.data_rows("input")]
+    mean = view.get("data_mean")[:, view.data_rows("input")]
+    is_single = (
+        mean.size and np.isfinite(mean).any() and np.isnan(variation).all()
+    )
+    # With more than two axes, the mean is over positions as well.
+    are_flat = all(a.rank == 2 for _, a in view.activations)
     in_training = (view.get("training_mode") == 1).any()
-    if not norms or not is_one or not flat or not in_training:
+    if not norms or not is_single or not are_flat or not in_training:
         return
     yield finding(
         view,
@@ -77,38 +92,43 @@ def batch_of_one(view, limits):
     )
 
 
-def _outweighs(view, row: int) -> bool:
-    """Returns whether the distance of moving statistics outweighs a loss that
-    is nearly nothing: each part of `d` standard deviations adds about d^2 of
-    the targets' variance to a squared error. Where all batches are the same
-    batch, none of it is chance."""
-    inputs, targets = view.data("input"), view.data("target")
+def _outweighs_loss(view: View, row: int) -> bool:
+    """Return whether wrong moving statistics cost more than the final loss.
+
+    A distance of `d` standard deviations adds about d^2 of the variance of the
+    targets to a squared error in inference mode. This is compared only where
+    all batches are the same one, so that the distance is not due to chance.
+    """
+    inputs, targets = view.data_rows("input"), view.data_rows("target")
     if len(inputs) != 1 or len(targets) != 1:
         return False
     mean = view.get("data_mean")[:, inputs[0]]
-    same = view.count > 20 and np.ptp(mean) == 0
-    if not same or view.loss_name != "meansquarederror":
+    is_same_batch = view.count > 20 and np.ptp(mean) == 0
+    if not is_same_batch or view.loss_name != "meansquarederror":
         return False
     late = slice(-max(5, view.count // 10), None)
     means = median(view.get("mean_distance")[late, row])
     variances = median(view.get("variance_distance")[late, row])
     spread = median(view.get("data_variation")[:, targets[0]])
-    added = (means**2 + (variances / 2) ** 2) * spread**2
-    return bool(added > 10 * view.last_loss)
+    added_loss = (means**2 + (variances / 2) ** 2) * spread**2
+    return bool(added_loss > 10 * view.last_loss)
 
 
-def _still(view, limits, found):
-    names = [name for name, _ in found]
+def _frozen_finding(
+    view: View, limits: Limits, frozen: list[tuple[str, float]]
+) -> Finding:
+    """Make the finding about batch norms whose statistics never change."""
+    names = [name for name, _ in frozen]
     return finding(
         view,
         "batchnorm-statistics",
         "error",
         names[0],
         None,
-        what=f"The moving statistics of {several(names)} never change, while "
-        "the batches' are elsewhere",
+        what=f"The moving statistics of {join_words(names)} never change, "
+        "while the batches' are elsewhere",
         evidence={
-            "distance": max(far for _, far in found),
+            "distance": max(distance for _, distance in frozen),
             "distance_limit": limits["batchnorm-statistics.distance"],
             "state_movement": 0.0,
             "layers": names,
@@ -122,34 +142,41 @@ def _still(view, limits, found):
     )
 
 
-def _lag(view, limits, found):
-    ratio, is_gap = _probed(view, limits)
+def _lag_findings(
+    view: View, limits: Limits, lagging: list[tuple[str, float]]
+) -> Findings:
+    """Make the finding about batch norms whose statistics follow too slowly.
+
+    There is none if the lag does no harm, or if the run is too short.
+    """
+    ratio, is_gap = _probe_gap(view, limits)
     gap = _accuracy_gap(view)
-    harmed = is_gap or gap > limits["dropout-keep-prob.gap"]
-    known = np.isfinite(ratio) or np.isfinite(gap)
-    most = max(far for _, far in found)
-    rows = [row for row, one in view.states if one.kind == "batch_norm"]
-    harmed = harmed or any(_outweighs(view, row) for row in rows)
-    is_small = most < limits["batchnorm-statistics.distance"]
-    is_short = not is_small and _is_short(view, most, limits)
-    if not harmed and (known or is_short):
-        return  # all short trainings are so, and longer ones will not be
-    severity = "note" if is_small and not harmed else "warning"
-    names = [name for name, _ in found]
-    worst, far = max(found, key=lambda pair: pair[1])
-    where = f"{far:.2g} away from those of the batches"
-    where = where if far > 0.01 else "still on their way"  # less is chance
+    is_harmful = is_gap or gap > limits["dropout-keep-prob.gap"]
+    is_known = np.isfinite(ratio) or np.isfinite(gap)
+    largest = max(distance for _, distance in lagging)
+    rows = [row for row, state in view.states if state.kind == "batch_norm"]
+    is_harmful = is_harmful or any(_outweighs_loss(view, row) for row in rows)
+    is_small = largest < limits["batchnorm-statistics.distance"]
+    is_short = not is_small and _is_too_short(view, largest, limits)
+    if not is_harmful and (is_known or is_short):
+        return  # statistics always lag at first, and a longer run cures that
+    severity = "note" if is_small and not is_harmful else "warning"
+    names = [name for name, _ in lagging]
+    worst_layer, distance = max(lagging, key=lambda pair: pair[1])
+    position = "still on their way"
+    if distance > 0.01:  # less may be chance
+        position = f"{distance:.2g} away from those of the batches"
     yield finding(
         view,
         "batchnorm-statistics",
         severity,
-        worst,
+        worst_layer,
         None,
-        what=f"The moving statistics of {several(names)} are {where} at the "
-        "end, so the network computes something else in inference than in "
+        what=f"The moving statistics of {join_words(names)} are {position} at "
+        "the end, so the network computes something else in inference than in "
         "training",
         evidence={
-            "distance": far,
+            "distance": distance,
             "distance_limit": limits["batchnorm-statistics.distance"],
             "loss_ratio": ratio,
             "accuracy_gap": gap,
@@ -164,24 +191,24 @@ def _lag(view, limits, found):
 
 
 @rule
-def shared_batchnorm(view, limits):
-    """One layer for two kinds of batches, whose statistics differ."""
-    if view.last_step < _FOLLOWS:
+def shared_batchnorm(view: View, limits: Limits) -> Findings:
+    """A batch norm that is called on batches with different statistics."""
+    if view.last_step < _SETTLING_STEPS:
         return
     rows: dict[str, list[int]] = {}
-    for row, one in view.states:
-        if one.kind == "batch_norm":
-            layer = getattr(one, "layer", "") or one.name
+    for row, state in view.states:
+        if state.kind == "batch_norm":
+            layer = getattr(state, "layer", "") or state.name
             rows.setdefault(layer, []).append(row)
     distance = _distance(view)
     late = slice(-max(5, view.count // 10), None)
     limit = limits["shared-batchnorm.distance"]
-    for layer, own in rows.items():
-        calls = max(getattr(view.states[r][1], "calls", 1) for r in own)
-        if max(calls, len(own)) < 2:
+    for layer, layer_rows in rows.items():
+        calls = max(getattr(view.states[r][1], "calls", 1) for r in layer_rows)
+        if max(calls, len(layer_rows)) < 2:
             continue
-        far = median(distance[late][:, own], axis=0)
-        if not np.nanmin(np.nan_to_num(far)) > limit:
+        distances = median(distance[late][:, layer_rows], axis=0)
+        if not np.nanmin(np.nan_to_num(distances)) > limit:
             continue
         yield finding(
             view,
@@ -189,11 +216,11 @@ def shared_batchnorm(view, limits):
             "warning",
             layer,
             None,
-            what=f"{layer} normalises {len(own)} kinds of batches in a step, "
-            f"and is {np.nanmax(far):.2g} away from each of them",
+            what=f"{layer} normalises {len(layer_rows)} kinds of batches in a "
+            f"step, and is {np.nanmax(distances):.2g} away from each of them",
             evidence={
-                "calls": len(own),
-                "distance": float(np.nanmin(far)),
+                "calls": len(layer_rows),
+                "distance": float(np.nanmin(distances)),
                 "distance_limit": limit,
             },
             cause="In training each call uses its own batch's statistics; in "
@@ -204,12 +231,13 @@ def shared_batchnorm(view, limits):
 
 
 @rule
-def train_inference_mismatch(view, limits):
-    """One batch whose loss in inference mode is far above that in training.
+def train_inference_mismatch(view: View, limits: Limits) -> Findings:
+    """A loss that is far higher in inference mode than in training mode.
 
-    Needs a probe: `Callback` and a `fit` on arrays, or `probe=`.
+    Both are of the same batch. Needs a probe: `Callback` and a `fit` on
+    arrays, or `probe=`.
     """
-    ratio, is_gap = _probed(view, limits)
+    ratio, is_gap = _probe_gap(view, limits)
     if not is_gap:
         return
     has_norm = _has_norm(view)
@@ -235,23 +263,27 @@ def train_inference_mismatch(view, limits):
     )
 
 
-def _distance(view) -> np.ndarray:
-    """Returns the larger of both distances, [T, rows]."""
+def _distance(view: View) -> np.ndarray:
+    """Get the larger of the distances of mean and variance, [T, rows]."""
     means = view.get("mean_distance").astype(float)
     variances = view.get("variance_distance").astype(float)
     return np.fmax(means, variances)
 
 
-def _probed(view, limits) -> tuple[float, bool]:
-    """Returns inference loss over training loss of the last probe, and whether
-    that is a gap."""
+def _probe_gap(view: View, limits: Limits) -> tuple[float, bool]:
+    """Compare both modes in the last probe.
+
+    Returns:
+        Inference loss over training loss, NaN without a probe; and whether it
+        is above its limit.
+    """
     _, losses = view.record.occasional("probe")
     if not len(losses):
         return np.nan, False
     training, inference = losses[-1, 0].astype(float)
     start = max(abs(view.first_loss), 1e-12)
-    # A loss of nearly nothing is no measure: .001 against .0001, and in one
-    # batch of 32 one example decides (.05 against .02).
+    # Ratios of tiny losses mean nothing (.001 against .0001): in a batch of 32
+    # a single example decides (.05 against .02).
     ratio = float(inference / max(training, 0.05 * start))
     if ratio > limits[f"train-inference-mismatch.{_ratio_limit(view)}"]:
         return ratio, True
@@ -261,58 +293,71 @@ def _probed(view, limits) -> tuple[float, bool]:
     return ratio, False
 
 
-def _has_norm(view) -> bool:
-    return any(one.kind == "batch_norm" for _, one in view.states)
+def _has_norm(view: View) -> bool:
+    """Return whether the model has batch norm."""
+    return any(state.kind == "batch_norm" for _, state in view.states)
 
 
-def _ratio_limit(view) -> str:
-    """Returns which limit holds: where nothing is normalised, what differs
-    makes the loss in training mode the larger one."""
+def _ratio_limit(view: View) -> str:
+    """Choose the limit of the ratio of both losses.
+
+    It is lower without batch norm: dropout and noise then raise the loss in
+    training mode, and not that in inference mode.
+    """
     return "ratio" if _has_norm(view) else "plain_ratio"
 
 
-def _last(view, row: int) -> float:
-    """Returns the distance in the last records."""
+def _last_distance(view: View, row: int) -> float:
+    """Compute the median distance of the last five records."""
     return float(median(_distance(view)[-5:, row]))
 
 
-def _moved_last(view, moved: np.ndarray) -> list[tuple[str, float]]:
-    """Returns the batch norm whose moving statistics moved most in the last
-    ten records, and its distance."""
+def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:
+    """Find the batch norm whose statistics moved most in the last ten records.
+
+    Returns:
+        A list with its name and distance, empty if none moved.
+    """
     with np.errstate(all="ignore"):
-        share = abs(moved[-1] - moved[-min(10, len(moved))]) / moved[-1]
-    rows = [
-        (float(np.nan_to_num(share[row])), one.name, _last(view, row))
-        for row, one in view.states
-        if one.kind == "batch_norm"
+        change = abs(movement[-1] - movement[-min(10, len(movement))])
+        shares = np.nan_to_num(change / movement[-1])
+    candidates = [
+        (float(shares[row]), state.name, _last_distance(view, row))
+        for row, state in view.states
+        if state.kind == "batch_norm"
     ]
-    largest = max(rows, default=(0.0, "", 0.0))
+    largest = max(candidates, default=(0.0, "", 0.0))
     return [largest[1:]] if largest[0] > 0 else []
 
 
-def _drifts(moved: np.ndarray) -> bool:
-    """Returns whether moving statistics are on their way to somewhere in the
-    last 20 records. What chance does to them goes back and forth: that all 19
-    steps go one way has a probability of 4e-6."""
-    steps = np.diff(moved[-20:])
-    one_way = (steps > 0).all() or (steps < 0).all()
-    return bool(len(steps) == 19 and one_way) and (
-        abs(moved[-1] - moved[-20]) > 0.002 * abs(moved[-1])
+def _is_drifting(movement: np.ndarray) -> bool:
+    """Return whether statistics drift in one direction in the last 20 records.
+
+    By chance they go back and forth: all 19 differences have the same sign
+    with a probability of 2 / 2**19, or 4e-6.
+    """
+    steps = np.diff(movement[-20:])
+    is_one_way = (steps > 0).all() or (steps < 0).all()
+    return bool(len(steps) == 19 and is_one_way) and (
+        abs(movement[-1] - movement[-20]) > 0.002 * abs(movement[-1])
     )
 
 
-def _accuracy_gap(view) -> float:
+def _accuracy_gap(view: View) -> float:
+    """Subtract the last validation accuracy from that in training; or NaN."""
     training, validation = view.accuracy, view.validation_accuracy
     if training is None or validation is None:
         return np.nan
     return float(median(training[-3:]) - median(validation[-3:]))
 
 
-def _is_short(view, far: float, limits) -> bool:
-    """Returns whether moving statistics had no time to follow. With the
-    default momentum of .99 they need some 500 steps; far away after 100 of
-    them they are a fault all the same."""
-    if view.last_step < _FOLLOWS:
+def _is_too_short(view: View, distance: float, limits: Limits) -> bool:
+    """Return whether the run is too short to expect settled statistics.
+
+    With the default momentum of .99 these need about 500 steps. Statistics
+    that are very far away after 100 steps are a fault all the same.
+    """
+    if view.last_step < _SETTLING_STEPS:
         return True
-    three = 3 * limits["batchnorm-statistics.distance"]
-    return view.last_step < 500 and far < three
+    far_limit = 3 * limits["batchnorm-statistics.distance"]
+    return view.last_step < 500 and distance < far_limit

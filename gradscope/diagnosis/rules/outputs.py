@@ -1,15 +1,24 @@
-"""Rules about the model's outputs; these need a model."""
+"""Rules about the range of the model's outputs.
+
+They need data in the record, which is measured where the model is known.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.rules.data import is_integer, target_range
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.data import has_integer_targets, target_range
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, percent
 
-#: What the output can be, by its activation.
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+#: Smallest and largest output of an activation function.
 _RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -19,7 +28,8 @@ _RANGES = {
     "softplus": (0.0, np.inf),
 }
 
-_CURES = {
+#: Better outputs than a layer with the activation function has.
+_REMEDIES = {
     "sigmoid": "a linear output for numbers, a softmax for classes",
     "softmax": "a linear output for numbers",
     "tanh": "a linear output, or targets scaled to between -1 and 1",
@@ -28,29 +38,31 @@ _CURES = {
 
 
 @rule
-def relu_output(view, limits):
-    """A network that ends with a ReLU: it cannot go below zero, and where it
-    is zero it does not learn."""
-    for row, one in view.outputs:
-        if one.kind not in ("relu", "relu6"):
+def relu_output(view: View, limits: Limits) -> Findings:
+    """A network that ends with a ReLU.
+
+    Its output is never negative, and has no gradient where it is zero.
+    """
+    for row, activation in view.outputs:
+        if activation.kind not in ("relu", "relu6"):
             continue
         low, _ = target_range(view)
         zeros = view.get("zero_fraction")[:, row].astype(float)
-        late = float(median(zeros[-max(5, view.count // 5) :]))
-        classes = "crossentropy" in view.loss_name
-        dead = late > 0.99
-        if not (classes or dead or low < 0):
+        zero_share = float(median(zeros[-max(5, view.count // 5) :]))
+        has_classes = "crossentropy" in view.loss_name
+        is_dead = zero_share > 0.99
+        if not (has_classes or is_dead or low < 0):
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "relu-output",
-            "error" if dead else "warning",
+            "error" if is_dead else "warning",
             layer,
             None,
             what=f"The network ends with a ReLU ({layer}): its output is zero "
-            f"for {percent(late)} of the values, and never below",
-            evidence={"zero_fraction": late, "target_min": low},
+            f"for {percent(zero_share)} of the values, and never below",
+            evidence={"zero_fraction": zero_share, "target_min": low},
             cause="Where a ReLU is zero its slope is zero: such outputs get no "
             "gradient, and no example can pull them up again.",
             remedy="Leave the activation of the last layer out, or use a "
@@ -59,23 +71,24 @@ def relu_output(view, limits):
 
 
 @rule
-def output_range(view, limits):
-    """Targets that the output cannot reach, or a loss that takes others."""
+def output_range(view: View, limits: Limits) -> Findings:
+    """Targets that outputs cannot reach, or outputs that need a softmax."""
     low, high = target_range(view)
     if view.loss_name.startswith("sparse") or not np.isfinite(low):
-        yield from _raw_output(view)
+        yield from _raw_output_findings(view)
         return
-    for _, one in view.outputs:
-        least, most = _RANGES.get(one.kind, (-np.inf, np.inf))
-        if one.kind.startswith("relu") and low < 0:
-            continue  # `relu-output` says so
-        if one.kind == "softmax" and high > 1 and is_integer(view):
-            continue  # labels of a sparse loss of the user's own
-        outside = max(least - low, high - most, 0)
+    for _, activation in view.outputs:
+        lowest, highest = _RANGES.get(activation.kind, (-np.inf, np.inf))
+        if activation.kind.startswith("relu") and low < 0:
+            continue  # `relu_output` reports this
+        is_softmax = activation.kind == "softmax"
+        if is_softmax and high > 1 and has_integer_targets(view):
+            continue  # class indices, for a sparse loss by the user
+        outside = max(lowest - low, high - highest, 0)
         width = max(high - low, 1e-12)
         if outside / width <= limits["output-range.share"]:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "output-range",
@@ -83,7 +96,8 @@ def output_range(view, limits):
             layer,
             None,
             what=f"The targets go from {low:.3g} to {high:.3g}; the output of "
-            f"{layer} ({one.kind}) only from {least:.3g} to {most:.3g}",
+            f"{layer} ({activation.kind}) only from {lowest:.3g} to "
+            f"{highest:.3g}",
             evidence={
                 "target_min": low,
                 "target_max": high,
@@ -92,33 +106,37 @@ def output_range(view, limits):
             },
             cause="The last activation cannot give what it is asked for: the "
             "best that the network can do is to sit at the end of its range.",
-            remedy=f"Use {_CURES.get(one.kind, 'a linear output')}.",
+            remedy=f"Use {_REMEDIES.get(activation.kind, 'a linear output')}.",
         )
         return
-    yield from _raw_output(view)
+    yield from _raw_output_findings(view)
 
 
 @rule
-def clipped_output(view, limits):
-    """Outputs of a linear layer that are cut at a bound, where the targets are
-    not: what is cut gets no gradient."""
-    rows, targets = view.data("output"), view.data("target")
+def clipped_output(view: View, limits: Limits) -> Findings:
+    """Outputs that are clipped at a bound far from the targets.
+
+    A clipped output has no gradient.
+    """
+    rows, targets = view.data_rows("output"), view.data_rows("target")
     if len(rows) != 1 or len(targets) != 1 or view.outputs:
         return
     if view.count < 20 or not view.kernels:
         return
     low, high = target_range(view)
     for name in ("data_max", "data_min"):
-        edge, wanted = (view.get(name)[:, r[0]] for r in (rows, targets))
+        edge, target_edge = (view.get(name)[:, r[0]] for r in (rows, targets))
         values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
         if not counts.size:
             continue
+        # Clipped batches have the very same extreme value, the bound.
         bound = float(values[counts.argmax()])
-        apart = abs(wanted - bound) > 0.01 * (high - low)
-        cut = (edge == bound) & apart
-        # Outputs that are always the same are another fault.
-        mean = view.get("data_mean")[cut, rows[0]]
-        share = float(np.mean(cut)) if len(np.unique(mean)) > 1 else 0.0
+        # A target at the bound makes it a sensible output.
+        is_apart = abs(target_edge - bound) > 0.01 * (high - low)
+        is_cut = (edge == bound) & is_apart
+        # Outputs that are constant are a fault of another kind.
+        mean = view.get("data_mean")[is_cut, rows[0]]
+        share = float(np.mean(is_cut)) if len(np.unique(mean)) > 1 else 0.0
         if share < limits["output-range.cut"]:
             continue
         layer = view.layer(view.kernels[-1])
@@ -144,18 +162,22 @@ def clipped_output(view, limits):
         return
 
 
-def _raw_output(view):
-    """Finds outputs that are no probabilities, where the loss wants some."""
+def _raw_output_findings(view: View) -> Findings:
+    """Find outputs outside of 0 to 1 where the loss takes probabilities."""
     if "crossentropy" not in view.loss_name or view.loss_takes_logits:
         return
-    rows = view.data("output")
+    rows = view.data_rows("output")
     if len(rows) != 1:
         return
-    least = float(np.nanmin(view.get("data_min")[:, rows], initial=np.inf))
-    most = float(np.nanmax(view.get("data_max")[:, rows], initial=-np.inf))
-    if least > -0.01 and most < 1.01:
+    lowest = float(np.nanmin(view.get("data_min")[:, rows], initial=np.inf))
+    highest = float(np.nanmax(view.get("data_max")[:, rows], initial=-np.inf))
+    # Probabilities may miss the ends of their range by rounding.
+    if lowest > -0.01 and highest < 1.01:
         return
-    if any(one.kind in ("softmax", "sigmoid") for _, one in view.outputs):
+    if any(
+        activation.kind in ("softmax", "sigmoid")
+        for _, activation in view.outputs
+    ):
         return
     yield finding(
         view,
@@ -164,8 +186,8 @@ def _raw_output(view):
         view.schema.layers[-1] if view.schema.layers else None,
         None,
         what=f"The loss wants probabilities, and the outputs go from "
-        f"{least:.3g} to {most:.3g}",
-        evidence={"output_min": least, "output_max": most},
+        f"{lowest:.3g} to {highest:.3g}",
+        evidence={"output_min": lowest, "output_max": highest},
         cause="There is no softmax or sigmoid at the end, and the loss was not "
         "told (`from_logits`): it cuts off what is below 0 and above 1, and "
         "with it the gradient.",

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, percent, several
+from gradscope.diagnosis.wording import finding, join_words, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def dropout_keep_prob(view, limits):
-    """A rate that was meant as the share to keep.
+def dropout_keep_prob(view: View, limits: Limits) -> Findings:
+    """A dropout rate that may have been meant as the share to keep.
 
-    TensorFlow 1's `keep_prob` is the share that is kept, Keras's `rate` the
-    share that is dropped: .7 of the one is .3 of the other.
+    TensorFlow 1's `keep_prob` is the share of units that is kept, and Keras's
+    `rate` the share that is dropped: `keep_prob=0.7` is `rate=0.3`.
     """
     limit = limits["dropout-keep-prob.rate"]
     rate = median(view.get("dropout_rate"), axis=0)
     dropped = median(view.get("dropped_fraction"), axis=0)
     high = [
         row
-        for row, one in view.states
-        if one.kind == "dropout"
+        for row, state in view.states
+        if state.kind == "dropout"
         and (
             rate[row] > limit or (np.isnan(rate[row]) and dropped[row] > limit)
         )
@@ -31,62 +37,71 @@ def dropout_keep_prob(view, limits):
         return
     names = [view.states[row][1].name for row in high]
     rates = [float(np.nan_to_num(rate[row], nan=dropped[row])) for row in high]
-    gap = _gap(view)
-    harmed = gap > limits["dropout-keep-prob.gap"] or (
-        view.fall < limits["learned.fall"]
+    gap = _dropout_gap(view)
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    has_gap = gap > limits["dropout-keep-prob.gap"]
+    is_certain = (
+        sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
     )
-    certain = sum(r >= limits["dropout-keep-prob.certain"] for r in rates) > 1
-    harmed = harmed or certain
-    shown = [f"{r:.2g}" for r in dict.fromkeys(rates)]
+    is_harmful = has_gap or is_stalled or is_certain
+    rounded_rates = [float(f"{r:.2g}") for r in dict.fromkeys(rates)]
+    dropped_shares = [percent(r) for r in rounded_rates]
+    kept_shares = [f"{1 - r:.2g}" for r in rounded_rates]
     yield finding(
         view,
         "dropout-keep-prob",
-        "warning" if harmed else "note",
+        "warning" if is_harmful else "note",
         names[0],
         None,
-        what=f"{several(names)} {'drops' if len(names) == 1 else 'drop'} "
-        f"{several([percent(float(s)) for s in shown])} of the units in each "
-        "step",
+        what=f"{join_words(names)} {'drops' if len(names) == 1 else 'drop'} "
+        f"{join_words(dropped_shares)} of the units in each step",
         evidence={
             "dropout_rate": max(rates),
             "dropout_rate_limit": limit,
             "dropped_fraction": float(median(dropped[high])),
             "accuracy_gap": gap,
             "accuracy_gap_limit": limits["dropout-keep-prob.gap"],
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
             "layers": names,
         },
         cause="The rate of Keras is the share that is dropped. Where the share "
         "to keep was meant, as with TensorFlow 1's `keep_prob`, it is "
-        f"{several([f'{1 - float(s):.2g}' for s in shown])}.",
+        f"{join_words(kept_shares)}.",
         remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate of .1 to .5.",
     )
 
 
-def _gap(view) -> float:
-    """Returns by how much the network is better without its dropout: accuracy
-    on validation data minus that in training, or what a probe tells."""
+def _dropout_gap(view: View) -> float:
+    """Estimate how much better the network is without its dropout.
+
+    This is validation accuracy minus training accuracy. Where these are not
+    logged, the gap is taken from the losses of a probe, as a share of the loss
+    of guessing, or else from a training accuracy below .8, as if it could be
+    .9. NaN if none of them is known.
+    """
     training, validation = view.accuracy, view.validation_accuracy
     if training is not None and validation is not None:
         return float(median(validation[-3:]) - median(training[-3:]))
     _, losses = view.record.occasional("probe")
     if len(losses):
-        both = median(losses[-3:, 0], axis=0)
-        # About what the difference in accuracy is: a share of the loss of
-        # guessing. (A share of the loss itself is large where that is small.)
-        size = view.guess if np.isfinite(view.guess) else view.first_loss
-        return float((both[0] - both[1]) / max(abs(size), 1e-12))
+        in_training, in_inference = median(losses[-3:, 0], axis=0)
+        # A share of the loss of guessing is about a difference in accuracy.
+        # (A share of the loss itself is large where the loss is small.)
+        size = view.guessing_loss
+        size = size if np.isfinite(size) else view.first_loss
+        return float((in_training - in_inference) / max(abs(size), 1e-12))
     if training is not None:
         return float(0.9 - training[-1]) if training[-1] < 0.8 else 0.0
     return np.nan
 
 
 @rule
-def penalty_dominates(view, limits):
-    """A weight penalty that is most of the loss, so that only it is learned.
+def penalty_dominates(view: View, limits: Limits) -> Findings:
+    """A weight penalty that makes up most of the loss.
 
-    The penalty is computed from the weights' norms and the layers' factors;
-    of L1 from their rms, for which weights are taken for normal.
+    The penalty is computed from the norms of the weights and the factors of
+    the regularizers. For L1 the mean size of weights is estimated from their
+    rms, as if they were normally distributed.
     """
     penalty = _penalties(view).sum(axis=1)
     if not penalty.any() or not np.isfinite(view.loss).any():
@@ -98,22 +113,22 @@ def penalty_dominates(view, limits):
     last = float(median(data[-max(5, view.count // 10) :]))
     typical = float(median(share))
     limit = limits["penalty-dominates.share"]
-    learned = (first - last) / max(abs(first), 1e-12)
-    if not (typical > limit or float(share[0]) > 0.8) or learned > 0.5:
+    data_fall = (first - last) / max(abs(first), 1e-12)
+    if not (typical > limit or float(share[0]) > 0.8) or data_fall > 0.5:
         return
-    names = [n for n, f in view.facts.items() if _factors(f)]
+    names = [n for n, facts in view.facts.items() if _penalty_factors(facts)]
     yield finding(
         view,
         "penalty-dominates",
         "warning",
-        _heaviest(view),
+        _most_penalised_layer(view),
         None,
         what=f"{percent(min(max(typical, float(share[0])), 1))} of the loss is "
         "the penalty on weights, and the rest of it has hardly fallen",
         evidence={
             "penalty_share": typical,
             "penalty_share_limit": limit,
-            "data_loss_fall": learned,
+            "data_loss_fall": data_fall,
             "layers": names,
         },
         cause="It pays more to make weights small than to fit the data, so "
@@ -124,15 +139,15 @@ def penalty_dominates(view, limits):
 
 
 @rule
-def activity_penalty(view, limits):
-    """A penalty on what a layer puts out, and a layer that puts out nothing."""
+def activity_penalty(view: View, limits: Limits) -> Findings:
+    """A penalty on the outputs of a layer whose units are dead."""
     dead = view.get("dead_fraction").astype(float)
-    for row, one in view.activations:
-        layer = view.layer_of(one)
+    for row, activation in view.activations:
+        layer = view.layer_of(activation)
         penalty = view.config(layer, "activity_regularizer")
-        late = float(median(dead[-max(5, view.count // 10) :, row]))
+        dead_share = float(median(dead[-max(5, view.count // 10) :, row]))
         limit = limits["dead-relu.error"]
-        if not penalty or not late >= limit:
+        if not penalty or not dead_share >= limit:
             continue
         yield finding(
             view,
@@ -141,8 +156,11 @@ def activity_penalty(view, limits):
             layer,
             None,
             what=f"There is a penalty on the outputs of {layer}, and "
-            f"{percent(late)} of its units fire for no example any more",
-            evidence={"dead_fraction": late, "dead_fraction_limit": limit},
+            f"{percent(dead_share)} of its units fire for no example any more",
+            evidence={
+                "dead_fraction": dead_share,
+                "dead_fraction_limit": limit,
+            },
             cause="It pays more to put out nothing than to put out what the "
             "next layer needs.",
             remedy="Divide the factor of `activity_regularizer` by 100; it "
@@ -150,38 +168,43 @@ def activity_penalty(view, limits):
         )
 
 
-def _heaviest(view) -> str:
-    """Returns the layer with the largest penalty at the start."""
+def _most_penalised_layer(view: View) -> str:
+    """Find the layer with the largest penalty in the first record."""
     return view.layer(int(_penalties(view)[0].argmax()))
 
 
-def _penalties(view) -> np.ndarray:
-    """Returns the penalty on each variable in each step, [T, rows]."""
+def _penalties(view: View) -> np.ndarray:
+    """Compute the penalty on each variable in each step, float64 [T, rows]."""
     total = np.zeros((view.count, len(view.schema.variables)))
     norms = view.get("weight_norm").astype(float)
     rms = view.get("weight_rms").astype(float)
-    for row, one in enumerate(view.schema.variables):
-        fact = view.facts.get(one.layer)
-        part = "bias" if one.name.endswith("bias") else "kernel"
-        for l1, l2, of in _factors(fact):
-            if of != part:
+    for row, variable in enumerate(view.schema.variables):
+        facts = view.facts.get(variable.layer)
+        part = "bias" if variable.name.endswith("bias") else "kernel"
+        for l1, l2, factor_part in _penalty_factors(facts):
+            if factor_part != part:
                 continue
-            # The mean size of a normal number is sqrt(2/pi) of its rms.
+            # The mean absolute value of normally distributed numbers is
+            # sqrt(2 / pi), or .8, of their rms.
             total[:, row] += np.nan_to_num(l2 * norms[:, row] ** 2)
-            total[:, row] += np.nan_to_num(l1 * one.size * 0.8 * rms[:, row])
+            total[:, row] += np.nan_to_num(
+                l1 * variable.size * 0.8 * rms[:, row]
+            )
     return total
 
 
-def _factors(fact) -> list[tuple[float, float, str]]:
-    """Returns L1 and L2 factors of a layer, and of which variable."""
-    found = []
-    config = (fact or {}).get("config") or {}
+def _penalty_factors(
+    facts: dict[str, Any] | None,
+) -> list[tuple[float, float, str]]:
+    """List the regularizers of a layer: L1 and L2 factors, and the variable."""
+    factors = []
+    config = (facts or {}).get("config") or {}
     for part in ("kernel", "bias"):
         regularizer = config.get(f"{part}_regularizer")
         if not isinstance(regularizer, dict):
             continue
-        inner = regularizer.get("config") or {}
-        l1, l2 = inner.get("l1", 0) or 0, inner.get("l2", 0) or 0
+        arguments = regularizer.get("config") or {}
+        l1, l2 = arguments.get("l1", 0) or 0, arguments.get("l2", 0) or 0
         if l1 or l2:
-            found.append((float(l1), float(l2), part))
-    return found
+            factors.append((float(l1), float(l2), part))
+    return factors

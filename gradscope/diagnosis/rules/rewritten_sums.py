@@ -1,14 +1,20 @@
-"""A rule about programs that do not repeat their own bits."""
+"""Rule about trainings that may differ in their last bits from run to run."""
 
 from __future__ import annotations
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.wording import finding, several
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.wording import finding, join_words
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def unordered_sums(view, limits):
-    """Sums whose terms TensorFlow adds in any order."""
+def unordered_sums(view: View, limits: Limits) -> Findings:
+    """Sums whose terms TensorFlow adds up in any order, to save memory."""
     names = view.schema.unordered_sums
     if not names:
         return
@@ -21,7 +27,7 @@ def unordered_sums(view, limits):
         None,
         None,
         what=f"TensorFlow adds up {sums} of this training in any order "
-        f"({several(list(names))})",
+        f"({join_words(list(names))})",
         evidence={"count": count, "sums": list(names)},
         cause="To save memory, above 80 % of the device's (a CPU counts as "
         "256 MiB), it adds each term when it is there. The last bit may then "

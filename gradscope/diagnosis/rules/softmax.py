@@ -1,38 +1,46 @@
-"""Rules about softmax: too sure, between layers, twice, of one unit, along the
-wrong axis."""
+"""Rules about softmax: peaked, hidden, applied twice, or over wrong axes."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding
 
-#: Layers that put out nothing but their activation.
+if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+    from gradscope.format.rows import Activation
+
+#: Layers whose output is that of their activation.
 _PASSES_ON = ("Activation", "Softmax", "Conv1D", "Conv2D", "Conv3D")
 
 
 @rule
-def peaked_attention(view, limits):
-    """Attention that is sure of one position from the first step on."""
-    for row, one in view.activations:
-        rank = getattr(one, "rank", 0)
-        if one.kind != "softmax" or rank < 3 or one.units < 4:
+def peaked_attention(view: View, limits: Limits) -> Findings:
+    """Attention that attends to a single position from the first step on."""
+    for row, activation in view.activations:
+        rank = getattr(activation, "rank", 0)
+        if activation.kind != "softmax" or rank < 3 or activation.units < 4:
             continue
-        if view.is_output(one) or not view.is_from_start:
+        if view.is_output(activation) or not view.is_from_start:
             continue
-        # All but one of n weights zero: rms is 1 / sqrt(n), and never more.
-        peak = view.get("activation_rms")[:, row] * np.sqrt(one.units)
+        # Of n weights that add up to 1 the rms is 1 / sqrt(n) if one of them is
+        # 1, and smaller otherwise.
+        peak = view.get("activation_rms")[:, row] * np.sqrt(activation.units)
         limit = limits["saturated-activation.peaked"]
-        is_one = (peak > limit) & (peak < 1.01)
-        if not is_one.mean() > 0.9 or not is_one[0]:
+        is_peaked = (peak > limit) & (peak < 1.01)
+        if not is_peaked.mean() > 0.9 or not is_peaked[0]:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "saturated-activation",
-            "note" if view.fall > 0.9 else "warning",
+            "note" if view.loss_fall > 0.9 else "warning",
             layer,
             None,
             what=f"The attention of {layer} looks at a single position, for "
@@ -40,7 +48,7 @@ def peaked_attention(view, limits):
             evidence={
                 "peak": float(median(peak)),
                 "peak_limit": limit,
-                "loss_fall": view.fall,
+                "loss_fall": view.loss_fall,
             },
             cause="Its scores are far apart, and where a softmax is sure its "
             "slope is near zero: queries and keys cannot learn where to look. "
@@ -53,39 +61,39 @@ def peaked_attention(view, limits):
 
 
 @rule
-def hidden_softmax(view, limits):
-    """A softmax between layers, or in front of a loss that has its own.
+def hidden_softmax(view: View, limits: Limits) -> Findings:
+    """A softmax in front of a kernel, or of a loss that applies its own.
 
-    That of attention is over positions, and has more than two axes. One that
-    is sure of a few units is a choice, and meant.
+    A softmax whose output multiplies something else weighs it, as that of
+    attention does, and is meant. So is one that selects a few units.
     """
-    goes = {one.name: one.detail for one in view.wiring("softmax_into")}
-    for row, one in view.activations:
-        if one.kind != "softmax" or one.units < 2:
+    consumers = {w.name: w.detail for w in view.wiring("softmax_into")}
+    for row, activation in view.activations:
+        if activation.kind != "softmax" or activation.units < 2:
             continue
-        layer = view.layer_of(one)
-        if view.is_output(one):
+        layer = view.layer_of(activation)
+        if view.is_output(activation):
             if view.loss_takes_logits:
-                yield _softmax_twice(view, layer)
+                yield _double_softmax_finding(view, layer)
             continue
-        into = goes.get(one.name) or _into(view, one)
-        if into != "kernel":
-            continue  # it weighs something
+        consumer = consumers.get(activation.name) or _consumer(view, activation)
+        if consumer != "kernel":
+            continue  # a weight of something, as in attention
         rms = float(median(view.get("activation_rms")[:, row]))
-        evenly = rms * one.units < limits["hidden-softmax.evenly"]
+        is_even = rms * activation.units < limits["hidden-softmax.evenly"]
         yield finding(
             view,
             "hidden-softmax",
-            "warning" if evenly else "note",
+            "warning" if is_even else "note",
             layer,
             None,
             what=f"{layer} is a hidden layer with a softmax: its outputs share "
-            "a sum of 1" + (", so each is tiny" if evenly else ""),
+            "a sum of 1" + (", so each is tiny" if is_even else ""),
             evidence={
-                "units": one.units,
+                "units": activation.units,
                 "activation_rms": rms,
                 "activation_rms_limit": limits["hidden-softmax.evenly"]
-                / one.units,
+                / activation.units,
             },
             cause="A softmax makes probabilities of an output. Between layers "
             "it lets one unit win, and leaves the others, and the gradient, "
@@ -96,14 +104,15 @@ def hidden_softmax(view, limits):
 
 
 @rule
-def single_unit_softmax(view, limits):
-    """A softmax over one unit: always 1."""
-    for _, one in view.activations:
-        if one.kind != "softmax" or one.units != 1:
+def single_unit_softmax(view: View, limits: Limits) -> Findings:
+    """A softmax over a single unit, whose output is always 1."""
+    for _, activation in view.activations:
+        if activation.kind != "softmax" or activation.units != 1:
             continue
-        if getattr(one, "axis", -1) != -1:
+        # Along another axis a softmax of one unit is not always 1.
+        if getattr(activation, "axis", -1) != -1:
             continue
-        layer = view.layer_of(one)
+        layer = view.layer_of(activation)
         yield finding(
             view,
             "single-unit-softmax",
@@ -121,24 +130,26 @@ def single_unit_softmax(view, limits):
 
 
 @rule
-def softmax_axis(view, limits):
-    """A softmax along another axis than that of the classes."""
-    for _, one in view.activations:
-        axis, rank = getattr(one, "axis", -1), getattr(one, "rank", 0)
-        if one.kind != "softmax" or axis in (-1, rank - 1):
+def softmax_axis(view: View, limits: Limits) -> Findings:
+    """A softmax along an axis that is not that of the classes."""
+    for _, activation in view.activations:
+        axis = getattr(activation, "axis", -1)
+        rank = getattr(activation, "rank", 0)
+        if activation.kind != "softmax" or axis in (-1, rank - 1):
             continue
-        if axis != 0 and not view.is_output(one):
+        # Inside of a model an axis may be that of positions, as in attention.
+        if axis != 0 and not view.is_output(activation):
             continue
-        layer = view.layer_of(one)
-        over = "the examples of the batch" if axis == 0 else f"axis {axis}"
+        layer = view.layer_of(activation)
+        axis_text = "the examples of the batch" if axis == 0 else f"axis {axis}"
         yield finding(
             view,
             "softmax-axis",
-            "error" if view.is_output(one) else "warning",
+            "error" if view.is_output(activation) else "warning",
             layer,
             None,
-            what=f"The softmax of {layer} works along {over}, and not along "
-            "the classes",
+            what=f"The softmax of {layer} works along {axis_text}, and not "
+            "along the classes",
             evidence={"axis": axis, "rank": rank},
             cause="The values that share a sum of 1 are those of different "
             "examples (or positions), so an example's outputs are no "
@@ -147,7 +158,8 @@ def softmax_axis(view, limits):
         )
 
 
-def _softmax_twice(view, layer: str):
+def _double_softmax_finding(view: View, layer: str) -> Finding:
+    """Make the finding about a softmax in front of a loss that takes logits."""
     return finding(
         view,
         "hidden-softmax",
@@ -165,21 +177,24 @@ def _softmax_twice(view, layer: str):
     )
 
 
-def _into(view, one) -> str:
-    """Returns what gets the output of a softmax where no graph was seen: that
-    of a layer of numbers is for the next layer, if that has weights."""
-    owner = view.facts.get(view.layer_of(one), {}).get("class")
-    if owner != "Dense":
-        rank = getattr(one, "rank", 0)
-        if rank != 2 or owner not in _PASSES_ON:
+def _consumer(view: View, activation: Activation) -> str:
+    """Guess what takes the output of a softmax: `"kernel"` or `"other"`.
+
+    For records without the graph of the forward pass: the output of a `Dense`
+    layer, or of an activation of two axes, goes to the next layer.
+    """
+    layer_class = view.facts.get(view.layer_of(activation), {}).get("class")
+    if layer_class != "Dense":
+        rank = getattr(activation, "rank", 0)
+        if rank != 2 or layer_class not in _PASSES_ON:
             return "other"
-    return "kernel" if _feeds_kernel(view, one) else "other"
+    return "kernel" if _feeds_kernel(view, activation) else "other"
 
 
-def _feeds_kernel(view, one) -> bool:
-    """Returns whether a later layer has weights."""
+def _feeds_kernel(view: View, activation: Activation) -> bool:
+    """Return whether a later layer has weights."""
     names = list(view.schema.layers)
-    layer = view.layer_of(one)
+    layer = view.layer_of(activation)
     if layer in names:
         return names.index(layer) < len(names) - 1
-    return bool(view.outputs) or one != view.schema.activations[-1]
+    return bool(view.outputs) or activation != view.schema.activations[-1]

@@ -1,35 +1,52 @@
-"""Rules about single steps: clipped, too large or too small for a layer."""
+"""Rules about updates of single layers that are too large or too small.
+
+Updates of most layers together are a matter of `learning_rate`.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
-from gradscope.diagnosis.rules.learning_rate import ratios_of, rounded
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.learning_rate import (
+    round_to_one_digit,
+    update_ratios,
+)
 from gradscope.diagnosis.spells import (
-    longest,
+    longest_spell,
     median,
-    smoothed,
+    running_median,
 )
 from gradscope.diagnosis.wording import finding
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
 
 @rule
-def clipped_to_nothing(view, limits):
-    """Gradients that are clipped to nearly nothing in each step, where steps
-    are as large as gradients are."""
-    ratios = ratios_of(view)
+def clipped_to_nothing(view: View, limits: Limits) -> Findings:
+    """Gradients that clipping makes so small that nothing is learned.
+
+    Adaptive optimizers are left out: the size of their updates does not depend
+    on the size of gradients.
+    """
+    ratios = update_ratios(view)
     if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
-        left = view.get("global_clipped_norm") / view.get(
+        shares = view.get("global_clipped_norm") / view.get(
             "global_gradient_norm"
         )
-    largest_each = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
-    share, largest = median(left), float(median(largest_each))
+    largest_ratios = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
+    share, largest = median(shares), float(median(largest_ratios))
     limit = limits["update-too-small.clipped"]
     small = limits["update-too-small.clipped_ratio"]
-    if not share < limit or not largest < small or not view.fall < 0.5:
+    if not share < limit or not largest < small or not view.loss_fall < 0.5:
         return
     yield finding(
         view,
@@ -45,33 +62,34 @@ def clipped_to_nothing(view, limits):
             "clipped_share_limit": limit,
             "update_to_weight_ratio": largest,
             "update_to_weight_ratio_limit": small,
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
         },
         cause="The bound is far below the size that gradients have here, so "
         "that it sets the size of each step. About .001 is healthy.",
         remedy="Clip at the size that only rare gradients have: "
-        f"`global_clipnorm={rounded(3 * _typical_norm(view)):g}`.",
+        f"`global_clipnorm={round_to_one_digit(3 * _typical_norm(view)):g}`.",
     )
 
 
-def _typical_norm(view) -> float:
+def _typical_norm(view: View) -> float:
+    """Compute the median of the global gradient norm."""
     return float(median(view.get("global_gradient_norm")))
 
 
 @rule
-def weights_run_away(view, limits):
-    """Weights of most layers that grow without end, from a usual start."""
+def weights_run_away(view: View, limits: Limits) -> Findings:
+    """Weights of usual initial size that grow without end in most layers."""
     rms = view.get("weight_rms")[:, view.kernels].astype(float)
     if not view.is_from_start or rms.shape[1] < 2 or view.count < 20:
         return
     inputs = [
         np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
     ]
-    usual = rms[0] * np.sqrt(inputs) > 0.2
+    is_usual = rms[0] * np.sqrt(inputs) > 0.2
     with np.errstate(all="ignore"):
         growth = rms[-1] / rms[0]
     limit = limits["update-too-large.growth"]
-    if not usual.all() or not median(growth) > limit or view.fall > 0.5:
+    if not is_usual.all() or not median(growth) > limit or view.loss_fall > 0.5:
         return
     worst = view.kernels[int(np.nanargmax(growth))]
     yield finding(
@@ -92,14 +110,14 @@ def weights_run_away(view, limits):
 
 
 @rule
-def update_too_large(view, limits):
-    """One layer whose weights are overwritten, where others' are not."""
-    yield from _odd_one(
+def update_too_large(view: View, limits: Limits) -> Findings:
+    """A layer with far larger updates than others, relative to its weights."""
+    yield from _odd_layers(
         view,
         limits,
         "update-too-large",
         "update-too-large.ratio",
-        lambda own, others, limit: (own > limit) & (own > 30 * others),
+        lambda ratio, typical, limit: (ratio > limit) & (ratio > 30 * typical),
         "far more than in the other layers",
         "Its weights are very small, or its gradient is very large beside "
         "theirs.",
@@ -109,15 +127,15 @@ def update_too_large(view, limits):
 
 
 @rule
-def update_too_small(view, limits):
-    """One layer that hardly moves, where others do."""
-    yield from _odd_one(
+def update_too_small(view: View, limits: Limits) -> Findings:
+    """A layer with far smaller updates than others, relative to its weights."""
+    yield from _odd_layers(
         view,
         limits,
         "update-too-small",
         "update-too-small.ratio",
-        lambda own, others, limit: (
-            (own > 0) & (own < limit) & (own < others / 100)
+        lambda ratio, typical, limit: (
+            (ratio > 0) & (ratio < limit) & (ratio < typical / 100)
         ),
         "far less than in the other layers",
         "Its gradient is very small beside its weights: they are very large, "
@@ -126,51 +144,78 @@ def update_too_small(view, limits):
     )
 
 
-def _odd_one(view, limits, kind, name, is_odd, than, cause, remedy):
-    ratios = ratios_of(view)
+def _odd_layers(
+    view: View,
+    limits: Limits,
+    kind: str,
+    name: str,
+    is_odd: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
+    comparison: str,
+    cause: str,
+    remedy: str,
+) -> Findings:
+    """Find layers whose update-to-weight ratio differs from that of the others.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        kind: Kind of the findings.
+        name: Name of the limit of the ratio.
+        is_odd: Function from ratios of layers, ratios of a typical layer, and
+            the limit to booleans.
+        comparison: How the ratio compares, in words.
+        cause: The likely cause.
+        remedy: Advice.
+    """
+    ratios = update_ratios(view)
     if ratios.shape[1] < 2:
         return
-    others = _others(view, ratios)
-    late = np.arange(view.count) >= min(10, view.count // 3)
+    typical = _typical_ratios(view, ratios)
+    is_late = np.arange(view.count) >= min(10, view.count // 3)
     with np.errstate(all="ignore"):
-        often = is_odd(ratios, others, limits[name]).mean(axis=0)
-    # What is not odd in a quarter of all records is not in half of them.
-    for column in np.flatnonzero(often > 0.25):
+        odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
+    # A spell needs half of the records; this spares most layers the search.
+    for column in np.flatnonzero(odd_share > 0.25):
         row = view.kernels[column]
-        own = smoothed(ratios[:, column])
-        typical = smoothed(others[:, column])
+        ratio = running_median(ratios[:, column])
+        typical_ratio = running_median(typical[:, column])
         with np.errstate(all="ignore"):
-            odd = is_odd(own, typical, limits[name])
-        spell = longest(odd & late, max(20, view.count // 2))
+            is_odd_step = is_odd(ratio, typical_ratio, limits[name])
+        spell = longest_spell(is_odd_step & is_late, max(20, view.count // 2))
         if spell is None:
             continue
-        value = float(median(own[spell.slice]))
+        value = float(median(ratio[spell.slice]))
         yield finding(
             view,
             kind,
-            "warning" if view.fall < limits["learned.fall"] else "note",
+            "warning" if view.loss_fall < limits["learned.fall"] else "note",
             view.layer(row),
             spell,
             what=f"Each step changes the weights of {view.layer(row)} by "
-            f"{value:.2g} of their size, {than}",
+            f"{value:.2g} of their size, {comparison}",
             evidence={
                 "update_to_weight_ratio": value,
                 "update_to_weight_ratio_limit": limits[name],
-                "others": median(typical[spell.slice]),
+                "others": median(typical_ratio[spell.slice]),
             },
             cause=cause,
             remedy=remedy,
         )
 
 
-def _others(view, ratios) -> np.ndarray:
-    """Returns the typical ratio of what each kernel is compared with, [T, K]:
-    of those that one part of the optimizer updates at one learning rate, for
-    others were meant to move faster or slower; NaN where there is no other."""
+def _typical_ratios(view: View, ratios: np.ndarray) -> np.ndarray:
+    """Compute the typical ratio to compare each kernel's with, [T, K].
+
+    It is the median over the kernels that the same part of the optimizer
+    updates at the same learning rate, since those of others were meant to move
+    faster or slower; NaN for a kernel that is alone.
+    """
     paces = [repr(view.pace[row]) for row in view.kernels]
     typical = np.full(ratios.shape, np.nan)
     for pace in dict.fromkeys(paces):
-        alike = np.array([one == pace for one in paces])
-        if alike.sum() > 1:
-            typical[:, alike] = median(ratios[:, alike], axis=1)[:, np.newaxis]
+        is_alike = np.array([other == pace for other in paces])
+        if is_alike.sum() > 1:
+            typical[:, is_alike] = median(ratios[:, is_alike], axis=1)[
+                :, np.newaxis
+            ]
     return typical

@@ -1,57 +1,70 @@
-"""Rules about gradients that get lost on their way back."""
+"""Rules about gradients that vanish on their way back to the first layers."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from gradscope.diagnosis.registry import rule
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
-from gradscope.diagnosis.spells import longest, median, smoothed
+from gradscope.diagnosis.spells import longest_spell, median, running_median
 from gradscope.diagnosis.wording import finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def vanishing_gradient(view, limits):
-    """Gradients that get lost on their way back to the first layers.
+def vanishing_gradient(view: View, limits: Limits) -> Findings:
+    """Gradients of the first kernels far smaller than those of the last ones.
 
-    Attention's queries and keys get what its softmax lets through, which is
-    little where it is sure; what flows back goes through its values.
+    Queries and keys of attention are left out. Their gradient goes through a
+    softmax and is small where that is peaked; the gradient of earlier layers
+    goes through the values.
     """
-    kernels = [row for row in view.kernels if not _only_weighs(view, row)]
+    kernels = [row for row in view.kernels if not _is_query_or_key(view, row)]
     if len(kernels) < 2:
         return
     rms = view.get("gradient_rms")[:, kernels].astype(float)
-    part = max(1, len(kernels) // 3)
+    # The largest of several kernels: a single one may have a small gradient.
+    third = max(1, len(kernels) // 3)
     with np.errstate(all="ignore"):
-        first, last = rms[:, :part].max(axis=1), rms[:, -part:].max(axis=1)
-        ratio = smoothed(first / last)
+        first, last = rms[:, :third].max(axis=1), rms[:, -third:].max(axis=1)
+        ratio = running_median(first / last)
     limit = limits["vanishing-gradient.ratio"]
-    # A normalised network learns with gradients of all sizes, if later.
-    if view.is_adaptive and (view.is_normalised or not _is_stuck(view, limits)):
+    # An adaptive optimizer makes up for small gradients. Normalised networks
+    # learn with gradients of all sizes, even if the loss falls late.
+    if view.is_adaptive and (
+        view.is_normalised or not _is_stalled(view, limits)
+    ):
         limit = limits["vanishing-gradient.adaptive_ratio"]
-    least = min(limits["vanishing-gradient.records"], max(10, view.count // 2))
-    # One of exactly zero is another fault: see `zero_gradient`.
-    spell = longest((ratio < limit) & (ratio > 0), least)
+    min_records = min(
+        limits["vanishing-gradient.records"], max(10, view.count // 2)
+    )
+    # Gradients of exactly zero have a rule of their own, `zero_gradient`.
+    spell = longest_spell((ratio < limit) & (ratio > 0), min_records)
     if spell is None:
         return
     typical = float(median(ratio[spell.slice]))
-    where = view.layer(kernels[0])
-    cause, remedy = vanishing_causes.why_it_vanishes(view, limits)
+    first_layer = view.layer(kernels[0])
+    cause, remedy = vanishing_causes.explain_vanishing(view, limits)
     yield finding(
         view,
         "vanishing-gradient",
-        "error" if _is_stuck(view, limits) else "warning",
-        where,
+        "error" if _is_stalled(view, limits) else "warning",
+        first_layer,
         spell,
-        what=f"The gradient of {where} is {_fraction(typical)} of that of "
-        f"{view.layer(kernels[-1])}: it vanishes on its way back, and the "
+        what=f"The gradient of {first_layer} is {_fraction(typical)} of that "
+        f"of {view.layer(kernels[-1])}: it vanishes on its way back, and the "
         "first layers hardly learn",
         evidence={
             "ratio": typical,
             "ratio_limit": limit,
             "first_gradient_rms": median(first[spell.slice]),
             "last_gradient_rms": median(last[spell.slice]),
-            "loss_fall": view.fall,
+            "loss_fall": view.loss_fall,
         },
         cause=cause,
         remedy=remedy,
@@ -59,24 +72,24 @@ def vanishing_gradient(view, limits):
 
 
 @rule
-def forgetful_recurrence(view, limits):
-    """A simple recurrent layer over many time steps that learns nothing.
+def forgetful_recurrence(view: View, limits: Limits) -> Findings:
+    """A simple recurrent layer over many time steps that does not learn.
 
-    Its gradient is a sum over time steps, in which the last ones hide that
-    nothing arrives from the first.
+    Its gradient is a sum over time steps. The last ones dominate that sum, so
+    that its size does not show that the first ones contribute nothing.
     """
-    inputs = view.data("input")
-    most = limits["vanishing-gradient.recurrent_fall"]
-    if not inputs or not view.fall < most:
+    inputs = view.data_rows("input")
+    max_fall = limits["vanishing-gradient.recurrent_fall"]
+    if not inputs or not view.loss_fall < max_fall:
         return
     shape = view.schema.data[inputs[0]].shape
     length = shape[0] if shape else 0
-    least = limits["vanishing-gradient.time_steps"]
+    min_steps = limits["vanishing-gradient.time_steps"]
     for name, fact in view.facts.items():
-        bend = str((fact.get("config") or {}).get("activation", "tanh"))
-        if fact.get("class") != "SimpleRNN" or length < least:
+        function = str((fact.get("config") or {}).get("activation", "tanh"))
+        if fact.get("class") != "SimpleRNN" or length < min_steps:
             continue
-        if bend not in ("tanh", "sigmoid"):
+        if function not in ("tanh", "sigmoid"):
             continue
         parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
         yield finding(
@@ -85,16 +98,16 @@ def forgetful_recurrence(view, limits):
             "warning",
             parts[0] if parts else name,
             None,
-            what=f"{name} goes through {length} time steps with {bend}, and "
-            "the network does not learn",
+            what=f"{name} goes through {length} time steps with {function}, "
+            "and the network does not learn",
             evidence={
                 "time_steps": length,
-                "time_steps_limit": least,
-                "loss_fall": view.fall,
+                "time_steps_limit": min_steps,
+                "loss_fall": view.loss_fall,
             },
             cause="Each time step multiplies the gradient by the slope of "
-            f"{bend}"
-            + (" (a quarter at most)" if "sigmoid" in bend else "")
+            f"{function}"
+            + (" (a quarter at most)" if "sigmoid" in function else "")
             + " and by the same weights: what the first time steps did has "
             "vanished long before the gradient reaches them.",
             remedy="Use `LSTM` or `GRU`, which carry it along.",
@@ -102,17 +115,19 @@ def forgetful_recurrence(view, limits):
         return
 
 
-def _only_weighs(view, row: int) -> bool:
+def _is_query_or_key(view: View, row: int) -> bool:
+    """Return whether a kernel computes queries or keys of attention."""
     parts = view.schema.variables[row].name.lower().split("/")
     return "query" in parts or "key" in parts
 
 
-def _is_stuck(view, limits) -> bool:
-    """Returns whether the loss is known not to fall."""
-    return bool(view.fall < limits["learned.fall"])
+def _is_stalled(view: View, limits: Limits) -> bool:
+    """Return whether the loss is known, and hardly fell."""
+    return bool(view.loss_fall < limits["learned.fall"])
 
 
 def _fraction(ratio: float) -> str:
+    """Format a small ratio in words: `0.002` as `a 500th`."""
     if ratio <= 0 or not np.isfinite(1 / ratio):
         return "nothing"
     return f"a {1 / ratio:,.0f}th"

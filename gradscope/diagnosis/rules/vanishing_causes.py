@@ -1,34 +1,44 @@
-"""What the rules tell of layers: who owns a row, and why gradients vanish."""
+"""Look-ups of layers for findings, and causes of vanishing gradients."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import several
+from gradscope.diagnosis.wording import join_words
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
-def owner(view, name: str | None) -> str | None:
-    """Returns the layer that a row of the record belongs to, None if it is no
-    part of one."""
-    for one in view.schema.variables:
-        if one.name == name:
-            return one.layer
-    for one in view.schema.activations:
-        if one.name == name:
-            return view.layer_of(one)
+def owning_layer(view: View, name: str | None) -> str | None:
+    """Get the layer of a variable or activation by its name, or None."""
+    for variable in view.schema.variables:
+        if variable.name == name:
+            return variable.layer
+    for activation in view.schema.activations:
+        if activation.name == name:
+            return view.layer_of(activation)
     return None
 
 
-def entered(view, kind: str) -> str | None:
-    """Returns the layer next to where data or the loss meet the network."""
+def boundary_layer(view: View, kind: str) -> str | None:
+    """Get the layer next to the input, or next to the output and the loss.
+
+    Args:
+        view: The run.
+        kind: `"input"`, `"target"`, `"output"` or `"loss"`; None is returned
+            for others.
+    """
     if kind in ("input", "target", "output", "loss") and view.schema.layers:
         return view.schema.layers[0 if kind == "input" else -1]
     return None
 
 
-def small_start(view, limits) -> list[str]:
-    """Returns the layers whose kernels start too small."""
+def layers_starting_small(view: View, limits: Limits) -> list[str]:
+    """List the layers whose kernels start too small."""
+    # Imported late, so that rules register in the order of their modules.
     from gradscope.diagnosis.rules.start import gains
 
     return [
@@ -38,37 +48,50 @@ def small_start(view, limits) -> list[str]:
     ]
 
 
-def saturated(view, limit: float) -> list[str]:
-    """Returns the layers whose sigmoids or tanh are mostly at their ends."""
+def saturated_layers(view: View, limit: float) -> list[str]:
+    """List the hidden sigmoid and tanh layers that are mostly saturated.
+
+    Args:
+        view: The run.
+        limit: Share of saturated outputs above which a layer counts.
+    """
     share = median(view.get("saturated_fraction"), axis=0)
     return [
-        view.layer_of(one)
-        for row, one in view.activations
-        if one.kind in ("sigmoid", "tanh")
-        and not view.is_output(one)
+        view.layer_of(activation)
+        for row, activation in view.activations
+        if activation.kind in ("sigmoid", "tanh")
+        and not view.is_output(activation)
         and share[row] > limit
     ]
 
 
-def why_it_vanishes(view, limits) -> tuple[str, str]:
-    """Returns the cause and the remedy of a vanishing gradient."""
-    small = small_start(view, limits)
+def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
+    """Find the likely cause of a vanishing gradient.
+
+    Returns:
+        Cause and remedy, as sentences.
+    """
+    small = layers_starting_small(view, limits)
     if small:
         return (
-            f"The weights of {several(small)} start too small (init-too-"
+            f"The weights of {join_words(small)} start too small (init-too-"
             "small): each layer multiplies the gradient by its weights.",
             'Use `kernel_initializer="he_normal"` behind ReLU, or '
             '`kernel_initializer="glorot_uniform"`; or leave a layer out.',
         )
-    ends = saturated(view, 0.5)
-    if ends:
+    saturated = saturated_layers(view, 0.5)
+    if saturated:
         return (
-            f"Most outputs of {several(ends)} are at the ends of their range, "
-            "where the slope is near zero (saturated).",
+            f"Most outputs of {join_words(saturated)} are at the ends of their "
+            "range, where the slope is near zero (saturated).",
             "Scale what goes in to mean 0 and standard deviation 1, start "
             'with smaller weights, or use `activation="relu"`.',
         )
-    kinds = {a.kind for _, a in view.activations if not view.is_output(a)}
+    kinds = {
+        activation.kind
+        for _, activation in view.activations
+        if not view.is_output(activation)
+    }
     if "sigmoid" in kinds:
         return (
             "The slope of a sigmoid is a quarter at most, so each layer of "
@@ -90,8 +113,3 @@ def why_it_vanishes(view, limits) -> tuple[str, str]:
         "Compare the layers' gradients, and start from the default "
         "initializers.",
     )
-
-
-def first_values(series: np.ndarray) -> np.ndarray:
-    """Returns the first five recorded values of each row, median."""
-    return median(series[:5], axis=0)

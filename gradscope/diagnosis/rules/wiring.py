@@ -1,31 +1,37 @@
-"""Rules about operations put together as hardly anybody means it."""
+"""Rules about operations that are connected in a way that is hardly meant."""
 
 from __future__ import annotations
 
-from gradscope.diagnosis.registry import rule
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.wording import finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
 
 
 @rule
-def activation_twice(view, limits):
-    """A softmax or sigmoid whose output the loss takes for logits."""
-    for one in view.wiring("activation_twice"):
-        layer, _, kind = one.name.rpartition("/")
-        softmax = "Softmax" in one.detail
-        kind = "softmax" if softmax else "sigmoid"
+def activation_twice(view: View, limits: Limits) -> Findings:
+    """Outputs of a softmax or sigmoid that the loss takes for logits."""
+    for wiring in view.wiring("activation_twice"):
+        layer, _, kind = wiring.name.rpartition("/")
+        is_softmax = "Softmax" in wiring.detail
+        kind = "softmax" if is_softmax else "sigmoid"
         yield finding(
             view,
             "output-range",
             "warning",
-            layer or one.name,
+            layer or wiring.name,
             None,
-            what=f"The loss applies a {kind} to what {layer or one.name} has "
-            f"put through a {kind} already",
-            evidence={"operation": one.detail},
+            what=f"The loss applies a {kind} to what {layer or wiring.name} "
+            f"has put through a {kind} already",
+            evidence={"operation": wiring.detail},
             cause="The loss takes its input for logits, which go from minus to "
             "plus infinity; those from 0 to 1 are nearly the same for it, so "
             "the loss cannot become small"
-            + (" (with ten classes not below 1.46)" if softmax else "")
+            + (" (with ten classes not below 1.46)" if is_softmax else "")
             + " and gradients are small.",
             remedy="Leave the activation of the last layer out, and keep the "
             "loss; apply the activation to predictions only.",
@@ -33,12 +39,15 @@ def activation_twice(view, limits):
 
 
 @rule
-def relu_logits(view, limits):
-    """Logits that come from a ReLU, where the model is not known; where it is,
-    `relu_output` tells how many are zero."""
-    known = any(one.kind == "relu" for _, one in view.outputs)
-    for one in () if known else view.wiring("relu_logits")[:1]:
-        layer = one.name.rpartition("/")[0] or one.name
+def relu_logits(view: View, limits: Limits) -> Findings:
+    """Logits that come from a ReLU, and so are never negative.
+
+    Where the outputs of the model are known, `relu_output` reports this, with
+    the share of zeros.
+    """
+    is_reported = any(output.kind == "relu" for _, output in view.outputs)
+    for wiring in () if is_reported else view.wiring("relu_logits")[:1]:
+        layer = wiring.name.rpartition("/")[0] or wiring.name
         yield finding(
             view,
             "relu-output",
@@ -47,7 +56,7 @@ def relu_logits(view, limits):
             None,
             what=f"The logits of the loss come from a ReLU ({layer}): they are "
             "never below zero",
-            evidence={"operation": one.detail},
+            evidence={"operation": wiring.detail},
             cause="A class that is to be unlikely needs a negative logit; and "
             "where a ReLU is zero its slope is zero, so that such a logit gets "
             "no gradient, and no example can pull it up again.",
@@ -56,9 +65,9 @@ def relu_logits(view, limits):
 
 
 @rule
-def broadcast(view, limits):
-    """Predictions `[N, 1]` minus targets `[N]`, which is a table."""
-    for one in view.wiring("broadcast")[:1]:
+def broadcast(view: View, limits: Limits) -> Findings:
+    """Predictions `[N, 1]` minus targets `[N]`, which broadcast to `[N, N]`."""
+    for wiring in view.wiring("broadcast")[:1]:
         yield finding(
             view,
             "loss-metric-disagree",
@@ -66,8 +75,8 @@ def broadcast(view, limits):
             view.layer(view.kernels[-1]) if view.kernels else None,
             None,
             what=f"The loss compares each prediction with the targets of all "
-            f"examples: shapes {one.detail} make a table, in {one.name}",
-            evidence={"shapes": one.detail, "operation": one.name},
+            f"examples: shapes {wiring.detail} make a table, in {wiring.name}",
+            evidence={"shapes": wiring.detail, "operation": wiring.name},
             cause="One of them has an axis more. TensorFlow then repeats both "
             "to N times N, without an error, and the best prediction is the "
             "same for all examples: the mean.",

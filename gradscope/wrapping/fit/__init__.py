@@ -1,1 +1,1 @@
-"""What `Callback` needs besides: `fit`'s data, and its second program."""
+"""Helpers of `Callback`: the data of `fit`, and the program that records."""

@@ -1,36 +1,42 @@
-"""The optimizers that a model holds besides its own: a GAN's train each a part
-of it, in one step."""
+"""Optimizers that a model has besides `model.optimizer`.
+
+Each optimizer of a GAN, for example, trains a part of the model in one step.
+"""
 
 from __future__ import annotations
 
 import collections
 import contextlib
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
-#: The part of an optimizer's name instead of which its loss has another.
+#: The part of an optimizer's name that is replaced by "loss" in its loss's.
 _KIND = re.compile(r"optimi[sz]er|optim|opt")
 
-#: Longer lists hold data, and are not looked through.
+#: Longest list that is searched; longer lists hold data.
 _MOST = 100
 
-#: Where TensorFlow and Keras keep each attribute once more.
+#: Beginnings of names under which TensorFlow and Keras track attributes again.
 _TRACKING = ("_self_", "_tracker", "_obj_reference_counts")
 
 
-def held(model, is_supported) -> dict:
-    """Returns the optimizers that a model has as attributes, or in lists and
-    dictionaries, but for `model.optimizer`, by their name.
+def held_optimizers(model: Any, is_supported: Callable[[Any], bool]) -> dict:
+    """Find the optimizers among a model's attributes, lists and dictionaries.
 
     Args:
-        model: A Keras model.
-        is_supported: Says whether an object is an optimizer.
-    """
-    found: dict = {}
-    known = [innermost(model.optimizer)]
+        model: A Keras model; `model.optimizer` is left out.
+        is_supported: Returns whether an object is an optimizer.
 
-    def add(name, value):
+    Returns:
+        The optimizers by name, as in `"d_optimizer"`.
+    """
+    optimizers: dict = {}
+    collected = [innermost(model.optimizer)]
+
+    def add(name: str, value: Any) -> None:
         if isinstance(value, dict | list | tuple) and len(value) > _MOST:
             return
         if isinstance(value, dict):
@@ -41,66 +47,66 @@ def held(model, is_supported) -> dict:
                 add(f"{name}_{number}", part)
         elif is_supported(value):
             inner = innermost(value)
-            if all(inner is not one for one in known):
-                known.append(inner)
-                found[name.strip("_")] = value
+            if all(inner is not optimizer for optimizer in collected):
+                collected.append(inner)
+                optimizers[name.strip("_")] = value
 
-    of_classes = [vars(one) for one in type(model).__mro__]
-    known_by = dict(collections.ChainMap(dict(vars(model)), *of_classes))
-    names = [n for n in known_by if not n.startswith(_TRACKING)]
+    of_classes = [vars(parent) for parent in type(model).__mro__]
+    attributes = dict(collections.ChainMap(dict(vars(model)), *of_classes))
+    names = [n for n in attributes if not n.startswith(_TRACKING)]
     for name in sorted(names, key=lambda name: name.startswith("_")):
-        with contextlib.suppress(Exception):  # whatever it is
-            add(name, known_by[name])
-    return found
+        with contextlib.suppress(Exception):  # an attribute of any type
+            add(name, attributes[name])
+    return optimizers
 
 
-def loss_of(name: str) -> str:
-    """Returns what the loss is called, most of the time, whose optimizer has a
-    name: `d_loss` for `d_optimizer`."""
+def loss_name(name: str) -> str:
+    """Guess the logged name of an optimizer's loss: `d_optimizer`'s is
+    `d_loss`."""
     return _KIND.sub("loss", name, count=1)
 
 
-class Several:
-    """The seams of all optimizers of a model, where one is spoken to.
+class SeamGroup:
+    """The seams of all optimizers of a model, used like a single seam.
 
     Args:
-        seams: Of the model's own optimizer, then of the others.
+        seams: The seam of `model.optimizer`, then those of the others.
     """
 
     def __init__(self, seams: list):
         self._seams = seams
 
     @property
-    def sees_forward(self) -> bool:
-        """Whether forward passes are observed by any."""
-        return any(seam.sees_forward for seam in self._seams)
+    def observes_forward(self) -> bool:
+        """Whether any seam observes forward passes."""
+        return any(seam.observes_forward for seam in self._seams)
 
     @contextlib.contextmanager
-    def plainly(self):
-        """A place where all methods are the optimizers' own."""
+    def unobserved(self) -> Iterator[None]:
+        """Context in which no call of an optimizer is observed."""
         with contextlib.ExitStack() as stack:
             for seam in self._seams:
-                stack.enter_context(seam.plainly())
+                stack.enter_context(seam.unobserved())
             yield
 
-    def returned(self, logs) -> None:
-        """Has what a plain program returns of a step be known."""
+    def capture_logs(self, logs: Any) -> None:
+        """Capture the logs that the plain program returns for a step."""
         for seam in self._seams:
-            seam.returned(logs)
+            seam.capture_logs(logs)
 
-    def tell(self, message: str) -> None:
-        """Warns once of what steps are recorded, or why none is."""
-        self._seams[0].tell(message)
+    def warn_once(self, message: str) -> None:
+        """Warn once that other steps are recorded than asked, or none."""
+        self._seams[0].warn_once(message)
 
-    def stop_seeing(self, error: Exception) -> None:
-        """Observes no forward passes any more."""
+    def stop_observing_forward(self, error: Exception) -> None:
+        """Stop to observe forward passes."""
         for seam in self._seams:
-            if seam.sees_forward:
-                seam.stop_seeing(error)
+            if seam.observes_forward:
+                seam.stop_observing_forward(error)
 
     def fail(self, error: Exception) -> None:
-        """Stops observing, with one warning."""
-        first, *others = self._seams
+        """Stop to observe, with one warning."""
+        first, *remaining = self._seams
         first.fail(error)
-        for seam in others:
+        for seam in remaining:
             seam.failed = True

@@ -1,9 +1,9 @@
-"""A second program of a model's `train_function`, which trains what the first
-one trains.
+"""A program that records, and trains exactly as a model's own `train_function`.
 
-Keras traces `train_function` once for each signature of the data, and goes on
-with what it traced, whatever became of `trainable`, of a rate or of a layer
-since then. A program that is traced later holds what there is by then.
+Keras traces `train_function` once for each signature of the data, and keeps
+that trace, even if `trainable`, a rate or a layer changes afterwards. A program
+that is traced later would use the changed values. So each recording program is
+compared with the trace that it stands for.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from __future__ import annotations
 import contextlib
 import warnings
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from gradscope.runtime import trainable_flags
-from gradscope.runtime.program_fingerprint import Fingerprint
-from gradscope.runtime.random_state import Chance
+from gradscope.runtime.program_fingerprint import ProgramFingerprint
+from gradscope.runtime.random_state import PythonRandomState
 
-#: What the `train_function` of Keras 3 keeps its `tf.function`s as: of batches
-#: from an iterator, and of one batch. They are to be had nowhere else.
+#: Names, in the closure of Keras 3's `train_function`, of its `tf.function`s
+#: for an iterator and for one batch. No public attribute has these functions.
 _OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
 
-_OWN = (
+_NOT_OF_KERAS = (
     "gradscope cannot record this training: `model.train_function` is a "
     "function of your own, got {own!r}, and only those that "
     "`model.make_train_function` makes can be made a second time. Training "
@@ -38,21 +40,24 @@ _CHANGED = (
 )
 
 
-class Twin:
-    """Stands for a model's own `train_function`, and records: for each program
-    that was traced of that, there is one that trains the same and looks.
+class RecordingProgram:
+    """A `train_function` that records: it has a twin of each trace of the
+    model's.
+
+    A twin is a program that trains exactly as its trace and records, too.
 
     Args:
         model: A Keras model.
-        own: Its `train_function`.
-        seam: The `Seam` of its optimizer.
+        model_program: The model's own `train_function`.
+        seam: The `Seam` or `SeamGroup` of its optimizers.
     """
 
-    def __init__(self, model, own, seam):
-        self.own = own
+    def __init__(self, model, model_program, seam):
+        self.model_program = model_program
         self._model = weakref.ref(model)
         self._seam = seam
-        # By what was traced: the program, and what was trainable for it.
+        # By the model's trace: the twin, and the `trainable` flags of its own
+        # trace.
         self._twins: dict = {}
         self._latest: tuple = ()
         self._can_be_made: bool | None = None
@@ -62,24 +67,24 @@ class Twin:
             iterator = list(iterator)
         program, failure = None, None
         try:
-            program = self._twin(iterator)
+            program = self._find_twin(iterator)
         except Exception as error:
             failure = error
         if not _is_iterator(iterator):
             iterator = iter(iterator)
         if program is not None:
             return program(iterator)
-        with self._seam.plainly():
-            # What is wrong with the user's own program, it says itself.
-            logs = self.own(iterator)
+        with self._seam.unobserved():
+            # An error of the user's own program is raised by that program.
+            logs = self.model_program(iterator)
         if failure is not None:
             self._seam.fail(failure)
         return logs
 
-    def graph(self, iterator):
-        """Returns the graph of the program that records these batches; None
-        where there is none, or where nothing is known of it."""
-        program = self._twin(iterator)
+    def graph(self, iterator: Any) -> tf.Graph | None:
+        """The graph of the program that records these batches; None without
+        one."""
+        program = self._find_twin(iterator)
         if program is None or tf.config.functions_run_eagerly():
             return None
         functions = _functions(program, iterator)
@@ -87,113 +92,124 @@ class Twin:
             return None
         return functions[0].get_concrete_function(iterator).graph
 
-    def _twin(self, iterator):
-        """Returns the program for these batches, None without one."""
+    def _find_twin(self, iterator):
+        """Find or build the twin for these batches; None without one."""
         if self._latest and self._latest[0]() is iterator:
             return self._latest[1]
         if not self._is_of_keras():
             return None
-        functions = _functions(self.own, iterator)
+        functions = _functions(self.model_program, iterator)
         if not functions or tf.config.functions_run_eagerly():
-            # Nothing is traced, or nobody knows where.
+            # The functions run eagerly, or are unknown: there is no trace.
             if None not in self._twins:
-                self._twins[None] = self._made()
+                self._twins[None] = self._make_program()
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
-        chance = Chance(self._model())
-        with self._seam.plainly(), chance.watched():
-            given = iterator if _is_iterator(iterator) else iterator[0]
-            traced = functions[0].get_concrete_function(given)
-            self._seam.returned(_returned(functions[-1]))
+        chance = PythonRandomState(self._model())
+        with self._seam.unobserved(), chance.remember():
+            batches = iterator if _is_iterator(iterator) else iterator[0]
+            traced = functions[0].get_concrete_function(batches)
+            self._seam.capture_logs(_structured_outputs(functions[-1]))
         is_new = all(
             f.experimental_get_tracing_count() > count
             for f, count in zip(functions, counts, strict=True)
         )
         if traced not in self._twins:
-            with chance.again() if is_new else contextlib.nullcontext():
-                made = self._traced(traced, iterator, is_new)
-            self._twins[traced] = made
+            with chance.repeat() if is_new else contextlib.nullcontext():
+                twin = self._build_twin(traced, iterator, is_new)
+            self._twins[traced] = twin
         program, flags = self._twins[traced]
-        changed = trainable_flags.difference(self._model(), flags)
+        changed = trainable_flags.describe_change(self._model(), flags)
         if changed:
-            self._seam.tell(changed)
+            self._seam.warn_once(changed)
         if _is_iterator(iterator):
             self._latest = weakref.ref(iterator), program
         return program
 
-    def _traced(self, traced, iterator, is_new: bool) -> tuple:
-        """Returns the program for one that was traced, or None, and what is
-        trainable in it.
+    def _build_twin(self, traced, iterator, is_new: bool) -> tuple:
+        """Build the twin of a trace.
 
         Args:
-            traced: A concrete function.
-            iterator: Of its batches, or these.
-            is_new: Whether it was traced just now, with all as it is.
+            traced: The trace, a concrete function.
+            iterator: The iterator of its batches, or a list of one batch.
+            is_new: Whether `traced` was traced just now, from the present
+                state.
+
+        Returns:
+            The twin, None without one; and the present `trainable` flags.
         """
         model = self._model()
         if is_new:
-            return self._trace(traced, iterator), trainable_flags.flags(model)
-        wanted = Fingerprint.of(traced, model)
+            return self._trace_program(traced, iterator), trainable_flags.flags(
+                model
+            )
+        fingerprint = ProgramFingerprint.of(traced, model)
         for scope in (
             contextlib.nullcontext(),
-            trainable_flags.as_trained(model, wanted.written),
+            trainable_flags.as_traced(model, fingerprint.written),
         ):
             with scope:
-                if self._is_traced_so(wanted, traced, iterator):
+                if self._has_fingerprint(fingerprint, traced, iterator):
                     flags = trainable_flags.flags(model)
-                    return self._trace(traced, iterator), flags
-        self._seam.tell(_CHANGED)
+                    return self._trace_program(traced, iterator), flags
+        self._seam.warn_once(_CHANGED)
         return None, trainable_flags.flags(model)
 
-    def _is_traced_so(self, wanted: Fingerprint, traced, iterator) -> bool:
-        """Returns whether a program that is traced now is the wanted one."""
+    def _has_fingerprint(
+        self, fingerprint: ProgramFingerprint, traced, iterator
+    ) -> bool:
+        """Return whether a program that is traced now has this fingerprint."""
         model = self._model()
         try:
             with (
-                self._seam.plainly(),
-                Chance(model).again(),
+                self._seam.unobserved(),
+                PythonRandomState(model).repeat(),
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")
-                plain = _concrete(self._made(), traced, iterator)
+                plain = _concrete_function(
+                    self._make_program(), traced, iterator
+                )
         except Exception:
-            # What is trainable now need not be what the optimizer knows:
+            # A variable that is trainable now may be unknown to the optimizer:
             # `ValueError: Unknown variable`.
             return False
-        return Fingerprint.of(plain, model) == wanted
+        return ProgramFingerprint.of(plain, model) == fingerprint
 
-    def _trace(self, traced, iterator):
-        program = self._made()
-        _concrete(program, traced, iterator)
+    def _trace_program(self, traced, iterator):
+        program = self._make_program()
+        _concrete_function(program, traced, iterator)
         return program
 
     def _is_of_keras(self) -> bool:
-        """Returns whether the model's own program can be made again."""
+        """Return whether the model's own program can be made again; warn if
+        not."""
         if self._can_be_made is None:
-            self._can_be_made = is_of_keras(self._model(), self.own)
+            self._can_be_made = is_of_keras(self._model(), self.model_program)
             if not self._can_be_made:
-                self._seam.tell(_OWN.format(own=self.own))
+                self._seam.warn_once(
+                    _NOT_OF_KERAS.format(own=self.model_program)
+                )
         return self._can_be_made
 
-    def _made(self):
-        return _made(self._model())
+    def _make_program(self):
+        return _make_program(self._model())
 
 
-def is_of_keras(model, program) -> bool:
-    """Returns whether a `train_function` is one that the model makes, and not
-    the user's own."""
-    return _code(program) is _code(_made(model))
+def is_of_keras(model: Any, program: Callable) -> bool:
+    """Return whether `train_function` is the model's own, not the user's."""
+    return _code_of(program) is _code_of(_make_program(model))
 
 
-def is_traced(program) -> bool:
-    """Returns whether a `train_function` holds what was traced before."""
+def is_traced(program: Callable) -> bool:
+    """Return whether a `train_function` was traced before."""
     functions = _functions(program, None)
     return any(f.experimental_get_tracing_count() for f in functions)
 
 
-def _made(model):
-    """Returns a new `train_function`; the model keeps its own."""
-    # Both are attributes of a model of tf_keras.
+def _make_program(model):
+    """Make a new `train_function`; the model keeps its present one."""
+    # A model of tf_keras has both attributes.
     names = ("train_function", "train_tf_function")
     before = {n: vars(model)[n] for n in names if n in vars(model)}
     model.make_train_function(force=True)
@@ -208,39 +224,39 @@ def _is_iterator(batches) -> bool:
 
 
 def _functions(program, batches) -> list:
-    """Returns the `tf.function`s that a program calls, the outermost first;
-    none where they are not known."""
+    """The `tf.function`s that a program calls, the outermost first; empty if
+    unknown."""
     if hasattr(program, "get_concrete_function"):
         return [program]
     code = getattr(program, "__code__", None)
     if code is None:
         return []
     cells = zip(code.co_freevars, program.__closure__ or (), strict=True)
-    held = {name: cell.cell_contents for name, cell in cells}
-    batch = getattr(held.get(_OF_BATCH), "__wrapped__", None)
-    of = [held.get(_OF_ITERATOR)] if _is_iterator(batches) else []
-    functions = [*of, batch]
+    by_name = {name: cell.cell_contents for name, cell in cells}
+    batch = getattr(by_name.get(_OF_BATCH), "__wrapped__", None)
+    outer = [by_name.get(_OF_ITERATOR)] if _is_iterator(batches) else []
+    functions = [*outer, batch]
     if all(hasattr(f, "get_concrete_function") for f in functions):
         return functions
     return []
 
 
-def _returned(function):
-    """Returns what a program, traced last, returns of one step: its own
-    tensors; None where that is not known."""
-    with contextlib.suppress(Exception):  # has no public name
+def _structured_outputs(function):
+    """The outputs of the last trace of a `tf.function`, symbolic tensors of one
+    step; None if unknown."""
+    with contextlib.suppress(Exception):  # the method is private
         traced = function._list_all_concrete_functions()
         return traced[-1].graph.structured_outputs
     return None
 
 
-def _concrete(program, traced, batches):
-    """Returns a program's concrete function of the signature of another."""
+def _concrete_function(program, traced, batches):
+    """A program's concrete function for the signature of another."""
     signature, _ = traced.structured_input_signature
     return _functions(program, batches)[0].get_concrete_function(*signature)
 
 
-def _code(program):
-    """Returns what tells functions that one definition made from others."""
+def _code_of(program):
+    """The code that is common to all functions of one definition."""
     function = getattr(program, "python_function", program)
     return getattr(function, "__code__", None)

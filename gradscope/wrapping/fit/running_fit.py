@@ -1,9 +1,9 @@
-"""What `fit` was given: a batch to be probed when it has ended, and whose trial
-it is.
+"""Arguments of the `fit` that is running: a batch to probe, and a tuner's
+trial.
 
-Keras does not show its callbacks the data; the arrays are arguments of `fit`,
-which is on the stack. Of a `tf.data.Dataset` or a generator nothing is taken:
-whoever asks for a batch moves what is shuffled or read after it.
+Keras does not show its callbacks the data, but the arrays are arguments of
+`fit`, which is on the stack. A `tf.data.Dataset` or a generator is left alone:
+taking a batch of it would change the order of later batches.
 """
 
 from __future__ import annotations
@@ -12,32 +12,34 @@ import contextlib
 import random
 import sys
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-#: Examples of a batch, where they are drawn at random while training.
+#: Least and most examples of a batch, if training draws them at random.
 _LEAST, _MOST = 32, 256
 
 
-def arguments(model) -> dict | None:
-    """Returns the arguments of the `fit` that is running, None if there is
-    none.
+def arguments(model: Any) -> dict | None:
+    """The arguments of the `fit` that is running; None if none is running.
 
     Args:
-        model: That is trained.
+        model: The model that `fit` trains.
     """
-    known = _running(model)
+    local_variables = _running(model)
     names = ("x", "y", "sample_weight", "batch_size", "shuffle")
-    return known and {name: known.get(name) for name in names}
+    return local_variables and {
+        name: local_variables.get(name) for name in names
+    }
 
 
-def trial(model) -> str | None:
-    """Returns the name that Keras Tuner has for the `fit` that is running,
-    None where it is no trial of it.
+def trial_name(model: Any) -> str | None:
+    """The name of Keras Tuner's trial that is running; None outside of a trial.
 
     Args:
-        model: That is trained.
+        model: The model that `fit` trains.
     """
     callbacks = (_running(model) or {}).get("callbacks")
     for callback in getattr(callbacks, "callbacks", callbacks) or ():
@@ -48,68 +50,79 @@ def trial(model) -> str | None:
 
 
 def _running(model) -> dict | None:
-    """Returns what the `fit` that is running knows, None if there is none."""
+    """The local variables of the `fit` that is running; None if none is
+    running."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "fit":
-            known = frame.f_locals
-            if known.get("self") is model and "x" in known:
-                return known
+            local_variables = frame.f_locals
+            if local_variables.get("self") is model and "x" in local_variables:
+                return local_variables
         frame = frame.f_back
     return None
 
 
-def batch(given: dict) -> tuple | None:
-    """Returns a batch `(x, y, sample_weight)` like those of training; None
-    where the data are no arrays.
+def batch(fit_arguments: dict) -> tuple | None:
+    """Take a batch like those of training.
 
     Args:
-        given: As of `arguments`.
+        fit_arguments: The result of `arguments`.
+
+    Returns:
+        `(x, y, sample_weight)`, or None if the data are not arrays.
     """
-    parts = given["x"], given["y"], given["sample_weight"]
+    parts = (
+        fit_arguments["x"],
+        fit_arguments["y"],
+        fit_arguments["sample_weight"],
+    )
     arrays = [leaf for leaf in tf.nest.flatten(parts) if leaf is not None]
     if not arrays or not all(map(_is_array, arrays)):
         return None
     counts = {len(array) for array in arrays}
     if len(counts) != 1 or not min(counts):
         return None
-    size, count = int(given["batch_size"] or 32), counts.pop()
-    if given["shuffle"]:  # from all over: they may be sorted by class
+    size, count = int(fit_arguments["batch_size"] or 32), counts.pop()
+    if fit_arguments["shuffle"]:  # spread the rows: data may be sorted by class
         size = min(count, _MOST, max(_LEAST, size))
         rows = np.arange(size) * count // size
     else:
         rows = np.arange(min(count, size))
 
-    def some(leaf):
+    def take_rows(leaf: Any) -> Any:
         if leaf is None:
             return None
         return tf.gather(leaf, rows) if tf.is_tensor(leaf) else leaf[rows]
 
-    return tf.nest.map_structure(some, parts)
+    return tf.nest.map_structure(take_rows, parts)
 
 
-def differs(model) -> bool:
-    """Returns whether a model may compute something else in inference mode:
-    it has a batch norm or dropout, or code of its own that takes `training`.
+def depends_on_mode(model: Any) -> bool:
+    """Return whether a model may compute something else in inference mode.
+
+    It may if it has a batch norm, a dropout, or custom layers with an argument
+    `training`.
     """
-    return any(map(_looks_at_mode, [model, *model._flatten_layers()]))
+    return any(map(_depends_on_mode, [model, *model._flatten_layers()]))
 
 
 @contextlib.contextmanager
-def nothing_moved():
-    """Puts back what a model's Python code may draw from, and keeps warnings
-    of a trace that nobody has asked for to itself."""
-    drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
+def without_side_effects() -> Iterator[None]:
+    """Context that restores the random states of Python and NumPy afterwards.
+
+    It also silences the warnings of a trace that the user has not asked for.
+    """
+    state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        random.setstate(drawn)
-        np.random.set_state(drawn_by_numpy)
+        random.setstate(state)
+        np.random.set_state(numpy_state)
 
 
-def _looks_at_mode(layer) -> bool:
+def _depends_on_mode(layer) -> bool:
     module = type(layer).__module__.partition(".")[0]
     if module in ("keras", "tf_keras"):
         return hasattr(layer, "moving_mean") or bool(

@@ -1,16 +1,15 @@
-"""A recording program's first step, made in such a way that it can be unmade.
+"""Trial of a recording program's first step, which can be repeated if it fails.
 
-An operation that fails ends the step that it is in, whatever it was there for:
-no Python catches that inside of a graph. But around it, one can go back. All
-that a step can change is in variables; where copies of all of them were made
-before, and the batch is still there, the step can be made again by the plain
-program. It then is as if nothing had been recorded; and if the plain program
-fails as well, it is the user's own error that the user gets.
+An operation that fails ends the whole step, and no Python code can catch the
+error inside of a graph. But the step can be repeated: a step changes nothing
+but variables. With copies of all of them, and with the batch, the plain program
+can make the step again, as if nothing had been recorded. If the plain program
+fails as well, the error is the user's own, and is raised.
 
-To hold copies in each step would cost too much, so it is done for the first
-step of a program, and of each kind of batch that it is traced for. That shows
-what is wrong with a program: an operation that the device does not have, that
-XLA cannot compile, or for which there is no memory.
+Copies in each step would cost too much. So only the first step of a program is
+tried, for each kind of batch that the program is traced for. This first step
+shows the usual faults: an operation that the device does not have, that XLA
+cannot compile, or that needs too much memory.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ import warnings
 
 import tensorflow as tf
 
-# Has no public name: whether an operation has a state.
+# Private in TensorFlow: tells whether an operation has a state.
 from tensorflow.python.framework import op_def_registry
 
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables
 from gradscope.wrapping.steps import guard
 
-#: Bytes of weights and of an optimizer's state that are copied at most: a
-#: process that trains can spare as much.
+#: Most bytes of weights and optimizer states that are copied: a process that
+#: trains can spare as much memory on the host.
 MOST_BYTES = 2**30
 
-#: Parts of a batch that can be put into a dataset again.
+#: Specs of batches that `tf.data.Dataset.from_tensors` accepts.
 _PARTS = (tf.TensorSpec, tf.RaggedTensorSpec, tf.SparseTensorSpec)
 
-#: How a program says that there are no more batches.
+#: Errors of an iterator that has no more batches.
 _ENDS = (StopIteration, tf.errors.OutOfRangeError)
 
-#: How the types of operations begin that have no state but in variables, or
-#: change none.
+#: Beginnings of the types of operations whose only state is in variables, or
+#: that change no state.
 _HARMLESS = (
     "Assert",
     "Assign",
@@ -67,67 +66,67 @@ _HARMLESS = (
 )
 
 
-class Trial:
-    """Stands for a model's own `train_function`, and records.
+class StepTrial:
+    """A `train_function` that tries a recording program, and then runs it.
 
     Args:
-        twin: The `Twin` that does, to be tried.
-        seam: The `Seam` of its optimizer.
-        fall_back: Called with an error that the plain program does not have.
-        can: Whether a step can be made again: not in eager mode, nor where one
-            call makes several.
+        program: The `RecordingProgram`.
+        seam: The `Seam` or `SeamGroup` of its optimizers.
+        fall_back: Called with the error if only the plain program succeeds.
+        can_repeat: Whether a step can be repeated: not in eager mode, nor if
+            one call makes several steps.
     """
 
-    def __init__(self, twin, seam, fall_back, can: bool):
-        self._twin = twin
+    def __init__(self, program, seam, fall_back, can_repeat: bool):
+        self._program = program
         self._seam = seam
         self._fall_back = fall_back
-        self._can = can
-        self._passed: list = []
+        self._can_repeat = can_repeat
+        self._proven_specs: list = []
 
     def __call__(self, iterator):
         spec = getattr(iterator, "element_spec", None)
-        can = self._can and _can_be_repeated(iterator)
-        if not can or spec in self._passed:
-            return self._untried(iterator)
+        is_repeatable = self._can_repeat and _can_be_repeated(iterator)
+        if not is_repeatable or spec in self._proven_specs:
+            return self._run_untried(iterator)
         try:
             batch = next(iterator)
         except _ENDS:
-            return self._twin(iterator)  # which says so in its own way
-        again = _iterator(batch, spec)
+            return self._program(iterator)  # raises its own error
+        same_batch = _iterator(batch, spec)
         try:
-            graph = self._twin.graph(again)
-        except Exception:  # which comes again
+            graph = self._program.graph(same_batch)
+        except Exception:  # the run below raises the error again
             graph = None
-        if graph is None or not Held.has_room_for(graph):
-            return self._untried(again)
-        result = self._tried(graph, batch, spec)
-        self._passed.append(spec)
+        if graph is None or not VariableBackup.has_room_for(graph):
+            return self._run_untried(same_batch)
+        result = self._try(graph, batch, spec)
+        self._proven_specs.append(spec)
         return result
 
-    def _tried(self, graph, batch, spec):
-        held = Held(graph)
+    def _try(self, graph, batch, spec):
+        backup = VariableBackup(graph)
         try:
-            return self._twin(_iterator(batch, spec))
+            return self._program(_iterator(batch, spec))
         except Exception as error:
-            if not held.is_all():
+            if not backup.covers_all_changes():
                 self._warn(error)
                 raise
-            held.restore()
-            with self._seam.plainly():
-                result = self._twin.own(_iterator(batch, spec))
+            backup.restore()
+            with self._seam.unobserved():
+                result = self._program.model_program(_iterator(batch, spec))
             self._fall_back(error)
             return result
 
-    def _untried(self, iterator):
+    def _run_untried(self, iterator):
         try:
-            return self._twin(iterator)
+            return self._program(iterator)
         except Exception as error:
             self._warn(error)
             raise
 
     def _warn(self, error: Exception) -> None:
-        """Says what may help; the error itself is TensorFlow's own."""
+        """Warn with a remedy; the error itself is TensorFlow's."""
         if isinstance(error, tf.errors.ResourceExhaustedError):
             warnings.warn(
                 "The device ran out of memory in a program that records "
@@ -137,7 +136,9 @@ class Trial:
                 GradscopeWarning,
                 stacklevel=4,
             )
-        elif isinstance(error, tf.errors.OpError) and guard.is_ours(error):
+        elif isinstance(error, tf.errors.OpError) and guard.is_of_gradscope(
+            error
+        ):
             warnings.warn(
                 "An operation of gradscope failed in a step that it recorded: "
                 f"{guard.reason(error)}. How much of the step was done by then "
@@ -149,11 +150,11 @@ class Trial:
             )
 
 
-class Held:
-    """Copies, in the memory of the host, of what a program can change.
+class VariableBackup:
+    """Copies of all variables of a program, in the memory of the host.
 
     Args:
-        graph: Of the program.
+        graph: The program's graph.
     """
 
     def __init__(self, graph):
@@ -163,34 +164,39 @@ class Held:
             self._values = [tf.identity(v) for v in self._variables]
 
     @staticmethod
-    def has_room_for(graph) -> bool:
-        """Returns whether the host can spare the memory."""
+    def has_room_for(graph: tf.Graph) -> bool:
+        """Return whether the variables are small enough to be copied."""
         sizes = [
             (variable.shape.num_elements(), variable.dtype.size)
             for variable in graph.variables
         ]
-        known = all(count is not None for count, _ in sizes)
-        return known and sum(a * b for a, b in sizes) <= MOST_BYTES
+        are_sizes_static = all(count is not None for count, _ in sizes)
+        return are_sizes_static and sum(a * b for a, b in sizes) <= MOST_BYTES
 
     def restore(self) -> None:
-        """Gives the variables back what they held."""
+        """Set the variables to the copied values."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)
 
-    def is_all(self) -> bool:
-        """Returns whether the program can have changed nothing else. (What we
-        hold ourselves may stay: it is the same step that is made again.)"""
-        known = {id(variable.handle) for variable in self._variables}
+    def covers_all_changes(self) -> bool:
+        """Return whether the program can have changed nothing but these
+        variables.
+
+        gradscope's own variables do not count, since the same step is repeated.
+        """
+        copied_handles = {id(variable.handle) for variable in self._variables}
         return all(
-            id(outside) in known or own_variables.is_own(outside)
+            id(outside) in copied_handles or own_variables.is_own(outside)
             for outside, inside in self._graph.captures
             if inside.dtype in (tf.resource, tf.variant)
         ) and all(map(_is_harmless, _types(self._graph)))
 
 
 def _can_be_repeated(iterator) -> bool:
-    """Returns whether a step can be made twice with the same batch: not on
-    several replicas, each with an iterator of its own."""
+    """Return whether a step can be repeated with the same batch.
+
+    Not on several replicas, which each have an iterator of their own.
+    """
     return isinstance(iterator, tf.data.Iterator) and all(
         isinstance(part, _PARTS)
         for part in tf.nest.flatten(iterator.element_spec)
@@ -198,10 +204,12 @@ def _can_be_repeated(iterator) -> bool:
 
 
 def _iterator(batch, spec):
-    """Returns an iterator over one batch that tells no more of its sizes than
-    the one that it is from: for others the program would be traced anew."""
+    """Make an iterator of one batch, with the sizes as unknown as in `spec`.
+
+    With known sizes, the program would be traced again.
+    """
     dataset = tf.data.Dataset.from_tensors(batch)
-    # Have no public names: the same data, of which less is told.
+    # Private in TensorFlow: the same data under a spec with unknown sizes.
     with contextlib.suppress(Exception):
         components = dataset._type_spec._to_components(dataset)
         dataset = tf.data.DatasetSpec(spec)._from_components(components)
@@ -209,10 +217,10 @@ def _iterator(batch, spec):
 
 
 def _types(graph) -> set[str]:
-    """Returns the types of all operations of a graph, and of its functions."""
+    """The types of all operations in a graph and in its functions."""
     definition = graph.as_graph_def()
     functions = definition.library.function
-    nodes = [definition.node, *(one.node_def for one in functions)]
+    nodes = [definition.node, *(function.node_def for function in functions)]
     return {node.op for part in nodes for node in part}
 
 

@@ -1,15 +1,17 @@
-"""Activations in the graph of a step: found by their operations.
+"""Finds the activations in the graph of a step by their operations.
 
-Every framework on TensorFlow ends up with the same few operations, whoever
-calls them: `activation="relu"`, a `ReLU` layer, `keras.ops.relu`, `tf.nn.relu`
-in a model of one's own. They are found when the optimizer is called, in the
-graph that is traced then. What is inside of a function or a loop of its own
-cannot be reached from there, and is told by name.
+All ways to apply an activation function end in the same few operations:
+`activation="relu"`, a `ReLU` layer, `keras.ops.relu`, and `tf.nn.relu` in a
+subclassed model. The search runs when the optimizer is called, in the graph
+that is being traced. Activations inside of a function or a loop cannot be
+reached from there; these are reported by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -18,7 +20,11 @@ from gradscope.measuring.activations import KINDS
 from gradscope.runtime import operations, scopes, tf_variables, tracing
 from gradscope.wrapping.forward import softmax_axes
 
-#: Operations that are an activation function, by the name Keras gives it.
+if TYPE_CHECKING:
+    from gradscope.format.schema import Variable
+    from gradscope.runtime.eager_operations import EagerGraph
+
+#: Operations that are an activation function, and its name in Keras.
 _OPERATIONS = {
     "Elu": "elu",
     "LeakyRelu": "leaky_relu",
@@ -32,13 +38,13 @@ _OPERATIONS = {
     "Tanh": "tanh",
 }
 
-#: Operations that only a GELU is known to have.
+#: Operations that identify a GELU: no other activation computes them.
 _ERROR_FUNCTIONS = ("Erf", "Erfc")
 
 #: Operations that multiply with a number.
 _SCALES = ("Cast", "Mul", "Neg", "RealDiv")
 
-#: Operations that run a function with a graph of its own.
+#: Operations that run a function, which has its own graph.
 _CALLS = {
     "If",
     "PartitionedCall",
@@ -48,27 +54,28 @@ _CALLS = {
     "While",
 }
 
-#: How many operations before an activation its layer's weight is looked for.
+#: In how many operations before an activation its layer's weight is searched.
 _NEAR = 16
 
 
 @dataclasses.dataclass
-class Found:
-    """One activation of a graph.
+class ActivationTensors:
+    """The tensors of one activation of a graph.
 
     Attributes:
         scope: The name scope of its operations.
         kind: Its function.
-        read: Its outputs, or its inputs where its kind has a `function`: one,
-            or one for every time step of a time-distributed layer.
-        weight: Name of the handle of the weight that came last before it.
-        outputs: What it returns, by `operations.key` and name.
-        axis: As of `Activation`.
+        measured: The tensors to measure: the activation's outputs, or its
+            inputs where its kind has a `function`. There is one, or one for
+            each time step of a time-distributed layer.
+        weight: Name of the handle of the weight that was used last before it.
+        outputs: Keys of its outputs, from `operations.tensor_key`.
+        axis: As in `Activation`.
     """
 
     scope: str
     kind: str
-    read: list[tf.Tensor]
+    measured: list[tf.Tensor]
     weight: str | None = None
     outputs: list[tuple] = dataclasses.field(default_factory=list)
     axis: int = -1
@@ -76,114 +83,126 @@ class Found:
     @property
     def units(self) -> int:
         """Size of the last axis."""
-        return self.read[0].shape.as_list()[-1]
+        return self.measured[0].shape.as_list()[-1]
 
     def tensors(self) -> list[tf.Tensor]:
-        """Returns all tensors."""
-        return self.read
+        """List all tensors."""
+        return self.measured
 
-    def with_tensors(self, rest) -> Found:
-        """Returns the same with other tensors, from an iterator."""
-        return dataclasses.replace(self, read=[next(rest) for _ in self.read])
+    def with_tensors(self, tensors: Iterator[tf.Tensor]) -> ActivationTensors:
+        """Copy with other tensors, taken from an iterator."""
+        return dataclasses.replace(
+            self, measured=[next(tensors) for _ in self.measured]
+        )
 
 
-def find(graph, of_step) -> tuple[list[Found], list[str]]:
-    """Returns the activations among the operations of a forward pass, and what
-    cannot be seen of it.
+def find(
+    graph: tf.Graph | EagerGraph, forward_operations: list
+) -> tuple[list[ActivationTensors], list[str]]:
+    """Find the activations among the operations of a forward pass.
 
     Args:
         graph: The graph.
-        of_step: Its operations.
+        forward_operations: Operations of the graph.
 
     Returns:
         Activations in forward order; and the names of functions with
         activations inside, and of activations of unknown rank or width.
     """
-    found: dict[tuple, Found] = {}
+    activations: dict[tuple, ActivationTensors] = {}
     unseen = []
-    for operation in of_step:
+    for operation in forward_operations:
         if operation.type in _CALLS:
-            if _inside(operation.node_def, graph, set()):
+            if _has_activations(operation.node_def, graph, set()):
                 unseen.append(operation.name)
             continue
-        one = _activation(operation)
-        if one is None:
-            if _is_unknown(operation):
+        activation = _activation(operation)
+        if activation is None:
+            if _has_unknown_width(operation):
                 unseen.append(operation.name)
             continue
-        # Time steps of one layer are in one scope, with one weight.
-        own = one.weight or operation.name
-        key = one.scope, one.kind, one.units, one.axis, own
-        known = found.setdefault(key, one)
-        if known is not one:
-            known.read += one.read
-            known.outputs += one.outputs
-    return list(found.values()), unseen
+        # Time steps of one layer share a scope and a weight.
+        key = (
+            activation.scope,
+            activation.kind,
+            activation.units,
+            activation.axis,
+            activation.weight or operation.name,
+        )
+        first = activations.setdefault(key, activation)
+        if first is not activation:
+            first.measured += activation.measured
+            first.outputs += activation.outputs
+    return list(activations.values()), unseen
 
 
-def names_of(of_step) -> list[str]:
-    """Returns the names of the activations among operations."""
-    return [op.name for op in of_step if op.type in _OPERATIONS]
+def names_of(forward_operations: list) -> list[str]:
+    """Names of the activations among operations."""
+    return [op.name for op in forward_operations if op.type in _OPERATIONS]
 
 
 def describe(
-    found: list[Found],
+    activations: list[ActivationTensors],
     owners: dict[str, str],
-    names: scopes.Names,
-    ends: set[tuple],
+    names: scopes.LayerNames,
+    model_outputs: set[tuple],
 ) -> tuple[Activation, ...]:
-    """Returns names for activations: layer and function.
+    """Describe activations as rows of the record, named by layer and function.
 
     Args:
-        found: The activations.
+        activations: The activations.
         owners: Layers by the names of the weights' handles in the graph.
-        names: Of the layers.
-        ends: What the model returns, as `Found.outputs`.
+        names: Finds the layers' names.
+        model_outputs: Keys of the model's outputs, as in
+            `ActivationTensors.outputs`.
     """
     return tuple(
         Activation(
             names.unique(
-                f"{names.layer(one.scope, owners.get(one.weight))}/{one.kind}"
+                f"{names.layer(a.scope, owners.get(a.weight))}/{a.kind}"
             ),
-            one.kind,
-            one.units,
-            one.read[0].dtype.name,
-            one.read[0].shape.rank,
-            one.axis,
-            not ends.isdisjoint(one.outputs),
+            a.kind,
+            a.units,
+            a.measured[0].dtype.name,
+            a.measured[0].shape.rank,
+            a.axis,
+            not model_outputs.isdisjoint(a.outputs),
         )
-        for one in found
+        for a in activations
     )
 
 
-def owners_of(graph, variables: list, described) -> dict[str, str]:
-    """Returns layers by the names that the handles of their variables have in
-    a graph, or in one around it.
+def owners_of(
+    graph: tf.Graph | EagerGraph,
+    variables: list[tf.Variable],
+    described: Sequence[Variable],
+) -> dict[str, str]:
+    """Map the names of variables' handles in a graph to the variables' layers.
 
     Args:
-        graph: The step's graph.
-        variables: `tf.Variable`s.
-        described: Their `schema.Variable`s.
+        graph: The step's graph; those around it are searched, too.
+        variables: All variables.
+        described: Their descriptions, in the same order.
     """
-    told = {
-        id(variable): one.layer
-        for variable, one in zip(variables, described, strict=True)
+    layers = {
+        id(variable): row.layer
+        for variable, row in zip(variables, described, strict=True)
     }
     return {
-        name: told[id(variable)]
+        name: layers[id(variable)]
         for outer in tracing.outermost_first(graph)
         for name, variable in tf_variables.handles(outer, variables).items()
     }
 
 
 def _weight(tensor) -> str | None:
-    """Returns the name of the last weight that a tensor was computed with."""
+    """Name of the last weight with which a tensor was computed."""
     pending = [tensor.op]
     for _ in range(_NEAR):
         if not pending:
             break
         operation = pending.pop(0)
-        if operation is None:  # what an eager pass began with
+        if operation is None:  # the tensor is older than the eager pass
             continue
         if operation.type == "ReadVariableOp":
             return operation.inputs[0].name
@@ -194,36 +213,38 @@ def _weight(tensor) -> str | None:
     return None
 
 
-def _activation(operation) -> Found | None:
-    """Returns the activation that an operation is, or belongs to."""
+def _activation(operation) -> ActivationTensors | None:
+    """Activation that an operation is, or is a part of; None for others."""
     kind = _OPERATIONS.get(operation.type)
     if kind is None and operation.type not in _ERROR_FUNCTIONS:
         return None
     x, y = operation.inputs[0], operation.outputs[0]
     scope = scopes.of(operation.name)
     axis = -1
-    gated = _gated(operation)
-    if gated is not None:
-        kind, x, y = gated
+    gelu = _gelu(operation)
+    if gelu is not None:
+        kind, x, y = gelu
         outer, _, last = scope.rpartition("/")
         scope = outer if last.startswith("Gelu") else scope
     elif kind == "sigmoid":
-        kind, x, y = _silu(x, y)
+        kind, x, y = _sigmoid_or_silu(x, y)
     elif kind == "softmax":
-        y, axis = softmax_axes.of_softmax(operation)
+        y, axis = softmax_axes.output_and_axis(operation)
     rank = y.shape.rank
     if kind is None or rank is None or rank < 2 or not y.dtype.is_floating:
         return None
     if y.shape.as_list()[-1] is None:
         return None
-    read = y if KINDS[kind].function is None else x
-    end = operations.end(y)
-    return Found(scope, kind, [read], _weight(x), [end], axis)
+    measured = y if KINDS[kind].function is None else x
+    output = operations.tensor_key(y)
+    return ActivationTensors(
+        scope, kind, [measured], _weight(x), [output], axis
+    )
 
 
-def _is_unknown(operation) -> bool:
-    """Returns whether an operation is an activation of which it is not known
-    how many units it has: as many as there are keys, in attention."""
+def _has_unknown_width(operation) -> bool:
+    """Whether an operation is an activation with an unknown number of units,
+    such as attention's softmax, which has as many units as keys."""
     if operation.type not in _OPERATIONS:
         return False
     shape = operation.outputs[0].shape
@@ -232,10 +253,12 @@ def _is_unknown(operation) -> bool:
     )
 
 
-def _gated(operation):
-    """Returns kind, input and output of the GELU that an operation belongs to,
-    None for others: `.5 x erfc(-x / sqrt(2))`, `.5 x (1 + erf(x / sqrt(2)))`
-    or `.5 x (1 + tanh(.8 (x + .04 x^3)))`."""
+def _gelu(operation):
+    """Kind, input and output of the GELU that an operation is a part of.
+
+    None for others. A GELU is `.5 x erfc(-x / sqrt(2))`,
+    `.5 x (1 + erf(x / sqrt(2)))` or `.5 x (1 + tanh(.8 (x + .04 x^3)))`.
+    """
     kind = "gelu"
     x = _unscaled(operation.inputs[0])
     if operation.type == "Tanh":
@@ -254,8 +277,8 @@ def _gated(operation):
 
 
 def _product(tensor, x):
-    """Returns what a tensor, or one and it, is when multiplied with x; None if
-    it is not."""
+    """Product of x and a tensor, or of x and one plus the tensor; None if the
+    tensor is not multiplied with x."""
     for consumer in tensor.consumers():
         if consumer.type == "Mul":
             if any(_same(_unscaled(t), x) for t in consumer.inputs):
@@ -269,7 +292,7 @@ def _product(tensor, x):
 
 
 def _unscaled(tensor):
-    """Returns a tensor without the numbers that it is multiplied with."""
+    """Tensor before the multiplications with numbers."""
     while tensor.op is not None and tensor.op.type in _SCALES:
         parts = [t for t in tensor.op.inputs if t.shape.rank != 0]
         if len(parts) != 1:
@@ -278,8 +301,9 @@ def _unscaled(tensor):
     return tensor
 
 
-def _silu(x, y):
-    """Returns the activation of a sigmoid, which may be x * sigmoid(x)."""
+def _sigmoid_or_silu(x, y):
+    """Kind, input and output of an activation with a sigmoid, which is a SiLU
+    where the sigmoid of x is multiplied with x."""
     is_scaled = x.op is not None and x.op.type == "Mul"
     scaled = x.op.inputs if is_scaled else ()
     for consumer in y.consumers():
@@ -295,9 +319,9 @@ def _same(a, b) -> bool:
     return a is b or a.name == b.name
 
 
-def _inside(node, graph, visited: set[str]) -> bool:
-    """Returns whether a function that a node runs has activations, or runs
-    one that has; it may where that cannot be told."""
+def _has_activations(node, graph, visited: set[str]) -> bool:
+    """Whether a function that a node runs has activations, or runs another
+    function that has; true if the function is unknown."""
     if node is None:
         return True
     names = {a.func.name for a in node.attr.values() if a.func.name} - visited
@@ -311,6 +335,6 @@ def _inside(node, graph, visited: set[str]) -> bool:
     )
     return any(
         not operations.is_backward(inner.name)
-        and (inner.op in _OPERATIONS or _inside(inner, graph, visited))
+        and (inner.op in _OPERATIONS or _has_activations(inner, graph, visited))
         for inner in nodes
     )

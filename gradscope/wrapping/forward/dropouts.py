@@ -1,4 +1,4 @@
-"""Dropout in the graph of a step: random numbers compared with a rate."""
+"""Finds dropout in the graph of a step: random numbers compared to a rate."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import re
 import numpy as np
 
 from gradscope.runtime import operations, scopes
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 
 _COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")
 _UNIFORM = ("RandomUniform", "StatelessRandomUniform")
 
-#: What may lie between random numbers and their comparison with a rate.
+#: Operations that may scale random numbers before they are compared with a
+#: rate, and how many of them are followed.
 _SCALING = ("Add", "AddV2", "Cast", "Identity", "Mul", "Sub")
 _DEEPEST = 6
 
 _NUMBER = re.compile(r"_\d+$")
 
 
-def find(of_step) -> list[tuple[str, Kept]]:
-    """Returns the dropout layers among a step's operations, each with the name
-    of an operation of it.
+def find(forward_operations: list) -> list[tuple[str, LayerStateTensors]]:
+    """Find the dropout layers among the operations of a forward pass.
 
-    Args:
-        of_step: Operations of the forward pass.
+    Returns:
+        Pairs of the name of a layer's comparison, and of the layer's tensors.
     """
-    found = []
-    for operation in of_step:
+    dropouts = []
+    for operation in forward_operations:
         if operation.type not in _COMPARISONS:
             continue
         is_random = [_is_uniform(tensor) for tensor in operation.inputs]
@@ -36,21 +36,20 @@ def find(of_step) -> list[tuple[str, Kept]]:
         rate = operation.inputs[is_random.index(False)]
         if rate.shape.rank not in (0, None):
             continue
-        # Of what is kept: u >= rate, or u < 1 - rate.
-        is_rate = operation.type.startswith("Greater") == is_random[0]
-        kept = Kept(
+        # The mask of the units to keep is u >= rate, or u < 1 - rate.
+        is_drop_rate = operation.type.startswith("Greater") == is_random[0]
+        tensors = LayerStateTensors(
             rate=rate,
-            is_of_kept=not is_rate,
-            kept=operation.outputs[0],
+            is_keep_rate=not is_drop_rate,
+            mask=operation.outputs[0],
             scope=_scope(operation, operation.inputs[is_random.index(True)]),
         )
-        found.append((operation.name, kept))
-    return found
+        dropouts.append((operation.name, tensors))
+    return dropouts
 
 
 def _scope(operation, uniform) -> str:
-    """Returns the scope of the layer: in a graph, functions of TensorFlow have
-    one of their own inside."""
+    """Scope of the layer: in a graph, TensorFlow's functions add one inside."""
     scope = scopes.of(operation.name)
     outer, _, last = scope.rpartition("/")
     name = _NUMBER.sub("", last)
@@ -75,8 +74,8 @@ def _is_uniform(tensor) -> bool:
 
 
 def _drops(mask) -> bool:
-    """Returns whether a mask sets to zero what it does not choose: a layer
-    that turns images by chance has one, too."""
+    """Whether a mask sets other units to zero: a layer that turns images at
+    random has a mask, too."""
     for consumer in mask.consumers():
         if consumer.type == "Cast":
             masks = consumer.outputs[0]
@@ -90,5 +89,5 @@ def _drops(mask) -> bool:
 def _is_zero(tensor) -> bool:
     if tensor.op is not None and tensor.op.type == "ZerosLike":
         return True
-    value = operations.constant(tensor)
+    value = operations.constant_value(tensor)
     return value is not None and not np.any(value)

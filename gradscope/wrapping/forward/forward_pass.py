@@ -1,115 +1,135 @@
-"""What there is to be seen of a step's forward pass."""
+"""The tensors of a step's forward pass, sorted by their role."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from gradscope.format.schema import Activation, Data, Schema, State
-from gradscope.wrapping.forward.activations import Found
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.format.schema import (
+    Activation,
+    Data,
+    Schema,
+    State,
+    Variable,
+    Wiring,
+)
+from gradscope.wrapping.forward.activations import ActivationTensors
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
 from gradscope.wrapping.forward.nan_suspects import Suspects
 
-#: Of `unseen`: what there is to be told of a loss that is not known.
+#: Entry of `ForwardPass.unseen` where the loss is unknown.
 NO_LOSS = "the loss: the model's `train_step` does not call `compute_loss`"
 
 
 @dataclasses.dataclass
-class Forward:
-    """The tensors of one step's forward pass, by what they are.
+class ForwardPass:
+    """The tensors of one step's forward pass.
 
     Attributes:
-        activations: In forward order.
+        activations: Activations in forward order.
         states: Layers that drop units or keep a state, in forward order.
         data: Inputs, targets and outputs by name.
-        loss: Of training mode, a scalar; None where it is not known.
-        unseen: What could not be observed, by name.
-        links: Finds the pairs of variables that `linear.named` names.
-        wiring: Finds what is put together in an odd way, see `wiring.find`.
-        suspects: Operations that may make NaN; None where none is known.
+        loss: Loss in training mode, a scalar; None where it is unknown.
+        unseen: Names of the parts that cannot be observed.
+        find_linear_chains: Finds pairs of kernels, see `linear_chains.find`.
+        find_odd_wiring: Finds likely mistakes, see `odd_wiring.find`.
+        suspects: Operations that may make NaN; None without any.
     """
 
-    activations: dict[Activation, Found] = dataclasses.field(
+    activations: dict[Activation, ActivationTensors] = dataclasses.field(
         default_factory=dict
     )
-    states: dict[State, Kept] = dataclasses.field(default_factory=dict)
+    states: dict[State, LayerStateTensors] = dataclasses.field(
+        default_factory=dict
+    )
     data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
     unseen: tuple[str, ...] = ()
-    links: Callable[[], list] = list
-    wiring: Callable[[], list] = list
+    find_linear_chains: Callable[[], list[tuple]] = list
+    find_odd_wiring: Callable[[], list[Wiring]] = list
     suspects: Suspects | None = None
 
-    def schema(self, variables, optimizer: dict, before: Schema | None):
-        """Returns the schema of steps that have this, and what others had.
+    def schema(
+        self,
+        variables: Sequence[Variable],
+        optimizer: dict,
+        before: Schema | None,
+    ) -> Schema:
+        """Make a schema with the rows of this step and of those before it.
 
         Args:
-            variables: All `schema.Variable`s.
+            variables: Descriptions of all variables.
             optimizer: JSON description of the optimizer.
-            before: Of the steps so far.
+            before: Schema of the steps so far.
         """
-        known = before or Schema(())
+        previous = before or Schema(())
         return Schema(
             tuple(variables),
             optimizer,
-            activations=_joined(known.activations, self.activations),
-            states=_joined(known.states, self.states),
-            data=known.data + self._data_beyond(known),
+            activations=_join_rows(previous.activations, self.activations),
+            states=_join_rows(previous.states, self.states),
+            data=previous.data + self._new_data(previous),
             operations=_union(
-                known.operations,
+                previous.operations,
                 self.suspects.operations if self.suspects else (),
             ),
             unseen=tuple(
                 name
-                for name in _union(known.unseen, self.unseen)
+                for name in _union(previous.unseen, self.unseen)
                 if name != NO_LOSS or self.loss is None
             ),
         )
 
-    def _data_beyond(self, known: Schema) -> tuple[Data, ...]:
-        """Returns the data that have no row yet. Of one name there is one row,
-        whatever the shapes: sentences may be of all lengths."""
-        names = known.rows("data")
+    def _new_data(self, schema: Schema) -> tuple[Data, ...]:
+        """Rows of the data that a schema does not have.
+
+        A name has one row for all shapes: the lengths of sentences differ.
+        """
+        names = schema.rows("data")
         return tuple(
-            _described(n, t) for n, t in self.data.items() if n not in names
+            _describe(n, t) for n, t in self.data.items() if n not in names
         )
 
+    def forget_operations(self) -> None:
+        """Free the operations of the graph, which hold all of its tensors."""
+        self.find_linear_chains = list
+        self.find_odd_wiring = list
+
     def tensors(self) -> list[tf.Tensor]:
-        """Returns all tensors but those of suspects; `with_tensors` takes as
-        many."""
+        """List all tensors, without those of suspects."""
         parts = [*self.activations.values(), *self.states.values()]
         tensors = [t for part in parts for t in part.tensors()]
         tensors += self.data.values()
         return tensors + ([] if self.loss is None else [self.loss])
 
-    def with_tensors(self, tensors: list) -> Forward:
-        """Returns the same with other tensors in their places."""
-        rest = iter(tensors)
-        return Forward(
-            {k: f.with_tensors(rest) for k, f in self.activations.items()},
-            {k: s.with_tensors(rest) for k, s in self.states.items()},
-            {name: next(rest) for name in self.data},
-            None if self.loss is None else next(rest),
+    def with_tensors(self, tensors: list) -> ForwardPass:
+        """Copy with other tensors, in the order of `tensors`."""
+        remaining = iter(tensors)
+        return ForwardPass(
+            {k: a.with_tensors(remaining) for k, a in self.activations.items()},
+            {k: s.with_tensors(remaining) for k, s in self.states.items()},
+            {name: next(remaining) for name in self.data},
+            None if self.loss is None else next(remaining),
             self.unseen,
-            self.links,
-            self.wiring,
+            self.find_linear_chains,
+            self.find_odd_wiring,
             self.suspects,
         )
 
 
-def _described(name: str, tensor) -> Data:
+def _describe(name: str, tensor) -> Data:
     sizes = tensor.shape.as_list()[1:] if tensor.shape.rank else []
     shape = tuple(-1 if size is None else size for size in sizes)
     return Data(name, tensor.dtype.base_dtype.name, shape)
 
 
-def _joined(before, after) -> tuple:
-    """Returns the rows of both, each once and with what either knows."""
+def _join_rows(before, after) -> tuple:
+    """Join two lists of rows; equal rows are joined to one."""
     rows = {row: row for row in before}
     for row in after:
-        rows[row] = rows[row].joined(row) if row in rows else row
+        rows[row] = rows[row].join(row) if row in rows else row
     return tuple(rows.values())
 
 

@@ -1,7 +1,7 @@
-"""Layers that keep a state besides their weights: found by what moves it.
+"""Finds layers that keep a state besides their weights, by its updates.
 
-Batch norm is a variable without a gradient that is moved towards a statistic
-of each batch, however it is written:
+Batch norm has variables without a gradient that move towards a statistic of
+each batch, in one of two forms:
 
     moving.assign(moving * momentum + batch * (1 - momentum))
     moving.assign_sub((moving - batch) * (1 - momentum))
@@ -10,14 +10,15 @@ of each batch, however it is written:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from gradscope.runtime import scopes
 
-#: What may lie around a tensor without changing what it says.
+#: Operations that keep the numbers of a tensor.
 _PLAIN = ("Cast", "Identity", "Reshape", "Squeeze", "StopGradient")
-_READS = ("Identity", "ReadVariableOp")  # of a reference variable, and others
+_READS = ("Identity", "ReadVariableOp")  # the former of reference variables
 _MOVES = (
     "Assign",
     "AssignSub",
@@ -27,31 +28,33 @@ _MOVES = (
 _LINEAR = ("Add", "AddN", "AddV2", "Mul", "Sub")
 _FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
-#: Operations between a variable and the statistic that it is moved to.
+#: How many operations may lie between a variable and its batch statistic.
 _DEEPEST = 8
 
 
 @dataclasses.dataclass
-class Kept:
-    """Tensors of one layer; None for what it does not have.
+class LayerStateTensors:
+    """Tensors of one layer; each is None if the layer does not have it.
 
     Attributes:
-        rate: Share of the units that dropout is to drop, or to keep.
-        is_of_kept: Whether it is to keep.
-        kept: Its mask, bool.
-        mean, variance: Of the batch.
-        batch: What they are of; its first axis are the examples.
+        rate: Dropout's rate: share of the units to drop, or to keep.
+        is_keep_rate: Whether `rate` is the share to keep.
+        mask: Dropout's mask of the units to keep, bool.
+        mean, variance: Statistics of the batch.
+        batch: Tensor of these statistics; its first axis has the examples.
         moving: Moving mean and variance before the step, or other states.
-        handles: Names of the handles of these.
-        factor: What was added of the batch's statistics to the moving ones, if
-            `mean` and `variance` are the sums; None if they are the batch's.
+        handles: Names of the handles of the moving variables.
+        factor: Weight of the batch's statistics in the updated moving ones, if
+            `mean` and `variance` are the updated ones; None if they are the
+            batch's.
         scope: Name scope of the layer.
-        training: Whether batch statistics were used; None but for batch norm.
+        training: Whether batch norm used the batch's statistics; None for
+            other layers.
     """
 
     rate: tf.Tensor | None = None
-    is_of_kept: bool = False
-    kept: tf.Tensor | None = None
+    is_keep_rate: bool = False
+    mask: tf.Tensor | None = None
     mean: tf.Tensor | None = None
     variance: tf.Tensor | None = None
     batch: tf.Tensor | None = None
@@ -62,39 +65,39 @@ class Kept:
     scope: str = ""
 
     def tensors(self) -> list[tf.Tensor]:
-        """Returns those that there are."""
-        own = [getattr(self, name) for name in _TENSORS]
-        return [t for t in own if t is not None] + self.moving
+        """List the tensors that the layer has."""
+        tensors = [getattr(self, name) for name in _TENSORS]
+        return [t for t in tensors if t is not None] + self.moving
 
-    def with_tensors(self, rest) -> Kept:
-        """Returns the same with other tensors, from an iterator."""
-        own = {
-            name: None if getattr(self, name) is None else next(rest)
+    def with_tensors(self, tensors: Iterator[tf.Tensor]) -> LayerStateTensors:
+        """Copy with other tensors, taken from an iterator."""
+        replaced = {
+            name: None if getattr(self, name) is None else next(tensors)
             for name in _TENSORS
         }
-        moving = [next(rest) for _ in self.moving]
-        return dataclasses.replace(self, **own, moving=moving)
+        moving = [next(tensors) for _ in self.moving]
+        return dataclasses.replace(self, **replaced, moving=moving)
 
 
-_TENSORS = ("rate", "kept", "mean", "variance", "batch")
+_TENSORS = ("rate", "mask", "mean", "variance", "batch")
 
 
 @dataclasses.dataclass
-class Moved:
-    """One variable that is moved towards a statistic of the batch.
+class StatisticUpdate:
+    """Update of one variable towards a statistic of the batch.
 
     Attributes:
-        variable: Name of its handle in the graph.
-        held: What it held before.
-        statistic: What it is moved to.
-        is_variance: Whether that is a variance.
-        batch: What the statistic is of, None if that cannot be told.
+        variable: Name of the variable's handle in the graph.
+        before: The variable's value before the update.
+        statistic: The statistic.
+        is_variance: Whether the statistic is a variance, and not a mean.
+        batch: Tensor of the statistic; None if it is unknown.
         operation: Name of the operation that computes the statistic.
-        factor: As of `Kept`.
+        factor: As in `LayerStateTensors`.
     """
 
     variable: str
-    held: tf.Tensor
+    before: tf.Tensor
     statistic: tf.Tensor
     is_variance: bool
     batch: tf.Tensor | None
@@ -102,30 +105,35 @@ class Moved:
     factor: float | None = None
 
 
-def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
-    """Returns the batch norms among a step's operations, each with the name of
-    an operation of it.
+def batch_norms(
+    operations: list, names: dict[str, str]
+) -> list[tuple[str, LayerStateTensors]]:
+    """Find the batch norms among a step's operations.
 
     Args:
-        operations: Of the forward pass, and what it updates.
-        names: Of variables by the names of their handles in the graph.
+        operations: Operations of the forward pass, and updates of variables.
+        names: Names of variables by the names of their handles in the graph.
+
+    Returns:
+        Pairs of the name of the operation that computes a mean, and of the
+        layer's tensors.
     """
-    pairs: dict[str, list[dict[bool, Moved]]] = {}
+    pairs: dict[str, list[dict[bool, StatisticUpdate]]] = {}
     for operation in operations:
-        moved = _moved(operation, names)
-        if moved is None:
+        update = _statistic_update(operation, names)
+        if update is None:
             continue
-        own = names[moved.variable].rpartition("/")[0]
-        key = own if moved.batch is None else moved.batch.name
-        _pair(pairs.setdefault(key, []), moved)
+        layer = names[update.variable].rpartition("/")[0]
+        key = layer if update.batch is None else update.batch.name
+        _add_to_pair(pairs.setdefault(key, []), update)
     return [
         (
             pair[False].operation,
-            Kept(
+            LayerStateTensors(
                 mean=pair[False].statistic,
                 variance=pair[True].statistic,
                 batch=pair[False].batch,
-                moving=[pair[False].held, pair[True].held],
+                moving=[pair[False].before, pair[True].before],
                 handles=(pair[False].variable, pair[True].variable),
                 training=True,
                 factor=pair[False].factor,
@@ -133,53 +141,58 @@ def batch_norms(operations, names: dict[str, str]) -> list[tuple[str, Kept]]:
                 or names[pair[False].variable].rpartition("/")[0],
             ),
         )
-        for several in pairs.values()
-        for pair in several
+        for pairs_of_batch in pairs.values()
+        for pair in pairs_of_batch
         if len(pair) == 2
     ]
 
 
-def _pair(pairs: list[dict[bool, Moved]], moved: Moved) -> None:
-    """Puts a mean to its variance, or the other way round: of several layers
-    that are given the same tensor, each has its own."""
+def _add_to_pair(
+    pairs: list[dict[bool, StatisticUpdate]], update: StatisticUpdate
+) -> None:
+    """Add the update of a mean to the pair with that of its variance, or the
+    other way round. Layers with the same input each have a pair."""
     for pair in pairs:
-        present = pair.get(moved.is_variance)
-        if present is None:
-            pair[moved.is_variance] = moved
+        earlier = pair.get(update.is_variance)
+        if earlier is None:
+            pair[update.is_variance] = update
             return
-        if present.variable == moved.variable:
+        if earlier.variable == update.variable:
             return
-    pairs.append({moved.is_variance: moved})
+    pairs.append({update.is_variance: update})
 
 
-def _moved(operation, names) -> Moved | None:
-    """Returns the variable that an operation moves to a batch statistic."""
+def _statistic_update(operation, names) -> StatisticUpdate | None:
+    """Update towards a batch statistic that an operation makes; None for any
+    other operation."""
     if operation.type not in _MOVES or len(operation.inputs) < 2:
         return None
     handle, value = operation.inputs[:2]
     if handle.name not in names:
         return None
-    fused = _fused(value, handle)
+    fused = _fused_update(value, handle)
     if fused is not None:
         return fused
-    held: list = []
-    others: list = []
-    _take_apart(value, handle, held, others, _DEEPEST)
-    statistics = {t.name: t for t in map(_unscaled, others) if t is not None}
-    if not held or len(statistics) != 1 or not held[0].dtype.is_floating:
+    reads: list = []
+    terms: list = []
+    _split(value, handle, reads, terms, _DEEPEST)
+    statistics = {t.name: t for t in map(_unscaled, terms) if t is not None}
+    if not reads or len(statistics) != 1 or not reads[0].dtype.is_floating:
         return None
     (statistic,) = statistics.values()
     source = _source(statistic)
-    if source is None and statistic.shape != held[0].shape:
+    if source is None and statistic.shape != reads[0].shape:
         return None
     is_variance, batch = source or ("var" in names[handle.name].lower(), None)
     name = statistic.op.name if statistic.op is not None else ""
-    return Moved(handle.name, held[0], statistic, is_variance, batch, name)
+    return StatisticUpdate(
+        handle.name, reads[0], statistic, is_variance, batch, name
+    )
 
 
-def _fused(value, handle) -> Moved | None:
-    """Returns what a variable is moved to by the very operation that computes
-    the statistics, as in tf_keras."""
+def _fused_update(value, handle) -> StatisticUpdate | None:
+    """Update by the operation that computes the statistics, as in tf_keras;
+    None for any other operation."""
     operation = value.op
     while operation is not None and operation.type in _PLAIN:
         value = operation.inputs[0]
@@ -190,29 +203,40 @@ def _fused(value, handle) -> Moved | None:
     index = [t.name for t in operation.outputs].index(value.name)
     if index not in (1, 2) or factor == 1:
         return None
-    held = operation.inputs[2 + index]
-    # An eager operation that is given a variable reads it unseen.
-    if held.op is not None and not _is_read(held, handle):
+    before = operation.inputs[2 + index]
+    # An eager operation with a variable as its input reads it without an
+    # operation that could be captured.
+    if before.op is not None and not _is_read(before, handle):
         return None
     batch = operation.inputs[0]
-    return Moved(
-        handle.name, held, value, index == 2, batch, operation.name, factor
+    return StatisticUpdate(
+        handle.name, before, value, index == 2, batch, operation.name, factor
     )
 
 
 def _scope(name: str) -> str:
-    """Returns the scope of a layer from the name of an operation of it."""
+    """Scope of a layer from the name of one of its operations."""
     scope = scopes.of(name)
     outer, _, last = scope.rpartition("/")
-    # `tf.nn.moments` has one of its own.
+    # `tf.nn.moments` adds a scope inside of the layer's.
     return outer if last.rstrip("_0123456789") == "moments" else scope
 
 
-def _take_apart(tensor, handle, held, others, deepest) -> bool:
-    """Returns whether a tensor depends on a variable linearly, and collects
-    what was read of it and what was added or multiplied."""
+def _split(tensor, handle, reads, terms, deepest) -> bool:
+    """Split a tensor that is linear in a variable into reads and terms.
+
+    Args:
+        tensor: The tensor.
+        handle: Handle of the variable.
+        reads: Gets the tensors that were read from the variable.
+        terms: Gets those that were added to these, or multiplied with them.
+        deepest: How many operations to go back at most.
+
+    Returns:
+        Whether the tensor is linear in the variable.
+    """
     if _is_read(tensor, handle):
-        held.append(tensor)
+        reads.append(tensor)
         return True
     operation = tensor.op
     if operation is None or not deepest:
@@ -222,12 +246,12 @@ def _take_apart(tensor, handle, held, others, deepest) -> bool:
     without = []
     inside = False
     for part in operation.inputs:
-        if _take_apart(part, handle, held, others, deepest - 1):
+        if _split(part, handle, reads, terms, deepest - 1):
             inside = True
         else:
             without.append(part)
     if inside:
-        others += without
+        terms += without
     return inside
 
 
@@ -241,8 +265,7 @@ def _is_read(tensor, handle) -> bool:
 
 
 def _unscaled(tensor):
-    """Returns a tensor without a number that it is multiplied with; None for
-    a number."""
+    """Tensor before a multiplication with a number; None for a number."""
     if tensor.shape.rank == 0:
         return None
     operation = tensor.op
@@ -254,8 +277,7 @@ def _unscaled(tensor):
 
 
 def _source(statistic):
-    """Returns whether a statistic is a variance, and of what; None if that
-    cannot be told."""
+    """Whether a statistic is a variance, and its tensor; None if unknown."""
     tensor = statistic
     for _ in range(_DEEPEST):
         operation = tensor.op

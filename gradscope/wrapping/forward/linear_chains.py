@@ -1,17 +1,26 @@
-"""Kernels with nothing between them: two layers that are no more than one.
+"""Finds kernels with only linear operations between them.
 
-What a kernel's operation returns is followed through what is linear, or adds a
-bias. Whatever else is met ends the way: an activation, the largest of some
-neighbours, a normalisation, the product or the sum of two branches.
+Two such layers can do no more than one. The output of a kernel's operation is
+followed through linear operations and added biases. All other operations end
+the path: an activation, a maximum of neighbours, a normalisation, and the
+product or the sum of two branches.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradscope.runtime import tf_variables
 from gradscope.wrapping.forward import dropouts
 
-#: Operations of a kernel, and the inputs that may be the data: the weight is
-#: another one of them. (A depthwise convolution is none.)
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from gradscope.runtime.eager_operations import EagerOperation
+    from gradscope.runtime.operations import Subgraph
+
+#: Operations with a kernel, and the inputs that may be the data; the weight is
+#: another of their inputs. (A depthwise convolution does not count.)
 _KERNELS = {
     "BatchMatMul": (0, 1),
     "BatchMatMulV2": (0, 1),
@@ -55,68 +64,83 @@ _READS = {"Cast", "ExpandDims", "Identity", "ReadVariableOp", "Reshape"}
 _READS |= {"Squeeze", "Transpose"}
 _DEEPEST = 8
 
+#: Operations that add, and that multiply.
 _SUMS = {"Add", "AddV2", "Sub"}
 _PRODUCTS = {"Mul", "RealDiv"}
 
 
-def find(parts: list, variables: list) -> list[tuple]:
-    """Returns pairs of variables: the kernels of two operations, where what
-    the first returns reaches the second.
+def find(
+    subgraphs: list[Subgraph], variables: list[tf.Variable]
+) -> list[tuple[tf.Variable, tf.Variable]]:
+    """Find pairs of kernels where the output of the first one's operation
+    reaches the second through linear operations.
 
     Args:
-        parts: `operations.Part`s of a step.
-        variables: `tf.Variable`s that may be kernels.
+        subgraphs: The operations of a step.
+        variables: Variables that may be kernels.
     """
-    found = []
-    for part in parts:
-        way = Way(part, variables)
-        for kernel, operation in way.kernels():
-            found += [(kernel, end) for end in way.ends(operation)]
-    return found
+    pairs = []
+    for subgraph in subgraphs:
+        paths = LinearPaths(subgraph, variables)
+        for kernel, operation in paths.kernels():
+            pairs += [(kernel, end) for end in paths.kernels_after(operation)]
+    return pairs
 
 
-def named(pairs: list, variables: list, names: list[str]) -> tuple:
-    """Returns the pairs by name, in order, each once.
+def name_pairs(
+    pairs: list[tuple[tf.Variable, tf.Variable]],
+    variables: list[tf.Variable],
+    names: list[str],
+) -> tuple[tuple[str, str], ...]:
+    """Replace the variables of pairs by their names; equal pairs become one.
 
     Args:
-        pairs: Of `tf.Variable`s.
-        variables: All `tf.Variable`s.
-        names: Theirs.
+        pairs: Pairs of variables. Those with an unknown variable are left out.
+        variables: All variables.
+        names: Their names, in the same order.
     """
-    told = {id(v): name for v, name in zip(variables, names, strict=True)}
+    name_of = {id(v): name for v, name in zip(variables, names, strict=True)}
     return tuple(
         dict.fromkeys(
-            (told[id(a)], told[id(b)])
+            (name_of[id(a)], name_of[id(b)])
             for a, b in pairs
-            if id(a) in told and id(b) in told
+            if id(a) in name_of and id(b) in name_of
         )
     )
 
 
-class Way:
-    """What leads from one operation of a graph to others."""
+class LinearPaths:
+    """The linear paths between the operations of a graph.
 
-    def __init__(self, part, variables: list):
-        # Not only what gradients come from: that of a sum does not need it.
-        self._operations = part.forward
-        self._names = {operation.name for operation in part.forward}
-        self._handles = tf_variables.handles(part.graph, variables)
-        dropped = [kept for _, kept in dropouts.find(part.forward)]
-        self._masks = {kept.kept.name for kept in dropped}
-        self._rates = {kept.rate.name for kept in dropped}
+    Args:
+        subgraph: The operations of a step in one graph.
+        variables: Variables that may be kernels.
+    """
 
-    def kernels(self) -> list[tuple]:
-        """Returns the operations with a kernel, in order, each after it."""
-        found = []
+    def __init__(self, subgraph: Subgraph, variables: list[tf.Variable]):
+        # Not only ancestors of gradients: the gradient of a sum does not depend
+        # on the sum.
+        self._operations = subgraph.forward
+        self._names = {operation.name for operation in subgraph.forward}
+        self._handles = tf_variables.handles(subgraph.graph, variables)
+        layers = [tensors for _, tensors in dropouts.find(subgraph.forward)]
+        self._masks = {dropout.mask.name for dropout in layers}
+        self._rates = {dropout.rate.name for dropout in layers}
+
+    def kernels(self) -> list[tuple[tf.Variable, tf.Operation]]:
+        """List the kernels, each with its operation, in forward order."""
+        kernels = []
         for operation in self._operations:
             kernel = self._kernel(operation)
             if kernel is not None:
-                found.append((kernel[0], operation))
-        return found
+                kernels.append((kernel[0], operation))
+        return kernels
 
-    def ends(self, operation) -> list:
-        """Returns the kernels that an operation's output reaches."""
-        found = []
+    def kernels_after(
+        self, operation: tf.Operation | EagerOperation
+    ) -> list[tf.Variable]:
+        """List the kernels that an operation's output reaches."""
+        kernels = []
         pending, visited = [*operation.outputs], set()
         while pending:
             tensor = pending.pop(0)
@@ -128,19 +152,19 @@ class Way:
                     continue
                 places = [
                     place
-                    for place, one in enumerate(consumer.inputs)
-                    if one.name == tensor.name
+                    for place, other in enumerate(consumer.inputs)
+                    if other.name == tensor.name
                 ]
                 kernel = self._kernel(consumer)
                 if kernel is not None:
-                    found += [kernel[0]] if kernel[1] in places else []
-                elif len(places) == 1 and self._passes(consumer, places[0]):
+                    kernels += [kernel[0]] if kernel[1] in places else []
+                elif len(places) == 1 and self._is_linear(consumer, places[0]):
                     pending += consumer.outputs
-        return found
+        return kernels
 
     def _kernel(self, operation):
-        """Returns the kernel of an operation and the place of its data, None
-        if it has none."""
+        """Kernel of an operation and the index of the input with the data;
+        None if the operation has no kernel."""
         places = _KERNELS.get(operation.type)
         if places is None or len(operation.inputs) < 2:
             return None
@@ -151,8 +175,8 @@ class Way:
                 return variable, data
         return None
 
-    def _passes(self, operation, place: int) -> bool:
-        """Returns whether an operation is linear in one of its inputs."""
+    def _is_linear(self, operation, place: int) -> bool:
+        """Whether an operation is linear in one of its inputs."""
         kind = operation.type
         if kind in _LINEAR:
             return place == 0 and operation.outputs[0].dtype.is_floating
@@ -170,8 +194,7 @@ class Way:
         return False
 
     def _is_mask(self, tensor) -> bool:
-        """Returns whether a tensor is what dropout multiplies with: its mask,
-        or a multiple of it."""
+        """Whether a tensor is a dropout's mask, or a multiple of it."""
         for _ in range(_DEEPEST):
             if tensor.name in self._masks:
                 return True
@@ -189,9 +212,8 @@ class Way:
         return False
 
     def _is_constant(self, tensor) -> bool:
-        """Returns whether a tensor is the same whatever a layer is given: a
-        constant, or a number that is of no data, like the inverse of a
-        dropout's rate."""
+        """Whether a tensor does not depend on the data: a constant, or a number
+        that is computed from constants or from a dropout's rate."""
         operation = tensor.op
         while operation is not None and operation.type in ("Cast", "Identity"):
             operation = operation.inputs[0].op
@@ -199,14 +221,14 @@ class Way:
             return True
         pending, count = [tensor], 0
         while pending:
-            one = pending.pop()
+            tensor = pending.pop()
             count += 1
-            inputs = [] if one.op is None else list(one.op.inputs)
-            if one.name in self._rates:
+            inputs = [] if tensor.op is None else list(tensor.op.inputs)
+            if tensor.name in self._rates:
                 continue
-            # What a session feeds may be of any rank.
-            is_number = one.shape.rank == 0 or (
-                one.shape.rank is None and bool(inputs)
+            # A tensor that a session feeds may have any rank.
+            is_number = tensor.shape.rank == 0 or (
+                tensor.shape.rank is None and bool(inputs)
             )
             if not is_number or count > 2 * _DEEPEST:
                 return False
@@ -215,7 +237,7 @@ class Way:
 
 
 def _variable(tensor) -> str | None:
-    """Returns the name of the handle of the variable that a tensor is."""
+    """Name of the handle of the variable that a tensor was read from."""
     for _ in range(_DEEPEST):
         operation = tensor.op
         if operation is None:

@@ -1,74 +1,80 @@
-"""The loss of a `train_step` that does not call `compute_loss`.
+"""Finds the loss of a `train_step` that does not call `compute_loss`.
 
-Such a step tells its loss to a metric of that name, or returns it under that
-name, most of the time after the optimizer's call, when it is too late to
-measure it. But there is a program that was traced before, the user's own: a
-tensor of the same name and number in the program that records is the same
-tensor.
+Such a step updates a metric of that name with its loss, or returns the loss
+under that name, usually after the optimizer's call, when it is too late to
+measure it. But the user's plain program was traced before: a tensor of the same
+name and position in the program that records is the same tensor.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from gradscope.runtime import replicas, scopes, tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 
-#: What the result of a metric is computed by, at last.
+if TYPE_CHECKING:
+    import keras
+
+#: The last operation that computes the result of a metric.
 _MEAN = "DivNoNan"
 
 
-class Logged:
+class LoggedLoss:
     """Remembers which tensor of a graph a model logs as a loss.
 
     Args:
         model: A Keras model.
-        fail: Called with an error of ours.
-        name: Of the loss.
+        fail: Called with an error of gradscope's.
+        name: Name of the loss in the logs.
     """
 
-    def __init__(self, model, fail, name: str = "loss"):
+    def __init__(
+        self,
+        model: keras.Model,
+        fail: Callable[[Exception], None],
+        name: str = "loss",
+    ):
         self._fail = fail
         self._name = name
         self._place: tuple[str, int] | None = None
-        self.stand_ins = []
-        if not is_own(model):
+        self.replacements: list[MethodReplacement] = []
+        if not has_own_train_step(model):
             return
         with contextlib.suppress(Exception):  # `metrics` may be the user's
             for metric in model.metrics:
-                # Keras has one of its own in each model, as a rule unused.
+                # Keras adds a metric of this name to each model, too, but such
+                # a `train_step` rarely updates that one.
                 if metric.name == name:
-                    self._stand_in(metric, "update_state", self._note)
-        # In tf_keras; Keras 3 has taken the method by now, see `returned`.
-        self._stand_in(model, "train_step", after=self._note_returned)
+                    self._replace(metric, "update_state", self._capture)
+        # In tf_keras only. In Keras 3 the program holds the original method by
+        # now; see `capture_logs`.
+        self._replace(model, "train_step", after=self._capture_logs)
 
     @property
     def unknown(self) -> str:
-        """What there is to be told where the loss is not known."""
+        """Entry of `ForwardPass.unseen` where the loss was not found."""
         return f"the loss: no `{self._name}` was found that `train_step` logs"
 
-    def loss(self, graph):
-        """Returns the loss in a graph that is being built, None if it is not
-        known.
-
-        Args:
-            graph: That is being built, or None.
-        """
+    def loss(self, graph: tf.Graph | None) -> tf.Tensor | None:
+        """Find the loss in a graph that is being built; None if unknown."""
         if self._place is None:
             return None
-        name, number = self._place
-        for one in reversed(tracing.outermost_first(graph)):
+        name, position = self._place
+        for outer in reversed(tracing.outermost_first(graph)):
             with contextlib.suppress(KeyError):
-                tensor = one.get_tensor_by_name(name)
-                if _number(tensor.op) == number:
+                tensor = outer.get_tensor_by_name(name)
+                if _position(tensor.op) == position:
                     return tensor
         return None
 
-    def _stand_in(self, owner, method: str, before=None, after=None) -> None:
-        """Calls one of ours with the arguments of a method, or its result."""
+    def _replace(self, owner, method: str, before=None, after=None) -> None:
+        """Replace a method; `before` gets its arguments, `after` its result."""
 
         def called(*arguments, **keywords):
             if before is not None:
@@ -78,10 +84,10 @@ class Logged:
                 after(result)
             return result
 
-        stand_in = StandIn(owner, method, called)
-        self.stand_ins.append(stand_in)
+        stand_in = MethodReplacement(owner, method, called)
+        self.replacements.append(stand_in)
 
-    def _note(self, values=None, sample_weight=None, **_) -> None:
+    def _capture(self, values=None, sample_weight=None, **_) -> None:
         try:
             if (
                 tf.is_symbolic_tensor(values)
@@ -89,21 +95,21 @@ class Logged:
                 and (sample_weight is None or values.shape.rank == 0)
                 and replicas.is_first()
             ):
-                self._place = values.name, _number(values.op)
+                self._place = values.name, _position(values.op)
         except Exception as error:
             self._fail(error)
 
-    def returned(self, logs) -> None:
-        """Notes what a program that was traced returns of a step."""
+    def capture_logs(self, logs: object) -> None:
+        """Capture the loss in the logs that a traced program returns."""
         value = logs.get(self._name) if isinstance(logs, dict) else None
         # A program returns copies.
         if tf.is_symbolic_tensor(value) and value.op.type == "Identity":
             value = value.op.inputs[0]
-        self._note_returned({self._name: value})
+        self._capture_logs({self._name: value})
 
-    def _note_returned(self, logs) -> None:
-        """Notes a loss that a step returns as it is, not the mean of many that
-        a metric returns."""
+    def _capture_logs(self, logs) -> None:
+        """Capture the loss of this step in the logs, if they have it, and not
+        the mean over many steps that a metric returns."""
         value = logs.get(self._name) if isinstance(logs, dict) else None
         if (
             tf.is_symbolic_tensor(value)
@@ -111,18 +117,18 @@ class Logged:
             and value.op.type != _MEAN
             and self._place is None
         ):
-            self._note(value)
+            self._capture(value)
 
 
-def _number(operation) -> int:
-    """Returns how many operations there are before one, but for ours."""
-    names = (one.name for one in operation.graph.get_operations())
+def _position(operation) -> int:
+    """Number of operations before one in its graph, without gradscope's."""
+    names = (op.name for op in operation.graph.get_operations())
     before = itertools.takewhile(lambda name: name != operation.name, names)
     return sum(not scopes.is_ours(name) for name in before)
 
 
-def is_own(model) -> bool:
-    """Returns whether a model's `train_step` is not that of Keras."""
+def has_own_train_step(model: keras.Model) -> bool:
+    """Whether a model's `train_step` is not that of Keras."""
     step = getattr(type(model), "train_step", None)
     module = getattr(step, "__module__", "").partition(".")[0]
     return step is not None and module not in ("keras", "tf_keras")

@@ -1,14 +1,21 @@
-"""What a Keras model was compiled with: its loss and its metrics, by name."""
+"""Describes the loss and the metrics with which a Keras model was compiled."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import MOST_LAYERS, MOST_TEXT, json_values
 
-#: What is told of a loss.
+if TYPE_CHECKING:
+    import keras
+
+_Result = TypeVar("_Result")
+
+#: The arguments of a loss that the record has.
 _LOSS = (
     "from_logits",
     "label_smoothing",
@@ -20,25 +27,25 @@ _LOSS = (
 )
 
 
-def quietly(tell, otherwise):
-    """Returns what a model tells, something else where that fails."""
+def quietly(function: Callable[[], _Result], default: _Result) -> _Result:
+    """Call a function, and return a default if it fails."""
     try:
-        return tell()
+        return function()
     except Exception:  # a user's layer may do anything
-        return otherwise
+        return default
 
 
-def losses(model):
-    """Returns the loss that a model was compiled with: one, or of each of its
-    outputs one."""
-    given = getattr(model, "loss", None)
-    if isinstance(given, dict):
-        order = getattr(model, "output_names", None) or list(given)
-        given = [given[name] for name in order if name in given]
-    if isinstance(given, list | tuple):
-        told = [_loss(model, one) for one in given[:MOST_LAYERS]]
-        return told[0] if len(told) == 1 else told
-    return _loss(model, given)
+def losses(model: keras.Model) -> dict | list | None:
+    """Describe the loss of a compiled model, or a list with that of each of
+    its outputs; None without a loss."""
+    compiled = getattr(model, "loss", None)
+    if isinstance(compiled, dict):
+        order = getattr(model, "output_names", None) or list(compiled)
+        compiled = [compiled[name] for name in order if name in compiled]
+    if isinstance(compiled, list | tuple):
+        described = [_loss(model, loss) for loss in compiled[:MOST_LAYERS]]
+        return described[0] if len(described) == 1 else described
+    return _loss(model, compiled)
 
 
 def _loss(model, loss):
@@ -58,9 +65,9 @@ def _loss(model, loss):
         name = loss.__name__
         parameters = quietly(lambda: inspect.signature(loss).parameters, {})
         config = {
-            key: one.default
-            for key, one in parameters.items()
-            if one.default is not inspect.Parameter.empty
+            key: parameter.default
+            for key, parameter in parameters.items()
+            if parameter.default is not inspect.Parameter.empty
         }
     else:
         name = type(loss).__name__
@@ -72,7 +79,9 @@ def _loss(model, loss):
     config = {**config, **keywords}
     return {
         "class": name[:MOST_TEXT],
-        "config": plain({key: config[key] for key in _LOSS if key in config}),
+        "config": json_values(
+            {key: config[key] for key in _LOSS if key in config}
+        ),
     }
 
 
@@ -81,8 +90,8 @@ def _is_keras_3(model) -> bool:
     return keras is not None and isinstance(model, keras.Model)
 
 
-def metrics(model) -> list[str]:
-    """Returns the names of the metrics that a model was compiled with."""
+def metrics(model: keras.Model) -> list[str]:
+    """List the names of the metrics of a compiled model."""
     names: list[str] = []
 
     def add(metric):

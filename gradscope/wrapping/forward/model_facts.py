@@ -1,9 +1,8 @@
-"""What a Keras model says of itself, for `Schema.model`.
+"""Describes a Keras model for `Schema.model`: its layers, loss and metrics.
 
-Reading it is `gradscope.format.model_facts`.
-
-All of it is asked once, when the record's rows are known; nothing of it is of
-the user's graph, and a layer that cannot tell is told without a configuration.
+`gradscope.format.model_facts` reads the description. A model is described
+once, when the record's rows are known, and without adding operations to the
+user's graph. A layer whose `get_config` fails is described without it.
 """
 
 from __future__ import annotations
@@ -12,54 +11,77 @@ import contextlib
 import dataclasses
 import sys
 import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gradscope.format.model_facts import LAYER, MOST_LAYERS, MOST_TEXT, plain
+from gradscope.format.model_facts import (
+    LAYER,
+    MOST_LAYERS,
+    MOST_TEXT,
+    json_values,
+)
 from gradscope.format.schema import Schema
 from gradscope.runtime import scopes, tf_variables
 from gradscope.wrapping.forward import linear_chains, model_compiled
 from gradscope.wrapping.forward.model_compiled import quietly
 
+if TYPE_CHECKING:
+    import keras
 
-def added(
-    schema: Schema, known: list, seen, model, before: Schema | None
+    from gradscope.wrapping.forward.forward_pass import ForwardPass
+
+
+def with_facts(
+    schema: Schema,
+    optimizer_variables: list,
+    forward_pass: ForwardPass,
+    model: keras.Model | None,
+    before: Schema | None,
 ) -> Schema:
-    """Returns a schema with the facts that belong to its rows.
+    """Add linear chains, odd wiring and the model's facts to a schema.
 
     Args:
-        schema: That knows the rows.
-        known: The optimizer's variables in their order.
-        seen: A `Forward`.
+        schema: A schema with all of its rows.
+        optimizer_variables: The optimizer's variables, in the order of the
+            schema's rows.
+        forward_pass: The step's forward pass.
         model: A Keras model, or None.
-        before: Of the steps so far.
+        before: Schema of the steps so far.
     """
-    names = [one.name for one in schema.variables]
-    variables = [tf_variables.own_variable(variable) for variable in known]
-    pairs = linear_chains.named(seen.links(), variables, names)
+    names = [row.name for row in schema.variables]
+    variables = list(map(tf_variables.replica_variable, optimizer_variables))
+    pairs = linear_chains.name_pairs(
+        forward_pass.find_linear_chains(), variables, names
+    )
     if before is not None:
         pairs = (*before.linear, *pairs)
-    wiring = (*(before.wiring if before else ()), *seen.wiring())
+    wiring_before = before.wiring if before else ()
+    wiring = (*wiring_before, *forward_pass.find_odd_wiring())
     return dataclasses.replace(
         schema,
         linear=tuple(dict.fromkeys(p for p in pairs if set(p) <= set(names))),
         wiring=tuple(dict.fromkeys(wiring)),
-        model=of_model(model, known, schema),
+        model=describe_model(model, optimizer_variables, schema),
     )
 
 
-def of_model(model, known: list, schema: Schema) -> dict:
-    """Returns what there is to be told of a model, {} of None.
+def describe_model(
+    model: keras.Model | None, optimizer_variables: list, schema: Schema
+) -> dict:
+    """Describe a model's layers, loss and metrics as JSON; {} for None.
 
     Args:
         model: A Keras model, or None.
-        known: The optimizer's variables in the order of the record's rows.
-        schema: Of these rows.
+        optimizer_variables: The optimizer's variables, in the order of the
+            schema's rows.
+        schema: A schema with all of its rows.
     """
     if model is None:
         return {}
-    with _elsewhere():
-        named = _named(model, known, schema)
+    with _outside_of_graph():
+        named = _named_layers(model, optimizer_variables, schema)
         return {
             "layers": [
                 {
@@ -75,9 +97,9 @@ def of_model(model, known: list, schema: Schema) -> dict:
 
 
 @contextlib.contextmanager
-def _elsewhere():
-    """Has what a layer computes for its configuration be computed outside of
-    the graph that is being built."""
+def _outside_of_graph() -> Iterator[None]:
+    """Keep operations of a layer's `get_config` out of the graph that is being
+    built."""
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
         if tf.compat.v1.executing_eagerly_outside_functions():
@@ -87,68 +109,72 @@ def _elsewhere():
         yield
 
 
-def _named(model, known: list, schema: Schema) -> list[tuple]:
-    """Returns the layers of a model in forward order, by their names in the
-    record: that of their variables, or the path to them."""
-    trained = _names(known, tf_variables.describe(known))
-    others = [
+def _named_layers(
+    model, optimizer_variables: list, schema: Schema
+) -> list[tuple]:
+    """Layers of a model in forward order, each after its name in the record:
+    that of its variables, or the path to the layer."""
+    trained_names = _layer_names(
+        optimizer_variables, tf_variables.describe(optimizer_variables)
+    )
+    untrained = [
         variable
         for variable in model.variables
-        if id(tf_variables.tf_variable(variable)) not in trained
+        if id(tf_variables.tf_variable(variable)) not in trained_names
         and tf.as_dtype(variable.dtype).is_floating
     ]
-    # As a state that does not move is named.
-    still = _names(
-        others, tf_variables.describe([*known, *others])[len(known) :]
-    )
+    # The rows of layer states that do not move are named in this way, too.
+    described = tf_variables.describe([*optimizer_variables, *untrained])
+    state_names = _layer_names(untrained, described[len(optimizer_variables) :])
     rows = _layers_of_rows(schema)
-    holders = scopes.holders(one.layer for one in schema.variables)
-    found: list[tuple] = []
+    parents = scopes.parent_paths(row.layer for row in schema.variables)
+    layers: list[tuple] = []
     visited = {id(model)}
 
     def name(layer, path: tuple) -> str:
-        own = _own_name(layer, trained)
-        other = _own_name(layer, still)
+        trained_name = _name_by_variable(layer, trained_names)
+        state_name = _name_by_variable(layer, state_names)
         # The path that scopes show begins with the model's own name.
-        inner = scopes.inside(("", *path), holders) or "/".join(path)
-        return own or (other if other in rows else inner)
+        inner_name = scopes.path_in_parent(("", *path), parents)
+        default = state_name if state_name in rows else inner_name
+        return trained_name or default or "/".join(path)
 
-    def add(parent, path: tuple):
+    def add_layers_of(parent, path: tuple):
         for layer in parent._flatten_layers(
             include_self=False, recursive=False
         ):
             if id(layer) in visited or _is_of(layer, "metrics", "Metric"):
                 continue
             visited.add(id(layer))
-            own = (*path, str(layer.name))
+            layer_path = (*path, str(layer.name))
             is_model = _is_of(layer, "Model")
             if not is_model and not _is_of(layer, "layers", "InputLayer"):
-                found.append((name(layer, own), layer))
-            add(layer, own)
+                layers.append((name(layer, layer_path), layer))
+            add_layers_of(layer, layer_path)
 
-    add(model, ())
-    return found
+    add_layers_of(model, ())
+    return layers
 
 
-def _names(variables: list, described) -> dict[int, str]:
-    """Returns the names of layers by the ids of their variables."""
+def _layer_names(variables: list, described) -> dict[int, str]:
+    """Names of layers by the ids of their variables."""
     return {
-        id(tf_variables.tf_variable(variable)): one.layer
-        for variable, one in zip(variables, described, strict=True)
+        id(tf_variables.tf_variable(variable)): row.layer
+        for variable, row in zip(variables, described, strict=True)
     }
 
 
 def _layers_of_rows(schema: Schema) -> set[str]:
-    """Returns the names of all layers that have a row."""
+    """Names of all layers that have a row."""
     of_activations = (a.name.rpartition("/")[0] for a in schema.activations)
     of_states = (s.layer or s.name for s in schema.states)
     return {*schema.layers, *of_activations, *of_states}
 
 
-def _own_name(layer, names: dict[int, str]) -> str | None:
-    """Returns the name of the layer of the first variable that a layer has
-    itself, and not one inside of it."""
-    for attribute in _OWN_VARIABLES:
+def _name_by_variable(layer, names: dict[int, str]) -> str | None:
+    """Name of a layer, from the first variable that belongs to the layer and
+    not to one inside of it."""
+    for attribute in _VARIABLES_OF_LAYER:
         for variable in getattr(layer, attribute, ()):
             name = names.get(id(tf_variables.tf_variable(variable)))
             if name is not None:
@@ -156,8 +182,8 @@ def _own_name(layer, names: dict[int, str]) -> str | None:
     return None
 
 
-#: Where Keras 3 and tf_keras keep them.
-_OWN_VARIABLES = (
+#: Attributes of Keras 3 and tf_keras with a layer's variables.
+_VARIABLES_OF_LAYER = (
     "_trainable_variables",
     "_non_trainable_variables",
     "_trainable_weights",
@@ -166,12 +192,12 @@ _OWN_VARIABLES = (
 
 
 def _is_of(layer, *path: str) -> bool:
-    """Returns whether something is of a class of Keras 3 or tf_keras."""
+    """Whether an object is of a class of Keras 3 or tf_keras."""
     for name in ("keras", "tf_keras"):
-        found = sys.modules.get(name)
+        kind = sys.modules.get(name)
         for part in path:
-            found = getattr(found, part, None)
-        if found is not None and isinstance(layer, found):
+            kind = getattr(kind, part, None)
+        if kind is not None and isinstance(layer, kind):
             return True
     return False
 
@@ -180,25 +206,25 @@ def _config(layer) -> dict:
     config = quietly(lambda: layer.get_config(), {})
     if not isinstance(config, dict):
         return {}
-    told = {key: config[key] for key in LAYER if key in config}
-    for key, value in told.items():
+    facts = {key: config[key] for key in LAYER if key in config}
+    for key, value in facts.items():
         if key == "activation":
-            told[key] = _function_name(value)
+            facts[key] = _function_name(value)
         elif key.endswith(("_initializer", "_regularizer")):
-            told[key] = _serialized(value)
-    return quietly(lambda: plain(told), {})
+            facts[key] = _class_and_config(value)
+    return quietly(lambda: json_values(facts), {})
 
 
-def _serialized(value):
-    """Returns class and configuration of what Keras has made JSON of."""
+def _class_and_config(value):
+    """Class and configuration of an object that Keras has serialized."""
     if not isinstance(value, dict):
         return value
     return {key: value[key] for key in ("class_name", "config") if key in value}
 
 
 def _function_name(value):
-    """Returns the name of an activation function: a string, a function, a
-    layer, or what Keras has made of it."""
+    """Name of an activation function: of a string, a function, a layer, or an
+    object that Keras has serialized."""
     if isinstance(value, dict):
         name, config = value.get("class_name"), value.get("config")
         # A function of the user's is {"class_name": "function"}.

@@ -1,7 +1,7 @@
-"""What a Keras model tells while its step is traced, or runs eagerly.
+"""Captures the inputs, outputs, targets and loss of a Keras model.
 
-Its `call` and its `compute_loss` are stood in for, so that inputs, outputs,
-targets and loss are known by what they are, and not by their place in a graph.
+The model's `call` and `compute_loss` are replaced while the optimizer is
+observed, because a graph does not tell which of its tensors have these roles.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -20,212 +23,252 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.forward import logged_loss
-from gradscope.wrapping.forward.forward_pass import NO_LOSS, Forward
-from gradscope.wrapping.forward.layer_states import Kept
+from gradscope.wrapping.forward.forward_pass import NO_LOSS, ForwardPass
+from gradscope.wrapping.forward.layer_states import LayerStateTensors
+
+if TYPE_CHECKING:
+    import keras
+
+    from gradscope.runtime.eager_operations import EagerGraph, EagerTensor
+    from gradscope.wrapping.call import Call
 
 
 @dataclasses.dataclass
-class Note:
-    """What is known of one forward pass.
+class ModelCapture:
+    """The tensors of one forward pass that have a role in the model.
 
     Attributes:
-        model: The model, None where it is not known.
+        model: The model; None where it is unknown.
         data: Inputs, targets and outputs by name.
-        loss: None where it is not known.
+        loss: The loss; None where it is unknown.
     """
 
-    model: object = None
-    data: dict = dataclasses.field(default_factory=dict)
+    model: keras.Model | None = None
+    data: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
     loss: tf.Tensor | None = None
 
-    def added(self, seen: Forward, call, graph) -> Forward:
-        """Returns what was seen in a graph, and what is known besides.
+    def add_to(
+        self,
+        forward_pass: ForwardPass,
+        call: Call,
+        graph: tf.Graph | EagerGraph,
+    ) -> None:
+        """Add data, loss and layer states to what was found in a graph.
 
         Args:
-            seen: Found in the graph.
-            call: What the optimizer was given.
-            graph: That is being built, or an `eager.Ops`.
+            forward_pass: The tensors that were found.
+            call: The optimizer's call.
+            graph: The graph that is being built, or that of an eager pass.
         """
         graphs = tracing.outermost_first(graph)
-        seen.data = {n: t for n, t in self.data.items() if _is_of(t, graphs)}
+        forward_pass.data = {
+            name: tensor
+            for name, tensor in self.data.items()
+            if _is_of(tensor, graphs)
+        }
         if self.loss is not None and _is_of(self.loss, graphs):
-            seen.loss = self.loss
+            forward_pass.loss = self.loss
         if self.model is not None:
-            if seen.loss is None and logged_loss.is_own(self.model):
-                seen.unseen += (NO_LOSS,)
-            self._add_states(seen, call, graphs)
-        return seen
+            has_loss = forward_pass.loss is not None
+            if not has_loss and logged_loss.has_own_train_step(self.model):
+                forward_pass.unseen += (NO_LOSS,)
+            self._add_states(forward_pass, call, graphs)
 
-    def outputs(self, graph) -> list:
-        """Returns the model's outputs that are of a graph, or around it.
-
-        Args:
-            graph: That is being built, or an `eager.Ops`.
-        """
+    def outputs(
+        self, graph: tf.Graph | EagerGraph
+    ) -> list[tf.Tensor | EagerTensor]:
+        """List the model's outputs that are in a graph, or in one around it."""
         tensors = [
             tensor
             for name, tensor in self.data.items()
             if name.split("/")[0] == "output"
         ]
-        if isinstance(graph, eager_operations.Ops):
-            noted = [graph.noted(tensor) for tensor in tensors]
-            return [tensor for tensor in noted if tensor is not None]
+        if isinstance(graph, eager_operations.EagerGraph):
+            captured = [graph.find(tensor) for tensor in tensors]
+            return [tensor for tensor in captured if tensor is not None]
         graphs = tracing.outermost_first(graph)
         return [tensor for tensor in tensors if _is_of(tensor, graphs)]
 
-    def _add_states(self, seen: Forward, call, graphs: list) -> None:
-        """Adds layers whose states do not move, or not as batch norm's."""
-        told = {name for kept in seen.states.values() for name in kept.handles}
-        reached = operations.behind(call.grads)
-        for layer, parts in _stateful(self.model, call.known).items():
-            own = {n: tf_variables.own_variable(v) for n, v in parts}
+    def _add_states(
+        self, forward_pass: ForwardPass, call: Call, graphs: list
+    ) -> None:
+        """Add layers whose states do not move, or not as batch norm's."""
+        handles_in_rows = {
+            name
+            for tensors in forward_pass.states.values()
+            for name in tensors.handles
+        }
+        ancestors = operations.ancestor_keys(call.grads)
+        for layer, parts in _stateful(
+            self.model, call.optimizer_variables
+        ).items():
+            variables = {n: tf_variables.replica_variable(v) for n, v in parts}
             used = {
                 name
                 for graph in graphs
-                for name in tf_variables.handles(graph, list(own.values()))
+                for name in tf_variables.handles(
+                    graph, list(variables.values())
+                )
             }
-            if not used or used & told:
+            if not used or used & handles_in_rows:
                 continue
-            is_norm = set(_NORM) <= set(own)
-            values = [own[n] for n in _NORM] if is_norm else [*own.values()]
-            sizes = [measuring.sampled(v.shape.num_elements()) for v in values]
+            is_norm = set(_NORM) <= set(variables)
+            names = _NORM if is_norm else variables
+            moving = [variables[name] for name in names]
+            sizes = [
+                measuring.sample_size(v.shape.num_elements()) for v in moving
+            ]
             kind = "batch_norm" if is_norm else "state"
             row = State(layer, kind, sum(sizes), layer=layer)
-            seen.states[row] = Kept(
-                moving=values,
-                training=not _is_behind(reached, own["moving_mean"], graphs)
-                if is_norm
-                else None,
+            training = None
+            if is_norm:
+                mean = variables["moving_mean"]
+                training = not _is_ancestor(ancestors, mean, graphs)
+            forward_pass.states[row] = LayerStateTensors(
+                moving=moving, training=training
             )
 
 
-def _is_behind(reached: set, variable, graphs: list) -> bool:
-    """Returns whether gradients depend on a moving statistic, as they do in
-    inference mode; in training mode the batch's own is used, and where the
-    moving one is not moved, somebody forgot to (`stateless_call`)."""
+def _is_ancestor(ancestors: set, variable, graphs: list) -> bool:
+    """Whether gradients depend on a moving statistic, as in inference mode.
+
+    In training mode they depend on the batch's statistic. A step of training
+    that does not update the moving one is a mistake, as with `stateless_call`.
+    """
     for graph in graphs:
-        if isinstance(graph, eager_operations.Ops):
-            return True  # of eager gradients it is not known
+        if isinstance(graph, eager_operations.EagerGraph):
+            return True  # the operations of eager gradients are not captured
         for name in tf_variables.handles(graph, [variable]):
-            if (id(graph), name.partition(":")[0]) in reached:
+            if (id(graph), name.partition(":")[0]) in ancestors:
                 return True
     return False
 
 
-#: What Keras calls what `compute_loss` is given.
+#: Roles of the arguments of `compute_loss`, and their names in Keras.
 _ROLES = {"input": "x", "target": "y", "output": "y_pred"}
 
-#: What Keras calls the variables of batch norm.
+#: Names of batch norm's variables in Keras.
 _NORM = ("moving_mean", "moving_variance")
 
 
-def _stateful(model, known: list) -> dict[str, list]:
-    """Returns the floating variables of a model that are not trained, by layer:
-    pairs of their own name and the variable."""
+def _stateful(model, optimizer_variables: list) -> dict[str, list]:
+    """Floating variables of a model that are not trained, by layer: pairs of
+    their last name and the variable."""
     moving = [
         variable
         for variable in model.non_trainable_variables
         if tf.as_dtype(variable.dtype).is_floating
         and tf_variables.tf_variable(variable).shape.is_fully_defined()
-        and all(variable is not v for v in known)
+        and all(variable is not v for v in optimizer_variables)
     ]
-    described = tf_variables.describe([*known, *moving])[len(known) :]
-    found: dict[str, list] = {}
-    for variable, one in zip(moving, described, strict=True):
-        own_name = one.name.rpartition("/")[2]
-        found.setdefault(one.layer, []).append((own_name, variable))
-    return found
+    described = tf_variables.describe([*optimizer_variables, *moving])
+    rows = described[len(optimizer_variables) :]
+    by_layer: dict[str, list] = {}
+    for variable, row in zip(moving, rows, strict=True):
+        last_name = row.name.rpartition("/")[2]
+        by_layer.setdefault(row.layer, []).append((last_name, variable))
+    return by_layer
 
 
-class Notes:
-    """Takes notes of a model's forward passes while they are made.
+class ModelCaptures:
+    """Captures a model's forward passes while they run.
 
     Args:
         model: A Keras model.
-        wanted: Returns whether notes are to be taken now.
-        begin: From the model to the context of a forward pass.
-        fail: Called with an error of ours; the model's own are raised.
+        captures_now: Whether the present forward pass is to be captured.
+        begin: Makes the context in which the model is called, from the model.
+        fail: Called with an error of gradscope's; those of the model are
+            raised.
     """
 
-    def __init__(self, model, wanted, begin, fail):
+    def __init__(
+        self,
+        model: keras.Model,
+        captures_now: Callable[[], bool],
+        begin: Callable[[keras.Model], AbstractContextManager],
+        fail: Callable[[Exception], None],
+    ):
         self._model = weakref.ref(model)
-        self._wanted = wanted
+        self._captures_now = captures_now
         self._begin = begin
         self._fail = fail
         # A strategy traces each replica in a thread of its own.
         self._local = threading.local()
-        self.stand_ins = [StandIn(model, "call", self._called)]
+        self.replacements = [MethodReplacement(model, "call", self._call)]
         if hasattr(model, "compute_loss"):
-            one = StandIn(model, "compute_loss", self._computed)
-            self.stand_ins.append(one)
-        self._logged = logged_loss.Logged(model, fail)
-        self.stand_ins += self._logged.stand_ins
+            compute_loss = MethodReplacement(
+                model, "compute_loss", self._compute_loss
+            )
+            self.replacements.append(compute_loss)
+        self._logged_loss = logged_loss.LoggedLoss(model, fail)
+        self.replacements += self._logged_loss.replacements
 
-    def returned(self, logs) -> None:
-        """Notes what the model's plain program returns of a step."""
-        self._logged.returned(logs)
+    def capture_logs(self, logs: object) -> None:
+        """Capture the loss in the logs that the model's plain step returns."""
+        self._logged_loss.capture_logs(logs)
 
-    def latest(self, graph) -> Note:
-        """Returns the note of the last forward pass in a graph, or of eager
-        mode, and forgets it."""
-        for one in reversed(tracing.outermost_first(graph) or [None]):
-            note = self._noted().pop(one or self, None)
-            if note is not None:
+    def pop_latest(self, graph: tf.Graph | None) -> ModelCapture:
+        """Get and forget the last capture in a graph; None for eager mode."""
+        for outer in reversed(tracing.outermost_first(graph) or [None]):
+            capture = self._captures().pop(outer or self, None)
+            if capture is not None:
                 break
         else:
-            note = Note(self._model())
-        if note.loss is None:
-            note.loss = self._logged.loss(graph)
-        return note
+            capture = ModelCapture(self._model())
+        if capture.loss is None:
+            capture.loss = self._logged_loss.loss(graph)
+        return capture
 
-    def _called(self, *arguments, **keywords):
-        original = self.stand_ins[0].original
-        if not self._is_wanted(keywords):
+    def _call(self, *arguments, **keywords):
+        original = self.replacements[0].original
+        if not self._is_captured(keywords):
             return original(*arguments, **keywords)
         with self._begin(self._model()):
             outputs = original(*arguments, **keywords)
-        self._take({"input": arguments[:1], "output": (outputs,)})
+        self._capture({"input": arguments[:1], "output": (outputs,)})
         return outputs
 
-    def _computed(self, *arguments, **keywords):
-        loss = self.stand_ins[1].original(*arguments, **keywords)
-        if self._is_wanted(keywords):
+    def _compute_loss(self, *arguments, **keywords):
+        loss = self.replacements[1].original(*arguments, **keywords)
+        if self._is_captured(keywords):
             names = ("x", "y", "y_pred", "sample_weight")
-            told = dict(zip(names, arguments, strict=False)) | keywords
-            self._take({r: (told.get(n),) for r, n in _ROLES.items()}, loss)
+            by_name = dict(zip(names, arguments, strict=False)) | keywords
+            roles = {role: (by_name.get(n),) for role, n in _ROLES.items()}
+            self._capture(roles, loss)
         return loss
 
-    def _is_wanted(self, keywords: dict) -> bool:
+    def _is_captured(self, keywords: dict) -> bool:
         try:
-            return keywords.get("training") is not False and self._wanted()
+            is_inference = keywords.get("training") is False
+            return not is_inference and self._captures_now()
         except Exception as error:
             self._fail(error)
             return False
 
-    def _take(self, roles: dict, loss=None) -> None:
-        """Notes the tensors of some nests by their roles, and the loss."""
+    def _capture(self, roles: dict, loss=None) -> None:
+        """Capture the tensors of nests by their roles, and the loss."""
         try:
             data: dict = {}
             for role, nest in roles.items():
                 data |= _named(role, nest)
             key = tracing.current_graph() or self
-            self._noted()[key] = Note(self._model(), data, loss)
+            self._captures()[key] = ModelCapture(self._model(), data, loss)
         except Exception as error:
             self._fail(error)
 
-    def _noted(self):
-        """Returns this thread's notes by graph; of eager mode by this object,
-        which is no graph."""
-        if not hasattr(self._local, "notes"):
-            self._local.notes = weakref.WeakKeyDictionary()
-        return self._local.notes
+    def _captures(self) -> weakref.WeakKeyDictionary:
+        """Captures of this thread by graph; the key of eager mode is this
+        object, which is no graph."""
+        if not hasattr(self._local, "captures"):
+            self._local.captures = weakref.WeakKeyDictionary()
+        return self._local.captures
 
 
 def _named(role: str, nest) -> dict:
-    """Returns the tensors of a nest by name: `input`, or `input/tokens`."""
-    found: dict = {}
+    """Tensors of a nest by name: `input`, or `input/tokens`."""
+    tensors: dict = {}
 
     def add(name, value):
         if isinstance(value, dict):
@@ -236,10 +279,10 @@ def _named(role: str, nest) -> dict:
                 several = len(value) > 1
                 add(f"{name}/{number}" if several else name, part)
         elif tf.is_tensor(value) and _is_number(value):
-            found[name] = value
+            tensors[name] = value
 
     add(role, tuple(nest))
-    return found
+    return tensors
 
 
 def _is_number(tensor) -> bool:
@@ -251,5 +294,7 @@ def _is_number(tensor) -> bool:
 
 def _is_of(tensor, graphs: list) -> bool:
     if not tf.is_symbolic_tensor(tensor):
-        return any(isinstance(graph, eager_operations.Ops) for graph in graphs)
+        return any(
+            isinstance(graph, eager_operations.EagerGraph) for graph in graphs
+        )
     return any(tensor.graph is graph for graph in graphs)

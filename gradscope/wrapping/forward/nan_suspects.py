@@ -1,8 +1,9 @@
-"""Operations of a forward pass that may make a number that is not finite."""
+"""Finds operations of a forward pass that may return NaN or infinity."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -10,10 +11,13 @@ import tensorflow as tf
 from gradscope.format.schema import Operation
 from gradscope.runtime import eager_operations, operations, replay, scopes
 
-#: Outputs that are looked at, at most.
+if TYPE_CHECKING:
+    from gradscope.runtime.operations import Subgraph
+
+#: How many operations are suspects at most.
 MOST = 256
 
-#: Operations that only hand on what they are given, or stay within bounds.
+#: Operations that only pass their inputs on, or stay within bounds.
 _HARMLESS = {
     "BroadcastTo",
     "ConcatV2",
@@ -50,8 +54,8 @@ _HARMLESS = {
     "ZerosLike",
 }
 
-#: Operations that are first to be looked at where there are too many: one at
-#: the edge of what it is defined for.
+#: Operations that are suspects even where there are too many: these leave the
+#: range of floats, or are not defined for all of them.
 _RISKY = {
     "Acos",
     "Asin",
@@ -71,9 +75,9 @@ _RISKY = {
     "Xdivy",
 }
 
-#: What a forward pass is computed from, and may be read beside it: nothing
-#: that TensorFlow merges with what comes behind.
-_GIVEN = (
+#: How the types of a forward pass's sources begin: operations that are read and
+#: not computed again, which TensorFlow does not merge with their consumers.
+_SOURCES = (
     "If",
     "IteratorGetNext",
     "Placeholder",
@@ -86,18 +90,19 @@ _GIVEN = (
 _DATA = ("IteratorGetNext", "Placeholder")
 _LOOPS = ("If", "StatelessIf", "StatelessWhile", "While")
 
-#: Sources of one output that are told apart.
-_MOST_SOURCES = 16
+#: How many inputs of a suspect are told apart at most.
+_MOST_INPUTS = 16
 
 
 @dataclasses.dataclass
 class Suspects:
-    """What a forward pass was given, and outputs of operations in its order.
+    """Data of a forward pass, and then outputs of operations in their order.
 
     Attributes:
-        outputs: Floating tensors.
-        rows: What they are in the record; None for what was given.
-        sources: int32 `[n, k]`, see `measuring.origin.first`.
+        outputs: `n` floating tensors.
+        rows: Their rows in the record; None for data.
+        sources: Numbers of the outputs from which each is computed, int32
+            `[n, k]`, as in `first_nonfinite.find_first`.
     """
 
     outputs: list
@@ -106,142 +111,155 @@ class Suspects:
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """The rows of the record."""
+        """Rows of the record."""
         return tuple(row for row in self.rows if row is not None)
 
     def with_outputs(self, outputs: list) -> Suspects:
-        """Returns the same with other tensors in their places."""
+        """Copy with other tensors in their places."""
         return dataclasses.replace(self, outputs=outputs)
 
     def places(self, rows: tuple[Operation, ...]) -> np.ndarray:
-        """Returns where they are among the rows of a record, float32 `[n]`;
-        NaN for what has no row."""
+        """Indices of the outputs among the rows of a record, float32 `[n]`; NaN
+        for an output without a row."""
         place = {row: index for index, row in enumerate(rows)}
         return np.array([place.get(r, np.nan) for r in self.rows], np.float32)
 
 
-def find(part, ends: list, owners: dict, layers: set[str]) -> Suspects | None:
-    """Returns the suspects among the operations of a step; None without any.
+def find(
+    subgraph: Subgraph, ends: list, owners: dict[str, str], layers: set[str]
+) -> Suspects | None:
+    """Find the suspects among the operations of a step; None without any.
 
     Args:
-        part: The `operations.Part` of the graph that is being built.
-        ends: What is known to be the step's: gradients, outputs, a loss.
+        subgraph: The step's operations in the graph that is being built.
+        ends: Tensors that belong to the step: gradients, outputs, a loss.
         owners: Layers by the names of their weights' handles in the graph.
         layers: Names of all layers that have weights.
     """
-    if isinstance(part.graph, eager_operations.Ops):
-        able = part.near
+    if isinstance(subgraph.graph, eager_operations.EagerGraph):
+        replayable = subgraph.reachable
     else:
-        reached = operations.behind(ends)
-        able = [op for op in _able(part) if operations.key(op) in reached]
-    chosen = _chosen(_suspects(able))
-    if not chosen:
+        ancestors = operations.ancestor_keys(ends)
+        replayable = [
+            operation
+            for operation in _replayable(subgraph)
+            if operations.key(operation) in ancestors
+        ]
+    suspects = _most_likely(_suspects(replayable))
+    if not suspects:
         return None
-    names = scopes.Names([scopes.of(op.name) for op in chosen], owners, layers)
-    # Not all that is given has a row of its own: the weights of examples.
-    given = [op for op in able if op.type.startswith(_DATA)]
-    given = [op for op in given if _number(op) is not None]
-    outputs = map(_number, [*given, *chosen])
+    names = scopes.LayerNames(
+        [scopes.of(op.name) for op in suspects], owners, layers
+    )
+    # Data has no rows here: some of it, like the weights of examples, has no
+    # row in the record at all.
+    data = [op for op in replayable if op.type.startswith(_DATA)]
+    data = [op for op in data if _float_output(op) is not None]
+    outputs = map(_float_output, [*data, *suspects])
     return Suspects(
-        [getattr(tensor, "noted", tensor) for tensor in outputs],
-        (None,) * len(given) + tuple(_described(op, names) for op in chosen),
-        _sources(able, given, chosen),
+        list(map(eager_operations.unwrap, outputs)),
+        (None,) * len(data) + tuple(_describe(op, names) for op in suspects),
+        _sources(replayable, data, suspects),
     )
 
 
-def _able(part) -> list:
-    """Returns the operations that can be computed again from what is given."""
-    able: dict[str, object] = {}
-    for operation in part.near:
-        given = operation.type.startswith(_GIVEN)
-        if given or (
-            not replay.has_state(operation)
-            and all(t.op.name in able for t in operation.inputs)
+def _replayable(subgraph: Subgraph) -> list:
+    """Operations that can be computed again from the forward pass's sources."""
+    replayable: dict[str, object] = {}
+    for operation in subgraph.reachable:
+        is_source = operation.type.startswith(_SOURCES)
+        if is_source or (
+            not replay.is_stateful(operation)
+            and all(t.op.name in replayable for t in operation.inputs)
         ):
-            able[operation.name] = operation
-    return list(able.values())
+            replayable[operation.name] = operation
+    return list(replayable.values())
 
 
-def _suspects(able: list) -> list:
-    """Returns those of some operations that compute with numbers of the model:
-    not those that draw random ones, or that turn integers into floats."""
+def _suspects(replayable: list) -> list:
+    """Operations that compute with numbers of the model: not those that draw
+    random numbers, or that turn integers into floats."""
     numbers: set[str] = set()
-    found = []
-    for operation in able:
-        given = operation.type.startswith(_GIVEN)
+    suspects = []
+    for operation in replayable:
+        is_source = operation.type.startswith(_SOURCES)
         if not any(map(_holds_numbers, operation.outputs)):
             continue
-        if given and not operation.type.startswith("Random"):
+        if is_source and not operation.type.startswith("Random"):
             numbers.add(operation.name)
-        elif not given and any(
+        elif not is_source and any(
             _holds_numbers(t) and (t.op is None or t.op.name in numbers)
             for t in operation.inputs
         ):
             numbers.add(operation.name)
-        # What is inside of a loop is not seen, but what it returns is.
+        # The inside of a loop cannot be reached, but its outputs can.
         is_loop = operation.type in _LOOPS
-        harmless = operation.type in _HARMLESS or (given and not is_loop)
+        harmless = operation.type in _HARMLESS or (is_source and not is_loop)
         if operation.name in numbers and not harmless:
-            found.append(operation)
-    return [operation for operation in found if _number(operation) is not None]
+            suspects.append(operation)
+    return [op for op in suspects if _float_output(op) is not None]
 
 
 def _holds_numbers(tensor) -> bool:
     return tensor.dtype.is_floating or tensor.dtype == tf.variant
 
 
-def _number(operation):
-    """Returns the first floating tensor that an operation returns, or None."""
+def _float_output(operation):
+    """First floating tensor that an operation returns, or None."""
     return next((t for t in operation.outputs if t.dtype.is_floating), None)
 
 
-def _chosen(suspects: list) -> list:
-    """Returns as many suspects as are looked at: the risky ones and the last
-    of each scope where all are too many."""
+def _most_likely(suspects: list) -> list:
+    """Suspects that can be measured: all of them, or the risky ones and the
+    last of each scope where all are too many."""
     if len(suspects) <= MOST:
         return suspects
-    last = {scopes.of(op.name): op.name for op in suspects}
-    kept = set(last.values())
-    some = [op for op in suspects if op.name in kept or op.type in _RISKY]
-    if len(some) > MOST:
-        some = [op for op in suspects if op.name in kept]
-    return some[:: -(-len(some) // MOST)]
+    last_of_scope = {scopes.of(op.name): op.name for op in suspects}
+    last = set(last_of_scope.values())
+    likely = [op for op in suspects if op.name in last or op.type in _RISKY]
+    if len(likely) > MOST:
+        likely = [op for op in suspects if op.name in last]
+    return likely[:: -(-len(likely) // MOST)]
 
 
-def _described(operation, names: scopes.Names) -> Operation:
+def _describe(operation, names: scopes.LayerNames) -> Operation:
     layer = names.layer(scopes.of(operation.name))
-    dtype = _number(operation).dtype.base_dtype.name
+    dtype = _float_output(operation).dtype.base_dtype.name
     return Operation(names.unique(f"{layer} ({operation.type})"), dtype)
 
 
-def _sources(able: list, given: list, chosen: list) -> np.ndarray:
-    """Returns what each of the given and the chosen operations is made of, by
-    numbers: the nearest of them before it. What is given is never to blame."""
-    looked_at = [*given, *chosen]
-    nothing, spoilt = len(looked_at), len(looked_at) + 1
-    number = {op.name: index for index, op in enumerate(looked_at)}
-    behind: dict[str, set[int]] = {}
-    found = [[spoilt] for _ in looked_at]
-    for operation in able:
+def _sources(replayable: list, data: list, suspects: list) -> np.ndarray:
+    """Numbers of the nearest measured operations before each one of them.
+
+    Two numbers are no operation's: the first after them fills a list, and the
+    next stands for a constant that is not finite. Data has the latter, because
+    no operation is to blame for NaN in data.
+    """
+    measured = [*data, *suspects]
+    no_source, nonfinite = len(measured), len(measured) + 1
+    number = {op.name: index for index, op in enumerate(measured)}
+    nearest: dict[str, set[int]] = {}
+    sources = [[nonfinite] for _ in measured]
+    for operation in replayable:
         before: set[int] = set()
         for tensor in operation.inputs:
-            if _is_spoilt(tensor):
-                before.add(spoilt)
+            if _is_nonfinite_constant(tensor):
+                before.add(nonfinite)
             elif tensor.op is not None:
-                before |= behind.get(tensor.op.name, set())
+                before |= nearest.get(tensor.op.name, set())
         index = number.get(operation.name)
-        behind[operation.name] = before if index is None else {index}
-        if index is not None and index >= len(given):
-            found[index] = sorted(before, reverse=True)[:_MOST_SOURCES]
-    width = max(map(len, found))
-    filled = [one + [nothing] * (width - len(one)) for one in found]
+        nearest[operation.name] = before if index is None else {index}
+        if index is not None and index >= len(data):
+            sources[index] = sorted(before, reverse=True)[:_MOST_INPUTS]
+    width = max(map(len, sources))
+    filled = [row + [no_source] * (width - len(row)) for row in sources]
     return np.array(filled, np.int32)
 
 
-def _is_spoilt(tensor) -> bool:
-    """Returns whether a tensor is a constant that is not finite."""
+def _is_nonfinite_constant(tensor) -> bool:
+    """Whether a tensor is a constant with NaN or infinity."""
     is_root = tensor.op is None or tensor.op.type == "Const"
     if not is_root or not tensor.dtype.is_floating:
         return False
-    value = operations.constant(tensor)
+    value = operations.constant_value(tensor)
     return value is not None and not np.isfinite(value.astype(float)).all()

@@ -1,15 +1,24 @@
-"""Operations put together as hardly anybody means it, seen in the graph.
+"""Finds combinations of operations that are likely a mistake.
 
-They train without an error, and to no good: a softmax whose output a loss
-takes for logits, a ReLU behind the logits, predictions `[N, 1]` minus targets
-`[N]`, which is a table of N times N, and a softmax whose output a kernel gets.
+Such a model trains badly, and without an error: a loss takes the output of a
+softmax as logits, a ReLU follows the logits, predictions `[N, 1]` minus targets
+`[N]` give a table of N times N, or a kernel gets the output of a softmax.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradscope.format.schema import Wiring
 from gradscope.runtime import operations, scopes, tf_variables
 from gradscope.wrapping.forward import linear_chains
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from gradscope.format.schema import Activation
+    from gradscope.runtime.operations import Subgraph
+    from gradscope.wrapping.forward.activations import ActivationTensors
 
 #: Losses that apply a softmax themselves, to their first input.
 _CROSSENTROPIES = (
@@ -19,25 +28,34 @@ _CROSSENTROPIES = (
 _DIFFERENCES = ("Sub", "SquaredDifference")
 
 
-def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
-    """Returns what is put together in an odd way in a step.
+def find(
+    subgraphs: list[Subgraph],
+    variables: list[tf.Variable],
+    activations: dict[Activation, ActivationTensors],
+    knows_outputs: bool,
+) -> list[Wiring]:
+    """Find likely mistakes among the operations of a step.
 
     Args:
-        parts: `operations.Part`s of a step.
-        variables: Trained `tf.Variable`s.
-        rows: Activations and where they were `Found`.
-        known: Whether the outputs of the model are.
+        subgraphs: The operations of a step.
+        variables: The variables that are trained.
+        activations: The activations of these operations, by their rows.
+        knows_outputs: Whether the outputs of the model are known.
     """
-    owners = {
-        end: row.name for row, found in rows.items() for end in found.outputs
+    names = {
+        key: row.name
+        for row, tensors in activations.items()
+        for key in tensors.outputs
     }
-    odd = _between(parts, variables, rows, owners, known)
-    for part in parts:
-        handles = tf_variables.handles(part.graph, variables)
-        for operation in part.forward:
-            kind, given = _odd_logits(operation)
+    odd = _hidden_softmaxes(
+        subgraphs, variables, activations, names, knows_outputs
+    )
+    for subgraph in subgraphs:
+        handles = tf_variables.handles(subgraph.graph, variables)
+        for operation in subgraph.forward:
+            kind, logits = _odd_logits(operation)
             if kind:
-                name = owners.get(operations.end(given), given.op.name)
+                name = names.get(operations.tensor_key(logits), logits.op.name)
                 odd.append(Wiring(kind, name, operation.type))
             elif _is_broadcast(operation, handles):
                 shapes = [_shape(t) for t in operation.inputs]
@@ -46,57 +64,68 @@ def find(parts: list, variables: list, rows: dict, known: bool) -> list[Wiring]:
     return list(dict.fromkeys(odd))
 
 
-def _between(parts, variables: list, rows: dict, owners: dict, known) -> list:
-    """Returns which softmaxes go into a kernel, and, where the outputs of the
-    model are known, which do not: those weigh something, as attention does."""
-    hidden = {r.name for r in rows if r.kind == "softmax" and not r.is_output}
-    found = []
-    for part in parts if hidden else ():
-        way = linear_chains.Way(part, variables)
-        for operation in part.forward:
+def _hidden_softmaxes(
+    subgraphs, variables: list, activations: dict, names: dict, knows_outputs
+) -> list[Wiring]:
+    """Softmaxes inside of the model whose output reaches a kernel.
+
+    Where the model's outputs are known, the other softmaxes inside are listed,
+    too: their output weighs something, as in attention.
+    """
+    hidden = {
+        row.name
+        for row in activations
+        if row.kind == "softmax" and not row.is_output
+    }
+    softmaxes = []
+    for subgraph in subgraphs if hidden else ():
+        paths = linear_chains.LinearPaths(subgraph, variables)
+        for operation in subgraph.forward:
             name = None
             if operation.type == "Softmax":
-                name = owners.get(operations.end(operation.outputs[0]))
+                name = names.get(operations.tensor_key(operation.outputs[0]))
             if name not in hidden:
                 continue
-            fed = bool(way.ends(operation))
-            if fed or known:
-                found.append(
-                    Wiring("softmax_into", name, "kernel" if fed else "other")
-                )
-    return found
+            into_kernel = bool(paths.kernels_after(operation))
+            if into_kernel or knows_outputs:
+                target = "kernel" if into_kernel else "other"
+                softmaxes.append(Wiring("softmax_into", name, target))
+    return softmaxes
 
 
 def _odd_logits(operation) -> tuple:
-    """Returns what is odd about the logits that a loss is given, and their
-    tensor; None twice if nothing is: the loss applies the same softmax or
-    sigmoid once more, or a ReLU has cut off all that is below zero."""
-    twice, cut = _twice(operation), None
+    """Kind of mistake in a loss's logits, and their tensor; (None, None)
+    without any.
+
+    The loss applies the same softmax or sigmoid again, or a ReLU has set all
+    negative logits to zero.
+    """
+    twice, cut = _activation_twice(operation), None
     if operation.type in _CROSSENTROPIES:
-        cut = _made_by("Relu", operation.inputs[0])
-    for kind, given in (("activation_twice", twice), ("relu_logits", cut)):
-        if given is not None and given.op is not None:
-            return kind, given
+        cut = _output_of("Relu", operation.inputs[0])
+    for kind, logits in (("activation_twice", twice), ("relu_logits", cut)):
+        if logits is not None and logits.op is not None:
+            return kind, logits
     return None, None
 
 
-def _twice(operation):
-    """Returns the output of a softmax or sigmoid that a loss is given as
-    logits, to which it applies the same function once more."""
+def _activation_twice(operation):
+    """Logits of a loss that are the output of a softmax or sigmoid, although
+    the loss applies the same function; None for others."""
     if operation.type in _CROSSENTROPIES:
-        return _made_by("Softmax", operation.inputs[0])
+        return _output_of("Softmax", operation.inputs[0])
     # log(1 + exp(where(x >= 0, -x, x))), tf.nn.sigmoid_cross_entropy_with_...
     if operation.type == "Log1p":
         power = operation.inputs[0].op
-        chosen = power.inputs[0].op if _is(power, "Exp") else None
-        if _is(chosen, "Select", "SelectV2"):
-            return _made_by("Sigmoid", chosen.inputs[2])
+        select = power.inputs[0].op if _is(power, "Exp") else None
+        if _is(select, "Select", "SelectV2"):
+            return _output_of("Sigmoid", select.inputs[2])
     return None
 
 
-def _made_by(kind: str, tensor):
-    """Returns the output of an operation of this kind whose numbers a tensor
-    has, in whatever shape; None if it has not."""
+def _output_of(kind: str, tensor):
+    """Output of an operation of this kind that has a tensor's numbers, in any
+    shape; None for a tensor of another operation."""
     while _is(tensor.op, *operations.SAME_NUMBERS) and tensor.op.inputs:
         tensor = tensor.op.inputs[0]
     return tensor if _is(tensor.op, kind) else None
@@ -107,32 +136,36 @@ def _is(operation, *kinds: str) -> bool:
 
 
 def _is_broadcast(operation, handles: dict) -> bool:
-    """Returns whether predictions of one column are taken from targets of
-    none, or the other way round. A difference of two predictions, or of two
-    tensors of data, is a table that somebody wants."""
+    """Whether predictions `[N, 1]` are subtracted from targets `[N]`, or the
+    other way round.
+
+    The table of differences of two predictions, or of two tensors of data, is
+    meant as such.
+    """
     if operation.type not in _DIFFERENCES:
         return False
     flat, column = sorted(operation.inputs, key=lambda t: t.shape.rank or 0)
     if (flat.shape.rank, column.shape.rank) != (1, 2):
         return False
-    # As many of both: `[N, 1]` minus `[51]` is meant (bins, thresholds).
-    count, *rest = column.shape.as_list()
-    if rest != [1] or count == 1 or flat.shape.as_list() != [count]:
+    # N must be the same in both: `[N, 1]` minus `[51]` is meant as a table, of
+    # distances from bins or thresholds.
+    count, width = column.shape.as_list()
+    if width != 1 or count == 1 or flat.shape.as_list() != [count]:
         return False
     return _is_trained(flat, handles) != _is_trained(column, handles)
 
 
 def _is_trained(tensor, handles: dict) -> bool:
-    """Returns whether a tensor depends on a variable that is trained."""
+    """Whether a tensor depends on a variable that is trained."""
     pending, visited = [tensor], set()
     while pending:
-        one = pending.pop()
-        if one.name in handles:
+        tensor = pending.pop()
+        if tensor.name in handles:
             return True
-        if one.op is None or one.op.name in visited:
+        if tensor.op is None or tensor.op.name in visited:
             continue
-        visited.add(one.op.name)
-        pending += one.op.inputs
+        visited.add(tensor.op.name)
+        pending += tensor.op.inputs
     return False
 
 

@@ -1,16 +1,26 @@
-"""Along which axis a softmax works, which TensorFlow does for the last alone.
+"""Finds the axis of a softmax.
 
-tf.nn.softmax(x, axis=1) = transpose(softmax(transpose(x)))
+TensorFlow's operation uses the last axis; for any other axis there is a
+transposition before and after:
+
+    tf.nn.softmax(x, axis=1) = transpose(softmax(transpose(x)))
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.runtime import operations
 
-#: How the operations that a permutation is computed with are computed; its
-#: parts are numbers, but TensorFlow makes no constant of their difference.
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from gradscope.runtime.eager_operations import EagerOperation, EagerTensor
+
+#: Functions of numpy for the operations that compute a permutation of axes,
+#: because TensorFlow does not fold all of them into constants.
 _FOLDED = {
     "Add": np.add,
     "AddV2": np.add,
@@ -22,9 +32,14 @@ _FOLDED = {
 }
 
 
-def of_softmax(operation) -> tuple:
-    """Returns the tensor that a softmax returns, in the order of axes of what
-    it was given, and the axis: -1 is the last one, others count from 0."""
+def output_and_axis(
+    operation: tf.Operation | EagerOperation,
+) -> tuple[tf.Tensor | EagerTensor, int]:
+    """Find the output and the axis of a softmax.
+
+    The output has its axes in the order of the input. The axis is -1 for the
+    last one, others count from 0.
+    """
     y = operation.outputs[0]
     before = operation.inputs[0].op
     order = _order(before)
@@ -40,7 +55,7 @@ def of_softmax(operation) -> tuple:
 
 
 def _order(operation) -> list[int] | None:
-    """Returns the order in which an operation puts axes, if it does that."""
+    """Order in which a transposition puts axes; None for other operations."""
     if operation is None or operation.type != "Transpose":
         return None
     order = _value(operation.inputs[1])
@@ -48,8 +63,8 @@ def _order(operation) -> list[int] | None:
 
 
 def _value(tensor):
-    """Returns the value of a tensor that no data is needed for, else None."""
-    value = operations.constant(tensor)
+    """Value of a tensor that is computed from constants; None for others."""
+    value = operations.constant_value(tensor)
     operation = tensor.op
     if value is not None or operation is None:
         return value

@@ -1,8 +1,8 @@
-"""What tells that a training went past an optimizer that is observed.
+"""Detects a training that bypasses an observed optimizer.
 
-Nothing is said of an optimizer that was merely wrapped and not used: programs
-that only evaluate, or that a framework builds in vain, are healthy. There must
-be a sign that somebody trained.
+An optimizer that was wrapped and not used is healthy: a program may only
+evaluate, or a framework may build an optimizer for nothing. So a warning needs
+a sign that some optimizer trained.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-# Has no public name: the number that the next variable will have.
+# Private in TensorFlow: the number that the next variable will have.
 from tensorflow.python.framework import ops
 
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 #: All optimizers that are or were observed, by their `id`.
 _observed: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
-#: Packages whose `minimize` is known to call what is observed.
-_KNOWN = ("keras", "tensorflow", "tf_keras")
+#: Packages whose `minimize` calls the observed method.
+_PACKAGES_WITH_KNOWN_MINIMIZE = ("keras", "tensorflow", "tf_keras")
 
-#: What says that an optimizer has its variables, by the kind of optimizer.
-_USED = ("built", "_built", "_hypers_created")
+#: Attributes that are true once an optimizer has its variables, by its kind.
+_BUILT_FLAGS = ("built", "_built", "_hypers_created")
 
 _TRACED_BEFORE = (
     "gradscope has seen no step of this optimizer, though it made some: the "
@@ -47,13 +48,13 @@ _WRAP_THE_OTHER = (
 )
 
 
-class Elsewhere:
-    """Looks out for signs from `wrap` on.
+class BypassDetector:
+    """Looks for signs, from `wrap` on, that a training bypasses an optimizer.
 
     Args:
-        optimizer: That is observed.
-        method: Name of its method that is stood in for.
-        logdir: Where its record was to go.
+        optimizer: The observed optimizer.
+        method: Name of its observed method.
+        logdir: Directory of its record.
     """
 
     def __init__(self, optimizer, method: str, logdir: str):
@@ -61,53 +62,65 @@ class Elsewhere:
         self._method = method
         self._logdir = logdir
         self._process = os.getpid()
-        self._since = ops.uid()
+        self._created_since = ops.uid()
         self._model: weakref.ref | None = None
         self._model_steps = 0
-        self._minimized = 0
-        #: Whether a step may have been traced before: a count that rises later
-        #: may also have been restored.
-        self._was_used = any(getattr(optimizer, n, False) for n in _USED)
-        #: Stand in while the optimizer is observed.
-        self.stand_ins: list[StandIn] = []
-        if _minimizes_by_itself(optimizer):
-            minimize = StandIn(optimizer, "minimize", self._minimize)
-            self.stand_ins.append(minimize)
+        self._minimize_calls = 0
+        #: Whether a step may have been traced before `wrap`. If not, a count of
+        #: steps that rises was restored from a checkpoint.
+        self._was_used = any(getattr(optimizer, n, False) for n in _BUILT_FLAGS)
+        #: Replacements of methods while the optimizer is observed.
+        self.replacements: list[MethodReplacement] = []
+        if _has_foreign_minimize(optimizer):
+            minimize = MethodReplacement(
+                optimizer, "minimize", self._count_minimize
+            )
+            self.replacements.append(minimize)
         _observed[id(optimizer)] = optimizer
 
     @property
-    def is_known(self) -> bool:
-        """Whether there is anything to be known here and now: a forked worker
-        knows nothing, and where an error ends the training, it says enough."""
+    def can_tell(self) -> bool:
+        """Whether a warning makes sense here and now.
+
+        A forked worker has not seen the training, and an error that ends the
+        training says enough.
+        """
         return os.getpid() == self._process and sys.exc_info()[0] is None
 
-    def watch(self, model) -> None:
-        """Looks at the optimizer with which a model trains, too."""
+    def watch(self, model: Any) -> None:
+        """Watch the optimizer of a model, too."""
         self._model = weakref.ref(model)
-        self._model_steps = _steps(_optimizer_of(model))
+        self._model_steps = _step_count(_optimizer_of(model))
 
-    def of_steps(self) -> str | None:
-        """Returns how the optimizer made steps that nobody saw, None if its
-        count was merely restored."""
+    def reason_for_unseen_steps(self) -> str | None:
+        """Explain why the optimizer's steps were not observed.
+
+        Returns:
+            A message, None if the count of steps was restored.
+        """
         traced_before = _TRACED_BEFORE if self._was_used else None
-        return self._own_minimize() or traced_before
+        return self._reason_for_own_minimize() or traced_before
 
-    def of_none(self, config: Callable[[], dict], copies: int) -> str | None:
-        """Returns who trained while the optimizer made no step, None if there
-        is no sign that anybody did.
+    def reason_without_steps(
+        self, config: Callable[[], dict], copies: int
+    ) -> str | None:
+        """Explain what trained while the optimizer made no step.
 
         Args:
-            config: Returns the optimizer's configuration, empty where it is
-                not known; may fail.
-            copies: How many were made of the optimizer.
+            config: Returns the optimizer's configuration, empty if unknown; may
+                fail.
+            copies: Number of copies that were made of the optimizer.
+
+        Returns:
+            A message, None without a sign of any training.
         """
-        own = self._own_minimize()
-        if own is not None:
-            return own
+        reason_for_minimize = self._reason_for_own_minimize()
+        if reason_for_minimize is not None:
+            return reason_for_minimize
         reason = None
-        # What cannot be found out is no error of the user's.
+        # A failure of this search is no error of the user's.
         with contextlib.suppress(Exception):
-            reason = self._other(config())
+            reason = self._reason_for_other_optimizer(config())
         if reason is None and copies:
             reason = (
                 f"it was copied or pickled {_times(copies)}, and if that "
@@ -115,99 +128,104 @@ class Elsewhere:
             )
         if reason is None:
             return None
-        return f"{self._no_step()}: {reason}. {_WRAP_THE_OTHER}"
+        return f"{self._no_step_message()}: {reason}. {_WRAP_THE_OTHER}"
 
-    def _own_minimize(self) -> str | None:
-        if not self._minimized:
+    def _reason_for_own_minimize(self) -> str | None:
+        if not self._minimize_calls:
             return None
         name = type(self._optimizer).__name__
         return (
-            f"{self._no_step()}: {name} has a `minimize` of its own, which "
-            f"was called {_times(self._minimized)} and does not call "
+            f"{self._no_step_message()}: {name} has a `minimize` of its own, "
+            "which was called "
+            f" {_times(self._minimize_calls)} and does not call "
             f"`{self._method}`, where gradscope looks. What it trains cannot "
             "be recorded; wrap the optimizers that train the rest."
         )
 
-    def _no_step(self) -> str:
+    def _no_step_message(self) -> str:
         name = type(self._optimizer).__name__
         return (
             f"gradscope has seen no step of the {name} that was to be recorded "
             f"in {self._logdir}"
         )
 
-    def _other(self, config: dict) -> str | None:
-        """Returns which other optimizer trained, None if none did."""
+    def _reason_for_other_optimizer(self, config: dict) -> str | None:
+        """Name another optimizer that trained, None without one."""
         model = None if self._model is None else self._model()
         other = None if model is None else _optimizer_of(model)
-        made = _steps(other)
+        steps = _step_count(other)
         name = type(other).__name__
-        if made > self._model_steps and id(other) not in _observed:
+        if steps > self._model_steps and id(other) not in _observed:
             return (
                 f"the model that was passed with it trains with another {name},"
-                f" which is not observed and has made {_steps_in_words(made)}"
+                f" which is not observed and has made {_steps_in_words(steps)}"
             )
         for twin in self._twins(config):
             return (
                 f"another {type(twin).__name__} with the same configuration, "
                 "which is not observed, has made "
-                f"{_steps_in_words(_steps(twin))}"
+                f"{_steps_in_words(_step_count(twin))}"
             )
         return None
 
     def _twins(self, config: dict):
-        """Returns optimizers of the same configuration that were made since
-        `wrap`, were never observed, and made steps."""
+        """Yield optimizers with the same configuration that trained unobserved.
+
+        They were made since `wrap`, and no `wrap` was called with them.
+        """
         kind = type(self._optimizer)
-        config = _nameless(config)
+        config = _without_name(config)
         return (
             other
             for other in gc.get_objects()
             if type(other) is kind
             and id(other) not in _observed
-            and _number(other) > self._since
-            and _steps(other)
+            and _creation_number(other) > self._created_since
+            and _step_count(other)
             and config
-            and _nameless(other.get_config()) == config
+            and _without_name(other.get_config()) == config
         )
 
-    def _minimize(self, *arguments, **keywords):
-        self._minimized += 1
-        return self.stand_ins[0].original(*arguments, **keywords)
+    def _count_minimize(self, *arguments, **keywords):
+        self._minimize_calls += 1
+        return self.replacements[0].original(*arguments, **keywords)
 
 
 def _optimizer_of(model):
-    """Returns the optimizer that a model was compiled with, or None."""
+    """The optimizer that a model was compiled with, or None."""
     return innermost(getattr(model, "optimizer", None))
 
 
-def _minimizes_by_itself(optimizer) -> bool:
-    """Returns whether somebody else wrote the `minimize` of its class."""
+def _has_foreign_minimize(optimizer) -> bool:
+    """Return whether the class has a `minimize` of another author."""
     minimize = getattr(type(optimizer), "minimize", None)
     module = getattr(minimize, "__module__", "tensorflow")
-    return module.partition(".")[0] not in _KNOWN
+    return module.partition(".")[0] not in _PACKAGES_WITH_KNOWN_MINIMIZE
 
 
-def _count(optimizer):
-    """Returns the variable that counts steps, None where there is none yet:
-    the property of a legacy optimizer would make one."""
+def _step_variable(optimizer):
+    """The variable that counts steps, None before it exists.
+
+    The property `iterations` of a legacy optimizer would create one.
+    """
     count = tf_variables.tf_variable(getattr(optimizer, "_iterations", None))
     return count if isinstance(count, tf.Variable) else None
 
 
-def _steps(optimizer) -> int:
-    count = _count(optimizer)
+def _step_count(optimizer) -> int:
+    count = _step_variable(optimizer)
     return 0 if count is None or not tf.executing_eagerly() else int(count)
 
 
-def _number(optimizer) -> int:
-    """Returns a number that is the greater the later an optimizer was made;
-    -1 where it is not known."""
-    unique = getattr(_count(optimizer), "_unique_id", "")
+def _creation_number(optimizer) -> int:
+    """A number that grows with the time of an optimizer's creation; -1 if
+    unknown."""
+    unique = getattr(_step_variable(optimizer), "_unique_id", "")
     number = unique.rpartition("_")[2]
     return int(number) if number.isdecimal() else -1
 
 
-def _nameless(config: dict) -> dict:
+def _without_name(config: dict) -> dict:
     return {key: value for key, value in config.items() if key != "name"}
 
 

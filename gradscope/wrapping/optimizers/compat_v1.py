@@ -1,76 +1,76 @@
-"""The seam of `tf.compat.v1.train` optimizers: `apply_gradients`.
+"""The seam of `tf.compat.v1.train` optimizers, at `apply_gradients`.
 
-What is recorded is the gradient that reaches `apply_gradients`: after what
-the user's own code did to it since `compute_gradients`. The train op stays
-the op that it was; see `session` for how it is observed in a session, and
-`step` for eager mode and `tf.function`.
+The recorded gradient is the argument of `apply_gradients`, after all changes
+that the user's own code made since `compute_gradients`. The train op stays the
+same op; `session_step` observes its runs in a session, and `step` observes
+eager mode and `tf.function`.
 
-The step is the `global_step` that was passed, before it is incremented, or
-the number of runs in this session. Threads that run one train op at the same
-time may share a number, and their updates are seen in each other's. Sessions
-of other processes (`grpc://`), and copies of the graph that are imported
-elsewhere, train on and are not observed.
+The step is the `global_step` that was passed, before its increment, or the
+number of runs in this session. Threads that run one train op at the same time
+may share a number, and each may see the other's update. Sessions of other
+processes (`grpc://`) and imported copies of the graph are not observed.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables, tracing
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call, check_distinct
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.sessions import session_loss
-from gradscope.wrapping.sessions.inbox import Inbox
-from gradscope.wrapping.sessions.session_gate import SharedCells
+from gradscope.wrapping.sessions.inbox import SessionInbox
+from gradscope.wrapping.sessions.session_gate import SharedCounters
 from gradscope.wrapping.sessions.session_step import (
     SessionObserver,
     SessionStep,
     as_tensors,
 )
-from gradscope.wrapping.steps.observer import retire_with
+from gradscope.wrapping.steps.observer import Observer, retire_with
+from gradscope.wrapping.steps.step import Step
 
 _train = tf.compat.v1.train
 
-#: Optimizers around an optimizer, and the attribute that holds it. There the
-#: gradients arrive unscaled, and added up.
-_AROUND = (
+#: Optimizers around an optimizer, and the attribute with the inner one. The
+#: inner optimizer's gradients are unscaled, and summed over workers.
+_OUTER_OPTIMIZERS = (
     (_train.experimental.MixedPrecisionLossScaleOptimizer, "_optimizer"),
     (_train.SyncReplicasOptimizer, "_opt"),
 )
 
-#: Where optimizers keep their learning rate, as it was given, and as the
-#: tensor that their last `apply_gradients` used.
+#: Attributes with an optimizer's learning rate: as passed by the user, and as
+#: the tensor that the last `apply_gradients` used.
 _RATES = ("_lr", "_learning_rate")
 _RATE_TENSORS = ("_lr_t", "_learning_rate_tensor")
 
 
-def is_supported(optimizer) -> bool:
-    """Returns whether this is an optimizer of TensorFlow 1."""
+def is_supported(optimizer: Any) -> bool:
+    """Return whether an optimizer is one of TensorFlow 1."""
     return isinstance(optimizer, _train.Optimizer)
 
 
-def innermost(optimizer):
-    """Returns the optimizer to observe: the one inside of all others."""
-    for kind, attribute in _AROUND:
+def innermost(optimizer: Any) -> Any:
+    """The optimizer to observe: the one inside of all others."""
+    for kind, attribute in _OUTER_OPTIMIZERS:
         if isinstance(optimizer, kind):
             return innermost(getattr(optimizer, attribute))
     return optimizer
 
 
-def strategy(optimizer):
-    """Returns the `tf.distribute.Strategy` in whose scope this is called."""
+def strategy(optimizer: Any) -> tf.distribute.Strategy:
+    """The `tf.distribute.Strategy` in whose scope this is called."""
     return tf.distribute.get_strategy()
 
 
-def unsupported(optimizer) -> str | None:
-    """Returns why an optimizer cannot be observed, None if it can."""
+def unsupported(optimizer: Any) -> str | None:
+    """Explain why an optimizer cannot be observed; None if it can be."""
     return _unsupported_replicas()
 
 
@@ -86,10 +86,10 @@ def _unsupported_replicas() -> str | None:
 
 
 class V1Seam(Seam):
-    """Stands in for the `apply_gradients` of one v1 optimizer instance.
+    """Replacement of the `apply_gradients` of one v1 optimizer.
 
     Args:
-        optimizer: The optimizer, or one of `_AROUND` around it.
+        optimizer: The optimizer, or one of `_OUTER_OPTIMIZERS` around it.
         options: The arguments of `wrap`.
     """
 
@@ -97,10 +97,10 @@ class V1Seam(Seam):
 
     def __init__(self, optimizer, options):
         inner = innermost(optimizer)
-        self._count: tf.Variable | None = None
+        self._call_count: tf.Variable | None = None
         self._losses: list = []
-        self._loss_stand_in = StandIn(
-            inner, "compute_gradients", self._computed
+        self._loss_replacement = MethodReplacement(
+            inner, "compute_gradients", self._observe_compute
         )
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
@@ -115,61 +115,73 @@ class V1Seam(Seam):
             )
 
     def __call__(self, grads_and_vars, *arguments, **keywords):
-        # A `zip` can be read only once, and two will read it.
+        # Often a `zip`; gradscope and the optimizer both read it.
         if isinstance(grads_and_vars, Iterator):
             grads_and_vars = list(grads_and_vars)
         return super().__call__(grads_and_vars, *arguments, **keywords)
 
     def call(
         self,
-        grads_and_vars,
-        global_step=None,
-        name=None,
-        skip_gradients_aggregation=False,
+        grads_and_vars: list,
+        global_step: Any = None,
+        name: str | None = None,
+        skip_gradients_aggregation: bool = False,
     ) -> Call:
+        """Describe a call of `apply_gradients`."""
         reason = _unsupported_replicas()
         if reason is not None:
             raise NotImplementedError(reason)
-        around = (self.optimizer, self.outer)
+        optimizers = (self.optimizer, self.outer)
         if tracing.session_graph(tracing.current_graph()) is not None:
-            return SessionCall(*around, grads_and_vars, global_step)
-        step = self._counted() if global_step is None else global_step
-        return V1Call(*around, grads_and_vars, step)
+            return SessionCall(*optimizers, grads_and_vars, global_step)
+        step = self._next_count() if global_step is None else global_step
+        return V1Call(*optimizers, grads_and_vars, step)
 
-    def others(self):
-        # Around an optimizer the loss is scaled, or of one worker alone.
-        return [self._loss_stand_in] if self.outer is None else []
+    def other_replacements(self) -> list:
+        # An outer optimizer passes a scaled loss, or that of one worker.
+        """The replacement of `compute_gradients`, which shows the loss."""
+        return [self._loss_replacement] if self.outer is None else []
 
-    def _computed(self, loss, *arguments, **keywords):
-        # That there were two is enough to know; more would be kept for ever
-        # where gradients are only looked at.
+    def _observe_compute(self, loss, *arguments, **keywords):
+        # Two losses are enough to know that there are several. A program that
+        # never applies its gradients would otherwise collect them for ever.
+        """Replacement of `compute_gradients`."""
         self._losses = [*self._losses, loss][-2:]
-        return self._loss_stand_in.original(loss, *arguments, **keywords)
+        return self._loss_replacement.original(loss, *arguments, **keywords)
 
-    def _seen(self, call):
-        seen = super()._seen(call)
+    def _find_forward_pass(self, call):
+        forward_pass = super()._find_forward_pass(call)
         losses, self._losses = self._losses, []
-        # Of several, as of towers, none is the whole loss.
-        if seen.loss is None and len(losses) == 1:
-            seen.loss = session_loss.readable(losses[0], call.grads)
-        return seen
+        # Each of several losses, as of towers, is a part of the loss.
+        if forward_pass.loss is None and len(losses) == 1:
+            forward_pass.loss = session_loss.readable_loss(
+                losses[0], call.grads
+            )
+        return forward_pass
 
-    def step(self, call):
+    def step(self, call: Call) -> Step | SessionStep:
+        """Make the step that observes a call, in a session or as other
+        optimizers do."""
         graph = tracing.session_graph(tracing.current_graph())
         if graph is None:
             return super().step(call)
-        seen = self.forward(call)
-        observer, part = self._session_observer(graph, call.variables, seen)
-        return SessionStep(self, observer, part, call, seen)
+        forward_pass = self.forward_pass(call)
+        observer, number = self._session_observer(
+            graph, call.variables, forward_pass
+        )
+        return SessionStep(self, observer, number, call, forward_pass)
 
-    def latest(self):
-        return self._latest(None)
+    def latest_observer(self) -> Observer | None:
+        """The observer of eager steps and `tf.function`s, None before the
+        first."""
+        return self._latest_in(None)
 
-    def config(self):
+    def config(self) -> dict:
+        """The optimizer's configuration, from its attributes."""
         return {n.removeprefix("_"): v for n, v in vars(self.optimizer).items()}
 
-    def _latest(self, graph):
-        # In eager mode there are no graphs, and `Observer`s have none.
+    def _latest_in(self, graph):
+        # The `Observer` of eager mode has no attribute `graph`.
         return next(
             (
                 observer
@@ -179,33 +191,37 @@ class V1Seam(Seam):
             None,
         )
 
-    def _session_observer(self, graph, variables, seen):
-        """Returns the observer of a new train op, and its number there."""
-        latest = self._latest(graph)
-        part = latest and latest.join(variables, seen, self.with_facts)
-        if part is not None:
-            return latest, part
-        inbox = Inbox(self._writer, self.options)
+    def _session_observer(self, graph, variables, forward_pass):
+        """Find or make the observer of a new train op; number the train op."""
+        latest = self._latest_in(graph)
+        number = latest and latest.add_train_op(
+            variables, forward_pass, self.with_facts
+        )
+        if number is not None:
+            return latest, number
+        inbox = SessionInbox(self._writer, self.options)
         observer = SessionObserver(
             graph,
             inbox,
-            latest.shared if latest else SharedCells(),
+            latest.counters if latest else SharedCounters(),
             self.description(),
             latest.variables if latest else (),
         )
-        # An optimizer of TensorFlow 1 is often forgotten as soon as it has
-        # made its train op, which goes on as long as its graph.
+        # An optimizer of TensorFlow 1 is often deleted after it made its train
+        # op. The graph keeps the seam alive as long as the train op.
         graph._gradscope = [*getattr(graph, "_gradscope", ()), self]
         retire_with(observer, inbox)
         self._observers.append(observer)
-        return observer, observer.join(variables, seen, self.with_facts)
+        return observer, observer.add_train_op(
+            variables, forward_pass, self.with_facts
+        )
 
-    def _counted(self) -> tf.Tensor:
-        """Returns how many calls there were before this one."""
-        if self._count is None:
-            self._count = own_variables.variable(np.zeros([], np.int64), "")
-        before = tf.identity(self._count)
-        self._count.assign_add(1)
+    def _next_count(self) -> tf.Tensor:
+        """Count this call, and return the number of calls before it."""
+        if self._call_count is None:
+            self._call_count = own_variables.create(np.zeros([], np.int64), "")
+        before = tf.identity(self._call_count)
+        self._call_count.assign_add(1)
         return before
 
 
@@ -213,60 +229,63 @@ class V1Call(Call):
     """One call of a v1 optimizer, in eager mode or a `tf.function`.
 
     Args:
-        optimizer: That is called.
+        optimizer: The optimizer.
         outer: The optimizer around it, or None.
-        grads_and_vars: As passed, a list.
+        grads_and_vars: The argument of `apply_gradients`, a list.
         step: The step before the update, int64.
     """
 
     def __init__(self, optimizer, outer, grads_and_vars, step):
-        grads, variables = _separated(grads_and_vars)
-        # Of the very dtype, a cast would return the variable.
+        grads, variables = _unzip(grads_and_vars)
+        # A cast to the same dtype would return the variable itself.
         step = tf.identity(step)
         super().__init__(as_tensors(grads), variables, variables, step)
         self._optimizer = optimizer
         self._outer = outer
 
-    def learning_rate(self):
-        return _as_rate(_first_of(self._optimizer, _RATES))
+    def learning_rate(self) -> tf.Tensor:
+        """The learning rate as passed by the user, float32 scalar; NaN if
+        unknown."""
+        return _as_rate(_first_attribute(self._optimizer, _RATES))
 
-    def loss_scale(self):
+    def loss_scale(self) -> tf.Tensor:
+        """The fixed loss scale, float32 scalar; NaN without one."""
         return _loss_scale(self._outer)
 
 
 class SessionCall(V1Call):
     """One call of a v1 optimizer in a graph that a session runs.
 
-    It adds nothing to the graph before it is asked.
+    It adds ops to the graph only when a method is called.
     """
 
     def __init__(self, optimizer, outer, grads_and_vars, global_step):
-        self.grads, self.variables = _separated(grads_and_vars)
-        self.known = self.variables
+        self.grads, self.variables = _unzip(grads_and_vars)
+        self.optimizer_variables = self.variables
         check_distinct(self.variables)
         self._optimizer = optimizer
         self._outer = outer
         self._global_step = global_step
 
     def step_before(self) -> tf.Tensor | None:
-        """Returns the global step, int64 scalar, None if there is none."""
-        given = self._global_step
-        if given is None:
+        """The global step, int64 scalar; None without one."""
+        global_step = self._global_step
+        if global_step is None:
             return None
-        if hasattr(given, "read_value"):
-            given = given.read_value()
-        # A reference variable is incremented in place.
-        return tf.raw_ops.DeepCopy(x=tf.cast(given, tf.int64))
+        if hasattr(global_step, "read_value"):
+            global_step = global_step.read_value()
+        # A reference variable is incremented in place, so it is copied.
+        return tf.raw_ops.DeepCopy(x=tf.cast(global_step, tf.int64))
 
-    def learning_rate(self):
-        """Returns the tensor that the updates used, now that they are made."""
-        used = _first_of(self._optimizer, _RATE_TENSORS)
+    def learning_rate(self) -> tf.Tensor:
+        """The tensor that the updates used; call this after they were made."""
+        used = _first_attribute(self._optimizer, _RATE_TENSORS)
         if used is not None and tf.is_symbolic_tensor(used):
             return tf.cast(used, tf.float32)
         return super().learning_rate()
 
 
-def _separated(grads_and_vars) -> tuple[list, list]:
+def _unzip(grads_and_vars) -> tuple[list, list]:
     pairs = [(gradient, variable) for gradient, variable in grads_and_vars]
     for _, variable in pairs:
         if not isinstance(variable, tf.Variable):
@@ -274,22 +293,26 @@ def _separated(grads_and_vars) -> tuple[list, list]:
     return [g for g, _ in pairs], [v for _, v in pairs]
 
 
-def _first_of(optimizer, names):
+def _first_attribute(optimizer, names):
     values = (getattr(optimizer, name, None) for name in names)
     return next((value for value in values if value is not None), None)
 
 
 def _as_rate(rate) -> tf.Tensor:
-    """Returns a learning rate, NaN if it is only known by calling the user's
-    own function a second time."""
+    """Convert a learning rate to a tensor.
+
+    NaN for a user's own function, which must not be called a second time.
+    """
     if rate is None or (callable(rate) and not isinstance(rate, tf.Variable)):
         return tf.constant(float("nan"))
     return tf.cast(rate, tf.float32)
 
 
 def _loss_scale(outer) -> tf.Tensor:
-    """Returns a loss scale that never changes, NaN for others: theirs may be
-    adapted before or after it would be read."""
+    """A loss scale that never changes; NaN for others.
+
+    Others may be adapted before or after a read.
+    """
     scale = getattr(outer, "_loss_scale", None)
     if isinstance(scale, _train.experimental.FixedLossScale):
         return tf.cast(scale(), tf.float32)
@@ -297,10 +320,10 @@ def _loss_scale(outer) -> tf.Tensor:
 
 
 def _has_train_op(optimizer) -> bool:
-    """Returns whether an optimizer was used in a graph."""
-    used = _first_of(optimizer, _RATE_TENSORS)
+    """Return whether an optimizer was used in a graph."""
+    used = _first_attribute(optimizer, _RATE_TENSORS)
     return used is not None and tf.is_symbolic_tensor(used)
 
 
-#: What the other kinds of optimizer call theirs, too.
+#: Each module of a kind of optimizer has its seam under this name.
 SEAM = V1Seam

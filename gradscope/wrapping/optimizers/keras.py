@@ -1,16 +1,16 @@
-"""The seam of Keras 3 optimizers: `apply`, and what happens around it."""
+"""The seam of Keras 3 optimizers, at the method `apply`."""
 
 from __future__ import annotations
 
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers import (
     keras_call,
     keras_rates,
@@ -19,29 +19,29 @@ from gradscope.wrapping.optimizers import (
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
 
-#: What a `LossScaleOptimizer` calls for a step that it skips.
+#: Method that a `LossScaleOptimizer` calls for a step that it skips.
 _SKIP = "_stateful_handle_non_finite_grads"
 
 
-def is_supported(optimizer) -> bool:
-    """Returns whether this is a Keras 3 optimizer."""
+def is_supported(optimizer: Any) -> bool:
+    """Return whether an optimizer is one of Keras 3."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(
         optimizer, keras.optimizers.Optimizer
     )
 
 
-def strategy(optimizer):
-    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
+def strategy(optimizer: Any) -> tf.distribute.Strategy | None:
+    """The `tf.distribute.Strategy` of an optimizer; None without one."""
     return getattr(innermost(optimizer), "_distribution_strategy", None)
 
 
-def unsupported(optimizer) -> str | None:
-    """Returns why an optimizer cannot be observed, None if it can."""
+def unsupported(optimizer: Any) -> str | None:
+    """Explain why an optimizer cannot be observed; None if it can be."""
     backend = sys.modules["keras"].backend.backend()
     if backend != "tensorflow":
-        # Their steps are pure functions: what is measured could only leave
-        # them among the optimizer's variables, and so in every checkpoint.
+        # Steps on other backends are pure functions. Measurements could leave
+        # them only as variables of the optimizer, and so in each checkpoint.
         return (
             f"Keras runs on its {backend!r} backend, and gradscope observes "
             "Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before Keras "
@@ -67,7 +67,7 @@ def unsupported(optimizer) -> str | None:
 
 
 class KerasSeam(Seam):
-    """Stands in for the `apply` of one Keras 3 optimizer instance.
+    """Replacement of the `apply` of one Keras 3 optimizer.
 
     Args:
         optimizer: The Keras optimizer, or a `LossScaleOptimizer` around it.
@@ -82,97 +82,118 @@ class KerasSeam(Seam):
         outer = None if optimizer is inner else optimizer
         self._skip = self._build = None
         if outer is None:
-            self._build = StandIn(inner, "build", self._built)
+            self._build = MethodReplacement(inner, "build", self._observe_build)
         else:
-            self._skip = StandIn(outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
         super().__init__(inner, options, outer)
 
     def __call__(self, grads, trainable_variables=None):
         arguments = (grads,)
         if trainable_variables is not None:
-            # Often a generator, which can be read only once, and two read it.
+            # Often a generator; gradscope and the optimizer both read it.
             arguments = grads, list(trainable_variables)
-        if not len(grads):  # which is no step for the optimizer either
-            return self._stand_in.original(*arguments)
+        if not len(grads):  # the optimizer makes no step, either
+            return self._replacement.original(*arguments)
         return super().__call__(*arguments)
 
-    def call(self, grads, trainable_variables=None) -> Call:
+    def call(
+        self, grads: list, trainable_variables: list | None = None
+    ) -> Call:
+        """Describe a call of `apply`."""
         self._check_replicas()
         if trainable_variables is not None:
-            keras_rates.know_parts(self.optimizer, trainable_variables)
+            keras_rates.assign_parts(self.optimizer, trainable_variables)
         return keras_call.KerasCall(
             self.optimizer, self.outer, grads, trainable_variables
         )
 
-    def told(self, grads, trainable_variables=None):
+    def replica_call(
+        self, grads: list, trainable_variables: list | None = None
+    ) -> Call:
+        """Describe a call on another replica than the first."""
         if keras_call.reduction(self.optimizer) == "again":
-            replicas.all_reduced(grads)
+            replicas.all_reduce(grads)
         optimizer = self.optimizer
-        known = optimizer._trainable_variables
-        variables = (
-            known if trainable_variables is None else trainable_variables
-        )
+        variables = trainable_variables
+        if variables is None:
+            variables = optimizer._trainable_variables
         return Call(
-            grads, variables, known, tf_variables.value(optimizer.iterations)
+            grads,
+            variables,
+            optimizer._trainable_variables,
+            tf_variables.value(optimizer.iterations),
         )
 
-    def parts(self, known):
-        if not keras_rates.are_several(self.optimizer):
+    def part_names(self, variables: list) -> list[str]:
+        """Name the part that updates each variable; none with one rate."""
+        if not keras_rates.has_several_rates(self.optimizer):
             return []
-        return keras_rates.names(self.optimizer, known)
+        return keras_rates.part_names(self.optimizer, variables)
 
-    def others(self):
-        return [one for one in (self._skip, self._build) if one is not None]
+    def other_replacements(self) -> list:
+        """The replacements of `build` and of the loss scale's skips."""
+        replacements = (self._skip, self._build)
+        return [each for each in replacements if each is not None]
 
     def _check_replicas(self) -> None:
-        """Raises what was not to be seen at `wrap`."""
-        present = tf.distribute.get_strategy()
-        own = strategy(self.optimizer)
-        if present.num_replicas_in_sync > own.num_replicas_in_sync:
+        """Check that the optimizer belongs to the present strategy.
+
+        Raises:
+            NotImplementedError: If it was created outside of the strategy.
+        """
+        current = tf.distribute.get_strategy()
+        created_in = strategy(self.optimizer)
+        if current.num_replicas_in_sync > created_in.num_replicas_in_sync:
             raise NotImplementedError(
-                f"it steps on {present.num_replicas_in_sync} replicas, and "
+                f"it steps on {current.num_replicas_in_sync} replicas, and "
                 "was made outside of their strategy, so that its own count is "
                 "wrong. Create the optimizer inside of `strategy.scope()`"
             )
 
-    def _built(self, *arguments, **keywords):
-        """Stands in for the optimizer's `build`.
+    def _observe_build(self, *arguments, **keywords):
+        """Replacement of the optimizer's `build`.
 
-        With the policy `mixed_float16`, `compile` puts a loss scale around
-        the optimizer after it was wrapped, and that one calls this.
+        With the policy `mixed_float16`, `compile` puts a loss scale around the
+        optimizer after `wrap`, and the loss scale calls `build`.
         """
         build, self._build = self._build, None
         build.remove()
         self.outer = loss_scale.outer_of(self.optimizer)
         if self.outer is not None:
-            self._skip = StandIn(self.outer, _SKIP, self._skipped)
+            self._skip = MethodReplacement(
+                self.outer, _SKIP, self._observe_skip
+            )
             self._skip.install()
         return build.original(*arguments, **keywords)
 
-    def _count_skip(self) -> None:
+    def _record_skip(self) -> None:
         optimizer, outer = self.optimizer, self.outer
         with own_variables.unchecked():
-            self.observer(optimizer._trainable_variables, Forward()).skip(
+            observer = self.observer(
+                optimizer._trainable_variables, ForwardPass()
+            )
+            observer.record_skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
-                keras_rates.common(optimizer),
+                keras_rates.common_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
 
-    def _skipped(self):
-        """Stands in for what the loss scale does where it skips a step."""
+    def _observe_skip(self):
+        """Replacement of the loss scale's method for skipped steps."""
         if not (self.plain or self.failed):
-            self._called = True
+            self._was_called = True
             try:
-                self._count_skip()
+                self._record_skip()
             except Exception as error:
                 self.fail(error)
         return self._skip.original()
 
-    def step_now(self):
+    def current_step(self) -> int | None:
+        """The optimizer's step, None in a trace."""
         if not tf.executing_eagerly():
             return None
         return int(tf_variables.tf_variable(self.optimizer.iterations).numpy())
 
 
-#: What the other kinds of optimizer call theirs, too.
+#: Each module of a kind of optimizer has its seam under this name.
 SEAM = KerasSeam

@@ -1,8 +1,10 @@
-"""One call of a Keras 3 optimizer, with all that Keras may do around it."""
+"""One call of a Keras 3 optimizer, with replicas, accumulation and clipping."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,7 +15,7 @@ from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers import keras_rates
 from gradscope.wrapping.optimizers.keras_rates import parts_of
 
-#: Method of Keras that adds up the gradients of all replicas.
+#: Method of Keras that sums the gradients of all replicas.
 _ALL_REDUCE = "_all_reduce_sum_gradients"
 
 
@@ -21,9 +23,9 @@ class KerasCall(Call):
     """One call of a Keras 3 optimizer's `apply`.
 
     Args:
-        optimizer: That is called.
+        optimizer: The optimizer.
         outer: The `LossScaleOptimizer` around it, or None.
-        grads, trainable_variables: As passed to `apply`.
+        grads, trainable_variables: The arguments of `apply`.
     """
 
     def __init__(self, optimizer, outer, grads, trainable_variables):
@@ -31,9 +33,11 @@ class KerasCall(Call):
         if passed is None:
             passed = optimizer._trainable_variables
         passed = list(passed)
-        known = optimizer._trainable_variables if optimizer.built else passed
         super().__init__(
-            grads, passed, known, tf_variables.value(optimizer.iterations)
+            grads,
+            passed,
+            optimizer._trainable_variables if optimizer.built else passed,
+            tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
         self._outer = outer
@@ -47,45 +51,61 @@ class KerasCall(Call):
         self._reduction = reduction(optimizer)
         self._unclipped: list | None = None
         if self._reduction == "again":
-            self._unclipped = replicas.all_reduced(self.grads)
-        self._notes: list = []
+            self._unclipped = replicas.all_reduce(self.grads)
+        self._all_reduce_results: list = []
 
-    def learning_rate(self):
-        return keras_rates.common(self._optimizer)
+    def learning_rate(self) -> tf.Tensor:
+        """The learning rate, see `keras_rates.common_rate`."""
+        return keras_rates.common_rate(self._optimizer)
 
-    def rates(self):
-        return keras_rates.of_variables(self._optimizer, self._passed)
+    def variable_rates(self) -> list[tf.Tensor]:
+        """The learning rates, see `keras_rates.variable_rates`."""
+        return keras_rates.variable_rates(self._optimizer, self._passed)
 
-    def loss_scale(self):
+    def loss_scale(self) -> tf.Tensor:
+        """The factor of the loss, float32 scalar; NaN without one."""
         scale = self._optimizer.loss_scale_factor
         if self._outer is not None:
             scale = tf_variables.value(self._outer.dynamic_scale)
         return tf.cast(float("nan") if scale is None else scale, tf.float32)
 
-    def takes_gradient(self, variable) -> bool:
+    def takes_gradient(self, variable: tf.Variable) -> bool:
+        """Return whether the value passed for a variable is a gradient.
+
+        False for variables that Keras overwrites, and if the gradient of all
+        replicas cannot be read.
+        """
         return (
             self._reduction != "unknown"
             and variable.ref() not in self._overwritten
         )
 
-    def run(self, original):
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Call `original`, and keep the results of its all-reduce."""
         if self._reduction == "none":
             return original()
         with contextlib.ExitStack() as stack:
             for part in parts_of(self._optimizer):
-                noted = replicas.noted(part, _ALL_REDUCE, self._notes)
-                stack.enter_context(noted)
+                context = replicas.capture_results(
+                    part, _ALL_REDUCE, self._all_reduce_results
+                )
+                stack.enter_context(context)
             return original()
 
-    def reduced(self) -> list:
+    def reduced_gradients(self) -> list:
+        """The gradients summed over all replicas; call this after `run`."""
         if self._reduction == "none":
             return self.grads
-        return self._noted() if self._unclipped is None else self._unclipped
+        if self._unclipped is not None:
+            return self._unclipped
+        return self._reduced_by_optimizer()
 
-    def applied(self, grads, accumulated):
+    def applied_gradients(self, grads: list, accumulated: list) -> list:
+        """Compute the unscaled mean of the accumulated gradients, before
+        clipping."""
         factor = self._optimizer.loss_scale_factor
         if factor is not None and self._reduction in ("none", "again"):
-            grads = [gradients.divided(g, factor) for g in grads]
+            grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:
             return grads
         return [
@@ -93,39 +113,42 @@ class KerasCall(Call):
             if gradient is None
             else (gradient + tf.ensure_shape(sum_, v.shape)) / self._calls
             for gradient, sum_, v in zip(
-                map(gradients.dense, grads),
+                map(gradients.to_dense, grads),
                 accumulated,
                 self.variables,
                 strict=True,
             )
         ]
 
-    def clipped(self, applied):
+    def clipped_gradients(self, grads: list) -> list | None:
+        """Clip gradients as the optimizer does; None if clipping is off."""
         if not clips(self._optimizer):
             return None
         if self._reduction != "none":
-            return self._noted()
-        clipped: list = [None] * len(applied)
-        for part, indices in self._by_part().items():
-            there = [i for i in indices if applied[i] is not None]
-            grads = part._clip_gradients([applied[i] for i in there])
-            for index, gradient in zip(there, grads, strict=True):
-                clipped[index] = gradient
-        return clipped
+            return self._reduced_by_optimizer()
+        result: list = [None] * len(grads)
+        for part, indices in self._indices_by_part().items():
+            indices = [i for i in indices if grads[i] is not None]
+            clipped = part._clip_gradients([grads[i] for i in indices])
+            for index, gradient in zip(indices, clipped, strict=True):
+                result[index] = gradient
+        return result
 
-    def _by_part(self) -> dict:
-        """Returns which of the call's variables each part updates."""
+    def _indices_by_part(self) -> dict:
+        """Group the indices of the call's variables by the optimizer that has
+        them."""
         owners: dict = {}
         for index, variable in enumerate(self._passed):
             part = keras_rates.part_of(self._optimizer, variable)
             owners.setdefault(part, []).append(index)
         return owners
 
-    def _noted(self) -> list:
-        """Returns what the optimizer's own all-reduces returned."""
+    def _reduced_by_optimizer(self) -> list:
+        """The results of the optimizer's own all-reduces, in the variables'
+        order."""
         noted = {
             tf_variables.tf_variable(variable).ref(): gradient
-            for pairs in self._notes
+            for pairs in self._all_reduce_results
             for gradient, variable in pairs
         }
         return [noted.get(v.ref()) for v in self.variables]
@@ -148,23 +171,27 @@ class KerasCall(Call):
             ]
 
 
-def reduction(optimizer) -> str:
-    """Returns where the gradients of all replicas are to be had.
+def reduction(optimizer: Any) -> str:
+    """Determine where the gradients of all replicas can be read.
 
-    `"none"` without replicas; `"noted"` in the optimizer's own all-reduce.
-    Keras clips the gradients of each replica before that, so where clipping
-    is on their sum before it must be made: `"again"` within one process, and
-    `"unknown"` over several, which would wait for each other for ever if only
-    one of them were observed.
+    Keras clips each replica's gradients before its all-reduce. So with
+    clipping, their sum before clipping must be computed.
+
+    Returns:
+        `"none"` without replicas; `"noted"` in the optimizer's own all-reduce;
+        with clipping, `"again"` if one process has all replicas, by an
+            all-reduce
+        of gradscope's; and `"unknown"` with several processes, which would wait
+        for each other for ever if only one of them were observed.
     """
     distribution = optimizer._distribution_strategy
     if distribution.num_replicas_in_sync == 1:
         return "none"
     if not clips(optimizer):
         return "noted"
-    return "unknown" if replicas.over_workers(distribution) else "again"
+    return "unknown" if replicas.spans_workers(distribution) else "again"
 
 
-def clips(optimizer) -> bool:
-    """Returns whether any clipping is on, in a `MultiOptimizer` of any part."""
+def clips(optimizer: Any) -> bool:
+    """Return whether an optimizer, or a part of a `MultiOptimizer`, clips."""
     return any(map(call.clips, parts_of(optimizer)))

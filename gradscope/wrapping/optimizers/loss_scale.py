@@ -1,37 +1,42 @@
-"""The `LossScaleOptimizer` around an optimizer; what that of tf_keras does."""
+"""The `LossScaleOptimizer` around an optimizer; how tf_keras's is observed."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 
-#: How far up its caller a `LossScaleOptimizer` is looked for.
+#: Number of callers among which a `LossScaleOptimizer` is searched.
 _FRAMES = 8
 
 
-def is_loss_scale(optimizer) -> bool:
-    """Returns whether this is a `LossScaleOptimizer`, of whichever Keras."""
+def is_loss_scale(optimizer: Any) -> bool:
+    """Return whether an optimizer is a `LossScaleOptimizer`, of any Keras."""
     kinds = (kind.__name__ for kind in type(optimizer).__mro__)
     return any("LossScaleOptimizer" in kind for kind in kinds)
 
 
-def innermost(optimizer):
-    """Returns the optimizer to observe: the one inside of a loss scale.
+def innermost(optimizer: Any) -> Any:
+    """The optimizer to observe: the one inside of a loss scale.
 
-    There the gradients arrive unscaled.
+    Its gradients are unscaled.
     """
     scaled = is_loss_scale(optimizer)
     return optimizer.inner_optimizer if scaled else optimizer
 
 
-def outer_of(optimizer):
-    """Returns the `LossScaleOptimizer` that is just calling an optimizer,
-    None without. Nothing else leads from the inner one to the outer."""
+def outer_of(optimizer: Any) -> Any:
+    """The `LossScaleOptimizer` that is calling an optimizer now; None without
+    one.
+
+    The inner optimizer has no reference to the outer, so the callers' local
+    variables are searched.
+    """
     frame = sys._getframe(1)
     for _ in range(_FRAMES):
         owner = frame.f_locals.get("self")
@@ -44,11 +49,12 @@ def outer_of(optimizer):
 
 
 class LossScale:
-    """What a `LossScaleOptimizer` does around an observed optimizer.
+    """Observes steps around the `LossScaleOptimizer` of an optimizer.
 
-    It calls the optimizer inside of a conditional. XLA makes a small one a
-    mere selection, but not if it holds more than the optimizer: then the last
-    bits of a momentum change. So steps are observed around the outer one.
+    The `LossScaleOptimizer` calls the optimizer inside of a conditional. XLA
+    turns a small one into a selection, but not one that also holds
+    measurements; then the last bits of a momentum change. So steps are observed
+    around the outer optimizer.
 
     Args:
         seam: The seam of the inner optimizer.
@@ -58,49 +64,54 @@ class LossScale:
     def __init__(self, seam, outer):
         #: Whether the last step was applied: True, or a bool scalar.
         self.applies = True
-        #: The call of the outer optimizer that is being made.
+        #: The present call of the outer optimizer.
         self.call = None
         self._seam = seam
         self._outer = outer
-        self._apply = StandIn(outer, seam.method, self._applied)
-        self._stand_ins = [self._apply]
+        self._apply = MethodReplacement(outer, seam.method, self._observe_apply)
+        self._replacements = [self._apply]
         if outer.dynamic:
             scale = outer._loss_scale
-            self._update = StandIn(scale, "update", self._updated)
-            self._stand_ins.append(self._update)
+            self._update = MethodReplacement(
+                scale, "update", self._observe_update
+            )
+            self._replacements.append(self._update)
 
     @property
     def copies(self) -> int:
-        """How many copies of the outer optimizer were made."""
+        """Number of copies that were made of the outer optimizer."""
         return self._apply.copies
 
     def install(self) -> None:
-        """Stands in for the methods that tell of a step."""
-        for stand_in in self._stand_ins:
-            stand_in.install()
+        """Replace the outer optimizer's methods."""
+        for replacement in self._replacements:
+            replacement.install()
 
     def remove(self) -> None:
-        """Gives the methods their places back."""
-        for stand_in in self._stand_ins:
-            stand_in.remove()
+        """Give the methods back."""
+        for replacement in self._replacements:
+            replacement.remove()
 
-    def now(self) -> tf.Tensor:
-        """Returns the scale of the step to come, float32 scalar."""
+    def current_scale(self) -> tf.Tensor:
+        """The scale of the next step, float32 scalar."""
         scale = self._outer._loss_scale
         if self._outer.dynamic:
             scale = tf_variables.tf_variable(scale.current_loss_scale)
         return tf.identity(tf.cast(scale, tf.float32))
 
-    def _applied(self, grads_and_vars, *arguments, **keywords):
-        """Stands in for `apply_gradients` of the `LossScaleOptimizer`."""
+    def _observe_apply(self, grads_and_vars, *arguments, **keywords):
+        """Replacement of the `LossScaleOptimizer`'s `apply_gradients`."""
         pairs = list(grads_and_vars)
-        result = self._seam.around(self._apply, pairs, *arguments, **keywords)
+        result = self._seam.call_and_observe(
+            self._apply, pairs, *arguments, **keywords
+        )
         if replicas.is_first():
             self.call, self.applies = None, True  # they hold the gradients
         return result
 
-    def _updated(self, grads):
-        """Stands in for what changes the scale and decides about a step."""
+    def _observe_update(self, grads):
+        """Replacement of the method that adapts the scale and may skip the
+        step."""
         result = self._update.original(grads)
         if self._seam.observes and replicas.is_first():
             try:
@@ -111,14 +122,14 @@ class LossScale:
         return result
 
     def _count_skip(self) -> None:
-        """Adds the ops that count and append a step that is skipped."""
+        """Add the ops that count and append a skipped step."""
         call = self.call
-        observer = self._seam.observer(call.known, Forward())
+        observer = self._seam.observer(call.optimizer_variables, ForwardPass())
         rate, scale = call.learning_rate(), call.loss_scale()
 
-        def skip():
-            observer.skip(call.step, rate, scale)
+        def record_skip() -> tf.Tensor:
+            observer.record_skip(call.step, rate, scale)
             return tf.constant(True)
 
         with own_variables.unchecked():
-            tf.cond(self.applies, lambda: tf.constant(False), skip)
+            tf.cond(self.applies, lambda: tf.constant(False), record_skip)

@@ -1,8 +1,8 @@
-"""The seam: what stands in for one method of one optimizer instance.
+"""The seam: the replacement of one method of one optimizer instance.
 
-The optimizer stays the object that it was: same class, same configuration,
-same variables, same checkpoint. Its own method is called exactly where and as
-often as before; what is added lies around it.
+The optimizer keeps its class, configuration, variables and checkpoint. Its own
+method is called in the same places and as often as before; observation happens
+before and after each call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import contextlib
 import os
 import warnings
 import weakref
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -28,32 +29,35 @@ from gradscope.runtime import (
     tracing,
     trainable_flags,
 )
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import find, model_facts
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.forward.logged_loss import Logged
-from gradscope.wrapping.forward.model_notes import Note, Notes
-from gradscope.wrapping.optimizers.bypassed import Elsewhere
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.forward.logged_loss import LoggedLoss
+from gradscope.wrapping.forward.model_notes import (
+    ModelCapture,
+    ModelCaptures,
+)
+from gradscope.wrapping.optimizers.bypassed import BypassDetector
 from gradscope.wrapping.steps import guard, rehearsal
 from gradscope.wrapping.steps.observer import Observer, Options, retire_with
-from gradscope.wrapping.steps.replica_step import Follower
+from gradscope.wrapping.steps.replica_step import ReplicaStep
 from gradscope.wrapping.steps.step import Step
 
-#: What `fit` of Keras calls when it ends.
+#: Method that Keras's `fit` calls at its end.
 _FINAL = "finalize_variable_values"
 
 
 class Seam:
-    """Stands in for the method with which an optimizer applies gradients.
+    """Replacement of the method with which an optimizer applies gradients.
 
     Args:
-        optimizer: Its instance attribute `method` is set.
+        optimizer: The optimizer; its instance attribute `method` is set.
         options: The arguments of `wrap`.
-        outer: The optimizer around it through which it is called, or None.
+        outer: The optimizer around it that calls it, or None.
     """
 
-    #: Name of the method; subclasses say which.
+    #: Name of the method; each subclass sets it.
     method: ClassVar[str]
 
     #: Whether the outer optimizer is a loss scale whose skips can be counted.
@@ -62,119 +66,133 @@ class Seam:
     def __init__(self, optimizer, options: Options, outer=None):
         self.options = options
         self.outer = outer
-        #: While True, the method is the optimizer's own and nothing else, also
-        #: in what is traced meanwhile: the callback's unobserved program.
+        #: While True, calls run the optimizer's own method alone, also in
+        #: traces, as of the callback's plain program.
         self.plain = False
-        #: Whether a traced step holds random ops whose state belongs to the
-        #: program (`tf.random.*`): two programs would draw two streams.
+        #: Whether a traced step has random ops whose state belongs to the
+        #: program (`tf.random.*`): two programs would draw different numbers.
         self.has_program_state = False
         self.optimizer = optimizer
-        self._stand_in = StandIn(optimizer, self.method, self)
-        self._final = None
-        if hasattr(optimizer, _FINAL):  # not so of those before Keras's current
-            self._final = StandIn(optimizer, _FINAL, self._finalized)
+        self._replacement = MethodReplacement(optimizer, self.method, self)
+        self._finalize_replacement = None
+        if hasattr(optimizer, _FINAL):  # legacy and v1 optimizers lack it
+            self._finalize_replacement = MethodReplacement(
+                optimizer, _FINAL, self._finalize
+            )
         self._writer = event_writer.EventWriter(options.directory)
         self._observers: list[Observer] = []
-        #: Whether nothing is observed any more, as it failed.
+        #: Whether observing has failed, and has stopped.
         self.failed = False
-        #: Whether forward passes are.
-        self.sees_forward = options.activations
+        #: Whether forward passes are observed.
+        self.observes_forward = options.activations
         self._warned_of_forward = False
-        self._called = False
-        #: The variables of each call that was traced, and of the model what
-        #: was trainable then.
+        self._was_called = False
+        #: The variables of each traced call.
         self.traced: set[frozenset] = set()
+        # The model's `trainable` flags at each trace.
         self._flags: list[dict] = []
-        self._said: set[str] = set()
-        self._notes: Notes | None = None
-        self._loss: Logged | None = None
+        self._warnings_given: set[str] = set()
+        self._captures: ModelCaptures | None = None
+        self._logged_loss: LoggedLoss | None = None
         self._model: weakref.ref | None = None
-        self._operations: eager_operations.Ops | None = None
+        self._operations: eager_operations.EagerGraph | None = None
         logdir = os.path.dirname(options.directory)
-        self._elsewhere = Elsewhere(optimizer, self.method, logdir)
+        self._bypass_detector = BypassDetector(optimizer, self.method, logdir)
         self._unordered_sums: tuple[str, ...] = ()
-        self._first_step = self.steps_made()
+        self._first_step = self.step_count()
         self.resume()
 
     @classmethod
-    def of(cls, optimizer) -> Seam | None:
-        """Returns the seam of an optimizer, None if it is not observed."""
-        stand_in = lookalike.stand_in_of(vars(optimizer).get(cls.method))
-        seam = getattr(stand_in, "function", None)
+    def of(cls, optimizer: Any) -> Seam | None:
+        """The seam of an optimizer; None if the optimizer is not observed."""
+        replacement = lookalike.stand_in_of(vars(optimizer).get(cls.method))
+        seam = getattr(replacement, "function", None)
         return seam if isinstance(seam, Seam) else None
 
     def call(self, *arguments, **keywords) -> Call:
-        """Returns the call that was made with these arguments."""
+        """Describe a call of the method."""
         raise NotImplementedError
 
-    def told(self, *arguments, **keywords) -> Call | None:
-        """Returns what another replica than the first was given, None where
-        replicas are not told apart."""
+    def replica_call(self, *arguments, **keywords) -> Call | None:
+        """Describe a call on another replica than the first; None if
+        unsupported."""
         return None
 
     def step(self, call: Call) -> Step:
-        """Returns what observes a call."""
-        seen = self.forward(call)
-        observer = self.observer(call.known, seen)
+        """Make the step that observes a call."""
+        forward_pass = self.forward_pass(call)
+        observer = self.observer(call.optimizer_variables, forward_pass)
         if not tf.executing_eagerly():
-            self._note_traced(call)
-        # They hold all tensors of an eager forward pass.
-        seen.links = seen.wiring = list
-        return Step(self, observer, call, seen)
+            self._remember_trace(call)
+        # These functions hold all tensors of an eager forward pass. The schema
+        # has used them, so their memory can be freed.
+        forward_pass.forget_operations()
+        return Step(self, observer, call, forward_pass)
 
-    def _note_traced(self, call: Call) -> None:
+    def _remember_trace(self, call: Call) -> None:
         self.traced.add(frozenset(v.ref() for v in call.variables))
         model = None if self._model is None else self._model()
         if model is not None:
             self._flags.append(trainable_flags.flags(model))
 
-    def watch(self, model) -> None:
-        """Has a model tell of itself, and its forward passes from now on."""
+    def watch(self, model: Any) -> None:
+        """Observe the forward passes of a model from now on, and record its
+        facts."""
         self._model = weakref.ref(model)
-        self._elsewhere.watch(model)
+        self._bypass_detector.watch(model)
         if not self.options.activations:
             return
-        self._notes = Notes(
-            model, self._is_noting, self._noting, self._fail_to_see
+        self._captures = ModelCaptures(
+            model,
+            self._captures_now,
+            self._capturing,
+            self._warn_of_forward_failure,
         )
         if not self.suspended:
-            for stand_in in self._notes.stand_ins:
-                stand_in.install()
+            for replacement in self._captures.replacements:
+                replacement.install()
 
-    def watch_loss(self, model, name: str) -> None:
-        """Has a model tell the loss that it logs under a name."""
-        self._loss = Logged(model, self._fail_to_see, name)
+    def watch_loss(self, model: Any, name: str) -> None:
+        """Observe the loss that a model logs under a name."""
+        self._logged_loss = LoggedLoss(
+            model, self._warn_of_forward_failure, name
+        )
         if not self.suspended:
-            for stand_in in self._loss.stand_ins:
-                stand_in.install()
+            for replacement in self._logged_loss.replacements:
+                replacement.install()
 
-    def returned(self, logs) -> None:
-        """Has what the model's plain program returns of a step be known."""
-        for one in (self._notes, self._loss):
-            if one is not None:
-                one.returned(logs)
+    def capture_logs(self, logs: Any) -> None:
+        """Capture the logs that the model's plain program returns."""
+        for capture in (self._captures, self._logged_loss):
+            if capture is not None:
+                capture.capture_logs(logs)
 
-    def forward(self, call: Call) -> Forward:
-        """Returns what there is to be seen of a call's forward pass; if that
-        fails, there is one warning, and the rest is still observed."""
-        if not self.sees_forward:
-            return Forward()
+    def forward_pass(self, call: Call) -> ForwardPass:
+        """Find the forward pass of a call.
+
+        A failure gives one warning and an empty forward pass; variables are
+        still recorded.
+        """
+        if not self.observes_forward:
+            return ForwardPass()
         try:
-            seen = self._seen(call)
-            rehearsal.rehearse(seen)
-            return seen
+            forward_pass = self._find_forward_pass(call)
+            rehearsal.rehearse(forward_pass)
+            return forward_pass
         except Exception as error:
-            self._fail_to_see(error)
-            return Forward(unseen=(guard.reason(error),))
+            self._warn_of_forward_failure(error)
+            return ForwardPass(unseen=(guard.reason(error),))
 
-    def stop_seeing(self, error: Exception) -> None:
-        """Observes no forward passes any more, with one warning; variables are
-        still recorded."""
-        self.sees_forward = False
-        self._fail_to_see(error)
+    def stop_observing_forward(self, error: Exception) -> None:
+        """Observe no more forward passes, with one warning.
 
-    def _fail_to_see(self, error: Exception) -> None:
-        """Warns once that forward passes are not observed."""
+        Variables are still recorded.
+        """
+        self.observes_forward = False
+        self._warn_of_forward_failure(error)
+
+    def _warn_of_forward_failure(self, error: Exception) -> None:
+        """Warn once that forward passes are not observed."""
         if not self._warned_of_forward:
             self._warned_of_forward = True
             warnings.warn(
@@ -185,67 +203,68 @@ class Seam:
                 stacklevel=5,
             )
 
-    def _seen(self, call: Call) -> Forward:
+    def _find_forward_pass(self, call: Call) -> ForwardPass:
         graph = tracing.current_graph()
-        note = Note()
-        if self._notes is not None:
-            note = self._notes.latest(graph)
+        capture = ModelCapture()
+        if self._captures is not None:
+            capture = self._captures.pop_latest(graph)
         unseen = replicas.unseen()
         if graph is None:
             graph, self._operations = self._operations, None
-            if self._notes is None:
-                return Forward(unseen=("eager steps without `model=`",))
+            if self._captures is None:
+                return ForwardPass(unseen=("eager steps without `model=`",))
             if graph is None or unseen:
-                return Forward(unseen=unseen)
-        if self._loss is not None:
-            note.loss = self._loss.loss(graph)
-        seen = find.see(graph, call, note)
-        seen.unseen += unseen
-        if self._loss is not None and note.loss is None:
-            seen.unseen += (self._loss.unknown,)
-        return seen
+                return ForwardPass(unseen=unseen)
+        if self._logged_loss is not None:
+            capture.loss = self._logged_loss.loss(graph)
+        forward_pass = find.find_forward_pass(graph, call, capture)
+        forward_pass.unseen += unseen
+        if self._logged_loss is not None and capture.loss is None:
+            forward_pass.unseen += (self._logged_loss.unknown,)
+        return forward_pass
 
-    def _is_noting(self) -> bool:
-        """Returns whether a forward pass that begins now is to be noted."""
+    def _captures_now(self) -> bool:
+        """Return whether a forward pass that begins now is captured."""
         if self.plain or self.failed or self.suspended:
             return False
-        if not self.sees_forward:
+        if not self.observes_forward:
             return False
-        return not tf.executing_eagerly() or self.due(self.steps_made())
+        return not tf.executing_eagerly() or self.due(self.step_count())
 
-    def _noting(self, model):
-        """Returns the context of a forward pass that is to be noted."""
+    def _capturing(self, model):
+        """Context of a forward pass that is captured."""
         if not tf.executing_eagerly():
             return contextlib.nullcontext()
-        self._operations = eager_operations.Ops(
+        self._operations = eager_operations.EagerGraph(
             [tf_variables.tf_variable(v) for v in model.variables]
         )
-        return self._operations.noting()
+        return self._operations.capture()
 
-    def others(self) -> list:
-        """Returns what else stands in while the optimizer is observed; each
-        has `install` and `remove`."""
+    def other_replacements(self) -> list:
+        """Further replacements while the optimizer is observed.
+
+        Each has `install` and `remove`.
+        """
         return []
 
-    def steps_made(self) -> int:
-        """Returns the optimizer's step, 0 where it cannot be asked."""
-        return self.step_now() or 0
+    def step_count(self) -> int:
+        """The optimizer's step, 0 if unknown."""
+        return self.current_step() or 0
 
-    def step_now(self) -> int | None:
-        """Returns the optimizer's step, None where it cannot be asked."""
+    def current_step(self) -> int | None:
+        """The optimizer's step, None if unknown."""
         return None
 
     def _step_before(self) -> int | None:
-        """Returns the optimizer's step before a call that is traced or made,
-        None where it is not known."""
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
-            return self.step_now()
+        """The optimizer's step before this call or trace, None if unknown."""
+        with tf.init_scope():  # a trace cannot read a variable's value
+            return self.current_step()
 
     def description(self) -> dict:
-        """Returns the optimizer's class and configuration, as JSON."""
+        """The optimizer's class and configuration, as JSON."""
         try:
             config = self.config()
-        except Exception:  # a user's optimizer need not have one
+        except Exception:  # a user's optimizer may lack `get_config`
             config = {}
         description = {
             "class": type(self.optimizer).__name__,
@@ -256,8 +275,8 @@ class Seam:
         return description
 
     def config(self) -> dict:
-        """Returns the optimizer's configuration; may fail."""
-        with tf.init_scope():  # what a variable holds cannot be had in a trace
+        """The optimizer's configuration; may raise any error of the user's."""
+        with tf.init_scope():  # a trace cannot read a variable's value
             config = self.optimizer.get_config()
         return {
             name: value.item() if isinstance(value, np.generic) else value
@@ -266,95 +285,105 @@ class Seam:
 
     @property
     def suspended(self) -> bool:
-        """Whether the optimizer has its own method for the time being."""
-        return not self._stand_in.installed
+        """Whether the optimizer has its own method for the present."""
+        return not self._replacement.installed
 
     def resume(self) -> None:
-        """Stands in for the optimizer's method."""
-        for stand_in in self._stand_ins():
-            stand_in.install()
+        """Replace the optimizer's method."""
+        for replacement in self._replacements():
+            replacement.install()
 
     def suspend(self) -> None:
-        """Gives the optimizer its own method back."""
-        for stand_in in reversed(self._stand_ins()):
-            stand_in.remove()
-        self._operations = None  # which holds the tensors of a forward pass
+        """Give the optimizer its own method back."""
+        for replacement in reversed(self._replacements()):
+            replacement.remove()
+        self._operations = None  # free the tensors of an eager forward pass
 
-    def _stand_ins(self) -> list:
-        noting = [one for one in (self._notes, self._loss) if one is not None]
-        return [
-            *self._own_stand_ins(),
-            *(stand_in for one in noting for stand_in in one.stand_ins),
+    def _replacements(self) -> list:
+        replacements = self._replacements_of_optimizer()
+        for capture in (self._captures, self._logged_loss):
+            if capture is not None:
+                replacements += capture.replacements
+        return replacements
+
+    def _replacements_of_optimizer(self) -> list:
+        replacements = [
+            self._replacement,
+            *self.other_replacements(),
+            *self._bypass_detector.replacements,
         ]
-
-    def _own_stand_ins(self) -> list:
-        final = [] if self._final is None else [self._final]
-        elsewhere = self._elsewhere.stand_ins
-        return [self._stand_in, *self.others(), *elsewhere, *final]
+        if self._finalize_replacement is not None:
+            replacements.append(self._finalize_replacement)
+        return replacements
 
     def remove(self) -> None:
-        """Gives the optimizer its own method back and closes the record."""
+        """Give the optimizer its own method back, and close the record."""
         suspended = self.suspended
         self.suspend()
         self.plain = True
         for observer in self._observers:
             observer.close()
         if not suspended:
-            self.tell_if_unseen()
+            self.warn_if_bypassed()
 
     @contextlib.contextmanager
-    def plainly(self):
-        """A place where the method is the optimizer's own and nothing else."""
+    def unobserved(self) -> Iterator[None]:
+        """Context in which calls run the optimizer's own method alone."""
         before, self.plain = self.plain, True
         try:
             yield
         finally:
             self.plain = before
 
-    def tell(self, message: str) -> None:
-        """Warns once of what steps are recorded, or why none is."""
-        self._called = True
-        if message not in self._said:
-            self._said.add(message)
+    def warn_once(self, message: str) -> None:
+        """Warn once that other steps are recorded than asked, or none."""
+        self._was_called = True
+        if message not in self._warnings_given:
+            self._warnings_given.add(message)
             warnings.warn(message, GradscopeWarning, stacklevel=2)
 
-    def _finalized(self, *arguments, **keywords):
-        """Stands in for what `fit` calls when it ends."""
-        result = self._final.original(*arguments, **keywords)
+    def _finalize(self, *arguments, **keywords):
+        """Replacement of the method that `fit` calls at its end."""
+        result = self._finalize_replacement.original(*arguments, **keywords)
         if not self.failed:
             self._finish()
         return result
 
     def _finish(self) -> None:
-        """Writes what a `fit` that ends has left. What comes after it may be
-        the process's end without Python's, as of a worker that is killed."""
+        """Write the last steps of a `fit`.
+
+        The process may end without Python's exit handlers afterwards, as of a
+        worker that is killed.
+        """
         try:
-            self._tell_trainable()
+            self._warn_of_trainable()
             self.drain()
         except Exception as error:
             self.fail(error)
 
-    def _tell_trainable(self) -> None:
-        """Tells where nothing was traced with what is trainable now."""
+    def _warn_of_trainable(self) -> None:
+        """Warn if no trace has the present `trainable` flags."""
         model = None if self._model is None else self._model()
         if model is None or trainable_flags.flags(model) in self._flags:
             return
         if self._flags:
-            self.tell(trainable_flags.difference(model, self._flags[-1]))
+            self.warn_once(
+                trainable_flags.describe_change(model, self._flags[-1])
+            )
 
     def drain(self) -> None:
-        """Writes what was measured so far."""
-        self._warn_if_bypassed()
+        """Write all steps recorded so far."""
+        self._warn_of_bypassing_steps()
         for observer in self._observers:
             observer.drain.drain()
 
-    def stepped(self, steps: int) -> None:
-        """Tells that observed steps were made, so that no ring overflows."""
+    def count_steps(self, steps: int) -> None:
+        """Count observed steps, and drain rings before they overflow."""
         for observer in self._observers:
-            observer.drain.stepped(steps)
+            observer.drain.count_steps(steps)
 
     def due(self, step: int) -> bool:
-        """Returns whether the step is recorded; True while not known."""
+        """Return whether a step is recorded; True if unknown."""
         if self.failed:
             return False
         return not self._observers or any(
@@ -362,28 +391,30 @@ class Seam:
         )
 
     def __call__(self, *arguments, **keywords):
-        return self.around(self._stand_in, *arguments, **keywords)
+        return self.call_and_observe(self._replacement, *arguments, **keywords)
 
-    def around(self, stand_in: StandIn, *arguments, **keywords):
-        """Calls the method that is stood in for, and observes it."""
+    def call_and_observe(
+        self, replacement: MethodReplacement, *arguments, **keywords
+    ) -> Any:
+        """Call the replaced method, and observe the call."""
 
-        def original():
-            return stand_in.original(*arguments, **keywords)
+        def original() -> Any:
+            return replacement.original(*arguments, **keywords)
 
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
-            rewritten_sums.ask(graphs, self.rewritten)
+            rewritten_sums.watch(graphs, self.record_unordered_sums)
         if self.plain or self.failed:
             return original()
-        self._called = True
+        self._was_called = True
         rewritten_sums.keep_order(graphs)
         if not replicas.is_first():
-            return self._followed(original, *arguments, **keywords)
+            return self._call_on_replica(original, *arguments, **keywords)
         try:
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
-            # The optimizer has the first word: a call that it refuses too is
-            # the user's error and not ours.
+            # The optimizer runs first: if it refuses the call as well, its
+            # error is the user's, and gradscope has not failed.
             result = original()
             self.fail(error)
             return result
@@ -391,108 +422,125 @@ class Seam:
             return step.eagerly(original)
         return step.in_graph(original)
 
-    def _followed(self, original, *arguments, **keywords):
-        """Calls the method on another replica than the first."""
-        observer = self.latest()
-        follower = None
+    def _call_on_replica(self, original, *arguments, **keywords):
+        """Call the method on another replica than the first."""
+        observer = self.latest_observer()
+        replica_step = None
         try:
-            call = self.told(*arguments, **keywords)
+            call = self.replica_call(*arguments, **keywords)
             if observer is not None and call is not None:
-                follower = Follower(observer, call, self.forward(call))
+                replica_step = ReplicaStep(
+                    observer, call, self.forward_pass(call)
+                )
         except Exception as error:
             self.fail(error)
         result = original()
         try:
-            if follower is not None:
-                follower.in_graph()
+            if replica_step is not None:
+                replica_step.in_graph()
         except Exception as error:
             self.fail(error)
         return result
 
-    def observer(self, known: list, seen: Forward) -> Observer:
-        """Returns the observer of these variables, created if need be.
+    def observer(self, variables: list, forward_pass: ForwardPass) -> Observer:
+        """The observer of these variables and this forward pass, made if need
+        be.
 
         When an optimizer meets new variables or activations, it gets an
         observer of the old and the new ones; programs that were traced before
         keep theirs.
 
         Args:
-            known: The variables.
-            seen: What there is to be seen of the forward pass.
+            variables: The optimizer's variables, as its user sees them.
+            forward_pass: The step's forward pass.
         """
-        present = self.latest()
-        if present is not None:
-            if present.covers(known) and present.watch.covers(seen):
-                return present
-            met = [v for v in known if not present.covers([v])]
-            known = [*present.known, *met]
+        latest = self.latest_observer()
+        if latest is not None:
+            has_rows = latest.measurement.covers(forward_pass)
+            if latest.covers(variables) and has_rows:
+                return latest
+            new_variables = [v for v in variables if not latest.covers([v])]
+            variables = [*latest.optimizer_variables, *new_variables]
         graph = tracing.current_graph()
-        known = [
-            known[index] for index in tf_variables.forward_order(known, graph)
+        variables = [
+            variables[index]
+            for index in tf_variables.forward_order(variables, graph)
         ]
-        before = None if present is None else present.drain.schema
-        described = tf_variables.describe(known)
-        schema = seen.schema(described, self.description(), before)
-        schema = self.with_facts(schema, known, seen, before)
+        before = None if latest is None else latest.drain.schema
+        described = tf_variables.describe(variables)
+        schema = forward_pass.schema(described, self.description(), before)
+        schema = self.with_facts(schema, variables, forward_pass, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
-        schema = schema.with_parts(self.parts(known))
+        schema = schema.with_parts(self.part_names(variables))
         self._writer.begin(schema, self._step_before())
-        observer = Observer(known, self._writer, schema, self.options)
+        observer = Observer(variables, self._writer, schema, self.options)
         if self.outer is not None and self.counts_skips:
-            observer.count_skips(present)
+            observer.count_skips(latest)
         retire_with(self, observer)
         self._observers.append(observer)
         return observer
 
-    def parts(self, known: list) -> list[str]:
-        """Returns the name of the part of the optimizer that updates each
-        variable; nothing where one learning rate is that of all.
+    def part_names(self, variables: list) -> list[str]:
+        """Name the part of the optimizer that updates each variable.
 
         Args:
-            known: The variables.
+            variables: The variables in the order of the rows.
+
+        Returns:
+            The names; empty if all variables have the same learning rate.
         """
         return []
 
     def with_facts(
-        self, schema: Schema, known: list, seen: Forward, before: Schema | None
+        self,
+        schema: Schema,
+        variables: list,
+        forward_pass: ForwardPass,
+        before: Schema | None,
     ) -> Schema:
-        """Returns a schema with what there is to be told besides its rows; if
-        that fails, there is one warning, and the rows are recorded.
+        """Add facts of the model to a schema.
+
+        A failure gives one warning, and the schema stays as it is.
 
         Args:
-            schema: That knows the rows.
-            known: The variables in their order.
-            seen: What there is to be seen of the forward pass.
-            before: Of the steps so far.
+            schema: The schema with its rows.
+            variables: The variables in the order of the rows.
+            forward_pass: The step's forward pass.
+            before: The schema of the steps so far.
         """
         model = None if self._model is None else self._model()
         try:
-            return model_facts.added(schema, known, seen, model, before)
+            return model_facts.with_facts(
+                schema, variables, forward_pass, model, before
+            )
         except Exception as error:
-            self._fail_to_see(error)
+            self._warn_of_forward_failure(error)
             return schema
 
-    def latest(self) -> Observer | None:
-        """Returns the observer of the variables that were met so far."""
+    def latest_observer(self) -> Observer | None:
+        """The observer of all variables that were met so far; None before the
+        first."""
         return self._observers[-1] if self._observers else None
 
-    def rewritten(self, names: list[str]) -> None:
-        """Writes that TensorFlow adds up sums of the user's own program in any
-        order.
+    def record_unordered_sums(self, names: list[str]) -> None:
+        """Record that TensorFlow may sum in any order in the user's own
+        program.
 
         Args:
-            names: Of the sums.
+            names: Names of these sums.
         """
         try:
             self._unordered_sums = tuple(names)
-            if self.latest() is not None:
-                self.drain()  # a step is written before what came after it
-                self.latest().drain.rewritten(self.steps_made(), tuple(names))
+            if self.latest_observer() is not None:
+                self.drain()  # steps come before the note in the file
+                self.latest_observer().drain.write_unordered_sums(
+                    self.step_count(), tuple(names)
+                )
         except Exception as error:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """Stops observing, with one warning."""
+        """Stop to observe, with one warning."""
         if not self.failed:
             self.failed = True
             reason, request = f"{error}", ""
@@ -508,26 +556,30 @@ class Seam:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the optimizer made no step since it was wrapped."""
-        return not self._called and self.steps_made() == self._first_step
+        """Whether the optimizer made no step since `wrap`."""
+        return not self._was_called and self.step_count() == self._first_step
 
-    def tell_if_unseen(self) -> None:
-        """Warns if a training went past the optimizer; called at the end."""
-        if not self._elsewhere.is_known:
+    def warn_if_bypassed(self) -> None:
+        """Warn if a training bypassed the optimizer; call this at the end."""
+        if not self._bypass_detector.can_tell:
             return
-        self._warn_if_bypassed()
-        if not self._called:
-            copies = max(s.copies for s in self._own_stand_ins())
-            self._warn_of_unseen(self._elsewhere.of_none(self.config, copies))
+        self._warn_of_bypassing_steps()
+        if not self._was_called:
+            copies = max(s.copies for s in self._replacements_of_optimizer())
+            self._warn_of_unseen(
+                self._bypass_detector.reason_without_steps(self.config, copies)
+            )
 
-    def _warn_if_bypassed(self) -> None:
-        if not self._called and self.steps_made() > self._first_step:
-            self._warn_of_unseen(self._elsewhere.of_steps())
+    def _warn_of_bypassing_steps(self) -> None:
+        if not self._was_called and self.step_count() > self._first_step:
+            self._warn_of_unseen(
+                self._bypass_detector.reason_for_unseen_steps()
+            )
 
     def _warn_of_unseen(self, reason: str | None) -> None:
-        # Of a failure that was told of, this is what follows.
+        # After a failure, which has its own warning, this would be no news.
         if reason is not None and not self.failed:
-            self._called = True  # say it once
+            self._was_called = True  # warn once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.tf_keras_seam import (
     TfKerasSeam,
@@ -15,9 +16,9 @@ from gradscope.wrapping.optimizers.tf_keras_seam import (
 __all__ = ["SEAM", "innermost", "is_supported", "strategy", "unsupported"]
 
 
-def is_supported(optimizer) -> bool:
-    """Returns whether this is one of tf_keras's current optimizers."""
-    # `tf.keras` is tf_keras too, with TF_USE_LEGACY_KERAS=1.
+def is_supported(optimizer: Any) -> bool:
+    """Return whether an optimizer is one of tf_keras's current ones."""
+    # With TF_USE_LEGACY_KERAS=1, `tf.keras` is tf_keras, too.
     tf_keras = sys.modules.get("tf_keras")
     return tf_keras is not None and isinstance(
         optimizer, tf_keras.optimizers.Optimizer
@@ -25,30 +26,34 @@ def is_supported(optimizer) -> bool:
 
 
 class CurrentSeam(TfKerasSeam):
-    """Stands in for `apply_gradients` of one of the current optimizers.
+    """Replacement of `apply_gradients` of one current optimizer.
 
-    These are built once, for all their variables. `apply_gradients` may be
+    The optimizer is built once, for all its variables. `apply_gradients` may be
     called with some of them at a time.
     """
 
     def __init__(self, optimizer, options):
         self._built_for: list = []
-        self._build = StandIn(innermost(optimizer), "build", self._building)
+        self._build = MethodReplacement(
+            innermost(optimizer), "build", self._observe_build
+        )
         super().__init__(optimizer, options)
 
-    def known(self, passed):
+    def all_variables(self, passed: list) -> list:
+        """The variables that the optimizer was built for, or the call's."""
         return self._built_for or passed
 
-    def others(self):
-        return [*super().others(), self._build]
+    def other_replacements(self) -> list:
+        """The replacements of each tf_keras optimizer, and of `build`."""
+        return [*super().other_replacements(), self._build]
 
-    def _building(self, var_list):
-        """Stands in for `build`, which every call calls again."""
+    def _observe_build(self, var_list):
+        """Replacement of `build`, which each call of the optimizer calls."""
         variables = list(var_list)
         if not getattr(self.optimizer, "_built", False):
             self._built_for = variables
         return self._build.original(variables)
 
 
-#: What the other kinds of optimizer call theirs, too.
+#: Each module of a kind of optimizer has its seam under this name.
 SEAM = CurrentSeam

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -14,69 +15,87 @@ class TfKerasCall(Call):
     """One call of `apply_gradients`.
 
     Args:
-        optimizer: That is called.
-        pairs: Of gradients and variables, as passed.
-        known: All variables of the optimizer.
-        aggregates: Whether the optimizer adds up the gradients of all
-            replicas itself.
+        optimizer: The optimizer.
+        pairs: The pairs of gradients and variables.
+        optimizer_variables: All variables of the optimizer.
+        aggregates: Whether the optimizer sums the gradients of all replicas
+            itself.
         loss_scale: The `LossScale` around it, or None.
     """
 
-    #: The method that adds up the gradients of all replicas.
+    #: The method that sums the gradients of all replicas.
     aggregate: ClassVar[str] = "aggregate_gradients"
 
-    def __init__(self, optimizer, pairs, known, aggregates, loss_scale):
+    def __init__(
+        self, optimizer, pairs, optimizer_variables, aggregates, loss_scale
+    ):
         grads, variables = zip(*pairs, strict=True)
         super().__init__(
-            grads, variables, known, tf_variables.value(optimizer.iterations)
+            grads,
+            variables,
+            optimizer_variables,
+            tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
         self._aggregates = aggregates
         self._loss_scale = loss_scale
         self._scale = super().loss_scale()
         if loss_scale is not None:
-            self._scale = loss_scale.now()
-        self._notes: list = []
+            self._scale = loss_scale.current_scale()
+        self._all_reduce_results: list = []
 
-    def learning_rate(self):
+    def learning_rate(self) -> tf.Tensor:
+        """The learning rate, see the function `learning_rate`."""
         return learning_rate(self._optimizer)
 
-    def loss_scale(self):
+    def loss_scale(self) -> tf.Tensor:
+        """The loss scale before the step, float32 scalar; NaN without one."""
         return self._scale
 
-    def made(self):
+    def was_applied(self) -> bool | tf.Tensor:
+        """Return whether the loss scale applied the step; call this after
+        `run`."""
         return True if self._loss_scale is None else self._loss_scale.applies
 
-    def run(self, original):
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Call `original`, and keep the results of its all-reduce."""
         if not self._aggregates:
             return original()
-        # Also of one replica: the user may have a method of their own.
-        with replicas.noted(self._optimizer, self.aggregate, self._notes):
+        # With one replica, too: a user's subclass may override the method.
+        with replicas.capture_results(
+            self._optimizer, self.aggregate, self._all_reduce_results
+        ):
             return original()
 
-    def reduced(self):
+    def reduced_gradients(self) -> list:
+        """The gradients summed over all replicas; call this after `run`.
+
+        Raises:
+            RuntimeError: If the optimizer did not call its own method.
+        """
         if not self._aggregates:
             return self.grads
-        if not self._notes:
+        if not self._all_reduce_results:
             raise RuntimeError(f"it never calls its own {self.aggregate}")
-        return self.in_order(self._notes[0])
+        return self.in_order(self._all_reduce_results[0])
 
-    def clipped(self, applied):
+    def clipped_gradients(self, grads: list) -> list | None:
+        """Clip gradients as the optimizer does; None if clipping is off."""
         if not clips(self._optimizer):
             return None
-        there = [i for i, g in enumerate(applied) if g is not None]
-        grads = self._optimizer._clip_gradients([applied[i] for i in there])
-        clipped = dict(zip(there, grads, strict=True))
-        return [clipped.get(i) for i in range(len(applied))]
+        indices = [i for i, g in enumerate(grads) if g is not None]
+        clipped = self._optimizer._clip_gradients([grads[i] for i in indices])
+        by_index = dict(zip(indices, clipped, strict=True))
+        return [by_index.get(i) for i in range(len(grads))]
 
-    def in_order(self, pairs) -> list:
-        """Returns the gradients of pairs in the order of `variables`."""
+    def in_order(self, pairs: Iterable[tuple]) -> list:
+        """Order the gradients of pairs by `variables`."""
         grads = {tf_variables.tf_variable(v).ref(): g for g, v in pairs}
         return [grads.get(v.ref()) for v in self.variables]
 
 
-def learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, NaN without one."""
+def learning_rate(optimizer: Any) -> tf.Tensor:
+    """The learning rate of the next step, float32 scalar; NaN without one."""
     rate = getattr(optimizer, "_learning_rate", None)
     if rate is None:
         return tf.constant(float("nan"))

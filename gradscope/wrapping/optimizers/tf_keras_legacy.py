@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -24,8 +25,8 @@ __all__ = ["SEAM", "innermost", "is_supported", "strategy", "unsupported"]
 _TRANSFORM = "_transform_gradients"
 
 
-def is_supported(optimizer) -> bool:
-    """Returns whether this is one of tf_keras's legacy optimizers."""
+def is_supported(optimizer: Any) -> bool:
+    """Return whether an optimizer is one of tf_keras's legacy ones."""
     module = sys.modules.get("tf_keras")
     return module is not None and isinstance(
         optimizer, module.optimizers.legacy.Optimizer
@@ -35,7 +36,7 @@ def is_supported(optimizer) -> bool:
 class LegacyCall(TfKerasCall):
     """One call of a legacy optimizer's `apply_gradients`.
 
-    It clips, or transforms gradients as its user says, in one method.
+    Clipping and the user's own transformations of gradients are one method.
     """
 
     aggregate: ClassVar[str] = "_aggregate_gradients"
@@ -46,78 +47,96 @@ class LegacyCall(TfKerasCall):
         self._transformed: list = []
         base = sys.modules["tf_keras"].optimizers.legacy.Optimizer
         method = getattr(type(optimizer), _TRANSFORM)
-        #: Whether what a user wrote changes the gradients: it is not called
-        #: a second time.
+        #: Whether a user's function transforms the gradients. A second call of
+        #: it might have side effects, so its results are kept instead.
         self._custom = bool(optimizer.gradient_transformers) or (
             method is not getattr(base, _TRANSFORM)
         )
-        # A loss scale calls it inside of a conditional, out of our reach.
-        self._unseen = self._custom and self._loss_scale is not None
+        # A loss scale calls it inside of a conditional, where its results
+        # cannot be read from outside.
+        self._is_out_of_reach = self._custom and self._loss_scale is not None
 
-    def learning_rate(self):
+    def learning_rate(self) -> tf.Tensor:
+        """The learning rate, see the function `learning_rate`."""
         return learning_rate(self._optimizer)
 
-    def run(self, original):
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Call `original`, and keep the gradients that a user's function
+        returns."""
         with contextlib.ExitStack() as stack:
             if self._custom:
-                noted = replicas.noted(
+                noted = replicas.capture_results(
                     self._optimizer, _TRANSFORM, self._transformed
                 )
                 stack.enter_context(noted)
             return super().run(original)
 
-    def clipped(self, applied):
-        if self._unseen:
+    def clipped_gradients(self, grads: list) -> list | None:
+        """Clip or transform gradients as the optimizer does.
+
+        Returns:
+            The clipped gradients; None if clipping is off or cannot be
+                observed.
+        """
+        if self._is_out_of_reach:
             return None
         if self._custom:
-            grads = self.in_order(self._transformed[0])
+            clipped = self.in_order(self._transformed[0])
             if self._graph is None:
-                return grads
-            return [gradients.regenerate(g, self._graph) for g in grads]
+                return clipped
+            return [gradients.regenerate(g, self._graph) for g in clipped]
         if not clips(self._optimizer):
             return None
-        pairs = zip(applied, self.variables, strict=True)
-        there = [(g, v) for g, v in pairs if g is not None]
-        return self.in_order(self._optimizer._transform_gradients(there))
+        pairs = zip(grads, self.variables, strict=True)
+        pairs = [(g, v) for g, v in pairs if g is not None]
+        return self.in_order(self._optimizer._transform_gradients(pairs))
 
 
 class LegacySeam(TfKerasSeam):
-    """Stands in for `apply_gradients` of one of the legacy optimizers."""
+    """Replacement of `apply_gradients` of one legacy optimizer."""
 
     kind: ClassVar[type[TfKerasCall]] = LegacyCall
     compute: ClassVar[str] = "_compute_gradients"
 
     def aggregates(
-        self, *arguments, experimental_aggregate_gradients=True, **_
-    ):
-        # The only one that may be a bool.
+        self, *arguments, experimental_aggregate_gradients: bool = True, **_
+    ) -> bool:
+        # No other positional argument may be a bool.
+        """Return whether the optimizer sums the gradients of all replicas
+        itself."""
         return experimental_aggregate_gradients and False not in arguments
 
-    def prepare(self):
-        super().prepare()
+    def check_supported(self) -> None:
+        """Check that this call can be observed; create the hyperparameters."""
+        super().check_supported()
         optimizer = self.optimizer
         if self.iterations() is not None and optimizer._hypers_created:
             return
-        # Otherwise the first call makes its count and its hyperparameters
-        # only later, and a trace of it would hold constants.
-        with _scope_to_come(optimizer._name), tf.init_scope():
+        # Otherwise the first call would create its count and hyperparameters
+        # later than the reads, and its trace would contain constants.
+        with _future_name_scope(optimizer._name), tf.init_scope():
             _ = optimizer.iterations
             optimizer._create_hypers()
 
-    def config(self):
-        # It would call a user's functions, as for the learning rate.
+    def config(self) -> dict:
+        # `get_config` would call a user's functions, as for the learning rate.
+        """The optimizer's configuration; empty if a user's function is part of
+        it."""
         if any(map(_is_function, self.optimizer._hyper.values())):
             return {}
         return super().config()
 
-    def iterations(self):
-        # The property would make one.
+    def iterations(self) -> tf.Variable | None:
+        # The property `iterations` would create one.
+        """The optimizer's count of steps; None before it exists."""
         return self.optimizer._iterations
 
 
-def learning_rate(optimizer) -> tf.Tensor:
-    """Returns the learning rate of the step to come, with its decay; NaN if
-    only known by calling the user's own function a second time."""
+def learning_rate(optimizer: Any) -> tf.Tensor:
+    """The learning rate of the next step with its decay, float32 scalar.
+
+    NaN for a user's own function, which must not be called a second time.
+    """
     rate = optimizer._hyper.get("learning_rate")
     if rate is None or _is_function(rate):
         return tf.constant(float("nan"))
@@ -125,21 +144,23 @@ def learning_rate(optimizer) -> tf.Tensor:
 
 
 def _is_function(value) -> bool:
-    """Returns whether a hyperparameter is a function of the user's own."""
+    """Return whether a hyperparameter is a user's own function."""
     schedules = sys.modules["tf_keras"].optimizers.schedules
     return callable(value) and not isinstance(
         value, schedules.LearningRateSchedule
     )
 
 
-def _scope_to_come(name: str):
-    """Returns the name scope that `with tf.name_scope(name)` will be, without
-    using its name up: a second one would be called `name_1`."""
+def _future_name_scope(name: str):
+    """The name scope that `with tf.name_scope(name)` will open later.
+
+    Its name is not used up: otherwise the later scope would be `name_1`.
+    """
     graph = tracing.current_graph()
     if graph is not None:
         name = graph.unique_name(name, mark_as_used=False) + "/"
     return tf.name_scope(name)
 
 
-#: What the other kinds of optimizer call theirs, too.
+#: Each module of a kind of optimizer has its seam under this name.
 SEAM = LegacySeam

@@ -1,13 +1,13 @@
-"""What is alike in the seams of all tf_keras optimizers (Keras 2)."""
+"""The base of the seams of all tf_keras optimizers (Keras 2)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from gradscope.runtime import replicas, tf_variables
-from gradscope.runtime.stand_in import StandIn
+from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers.loss_scale import (
     LossScale,
@@ -24,23 +24,26 @@ _GRAPH_MODE = (
 )
 
 
-def strategy(optimizer):
-    """Returns the `tf.distribute.Strategy` of an optimizer, None without."""
+def strategy(optimizer: Any) -> tf.distribute.Strategy | None:
+    """The `tf.distribute.Strategy` of an optimizer; None without one."""
     return innermost(optimizer)._distribution_strategy
 
 
-def unsupported(optimizer) -> str | None:
-    """Returns why an optimizer cannot be observed, None if it can."""
+def unsupported(optimizer: Any) -> str | None:
+    """Explain why an optimizer cannot be observed; None if it can be."""
     inner = innermost(optimizer)
-    reason = _impossible(inner)
+    reason = _unsupported_mode(inner)
     if reason is None and inner is optimizer:
-        reason = _inside(inner)
+        reason = _hidden_loss_scale(inner)
     return reason
 
 
-def _inside(optimizer) -> str | None:
-    """Returns why an optimizer without a known loss scale cannot be observed,
-    None if it has none."""
+def _hidden_loss_scale(optimizer) -> str | None:
+    """Explain why an optimizer inside of a loss scale cannot be observed.
+
+    Returns:
+        A message; None without a loss scale.
+    """
     if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
         return (
             "there is a LossScaleOptimizer around it. Pass that one to "
@@ -49,8 +52,8 @@ def _inside(optimizer) -> str | None:
     return None
 
 
-def _impossible(optimizer) -> str | None:
-    """Returns why optimizers of this kind cannot be observed here."""
+def _unsupported_mode(optimizer) -> str | None:
+    """Explain why no tf_keras optimizer can be observed here, or None."""
     if getattr(optimizer, "_mesh", None) is not None or getattr(
         optimizer, "_run_with_dtensor", False
     ):
@@ -64,7 +67,7 @@ def _impossible(optimizer) -> str | None:
 
 
 class TfKerasSeam(Seam):
-    """Stands in for `apply_gradients` of one of tf_keras's optimizers.
+    """Replacement of `apply_gradients` of one tf_keras optimizer.
 
     Args:
         optimizer: The optimizer, or a `LossScaleOptimizer` around it.
@@ -74,7 +77,7 @@ class TfKerasSeam(Seam):
     method: ClassVar[str] = "apply_gradients"
     counts_skips: ClassVar[bool] = True
 
-    #: What one call is, and the method with which gradients are computed.
+    #: The class of a call, and the name of the method that computes gradients.
     kind: ClassVar[type[TfKerasCall]] = TfKerasCall
     compute: ClassVar[str] = "compute_gradients"
 
@@ -83,70 +86,100 @@ class TfKerasSeam(Seam):
         self._loss_scale: LossScale | None = None
         if optimizer is not inner:
             self._loss_scale = LossScale(self, optimizer)
-        self._compute = StandIn(inner, self.compute, self._computed)
+        self._compute = MethodReplacement(
+            inner, self.compute, self._observe_compute
+        )
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
 
     def __call__(self, grads_and_vars, *arguments, **keywords):
-        # Often a `zip`, which can be read only once.
+        # Often a `zip`; gradscope and the optimizer both read it.
         pairs = list(grads_and_vars)
         if self._loss_scale is not None:
-            return self._stand_in.original(pairs, *arguments, **keywords)
+            return self._replacement.original(pairs, *arguments, **keywords)
         return super().__call__(pairs, *arguments, **keywords)
 
-    def around(self, stand_in, pairs, *arguments, **keywords):
-        if not pairs:  # which is no step for the optimizer either
-            return stand_in.original(pairs, *arguments, **keywords)
-        return super().around(stand_in, pairs, *arguments, **keywords)
+    def call_and_observe(
+        self,
+        replacement: MethodReplacement,
+        pairs: list,
+        *arguments,
+        **keywords,
+    ) -> Any:
+        """Call the replaced method, and observe the call."""
+        if not pairs:  # the optimizer makes no step, either
+            return replacement.original(pairs, *arguments, **keywords)
+        return super().call_and_observe(
+            replacement, pairs, *arguments, **keywords
+        )
 
-    def call(self, pairs, *arguments, **keywords) -> Call:
-        self.prepare()
-        known = self.known([v for _, v in pairs])
+    def call(self, pairs: list, *arguments, **keywords) -> Call:
+        """Describe a call of `apply_gradients`."""
+        self.check_supported()
+        optimizer_variables = self.all_variables([v for _, v in pairs])
         aggregates = self.aggregates(*arguments, **keywords)
         call = self.kind(
-            self.optimizer, pairs, known, aggregates, self._loss_scale
+            self.optimizer,
+            pairs,
+            optimizer_variables,
+            aggregates,
+            self._loss_scale,
         )
         if self._loss_scale is not None:
             self._loss_scale.call = call
         return call
 
-    def told(self, pairs, *arguments, **keywords):
+    def replica_call(self, pairs: list, *arguments, **keywords) -> Call | None:
+        """Describe a call on another replica than the first; None if it is too
+        early."""
         grads, variables = zip(*pairs, strict=True)
         iterations = self.iterations()
         if iterations is None:
-            # Of another worker: to make it here, and not where its optimizer
-            # does, has all workers wait for each other for ever.
+            # To create the count of another worker here, and not where its
+            # optimizer does, would make all workers wait for each other.
             return None
         step = tf_variables.value(iterations)
-        return Call(grads, variables, self.known(list(variables)), step)
+        return Call(grads, variables, self.all_variables(list(variables)), step)
 
     def aggregates(
         self,
         *arguments,
-        skip_gradients_aggregation=False,
-        experimental_aggregate_gradients=True,
+        skip_gradients_aggregation: bool = False,
+        experimental_aggregate_gradients: bool = True,
         **_,
     ) -> bool:
-        """Returns whether the optimizer itself adds up the gradients of all
-        replicas, from the further arguments of a call."""
-        # The only one that may be a bool, of the optimizer and its loss scale.
+        """Return whether the optimizer sums the gradients of all replicas
+        itself.
+
+        Args:
+            *arguments: Further arguments of the call.
+            skip_gradients_aggregation: As passed to `apply_gradients`.
+            experimental_aggregate_gradients: As passed to a loss scale's.
+        """
+        # No other positional argument may be a bool, here and for a loss scale.
         skips = skip_gradients_aggregation or True in arguments
         return experimental_aggregate_gradients and not skips
 
-    def prepare(self) -> None:
-        """Raises what cannot be observed, for a reason that `wrap` had not."""
+    def check_supported(self) -> None:
+        """Check that this call can be observed; `wrap` could not know.
+
+        Raises:
+            NotImplementedError: If not.
+        """
         current = tf.distribute.get_strategy()
-        reason = replicas.unsupported(current) or _impossible(self.optimizer)
+        reason = replicas.unsupported(current) or _unsupported_mode(
+            self.optimizer
+        )
         if reason is None and self._loss_scale is None:
-            reason = _inside(self.optimizer)
+            reason = _hidden_loss_scale(self.optimizer)
         if reason is not None:
             raise NotImplementedError(reason)
 
-    def known(self, passed: list) -> list:
-        """Returns all variables of the optimizer, as far as they are told.
+    def all_variables(self, passed: list) -> list:
+        """The variables of the optimizer, as far as they are known.
 
         Args:
-            passed: Those of a call.
+            passed: The variables of a call.
         """
         return passed
 
@@ -155,25 +188,28 @@ class TfKerasSeam(Seam):
         """Whether calls are observed now."""
         return not (self.plain or self.failed)
 
-    def step_now(self):
+    def current_step(self) -> int | None:
+        """The optimizer's step, None in a trace or before its count exists."""
         iterations = self.iterations()
         if iterations is None or not tf.executing_eagerly():
             return None
         return int(tf_variables.tf_variable(iterations).numpy())
 
-    def iterations(self):
-        """Returns the optimizer's own count, None where it has none yet."""
+    def iterations(self) -> tf.Variable | None:
+        """The optimizer's count of steps; None before it exists."""
         return self.optimizer.iterations
 
-    def others(self):
+    def other_replacements(self) -> list:
+        """The replacements around the computation of gradients and the loss
+        scale."""
         scales = [] if self._loss_scale is None else [self._loss_scale]
         return [self._compute, *scales]
 
-    def _computed(self, *arguments, **keywords):
-        """Stands in for what computes gradients, before they are applied.
+    def _observe_compute(self, *arguments, **keywords):
+        """Replacement of the method that computes gradients before a step.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around an
-        optimizer that was wrapped.
+        optimizer after `wrap`; it must be found before the first step.
         """
         if self.observes and self._loss_scale is None:
             try:

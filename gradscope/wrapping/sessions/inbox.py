@@ -1,4 +1,4 @@
-"""Where the steps of a `tf.compat.v1.Session` hand over what they measured."""
+"""Inboxes, to which steps of a TensorFlow 1 session deliver their numbers."""
 
 from __future__ import annotations
 
@@ -23,40 +23,47 @@ from gradscope.format.step_layout import Layout, Placement
 from gradscope.recording import drain, event_writer, host_ring, tensorboard_tabs
 from gradscope.schedule import NEVER
 
-#: The inboxes of this process by number. A graph knows the number alone, so
-#: that one which outlives its inbox (`import_meta_graph`) delivers in vain.
+#: The inboxes of this process by number. A graph has the number alone, so that
+#: a graph that outlives its inbox (`import_meta_graph`) delivers to none.
 _inboxes: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 _marker: tuple[int, str] = (0, "")
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """What one train op delivers.
+class TrainOp:
+    """The part of a record that one train op delivers.
 
     Attributes:
         variables: Rows of its variables in the record.
-        forward: Schema of its forward pass; its variables are not asked for.
+        forward: Schema of its forward pass; the variables of this schema are
+            not used.
     """
 
     variables: list[int]
     forward: Schema
 
-    def schema(self, whole: Schema) -> Schema:
-        """Returns the schema of what it delivers."""
-        chosen = tuple(whole.variables[row] for row in self.variables)
-        return dataclasses.replace(self.forward, variables=chosen)
+    def schema(self, record_schema: Schema) -> Schema:
+        """The schema of the delivered part.
+
+        Args:
+            record_schema: The schema of the whole record.
+        """
+        variables = tuple(
+            record_schema.variables[row] for row in self.variables
+        )
+        return dataclasses.replace(self.forward, variables=variables)
 
 
-class Inbox:
+class SessionInbox:
     """Takes the steps of one optimizer's train ops in one graph.
 
-    It is opened by the first step. Until then, further train ops may join:
-    what they have in common is one record. It knows nothing of the graph,
-    which would live as long as it does.
+    The first step opens the inbox. Until then, further train ops may join, and
+    all of them share one record. The inbox has no reference to the graph, which
+    would otherwise live as long as the inbox.
 
     Args:
-        file: Where the record goes.
+        file: Writer of the record.
         options: The arguments of `wrap`.
     """
 
@@ -64,7 +71,7 @@ class Inbox:
         self._file = file
         self._options = options
         self._schema = Schema(())
-        self._parts: list[Part] = []
+        self._train_ops: list[TrainOp] = []
         self._drain: drain.Drain | None = None
         self._closed = False
         self._failed = False
@@ -74,78 +81,91 @@ class Inbox:
 
     @property
     def has_histograms(self) -> bool:
-        """Whether any histograms are wanted at all."""
+        """Whether any step has histograms."""
         return self._options.histograms != NEVER
 
-    def expect(self, schema: Schema, parts: list[Part]) -> bool:
-        """Says what will come, all of it anew with each train op.
+    def announce(self, schema: Schema, train_ops: list[TrainOp]) -> bool:
+        """Declare all train ops and their record, again with each new train op.
 
         Args:
-            schema: Of the record.
-            parts: What each train op delivers of it.
+            schema: The record's schema.
+            train_ops: The part of the record that each train op delivers.
 
         Returns:
-            False if it is too late: a step has come already.
+            False if it is too late, since a step has been delivered.
         """
         with self._lock:
             if self._drain is None:
-                self._schema, self._parts = schema, parts
+                self._schema, self._train_ops = schema, train_ops
             return self._drain is None
 
-    def put(self, part: int, step: int, row, counts) -> bool:
-        """Takes one step.
+    def add_step(
+        self, train_op: int, step: int, row: np.ndarray, counts: np.ndarray
+    ) -> bool:
+        """Add one step.
 
         Args:
-            part: Number of the train op.
+            train_op: Number of the train op.
             step: The step before the update.
-            row: float32, the `Layout` of the part.
-            counts: What `statistics.occasional` returned, or empty.
+            row: float32, with the `Layout` of the train op.
+            counts: The result of `statistics.occasional`, or an empty array.
 
         Returns:
-            Whether any more steps are wanted.
+            Whether the inbox takes further steps.
         """
         with self._lock:
             if self._closed:
                 return False
             if self._drain is None:
                 self._open()
-        rows = self._parts[part].variables
+        rows = self._train_ops[train_op].variables
         if counts.size and self._histograms is not None:
-            self._histograms.put(step, self._own(rows, counts), part, np.add)
-        whole = self._placements[part].placed(row)
-        if self._ring.put(step, whole, part, _filled):
-            self._drain.stepped()
+            self._histograms.put(
+                step,
+                self._numbers_of_selected(rows, counts),
+                train_op,
+                np.add,
+            )
+        full_row = self._placements[train_op].place(row)
+        if self._ring.put(step, full_row, train_op, _merge_rows):
+            self._drain.count_steps()
         return True
 
-    def _own(self, rows: list[int], numbers: np.ndarray) -> np.ndarray:
-        """Returns the histograms and sketches of the selected variables; zeros
-        where a part does not have them."""
+    def _numbers_of_selected(
+        self, rows: list[int], numbers: np.ndarray
+    ) -> np.ndarray:
+        """Select the histograms and sketches of the variables that get some.
+
+        Variables of other train ops have zeros.
+        """
         count = len(self._schema.variables)
-        whole = np.zeros(tensorboard_tabs.width(count), np.float32)
-        table, sketches = tensorboard_tabs.split(whole, count)
+        zeros = np.zeros(tensorboard_tabs.width(count), np.float32)
+        table, sketches = tensorboard_tabs.split(zeros, count)
         table[:, rows], sketches[rows] = tensorboard_tabs.split(
             numbers, len(rows)
         )
-        chosen = table[:, self._selected], sketches[self._selected]
-        return np.concatenate([part.reshape(-1) for part in chosen])
+        selected = table[:, self._selected], sketches[self._selected]
+        return np.concatenate(
+            [numbers_of_kind.reshape(-1) for numbers_of_kind in selected]
+        )
 
     def drain(self) -> None:
-        """Writes what came so far."""
+        """Write all steps so far."""
         if self._drain is not None:
             self._drain.drain()
 
-    def stepped(self, steps: int) -> None:
-        """Nothing to do: each step that comes has told the drain itself."""
+    def count_steps(self, steps: int) -> None:
+        """Do nothing: `add_step` has told the drain of each step."""
 
     def close(self) -> None:
-        """Writes what is left; no more steps are taken."""
+        """Write the rest, and take no more steps."""
         with self._lock:
             self._closed = True
         if self._drain is not None:
             self._drain.close()
 
     def fail(self, error: Exception) -> None:
-        """Takes no more steps, with one warning."""
+        """Take no more steps, with one warning."""
         self._closed = True
         if self._failed:
             return
@@ -158,7 +178,7 @@ class Inbox:
         )
         try:
             warnings.warn(message, GradscopeWarning, stacklevel=3)
-        except Warning:  # made an error, which would end the training
+        except Warning:  # the user turns warnings into errors
             print(message, file=sys.stderr)
 
     def _open(self) -> None:
@@ -173,8 +193,8 @@ class Inbox:
             width = tensorboard_tabs.width(len(self._selected))
             self._histograms = host_ring.ring(width)
         self._placements = [
-            Placement(part.schema(schema), part.variables, schema)
-            for part in self._parts
+            Placement(train_op.schema(schema), train_op.variables, schema)
+            for train_op in self._train_ops
         ]
         self._ring = host_ring.ring(Layout.of(schema).width)
         self._file.begin(schema, None)
@@ -188,41 +208,49 @@ class Inbox:
         )
 
 
-def deliver(number, part, step, row, counts) -> np.int64:
-    """What a graph calls: `Inbox.put` for the inbox of that number.
+def deliver(
+    number: np.int64,
+    train_op: np.int64,
+    step: np.int64,
+    row: np.ndarray,
+    counts: np.ndarray,
+) -> np.int64:
+    """Deliver one step to the inbox of a number; a graph calls this function.
 
-    It belongs to this module, and not to a graph: TensorFlow forgets the
-    functions of a graph that is gone, but not a copy that was imported.
+    The function belongs to this module and to no graph: TensorFlow forgets the
+    functions of a graph that is deleted, but not a copy that was imported.
 
     Returns:
-        1 if more steps are wanted, else 0.
+        1 if the inbox takes further steps, else 0.
     """
     inbox = _inboxes.get(int(number))
     if inbox is None:
         return np.int64(0)
     try:
-        return np.int64(inbox.put(int(part), int(step), row, counts))
+        return np.int64(inbox.add_step(int(train_op), int(step), row, counts))
     except Exception as error:
         inbox.fail(error)
         return np.int64(0)
 
 
-def is_here() -> tf.Tensor:
-    """Returns whether the graph runs in the process that built it.
+def is_in_building_process() -> tf.Tensor:
+    """Return whether the graph runs in the process that built it, as a bool
+    scalar.
 
-    A checkpoint has a copy of the graph beside it. Where a program imports
-    it and trains on, there is no `deliver`, and calling it would be an error.
+    A checkpoint has a copy of the graph beside it. A program that imports this
+    copy and trains on has no function `deliver`, and must not call it.
     """
     paths = [glob.escape(_marker_path())]
-    own = f"/proc/self/task/{os.getpid()}"
-    if os.path.exists(own):  # Linux; a killed process leaves its marker
-        paths.append(own)
-    found = tf.io.matching_files(tf.constant(paths))
-    return tf.equal(tf.size(found), len(paths))
+    process_folder = f"/proc/self/task/{os.getpid()}"
+    # On Linux: a process that is killed leaves its marker behind.
+    if os.path.exists(process_folder):
+        paths.append(process_folder)
+    matches = tf.io.matching_files(tf.constant(paths))
+    return tf.equal(tf.size(matches), len(paths))
 
 
 def _marker_path() -> str:
-    """Returns a file that is there as long as this process lives."""
+    """Path of a file that exists as long as this process lives."""
     global _marker
     process, path = _marker
     if process != os.getpid() or not os.path.exists(path):
@@ -239,6 +267,7 @@ def _remove_marker(process: int, path: str) -> None:
             os.remove(path)
 
 
-def _filled(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
-    """Returns two parts of one step as one row: each is NaN elsewhere."""
+def _merge_rows(older: np.ndarray, newer: np.ndarray) -> np.ndarray:
+    """Merge the rows of two train ops at one step; each is NaN where the other
+    is not."""
     return np.where(np.isnan(newer), older, newer)

@@ -1,8 +1,8 @@
 """Numbers that a graph keeps from one run of a session to the next.
 
-They are no variables: a hash table makes itself where it is first used, one
-in each session, with a default for what was never written. So its user has
-nothing to initialise, and no collection and no checkpoint has it.
+They are not variables: a hash table is created on its first use, once in each
+session, with a default for keys that were never written. So the user need not
+initialize them, and no collection or checkpoint contains them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import uuid
 import tensorflow as tf
 
 
-class Cells:
-    """int64 numbers by key; what was never written is -1.
+class SessionCounters:
+    """int64 numbers by key; a number that was never written is -1.
 
-    One instance is one table in each session, wherever in the graph (also
-    inside of functions) it is used.
+    One instance is one table in each session, anywhere in the graph (also
+    inside of functions).
     """
 
     def __init__(self):
@@ -25,20 +25,20 @@ class Cells:
         self._keys = itertools.count()
 
     def new(self) -> int:
-        """Returns a key that was not used before."""
+        """Reserve a key."""
         return next(self._keys)
 
     def read(self, keys: list[int]) -> dict[int, tf.Tensor]:
-        """Returns what the cells hold: int64 scalars by key."""
-        found = tf.raw_ops.LookupTableFindV2(
+        """Read counters: int64 scalars by key."""
+        values = tf.raw_ops.LookupTableFindV2(
             table_handle=self._table(),
             keys=tf.constant(keys, tf.int64),
             default_value=tf.constant(-1, tf.int64),
         )
-        return dict(zip(keys, tf.unstack(found, len(keys)), strict=True))
+        return dict(zip(keys, tf.unstack(values, len(keys)), strict=True))
 
     def write(self, values: dict[int, tf.Tensor]) -> tf.Operation:
-        """Returns the op that sets cells."""
+        """Add the op that sets counters."""
         return tf.raw_ops.LookupTableInsertV2(
             table_handle=self._table(),
             keys=tf.constant(list(values), tf.int64),

@@ -1,23 +1,28 @@
-"""Where ops of ours are put into a graph that a session runs: beside the
-user's, on no device that cannot run them, and in no collection."""
+"""Contexts for gradscope's ops in a graph of the user's that a session runs.
+
+The ops are on a device that can run them, and in no collection.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, scopes, tracing
 
 
-def on_host():
-    """Returns the context of ops that have no kernel elsewhere."""
+def host_ops() -> contextlib.AbstractContextManager:
+    """Device scope of ops that only the CPU can run."""
     return tf.device("/device:CPU:0")
 
 
 def _task() -> str:
-    """Returns the job and task of the user's `tf.device`, without a device:
-    not every op of ours has a kernel for a GPU."""
+    """The job and task of the user's `tf.device`, without its device.
+
+    Some ops of gradscope cannot run on a GPU.
+    """
     device = tf.DeviceSpec.from_string(tf.no_op("place").device)
     if device.job == "ps":
         raise NotImplementedError(
@@ -29,16 +34,19 @@ def _task() -> str:
 
 
 @contextlib.contextmanager
-def the_users(graph):
-    """A place for ops of ours, in the graph of the user's, that leaves no trace
-    but the ops."""
+def untracked_ops(graph: tf.Graph) -> Iterator[None]:
+    """Context for gradscope's ops in the user's graph, which leave no other
+    trace.
+
+    The graph's collections stay as they are.
+    """
     graphs = tracing.outermost_first(graph)
     before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
     try:
         with own_variables.unchecked(), graph.name_scope(scopes.SCOPE):
             task = _task()
             with (
-                # Resets the device, too.
+                # This resets the device, too.
                 graph.colocate_with(None, ignore_existing=True),
                 tf.device(task),
             ):
@@ -49,8 +57,8 @@ def the_users(graph):
 
 
 def _restore_collections(graph, before: dict) -> None:
-    # `tf.cond` of TensorFlow 1 notes its context there, that of TensorFlow 2
-    # makes empty lists.
+    # `tf.cond` of TensorFlow 1 adds its context to a collection, and that of
+    # TensorFlow 2 makes empty collections.
     for name in graph.collections:
         if name not in before:
             graph.clear_collection(name)

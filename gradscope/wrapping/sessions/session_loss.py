@@ -1,6 +1,8 @@
-"""The loss that an optimizer of TensorFlow 1 was asked to minimise."""
+"""The loss that an optimizer of TensorFlow 1 was asked to minimize."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,14 +11,17 @@ from gradscope.runtime import operations, tracing
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 
-def readable(loss, grads: list):
-    """Returns a loss that can be read in every step of a session without a
-    change of what has to be fed; None of any other.
+def readable_loss(loss: Any, grads: list) -> tf.Tensor | None:
+    """Return a loss if a session can read it in every step, with the same
+    feeds.
 
     Args:
-        loss: As passed to `compute_gradients`: a tensor, a variable, or a
+        loss: The argument of `compute_gradients`: a tensor, a variable, or a
             function in eager mode.
         grads: The step's gradients.
+
+    Returns:
+        `loss`, a scalar; or None if a session cannot read it.
     """
     graph = tracing.session_graph(tracing.current_graph())
     is_scalar = (
@@ -25,11 +30,11 @@ def readable(loss, grads: list):
         and loss.shape.rank == 0
         and loss.dtype.is_floating
     )
-    if not is_scalar or not operations.is_within_reach(loss.op, graph):
+    if not is_scalar or not operations.is_reachable(loss.op, graph):
         return None
-    # A gradient need not depend on all that the loss depends on.
-    fed = _placeholders(graph, operations.behind([loss]))
-    if fed - _placeholders(graph, operations.behind(grads)):
+    # The loss may depend on a placeholder that no gradient depends on.
+    fed = _placeholders(graph, operations.ancestor_keys([loss]))
+    if fed - _placeholders(graph, operations.ancestor_keys(grads)):
         return None
     return loss
 

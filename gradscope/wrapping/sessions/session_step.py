@@ -2,24 +2,28 @@
 
     reads -> the optimizer's own updates -> measure, deliver -> the train op
 
-Whoever runs the train op, which is the very op that it was, runs all of it,
-and nothing needs to be initialised. What is measured is delivered to the host
-(`inbox`) in the steps that are due; the others only ask whether they are.
+The train op is the optimizer's own op, and running it runs all of this; nothing
+needs to be initialized. A step that is due delivers its numbers to the host
+(`inbox`); the others only ask whether they are due.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
+from gradscope.format.schema import Schema
 from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tf_variables, tracing
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
-from gradscope.wrapping.sessions.inbox import Inbox, Part, deliver
-from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCells
+from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
+from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps import guard
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 _NOT_ASKED = -1
 
@@ -29,79 +33,95 @@ class SessionObserver:
 
     Args:
         graph: The graph.
-        inbox: Where the steps go.
-        shared: The optimizer's cells in this graph.
+        inbox: The inbox that takes the steps.
+        counters: The optimizer's counters in this graph.
         optimizer: JSON description of the optimizer.
-        variables: What there are to be rows for in any case.
+        variables: Variables that have rows in any case.
     """
 
     def __init__(
-        self, graph, inbox: Inbox, shared: SharedCells, optimizer, variables=()
+        self,
+        graph,
+        inbox: SessionInbox,
+        counters: SharedCounters,
+        optimizer,
+        variables=(),
     ):
         self.graph = graph
-        self.shared = shared
-        #: Has the methods of a drain.
+        self.counters = counters
+        #: The inbox, which has the methods of a drain.
         self.drain = inbox
         self.variables = list(variables)
         self._optimizer = optimizer
-        self._calls: list[tuple[list[tf.Variable], Forward]] = []
+        self._calls: list[tuple[list[tf.Variable], ForwardPass]] = []
 
-    def join(
-        self, variables: list[tf.Variable], seen: Forward, added
+    def add_train_op(
+        self,
+        variables: list[tf.Variable],
+        forward_pass: ForwardPass,
+        with_facts: Callable[..., Schema],
     ) -> int | None:
-        """Adds a train op.
+        """Add a train op.
 
         Args:
-            variables: That it updates.
-            seen: What there is to be seen of its forward pass.
-            added: `Seam.with_facts`.
+            variables: The variables that the train op updates.
+            forward_pass: Its forward pass.
+            with_facts: `Seam.with_facts`.
 
         Returns:
-            Its number, None if it is too late: a step has come already.
+            The train op's number; None if it is too late, since a step has been
+            delivered.
         """
-        present = {v.ref() for v in self.variables}
-        rows = self.variables + [v for v in variables if v.ref() not in present]
+        refs = {v.ref() for v in self.variables}
+        rows = self.variables + [v for v in variables if v.ref() not in refs]
         order = tf_variables.forward_order(rows, self.graph)
         rows = [rows[index] for index in order]
-        number = {v.ref(): row for row, v in enumerate(rows)}
-        calls = [*self._calls, (variables, seen)]
-        described, whole = tf_variables.describe(rows), None
-        parts = []
-        for own, forward in calls:
-            before = whole
-            whole = forward.schema(described, self._optimizer, before)
-            whole = added(whole, rows, forward, before)
-            part = forward.schema((), {}, None)
-            parts.append(Part([number[v.ref()] for v in own], part))
-        if not self.drain.expect(whole, parts):
+        row_of = {v.ref(): row for row, v in enumerate(rows)}
+        calls = [*self._calls, (variables, forward_pass)]
+        described, schema = tf_variables.describe(rows), None
+        train_ops = []
+        for trained, forward in calls:
+            before = schema
+            schema = forward.schema(described, self._optimizer, before)
+            schema = with_facts(schema, rows, forward, before)
+            forward_schema = forward.schema((), {}, None)
+            train_ops.append(
+                TrainOp([row_of[v.ref()] for v in trained], forward_schema)
+            )
+        if not self.drain.announce(schema, train_ops):
             return None
         self.variables, self._calls = rows, calls
         return len(calls) - 1
 
     def close(self) -> None:
-        """Writes what is left; no more steps are taken."""
+        """Write the rest, and take no more steps."""
         self.drain.close()
 
 
 class SessionStep:
-    """One call of an optimizer in such a graph.
+    """One call of an optimizer in a graph that a session runs.
 
     Args:
         seam: The `Seam` that was called.
         observer: The observer of its train ops in this graph.
-        part: What `observer.join` returned.
-        call: What the optimizer was given, a `SessionCall`.
-        seen: What there is to be seen of the forward pass.
+        number: The train op's number, the result of `observer.add_train_op`.
+        call: The call, a `SessionCall`.
+        forward_pass: The step's forward pass.
     """
 
     def __init__(
-        self, seam, observer: SessionObserver, part: int, call, seen: Forward
+        self,
+        seam,
+        observer: SessionObserver,
+        number: int,
+        call,
+        forward_pass: ForwardPass,
     ):
         self._seam = seam
         self._observer = observer
-        self._part = part
+        self._number = number
         self._call = call
-        self._seen = seen
+        self._forward_pass = forward_pass
         self._graph = tracing.current_graph()
         if tracing.in_xla(self._graph):
             raise NotImplementedError(
@@ -109,41 +129,46 @@ class SessionStep:
                 "compile what delivers measurements to the host. Leave it to "
                 "XLA's auto-clustering (`global_jit_level`) instead"
             )
-        # In place, so a gradient may be a weight's very memory.
+        # Updates in place: a gradient may share the memory of a weight.
         self._in_place = any(map(_is_reference, call.variables))
         self._variables = call.variables
-        with session_graph.the_users(self._graph):
-            self._passed = as_tensors(call.grads)
-            with session_graph.on_host():
+        with session_graph.untracked_ops(self._graph):
+            self._grads_passed = as_tensors(call.grads)
+            with session_graph.host_ops():
                 self._gate = SessionGate(
-                    observer.shared, seam.options, call.step_before()
+                    observer.counters, seam.options, call.step_before()
                 )
-            self._held = self._conditionally_held()
+            self._values_before = self._read_before_if_due()
 
-    def in_graph(self, original):
-        """Adds the step as it is to the graph, and observes it from beside.
+    def in_graph(self, original: Callable[[], Any]) -> Any:
+        """Add the optimizer's step to the graph as it is, and record it beside.
 
         Args:
             original: Calls the optimizer's own code.
+
+        Returns:
+            The train op.
         """
-        with tf.control_dependencies(self._held):
+        with tf.control_dependencies(self._values_before):
             result = original()
         try:
             train_op = result.op if tf.is_tensor(result) else result
             self._check(train_op)
-            with session_graph.the_users(self._graph):
-                observed = guard.with_forward_or_without(
+            with session_graph.untracked_ops(self._graph):
+                measured = guard.measure_with_fallback(
                     self._seam,
-                    self._seen,
-                    lambda seen: self._observed(train_op, seen),
+                    self._forward_pass,
+                    lambda forward_pass: self._add_measurement(
+                        train_op, forward_pass
+                    ),
                 )
-            train_op._add_control_inputs([observed])
+            train_op._add_control_inputs([measured])
         except Exception as error:
             self._seam.fail(error)
         return result
 
     def _check(self, train_op) -> None:
-        """Raises where nothing can be done between updates and train op."""
+        """Check that ops can run between the updates and the train op."""
         if not isinstance(train_op, tf.Operation):
             raise TypeError(
                 f"`apply_gradients` must return an operation, got {train_op!r}"
@@ -154,7 +179,7 @@ class SessionStep:
                 f"the train op {train_op.name!r} itself updates a variable. "
                 "Let `apply_gradients` return `tf.group(updates)`"
             )
-        # A session that has run an op refuses to run it changed.
+        # A session refuses an op that was changed after its first run.
         is_older = train_op._id < self._gate.due.op._id
         if train_op.graph is not self._graph or is_older:
             raise NotImplementedError(
@@ -162,23 +187,26 @@ class SessionStep:
                 "`apply_gradients` return a new one"
             )
 
-    def _observed(self, train_op, seen: Forward) -> tf.Operation:
+    def _add_measurement(
+        self, train_op, forward_pass: ForwardPass
+    ) -> tf.Operation:
+        """Add the ops that measure and deliver the step before the train op."""
         before = [*train_op.control_inputs, *(t.op for t in train_op.inputs)]
         with tf.control_dependencies(before):
-            # `tf.cond` of TensorFlow 1 lets its branches' ops wait for the
-            # predicate alone.
+            # In `tf.cond` of TensorFlow 1, the ops of the branches wait for
+            # the predicate alone.
             due = tf.identity(self._gate.due)
         delivered = tf.cond(
             due,
-            lambda: self._deliver(seen),
+            lambda: self._deliver(forward_pass),
             lambda: tf.constant(_NOT_ASKED, tf.int64),
         )
-        with tf.control_dependencies([delivered]), session_graph.on_host():
-            return self._gate.passed(delivered)
+        with tf.control_dependencies([delivered]), session_graph.host_ops():
+            return self._gate.remember_step(delivered)
 
-    def _conditionally_held(self) -> list[tf.Tensor]:
-        """Returns what must be read before the step, empty if it is not due."""
-        held = tf.cond(
+    def _read_before_if_due(self) -> list[tf.Tensor]:
+        """Read weights and gradients before the step; empty if not due."""
+        values = tf.cond(
             self._gate.due,
             lambda: [*map(_copy, self._variables), *self._copied_grads()],
             lambda: [
@@ -189,15 +217,16 @@ class SessionStep:
                 ]
             ],
         )
-        return tf.nest.flatten(held)  # of one variable it is not a list
+        # For a single variable, `tf.cond` returns a tensor and no list.
+        return tf.nest.flatten(values)
 
     def _grad_values(self) -> list[tf.Tensor]:
-        """Returns the values of those gradients that must be copied."""
+        """The values of those gradients that must be copied."""
         if not self._in_place:
             return []
         return [
             g.values if isinstance(g, tf.IndexedSlices) else g
-            for g in self._passed
+            for g in self._grads_passed
             if g is not None
         ]
 
@@ -205,36 +234,46 @@ class SessionStep:
         return [tf.raw_ops.DeepCopy(x=t) for t in self._grad_values()]
 
     def _grads(self) -> list:
-        """Returns the gradients, for the step's end."""
+        """The gradients, as they can be read at the step's end."""
         if not self._in_place:
-            return [gradients.regenerate(g, self._graph) for g in self._passed]
-        copies = iter(self._held[len(self._variables) :])
+            return [
+                gradients.regenerate(g, self._graph) for g in self._grads_passed
+            ]
+        copies = iter(self._values_before[len(self._variables) :])
         return [
             None if g is None else _with_values(g, next(copies))
-            for g in self._passed
+            for g in self._grads_passed
         ]
 
-    def _deliver(self, seen: Forward) -> tf.Tensor:
-        """Returns what the host says to the step's measurements.
+    def _deliver(self, forward_pass: ForwardPass) -> tf.Tensor:
+        """Measure the step, and deliver it to the host; return the host's
+        answer.
 
         Args:
-            seen: The forward pass, or an empty one: its rows are NaN then.
+            forward_pass: The forward pass, or an empty one: then its rows are
+                NaN.
         """
         before = [
-            tf.ensure_shape(held, variable.shape)
-            for held, variable in zip(self._held, self._variables, strict=False)
+            tf.ensure_shape(value, variable.shape)
+            for value, variable in zip(
+                self._values_before, self._variables, strict=False
+            )
         ]
         after = [variable.read_value() for variable in self._variables]
         touched = [
-            gradients.touched(gradients.shaped(gradient, variable.shape))
+            gradients.gradient_values(
+                gradients.with_shape(gradient, variable.shape)
+            )
             for gradient, variable in zip(
                 self._grads(), self._variables, strict=True
             )
         ]
         missing = [gradient is None for gradient in touched]
-        step = statistics.side_by_side(touched, None, before, after)
+        step = statistics.stack_step(touched, None, before, after)
         measured = statistics.measure(step, missing)
-        forward = Watch(self._seen.schema((), {}, None)).measure(seen)
+        forward = ForwardMeasurement(
+            self._forward_pass.schema((), {}, None)
+        ).measure(forward_pass)
         row = tf.concat(
             [
                 self._header(),
@@ -245,13 +284,13 @@ class SessionStep:
             axis=0,
         )
         counts = self._counts(step)
-        with session_graph.on_host():
+        with session_graph.host_ops():
             return tf.ensure_shape(
                 tf.numpy_function(
                     deliver,
                     [
                         tf.constant(self._observer.drain.number, tf.int64),
-                        tf.constant(self._part, tf.int64),
+                        tf.constant(self._number, tf.int64),
                         self._gate.step,
                         row,
                         counts,
@@ -270,21 +309,19 @@ class SessionStep:
         return tf.stack([header.get(name, nan) for name in HEADER])
 
     def _counts(self, step) -> tf.Tensor:
-        """Returns all histograms, or nothing where they are not due."""
+        """Count all histograms; empty if they are not due."""
         nothing = tf.zeros([0])
         if not self._observer.drain.has_histograms:
             return nothing
 
-        def counted():
+        def count() -> tf.Tensor:
             return statistics.occasional(step, list(range(step.count)))
 
-        return tf.cond(
-            self._gate.histograms_due, counted, lambda: tf.zeros([0])
-        )
+        return tf.cond(self._gate.histograms_due, count, lambda: tf.zeros([0]))
 
 
 def as_tensors(grads: list) -> list:
-    """Returns gradients as tensors, but for `IndexedSlices` and None."""
+    """Convert gradients to tensors, but for `IndexedSlices` and None."""
     return [
         g
         if g is None or isinstance(g, tf.IndexedSlices)
@@ -294,7 +331,7 @@ def as_tensors(grads: list) -> list:
 
 
 def _is_reference(variable) -> bool:
-    """Returns whether a variable is updated in place, where readers look."""
+    """Return whether a variable is a reference variable, updated in place."""
     return variable.dtype != variable.dtype.base_dtype
 
 
@@ -303,9 +340,9 @@ def _state(variable) -> tf.Tensor:
 
 
 def _copy(variable) -> tf.Tensor:
-    """Returns what a variable holds now."""
+    """Copy the present value of a variable."""
     value = variable.read_value()
-    # A resource variable that somebody has read is copied when it is updated.
+    # A resource variable copies itself on an update if its value is in use.
     return tf.raw_ops.DeepCopy(x=value) if _is_reference(variable) else value
 
 

@@ -1,1 +1,1 @@
-"""One step: whether it is recorded, what is measured, in which order."""
+"""One step: whether it is recorded, and what is measured before and after."""

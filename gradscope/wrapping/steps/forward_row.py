@@ -1,4 +1,4 @@
-"""Measures the forward pass of a step: one row of numbers, on the device."""
+"""Measurement of a step's forward pass: one row of numbers, on the device."""
 
 from __future__ import annotations
 
@@ -21,48 +21,57 @@ from gradscope.measuring import (
     states,
 )
 from gradscope.runtime import tracing
-from gradscope.wrapping.forward.forward_pass import NO_LOSS, Forward
+from gradscope.wrapping.forward.forward_pass import NO_LOSS, ForwardPass
 from gradscope.wrapping.forward.nan_suspects import Suspects
 
 _NAN = np.float32(np.nan)
 
 
-class Watch:
-    """Measures what a schema has rows for.
+class ForwardMeasurement:
+    """Measures the activations, states and data that a schema has rows for.
 
     Args:
-        schema: Of the record.
+        schema: The record's schema.
     """
 
     def __init__(self, schema: Schema):
         self._schema = schema
         self._layout = Layout.of(schema)
 
-    def covers(self, seen: Forward) -> bool:
-        """Returns whether there is a row for all that is seen of a step."""
+    def covers(self, forward_pass: ForwardPass) -> bool:
+        """Return whether the schema has a row for all of a forward pass."""
+        schema, suspects = self._schema, forward_pass.suspects
         return (
-            set(seen.activations) <= set(self._schema.activations)
-            and set(seen.states) <= set(self._schema.states)
-            and set(seen.data) <= set(self._schema.rows("data"))
-            and (seen.suspects is None or bool(self._schema.operations))
-            and (seen.loss is None or NO_LOSS not in self._schema.unseen)
+            set(forward_pass.activations) <= set(schema.activations)
+            and set(forward_pass.states) <= set(schema.states)
+            and set(forward_pass.data) <= set(schema.rows("data"))
+            and (suspects is None or bool(schema.operations))
+            and (forward_pass.loss is None or NO_LOSS not in schema.unseen)
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:
-        """Returns which operation was the first to return what is not finite,
-        float32 `[ORIGIN]`."""
-        return first_nonfinite.first(
-            first_nonfinite.states(suspects.outputs),
+        """Find the first operation with an output that is not finite.
+
+        Args:
+            suspects: The operations to search.
+
+        Returns:
+            float32 `[ORIGIN]`.
+        """
+        return first_nonfinite.find_first(
+            first_nonfinite.classify(suspects.outputs),
             suspects.sources,
             suspects.places(self._schema.operations),
         )
 
-    def is_broken(self, variables: tf.Tensor, forward: tf.Tensor) -> tf.Tensor:
-        """Returns whether something of a step is not finite, a bool scalar.
+    def has_nonfinite(
+        self, variables: tf.Tensor, forward: tf.Tensor
+    ) -> tf.Tensor:
+        """Return whether a number of a step is not finite, as a bool scalar.
 
         Args:
-            variables: What was measured of variables, `[V, MEASURED]`.
-            forward: What `measure` returned.
+            variables: Statistics of the variables, `[V, MEASURED]`.
+            forward: The result of `measure`.
         """
         counts = [
             variables[:, MEASURED.index("gradient_nonfinite")],
@@ -70,21 +79,33 @@ class Watch:
         ]
         return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
 
-    def measure(self, seen: Forward) -> tf.Tensor:
-        """Returns the segments of `Layout.forward` of one step, float32
-        `[forward_width]`; NaN for what the step does not have."""
-        measured, activity = _of_activations(seen)
-        kept, of_data = seen.states, _of_data(seen)
+    def measure(self, forward_pass: ForwardPass) -> tf.Tensor:
+        """Measure a forward pass: the segments of `Layout.forward`, in order.
+
+        Returns:
+            float32 `[forward_width]`; NaN where the step lacks a row of the
+                schema.
+        """
+        measured, activity = _measure_activations(forward_pass)
+        data_rows = _measure_data(forward_pass)
+        states_by_row, loss = forward_pass.states, forward_pass.loss
         schema = self._schema
         rows = {
             "activations": [measured.get(a) for a in schema.activations],
             "activity": [
                 activity.get(a) for a in schema.activations if a.is_counted
             ],
-            "state": [_of_state(kept.get(s), seen) for s in schema.states],
-            "moving": [_moving(kept.get(s)) for s in schema.states if s.size],
-            "data": [of_data.get(name) for name in schema.rows("data")],
-            "loss": [None if seen.loss is None else _loss(seen.loss)],
+            "state": [
+                _measure_state(states_by_row.get(s), forward_pass)
+                for s in schema.states
+            ],
+            "moving": [
+                _sample_moving(states_by_row.get(s))
+                for s in schema.states
+                if s.size
+            ],
+            "data": [data_rows.get(name) for name in schema.rows("data")],
+            "loss": [None if loss is None else _mean_loss(loss)],
         }
         widths = {
             "activations": [len(ACTIVATION_MEASURED)] * len(schema.activations),
@@ -104,111 +125,123 @@ class Watch:
         )
 
 
-def _of_activations(seen: Forward) -> tuple[dict, dict]:
-    """Returns `ACTIVATION_MEASURED` of each, and shares by unit."""
+def _measure_activations(forward_pass: ForwardPass) -> tuple[dict, dict]:
+    """Measure activations: `ACTIVATION_MEASURED` by row, and the shares of
+    units that are active by row."""
     measured: dict[Activation, tf.Tensor] = {}
     activity: dict[Activation, tf.Tensor] = {}
     fused = tracing.in_xla(tracing.current_graph())
-    for alike in _alike(seen.activations):
-        found = [seen.activations[one] for one in alike]
-        kind = alike[0].kind
-        looked = sampling.sample([one.read for one in found])
-        numbers, shares = activations.with_activity(
-            kind, looked.values, fused, looked.rows
+    for group in _stackable_groups(forward_pass.activations):
+        tensors = [forward_pass.activations[row] for row in group]
+        kind = group[0].kind
+        sample = sampling.sample([row.measured for row in tensors])
+        numbers, shares = activations.measure_with_activity(
+            kind, sample.values, fused, sample.rows
         )
-        examples = looked.examples[:, tf.newaxis]
-        measured |= _each(alike, tf.concat([numbers, examples], axis=1))
-        if alike[0].is_counted:
-            activity |= _each(alike, shares)
+        examples = sample.examples[:, tf.newaxis]
+        measured |= _by_row(group, tf.concat([numbers, examples], axis=1))
+        if group[0].is_counted:
+            activity |= _by_row(group, shares)
     return measured, activity
 
 
-def _of_data(seen: Forward) -> dict[str, tf.Tensor]:
-    """Returns `DATA_COLUMNS` of what a model was given, and gave, by name."""
-    if not seen.data:
+def _measure_data(forward_pass: ForwardPass) -> dict[str, tf.Tensor]:
+    """Measure inputs, targets and outputs: `DATA_COLUMNS` by name."""
+    if not forward_pass.data:
         return {}
-    measured = tf.unstack(data.measure(list(seen.data.values())))
-    return dict(zip(seen.data, measured, strict=True))
+    measured = tf.unstack(data.measure(list(forward_pass.data.values())))
+    return dict(zip(forward_pass.data, measured, strict=True))
 
 
-def _alike(found: dict) -> list[list[Activation]]:
-    """Returns the activations in groups that can be measured as one tensor:
-    50 layers of one width take the operations of one. What has an axis of
-    unknown size may be like no other, and stays alone."""
+def _stackable_groups(activations_by_row: dict) -> list[list[Activation]]:
+    """Group the activations that can be measured as one tensor.
+
+    50 layers of one width then take the operations of one. A tensor with an
+    axis of unknown size stays alone, since its shape may differ.
+    """
     groups: dict[tuple, list[Activation]] = {}
-    for described, one in found.items():
-        key: tuple = (described,)
-        if sampling.are_alike(one.read):
-            shape = tuple(one.read[0].shape.as_list()[1:])
-            key = described.kind, shape, one.read[0].dtype, len(one.read)
-        groups.setdefault(key, []).append(described)
+    for row, tensors in activations_by_row.items():
+        key: tuple = (row,)
+        if sampling.have_same_shape(tensors.measured):
+            shape = tuple(tensors.measured[0].shape.as_list()[1:])
+            key = (
+                row.kind,
+                shape,
+                tensors.measured[0].dtype,
+                len(tensors.measured),
+            )
+        groups.setdefault(key, []).append(row)
     return list(groups.values())
 
 
-def _each(alike: list[Activation], values: tf.Tensor) -> dict:
-    return dict(zip(alike, tf.unstack(values, len(alike)), strict=True))
+def _by_row(group: list[Activation], values: tf.Tensor) -> dict:
+    """Pair each activation with its row of `values`."""
+    return dict(zip(group, tf.unstack(values, len(group)), strict=True))
 
 
-def _of_state(kept, seen: Forward):
-    """Returns `STATE_MEASURED` of a layer, None where it was not seen."""
-    if kept is None:
+def _measure_state(state, forward_pass: ForwardPass):
+    """Measure the state of a layer, `STATE_MEASURED`; None if the step lacks
+    it."""
+    if state is None:
         return None
     numbers = {}
-    if kept.kept is not None:
-        rate = tf.reduce_mean(tf.cast(kept.rate, tf.float32))
-        numbers["dropout_rate"] = 1.0 - rate if kept.is_of_kept else rate
-        numbers["dropped_fraction"] = states.dropped(kept.kept)
-    if kept.training is not None:
-        numbers["training_mode"] = tf.constant(float(kept.training))
-    if kept.mean is not None:
-        numbers |= _distances(kept, _examples(kept, seen))
+    if state.mask is not None:
+        rate = tf.reduce_mean(tf.cast(state.rate, tf.float32))
+        numbers["dropout_rate"] = 1.0 - rate if state.is_keep_rate else rate
+        numbers["dropped_fraction"] = states.dropped_fraction(state.mask)
+    if state.training is not None:
+        numbers["training_mode"] = tf.constant(float(state.training))
+    if state.mean is not None:
+        numbers |= _distances(state, _example_count(state, forward_pass))
     return tf.stack([numbers.get(name, _NAN) for name in STATE_MEASURED])
 
 
-def _distances(kept, examples) -> dict[str, tf.Tensor]:
-    """Returns how far statistics of a batch are from the moving ones."""
-    tensors = [kept.mean, kept.variance, *kept.moving]
+def _distances(state, examples) -> dict[str, tf.Tensor]:
+    """Compute how far a batch's statistics are from the moving ones."""
+    tensors = [state.mean, state.variance, *state.moving]
     sizes = {t.shape.num_elements() for t in tensors}
-    # Of an axis of unknown size it is not known what belongs to what.
-    if not kept.moving or len(sizes) > 1 or None in sizes:
+    # Values of axes of unknown size cannot be paired.
+    if not state.moving or len(sizes) > 1 or None in sizes:
         return {}
-    mean, variance, held_mean, held_variance = map(_vector, tensors)
-    if kept.factor is not None:
-        mean = _added(mean, held_mean, kept.factor)
-        variance = _added(variance, held_variance, kept.factor)
+    mean, variance, moving_mean, moving_variance = map(_vector, tensors)
+    if state.factor is not None:
+        mean = _undo_moving_average(mean, moving_mean, state.factor)
+        variance = _undo_moving_average(variance, moving_variance, state.factor)
     return {
         "mean_distance": states.mean_distance(
-            mean, variance, held_mean, examples
+            mean, variance, moving_mean, examples
         ),
         "variance_distance": states.variance_distance(
-            variance, held_variance, examples
+            variance, moving_variance, examples
         ),
     }
 
 
-def _examples(kept, seen: Forward) -> tf.Tensor:
-    """Returns how many examples batch statistics are of; without end where
-    that is not known."""
-    if kept.batch is not None:
-        return tf.cast(sampling.count(kept.batch), tf.float32)
-    for name, tensor in seen.data.items():
+def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
+    """Count the examples of batch statistics, float32; infinite if unknown."""
+    if state.batch is not None:
+        return tf.cast(sampling.count_examples(state.batch), tf.float32)
+    for name, tensor in forward_pass.data.items():
         if name.startswith("input"):
-            return tf.cast(sampling.count(tensor), tf.float32)
+            return tf.cast(sampling.count_examples(tensor), tf.float32)
     return tf.constant(np.float32(np.inf))
 
 
-def _added(moved, held, factor: float) -> tf.Tensor:
-    """Returns the statistic of which a share was added to a moving one."""
-    return (moved - (1 - factor) * held) / factor
+def _undo_moving_average(updated, before, factor: float) -> tf.Tensor:
+    """Compute the batch statistic from which a moving one was updated.
+
+    A moving average adds `factor` times the batch's statistic.
+    """
+    return (updated - (1 - factor) * before) / factor
 
 
-def _moving(kept):
-    if kept is None or not kept.moving:
+def _sample_moving(state):
+    if state is None or not state.moving:
         return None
-    return tf.concat([states.sample(values) for values in kept.moving], axis=0)
+    return tf.concat([states.sample(values) for values in state.moving], axis=0)
 
 
-def _loss(loss) -> tf.Tensor:
+def _mean_loss(loss) -> tf.Tensor:
     return tf.reshape(tf.reduce_mean(tf.cast(loss, tf.float32)), [1])
 
 

@@ -1,69 +1,75 @@
-"""Where observing fails, less is observed, and training goes on."""
+"""Failures of gradscope in a step: less is recorded, and training goes on."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from gradscope.runtime.scopes import SCOPE
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 
-#: How an error of such an operation tells its name.
-_OURS = re.compile(rf"\bnode (\S*/)?{SCOPE}(_\d+)?/")
+#: The name of an operation of gradscope in an error of TensorFlow.
+_OF_GRADSCOPE = re.compile(rf"\bnode (\S*/)?{SCOPE}(_\d+)?/")
 
-#: Lines of TensorFlow's errors before the one that says what is wrong: where
-#: the operation was built.
-_OF_STACK = re.compile(
+#: Lines of TensorFlow's errors before the reason; they show where the operation
+#: was built.
+_STACK_LINE = re.compile(
     r"\s*($|Graph execution error|Detected at node|<stack traces|File \"|"
     r"\d+ root error)"
 )
 _NODE = re.compile(r"\{\{.*?\}\}")
-_MOST = 500
+_MOST_CHARACTERS = 500
 
 
-def scope():
-    """Returns the context of operations that are added to a step."""
+def scope() -> contextlib.AbstractContextManager:
+    """Name scope of the operations that gradscope adds to a step."""
     return tf.name_scope(SCOPE)
 
 
-def with_forward_or_without(seam, seen: Forward, measure):
-    """Returns what `measure` does with a forward pass; and where that fails,
-    what it does without one. That is told in one warning.
+def measure_with_fallback(
+    seam: Any, forward_pass: ForwardPass, measure: Callable[[ForwardPass], Any]
+) -> Any:
+    """Measure with a forward pass; if that fails, warn and measure without it.
 
     Args:
-        seam: The `Seam` whose step it is.
-        seen: What there is to be seen of the forward pass.
-        measure: Called with a `Forward`.
+        seam: The `Seam` of the step.
+        forward_pass: The step's forward pass.
+        measure: Called with a `ForwardPass`, an empty one for the second time.
+
+    Returns:
+        The result of `measure`.
 
     Raises:
-        Exception: If it fails without a forward pass, too.
+        Exception: If `measure` fails without a forward pass, too.
     """
     try:
-        return measure(seen)
+        return measure(forward_pass)
     except Exception as error:
-        result = measure(Forward())
-        seam.stop_seeing(error)
+        result = measure(ForwardPass())
+        seam.stop_observing_forward(error)
         return result
 
 
-def is_ours(error: Exception) -> bool:
-    """Returns whether an error of a running step comes from an operation that
-    was added to it."""
-    return _OURS.search(str(error)) is not None
+def is_of_gradscope(error: Exception) -> bool:
+    """Return whether an operation that gradscope added raised this error."""
+    return _OF_GRADSCOPE.search(str(error)) is not None
 
 
 def reason(error: Exception) -> str:
-    """Returns an error in one line: its type, and what it says."""
+    """Format an error in one line: its type and its message."""
     lines = str(error).strip().splitlines()
     if isinstance(error, tf.errors.OpError):
-        lines = [one for one in lines if not _OF_STACK.match(one)][:1]
-    text = " ".join(_NODE.sub("", one).strip() for one in lines)
-    return f"{type(error).__name__}: {text[:_MOST]}"
+        lines = [line for line in lines if not _STACK_LINE.match(line)][:1]
+    text = " ".join(_NODE.sub("", line).strip() for line in lines)
+    return f"{type(error).__name__}: {text[:_MOST_CHARACTERS]}"
 
 
 def advice(error: Exception) -> str:
-    """Returns what to do about an error of what was added to a step."""
+    """Advise on an error of an operation that gradscope added."""
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return (
             "A recorded step holds all weights and gradients once more: with a "

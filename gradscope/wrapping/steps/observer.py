@@ -1,4 +1,4 @@
-"""What is measured of one optimizer step, after it, and where it is kept."""
+"""Measures each step of an optimizer after its update, and records it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,11 +23,11 @@ from gradscope.recording import (
 )
 from gradscope.runtime import own_variables, tf_variables, tracing
 from gradscope.schedule import NEVER, Every, Schedule
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 from gradscope.wrapping.steps.gate import Gate
 
-#: Of the steps that a loss scale skipped: each of the first, then some. A
-#: network whose loss is NaN skips all that follow.
+#: Skipped steps that are recorded: each of the first, then every hundredth. A
+#: network whose loss is NaN skips all further steps.
 _SKIPS = Every(100, dense=100)
 
 
@@ -35,12 +36,12 @@ class Options:
     """The checked arguments of `wrap`.
 
     Attributes:
-        directory: Of the event files.
+        directory: Directory of the event files.
         schedule: Steps to record.
         histograms: Of these, steps with histograms and ratios.
         include, exclude: Patterns of layers with histograms and ratios.
-        activations: Whether the forward pass is looked at, too.
-        window: Examples for which a dead unit was zero.
+        activations: Whether the forward pass is measured, too.
+        window: Number of examples for which a dead unit was zero.
     """
 
     directory: str
@@ -53,27 +54,29 @@ class Options:
 
 
 @dataclasses.dataclass
-class Look:
-    """One step, to be measured; lists are in the order of the rows.
+class Measurables:
+    """The tensors of one step before they are measured, in the order of the
+    rows.
 
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
-        part: The rows that it is about, None for all.
-        header: float32 `[HEADER]`, and with `has_rates` the learning rate of
-            each row's variable.
-        grads: Gradients before clipping, None where there is none.
-        clipped: Gradients after clipping, None where clipping is off.
-        missing: Whether there should be a gradient but is none; None where
-            there is nothing to expect.
-        before: The weights before the step, None where it left them out.
-        forward: What was measured of the forward pass, a row of
-            `Layout.forward`.
-        origin: From whether something is not finite, a bool scalar, to the
-            operation that was the first, float32 `[ORIGIN]`.
+        subset: Rows of the call's variables, None for all.
+        header: float32 `[HEADER]`, and behind it, with `has_rates`, the
+            learning rate of each row's variable.
+        grads: Gradients before clipping; None for a variable without one.
+        clipped: Gradients after clipping; None if clipping is off.
+        missing: Whether a gradient is missing; None where no gradient is
+            expected.
+        before: The weights before the step; None for variables that the step
+            leaves out.
+        forward: Numbers of the forward pass, a row of `Layout.forward`.
+        origin: Function of a bool scalar, whether a number is not finite. It
+            returns the first operation with an output that is not finite,
+            float32 `[ORIGIN]`.
     """
 
     step: tf.Tensor
-    part: tuple[int, ...] | None
+    subset: tuple[int, ...] | None
     header: tf.Tensor
     grads: list
     clipped: list | None
@@ -84,13 +87,13 @@ class Look:
 
 
 class Observer:
-    """Measures the steps of one optimizer, in whatever mode they run.
+    """Measures the steps of one optimizer, in eager mode and in graphs.
 
     Args:
-        known: The variables, Keras variables or `tf.Variable`s, in the order
-            of the record's rows.
-        file: Where the record goes.
-        schema: Names of what is recorded.
+        optimizer_variables: The variables, Keras variables or `tf.Variable`s,
+            in the order of the record's rows.
+        file: Writer of the record.
+        schema: Names of the record's rows.
         options: The arguments of `wrap`.
 
     Attributes:
@@ -99,17 +102,19 @@ class Observer:
 
     def __init__(
         self,
-        known: list,
+        optimizer_variables: list,
         file: event_writer.EventWriter,
         schema: Schema,
         options: Options,
     ):
-        self.known = known
-        self.variables = [tf_variables.tf_variable(v) for v in known]
+        self.optimizer_variables = optimizer_variables
+        self.variables = [
+            tf_variables.tf_variable(v) for v in optimizer_variables
+        ]
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
         self.gate = Gate(options.schedule, options.histograms, self._device)
-        self.watch = Watch(schema)
+        self.measurement = ForwardMeasurement(schema)
         self._selected = []
         if options.histograms != NEVER:
             self._selected = tensorboard_tabs.select(
@@ -122,7 +127,7 @@ class Observer:
         if self._selected:
             width = tensorboard_tabs.width(len(self._selected))
             self._histograms = device_ring.ring(width, self._device)
-        self._skipped: tf.Variable | None = None
+        self._skip_counter: tf.Variable | None = None
         self._replica_rings: dict[int, device_ring.Ring] = {}
         self.drain = drain.Drain(
             file,
@@ -136,178 +141,214 @@ class Observer:
             background.watch(self.gate)
 
     def close(self) -> None:
-        """Writes what is left; no step is recorded any more."""
+        """Write the recorded steps; no step is recorded any more."""
         self.gate.close()
         self.drain.close()
         background.forget(self.gate)
 
     def covers(self, variables: list) -> bool:
-        """Returns whether there is a row for each of these variables."""
+        """Return whether each of these variables has a row."""
         return all(
             tf_variables.tf_variable(v).ref() in self._rows for v in variables
         )
 
-    def part(self, variables: list) -> tuple[int, ...] | None:
-        """Returns the rows of a call's variables, None where it is all."""
+    def subset(self, variables: list) -> tuple[int, ...] | None:
+        """The rows of a call's variables; None if they are all variables."""
         rows = tuple(sorted(self._rows[v.ref()] for v in variables))
         return None if len(rows) == len(self.variables) else rows
 
     def replica_ring(self, replica: int, device: str) -> device_ring.Ring:
-        """Returns the ring of another replica's forward passes."""
+        """The ring of another replica's forward passes, made on first use."""
         if replica not in self._replica_rings:
             ring = device_ring.ring(self._layout.forward_width, device)
             self._replica_rings[replica] = ring
-            self.drain.listen(replica, ring)
+            self.drain.add_replica(replica, ring)
         return self._replica_rings[replica]
 
-    def in_rows(self, variables: list, values: list) -> list:
-        """Returns values of variables in the order of the rows, None for
-        variables that are not among these."""
+    def in_row_order(self, variables: list, values: list) -> list:
+        """Order values of variables by row; None for other variables."""
         ordered = [None] * len(self.variables)
         for variable, value in zip(variables, values, strict=True):
             ordered[self._rows[variable.ref()]] = value
         return ordered
 
-    def record(self, look: Look) -> None:
-        """Adds the ops that measure and append one step, after the step."""
+    def record(self, measurables: Measurables) -> None:
+        """Add the ops that measure a step and append its row, after it."""
         before = [
             None if weight is None else _shaped(weight, variable.shape)
             for weight, variable in zip(
-                look.before, self.variables, strict=True
+                measurables.before, self.variables, strict=True
             )
         ]
         after = [
             None if weight is None else tf.convert_to_tensor(variable)
             for weight, variable in zip(before, self.variables, strict=True)
         ]
-        grads = [gradients.touched(g) for g in look.grads]
-        clipped = look.clipped and [gradients.touched(g) for g in look.clipped]
+        grads = [gradients.gradient_values(g) for g in measurables.grads]
+        clipped = measurables.clipped and [
+            gradients.gradient_values(g) for g in measurables.clipped
+        ]
         fused = tracing.in_xla(tracing.current_graph())
-        step = statistics.side_by_side(grads, clipped, before, after, fused)
-        first = []
-        if self._histograms is not None:
-            appended = tf.cond(
-                self.gate.due("histograms", look.step, look.part),
-                lambda: self._append_histograms(look, step),
-                lambda: tf.constant(False),
-            )
-            first = [appended] if tf.is_symbolic_tensor(appended) else []
-        measured = statistics.measure(step, look.missing, fused)
-        broken = self.watch.is_broken(measured, look.forward)
-        # What is computed with weights that are NaN is no operation's fault.
-        held = [row for row, weight in enumerate(before) if weight is not None]
-        held = tf.constant(held, tf.int32)
-        norms = tf.gather(measured[:, MEASURED.index("weight_norm")], held)
-        broken &= tf.reduce_all(tf.math.is_finite(norms))
+        step_tensors = statistics.stack_step(
+            grads, clipped, before, after, fused
+        )
+        appended_first = self._append_histograms_if_due(
+            measurables, step_tensors
+        )
+        measured = statistics.measure(step_tensors, measurables.missing, fused)
+        broken = self.measurement.has_nonfinite(measured, measurables.forward)
+        # With weights that are NaN, no operation is at fault.
+        broken &= _are_weights_finite(measured, before)
         row = tf.concat(
             [
-                look.header,
+                measurables.header,
                 tf.reshape(measured, [-1]),
-                look.origin(broken),
-                look.forward,
+                measurables.origin(broken),
+                measurables.forward,
             ],
             axis=0,
         )
-        # The drain takes a step with whatever histograms are there by then.
-        with tf.control_dependencies(first):
-            self._ring.append(look.step, row)
-        self.gate.answered("record")
+        # The drain pairs a step with the histograms that have been appended.
+        with tf.control_dependencies(appended_first):
+            self._ring.append(measurables.step, row)
+        self.gate.clear_request("record")
 
-    def skipped(self) -> tf.Tensor:
-        """Returns how many steps a loss scale skipped, float32, NaN where
-        there is no loss scale."""
-        if self._skipped is None:
+    def skipped_steps(self) -> tf.Tensor:
+        """Count of the steps that a loss scale skipped, float32; NaN without
+        one."""
+        if self._skip_counter is None:
             return tf.constant(float("nan"))
-        return tf.cast(self._skipped, tf.float32)
+        return tf.cast(self._skip_counter, tf.float32)
 
     def count_skips(self, before: Observer | None) -> None:
-        """Has `skipped` count; called before the first step.
+        """Begin to count skipped steps; call this before the first step.
 
         Args:
-            before: The observer whose count goes on, None for a new one.
+            before: The observer whose count goes on, None to begin at 0.
         """
-        if before is not None and before._skipped is not None:
-            self._skipped = before._skipped
+        if before is not None and before._skip_counter is not None:
+            self._skip_counter = before._skip_counter
         else:
-            self._skipped = own_variables.variable(
+            self._skip_counter = own_variables.create(
                 np.zeros([], np.int64), self._device
             )
 
-    def skip(self, step, rate, loss_scale) -> None:
-        """Adds the ops that count and append a step that was skipped.
+    def record_skip(
+        self, step: tf.Tensor, rate: tf.Tensor, loss_scale: tf.Tensor
+    ) -> None:
+        """Add the ops that count and append a skipped step.
 
-        It has a row of its own, with no gradients and no update, before that
-        of the step that was applied under the same number later.
+        A skipped step has a row of its own, without gradients and update. It
+        comes before the row of the step that is applied later under the same
+        number.
 
         Args:
             step: int64 scalar.
             rate, loss_scale: float32 scalars.
         """
         tf.raw_ops.AssignAddVariableOp(
-            resource=self._skipped.handle, value=tf.ones([], tf.int64)
+            resource=self._skip_counter.handle, value=tf.ones([], tf.int64)
         )
         nothing = tf.fill([self._layout.width - len(HEADER)], float("nan"))
 
-        def append():
-            header = tf.stack([rate, loss_scale, self.skipped()])
+        def append() -> tf.Tensor:
+            header = tf.stack([rate, loss_scale, self.skipped_steps()])
             self._ring.append(step, tf.concat([header, nothing], axis=0))
             return tf.constant(True)
 
-        skips = tf.identity(self._skipped) - 1
+        skips = tf.identity(self._skip_counter) - 1
         tf.cond(
             _SKIPS.due(skips) & self.gate.open,
             append,
             lambda: tf.constant(False),
         )
 
-    def record_eagerly(self, look: Look) -> None:
-        """`record` for steps without a graph."""
-        fixed = look.part, tuple(look.missing)
-        arrays = look.step, look.header, look.grads, look.clipped, look.before
-        # An eager step has all its tensors: nothing is computed again.
-        found = look.origin(self._is_broken(look))
-        self._compiled(*fixed, *arrays, look.forward, found)
-
-    def _is_broken(self, look: Look) -> bool:
-        values = [t for g in look.grads for t in gradients.tensors(g)]
-        nothing = tf.zeros([0, len(MEASURED)])
-        broken = bool(self.watch.is_broken(nothing, look.forward)) or any(
-            bool(statistics.nonfinite(t) > 0) for t in values
+    def record_eagerly(self, measurables: Measurables) -> None:
+        """Measure one eager step and append its row."""
+        fixed = measurables.subset, tuple(measurables.missing)
+        arrays = (
+            measurables.step,
+            measurables.header,
+            measurables.grads,
+            measurables.clipped,
+            measurables.before,
         )
-        weights = [weight for weight in look.before if weight is not None]
+        # An eager step has all tensors of its forward pass.
+        origin = measurables.origin(self._is_broken_eagerly(measurables))
+        self._compiled(*fixed, *arrays, measurables.forward, origin)
+
+    def _is_broken_eagerly(self, measurables: Measurables) -> bool:
+        values = [t for g in measurables.grads for t in gradients.tensors(g)]
+        nothing = tf.zeros([0, len(MEASURED)])
+        broken = bool(
+            self.measurement.has_nonfinite(nothing, measurables.forward)
+        ) or any(bool(statistics.count_nonfinite(t) > 0) for t in values)
+        weights = [
+            weight for weight in measurables.before if weight is not None
+        ]
         return broken and not any(
-            bool(statistics.nonfinite(t) > 0) for t in weights
+            bool(statistics.count_nonfinite(t) > 0) for t in weights
         )
 
     @functools.cached_property
     def _compiled(self):
         def record(
-            part, missing, step, header, grads, clipped, before, forward, found
-        ):
+            subset,
+            missing,
+            step,
+            header,
+            grads,
+            clipped,
+            before,
+            forward,
+            origin,
+        ) -> None:
             self.record(
-                Look(
+                Measurables(
                     step,
-                    part,
+                    subset,
                     header,
                     grads,
                     clipped,
                     missing,
                     before,
                     forward,
-                    lambda broken: found,
+                    lambda broken: origin,
                 )
             )
 
-        # Slices of changing length would be traced again and again: 16 times
-        # slower for an embedding with sentences of all lengths.
+        # Without reduced retracing, slices of each new length, as of an
+        # embedding's gradient, would be traced again.
         return tf.function(record, autograph=False, reduce_retracing=True)
 
-    def _append_histograms(self, look: Look, step) -> tf.Tensor:
+    def _append_histograms_if_due(
+        self, measurables: Measurables, step
+    ) -> list[tf.Tensor]:
+        """Add the ops that append histograms; return tensors to wait for."""
+        if self._histograms is None:
+            return []
+        appended = tf.cond(
+            self.gate.due("histograms", measurables.step, measurables.subset),
+            lambda: self._append_histograms(measurables, step),
+            lambda: tf.constant(False),
+        )
+        return [appended] if tf.is_symbolic_tensor(appended) else []
+
+    def _append_histograms(self, measurables: Measurables, step) -> tf.Tensor:
         numbers = statistics.occasional(step, self._selected)
-        self._histograms.append(look.step, numbers)
-        self.gate.visited("histograms", look.step, look.part)
-        self.gate.answered("histograms")
+        self._histograms.append(measurables.step, numbers)
+        self.gate.mark_recorded(
+            "histograms", measurables.step, measurables.subset
+        )
+        self.gate.clear_request("histograms")
         return tf.constant(True)
+
+
+def _are_weights_finite(measured: tf.Tensor, weights: list) -> tf.Tensor:
+    rows = [row for row, weight in enumerate(weights) if weight is not None]
+    rows = tf.constant(rows, tf.int32)
+    norms = tf.gather(measured[:, MEASURED.index("weight_norm")], rows)
+    return tf.reduce_all(tf.math.is_finite(norms))
 
 
 def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
@@ -316,8 +357,13 @@ def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
     return tf.ensure_shape(weight, shape)
 
 
-def retire_with(owner, observer: Observer) -> None:
-    """Has what is left written when the owner dies: the seam, which lives as
-    long as its optimizer is wrapped, or the callback that made it."""
-    # At exit `background` closes everything itself, in the main thread.
+def retire_with(owner: Any, observer: Observer) -> None:
+    """Write the rest of a record when its owner is deleted.
+
+    Args:
+        owner: The seam, which lives as long as its optimizer is wrapped, or the
+            callback that made it.
+        observer: The observer to close.
+    """
+    # At exit, `background` closes all observers, in the main thread.
     weakref.finalize(owner, background.retire, observer).atexit = False

@@ -1,10 +1,9 @@
-"""Measuring a forward pass before any step does: what is wrong with it shows
-while the step is traced, where an error ends no training.
+"""Rehearsal: measures a forward pass while the step is traced.
 
-While a graph is built, TensorFlow proves that shapes fit as far as it knows
-them. Of an axis of unknown size it knows nothing, and what does not fit there
-fails when the step runs, with the step. So whatever has such an axis is
-measured by a program of its own, on small tensors of all sizes.
+An error in the rehearsal ends no training. TensorFlow proves that shapes fit
+while it builds a graph, but not for axes of unknown size: a shape that does not
+fit there fails when the step runs. So tensors with such axes are measured by a
+separate program first, on small tensors of several sizes.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import itertools
 import tensorflow as tf
 
 from gradscope.runtime import own_variables
-from gradscope.wrapping.forward.forward_pass import Forward
-from gradscope.wrapping.steps.forward_row import Watch
+from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
-#: What axes of unknown size are, in turn, and tensors of unknown rank. In the
-#: last round there are no examples.
+#: Sizes for axes of unknown size, in turn, and the shape for tensors of unknown
+#: rank. The last round has no examples.
 _ROUNDS = (
     ((2, 3, 1, 5, 4), [4, 3]),
     ((3, 1, 2, 2, 5), []),
@@ -26,54 +25,65 @@ _ROUNDS = (
 )
 
 
-def rehearse(seen: Forward) -> None:
-    """Measures what has axes of unknown size, of other sizes each time.
+def rehearse(forward_pass: ForwardPass) -> None:
+    """Measure the tensors with axes of unknown size, with several sizes.
 
     Args:
-        seen: What there is to be seen of a forward pass.
+        forward_pass: The forward pass of a step that is traced.
 
     Raises:
-        Exception: If a step could not measure it.
+        Exception: If a step could not measure the forward pass.
     """
-    part = _open(seen)
-    tensors = part.tensors()
+    unknown = _with_unknown_axes(forward_pass)
+    tensors = unknown.tensors()
     if tensors:
-        own_variables.aside(lambda: _rehearse(part, tensors))
+        own_variables.run_in_thread(lambda: _rehearse(unknown, tensors))
 
 
-def _rehearse(part: Forward, tensors: list) -> None:
+def _rehearse(unknown: ForwardPass, tensors: list) -> None:
     specs = [tf.TensorSpec(t.shape, t.dtype.base_dtype) for t in tensors]
-    watch = Watch(part.schema((), {}, None))
+    measurement = ForwardMeasurement(unknown.schema((), {}, None))
 
     def measure(*values):
-        return watch.measure(part.with_tensors(list(values)))
+        return measurement.measure(unknown.with_tensors(list(values)))
 
     with own_variables.eagerly():
         program = tf.function(measure, input_signature=specs, autograph=False)
         for sizes, shape in _ROUNDS:
-            rest = itertools.cycle(sizes)
-            program(*[_example(spec, rest, shape) for spec in specs])
+            sizes_in_turn = itertools.cycle(sizes)
+            program(*[_example(spec, sizes_in_turn, shape) for spec in specs])
 
 
 def _example(spec, sizes, shape: list) -> tf.Tensor:
     if spec.shape.rank is not None:
-        # The axis of examples comes first, whatever was before.
+        # The cycle of sizes goes on from tensor to tensor.
         shape = [next(sizes) if n is None else n for n in spec.shape.as_list()]
     return tf.zeros(shape, spec.dtype)
 
 
-def _open(seen: Forward) -> Forward:
-    """Returns what has other axes of unknown size than that of the examples,
-    of which there may be fewer in the last batch of any training."""
-    return Forward(
-        {row: one for row, one in seen.activations.items() if _is_open(one)},
-        {row: one for row, one in seen.states.items() if _is_open(one)},
-        {n: t for n, t in seen.data.items() if not _is_known(t)},
+def _with_unknown_axes(forward_pass: ForwardPass) -> ForwardPass:
+    """Select the tensors with an axis of unknown size besides that of examples.
+
+    The number of examples does not count: it is unknown in any training whose
+    last batch may be smaller.
+    """
+    return ForwardPass(
+        {
+            row: tensors
+            for row, tensors in forward_pass.activations.items()
+            if _has_unknown_axis(tensors)
+        },
+        {
+            row: tensors
+            for row, tensors in forward_pass.states.items()
+            if _has_unknown_axis(tensors)
+        },
+        {n: t for n, t in forward_pass.data.items() if not _is_known(t)},
     )
 
 
-def _is_open(one) -> bool:
-    return not all(map(_is_known, one.tensors()))
+def _has_unknown_axis(tensors_of_row) -> bool:
+    return not all(map(_is_known, tensors_of_row.tensors()))
 
 
 def _is_known(tensor) -> bool:

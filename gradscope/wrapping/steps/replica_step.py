@@ -1,8 +1,8 @@
-"""What another replica than the first tells of the same step.
+"""The forward pass of a step on any replica but the first.
 
-Its forward pass saw another part of the batch: a unit that fired there is
-alive. It has a ring of its own, with rows of `Layout.forward`, which the drain
-puts together with the first replica's.
+Each replica has another part of the batch: a unit that is active on any replica
+is alive. Each has a ring of its own, with rows of `Layout.forward`, which the
+drain merges with the first replica's.
 """
 
 from __future__ import annotations
@@ -16,61 +16,68 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward.forward_pass import Forward
+from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps import guard
 
 
-class Follower:
+class ReplicaStep:
     """One call of an optimizer on another replica, in a traced graph.
 
     Args:
-        observer: Of the first replica, which comes first.
-        call: What the optimizer was given here.
-        seen: What there is to be seen of the forward pass.
+        observer: The first replica's observer; that replica is traced first.
+        call: The call on this replica.
+        forward_pass: The forward pass on this replica.
     """
 
-    def __init__(self, observer, call, seen: Forward):
+    def __init__(self, observer, call, forward_pass: ForwardPass):
         self._observer = observer
         self._call = call
-        self._seen = _aligned(seen, observer.drain.schema)
-        self._part = observer.part(call.variables)
+        self._forward_pass = _with_names_of_first(
+            forward_pass, observer.drain.schema
+        )
+        self._subset = observer.subset(call.variables)
         self._graph = tracing.current_graph()
 
     def in_graph(self) -> None:
-        """Adds what observes the forward pass to the graph, after the step."""
-        if self._seen is None or self._graph is None:
+        """Add the ops that measure the forward pass, after the step."""
+        if self._forward_pass is None or self._graph is None:
             return
         observer, call = self._observer, self._call
-        device = tf_variables.own_variable(call.known[0]).device
+        device = tf_variables.replica_variable(
+            call.optimizer_variables[0]
+        ).device
         ring = observer.replica_ring(replicas.index(), device)
 
-        def observed():
-            seen = self._seen
+        def measure() -> tf.Tensor:
+            forward_pass = self._forward_pass
             if tracing.in_xla(self._graph):
-                tensors = replay.replayed(seen.tensors(), self._graph)
-                seen = seen.with_tensors(tensors)
-            ring.append(call.step, observer.watch.measure(seen))
+                tensors = replay.replay(forward_pass.tensors(), self._graph)
+                forward_pass = forward_pass.with_tensors(tensors)
+            ring.append(call.step, observer.measurement.measure(forward_pass))
             return tf.constant(True)
 
         with own_variables.unchecked(), guard.scope():
-            due = observer.gate.due("record", call.step, self._part)
-            tf.cond(due, observed, lambda: tf.constant(False))
+            due = observer.gate.due("record", call.step, self._subset)
+            tf.cond(due, measure, lambda: tf.constant(False))
 
 
-def _aligned(seen: Forward, schema) -> Forward | None:
-    """Returns the same with the names that the first replica gave; None if it
-    has seen something else."""
+def _with_names_of_first(
+    forward_pass: ForwardPass, schema
+) -> ForwardPass | None:
+    """Rename a forward pass after the first replica's rows; None if they
+    differ."""
+    activations, states = forward_pass.activations, forward_pass.states
     pairs = (
-        (schema.activations, seen.activations, lambda a: (a.kind, a.units)),
-        (schema.states, seen.states, lambda s: (s.kind, s.size)),
-        (schema.rows("data"), seen.data, lambda name: name),
+        (schema.activations, activations, lambda a: (a.kind, a.units)),
+        (schema.states, states, lambda s: (s.kind, s.size)),
+        (schema.rows("data"), forward_pass.data, lambda name: name),
     )
-    for rows, found, like in pairs:
-        if [like(row) for row in rows] != [like(row) for row in found]:
+    for rows, rows_here, key in pairs:
+        if [key(row) for row in rows] != [key(row) for row in rows_here]:
             return None
-    return Forward(
-        dict(zip(schema.activations, seen.activations.values(), strict=True)),
-        dict(zip(schema.states, seen.states.values(), strict=True)),
-        seen.data,
-        seen.loss,
+    return ForwardPass(
+        dict(zip(schema.activations, activations.values(), strict=True)),
+        dict(zip(schema.states, states.values(), strict=True)),
+        forward_pass.data,
+        forward_pass.loss,
     )

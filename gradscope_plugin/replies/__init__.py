@@ -1,0 +1,1 @@
+"""The answers of the routes, with a module for each route."""

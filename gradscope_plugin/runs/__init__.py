@@ -1,0 +1,1 @@
+"""Reads recorded runs through TensorBoard's data provider."""

@@ -1,0 +1,103 @@
+/** Findings of the runs shown: asked for, listed, and marked in heatmaps. */
+
+import {createAsking} from './asking.js';
+import {statisticFor} from './shown_by.js';
+import {createPanel, withKeys} from './panel.js';
+import {cellsOf, columnsOf} from './marks.js';
+import {fetchOk} from '../data/requests.js';
+import {statisticsOf} from '../statistics/statistics.js';
+
+/** `node` goes above the heatmaps. */
+export class Findings {
+  #asking;
+  #panel;
+  // The finding that was clicked: `{run, key}`.
+  #chosen = null;
+  // Whether its cells are to be brought into sight, once they are drawn.
+  #isDue = false;
+  #onStatistic;
+
+  /**
+   * @param {{colorOf: (name: string) => string, onChange: () => void,
+   *     onFold: (folded: boolean) => void,
+   *     onStatistic: (name: ?string) => void}} options `onStatistic` is called
+   *     with the statistic that a finding is about, or to draw again
+   */
+  constructor({colorOf, onChange, onFold, onStatistic}) {
+    this.#asking = createAsking(fetchOk, onChange);
+    this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
+      const run = this.shown.find((one) => one.name === name);
+      const found = this.#of(run).find((one) => one.finding === finding);
+      this.#go(run, found);
+    }});
+    this.#onStatistic = onStatistic;
+    this.node = this.#panel.node;
+    this.shown = [];
+  }
+
+  /** Asks for the findings of runs that have changed. */
+  follow(runs) {
+    return this.#asking.follow(runs);
+  }
+
+  /** Returns what the server said of a run, null while nobody knows. */
+  of(run) {
+    return this.#asking.of(run);
+  }
+
+  /** Goes to the worst finding of a run, if it has one. */
+  goToWorst(run) {
+    const [worst] = this.#of(run);
+    if (worst) this.#go(run, worst);
+  }
+
+  #go(run, found) {
+    this.#chosen = {run: run.name, key: found?.key};
+    this.#isDue = true;
+    this.#onStatistic(statisticFor(found.finding, statisticsOf(run)));
+  }
+
+  /** Lists the findings of the runs shown. */
+  draw(runs, folded) {
+    this.shown = runs;
+    this.#panel.update(runs.map((run) =>
+      ({run, reply: this.#asking.of(run)})), this.#chosen, folded);
+  }
+
+  /**
+   * Returns what to outline in a run's grid; what was clicked comes last, and
+   * so lies above the others.
+   */
+  marksOf(run, grid, rows) {
+    const marks = this.#of(run).flatMap(({finding, key}) => {
+      const isChosen = this.#isChosen(run, key);
+      const cells = cellsOf(finding, run, grid, rows);
+      const all = isChosen && !cells.length && finding.layer === null
+        ? columnsOf(finding, grid) : cells;
+      return all.map((block) =>
+        ({cells: block, severity: finding.severity, isChosen}));
+    });
+    return [...marks].sort(
+      (a, b) => Number(a.isChosen) - Number(b.isChosen));
+  }
+
+  /** Returns whether a click waits for this run's cells to be drawn. */
+  awaits(run) {
+    return this.#isDue && this.#chosen.run === run.name;
+  }
+
+  /** Returns, once after a click, whether to bring this run into sight. */
+  takesUp(run) {
+    const isDue = this.awaits(run);
+    if (isDue) this.#isDue = false;
+    return isDue;
+  }
+
+  #of(run) {
+    return withKeys(this.#asking.of(run)?.findings ?? []);
+  }
+
+  #isChosen(run, key) {
+    return this.#chosen?.run === run.name && this.#chosen.key === key;
+  }
+}

@@ -1,0 +1,88 @@
+/** Findings in words; pure. */
+
+import {tidy} from '../basics/format.js';
+
+/** Worst first. */
+export const SEVERITIES = ['error', 'warning', 'note'];
+
+// Of long lists, as in the terminal.
+const MOST = 5;
+
+/** Returns since when there is what was found, as in `since step 340`. */
+export function sinceText({steps: [first, last], until_the_end: stays}) {
+  if (stays) return first ? `since step ${first}` : 'from the first step on';
+  return first === last ? `in step ${first}` : `from step ${first} to ${last}`;
+}
+
+/**
+ * Splits a text at its backquotes, between which there is code.
+ * @return {{text: string, isCode: boolean}[]} without empty pieces
+ */
+export function pieces(text) {
+  const parts = text.split('`');
+  // A backquote that is never closed is a character like any other.
+  if (parts.length % 2 === 0) {
+    const last = parts.pop();
+    parts.push(`${parts.pop()}\`${last}`);
+  }
+  return parts.map((part, index) => ({text: part, isCode: index % 2 === 1}))
+    .filter(({text: part}) => part);
+}
+
+/** Returns `2 errors`. */
+export function counted(count, word) {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+/** Returns how many findings there are of each severity, worst first. */
+export function countsOf(findings) {
+  return SEVERITIES.map((severity) => ({severity,
+    count: findings.filter((one) => one.severity === severity).length}))
+    .filter(({count}) => count);
+}
+
+/**
+ * Returns the numbers of a finding with the limits that they crossed.
+ * @param {Object} evidence as the server tells it
+ * @return {{name: string, value: string, limit: string}[]}
+ */
+export function evidenceRows(evidence) {
+  return Object.entries(evidence)
+    .filter(([name, value]) => value !== null && !name.endsWith('_limit'))
+    .map(([name, value]) => ({name: name.replaceAll('_', ' '),
+      value: shown(value), limit: shown(evidence[`${name}_limit`] ?? '')}));
+}
+
+function shown(value) {
+  if (Array.isArray(value)) {
+    const more = value.length > MOST ? ` and ${value.length - MOST} more` : '';
+    return value.slice(0, MOST).map(shown).join(', ') + more;
+  }
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return typeof value === 'number' ? tidy(Number(value.toPrecision(4)))
+    : String(value);
+}
+
+/**
+ * Returns what is said of a run without findings, or beside them.
+ * @param {?{findings: Object[], steps: number, sampled: boolean,
+ *     problem: ?string}} reply null while there is none
+ */
+export function summaryOf(reply) {
+  if (!reply) return 'being looked at…';
+  const {findings, steps, sampled, problem} = reply;
+  if (problem) return problem;
+  const where = sampled ? `in ${steps} of its recorded steps`
+    : `in ${counted(steps, 'recorded step')}`;
+  return findings.length ? where : `nothing found ${where}`;
+}
+
+/** What a user can do where TensorBoard has not kept all steps. */
+export const SAMPLED =
+  'TensorBoard kept no more; `gradscope diagnose LOGDIR` looks at all.';
+
+/** Returns a number that is smaller the worse a run's findings are. */
+export function rankOf(reply) {
+  const worst = countsOf(reply?.findings ?? [])[0]?.severity;
+  return worst ? SEVERITIES.indexOf(worst) : SEVERITIES.length;
+}

@@ -1,0 +1,117 @@
+/** Value against depth at one step, on the rows of the heatmap beside it. */
+
+import {KIND_NAMES, NUMBER} from '../data/cell_kinds.js';
+import {columnOf} from '../scales/axis.js';
+
+const EDGE = 8;
+const DOT = 2.5;
+
+/**
+ * One run's values at a step.
+ * @typedef {{run: string, color: string, isOwn: boolean,
+ *     points: {row: number, value: number, kind: number}[]}} Profile
+ */
+
+/**
+ * Returns the values of a grid at a step, in the rows of another grid: that of
+ * the same name, or where the models have other names, at the same depth.
+ * @param {{named: {name: string}[]}} rows whose rows to use
+ * @param {Object} grid
+ * @param {number} step
+ * @return {{row: number, value: number, kind: number}[]} in order of rows
+ */
+export function profileOf(rows, grid, step) {
+  if (!grid.columns || step < grid.steps[0]) return [];
+  const column = columnOf(grid.steps, step);
+  const own = indexOf(rows);
+  const same = rows === grid ? grid.rows
+    : grid.named.filter(({name}) => own.has(name)).length;
+  const byName = same * 2 >= grid.rows;
+  const scale = (rows.named.length - 1) / Math.max(1, grid.rows - 1);
+  return grid.named.flatMap(({name}, index) => {
+    const row = byName ? own.get(name) : index * scale;
+    const cell = index * grid.columns + column;
+    return row === undefined ? []
+      : [{row, value: grid.values[cell], kind: grid.kinds[cell]}];
+  });
+}
+
+// A grid's names do not change, and are looked up with each move.
+const indices = new WeakMap();
+
+function indexOf(grid) {
+  if (!indices.has(grid)) {
+    indices.set(grid, new Map(grid.named.map(({name}, row) => [name, row])));
+  }
+  return indices.get(grid);
+}
+
+/**
+ * Draws profiles, that of the heatmap's own run above the others.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Profile[]} profiles
+ * @param {{scale: Object, yOf: (row: number) => number, density: number,
+ *     colors: {grid: string, ink: string}}} options `yOf` in
+ *     pixels of the page
+ */
+export function drawFlow(canvas, profiles, {scale, yOf, density, colors}) {
+  const context = canvas.getContext('2d');
+  const [width, height] = [canvas.width / density, canvas.height / density];
+  context.setTransform(density, 0, 0, density, 0, 0);
+  context.clearRect(0, 0, width, height);
+  const xOf = (value) => EDGE
+    + (width - 2 * EDGE) * Math.max(0, Math.min(1, scale.position(value)));
+  context.fillStyle = colors.grid;
+  for (const tick of scale.ticks) {
+    context.fillRect(Math.round(xOf(tick)), 0, 1, height);
+  }
+  const own = [...profiles].sort((a, b) => Number(a.isOwn) - Number(b.isOwn));
+  own.forEach((profile) => drawProfile(context, profile,
+    {xOf, yOf, height, colors}));
+}
+
+function drawProfile(context, {points, color, isOwn}, place) {
+  const {xOf, yOf, height, colors} = place;
+  context.lineWidth = isOwn ? 2 : 1;
+  context.strokeStyle = context.fillStyle = color;
+  context.globalAlpha = isOwn ? 1 : 0.75;
+  context.beginPath();
+  let isPen = false;
+  for (const {row, value, kind} of points) {
+    if (kind !== NUMBER) {
+      isPen = false;
+      continue;
+    }
+    const [x, y] = [xOf(value), yOf(row)];
+    if (isPen) context.lineTo(x, y);
+    else context.moveTo(x, y);
+    isPen = true;
+  }
+  context.stroke();
+  context.globalAlpha = 1;
+  if (!isOwn) return;
+  const isDotted = points.length * 7 < height;
+  for (const {row, value, kind} of points) {
+    const y = yOf(row);
+    if (y < 0 || y > height) continue;
+    if (kind !== NUMBER) drawGap(context, kind, y, colors);
+    else if (isDotted) dot(context, xOf(value), y);
+  }
+}
+
+function dot(context, x, y) {
+  context.beginPath();
+  context.arc(x, y, DOT, 0, 2 * Math.PI);
+  context.fill();
+}
+
+/** A zero, or what is no number, stands at the edge under its own sign. */
+function drawGap(context, kind, y, {ink}) {
+  const sign = {'exactly zero': '0', 'NaN': '×', 'infinite': '∞'};
+  const fill = context.fillStyle;
+  context.fillStyle = ink;
+  context.font = '10px sans-serif';
+  context.textBaseline = 'middle';
+  context.fillText(sign[KIND_NAMES[kind]] ?? '·', 0, y);
+  context.fillStyle = fill;
+}

@@ -1,0 +1,118 @@
+/** All heatmaps of the page, one a run: what they show, cursor and flow. */
+
+import {captionOf, messageOf} from './notices.js';
+import {columnOf} from '../scales/axis.js';
+import {element, keyed} from '../basics/dom.js';
+import {runLabel} from '../basics/format.js';
+import {profileOf} from './depth_profile.js';
+import {Heatmap} from './heatmap.js';
+import {awaitedHeight} from './row_places.js';
+import {silenceAt, valueAt} from './readout.js';
+import {deadIn} from '../data/dead_units.js';
+
+/**
+ * What is shown.
+ * @typedef {{runs: Object[], resultOf: (run: Object) => Object,
+ *     description: Object, rows: string, look: Object, scale: Object,
+ *     colorOf: (name: string) => string, zoom: Object, unfolded: string[]}}
+ *     Scene
+ */
+
+/** `node` goes into the document. */
+export class Heatmaps {
+  #update;
+  /** @type {Scene} */
+  #scene = null;
+  #parts = [];
+
+  /** @param {Object} actions see `Heatmap`; and `onSeen(node, run)` */
+  constructor(actions) {
+    this.node = element('div', {className: 'heatmaps'});
+    this.#update = keyed(this.node, (run) => run.name, (run) => {
+      const part = new Heatmap({...actions, onOpen: (row) =>
+        actions.onOpen(run.name, row)});
+      actions.onSeen(part.node, run.name);
+      return part;
+    });
+  }
+
+  /** @param {Scene} scene */
+  draw(scene) {
+    this.#scene = scene;
+    const {description, rows, look, scale, zoom, unfolded} = scene;
+    this.#parts = this.#update(scene.runs);
+    this.#parts.forEach((part, index) => {
+      const run = scene.runs[index];
+      const {grid, error} = scene.resultOf(run);
+      part.update({
+        run: run.name,
+        label: runLabel(run.name),
+        color: scene.colorOf(run.name),
+        caption: run.error ? ''
+          : captionOf(description, description.rows ?? rows),
+        finding: deadIn(grid),
+        message: error ?? messageOf(grid, rows, description),
+        isError: error || (grid?.rows && !description.optional),
+        awaited: part.grid || run.error ? 0 : awaitedHeight(run),
+        grid, look, scale, zoom, noFlow: description.rows === 'data',
+        isOpen: (name) => unfolded.includes(name),
+        openKey: unfolded.join('\n'),
+      });
+    });
+  }
+
+  /** Returns the heatmap of a run, nothing if it is not shown. */
+  of(name) {
+    return this.#parts[this.#scene?.runs.findIndex((r) => r.name === name)];
+  }
+
+  /** Shows another part of all runs that are seen; of others, once they are. */
+  setZoom(zoom, isSeen) {
+    if (!this.#scene) return;
+    this.#scene.zoom = zoom;
+    this.#parts.forEach((part, index) => {
+      if (isSeen(this.#scene.runs[index].name)) part.setZoom(zoom);
+    });
+  }
+
+  /**
+   * Shows the cursor's step in all runs, its cell in one.
+   * @return {?Object} what the readout says of that cell
+   */
+  drawCursor(cursor, isSeen) {
+    const {runs, resultOf, colorOf} = this.#scene;
+    let cell = null;
+    this.#parts.forEach((part, index) => {
+      const run = runs[index];
+      const {grid} = resultOf(run);
+      const text = valueAt(grid, cursor);
+      const row = grid?.named.findIndex(({name}) => name === cursor?.name);
+      part.showCursor(cursor && {...cursor, row: row ?? -1}, text);
+      if (isSeen(run.name)) this.#drawFlow(part, run, grid, cursor);
+      if (run.name !== cursor?.run || !text) return;
+      cell = {step: cursor.step, label: runLabel(run.name), text,
+        color: colorOf(run.name), more: silenceAt(grid, cursor),
+        row: grid.named[row]};
+    });
+    return cell;
+  }
+
+  #drawFlow(part, run, grid, cursor) {
+    // Units and data have no depth.
+    if (!grid?.rows || grid.groups || this.#scene.description.rows === 'data') {
+      part.showFlow([], '');
+      return;
+    }
+    const {runs, resultOf, colorOf} = this.#scene;
+    const step = cursor?.step ?? grid.steps.at(-1);
+    const profiles = runs.flatMap((other) => {
+      const found = resultOf(other).grid;
+      return found?.rows && !found.groups ? [{run: other.name,
+        color: colorOf(other.name), isOwn: other === run,
+        points: profileOf(grid, found, step)}] : [];
+    });
+    const own = grid.steps[columnOf(grid.steps, step)];
+    const {label} = this.#scene.description;
+    part.showFlow(profiles, `${label} by depth, step ${own}`);
+  }
+}

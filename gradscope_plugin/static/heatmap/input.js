@@ -1,0 +1,137 @@
+/** Pointer, wheel and keys over a heatmap: the cell, and what is to be seen. */
+
+import {moved} from '../scales/axis.js';
+import {commandOf, listen} from './gestures.js';
+import {blockAt, topOf} from './row_places.js';
+import {edgesOf, pick, rowsOfPixel} from './raster.js';
+import {
+  WHOLE, columnsSeen, including, panRows, panSteps, zoomRows, zoomSteps,
+} from '../scales/viewport.js';
+
+/**
+ * What is drawn now.
+ * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
+ *     entries: Uint16Array, zoom: import('../scales/viewport.js').Zoom,
+ *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
+ *     seen: number[], heights: number[]}} Drawn
+ */
+
+/**
+ * @param {HTMLElement} cells
+ * @param {() => ?Drawn} drawn null while nothing is
+ * @param {{tell: Function, onZoom: Function, onOpen: Function,
+ *     onFold: Function, hint: () => void}} actions `tell` gets a cell and
+ *     whether a key moved to it
+ * @return {(factor: number) => void} zooms the steps at the cursor
+ */
+export function listenTo(cells, drawn, actions) {
+  const {tell, onZoom} = actions;
+  const when = (call) => (...all) => {
+    const now = drawn();
+    return now ? call(now, ...all) : undefined;
+  };
+  const point = when((now, event) =>
+    tell(cellAt(now, cells.getBoundingClientRect(), event), false));
+  cells.addEventListener('pointermove', point);
+  cells.addEventListener('pointerdown', point);
+  listen(cells, {
+    zoomSteps: when(({zoom, grid, seen: [from, to]}, share, factor) => onZoom(
+      zoomSteps(zoom, grid.steps, from + share * (to - from), factor))),
+    zoomRows: when(({zoom}, share, factor) => {
+      const [from, to] = zoom.rows ?? [0, 1];
+      onZoom(zoomRows(zoom, from + share * (to - from), factor));
+    }),
+    pan: (x, y) => Boolean(when(pan)(x, y, onZoom)),
+    reset: () => onZoom(WHOLE),
+    click: when((now, event) => actions.onOpen(
+      cellAt(now, cells.getBoundingClientRect(), event).row)),
+    hint: actions.hint,
+  });
+  cells.addEventListener('keydown', when((now, event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const command = commandOf(event);
+    const cell = command ? null : movedTo(now, event.key);
+    if (command || cell) event.preventDefault();
+    if (command) obey(now, command, actions);
+    if (!cell) return;
+    const share = topOf(now.placed, cell.row) / now.placed.total;
+    onZoom(including(now.zoom, now.grid.steps, cell.column, share));
+    tell(cell, true);
+  }));
+  cells.addEventListener('focus', when(({here}) => {
+    if (cells.matches(':focus-visible')) tell(here, true);
+  }));
+  return when((now, factor) => zoomAtCursor(now, factor, onZoom));
+}
+
+/** Returns the cell that is drawn under a pointer. */
+function cellAt({grid, placed, entries, canvas, seen, heights}, box,
+    {clientX, clientY}) {
+  const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
+    Math.floor(offset / size * count)));
+  const x = pixel(clientX - box.left, box.width, canvas.width);
+  const y = pixel(clientY - box.top, box.height, canvas.height);
+  const rows = rowsNear(placed, heights, y, canvas.height);
+  const edges = edgesOf(seen, canvas.width, grid.columns);
+  const first = Math.min(edges[x], grid.columns - 1);
+  return picked(grid, entries, rows, first,
+    Math.max(first + 1, edges[x + 1]));
+}
+
+/** Returns the rows of a line of pixels; between blocks, the last one above. */
+function rowsNear(placed, heights, y, height) {
+  for (let line = y; line >= 0; line--) {
+    const rows = rowsOfPixel(placed, heights, line, height);
+    if (rows) return line === y ? rows : {from: rows.to - 1, to: rows.to};
+  }
+  return {from: 0, to: 1};
+}
+
+function picked({columns}, entries, rows, first, last) {
+  const cell = pick(entries, columns, rows, first, last);
+  return {row: Math.floor(cell / columns), column: cell % columns};
+}
+
+/** Returns where a key leads; a folded block is one row. */
+function movedTo({grid, placed, entries, here}, key) {
+  const block = blockAt(placed, here.row);
+  const from = !block.isFolded ? here
+    : {...here, row: key === 'ArrowDown' ? block.to - 1 : block.from};
+  const cell = moved(key, from, grid);
+  if (!cell) return null;
+  const to = blockAt(placed, cell.row);
+  return to.isFolded
+    ? picked(grid, entries, to, cell.column, cell.column + 1) : cell;
+}
+
+function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
+  const {here, placed, zoom} = now;
+  const fold = () => {
+    const block = blockAt(placed, here.row);
+    if (block.name && block.to - block.from > 1) onFold(block.name);
+  };
+  const middle = topOf(placed, here.row) / placed.total;
+  ({
+    reset: () => onZoom(WHOLE),
+    open: () => onOpen(here.row),
+    fold,
+    zoomSteps: () => zoomAtCursor(now, value, onZoom),
+    zoomRows: () => onZoom(zoomRows(zoom, middle, value)),
+    panSteps: () => pan(now, value, 0, onZoom),
+    panRows: () => pan(now, 0, value, onZoom),
+  })[name]();
+}
+
+function zoomAtCursor({zoom, grid, here}, factor, onZoom) {
+  onZoom(zoomSteps(zoom, grid.steps, here.column + 0.5, factor));
+}
+
+/** Moves what is seen by shares of it; returns whether anything moved. */
+function pan({zoom, grid}, x, y, onZoom) {
+  if (!zoom.steps && !zoom.rows) return false;
+  const [from, to] = columnsSeen(zoom, grid.steps);
+  const [low, high] = zoom.rows ?? [0, 1];
+  onZoom(panRows(panSteps(zoom, grid.steps, x * (to - from)),
+    y * (high - low)));
+  return true;
+}

@@ -1,0 +1,142 @@
+/** The colour scale: its numbers, its marks, and the way to change it. */
+
+import {
+  ABOVE, ABSENT, BELOW, DEAD, INFINITE, KIND_NAMES, MISSING, NAN, ZERO,
+} from '../data/cell_kinds.js';
+import {element} from '../basics/dom.js';
+import {percent, tidy} from '../basics/format.js';
+import {hasInk} from './raster.js';
+import {isDomain} from '../scales/scale.js';
+
+const RULES = {
+  log: 'Two numbers above 0, the smaller one first.',
+  linear: 'Two numbers, the smaller one first.',
+};
+
+/** Returns the marks that cells of a statistic can have. */
+function kindsOf({rows, scale, marksDead}) {
+  const range = [BELOW, ABOVE];
+  if (rows === 'units') return [...marksDead ? [DEAD] : [], ABSENT, ...range];
+  return [...scale === 'log' ? [ZERO] : [], NAN, INFINITE,
+    ...rows ? [] : [MISSING], ABSENT, ...range];
+}
+
+/**
+ * @param {{onDomain: (domain: number[]) => void, onFit: () => void,
+ *     onReset: () => void}} actions
+ * @return {{node: Element, update: Function}}
+ */
+export function createLegend({onDomain, onFit, onReset}) {
+  let kind = 'log';
+  // What was drawn last; and whether what was typed since is no scale.
+  let drawn = '';
+  let isRefused = false;
+  const forgetting = (call) => () => {
+    isRefused = false;
+    call();
+  };
+  const dom = build(forgetting(onFit), forgetting(onReset));
+  const change = () => {
+    const domain = dom.ends.map((input) => Number(input.value));
+    const valid = isDomain(domain, kind);
+    dom.ends.forEach((input) => input.setAttribute('aria-invalid',
+      String(!valid)));
+    isRefused = !valid;
+    if (valid) onDomain(domain);
+    else dom.status.textContent = RULES[kind];
+  };
+  dom.ends.forEach((input) => input.addEventListener('change', change));
+  return {
+    node: dom.node,
+
+    /** Shows a scale and how many of the cells shown lie outside of it. */
+    update({description, scale, look, count, isDefault}) {
+      kind = scale.kind;
+      // Numbers that arrive do not take away what is said of wrong ones.
+      const now = `${kind} ${scale.domain}`;
+      isRefused = isRefused && now === drawn;
+      drawn = now;
+      paint(dom.ramp, look.palette);
+      dom.ends.forEach((input, index) => {
+        if (!isRefused) {
+          if (input !== document.activeElement) {
+            input.value = tidy(scale.domain[index]);
+          }
+          input.setAttribute('aria-invalid', 'false');
+        }
+        dom.words[index].textContent = description.ends[index];
+      });
+      dom.ticks.replaceChildren(...scale.ticks.slice(1, -1).map((value) => {
+        const tick = element('span', {}, tidy(value));
+        tick.style.left = `${100 * scale.position(value)}%`;
+        return tick;
+      }));
+      dom.reset.hidden = isDefault;
+      if (!isRefused) dom.status.textContent = describeOutside(count);
+      dom.marks.replaceChildren(
+        ...kindsOf(description).map((k) => mark(k, look)));
+    },
+  };
+}
+
+/* <div class="legend">vanishing <input> <div class="ramp">…</div> <input>
+ *   exploding <button>fit</button> <span>3 % above this scale</span>
+ *   <ul><li>exactly zero</li>…</ul></div> */
+function build(onFit, onReset) {
+  const dom = {
+    words: [element('span'), element('span')],
+    ends: [end('smallest colour'), end('largest colour')],
+    ramp: element('canvas', {width: 256, height: 1, 'aria-hidden': 'true'}),
+    ticks: element('div', {className: 'ticks', 'aria-hidden': 'true'}),
+    reset: element('button', {type: 'button', onclick: onReset,
+      title: 'Back to this statistic’s own scale'}, 'reset'),
+    status: element('span', {role: 'status'}),
+    marks: element('ul'),
+  };
+  const fit = element('button', {type: 'button', onclick: onFit,
+    title: 'Take the scale from the runs shown'}, 'fit');
+  dom.node = element('div', {className: 'legend', role: 'group',
+    'aria-label': 'Colour scale'},
+  dom.words[0], dom.ends[0],
+  element('div', {className: 'ramp'}, dom.ramp, dom.ticks),
+  dom.ends[1], dom.words[1], fit, dom.reset, dom.status, dom.marks);
+  return dom;
+}
+
+function end(label) {
+  return element('input', {type: 'text', inputMode: 'decimal',
+    'aria-label': label, title: label, spellcheck: false});
+}
+
+function paint(canvas, palette) {
+  const context = canvas.getContext('2d');
+  const image = context.createImageData(256, 1);
+  for (let entry = 0; entry < 256; entry++) {
+    image.data.set([...palette.subarray(3 * entry, 3 * entry + 3), 255],
+      4 * entry);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+/** A kind's colour and pattern, as in the heatmap. */
+function mark(kind, {marks, palette, patterns}) {
+  const swatch = element('canvas', {width: 14, height: 12,
+    'aria-hidden': 'true'});
+  const context = swatch.getContext('2d');
+  const image = context.createImageData(14, 12);
+  const plain = kind === BELOW ? palette.subarray(0, 3)
+    : kind === ABOVE ? palette.subarray(-3) : marks[kind];
+  for (let pixel = 0; pixel < 14 * 12; pixel++) {
+    const isInk = hasInk(kind, pixel % 14, Math.floor(pixel / 14));
+    image.data.set([...isInk ? patterns[kind] : plain, 255], 4 * pixel);
+  }
+  context.putImageData(image, 0, 0);
+  return element('li', {}, swatch, KIND_NAMES[kind]);
+}
+
+function describeOutside({below, above, numbers}) {
+  const parts = [];
+  if (below) parts.push(`${percent(below / numbers)} below`);
+  if (above) parts.push(`${percent(above / numbers)} above`);
+  return parts.length ? `${parts.join(', ')} this scale` : '';
+}

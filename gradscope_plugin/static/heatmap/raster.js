@@ -1,0 +1,297 @@
+/** A grid as pixels: which cell each one shows, and its colour; pure. */
+
+import {ABOVE, ABSENT, BELOW, DEAD, INFINITE, MISSING, NAN, NUMBER, ZERO}
+  from '../data/cell_kinds.js';
+import {entryOf} from '../scales/colormap.js';
+import {heightOf, rowsAt} from './row_places.js';
+
+// Entries of a look's table: 256 colours of numbers, then the other kinds.
+const SPECIAL = 256;
+const ENTRIES = SPECIAL + 16;
+
+// Where many cells share a pixel the most abnormal one is drawn: one NaN in
+// 5000 steps must not be averaged away. Among numbers it is the one furthest
+// from the middle of the scale.
+const SEVERITY = {
+  [ABSENT]: 0, [MISSING]: 200, [ZERO]: 300, [DEAD]: 300, [NAN]: 400,
+  [INFINITE]: 500,
+};
+const WEIGHTS = new Uint16Array(ENTRIES);
+for (let entry = 0; entry < SPECIAL; entry++) {
+  WEIGHTS[entry] = 1 + Math.abs(entry - 127.5);
+}
+for (const [kind, weight] of Object.entries(SEVERITY)) {
+  WEIGHTS[SPECIAL + Number(kind)] = weight;
+}
+WEIGHTS[SPECIAL + BELOW] = WEIGHTS[SPECIAL + ABOVE] = 150;
+
+/**
+ * Returns the entry of each cell: the colour of its number, or its kind.
+ * @param {{values: Float32Array, kinds: Uint8Array}} grid
+ * @param {(value: number) => number} position of the scale
+ */
+export function entriesOf({values, kinds}, position) {
+  const entries = new Uint16Array(values.length);
+  for (let cell = 0; cell < values.length; cell++) {
+    const kind = kinds[cell];
+    if (kind !== NUMBER) {
+      entries[cell] = SPECIAL + kind;
+      continue;
+    }
+    const place = position(values[cell]);
+    // A number is at the end of a scale as float32 has it, or beyond; a zero
+    // is below each log scale, and its first colour says so.
+    entries[cell] = place < -1e-6 && place > -Infinity ? SPECIAL + BELOW
+      : place > 1 + 1e-6 ? SPECIAL + ABOVE : entryOf(place);
+  }
+  return entries;
+}
+
+/** Returns the kind that an entry is drawn as. */
+export function kindOf(entry) {
+  return entry < SPECIAL ? NUMBER : entry - SPECIAL;
+}
+
+/**
+ * Returns a look's table: of each entry its colour and that of its pattern, as
+ * 32 bits in the order of `ImageData`.
+ * @param {{palette: Uint8Array, marks: Object<number, number[]>,
+ *     patterns: Object<number, number[]>}} look
+ */
+export function tableOf({palette, marks, patterns}) {
+  const colors = new Uint32Array(ENTRIES);
+  for (let entry = 0; entry < SPECIAL; entry++) {
+    colors[entry] = pack(palette.subarray(3 * entry, 3 * entry + 3));
+  }
+  for (const [kind, color] of Object.entries(marks)) {
+    colors[SPECIAL + Number(kind)] = pack(color);
+  }
+  colors[SPECIAL + BELOW] = colors[0];
+  colors[SPECIAL + ABOVE] = colors[SPECIAL - 1];
+  const inks = Uint32Array.from(colors);
+  for (const [kind, color] of Object.entries(patterns)) {
+    inks[SPECIAL + Number(kind)] = pack(color);
+  }
+  return {colors, inks};
+}
+
+/** @param {ArrayLike<number>} color */
+function pack({0: red, 1: green, 2: blue}) {
+  return (0xff000000 | blue << 16 | green << 8 | red) >>> 0;
+}
+
+/**
+ * Returns the cell that is drawn for some rows and columns: the first column's
+ * of the most abnormal, as `linesOf` and `paint` find it.
+ * @return {number} its index
+ */
+export function pick(entries, columns, {from, to}, first, last) {
+  let best = from * columns + first;
+  let most = WEIGHTS[entries[best]];
+  for (let column = first; column < last; column++) {
+    for (let row = from; row < to; row++) {
+      const cell = row * columns + column;
+      if (WEIGHTS[entries[cell]] > most) {
+        most = WEIGHTS[entries[cell]];
+        best = cell;
+      }
+    }
+  }
+  return best;
+}
+
+/** Returns of some rows put together the entry of each column. */
+function together(entries, columns, {from, to}) {
+  const line = entries.slice(from * columns, (from + 1) * columns);
+  for (let row = from + 1; row < to; row++) {
+    const base = row * columns;
+    for (let column = 0; column < columns; column++) {
+      const entry = entries[base + column];
+      if (WEIGHTS[entry] > WEIGHTS[line[column]]) line[column] = entry;
+    }
+  }
+  return line;
+}
+
+/**
+ * Returns of each folded block the entries of its one line: 1000 rows in a
+ * hundred blocks are looked through once, and not with each zoom in rows.
+ * @param {Uint16Array} entries
+ * @param {number} columns
+ * @param {import('./row_places.js').Placed} placed
+ * @return {Map<number, {to: number, line: Uint16Array}>} by its first row
+ */
+export function foldedLines(entries, columns, placed) {
+  return new Map(placed.blocks.filter(({isFolded}) => isFolded)
+    .map((block) => [block.from,
+      {to: block.to, line: together(entries, columns, block)}]));
+}
+
+/**
+ * Lines of pixels: `of` says of each which one of `all` it shows, -1 between
+ * blocks; `isPlain` of each of these whether nothing in it has a pattern.
+ * @typedef {{of: Int32Array, all: Uint16Array[], isPlain: boolean[]}} Lines
+ */
+
+/**
+ * Returns what each line of pixels shows, in all columns: it stays the same
+ * while somebody zooms or moves in steps.
+ * @param {{entries: Uint16Array, columns: number,
+ *     placed: import('./row_places.js').Placed, heights: number[],
+ *     height: number,
+ *     folded?: Map<number, {to: number, line: Uint16Array}>}} what
+ * @return {Lines}
+ */
+export function linesOf({entries, columns, placed, heights, height, folded}) {
+  const found = {of: new Int32Array(height).fill(-1), all: [], isPlain: []};
+  let before = null;
+  for (let y = 0; y < height; y++) {
+    const rows = rowsOfPixel(placed, heights, y, height);
+    const isSame = rows && rows.from === before?.from && rows.to === before.to;
+    before = rows;
+    if (!rows) continue;
+    if (!isSame) {
+      const isOne = rows.to - rows.from === 1;
+      const block = folded?.get(rows.from);
+      found.all.push(isOne
+        ? entries.subarray(rows.from * columns, rows.to * columns)
+        : block?.to === rows.to ? block.line
+          : together(entries, columns, rows));
+      found.isPlain.push(isPlain(found.all.at(-1)));
+    }
+    found.of[y] = found.all.length - 1;
+  }
+  return found;
+}
+
+function isPlain(line) {
+  for (let column = 0; column < line.length; column++) {
+    if (line[column] >= SPECIAL) return false;
+  }
+  return true;
+}
+
+/**
+ * Returns for each pixel of a width its first column, and one more.
+ * @param {number[]} seen
+ * @param {number} width
+ * @param {number} columns
+ */
+export function edgesOf([from, to], width, columns) {
+  const edges = new Int32Array(width + 1);
+  for (let x = 0; x <= width; x++) {
+    edges[x] = Math.min(columns, Math.floor(from + (to - from) * x / width));
+  }
+  return edges;
+}
+
+/**
+ * Paints the part of a grid that is seen.
+ * @param {Uint32Array} out `width` x `height` pixels
+ * @param {{entries: Uint16Array, columns: number, placed: Object,
+ *     table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
+ *     heights: number[], width: number, height: number,
+ *     density: number, gap: number, lines?: Lines}} what `seen` in columns,
+ *     `heights` in pixels of `placed`; `gap` is the colour between blocks,
+ *     `lines` are from `linesOf` where they are known
+ */
+export function paint(out, what) {
+  const {columns, table, seen, width, height} = what;
+  const {of, all, isPlain: plain} = what.lines ?? linesOf(what);
+  const pixels = columnsOf(edgesOf(seen, width, columns), columns);
+  const line = new Uint16Array(width);
+  for (let y = 0; y < height; y++) {
+    const index = of[y];
+    const at = y * width;
+    if (index < 0) {
+      out.fill(what.gap, at, at + width);
+    } else if (y && plain[index] && of[y - 1] === index) {
+      out.copyWithin(at, at - width, at);
+    } else {
+      fillLine(line, all[index], pixels);
+      colorLine(out, line, table, y, width, plain[index] ? 0 : what.density);
+    }
+  }
+}
+
+/** Returns of each pixel the columns that it shows, `last` excluded; and
+ * whether each shows only one. */
+function columnsOf(edges, columns) {
+  const width = edges.length - 1;
+  const first = new Int32Array(width);
+  const last = new Int32Array(width);
+  let isSingle = true;
+  for (let x = 0; x < width; x++) {
+    first[x] = Math.min(edges[x], columns - 1);
+    last[x] = Math.max(first[x] + 1, edges[x + 1]);
+    if (last[x] - first[x] > 1) isSingle = false;
+  }
+  return {first, last, isSingle};
+}
+
+/**
+ * Returns the rows that a line of pixels shows, null between blocks.
+ * @param {import('./row_places.js').Placed} placed
+ * @param {number[]} heights
+ * @param {number} y
+ * @param {number} height in pixels
+ */
+export function rowsOfPixel(placed, [low, high], y, height) {
+  const at = (line) => low + (high - low) * line / height;
+  const here = rowsAt(placed, at(y + 0.5));
+  // Where a line of pixels is higher than a row, it shows several.
+  const tall = (high - low) / height;
+  const first = placed.height < tall ? rowsAt(placed, at(y)) : here;
+  const last = placed.height < tall ? rowsAt(placed, at(y + 1) - 1e-9) : here;
+  const from = Math.min(here.from, first.from);
+  const end = Math.max(here.to, last.to);
+  if (end - from === here.to - here.from) {
+    const block = placed.blocks.findLast((one) => one.from <= here.from);
+    const bottom = block.isFolded ? block.top + heightOf(placed, block.from)
+      : block.top + (block.to - block.from) * placed.height;
+    const line = at(y + 0.5);
+    if (line >= bottom || line < block.top) return null;
+  }
+  return {from, to: end};
+}
+
+/** Finds the entry of each pixel of a line. */
+function fillLine(line, entries, {first, last, isSingle}) {
+  if (isSingle) {
+    for (let x = 0; x < line.length; x++) line[x] = entries[first[x]];
+    return;
+  }
+  for (let x = 0; x < line.length; x++) {
+    let best = entries[first[x]];
+    for (let column = first[x] + 1; column < last[x]; column++) {
+      if (WEIGHTS[entries[column]] > WEIGHTS[best]) best = entries[column];
+    }
+    line[x] = best;
+  }
+}
+
+/** Colours a line of pixels; `density` is 0 where nothing has a pattern. */
+function colorLine(out, line, {colors, inks}, y, width, density) {
+  const base = y * width;
+  if (!density) {
+    for (let x = 0; x < width; x++) out[base + x] = colors[line[x]];
+    return;
+  }
+  const py = Math.floor(y / density);
+  for (let x = 0; x < width; x++) {
+    const entry = line[x];
+    const isInk = entry >= SPECIAL
+      && hasInk(entry - SPECIAL, Math.floor(x / density), py);
+    out[base + x] = isInk ? inks[entry] : colors[entry];
+  }
+}
+
+/** Returns whether a kind's pattern is drawn at a place: stripes of NaN, a
+ * weave of infinities, dots of what is out of range, lines of what is not. */
+export function hasInk(kind, x, y) {
+  if (kind === NAN) return (x + y) % 6 < 2;
+  if (kind === INFINITE) return (x - y + 6000) % 6 < 2 && (x + y) % 6 < 2;
+  if (kind === BELOW || kind === ABOVE) return x % 5 === 2 && y % 5 === 2;
+  if (kind === MISSING) return y % 4 === 1;
+  return false;
+}

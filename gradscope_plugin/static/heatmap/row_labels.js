@@ -1,0 +1,96 @@
+/** Names beside a heatmap: of its rows, its blocks, or groups of its units. */
+
+import {element} from '../basics/dom.js';
+import {shorten} from '../basics/format.js';
+import {
+  HIGHEST, labelledBlocks, labelledRows, labelledUnits, topOf,
+} from './row_places.js';
+import {deadText} from '../data/dead_units.js';
+
+const SPACE = 14;
+// A little closer where a block's name is among them.
+const LINE = 12;
+
+/**
+ * Returns what to write beside a grid whose rows are placed.
+ * @param {Object} grid
+ * @param {import('./row_places.js').Placed} placed
+ * @param {number[]} heights those that are seen
+ * @param {number} size of the heatmap in pixels
+ * @param {(name: string) => void} onFold
+ * @return {HTMLElement[]}
+ */
+export function namesOf(grid, placed, heights, size, onFold) {
+  const zoom = size / (heights[1] - heights[0]);
+  const at = (top, node) => {
+    const y = (top - heights[0]) * zoom;
+    if (y < -2 || y > Math.min(size, HIGHEST) + 2) return [];
+    node.style.top = `${y}px`;
+    return [node];
+  };
+  if (grid.groups) return ofGroups(grid, placed, zoom, at);
+  if (placed.blocks.length > 1) return ofBlocks(grid, placed, zoom, at, onFold);
+  return labelledRows(grid.rows, placed.height * zoom, SPACE).flatMap(
+    (row) => at(topOf(placed, row) + placed.height / 2,
+      rowName(grid.named[row].name)));
+}
+
+function rowName(name, most = 22) {
+  return element('span', {title: name}, shorten(name, most));
+}
+
+/** A folded block is one line, an open one a line and its rows. */
+function ofBlocks({named}, placed, zoom, at, onFold) {
+  let free = -Infinity;
+  return placed.blocks.flatMap((block) => {
+    const {name, from, to, top, head, isFolded} = block;
+    const isTitled = isFolded || head !== undefined;
+    const middle = (isFolded ? top : head ?? top) + 8;
+    const y = middle * zoom;
+    const nodes = [];
+    if (isTitled && y >= free) {
+      nodes.push(...at(middle, element('button',
+        {type: 'button', tabIndex: -1, className: 'fold', title: name,
+          onclick: () => onFold(name)},
+        `${isFolded ? '▸' : '▾'} ${shorten(name, 16)} (${to - from})`)));
+      free = y + LINE;
+    }
+    if (isFolded) return nodes;
+    const prefix = `${name}/`;
+    for (let row = from; row < to; row++) {
+      const center = topOf(placed, row) + placed.height / 2;
+      if (center * zoom < free) continue;
+      free = center * zoom + LINE;
+      const full = named[row].name;
+      const short = full.startsWith(prefix) ? full.slice(prefix.length) : full;
+      nodes.push(...at(center,
+        element('span', {title: full}, shorten(short))));
+    }
+    return nodes;
+  });
+}
+
+/**
+ * An activation is named once, with its dead units; of its units some.
+ * @param {any} grid
+ * @param {any} placed
+ * @param {number} zoom
+ * @param {Function} at
+ */
+function ofGroups({named}, placed, zoom, at) {
+  const titles = labelledBlocks(placed, zoom).flatMap((labelled) => {
+    const {lines} = labelled;
+    /** @type {any} */
+    const block = labelled.block;
+    const text = deadText(block);
+    const note = element('small',
+      {className: block.dead ? 'alarm' : ''}, text);
+    return at(block.top, element('div', {className: 'group',
+      title: `${block.name}: ${text || `${block.units} units`}`},
+    element('b', {}, shorten(block.name, 20)), ...lines > 1 ? [note] : []));
+  });
+  const labels = labelledUnits(placed, zoom).flatMap((row) => at(
+    topOf(placed, row) + placed.height / 2,
+    element('span', {className: 'unit'}, named[row].label)));
+  return [...titles, ...labels];
+}

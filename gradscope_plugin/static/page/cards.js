@@ -1,0 +1,122 @@
+/** The left column: runs as cards, the worst first; filter, pins, status. */
+
+import {element, keyed} from '../basics/dom.js';
+import {countsOf, counted} from '../findings/text.js';
+import {sign} from '../findings/finding.js';
+import {duration, runLabel} from '../basics/format.js';
+import {createThumbnail} from './thumbnail.js';
+
+/**
+ * @param {{onFilter: Function, onCheck: Function, onOpen: Function,
+ *     onPin: Function, onCompare: Function, onAll: Function,
+ *     onSeen: (node: Element, name: string) => void}} actions
+ */
+export function createCards(actions) {
+  const filter = element('input', {type: 'search', spellcheck: false,
+    placeholder: 'filter, a regular expression',
+    'aria-label': 'Filter runs by a regular expression',
+    'aria-describedby': 'filter-error',
+    oninput: () => actions.onFilter(filter.value)});
+  const error = element('p', {id: 'filter-error', className: 'error',
+    role: 'status'});
+  const all = element('button', {type: 'button', hidden: true,
+    onclick: actions.onAll}, '← all runs');
+  const compare = element('button', {type: 'button', className: 'compare',
+    onclick: actions.onCompare});
+  const list = element('ul', {'aria-label': 'Runs, the worst first'});
+  const status = element('footer');
+  const updateItems = keyed(list, ({run}) => run.name,
+    ({run}) => card(run, actions));
+  return {
+    node: element('aside', {className: 'runs', 'aria-label': 'Runs'},
+      element('div', {className: 'runs-head'}, element('h1', {}, 'Runs'), all),
+      filter, error, list, compare, status),
+
+    /** @param {{items: Object[], problem: string, text: string,
+     *     lines: string[], pins: string[], comparing: boolean,
+     *     isAlone: boolean}} now */
+    update({items, problem, text, lines, pins, comparing, isAlone}) {
+      if (filter !== document.activeElement) filter.value = text;
+      filter.setAttribute('aria-invalid', String(Boolean(problem)));
+      error.textContent = problem;
+      all.hidden = !isAlone;
+      compare.hidden = !pins.length;
+      compare.disabled = pins.length < 2;
+      compare.textContent = pins.length < 2
+        ? 'pin another run to compare'
+        : comparing ? 'end the comparison' : 'compare the pinned runs';
+      compare.setAttribute('aria-pressed', String(comparing));
+      updateItems(items).forEach((item, index) => item.update(items[index]));
+      replaceTexts(status, lines);
+    },
+  };
+}
+
+function replaceTexts(node, lines) {
+  if ([...node.children].map((p) => p.textContent).join() === lines.join()) {
+    return;
+  }
+  node.replaceChildren(...lines.map((line) => element('p', {}, line)));
+}
+
+/* <li class="card"><input type="checkbox"><button class="open">● name</button>
+ *   <button class="pin">pin</button><canvas>
+ *   <p class="verdict">× 2 errors</p><small>85 steps</small></li> */
+function card(run, {onCheck, onOpen, onPin, onSeen}) {
+  const label = runLabel(run.name);
+  const box = element('input', {type: 'checkbox',
+    'aria-label': `Show ${label}`, title: 'Show it with the others',
+    onchange: () => onCheck(run.name, box.checked)});
+  const dot = element('span', {className: 'dot'});
+  const open = element('button', {type: 'button', className: 'open',
+    title: `${run.name}: open it alone`, onclick: () => onOpen(run.name)},
+  dot, element('span', {className: 'name'}, label));
+  const pin = element('button', {type: 'button', className: 'pin',
+    'aria-label': `Pin ${label} to compare`, title: 'Pin two runs to compare',
+    onclick: () => onPin(run.name)}, 'pin');
+  const picture = createThumbnail();
+  const verdict = element('p', {className: 'verdict'});
+  const detail = element('small');
+  const node = element('li', {className: 'card'},
+    element('div', {className: 'card-head'}, box, open, pin),
+    picture.node, verdict, detail);
+  onSeen(node, run.name);
+  let told = '';
+  return {
+    node,
+    update({run: now, isShown, isAlone, isPinned, color, reply, grid, look}) {
+      box.checked = isShown;
+      dot.style.background = color;
+      open.setAttribute('aria-pressed', String(isAlone));
+      pin.setAttribute('aria-pressed', String(isPinned));
+      node.classList.toggle('alone', isAlone);
+      picture.node.hidden = Boolean(now.error);
+      if (grid) picture.update(grid, look);
+      const text = JSON.stringify([now.error, reply?.findings.length,
+        reply?.problem, reply && countsOf(reply.findings)]);
+      if (text !== told) verdict.replaceChildren(...verdictOf(now, reply));
+      told = text;
+      const line = now.error ? 'cannot be read' : summary(now);
+      if (detail.textContent !== line) detail.textContent = line;
+      detail.classList.toggle('error', Boolean(now.error));
+    },
+  };
+}
+
+function verdictOf(run, reply) {
+  if (run.error) return [];
+  if (!reply) return ['being looked at…'];
+  if (reply.problem) return ['not diagnosed'];
+  const counts = countsOf(reply.findings);
+  if (!counts.length) {
+    return [element('span', {className: 'healthy'}, sign('none'),
+      'nothing found')];
+  }
+  return counts.map(({severity, count}) => element('span',
+    {className: severity}, sign(severity), counted(count, severity)));
+}
+
+function summary({steps, last_wall_time: wallTime}) {
+  const age = duration(Date.now() / 1000 - wallTime);
+  return `${steps} step${steps === 1 ? '' : 's'} · last ${age} ago`;
+}

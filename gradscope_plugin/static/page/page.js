@@ -1,0 +1,266 @@
+/** Wires the choices, the requests and the pictures together. */
+
+import {chosenRuns, toDiagnose} from './run_choice.js';
+import {COMPARED} from '../comparison/comparison.js';
+import {Feed} from '../data/run_list.js';
+import {rankOf} from '../findings/text.js';
+import {runLabel} from '../basics/format.js';
+import {linkedView, theme} from '../basics/tensorboard.js';
+import {createModel} from '../data/requests.js';
+import {NOTICES} from '../heatmap/notices.js';
+import {Outlining} from './finding_outlines.js';
+import {buildParts} from './parts.js';
+import {Pointing} from './cursor.js';
+import {Scaling} from './scale_choice.js';
+import {createSight} from './in_sight.js';
+import {
+  DEFAULTS, chooseStatistic, createState, folded, pinned,
+  statisticIn,
+} from './view_state.js';
+import {describe, grouped, statisticsOf} from '../statistics/statistics.js';
+import {Thumbnails} from './thumbnails.js';
+import * as views from './controls.js';
+
+// So long after a part of the runs the next is asked for, in ms.
+const SOON = 100;
+
+/** The whole page; `node` goes into the document. */
+export class Page {
+  #model;
+  #parts;
+  #pointing;
+  #state = createState(() => this.show(), undefined,
+    linkedView(DEFAULTS) ?? {});
+  #feed;
+  // Of each run shown: `{statistic, rows, grid, error}`, as last fetched.
+  #results = new Map();
+  #scaling;
+  #thumbnails;
+  #outlining;
+  #again = 0;
+  #sight = createSight(() => this.show());
+
+  /** @param {?Promise<Response>=} runs what was asked for already */
+  constructor(runs = null) {
+    this.#model = createModel(undefined, runs);
+    this.#feed = new Feed(this.#model);
+    this.#pointing = new Pointing({state: this.#state,
+      view: () => this.#view, parts: () => this.#parts,
+      gridOf: (name) => this.#gridOf(name),
+      runOf: (name) => this.#feed.of(name),
+      isSeen: (name) => this.#sight.has(name)});
+    this.#scaling = new Scaling({view: () => this.#view,
+      set: (changes) => this.#state.set(changes),
+      legend: () => this.#parts.legend, grids: () => this.#grids()});
+    this.#thumbnails = new Thumbnails({model: this.#model,
+      isSeen: (run) => this.#sight.has(`card ${run.name}`),
+      onNew: () => this.drawCards()});
+    this.#outlining = new Outlining({view: () => this.#view,
+      parts: () => this.#parts, pointing: this.#pointing,
+      gridOf: (run) => this.#result(run).grid});
+    this.#parts = buildParts(this.#actions());
+    /** Goes into the document. */
+    this.node = this.#parts.page;
+  }
+
+  /** Returns what the parts of the page can do. */
+  #actions() {
+    const set = (changes) => this.#state.set(changes);
+    const choose = (name) => set(chooseStatistic(this.#view, name));
+    return {
+      get: this.#model.get,
+      set, choose,
+      view: () => this.#view,
+      draw: () => this.draw(),
+      colorOf: (name) => this.#colorOf(name),
+      labelOf: (name) => name === COMPARED ? 'ratio' : runLabel(name),
+      statistic: () => describe(this.#view.statistic).label,
+      gridOf: (name) => this.#gridOf(name),
+      onSeen: (node, name) => this.#sight.observe(node, name),
+      onOpenRun: (name) => this.#open(name),
+      onPin: (name) => this.#pin(name),
+      onDomain: (domain) => this.#scaling.setDomain(domain),
+      onFit: () => this.#scaling.fit(),
+      onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
+      onZoom: (zoom) => this.#pointing.setZoom(zoom),
+      onFold: (block) => this.#fold(block),
+      onOpen: (run, row) => this.#pointing.openLayer(run, row),
+      onClose: () => this.#pointing.closeLayer(),
+    };
+  }
+
+  /** Asks the server which runs there are, then shows them. */
+  async reload() {
+    const {solo, comparing, pins} = this.#view;
+    const isNew = await this.#feed.reload(
+      comparing ? pins : solo ? [solo] : []);
+    if (isNew === null) return;
+    const {runs} = this.#feed;
+    if (!isNew) {
+      if (this.#feed.isPartial) this.#reloadSoon();
+      this.drawCards();
+      return;
+    }
+    if (runs?.length === 1 && !this.#feed.isPartial && !this.#view.cursor) {
+      this.#outlining.open(runs[0].name);
+    }
+    await this.show();
+  }
+
+  /** The server tells at once what it knows of many runs, and the rest when it
+   * has read it; pictures come first. */
+  #reloadSoon() {
+    clearTimeout(this.#again);
+    this.#again = window.setTimeout(() => {
+      // A hidden tab has no height, and is asked again once it is seen.
+      if (window.innerHeight > 0) this.reload();
+    }, SOON);
+  }
+
+  /** Fetches what the view needs; what is on the screen stays until then. */
+  async show() {
+    this.draw();
+    const {statistic, rows} = this.#view;
+    const {listed, shown} = this.#chosen();
+    const readable = shown.filter((run) => !run.error);
+    const seen = readable.filter((run) => this.#sight.has(run.name)
+      || this.#view.comparing || this.#parts.findings.awaits(run));
+    await this.#model.grids(seen, statistic, rows, (run, grid, error) => {
+      this.#results.set(run.name, {statistic, rows, grid, error});
+      this.draw();
+    }, (run) => Boolean(this.#result(run).grid));
+    await this.#thumbnails.follow(listed);
+    // A diagnosis takes seconds of a large run: the first picture comes first.
+    if (readable.length && !seen.length) return;
+    if (this.#feed.isPartial) this.#reloadSoon();
+    await this.#parts.findings.follow(toDiagnose(listed, readable,
+      (run) => this.#sight.has(`card ${run.name}`)));
+  }
+
+  /** Draws what was fetched. */
+  draw() {
+    const {shown} = this.#chosen();
+    const {statistic, rows} = this.#view;
+    const names = shown.flatMap((run) => statisticsOf(run));
+    this.#parts.notice.update(this.#noticeFor(shown));
+    this.#drawBanner();
+    this.#parts.header.hidden = !names.length;
+    // Runs without the chosen statistic say so; it must not vanish meanwhile.
+    this.#parts.choices.update(
+      {groups: grouped([...names, statistic]), statistic, rows});
+    const scene = this.#scene(shown);
+    this.#parts.findings.draw(shown.filter((run) => !run.error),
+      this.#view.folded);
+    this.#parts.heatmaps.draw(scene);
+    this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
+    this.#outlining.draw(shown);
+    this.#pointing.drawLayer();
+    this.#pointing.draw(false);
+    this.drawCards();
+  }
+
+  /** Shows what a link says that was followed while the page is there. */
+  followLink() {
+    const view = linkedView(DEFAULTS);
+    if (view) this.#state.set({...DEFAULTS, ...view});
+  }
+
+  /** Whether there is no run yet; TensorBoard may still be reading them. */
+  get isEmpty() {
+    return !this.#feed.runs?.length;
+  }
+
+  /** Draws the left column, whose ages grow. */
+  drawCards() {
+    const {listed, shown, error} = this.#chosen();
+    const {filter, pins, comparing, solo} = this.#view;
+    const look = this.#thumbnails.look();
+    this.#parts.cards.update({
+      items: listed.map((run) => ({run, isShown: shown.includes(run),
+        isAlone: solo === run.name, isPinned: pins.includes(run.name),
+        color: this.#colorOf(run.name), reply: this.#parts.findings.of(run),
+        grid: this.#thumbnails.of(run.name), look})),
+      problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
+        || comparing,
+      lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
+  }
+
+  get #view() {
+    return this.#state.view;
+  }
+
+  #colorOf(name) {
+    return this.#feed.colorOf(name, theme());
+  }
+
+  #chosen() {
+    return chosenRuns(this.#feed.runs ?? [], this.#view,
+      (run) => rankOf(this.#parts.findings.of(run)));
+  }
+
+  /** Returns what was fetched of a run for the present view, or nothing. */
+  #result(run) {
+    if (run.error) return {error: run.error};
+    const result = this.#results.get(run.name);
+    return result?.statistic === this.#view.statistic
+      && result.rows === this.#view.rows ? result : {};
+  }
+
+  #gridOf(name) {
+    if (name === COMPARED) return this.#parts.comparison.grid;
+    return this.#results.get(name)?.grid;
+  }
+
+  #grids() {
+    return this.#chosen().shown.flatMap((run) => this.#result(run).grid ?? []);
+  }
+
+  #scene(shown) {
+    const description = describe(this.#view.statistic);
+    const scale = this.#scaling.draw(description);
+    return {runs: shown, resultOf: (run) => this.#result(run), description,
+      rows: this.#view.rows, look: this.#scaling.look, scale,
+      colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
+      unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};
+  }
+
+  #noticeFor(shown) {
+    if (this.#feed.failure && !this.#feed.runs) {
+      return {...NOTICES.unreachable, lines: [this.#feed.failure]};
+    }
+    if (!this.#feed.runs) return NOTICES.loading;
+    if (!this.#feed.runs.length) return NOTICES.noRuns;
+    return shown.length ? null : NOTICES.noneChosen;
+  }
+
+  /** What was read stays while the server is away. */
+  #drawBanner() {
+    const isAway = Boolean(this.#feed.failure && this.#feed.runs);
+    if (this.#parts.banner.hidden === !isAway) return;
+    this.#parts.banner.hidden = !isAway;
+    this.#parts.banner.textContent = isAway
+      ? 'TensorBoard does not answer. What was read before is shown; it is '
+        + 'asked again every few seconds.' : '';
+  }
+
+  #open(name) {
+    const isOpen = this.#view.solo === name;
+    this.#outlining.open(isOpen ? '' : name);
+    this.#state.set({solo: isOpen ? null : name, comparing: false});
+    window.scrollTo({top: 0});
+  }
+
+  #pin(name) {
+    const kept = pinned(this.#view.pins, name);
+    this.#state.set({pins: kept,
+      comparing: this.#view.comparing && kept.length === 2});
+  }
+
+  #fold(block) {
+    const all = this.#grids().flatMap((grid) => grid.blocks ?? [])
+      .map(({name}) => name);
+    const next = folded(this.#view.unfolded, block, all);
+    this.#state.note({unfolded: next});
+    this.draw();
+  }
+}

@@ -1,0 +1,82 @@
+/** The parts of the page, and what they do. */
+
+import {createCards} from './cards.js';
+import {saveGrid, savePage, sharedLink} from '../saving/save.js';
+import {COMPARED, Comparison} from '../comparison/comparison.js';
+import {Detail} from '../layer/detail.js';
+import {element} from '../basics/dom.js';
+import {Findings} from '../findings/findings.js';
+import {Heatmaps} from '../heatmap/heatmaps.js';
+import {createLegend} from '../heatmap/legend.js';
+import {createReadout} from '../heatmap/readout.js';
+import {DEFAULTS, statisticIn} from './view_state.js';
+import {WHOLE} from '../scales/viewport.js';
+import * as views from './controls.js';
+
+/** @param {Object} actions see `Page` */
+export function buildParts(actions) {
+  const {set, view, choose, colorOf} = actions;
+  const cards = createCards({
+    onFilter: (filter) => set({filter}),
+    onCheck: (name, checked) => set({solo: null,
+      checked: {...view().checked, [name]: checked}}),
+    onOpen: actions.onOpenRun,
+    onAll: () => set({solo: null, comparing: false}),
+    onPin: actions.onPin,
+    onCompare: () => set({comparing: !view().comparing, solo: null}),
+    onSeen: (node, name) => actions.onSeen(node, `card ${name}`),
+  });
+  const choices = views.createChoices({
+    onGroup: (group) => choose(statisticIn(view(), group)),
+    onStatistic: choose,
+    onRows: (rows) => set({rows}),
+  });
+  const legend = createLegend({onDomain: actions.onDomain,
+    onReset: () => actions.onDomain(undefined), onFit: actions.onFit});
+  const findings = new Findings({colorOf, onChange: actions.draw,
+    onFold: (folded) => {
+      if (folded !== view().folded) set({folded});
+    },
+    onStatistic: (name) => {
+      actions.onZoom(WHOLE);
+      if (name) choose(name);
+      else actions.draw();
+    }});
+  const detail = new Detail({get: actions.get, colorOf,
+    onClose: actions.onClose});
+  return {cards, choices, legend, findings, detail,
+    ...layOut({...ofHeatmaps(actions), cards, choices, legend, findings},
+      actions)};
+}
+
+function ofHeatmaps(actions) {
+  const {set, view, gridOf, labelOf, statistic} = actions;
+  const ofCells = {
+    ...actions,
+    onPng: (node, name) => savePage(node, [labelOf(name), statistic()]),
+    onCsv: (name) => saveGrid(gridOf(name),
+      [labelOf(name), statistic(), view().rows]),
+    onDomain: (domain) => set(
+      {domains: {...view().domains, [COMPARED]: domain}}),
+  };
+  return {heatmaps: new Heatmaps(ofCells), comparison: new Comparison(ofCells)};
+}
+
+/** Puts the parts in their places. */
+function layOut({cards, choices, legend, findings, heatmaps, comparison},
+    {view, statistic}) {
+  const readout = createReadout();
+  const notice = views.createNotice();
+  const banner = element('p', {className: 'banner', role: 'status',
+    hidden: true});
+  const share = views.createShare({
+    onLink: () => sharedLink(view(), DEFAULTS),
+    onPicture: () => savePage(main, [statistic()]),
+  });
+  const header = element('header', {}, share, choices.node, legend.node,
+    readout.node);
+  const main = element('main', {}, findings.node, header, banner, notice.node,
+    comparison.node, heatmaps.node);
+  return {heatmaps, comparison, readout, notice, banner, header,
+    page: element('div', {className: 'page'}, cards.node, main)};
+}

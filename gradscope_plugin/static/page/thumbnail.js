@@ -1,0 +1,33 @@
+/** A run's small heatmap. */
+
+import {element} from '../basics/dom.js';
+import {entriesOf, paint, tableOf} from '../heatmap/raster.js';
+
+// In pixels of the page.
+const WIDTH = 190;
+const HEIGHT = 34;
+
+/** `node` goes into a card; `update` draws a grid, if it is another one. */
+export function createThumbnail() {
+  const node = element('canvas', {className: 'thumbnail',
+    width: WIDTH, height: HEIGHT, 'aria-hidden': 'true'});
+  let drawn = [];
+  return {
+    node,
+    update(grid, look) {
+      if (!grid?.rows || (drawn[0] === grid && drawn[1] === look)) return;
+      drawn = [grid, look];
+      look.table ??= tableOf(look);
+      const context = node.getContext('2d');
+      const image = context.createImageData(WIDTH, HEIGHT);
+      const placed = {height: 1, total: grid.rows,
+        blocks: [{from: 0, to: grid.rows, top: 0}]};
+      paint(new Uint32Array(image.data.buffer), {
+        entries: entriesOf(grid, look.position), columns: grid.columns, placed,
+        table: look.table, seen: [0, grid.columns], heights: [0, grid.rows],
+        width: WIDTH, height: HEIGHT, density: 1, gap: 0});
+      context.putImageData(image, 0, 0);
+      node.classList.add('drawn');
+    },
+  };
+}

@@ -1,0 +1,143 @@
+"""Records of every format that was ever written, with the numbers known."""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from plugin_client import BASE, PROVIDERS, client_of, get_matrix, loaded
+
+import gradscope
+from gradscope.format import columns, schema
+from gradscope.format.epoch_logs import Log
+
+DATA = pathlib.Path(__file__).parents[1] / "data"
+sys.path.insert(0, str(DATA))
+
+from write import STEPS, WALL_TIME, numbers  # noqa: E402  (beside the logs)
+
+V1 = DATA / "v1"
+
+#: As format 1 has them: what a later gradscope adds comes behind.
+FAMILIES = tuple(columns.FAMILIES | columns.OCCASIONAL)
+
+
+def test_the_format_of_today_has_golden_logs():
+    # Who raises the number writes logs of it, and keeps those of before.
+    assert schema.FORMAT_VERSION == 1
+    assert sorted(p.name for p in DATA.glob("v*")) == ["v1"]
+    assert sum(p.stat().st_size for p in DATA.rglob("*tfevents*")) < 30_000
+
+
+def test_a_whole_record_is_read_to_the_last_bit():
+    record = gradscope.read(V1 / "whole")
+    assert record.damage == ()
+    assert record.steps.tolist() == list(STEPS)
+    assert record.wall_times.tolist() == [WALL_TIME + s for s in STEPS]
+    for at, family in enumerate(FAMILIES):
+        rows = len(record.schema.rows(family))
+        width = len(record.schema.columns[family])
+        steps, found = record.steps, record.families.get(family)
+        if family in columns.OCCASIONAL:
+            steps, found = record.occasional(family)
+            assert steps.tolist() == [1, 10]
+        expected = [numbers(at, step, rows, width) for step in steps.tolist()]
+        np.testing.assert_array_equal(found, expected, family)
+    assert record.logs == tuple(
+        Log(step, index, {"loss": 1 / (1 + step)})
+        for index, step in enumerate(STEPS)
+    )
+
+
+def test_the_schema_of_format_1_is_known():
+    described = gradscope.read(V1 / "whole").schema
+    assert described.layers == ("dense_1", "dense_2")
+    kernel, bias, *_ = described.variables
+    assert kernel == schema.Variable(
+        "dense_1/kernel", "dense_1", (3, 3), "float32"
+    )
+    assert (bias.name, bias.shape) == ("dense_1/bias", (3,))
+    assert [a.group_names for a in described.activations] == [
+        tuple(f"dense_{layer}/relu/{unit}" for unit in range(3))
+        for layer in (1, 2)
+    ]
+    assert [(s.name, s.kind) for s in described.states] == [
+        ("norm", "batch_norm"),
+        ("dropout", "dropout"),
+    ]
+    assert described.data[0] == schema.Data("input", "float32", (3,))
+    assert described.operations[0].name == "dense_1 (MatMul)"
+    assert described.unseen == ("while",)
+    assert described.model["metrics"] == ["accuracy"]
+    assert described.optimizer["config"] == {"learning_rate": 0.1}
+    assert described.linear == (("dense_1/kernel", "dense_2/kernel"),)
+    assert described.wiring[0].kind == "broadcast"
+    for family, names in (columns.FAMILIES | columns.OCCASIONAL).items():
+        # Columns may be added at the end; none may move, or go.
+        known = described.columns[family]
+        assert names[: len(known)] == known
+
+
+def test_a_run_that_was_resumed_with_another_network_is_one_record():
+    record = gradscope.read(V1 / "resumed")
+    assert record.steps.tolist() == [0, 1, 2, 3]
+    assert record.layers == ("dense_1", "dense_2")
+    found = record.families["variables"]
+    width = found.shape[2]
+    # Steps 0 and 1 are of the network of one layer, 2 and 3 of the next.
+    for step in (0, 1):
+        np.testing.assert_array_equal(
+            found[step, :2], numbers(0, step, 2, width)
+        )
+        assert np.isnan(found[step, 2:]).all()
+    for step in (2, 3):
+        np.testing.assert_array_equal(found[step], numbers(0, step, 4, width))
+    assert record.wall_times.tolist()[1:3] == [WALL_TIME + 1, WALL_TIME + 102]
+
+
+def test_findings_of_a_golden_log_can_be_told():
+    assert isinstance(gradscope.diagnose(V1 / "whole"), list)
+    found = gradscope.read(V1 / "whole").first_nonfinite()
+    assert found is not None and found.step == 0
+    assert gradscope.compare(V1 / "whole", V1 / "whole").same_bits
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_tensorboard_has_the_same_numbers(tmp_path, provider):
+    shutil.copytree(V1, tmp_path / "logs")
+    client = client_of(loaded(tmp_path / "logs", provider))
+    names = [run["name"] for run in client.get(f"{BASE}/runs").get_json()]
+    assert names == ["resumed/gradscope", "whole/gradscope"]
+    for name in ("resumed", "whole"):
+        record = gradscope.read(V1 / name)
+        for statistic in ("gradient_norm", "update_norm"):
+            steps, values = get_matrix(client, f"{name}/gradscope", statistic)
+            np.testing.assert_array_equal(steps, record.steps)
+            np.testing.assert_array_equal(values, record[statistic].T)
+
+
+def described(**changes):
+    """Returns the schema of a golden log as a later version might have it."""
+    text = gradscope.read(V1 / "whole").schema.to_json()
+    return json.dumps({**json.loads(text), **changes})
+
+
+def test_a_newer_format_is_refused_and_what_was_added_to_this_one_is_read():
+    with pytest.raises(schema.SchemaError, match="upgrade gradscope"):
+        schema.Schema.from_json(described(version=2))
+    known = gradscope.read(V1 / "whole").schema
+    more = {
+        "invented": [{"a": 1}],
+        "columns": {**known.columns, "invented": ["a"]},
+    }
+    read = schema.Schema.from_json(described(**more))
+    assert read.variables == known.variables
+    assert read.columns["invented"] == ("a",)
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_format_that_never_was_is_refused(version):
+    with pytest.raises(schema.SchemaError, match="there is no format"):
+        schema.Schema.from_json(described(version=version))

@@ -1,0 +1,221 @@
+"""Counts what makes code easy to read, or hard.
+
+    python -m tools.house                     # a table of both packages
+    python -m tools.house gradscope/reading   # of some folders
+    python -m tools.house --names gradscope   # which indefinite names are where
+    python -m tools.house --check             # in `make lint`: the ceilings
+
+The counts are of Python files, without tests. Libraries that are known to be
+read with ease have 0 to 2 indefinite names in 1000, "what" in 0.1 to 0.3 of
+1000 words of docstrings, and comments of 6 to 14 % of the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import collections
+import io
+import pathlib
+import re
+import statistics
+import sys
+import tokenize
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("gradscope", "gradscope_plugin")
+
+#: Names that say nothing of what they hold.
+INDEFINITE = set(
+    "found one told seen kept own given made known there here whole rest some "
+    "others wanted chosen present every".split()
+)
+
+#: What `--check` allows; a count that has fallen takes its ceiling along.
+CEILINGS = {
+    "indefinite names per 1000": 3.0,
+    '"Returns what"': 0,
+}
+
+
+class Module:
+    """One file, parsed."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.text = path.read_text(encoding="utf-8")
+        self.tree = ast.parse(self.text)
+        self.lines = self.text.count("\n")
+
+    def names(self) -> list[tuple[int, str]]:
+        """Lists line and name of each use of a variable or argument."""
+        return [
+            (node.lineno, node.id if isinstance(node, ast.Name) else node.arg)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Name | ast.arg)
+        ]
+
+    def functions(self) -> list:
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef
+        return [n for n in ast.walk(self.tree) if isinstance(n, kinds)]
+
+    def docstrings(self) -> list[str]:
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        nodes = [self.tree]
+        nodes += [n for n in ast.walk(self.tree) if isinstance(n, kinds)]
+        return [text for text in map(ast.get_docstring, nodes) if text]
+
+    def comments(self) -> int:
+        """Counts the lines that hold a comment and nothing else."""
+        return len(re.findall(r"^\s*#", self.text, re.MULTILINE))
+
+    def code(self) -> int:
+        """Counts the lines of code, without docstrings and comments."""
+        skip = (
+            tokenize.COMMENT,
+            tokenize.NL,
+            tokenize.NEWLINE,
+            tokenize.INDENT,
+            tokenize.DEDENT,
+            tokenize.ENDMARKER,
+        )
+        lines = set()
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            if token.type not in skip:
+                lines.update(range(token.start[0], token.end[0] + 1))
+        written = (text.count("\n") + 1 for text in self.docstrings())
+        return len(lines) - sum(written)
+
+
+def body_lines(function) -> int:
+    """Counts a function's lines without its heading and its docstring."""
+    first = function.body[1:] if ast.get_docstring(function) else function.body
+    return function.end_lineno - first[0].lineno + 1 if first else 0
+
+
+def is_public(function) -> bool:
+    return not function.name.startswith("_")
+
+
+def parameters(function) -> list[ast.arg]:
+    """Lists the parameters of a function, without `self` and `cls`."""
+    every_kind = function.args
+    listed = every_kind.posonlyargs + every_kind.args + every_kind.kwonlyargs
+    return [a for a in listed if a.arg not in ("self", "cls")]
+
+
+def percent(part: int, total: int) -> float:
+    return 100 * part / total if total else 0.0
+
+
+def spread(numbers: list[int]) -> str:
+    """Median, ninth decile and maximum."""
+    if not numbers:
+        return "-"
+    ninth = sorted(numbers)[int(0.9 * (len(numbers) - 1))]
+    return f"{statistics.median(numbers):.0f}/{ninth}/{max(numbers)}"
+
+
+def counts(modules: list[Module]) -> dict[str, object]:
+    """Counts, by name, over some modules."""
+    functions = [f for m in modules for f in m.functions()]
+    public = [f for f in functions if is_public(f)]
+    arguments = [a for f in public for a in parameters(f)]
+    names = [name for m in modules for _, name in m.names()]
+    docstrings = [text for m in modules for text in m.docstrings()]
+    words = re.findall(r"[a-z']+", " ".join(docstrings).lower())
+    folders = collections.Counter(m.path.parent for m in modules)
+    per_1000 = {
+        f'"{word}" per 1000 words': 1000 * words.count(word) / len(words)
+        for word in ("what", "it", "there")
+    }
+    return {
+        "files": len(modules),
+        "lines": sum(m.lines for m in modules),
+        "lines of a file": spread([m.lines for m in modules]),
+        "lines of a function": spread([body_lines(f) for f in functions]),
+        "comments, % of code": percent(
+            sum(m.comments() for m in modules), sum(m.code() for m in modules)
+        ),
+        "public functions with a docstring, %": percent(
+            sum(1 for f in public if ast.get_docstring(f)), len(public)
+        ),
+        "their arguments annotated, %": percent(
+            sum(1 for a in arguments if a.annotation), len(arguments)
+        ),
+        "their returns annotated, %": percent(
+            sum(1 for f in public if f.returns), len(public)
+        ),
+        "functions of more than 5 parameters": sum(
+            len(parameters(f)) > 5 for f in functions
+        ),
+        "files of the largest folder": max(folders.values()),
+        **per_1000,
+        '"Returns what"': sum(
+            text.startswith("Returns what") for text in docstrings
+        ),
+        "docstrings with an example": sum(">>>" in text for text in docstrings),
+        "indefinite names per 1000": 1000
+        * sum(name in INDEFINITE for name in names)
+        / len(names),
+    }
+
+
+def modules_of(paths: list[str]) -> list[Module]:
+    """Parses all modules of some folders or files."""
+    files = [
+        file
+        for path in paths
+        for file in (
+            [ROOT / path]
+            if path.endswith(".py")
+            else sorted((ROOT / path).rglob("*.py"))
+        )
+    ]
+    return [Module(file) for file in files]
+
+
+def show_names(modules: list[Module]) -> None:
+    """Prints each indefinite name with file and lines."""
+    for module in modules:
+        lines = collections.defaultdict(list)
+        for line, name in module.names():
+            if name in INDEFINITE:
+                lines[name].append(line)
+        for name, where in lines.items():
+            print(f"{module.path.relative_to(ROOT)}: {name}: {where}")
+
+
+def above_ceilings(numbers: dict[str, object]) -> list[str]:
+    """Says of each count that is above its ceiling what it may be."""
+    return [
+        f"{name}: {numbers[name]:.1f}, and at most {most} are allowed; see "
+        "`python -m tools.house --names gradscope gradscope_plugin`"
+        for name, most in CEILINGS.items()
+        if numbers[name] > most
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("paths", nargs="*", default=PACKAGES)
+    parser.add_argument("--names", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args(arguments)
+    modules = modules_of(list(options.paths))
+    if options.names:
+        show_names(modules)
+        return 0
+    numbers = counts(modules)
+    if options.check:
+        problems = above_ceilings(numbers)
+        print("\n".join(problems), file=sys.stderr)
+        return 1 if problems else 0
+    for name, number in numbers.items():
+        text = f"{number:.1f}" if isinstance(number, float) else str(number)
+        print(f"| {name} | {text} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
