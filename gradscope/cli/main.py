@@ -20,7 +20,7 @@ import numpy as np
 import gradscope
 from gradscope import terminal
 from gradscope.cli import check, compare, demo, diagnose
-from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.reading.by_layer import COLUMNS
 from gradscope.reading.record import Record
 
 #: Row name of numbers that belong to a step as such, as the learning rate.
@@ -138,7 +138,7 @@ def _column(
     values = record[statistic]
     if values.ndim == 1:
         return [WHOLE_STEP], values[:, np.newaxis]
-    if statistic in VARIABLE_COLUMNS and rows == "layers":
+    if statistic in COLUMNS and rows == "layers":
         return record.layers, record.by_layer(statistic)
     family = next(
         family

@@ -105,7 +105,7 @@ def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
     if statistic == "weight_norm":
         cause = _cause_of_weights(a, at)
     elif statistic == "update_norm":
-        cause = _cause_of_updates(a, b, at)
+        cause = _cause_of_updates(a, b, at, differing[0])
     else:
         row, cause = _cause_of_gradients(a, b, at, differing, tolerance)
     layer = a.schema.variables[row].layer
@@ -142,8 +142,8 @@ def _cause_of_weights(a, at: int) -> str:
     )
 
 
-def _cause_of_updates(a, b, at: int) -> str:
-    rates = [_step_value(r, "learning_rate", at) for r in (a, b)]
+def _cause_of_updates(a, b, at: int, row: int) -> str:
+    rates = [_learning_rate(record, at, row) for record in (a, b)]
     if not np.isnan(rates).any() and relative(*rates) > 1e-6:
         return (
             "weights and gradients are the same, and the learning rate is "
@@ -154,6 +154,13 @@ def _cause_of_updates(a, b, at: int) -> str:
         "different updates of them: look at its configuration, its clipping, "
         "and at what it remembers of earlier steps"
     )
+
+
+def _learning_rate(record, at: int, row: int) -> float:
+    """The learning rate of a variable in a step; NaN if unknown."""
+    if record.schema.has_rates:
+        return float(record["variable_learning_rate"][at, row])
+    return _step_value(record, "learning_rate", at)
 
 
 def _cause_of_gradients(

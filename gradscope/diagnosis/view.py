@@ -120,9 +120,26 @@ class View:
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether the optimizer divides by the size of the gradient."""
-        name = str(self.schema.optimizer.get("class", "")).lower()
-        return any(word in name for word in _ADAPTIVE)
+        """Whether the optimizer, or a part, divides by the gradient's size."""
+        names = [str(self.schema.optimizer.get("class", ""))]
+        names += [variable.optimizer for variable in self.schema.variables]
+        return any(word in name.lower() for name in names for word in _ADAPTIVE)
+
+    @functools.cached_property
+    def pace(self) -> list[tuple[str, float]]:
+        """Part of the optimizer and learning rate of each variable.
+
+        The part is `""` for an optimizer without parts. The rate is the median
+        over the steps, NaN where it is not known.
+        """
+        if not self.schema.has_rates:
+            rate = float(median(self.get("learning_rate")))
+            return [("", rate)] * len(self.schema.variables)
+        rates = median(self.get("variable_learning_rate"), axis=0)
+        return [
+            (variable.optimizer, float(rate))
+            for variable, rate in zip(self.schema.variables, rates, strict=True)
+        ]
 
     def layer(self, row: int) -> str:
         """Get the name of the layer that owns a variable, by its row."""

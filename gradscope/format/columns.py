@@ -28,12 +28,17 @@ VARIABLE_COLUMNS = (
     "gradient_missing",
 )
 
-#: Numbers of the step as a whole. `loss` is the loss in training mode with
-#: penalties, if the model is known. The others are counts: `skipped` of the
-#: steps that a loss scale skipped because of an overflow since the start of the
-#: run, `recorded` of the records that this process wrote up to and including
-#: this one, `dropped` of records that it lost, and `histograms_dropped` of
-#: steps whose histograms it lost.
+#: Columns that `variables` has in addition for an optimizer with several
+#: learning rates, as Keras's `MultiOptimizer` has one for each of its parts.
+RATE_COLUMNS = ("variable_learning_rate",)
+
+#: Numbers of the step as a whole. `learning_rate` is NaN if variables have
+#: several. `loss` is the loss in training mode with penalties, if the model is
+#: known. The others are counts: `skipped` of the steps that a loss scale
+#: skipped because of an overflow since the start of the run, `recorded` of the
+#: records that this process wrote up to and including this one, `dropped` of
+#: records that it lost, and `histograms_dropped` of steps whose histograms it
+#: lost.
 RUN_COLUMNS = (
     "learning_rate",
     "global_gradient_norm",

@@ -28,12 +28,16 @@ class Variable:
         layer: Name of the layer that owns it.
         shape: Its shape.
         dtype: Name of its dtype, as in `"float32"`.
+        optimizer: Class of the part that updates it, with a number from the
+            second one of a class on, as in `"Adam_1"`, where an optimizer has
+            parts; `""` where it has none.
     """
 
     name: str
     layer: str
     shape: tuple[int, ...]
     dtype: str
+    optimizer: str = dataclasses.field(default="", compare=False)
 
     @property
     def size(self) -> int:

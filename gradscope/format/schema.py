@@ -27,6 +27,7 @@ from gradscope.format.columns import (
     FAMILIES,
     OCCASIONAL,
     PROBE_COLUMNS,
+    RATE_COLUMNS,
     RUN_COLUMNS,
     SKETCH_COLUMNS,
     STATE_COLUMNS,
@@ -50,6 +51,7 @@ __all__ = [
     "OCCASIONAL",
     "PLUGIN_NAME",
     "PROBE_COLUMNS",
+    "RATE_COLUMNS",
     "RUN_COLUMNS",
     "SKETCH_COLUMNS",
     "STATE_COLUMNS",
@@ -176,6 +178,32 @@ class Schema:
             return tuple(row.name for row in tables[family])
         return ("",)
 
+    @property
+    def has_rates(self) -> bool:
+        """Whether variables have learning rates of their own."""
+        return set(RATE_COLUMNS) <= set(self.columns.get("variables", ()))
+
+    def with_parts(self, optimizers: list[str]) -> Schema:
+        """Add a learning rate for each variable.
+
+        Args:
+            optimizers: Name of the part of the optimizer that updates each
+                variable; empty for an optimizer with one learning rate.
+        """
+        if not optimizers:
+            return self
+        columns = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
+        return dataclasses.replace(
+            self,
+            variables=tuple(
+                dataclasses.replace(variable, optimizer=name)
+                for variable, name in zip(
+                    self.variables, optimizers, strict=True
+                )
+            ),
+            columns=self.columns | {"variables": columns},
+        )
+
     def with_unordered_sums(self, names: tuple[str, ...]) -> Schema:
         """Adds names to `unordered_sums`, of which the first 100 remain."""
         names = tuple(dict.fromkeys((*self.unordered_sums, *names)))
@@ -255,6 +283,7 @@ def _variable(data: dict) -> Variable:
         layer=str(data["layer"]),
         shape=_shape(data["shape"]),
         dtype=str(data["dtype"]),
+        optimizer=str(data.get("optimizer", "")),
     )
 
 

@@ -62,6 +62,7 @@ class Layout:
         variables, activations, states, data: Number of rows of the record.
         units: Number of counted units of all activations.
         moving: Number of recorded numbers of states.
+        rates: Number of variables with a learning rate of their own.
     """
 
     variables: int
@@ -70,6 +71,7 @@ class Layout:
     states: int
     moving: int
     data: int
+    rates: int = 0
 
     @classmethod
     def of(cls, schema: Schema) -> Layout:
@@ -81,6 +83,7 @@ class Layout:
             states=len(schema.states),
             moving=sum(s.size for s in schema.states),
             data=len(schema.data),
+            rates=len(schema.variables) if schema.has_rates else 0,
         )
 
     @property
@@ -88,6 +91,7 @@ class Layout:
         """Shapes of the segments that the optimizer's step fills."""
         return {
             "header": (len(HEADER),),
+            "rates": (self.rates,),
             "variables": (self.variables, len(MEASURED)),
             "origin": (len(ORIGIN),),
         }
@@ -162,6 +166,7 @@ class Placement:
         self._full = Layout.of(full)
         self._places = {
             "variables": variables,
+            "rates": variables if self._part.rates else [],
             "activations": _places(_names(part.activations), full.activations),
             "activity": _places(_units(part), _units(full)),
             "state": _places(_names(part.states), full.states),

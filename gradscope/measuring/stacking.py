@@ -117,19 +117,24 @@ def map_in_turn(
     return results
 
 
-def stack_by_shape(tensors: list[tf.Tensor | None]) -> list[Rows]:
+def stack_by_shape(
+    tensors: list[tf.Tensor | None], separate: frozenset[int] = frozenset()
+) -> list[Rows]:
     """Stacks small tensors of the same shape and dtype.
 
     Each larger tensor, or tensor of unknown size, is a stack of its own.
 
     Args:
         tensors: V float tensors of any shape, None for a missing one.
+        separate: Places of tensors to treat as of unknown size, because they
+            may end with values without a meaning, and how many is not known
+            while a program is traced.
     """
     places_of: dict[tuple, list[int]] = {}
     for place, tensor in enumerate(tensors):
         if tensor is None:
             continue
-        size = tensor.shape.num_elements()
+        size = None if place in separate else tensor.shape.num_elements()
         small = size is not None and size <= SMALL
         alone = None if small else place
         shape = None if size is None else tuple(tensor.shape.as_list())

@@ -71,7 +71,12 @@ def stack_step(
         by_shape = stacking.stack_by_shape(list(tensors))
         return stacking.pad_together(by_shape, fused)
 
-    by_shape = stacking.stack_by_shape(list(map(_values, gradients, before)))
+    # The zeros at the end of a sparse gradient must not count as zeros of
+    # others. (In eager steps and under XLA its shape is as known as theirs.)
+    sparse = frozenset(n for n, g in enumerate(gradients) if _is_sparse(g))
+    by_shape = stacking.stack_by_shape(
+        list(map(_values, gradients, before)), sparse
+    )
     after_clipping = (
         [] if clipped is None else list(map(_values, clipped, before))
     )
@@ -135,12 +140,16 @@ def occasional(step: StepTensors, places: list[int]) -> tf.Tensor:
         gradients, float32 `[tensorboard_tabs.width(len(places))]`.
     """
     kinds = [step.gradients, step.before, step.updates]
-    sparse = {n for n, g in enumerate(step.sources) if g and g.is_sparse}
+    sparse = {n for n, g in enumerate(step.sources) if _is_sparse(g)}
     parts = [
         histogram.counts(kinds, places),
         gradient_sketch.sketches(step.gradients, places, sparse),
     ]
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
+
+
+def _is_sparse(gradient: GradientValues | None) -> bool:
+    return gradient is not None and gradient.is_sparse
 
 
 def _values(

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradscope.format.rows import Variable
-from gradscope.format.schema import VARIABLE_COLUMNS
+from gradscope.format.schema import RATE_COLUMNS, VARIABLE_COLUMNS
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record
+
+#: All statistics of variables, with those that only some records have.
+COLUMNS = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
 
 _NORMS = {
     "gradient_norm",
@@ -40,7 +43,8 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
     maximum is the largest; `gradient_zero_fraction` is weighted by size;
     `gradient_nonfinite` and `gradient_size` are sums; `gradient_unit_spread`
     is the smallest, of variables that have one; `gradient_missing` is 1 where
-    all of the layer's gradients are missing.
+    all of the layer's gradients are missing; `variable_learning_rate` is the
+    largest.
 
     Args:
         record: A `gradscope.Record`.
@@ -49,7 +53,7 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
     Raises:
         KeyError: If no such column exists.
     """
-    if statistic not in VARIABLE_COLUMNS:
+    if statistic not in COLUMNS:
         raise KeyError(
             f"{statistic!r} is not a statistic of variables; these are "
             f"{', '.join(VARIABLE_COLUMNS)}."

@@ -277,6 +277,8 @@ class Drain:
     def _values(self, step: int, row: np.ndarray) -> list:
         segments = self._layout.split(row)
         table = statistics.complete(segments["variables"], self._sizes)
+        if self.schema.has_rates:
+            table = np.column_stack([table, segments["rates"]])
         forward = self._forward(step, segments)
         run = self._run(segments, table)
         tables = {"variables": table, "run": run, **forward}

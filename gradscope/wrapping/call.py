@@ -48,8 +48,16 @@ class Call:
         self.applies = True
 
     def learning_rate(self) -> tf.Tensor:
-        """The learning rate, float32 scalar; NaN if unknown."""
+        """The learning rate, float32 scalar; NaN if unknown, or if variables
+        have several."""
         return tf.constant(float("nan"))
+
+    def variable_rates(self) -> list[tf.Tensor]:
+        """The learning rate of each of `variables`, float32 scalars.
+
+        Called only if the seam has `part_names`.
+        """
+        return [self.learning_rate() for _ in self.variables]
 
     def loss_scale(self) -> tf.Tensor:
         """The loss scale, float32 scalar; NaN without one."""

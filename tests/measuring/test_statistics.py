@@ -176,6 +176,32 @@ def test_a_sparse_gradient_is_that_of_its_summed_rows(rows, compiled):
     np.testing.assert_allclose(run(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+def test_zeros_behind_a_sparse_gradient_are_not_counted_among_others(
+    first, fused
+):
+    """Whether the others have its shape, or are smaller or larger."""
+    slices = tf.IndexedSlices(tf.ones([4, 3]), tf.constant([5, 1, 5, 5]))
+    dense = [tf.ones(s) for s in ([4, 3], [2, 3], [3], [5, 3])]
+    grads = [slices, *dense] if first else [*dense, slices]
+    shapes = [[7, 3] if g is slices else g.shape for g in grads]
+    weights = [tf.ones(shape) for shape in shapes]
+
+    def measure():
+        return measured(grads, weights, weights, fused=fused)
+
+    run = tf.function(measure, jit_compile=True) if fused else measure
+    rows = run().numpy()
+    assert rows[:, MEASURED.index("gradient_zeros")].tolist() == [0] * 5
+    spread = rows[:, MEASURED.index("gradient_unit_spread")]
+    assert [g is slices for g in grads] == (
+        np.isnan(spread) & ([len(shape) > 1 for shape in shapes])
+    ).tolist()
+    place = 0 if first else 4
+    assert rows[place, MEASURED.index("gradient_size")] == 6
+
+
 def test_a_sparse_gradient_without_rows_has_norm_zero_and_no_rms():
     slices = tf.IndexedSlices(tf.zeros([0, 3]), tf.zeros([0], tf.int64))
     row = measured([slices], [tf.ones([7, 3])], [tf.ones([7, 3])])

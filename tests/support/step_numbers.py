@@ -23,6 +23,7 @@ def measured(grads, before, after, clipped=None, fused=False):
         clipped and [gradients.gradient_values(g) for g in clipped],
         before,
         after,
+        fused,
     )
     return statistics.measure(step, [g is None for g in grads], fused)
 

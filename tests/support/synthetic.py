@@ -71,7 +71,8 @@ def record(
             `gradient_norm={"dense_1/kernel": 0}`.
     """
     families = {}
-    for family, columns in FAMILIES.items():
+    for family in FAMILIES:
+        columns = schema.columns[family]
         rows = schema.rows(family)
         values = np.full((count, len(rows), len(columns)), np.nan, np.float32)
         for index, name in enumerate(columns):

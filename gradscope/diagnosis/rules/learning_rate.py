@@ -16,7 +16,7 @@ from gradscope.diagnosis.spells import (
     running_median,
     spells,
 )
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import finding, join_words
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -245,8 +245,7 @@ def _learning_rate_finding(
     """
     rate = float(median(view.get("learning_rate")))
     is_known = np.isfinite(rate)
-    advice = f"{factor:g} times as much"
-    advice = f"`learning_rate={rate * factor:.1g}`" if is_known else advice
+    advice = _advice(view, spell, factor)
     return finding(
         view,
         "learning-rate",
@@ -259,6 +258,33 @@ def _learning_rate_finding(
         remedy=remedy
         or f"Try {advice}, and go up or down by threes from there.",
     )
+
+
+def _advice(view: View, spell: Spell, factor: float) -> str:
+    """Word the learning rates to set.
+
+    Of an optimizer with parts, these are the parts with a kernel whose updates
+    are as wrong as those of the typical kernel, or more.
+    """
+    paces = [view.pace[row] for row in view.kernels]
+    ratios = median(update_ratios(view)[spell.slice], axis=0)
+    typical = median(ratios)
+    is_wrong = ratios >= typical if factor < 1 else ratios <= typical
+    wrong_paces = {paces[column] for column in np.flatnonzero(is_wrong)}
+    return join_words(
+        [
+            _word_rate(part, rate, factor)
+            for part, rate in sorted(wrong_paces or set(paces), key=repr)
+        ]
+    )
+
+
+def _word_rate(part: str, rate: float, factor: float) -> str:
+    """Word the learning rate to set for one part of the optimizer."""
+    advice = f"{factor:g} times as much"
+    if np.isfinite(rate):
+        advice = f"`learning_rate={rate * factor:.1g}`"
+    return f"{advice} of `{part}`" if part else advice
 
 
 def update_ratios(view: View) -> np.ndarray:

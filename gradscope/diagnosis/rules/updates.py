@@ -217,19 +217,17 @@ def _odd_layers(
     ratios = update_ratios(view)
     if ratios.shape[1] < 2:
         return
-    typical = median(ratios, axis=1)
+    typical = _typical_ratios(view, ratios)
     is_late = np.arange(view.count) >= min(10, view.count // 3)
     with np.errstate(all="ignore"):
-        odd_share = is_odd(ratios, typical[:, np.newaxis], limits[name]).mean(
-            axis=0
-        )
-    typical = running_median(typical)
+        odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
     # A spell needs half of the records; this spares most layers the search.
     for column in np.flatnonzero(odd_share > 0.25):
         row = view.kernels[column]
         ratio = running_median(ratios[:, column])
+        typical_ratio = running_median(typical[:, column])
         with np.errstate(all="ignore"):
-            is_odd_step = is_odd(ratio, typical, limits[name])
+            is_odd_step = is_odd(ratio, typical_ratio, limits[name])
         spell = longest_spell(is_odd_step & is_late, max(20, view.count // 2))
         if spell is None:
             continue
@@ -245,8 +243,26 @@ def _odd_layers(
             evidence={
                 "update_to_weight_ratio": value,
                 "update_to_weight_ratio_limit": limits[name],
-                "others": median(typical[spell.slice]),
+                "others": median(typical_ratio[spell.slice]),
             },
             cause=cause,
             remedy=remedy,
         )
+
+
+def _typical_ratios(view: View, ratios: np.ndarray) -> np.ndarray:
+    """Compute the typical ratio to compare each kernel's with, [T, K].
+
+    It is the median over the kernels that the same part of the optimizer
+    updates at the same learning rate, since those of others were meant to move
+    faster or slower; NaN for a kernel that is alone.
+    """
+    paces = [repr(view.pace[row]) for row in view.kernels]
+    typical = np.full(ratios.shape, np.nan)
+    for pace in dict.fromkeys(paces):
+        is_alike = np.array([other == pace for other in paces])
+        if is_alike.sum() > 1:
+            typical[:, is_alike] = median(ratios[:, is_alike], axis=1)[
+                :, np.newaxis
+            ]
+    return typical

@@ -23,7 +23,7 @@ from gradscope.format.model_facts import (
     json_values,
 )
 from gradscope.format.schema import Schema
-from gradscope.runtime import tf_variables
+from gradscope.runtime import scopes, tf_variables
 from gradscope.wrapping.forward import linear_chains, model_compiled
 from gradscope.wrapping.forward.model_compiled import quietly
 
@@ -127,14 +127,17 @@ def _named_layers(
     described = tf_variables.describe([*optimizer_variables, *untrained])
     state_names = _layer_names(untrained, described[len(optimizer_variables) :])
     rows = _layers_of_rows(schema)
+    parents = scopes.parent_paths(row.layer for row in schema.variables)
     layers: list[tuple] = []
     visited = {id(model)}
 
     def name(layer, path: tuple) -> str:
         trained_name = _name_by_variable(layer, trained_names)
         state_name = _name_by_variable(layer, state_names)
-        default = state_name if state_name in rows else "/".join(path)
-        return trained_name or default
+        # The path that scopes show begins with the model's own name.
+        inner_name = scopes.path_in_parent(("", *path), parents)
+        default = state_name if state_name in rows else inner_name
+        return trained_name or default or "/".join(path)
 
     def add_layers_of(parent, path: tuple):
         for layer in parent._flatten_layers(

@@ -11,7 +11,11 @@ from gradscope.runtime import own_variables, replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward.forward_pass import ForwardPass
-from gradscope.wrapping.optimizers import keras_call, loss_scale
+from gradscope.wrapping.optimizers import (
+    keras_call,
+    keras_rates,
+    loss_scale,
+)
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
 
@@ -44,7 +48,7 @@ def unsupported(optimizer: Any) -> str | None:
             "is imported, or do not wrap it"
         )
     optimizer = innermost(optimizer)
-    parts = keras_call.parts_of(optimizer)
+    parts = keras_rates.parts_of(optimizer)
     if optimizer not in parts and any(
         part.gradient_accumulation_steps for part in parts
     ):
@@ -97,6 +101,8 @@ class KerasSeam(Seam):
     ) -> Call:
         """Describe a call of `apply`."""
         self._check_replicas()
+        if trainable_variables is not None:
+            keras_rates.assign_parts(self.optimizer, trainable_variables)
         return keras_call.KerasCall(
             self.optimizer, self.outer, grads, trainable_variables
         )
@@ -117,6 +123,12 @@ class KerasSeam(Seam):
             optimizer._trainable_variables,
             tf_variables.value(optimizer.iterations),
         )
+
+    def part_names(self, variables: list) -> list[str]:
+        """Name the part that updates each variable; none with one rate."""
+        if not keras_rates.has_several_rates(self.optimizer):
+            return []
+        return keras_rates.part_names(self.optimizer, variables)
 
     def other_replacements(self) -> list:
         """The replacements of `build` and of the loss scale's skips."""
@@ -162,7 +174,7 @@ class KerasSeam(Seam):
             )
             observer.record_skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
-                keras_call.learning_rate(optimizer),
+                keras_rates.common_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
 

@@ -12,6 +12,8 @@ from gradscope.measuring import gradients
 from gradscope.runtime import replicas, tf_variables
 from gradscope.wrapping import call
 from gradscope.wrapping.call import Call
+from gradscope.wrapping.optimizers import keras_rates
+from gradscope.wrapping.optimizers.keras_rates import parts_of
 
 #: Method of Keras that sums the gradients of all replicas.
 _ALL_REDUCE = "_all_reduce_sum_gradients"
@@ -39,6 +41,7 @@ class KerasCall(Call):
         )
         self._optimizer = optimizer
         self._outer = outer
+        self._passed = passed
         self._overwritten = {
             tf_variables.tf_variable(v).ref()
             for v in passed
@@ -52,8 +55,12 @@ class KerasCall(Call):
         self._all_reduce_results: list = []
 
     def learning_rate(self) -> tf.Tensor:
-        """The learning rate, see the function `learning_rate`."""
-        return learning_rate(self._optimizer)
+        """The learning rate, see `keras_rates.common_rate`."""
+        return keras_rates.common_rate(self._optimizer)
+
+    def variable_rates(self) -> list[tf.Tensor]:
+        """The learning rates, see `keras_rates.variable_rates`."""
+        return keras_rates.variable_rates(self._optimizer, self._passed)
 
     def loss_scale(self) -> tf.Tensor:
         """The factor of the loss, float32 scalar; NaN without one."""
@@ -131,12 +138,8 @@ class KerasCall(Call):
         """Group the indices of the call's variables by the optimizer that has
         them."""
         owners: dict = {}
-        parts = parts_of(self._optimizer)
-        for index, variable in enumerate(self.variables):
-            part = parts[0]
-            if part is not self._optimizer:
-                key = self._optimizer._var_key(variable)
-                part = parts[self._optimizer._var_to_optimizer_idx[key]]
+        for index, variable in enumerate(self._passed):
+            part = keras_rates.part_of(self._optimizer, variable)
             owners.setdefault(part, []).append(index)
         return owners
 
@@ -192,26 +195,3 @@ def reduction(optimizer: Any) -> str:
 def clips(optimizer: Any) -> bool:
     """Return whether an optimizer, or a part of a `MultiOptimizer`, clips."""
     return any(map(call.clips, parts_of(optimizer)))
-
-
-def parts_of(optimizer: Any) -> list:
-    """The optimizers that update variables: a `MultiOptimizer`'s parts, or
-    itself."""
-    return getattr(optimizer, "optimizers", None) or [optimizer]
-
-
-def learning_rate(optimizer: Any) -> tf.Tensor:
-    """The learning rate of the next step, float32 scalar.
-
-    NaN with several optimizers, and for a user's own function, which must not
-    be called a second time.
-    """
-    from keras.optimizers.schedules import LearningRateSchedule
-
-    rate = optimizer._learning_rate
-    several = optimizer not in parts_of(optimizer)
-    if several or (
-        callable(rate) and not isinstance(rate, LearningRateSchedule)
-    ):
-        return tf.constant(float("nan"))
-    return tf.cast(tf_variables.value(optimizer.learning_rate), tf.float32)

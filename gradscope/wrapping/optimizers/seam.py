@@ -164,11 +164,25 @@ class Seam:
         with tf.init_scope():  # a trace cannot read a variable's value
             return self.current_step()
 
-    def _state(self) -> OptimizerState:
+    def _state(self, variables: list) -> OptimizerState:
         counts_skips = self.outer is not None and self.counts_skips
         return OptimizerState(
-            self.description(), self._step_before(), counts_skips
+            self.description(),
+            self._step_before(),
+            counts_skips,
+            self.part_names(variables),
         )
+
+    def part_names(self, variables: list) -> list[str]:
+        """Name the part of the optimizer that updates each variable.
+
+        Args:
+            variables: The variables in the order of the rows.
+
+        Returns:
+            The names; empty if all variables have the same learning rate.
+        """
+        return []
 
     def description(self) -> dict:
         """The optimizer's class and configuration, as JSON."""

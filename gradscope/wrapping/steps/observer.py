@@ -61,7 +61,8 @@ class Measurables:
     Attributes:
         step: int64 scalar, the optimizer's step before its update.
         subset: Rows of the call's variables, None for all.
-        header: float32 `[HEADER]`.
+        header: float32 `[HEADER]`, and behind it, with `has_rates`, the
+            learning rate of each row's variable.
         grads: Gradients before clipping; None for a variable without one.
         clipped: Gradients after clipping; None if clipping is off.
         missing: Whether a gradient is missing; None where no gradient is
@@ -94,6 +95,9 @@ class Observer:
         file: Writer of the record.
         schema: Names of the record's rows.
         options: The arguments of `wrap`.
+
+    Attributes:
+        has_rates: Whether variables have learning rates of their own.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Observer:
             self._selected = tensorboard_tabs.select(
                 schema.variables, options.include, options.exclude
             )
+        self.has_rates = schema.has_rates
         self._layout = Layout.of(schema)
         self._ring = device_ring.ring(self._layout.width, self._device)
         self._histograms = None

@@ -23,11 +23,14 @@ class OptimizerState(NamedTuple):
         description: Class and configuration, as JSON.
         step: Its step before this call or trace, None if unknown.
         counts_skips: Whether steps that a loss scale skips are counted.
+        part_names: The part of the optimizer that updates each variable; empty
+            if all variables have the same learning rate.
     """
 
     description: dict
     step: int | None
     counts_skips: bool
+    part_names: list[str]
 
 
 class Observers:
@@ -36,7 +39,8 @@ class Observers:
     Args:
         owner: With its end, all observers are closed.
         options: The arguments of `wrap`.
-        state: Describes the optimizer; called for a new observer only.
+        state: Describes the optimizer, given the variables in the order of the
+            rows; called for a new observer only.
         with_facts: Adds facts of the model to a schema, see `ForwardFinder`.
     """
 
@@ -44,7 +48,7 @@ class Observers:
         self,
         owner: Any,
         options: Options,
-        state: Callable[[], OptimizerState],
+        state: Callable[[list], OptimizerState],
         with_facts: Callable[..., Schema],
     ):
         self.writer = EventWriter(options.directory)
@@ -93,12 +97,13 @@ class Observers:
             variables[index]
             for index in tf_variables.forward_order(variables, graph)
         ]
-        state = self._state()
+        state = self._state(variables)
         before = None if latest is None else latest.drain.schema
         described = tf_variables.describe(variables)
         schema = forward_pass.schema(described, state.description, before)
         schema = self._with_facts(schema, variables, forward_pass, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
+        schema = schema.with_parts(state.part_names)
         self.writer.begin(schema, state.step)
         observer = Observer(variables, self.writer, schema, self._options)
         if state.counts_skips:

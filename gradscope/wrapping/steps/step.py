@@ -177,13 +177,17 @@ class Step:
         self._values_before = self._read_before_if_due()
 
     def _header(self) -> tf.Tensor:
-        return tf.stack(
-            [
-                self._call.learning_rate(),
-                self._call.loss_scale(),
-                self._observer.skipped_steps(),
-            ]
-        )
+        numbers = [
+            self._call.learning_rate(),
+            self._call.loss_scale(),
+            self._observer.skipped_steps(),
+        ]
+        if self._observer.has_rates:
+            rates = self._observer.in_row_order(
+                self._call.variables, self._call.variable_rates()
+            )
+            numbers += [float("nan") if r is None else r for r in rates]
+        return tf.stack(numbers)
 
     def _read_before(self) -> list[tf.Tensor]:
         """Read the weights and accumulators, which the step changes."""

@@ -35,6 +35,8 @@ export const WEIGHTS = {
   clipped_gradient_norm: log('clipped gradient', [1e-8, 10],
     'L2 norm of the gradient after the optimizer’s own clipping',
     {...flow, optional: 'The optimizer of this run does not clip.'}),
+  variable_learning_rate: log('learning rate', [1e-6, 1],
+    'learning rate of the part of the optimizer that updates the variable'),
   update_norm: log('update norm', [1e-8, 10],
     'L2 norm of what the step added to the weights'),
   weight_norm: log('weight norm', [1e-3, 1e3],
