@@ -19,8 +19,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # What is set up waits for the network and for pip in turn.
 MAKEFLAGS += --jobs=3
 
-.PHONY: help demo test test-fast test-all test-bits test-setup lint format \
-	benchmark browser
+.PHONY: help demo test test-fast test-all test-bits test-packages test-setup \
+	lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-fast  those of them that take three minutes together"
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
+	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
 
@@ -84,6 +85,12 @@ test-all: lint test-setup
 	    for python in $(PYTHONS); do command -v $$python > /dev/null || continue; \
 	        $(MAKE) test-pythons PYTHONS=$$python || failed=1; done; \
 	    exit $$failed
+
+# Programs of other packages, with versions that need Python 3.11: all, or
+# PROGRAMS="name of a group or of a program".
+PROGRAMS ?=
+test-packages:
+	$(PYTHON) packages/run.py --table $(PROGRAMS)
 
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp

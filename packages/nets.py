@@ -21,7 +21,7 @@ def dense(features: int = 4, name: str | None = None):
 def compiled(observe, model, rate: float = 1e-2):
     """Returns a network of `dense`, compiled."""
     optimizer = observe.optimizer(tf.keras.optimizers.Adam(rate))
-    model.compile(optimizer, "binary_crossentropy", ["accuracy"])
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     return model
 
 

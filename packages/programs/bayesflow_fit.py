@@ -21,8 +21,8 @@ def train(observe):
     data = simulator.sample(256)
     workflow = bf.BasicWorkflow(
         simulator=simulator,
-        inference_network=bf.networks.CouplingFlow(
-            depth=2, subnet_kwargs={"widths": (16, 16)}
+        inference_network=bf.networks.FlowMatching(
+            subnet_kwargs={"widths": (16, 16)}
         ),
         summary_network=bf.networks.DeepSet(summary_dim=4, depth=1),
         inference_variables=["mean"],

@@ -28,5 +28,12 @@ def train(observe):
         backbone=backbone, num_classes=2, preprocessor=None
     )
     observe.optimizer(model.optimizer, model)
-    history = model.fit(x, y, 8, 4, verbose=0, callbacks=observe.callbacks)
+    history = model.fit(
+        x,
+        y,
+        batch_size=8,
+        epochs=4,
+        verbose=0,
+        callbacks=observe.callbacks,
+    )
     return observe.state(model, history.history)

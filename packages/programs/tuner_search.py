@@ -22,7 +22,7 @@ def train(observe):
             ]
         )
         optimizer = observe.optimizer(keras.optimizers.Adam(rate))
-        model.compile(optimizer, "binary_crossentropy", ["accuracy"])
+        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
         return model
 
     tuner = keras_tuner.RandomSearch(
