@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -74,7 +75,12 @@ def programs(names: list[str]) -> dict[str, str]:
 def observe(program: str, group: str) -> bool:
     """Runs a program, keeps its result, and returns whether all is right."""
     command = [install(group), HERE / "check.py", program]
-    output = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
+    ).stdout
     result = json.loads(output.splitlines()[-1])
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{program}.json").write_text(json.dumps(result, indent=1))
@@ -118,13 +124,14 @@ def _row(program: str, result: dict) -> str:
     ways = [result.get(way, "–") for way in ("callback", "wrap")]
     looked = next((way for way in ways if way != "–"), {})
     findings = sorted({f for way in ways if way != "–" for f in way["findings"]})
+    several = ["several in one directory"] if looked.get("several") else []
     cells = [
         f"`{package}` {_version(package)}",
         " ".join(does.split()).rstrip("."),
         *(way if way == "–" else way["bits"] for way in ways),
         looked.get("norms", "–"),
         looked.get("activations", "–"),
-        ", ".join(findings) or "none",
+        ", ".join(several + findings) or "none",
     ]
     return f"| {' | '.join(cells)} |\n"
 
