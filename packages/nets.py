@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def dense(features: int = 4, name: str | None = None):
+def dense(features: int = 4):
     """Returns a network that tells two classes apart."""
     return tf.keras.Sequential(
         [
@@ -13,8 +13,7 @@ def dense(features: int = 4, name: str | None = None):
             tf.keras.layers.Dense(16, "relu"),
             tf.keras.layers.Dense(8, "tanh"),
             tf.keras.layers.Dense(1, "sigmoid"),
-        ],
-        name,
+        ]
     )
 
 

@@ -68,6 +68,24 @@ def test_units_that_stay_alike_are_symmetric():
     assert kinds(record(network(), gradient_unit_spread=short)) == []
 
 
+def test_outputs_whose_errors_have_one_sign_are_no_symmetric_units():
+    """Of a mean absolute error all outputs get the same gradient then."""
+    spread = {"gradient_unit_spread": {"dense_3/kernel": 0}}
+    assert kinds(record(network(), **spread)) == []
+    # Of several outputs not all have the last kernel.
+    spread = {"gradient_unit_spread": {"dense_2/kernel": 0}}
+    heads = Data("output/0", shape=(8, 64)), Data("output/1", shape=(8, 1))
+    for start, expected in (
+        ("GlorotUniform", []),
+        ("Ones", [("symmetric-units", "dense_2")]),
+    ):
+        config = {"kernel_initializer": {"class_name": start}}
+        layer = {"name": "dense_2", "class": "Dense", "config": config}
+        model = {"layers": [layer], "loss": None, "metrics": []}
+        described = network(data=heads, model=model)
+        assert kinds(record(described, **spread)) == expected
+
+
 def test_small_weights_are_a_finding_where_nothing_is_learned():
     small = {f"dense_{n}/kernel": 1e-4 for n in (1, 2, 3)}
     run = record(network(), weight_rms=small, loss=STUCK)

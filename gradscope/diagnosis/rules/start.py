@@ -75,6 +75,8 @@ def symmetric_units(view, limits):
         some = spells(alike, least)
         if not some or view.schema.variables[row].shape[-1] < 2:
             continue
+        if _makes_outputs(view, row):
+            continue
         spell = some[0]
         layer = view.layer(row)
         from_start = spell.start == 0 and view.is_from_start
@@ -100,6 +102,24 @@ def symmetric_units(view, limits):
             remedy=f"Start kernels with random numbers: {_HE}{_GLOROT}.",
         )
         return
+
+
+def _makes_outputs(view, row) -> bool:
+    """Returns whether a kernel's units are outputs, as far as that is known.
+
+    They get the same gradient for as long as their errors are alike: of a mean
+    absolute error only the sign arrives, and outputs of random weights are all
+    below targets of 10. Nothing keeps them alike.
+    """
+    if row == view.kernels[-1]:
+        return True
+    shapes = [view.schema.data[n].shape for n in view.data("output")]
+    width = view.schema.variables[row].shape[-1]
+    if width not in [shape[-1] for shape in shapes if shape]:
+        return False
+    # A hidden layer may be as wide as the output is.
+    fact = view.facts.get(view.layer(row), {})
+    return not _constant(fact, "kernel_initializer")
 
 
 def _constant_cells(view):
