@@ -74,6 +74,13 @@ def test_outputs_whose_errors_have_one_sign_are_no_symmetric_units():
     assert kinds(record(network(), **spread)) == []
     # Of several outputs not all have the last kernel.
     spread = {"gradient_unit_spread": {"dense_2/kernel": 0}}
+    for names, expected in (
+        (("dense_1/relu", "dense_3/sigmoid"), []),
+        (("dense_1/relu", "dense_2/relu"), [("symmetric-units", "dense_2")]),
+    ):
+        functions = [Activation(n, n.rpartition("/")[2], 64) for n in names]
+        described = network(activations=tuple(functions))
+        assert kinds(record(described, **spread)) == expected
     heads = Data("output/0", shape=(8, 64)), Data("output/1", shape=(8, 1))
     for start, expected in (
         ("GlorotUniform", []),

@@ -111,7 +111,7 @@ def _makes_outputs(view, row) -> bool:
     absolute error only the sign arrives, and outputs of random weights are all
     below targets of 10. Nothing keeps them alike.
     """
-    if row == view.kernels[-1]:
+    if row in _heads(view):
         return True
     shapes = [view.schema.data[n].shape for n in view.data("output")]
     width = view.schema.variables[row].shape[-1]
@@ -120,6 +120,20 @@ def _makes_outputs(view, row) -> bool:
     # A hidden layer may be as wide as the output is.
     fact = view.facts.get(view.layer(row), {})
     return not _constant(fact, "kernel_initializer")
+
+
+def _heads(view) -> list[int]:
+    """Returns the last kernel, and those before it with none behind them
+    whose layer has an activation of hidden layers."""
+    hidden = {
+        view.layer_of(activation)
+        for _, activation in view.activations
+        if activation.kind not in ("sigmoid", "softmax")
+    }
+    for index, row in reversed(list(enumerate(view.kernels))):
+        if view.layer(row) in hidden:
+            return view.kernels[index + 1 :] or view.kernels[-1:]
+    return view.kernels[-1:]
 
 
 def _constant_cells(view):
