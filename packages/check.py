@@ -84,7 +84,7 @@ def check(program: str, folder: pathlib.Path) -> dict:
         return result
     used = (folder / PLAIN / "used").read_text().split()
     for way in (CALLBACK, WRAP):
-        result[way] = "–"
+        result[way] = "-"
         if way in used:
             result[way] = _one_way(way, folder, said[way], faults)
     return result
@@ -173,7 +173,7 @@ def _same_bits(folder, way, faults) -> str:
 def _against_tape(way, folder, record, faults) -> dict:
     path = folder / TAPE / "tape.npz"
     if not path.exists():
-        return {"norms": "–", "activations": "–"}
+        return {"norms": "-", "activations": "-"}
     taped = np.load(path)
     norms, of_layer = {}, {}
     for name in taped:

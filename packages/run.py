@@ -121,16 +121,18 @@ def _row(program: str, result: dict) -> str:
     path = HERE / "programs" / f"{program}.py"
     package = _constants(path)["PACKAGE"]
     does = ast.get_docstring(ast.parse(path.read_text())).split(": ", 1)[1]
-    ways = [result.get(way, "–") for way in ("callback", "wrap")]
-    looked = next((way for way in ways if way != "–"), {})
-    findings = sorted({f for way in ways if way != "–" for f in way["findings"]})
+    ways = [result.get(way, "-") for way in ("callback", "wrap")]
+    looked = next((way for way in ways if way != "-"), {})
+    findings = sorted(
+        {f for way in ways if way != "-" for f in way["findings"]}
+    )
     several = ["several in one directory"] if looked.get("several") else []
     cells = [
         f"`{package}` {_version(package)}",
         " ".join(does.split()).rstrip("."),
-        *(way if way == "–" else way["bits"] for way in ways),
-        looked.get("norms", "–"),
-        looked.get("activations", "–"),
+        *(way if way == "-" else way["bits"] for way in ways),
+        looked.get("norms", "-"),
+        looked.get("activations", "-"),
         ", ".join(several + findings) or "none",
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -43,7 +43,9 @@ def take(compute, directory):
     gradients = tape.gradient(loss, variables)
     norms = {
         f"norm/{index:04}/{variable.name}": _norm(gradient)
-        for index, (variable, gradient) in enumerate(zip(variables, gradients))
+        for index, (variable, gradient) in enumerate(
+            zip(variables, gradients, strict=True)
+        )
         if gradient is not None
     }
     np.savez(directory / "tape.npz", **norms, **outputs.statistics())
@@ -113,6 +115,8 @@ def _norm(gradient) -> float:
 
 
 def _tf_variable(variable):
-    return getattr(variable, "value", variable) if (
-        type(variable).__module__.startswith("keras.")
-    ) else variable
+    return (
+        getattr(variable, "value", variable)
+        if (type(variable).__module__.startswith("keras."))
+        else variable
+    )

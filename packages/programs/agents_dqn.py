@@ -34,9 +34,11 @@ def train(observe):
     agent.initialize()
     experience = _experience()
     observe.tape(
-        lambda: agent._loss(
-            experience, agent._td_errors_loss_fn, training=True
-        ).loss,
+        lambda: (
+            agent._loss(
+                experience, agent._td_errors_loss_fn, training=True
+            ).loss
+        ),
         network.trainable_weights,
     )
     losses = [agent.train(experience).loss for _ in range(20)]

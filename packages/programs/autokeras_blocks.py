@@ -15,7 +15,5 @@ def train(observe):
     auto = autokeras.AutoModel(
         start, end, max_trials=2, overwrite=True, seed=0, directory="trials"
     )
-    history = auto.fit(
-        x, y, epochs=3, verbose=0, callbacks=observe.callbacks
-    )
+    history = auto.fit(x, y, epochs=3, verbose=0, callbacks=observe.callbacks)
     return observe.state(auto.export_model().weights, history.history)

@@ -21,7 +21,7 @@ def train(observe):
         with tf.GradientTape() as tape:
             loss = model.training_loss()
         gradients = tape.gradient(loss, variables)
-        optimizer.apply_gradients(zip(gradients, variables))
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     losses = [step() for _ in range(30)]

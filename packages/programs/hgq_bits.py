@@ -21,7 +21,5 @@ def train(observe):
             ]
         )
     compiled(observe, model)
-    history = model.fit(
-        x, y, 16, 5, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(x, y, 16, 5, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

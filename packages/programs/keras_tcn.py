@@ -19,6 +19,8 @@ def train(observe):
             keras.layers.Dense(1, "sigmoid"),
         ]
     )
-    model.compile(observe.optimizer(keras.optimizers.Adam(1e-2)), "binary_crossentropy")
+    model.compile(
+        observe.optimizer(keras.optimizers.Adam(1e-2)), "binary_crossentropy"
+    )
     history = model.fit(x, y, 16, 5, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

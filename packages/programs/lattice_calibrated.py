@@ -30,7 +30,5 @@ def train(observe):
     )
     model = tf.keras.Sequential([calibrators, lattice])
     model.compile(observe.optimizer(tf.keras.optimizers.Adam(0.05)), "mse")
-    history = model.fit(
-        x, y, 16, 4, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(x, y, 16, 4, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

@@ -1,9 +1,9 @@
 """Optuna: a study of the learning rate, which prunes."""
 
+import keras
 import optuna
 from data import points
 from nets import compiled, dense
-import keras
 
 PACKAGE = "optuna"
 

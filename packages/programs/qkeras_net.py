@@ -25,7 +25,5 @@ def train(observe):
         ]
     )
     compiled(observe, model)
-    history = model.fit(
-        x, y, 16, 4, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(x, y, 16, 4, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

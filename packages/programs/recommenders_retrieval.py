@@ -32,7 +32,5 @@ def train(observe):
     model.compile(observe.optimizer(tf.keras.optimizers.Adagrad(0.5)))
     observe.loss = lambda model, data: model.compute_loss(data, training=True)
     data = tf.data.Dataset.from_tensor_slices(features).batch(64)
-    history = model.fit(
-        data, epochs=4, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(data, epochs=4, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

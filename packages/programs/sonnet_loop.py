@@ -28,7 +28,7 @@ def train(observe):
         with tf.GradientTape() as tape:
             value = loss()
         gradients = tape.gradient(value, variables)
-        optimizer.apply_gradients(zip(gradients, variables))
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return value
 
     losses = [step() for _ in range(20)]

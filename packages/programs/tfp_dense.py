@@ -31,7 +31,5 @@ def train(observe):
     )
     optimizer = observe.optimizer(tf.keras.optimizers.Adam(1e-2))
     model.compile(optimizer, lambda y, p: -p.log_prob(y))
-    history = model.fit(
-        x, y, epochs=5, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(x, y, epochs=5, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)

@@ -28,7 +28,5 @@ def train(observe):
     )
     optimizer = observe.optimizer(tf.keras.optimizers.Adam(1e-2))
     model.compile(optimizer, "sparse_categorical_crossentropy")
-    history = model.fit(
-        x, y, 8, 4, verbose=0, callbacks=observe.callbacks
-    )
+    history = model.fit(x, y, 8, 4, verbose=0, callbacks=observe.callbacks)
     return observe.state(model, history.history)
