@@ -32,12 +32,10 @@ def train(observe):
 
     variables = surrogate.trainable_variables
     observe.tape(loss, variables)
-    losses = tfp.vi.fit_surrogate_posterior(
-        log_density,
-        surrogate,
+    losses = tfp.math.minimize(
+        loss,
+        20,
         observe.optimizer(tf.keras.optimizers.Adam(0.1)),
-        num_steps=20,
-        sample_size=8,
-        seed=(1, 2),
+        trainable_variables=variables,
     )
     return observe.state(losses, variables)
