@@ -33,6 +33,10 @@ _MERGED = {
 }
 _DEEPEST = 8
 
+#: Sums, and what TensorFlow may take away between two of them.
+_SUMS = ("Add", "AddN", "AddV2")
+_TRANSPARENT = ("ExpandDims", "Identity", "Reshape", "Squeeze")
+
 
 def replayed(
     tensors: list, graph, given: dict | None = None, repeat=None
@@ -110,7 +114,7 @@ def _ending(tensor, graph, copies, depth):
         inner = operation.inputs[tensor.value_index]
         return _ending(inner, graph, copies, depth)
     mergeable = operation.type in _MERGED and operation.graph is graph
-    if not mergeable or depth == 0:
+    if not mergeable or depth == 0 or _has_an_order(operation, graph):
         return tensor
     if tensor.name not in copies:
         inputs = [
@@ -118,6 +122,28 @@ def _ending(tensor, graph, copies, depth):
         ]
         _copy(operation, inputs, copies)
     return copies[tensor.name]
+
+
+def _has_an_order(operation, graph) -> bool:
+    """Returns whether an operation adds up three terms or more.
+
+    On a CPU `AddN` begins with the first term whose memory it may use for the
+    sum, which is one that nobody else reads: to read a term is to change the
+    order, and with it the last bit. (Of `a + b + c` TensorFlow makes an `AddN`
+    itself.) To read the sum changes nothing.
+    """
+    if operation.type not in _SUMS:
+        return False
+    terms, pending = 0, list(operation.inputs)
+    while pending and terms + len(pending) < 3:
+        inner = pending.pop().op
+        if inner.graph is graph and inner.type in _SUMS:
+            pending += inner.inputs
+        elif inner.graph is graph and inner.type in _TRANSPARENT:
+            pending.append(inner.inputs[0])
+        else:
+            terms += 1
+    return terms + len(pending) > 2
 
 
 def _copy(operation, inputs: list, copies: dict) -> None:
