@@ -199,7 +199,8 @@ def _norms(way, taped: list, record, faults) -> str:
     if not np.all(apart <= allowed):
         faults.append(f"{way}: norms {recorded} taped {taped}")
         return f"{int(np.sum(apart > allowed))} of {len(taped)} differ"
-    relative = apart / np.maximum(taped, OF_GLOBAL * np.linalg.norm(taped))
+    large = taped > OF_GLOBAL / TOLERANCE * np.linalg.norm(taped)
+    relative = apart[large] / taped[large]
     return f"{len(taped)} to {np.max(relative, initial=0):.0e}"
 
 

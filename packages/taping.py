@@ -76,7 +76,7 @@ class Outputs:
     def _kept(self, call):
         def kept(layer, *args, **kwargs):
             output = call(layer, *args, **kwargs)
-            if tf.is_tensor(output) and output.dtype.is_floating:
+            if _is_output_of_its_activation(layer, output):
                 name = getattr(layer, "path", None) or layer.name
                 self._outputs.setdefault(name, []).append(output)
             return output
@@ -91,6 +91,14 @@ class Outputs:
             for name, outputs in self._outputs.items()
             if len(outputs) == 1
         }
+
+
+def _is_output_of_its_activation(layer, output) -> bool:
+    # A function of a package may do more than the activation in it.
+    function = getattr(layer, "activation", None)
+    module = getattr(function, "__module__", None) or "keras"
+    is_keras = module.partition(".")[0] in ("keras", "tf_keras")
+    return is_keras and tf.is_tensor(output) and output.dtype.is_floating
 
 
 def _statistics(output) -> np.ndarray:

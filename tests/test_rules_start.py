@@ -100,6 +100,14 @@ def test_small_weights_are_a_finding_where_nothing_is_learned():
     assert alarms(record(network(), weight_rms=small)) == []
 
 
+def test_the_numbers_of_bits_of_weights_are_no_kernels():
+    for name, expected in (("b", []), ("i", []), ("w", ["init-too-large"])):
+        bits = Variable(f"quantizer/{name}", "quantizer", (64, 64), "float32")
+        described = Schema((bits, *network().variables), {"class": "Adam"})
+        run = record(described, weight_rms={bits.name: 6.0}, loss=STUCK)
+        assert [kind for kind, _ in kinds(run)] == expected
+
+
 def test_large_weights_are_a_finding_with_what_they_bring_about():
     large = {f"dense_{n}/kernel": 2.0 for n in (1, 2, 3)}
     described = network(

@@ -19,6 +19,10 @@ from gradscope.format.rows import Activation, State, Wiring
 #: noise, and not the input.)
 _NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position", "scale")
 
+#: Likewise, whole names: biases; and the numbers of bits and of bits before and
+#: behind the point that HGQ trains, one for each weight.
+_NO_KERNEL_IS = ("b", "i", "f")
+
 #: Optimizers that divide by the size of the gradient, so that its size alone
 #: does not say how fast a layer learns.
 _ADAPTIVE = (
@@ -92,6 +96,7 @@ class View:
             and size[row] >= 0.99 * one.size  # not of rows alone
             and one.size > 1
             and not any(word in _own_name(one).lower() for word in _NO_KERNELS)
+            and _own_name(one) not in _NO_KERNEL_IS
         ]
 
     @property

@@ -24,7 +24,8 @@ def train(observe):
         random_state=0,
         save_best_model=False,
         optimizer=observe.optimizer(keras.optimizers.Adam(1e-2)),
-        callbacks=observe.callbacks or None,
+        # Without any it has one of its own.
+        callbacks=[keras.callbacks.History(), *observe.callbacks],
     )
     classifier.fit(x, y)
     return observe.state(classifier.model_, classifier.history.history)
