@@ -114,7 +114,7 @@ def _ending(tensor, graph, copies, depth):
         inner = operation.inputs[tensor.value_index]
         return _ending(inner, graph, copies, depth)
     mergeable = operation.type in _MERGED and operation.graph is graph
-    if not mergeable or depth == 0 or _has_an_order(operation, graph):
+    if not mergeable or depth == 0 or _reads_a_term(operation):
         return tensor
     if tensor.name not in copies:
         inputs = [
@@ -124,22 +124,35 @@ def _ending(tensor, graph, copies, depth):
     return copies[tensor.name]
 
 
-def _has_an_order(operation, graph) -> bool:
-    """Returns whether an operation adds up three terms or more.
+def _reads_a_term(operation) -> bool:
+    """Returns whether an input is a term of a sum of three and more.
 
     On a CPU `AddN` begins with the first term whose memory it may use for the
     sum, which is one that nobody else reads: to read a term is to change the
     order, and with it the last bit. (Of `a + b + c` TensorFlow makes an `AddN`
-    itself.) To read the sum changes nothing.
+    itself.) To read the sum, or what else is made of a term, changes nothing.
     """
-    if operation.type not in _SUMS:
-        return False
+    return any(_is_term(tensor) for tensor in operation.inputs)
+
+
+def _is_term(tensor) -> bool:
+    for operation in tensor.consumers():
+        is_sum = operation.type in _SUMS
+        if is_sum and _has_three_terms(operation):
+            return True
+        if is_sum or operation.type in _TRANSPARENT:
+            if _is_term(operation.outputs[0]):
+                return True
+    return False
+
+
+def _has_three_terms(operation) -> bool:
     terms, pending = 0, list(operation.inputs)
     while pending and terms + len(pending) < 3:
         inner = pending.pop().op
-        if inner.graph is graph and inner.type in _SUMS:
+        if inner.type in _SUMS:
             pending += inner.inputs
-        elif inner.graph is graph and inner.type in _TRANSPARENT:
+        elif inner.type in _TRANSPARENT:
             pending.append(inner.inputs[0])
         else:
             terms += 1

@@ -28,6 +28,7 @@ def train(observe):
 
     def loss():
         x, y, _ = data.train_next_batch(None)
+        x = tf.constant(x, tf.float32)
         return tf.reduce_sum(model.outputs_losses_train(x, y, None)[1])
 
     if observe.way == "tape":
