@@ -24,7 +24,7 @@ DOCS := site
 ONLY ?=
 
 .PHONY: help demo docs test test-fast test-all test-files test-product \
-	test-bits test-setup lint format benchmark browser
+	test-bits test-packages test-setup lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -33,6 +33,7 @@ help:
 	@echo "make test-fast  those of them that take three minutes together"
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
+	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -105,6 +106,12 @@ test-files: lint test-setup
 # processes; ONLY="adam and fit_jit" chooses some.
 test-product: test-setup
 	$(PYTEST) --durations=30 -m slow -k "$(ONLY)" $(COMBINED)
+
+# Programs of other packages, with versions that need Python 3.11: all, or
+# PROGRAMS="name of a group or of a program".
+PROGRAMS ?=
+test-packages:
+	$(PYTHON) packages/run.py --table $(PROGRAMS)
 
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp

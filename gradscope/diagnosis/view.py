@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: multiplies noise.)
 _NO_KERNELS = ("embedding", "gamma", "beta", "bias", "position", "scale")
 
+#: Likewise, whole names: biases, and the numbers of bits that HGQ trains, one
+#: for each weight.
+_NO_KERNEL_NAMES = ("b", "i", "f")
+
 #: Optimizers that divide by the size of the gradient. With these, a small
 #: gradient does not mean that a layer learns slowly.
 _ADAPTIVE = (
@@ -116,6 +120,7 @@ class View:
             and not any(
                 word in _variable_name(variable).lower() for word in _NO_KERNELS
             )
+            and _variable_name(variable) not in _NO_KERNEL_NAMES
         ]
 
     @property

@@ -41,6 +41,10 @@ _MERGED = {
 #: How many operations before a tensor are computed again at most.
 _DEEPEST = 8
 
+#: Sums, and what TensorFlow may take away between two of them.
+_SUMS = ("Add", "AddN", "AddV2")
+_TRANSPARENT = ("ExpandDims", "Identity", "Reshape", "Squeeze")
+
 
 def replay(
     tensors: list,
@@ -125,7 +129,7 @@ def _replay_end(tensor, graph, copies, depth):
         inner = operation.inputs[tensor.value_index]
         return _replay_end(inner, graph, copies, depth)
     mergeable = operation.type in _MERGED and operation.graph is graph
-    if not mergeable or depth == 0:
+    if not mergeable or depth == 0 or _reads_a_term(operation):
         return tensor
     if tensor.name not in copies:
         inputs = [
@@ -133,6 +137,41 @@ def _replay_end(tensor, graph, copies, depth):
         ]
         _copy(operation, inputs, copies)
     return copies[tensor.name]
+
+
+def _reads_a_term(operation) -> bool:
+    """Return whether an input is a term of a sum of three and more.
+
+    On a CPU `AddN` begins with the first term whose memory it may use for the
+    sum, which is one that nobody else reads: to read a term is to change the
+    order, and with it the last bit. (Of `a + b + c` TensorFlow makes an `AddN`
+    itself.) To read the sum, or what else is made of a term, changes nothing.
+    """
+    return any(_is_term(tensor) for tensor in operation.inputs)
+
+
+def _is_term(tensor) -> bool:
+    for operation in tensor.consumers():
+        is_sum = operation.type in _SUMS
+        if is_sum and _has_three_terms(operation):
+            return True
+        if is_sum or operation.type in _TRANSPARENT:
+            if _is_term(operation.outputs[0]):
+                return True
+    return False
+
+
+def _has_three_terms(operation) -> bool:
+    terms, pending = 0, list(operation.inputs)
+    while pending and terms + len(pending) < 3:
+        inner = pending.pop().op
+        if inner.type in _SUMS:
+            pending += inner.inputs
+        elif inner.type in _TRANSPARENT:
+            pending.append(inner.inputs[0])
+        else:
+            terms += 1
+    return terms + len(pending) > 2
 
 
 def _copy(operation, inputs: list, copies: dict) -> None:

@@ -68,11 +68,44 @@ def test_units_that_stay_alike_are_symmetric():
     assert kinds(record(network(), gradient_unit_spread=short)) == []
 
 
+def test_outputs_whose_errors_have_one_sign_are_no_symmetric_units():
+    """Of a mean absolute error all outputs get the same gradient then."""
+    spread = {"gradient_unit_spread": {"dense_3/kernel": 0}}
+    assert kinds(record(network(), **spread)) == []
+    # Of several outputs not all have the last kernel.
+    spread = {"gradient_unit_spread": {"dense_2/kernel": 0}}
+    for names, expected in (
+        (("dense_1/relu", "dense_3/sigmoid"), []),
+        (("dense_1/relu", "dense_2/relu"), [("symmetric-units", "dense_2")]),
+    ):
+        functions = [Activation(n, n.rpartition("/")[2], 64) for n in names]
+        described = network(activations=tuple(functions))
+        assert kinds(record(described, **spread)) == expected
+    heads = Data("output/0", shape=(8, 64)), Data("output/1", shape=(8, 1))
+    for start, expected in (
+        ("GlorotUniform", []),
+        ("Ones", [("symmetric-units", "dense_2")]),
+    ):
+        config = {"kernel_initializer": {"class_name": start}}
+        layer = {"name": "dense_2", "class": "Dense", "config": config}
+        model = {"layers": [layer], "loss": None, "metrics": []}
+        described = network(data=heads, model=model)
+        assert kinds(record(described, **spread)) == expected
+
+
 def test_small_weights_are_a_finding_where_nothing_is_learned():
     small = {f"dense_{n}/kernel": 1e-4 for n in (1, 2, 3)}
     run = record(network(), weight_rms=small, loss=STUCK)
     assert kinds(run) == [("init-too-small", "dense_1")]
     assert alarms(record(network(), weight_rms=small)) == []
+
+
+def test_the_numbers_of_bits_of_weights_are_no_kernels():
+    for name, expected in (("b", []), ("i", []), ("w", ["init-too-large"])):
+        bits = Variable(f"quantizer/{name}", "quantizer", (64, 64), "float32")
+        described = Schema((bits, *network().variables), {"class": "Adam"})
+        run = record(described, weight_rms={bits.name: 6.0}, loss=STUCK)
+        assert [kind for kind, _ in kinds(run)] == expected
 
 
 def test_large_weights_are_a_finding_with_what_they_bring_about():

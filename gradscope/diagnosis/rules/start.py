@@ -114,7 +114,8 @@ declare(
         name="symmetric-units",
         rank=30,
         ceiling="error",
-        what="All units of a layer receive the same gradient and stay alike.",
+        what="All units of a hidden layer receive the same gradient and "
+        "stay alike.",
         needs="recurrent layers and embeddings: model",
         shown_by=Shown(("gradient_unit_spread",)),
         limits={
@@ -153,6 +154,8 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
         alike_spells = spells(are_alike, min_records)
         if not alike_spells or view.schema.variables[row].shape[-1] < 2:
             continue
+        if _makes_outputs(view, row):
+            continue
         spell = alike_spells[0]
         layer = view.layer(row)
         from_start = spell.start == 0 and view.is_from_start
@@ -178,6 +181,37 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
             remedy=f"Start kernels with random numbers: {HE}{GLOROT}.",
         )
         return
+
+
+def _makes_outputs(view: View, row: int) -> bool:
+    """Return whether the units of a kernel are outputs, as far as is known.
+
+    Outputs get equal gradients as long as their errors are alike: of a mean
+    absolute error only the sign arrives, and outputs of random weights are all
+    below targets of 10. Nothing keeps them alike.
+    """
+    if row in _last_kernels(view):
+        return True
+    shapes = [view.schema.data[n].shape for n in view.data_rows("output")]
+    width = view.schema.variables[row].shape[-1]
+    if width not in [shape[-1] for shape in shapes if shape]:
+        return False
+    # A hidden layer may be as wide as the output is.
+    facts = view.facts.get(view.layer(row), {})
+    return not _constant_initializer(facts, "kernel_initializer")
+
+
+def _last_kernels(view: View) -> list[int]:
+    """List the kernels behind the last layer with a hidden activation."""
+    hidden = {
+        view.layer_of(activation)
+        for _, activation in view.activations
+        if activation.kind not in ("sigmoid", "softmax")
+    }
+    for index, row in reversed(list(enumerate(view.kernels))):
+        if view.layer(row) in hidden:
+            return view.kernels[index + 1 :] or view.kernels[-1:]
+    return view.kernels[-1:]
 
 
 def _constant_recurrent_layers(view: View) -> Findings:
