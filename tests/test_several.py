@@ -281,6 +281,50 @@ def test_names_of_losses(optimizer, loss):
     assert other_optimizers.loss_of(optimizer) == loss
 
 
+def test_a_loss_is_known_where_another_optimizer_steps_thrice(tmp_path):
+    class Critic(keras.Model):  # as that of a Wasserstein GAN
+        def __init__(self):
+            super().__init__()
+            self.judge, self.maker = part(keras, 1), part(keras, 2)
+
+        def compile(self, d_optimizer, g_optimizer):
+            super().compile()
+            self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+
+        def train_step(self, data):
+            x = data[0] if isinstance(data, tuple) else data
+            for _ in range(3):
+                with tf.GradientTape() as tape:
+                    d_loss = tf.reduce_mean(self.judge(self.maker(x)))
+                    d_loss -= tf.reduce_mean(self.judge(x))
+                self.step(self.d_optimizer, tape, d_loss, self.judge)
+            with tf.GradientTape() as tape:
+                g_loss = -tf.reduce_mean(self.judge(self.maker(x)))
+            self.step(self.g_optimizer, tape, g_loss, self.maker)
+            return {"d_loss": d_loss, "g_loss": g_loss}
+
+        def step(self, optimizer, tape, loss, part):
+            weights = part.trainable_variables
+            optimizer.apply(tape.gradient(loss, weights), weights)
+
+    model = Critic()
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    callback = gradscope.Callback(tmp_path, every=1, findings=False)
+    logged = model.fit(
+        X[:8], batch_size=8, epochs=2, verbose=0, callbacks=[callback]
+    ).history
+    judge = gradscope.read(tmp_path / "d_optimizer")
+    nan = float("nan")
+    first, second = logged["d_loss"]
+    expected = [nan, nan, first, nan, nan, second]
+    np.testing.assert_allclose(judge["loss"], expected, rtol=1e-6)
+    told = "the loss of some steps: `train_step` logs `d_loss`, and computes"
+    assert [one.startswith(told) for one in judge.schema.unseen] == [True]
+    maker = gradscope.read(tmp_path / "g_optimizer")
+    np.testing.assert_allclose(maker["loss"], logged["g_loss"], rtol=1e-6)
+    assert maker.schema.unseen == ()
+
+
 def test_a_loss_of_another_name_is_said_not_to_be_known(tmp_path):
     class Other(gan(keras)):
         def train_step(self, data):

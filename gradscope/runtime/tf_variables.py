@@ -9,7 +9,7 @@ import re
 import tensorflow as tf
 
 from gradscope.format.schema import Variable
-from gradscope.runtime import replicas, tracing
+from gradscope.runtime import replicas, scopes, tracing
 
 # Ops of TensorFlow 1 that hand on a variable's value, and that look after it.
 _READS = {"Identity", "ReadVariableOp", "Cast"}
@@ -167,7 +167,8 @@ def _inner(variable):
 
 def value(variable) -> tf.Tensor:
     """Returns what a variable (or a number) holds now, on one replica."""
-    return tf.convert_to_tensor(tf_variable(variable))
+    with tf.name_scope(scopes.SCOPE):
+        return tf.convert_to_tensor(tf_variable(variable))
 
 
 def _is_keras(variable) -> bool:

@@ -48,6 +48,11 @@ class Logged:
     @property
     def unknown(self) -> str:
         """What there is to be told where the loss is not known."""
+        if self._place is not None:
+            return (
+                f"the loss of some steps: `train_step` logs `{self._name}`, "
+                "and computes it after them"
+            )
         return f"the loss: no `{self._name}` was found that `train_step` logs"
 
     def loss(self, graph):
@@ -115,10 +120,16 @@ class Logged:
 
 
 def _number(operation) -> int:
-    """Returns how many operations there are before one, but for ours."""
-    names = (one.name for one in operation.graph.get_operations())
-    before = itertools.takewhile(lambda name: name != operation.name, names)
-    return sum(not scopes.is_ours(name) for name in before)
+    """Returns how many operations there are before one, but for ours, and for
+    the placeholders of variables: who reads a variable first makes that."""
+    before = itertools.takewhile(
+        lambda one: one.name != operation.name,
+        operation.graph.get_operations(),
+    )
+    return sum(
+        one.type != "Placeholder" and not scopes.is_ours(one.name)
+        for one in before
+    )
 
 
 def is_own(model) -> bool:
