@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import weakref
 
 import tensorflow as tf
 
@@ -34,6 +35,7 @@ class Logged:
         self._fail = fail
         self._name = name
         self._place: tuple[str, int] | None = None
+        self._without: weakref.WeakSet = weakref.WeakSet()
         self.stand_ins = []
         if not is_own(model):
             return
@@ -50,19 +52,20 @@ class Logged:
         """What there is to be told where the loss is not known."""
         if self._place is not None:
             return (
-                f"the loss of some steps: `train_step` logs `{self._name}`, "
-                "and computes it after them"
+                f"the loss: `train_step` computes the `{self._name}` that it "
+                "logs after the first of the steps"
             )
         return f"the loss: no `{self._name}` was found that `train_step` logs"
 
     def loss(self, graph):
         """Returns the loss in a graph that is being built, None if it is not
-        known.
+        known. Of several steps in one graph it is known of all or of none: one
+        that is missing in between would look like one that became NaN.
 
         Args:
             graph: That is being built, or None.
         """
-        if self._place is None:
+        if self._place is None or graph is None or graph in self._without:
             return None
         name, number = self._place
         for one in reversed(tracing.outermost_first(graph)):
@@ -70,6 +73,7 @@ class Logged:
                 tensor = one.get_tensor_by_name(name)
                 if _number(tensor.op) == number:
                     return tensor
+        self._without.add(graph)
         return None
 
     def _stand_in(self, owner, method: str, before=None, after=None) -> None:
