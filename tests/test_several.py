@@ -156,9 +156,16 @@ def test_both_optimizers_of_a_gan_are_runs(library, logs, options, tmp_path):
     assert "train_step" not in vars(observed)
 
 
-@pytest.mark.parametrize("logs", ["metrics", "as they are"])
-def test_the_losses_are_those_that_the_step_logs(logs, tmp_path):
-    _, logged = train(keras, logs, tmp_path, jit_compile=False)
+@pytest.mark.parametrize(
+    "library, logs",
+    [
+        (keras, "metrics"),
+        (keras, "as they are"),
+        (tf_keras, "as they are"),
+    ],
+)
+def test_the_losses_are_those_that_the_step_logs(library, logs, tmp_path):
+    _, logged = train(library, logs, tmp_path, jit_compile=False)
     for name in ("d", "g"):
         record = gradscope.read(tmp_path / f"{name}_optimizer")
         assert record.schema.unseen == ()
@@ -281,7 +288,7 @@ def test_names_of_losses(optimizer, loss):
     assert other_optimizers.loss_of(optimizer) == loss
 
 
-def test_a_loss_is_known_where_another_optimizer_steps_thrice(tmp_path):
+def test_a_loss_is_known_where_another_optimizer_steps_twice(tmp_path):
     class Critic(keras.Model):  # as that of a Wasserstein GAN
         def __init__(self):
             super().__init__()
@@ -293,7 +300,7 @@ def test_a_loss_is_known_where_another_optimizer_steps_thrice(tmp_path):
 
         def train_step(self, data):
             x = data[0] if isinstance(data, tuple) else data
-            for _ in range(3):
+            for _ in range(2):
                 with tf.GradientTape() as tape:
                     d_loss = tf.reduce_mean(self.judge(self.maker(x)))
                     d_loss -= tf.reduce_mean(self.judge(x))
@@ -314,7 +321,7 @@ def test_a_loss_is_known_where_another_optimizer_steps_thrice(tmp_path):
         X[:8], batch_size=8, epochs=2, verbose=0, callbacks=[callback]
     ).history
     judge = gradscope.read(tmp_path / "d_optimizer")
-    assert len(judge.steps) == 6
+    assert len(judge.steps) == 4
     assert np.isnan(judge["loss"]).all()
     told = "the loss: `train_step` computes the `d_loss` that it logs after the"
     assert [one.startswith(told) for one in judge.schema.unseen] == [True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gradscope.runtime import tf_variables
+from gradscope.runtime import scopes, tf_variables
 
 
 class Call:
@@ -38,11 +38,11 @@ class Call:
 
     def learning_rate(self) -> tf.Tensor:
         """Returns the learning rate, float32 scalar, NaN where not known."""
-        return tf.constant(float("nan"))
+        return _nan()
 
     def loss_scale(self) -> tf.Tensor:
         """Returns the loss scale, float32 scalar, NaN where there is none."""
-        return tf.constant(float("nan"))
+        return _nan()
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Returns whether what was passed for a variable is a gradient."""
@@ -96,3 +96,8 @@ def clips(optimizer) -> bool:
             optimizer.clipvalue,
         )
     )
+
+
+def _nan() -> tf.Tensor:
+    with tf.name_scope(scopes.SCOPE):
+        return tf.constant(float("nan"))

@@ -40,7 +40,7 @@ class Logged:
         if not is_own(model):
             return
         with contextlib.suppress(Exception):  # `metrics` may be the user's
-            for metric in model.metrics:
+            for metric in _metrics(model):
                 # Keras has one of its own in each model, as a rule unused.
                 if metric.name == name:
                     self._stand_in(metric, "update_state", self._note)
@@ -121,6 +121,15 @@ class Logged:
             and self._place is None
         ):
             self._note(value)
+
+
+def _metrics(model) -> list:
+    """Returns the metrics of a model. To those of tf_keras the one that
+    `compiled_loss` tells its loss belongs only when it was called once."""
+    container = getattr(model, "compiled_loss", None)
+    of_loss = getattr(container, "_total_loss_mean", None)
+    metrics = [of_loss] if of_loss is not None else []
+    return metrics + [one for one in model.metrics if one is not of_loss]
 
 
 def _number(operation) -> int:
