@@ -8,6 +8,10 @@ from gradscope.diagnosis.registry import rule
 from gradscope.diagnosis.spells import longest, median, smoothed
 from gradscope.diagnosis.wording import finding
 
+#: Records after which gradients have a level, and how far they go beyond it.
+_LONG = 40
+_OF_A_LEVEL = 10
+
 
 @rule
 def exploding_gradient(view, limits):
@@ -22,7 +26,11 @@ def exploding_gradient(view, limits):
     start = median(norm[: max(3, min(10, view.count // 4))])
     grown = norm > limits["exploding-gradient.growth"] * start
     spell = longest(grown, 2)
-    if spell is not None and not view.fall > 0.5:
+    if (
+        spell is not None
+        and not view.fall > 0.5
+        and not _is_of_a_level(spell, norm)
+    ):
         yield _exploding(view, limits, spell, norm, start)
         return
     rms = view.get("gradient_rms")[:, view.kernels].astype(float)
@@ -52,6 +60,16 @@ def exploding_gradient(view, limits):
         remedy="Clip it with `global_clipnorm=1.0` in the optimizer, and use "
         "the default initializers.",
     )
+
+
+def _is_of_a_level(spell, norm) -> bool:
+    """Returns whether gradients that grew for a while are a few times as large
+    as they long had been: those of a critic, whose targets grow with what it
+    learns, reach a level, and go up and down around it."""
+    if spell.until_the_end or spell.start < _LONG:
+        return False
+    level = median(norm[spell.start // 2 : spell.start])
+    return float(np.nanmax(norm[spell.slice])) < _OF_A_LEVEL * level
 
 
 def grown_forward(view) -> float:
