@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from gradscope.format.schema import Variable
-from gradscope.runtime import replicas, tracing
+from gradscope.runtime import replicas, scopes, tracing
 
 if TYPE_CHECKING:
     import keras
@@ -174,7 +174,8 @@ def _inner(variable):
 
 def value(variable: keras.Variable | tf.Variable | float) -> tf.Tensor:
     """Present value of a variable (or a number), on the first replica."""
-    return tf.convert_to_tensor(tf_variable(variable))
+    with tf.name_scope(scopes.SCOPE):
+        return tf.convert_to_tensor(tf_variable(variable))
 
 
 def _is_keras(variable) -> bool:

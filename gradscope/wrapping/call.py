@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from gradscope.runtime import tf_variables
+from gradscope.runtime import scopes, tf_variables
 
 
 class Call:
@@ -50,7 +50,7 @@ class Call:
     def learning_rate(self) -> tf.Tensor:
         """The learning rate, float32 scalar; NaN if unknown, or if variables
         have several."""
-        return tf.constant(float("nan"))
+        return _nan()
 
     def variable_rates(self) -> list[tf.Tensor]:
         """The learning rate of each of `variables`, float32 scalars.
@@ -61,7 +61,7 @@ class Call:
 
     def loss_scale(self) -> tf.Tensor:
         """The loss scale, float32 scalar; NaN without one."""
-        return tf.constant(float("nan"))
+        return _nan()
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Return whether the value passed for a variable is a gradient."""
@@ -127,3 +127,8 @@ def clips(optimizer: Any) -> bool:
             optimizer.clipvalue,
         )
     )
+
+
+def _nan() -> tf.Tensor:
+    with tf.name_scope(scopes.SCOPE):
+        return _nan()

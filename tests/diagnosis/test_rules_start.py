@@ -222,6 +222,22 @@ def test_a_gradient_that_grows_out_of_hand_explodes():
     assert kinds(calm) == []
 
 
+@pytest.mark.parametrize(
+    "peak, expected", [(70, []), (300, ["exploding-gradient"])]
+)
+def test_a_gradient_explodes_from_the_level_that_it_long_had(peak, expected):
+    """That of a critic grows with its targets, and goes up and down then."""
+    norm = since(12, 20.0, 0.3)
+    norm[70:73] = peak
+    run = record(
+        network(),
+        global_gradient_norm=norm,
+        gradient_norm={"dense_2/bias": norm},
+        loss=np.full(100, np.nan),
+    )
+    assert alarms(run) == expected
+
+
 def test_a_kernel_without_gradient():
     still = {"dense_2/kernel": since(30, 0.0, 0.1)}
     (found,) = gradscope.diagnose(record(network(), gradient_norm=still))

@@ -156,9 +156,16 @@ def test_both_optimizers_of_a_gan_are_runs(library, logs, options, tmp_path):
     assert "train_step" not in vars(observed)
 
 
-@pytest.mark.parametrize("logs", ["metrics", "as they are"])
-def test_the_losses_are_those_that_the_step_logs(logs, tmp_path):
-    _, logged = train(keras, logs, tmp_path, jit_compile=False)
+@pytest.mark.parametrize(
+    "library, logs",
+    [
+        (keras, "metrics"),
+        (keras, "as they are"),
+        (tf_keras, "as they are"),
+    ],
+)
+def test_the_losses_are_those_that_the_step_logs(library, logs, tmp_path):
+    _, logged = train(library, logs, tmp_path, jit_compile=False)
     for name in ("d", "g"):
         record = gradscope.read(tmp_path / f"{name}_optimizer")
         assert record.schema.unseen == ()
@@ -279,6 +286,49 @@ def test_optimizers_are_found_in_lists_and_by_their_names():
 )
 def test_names_of_losses(optimizer, loss):
     assert other_optimizers.loss_name(optimizer) == loss
+
+
+def test_a_loss_is_known_where_another_optimizer_steps_twice(tmp_path):
+    class Critic(keras.Model):  # as that of a Wasserstein GAN
+        def __init__(self):
+            super().__init__()
+            self.judge, self.maker = part(keras, 1), part(keras, 2)
+
+        def compile(self, d_optimizer, g_optimizer):
+            super().compile()
+            self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
+
+        def train_step(self, data):
+            x = data[0] if isinstance(data, tuple) else data
+            for _ in range(2):
+                with tf.GradientTape() as tape:
+                    d_loss = tf.reduce_mean(self.judge(self.maker(x)))
+                    d_loss -= tf.reduce_mean(self.judge(x))
+                self.step(self.d_optimizer, tape, d_loss, self.judge)
+            with tf.GradientTape() as tape:
+                g_loss = -tf.reduce_mean(self.judge(self.maker(x)))
+            self.step(self.g_optimizer, tape, g_loss, self.maker)
+            return {"d_loss": d_loss, "g_loss": g_loss}
+
+        def step(self, optimizer, tape, loss, part):
+            weights = part.trainable_variables
+            optimizer.apply(tape.gradient(loss, weights), weights)
+
+    model = Critic()
+    model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
+    callback = gradscope.Callback(tmp_path, every=1, findings=False)
+    logged = model.fit(
+        X[:8], batch_size=8, epochs=2, verbose=0, callbacks=[callback]
+    ).history
+    judge = gradscope.read(tmp_path / "d_optimizer")
+    assert len(judge.steps) == 4
+    assert np.isnan(judge["loss"]).all()
+    told = "the loss: `train_step` computes the `d_loss` that it logs after the"
+    assert [one.startswith(told) for one in judge.schema.unseen] == [True]
+    assert gradscope.diagnose(judge) == []
+    maker = gradscope.read(tmp_path / "g_optimizer")
+    np.testing.assert_allclose(maker["loss"], logged["g_loss"], rtol=1e-6)
+    assert maker.schema.unseen == ()
 
 
 def test_a_loss_of_another_name_is_said_not_to_be_known(tmp_path):

@@ -53,6 +53,11 @@ declare(
 )
 
 
+#: Records after which gradients have a level, and how far they go beyond it.
+_LONG = 40
+_OF_A_LEVEL = 10
+
+
 @rule
 def exploding_gradient(view: View, limits: Limits) -> Findings:
     """Gradients that explode.
@@ -71,7 +76,11 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     start = median(norm[: max(3, min(10, view.count // 4))])
     has_grown = norm > limits["exploding-gradient.growth"] * start
     spell = longest_spell(has_grown, 2)
-    if spell is not None and not view.loss_fall > 0.5:
+    if (
+        spell is not None
+        and not view.loss_fall > 0.5
+        and not _is_of_a_level(spell, norm)
+    ):
         yield _growth_finding(view, limits, spell, norm, start)
         return
     rms = view.get("gradient_rms")[:, view.kernels].astype(float)
@@ -102,6 +111,18 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         remedy="Clip it with `global_clipnorm=1.0` in the optimizer, and use "
         "the default initializers.",
     )
+
+
+def _is_of_a_level(spell: Spell, norm: np.ndarray) -> bool:
+    """Return whether gradients only vary around a level that they long had.
+
+    Those of a critic, whose targets grow with what it learns, reach a level,
+    and go up and down around it.
+    """
+    if spell.until_the_end or spell.start < _LONG:
+        return False
+    level = median(norm[spell.start // 2 : spell.start])
+    return float(np.nanmax(norm[spell.slice])) < _OF_A_LEVEL * level
 
 
 def forward_growth(view: View) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,13 @@ class LoggedLoss:
         self._fail = fail
         self._name = name
         self._place: tuple[str, int] | None = None
+        # Graphs in which the loss was not found.
+        self._without: weakref.WeakSet = weakref.WeakSet()
         self.replacements: list[MethodReplacement] = []
         if not has_own_train_step(model):
             return
         with contextlib.suppress(Exception):  # `metrics` may be the user's
-            for metric in model.metrics:
+            for metric in _metrics(model):
                 # Keras adds a metric of this name to each model, too, but such
                 # a `train_step` rarely updates that one.
                 if metric.name == name:
@@ -59,11 +62,20 @@ class LoggedLoss:
     @property
     def unknown(self) -> str:
         """Entry of `ForwardPass.unseen` where the loss was not found."""
+        if self._place is not None:
+            return (
+                f"the loss: `train_step` computes the `{self._name}` that it "
+                "logs after the first of the steps"
+            )
         return f"the loss: no `{self._name}` was found that `train_step` logs"
 
     def loss(self, graph: tf.Graph | None) -> tf.Tensor | None:
-        """Find the loss in a graph that is being built; None if unknown."""
-        if self._place is None:
+        """Find the loss in a graph that is being built; None if unknown.
+
+        Of several steps in one graph the loss is known of all or of none: a
+        missing one in between would look like one that became NaN.
+        """
+        if self._place is None or graph is None or graph in self._without:
             return None
         name, position = self._place
         for outer in reversed(tracing.outermost_first(graph)):
@@ -71,6 +83,7 @@ class LoggedLoss:
                 tensor = outer.get_tensor_by_name(name)
                 if _position(tensor.op) == position:
                     return tensor
+        self._without.add(graph)
         return None
 
     def _replace(self, owner, method: str, before=None, after=None) -> None:
@@ -120,11 +133,31 @@ class LoggedLoss:
             self._capture(value)
 
 
+def _metrics(model: keras.Model) -> list:
+    """List the metrics of a model.
+
+    `model.metrics` of tf_keras has the one to which `compiled_loss` passes its
+    loss only after a call.
+    """
+    container = getattr(model, "compiled_loss", None)
+    of_loss = getattr(container, "_total_loss_mean", None)
+    metrics = [of_loss] if of_loss is not None else []
+    return metrics + [m for m in model.metrics if m is not of_loss]
+
+
 def _position(operation) -> int:
-    """Number of operations before one in its graph, without gradscope's."""
-    names = (op.name for op in operation.graph.get_operations())
-    before = itertools.takewhile(lambda name: name != operation.name, names)
-    return sum(not scopes.is_ours(name) for name in before)
+    """Number of operations before one in its graph.
+
+    Those of gradscope do not count, nor do placeholders of variables: the first
+    who reads a variable makes its placeholder.
+    """
+    before = itertools.takewhile(
+        lambda op: op.name != operation.name, operation.graph.get_operations()
+    )
+    return sum(
+        op.type != "Placeholder" and not scopes.is_ours(op.name)
+        for op in before
+    )
 
 
 def has_own_train_step(model: keras.Model) -> bool:

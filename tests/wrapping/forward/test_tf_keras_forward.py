@@ -126,3 +126,29 @@ def test_a_model_of_ones_own_is_seen_in_eager_steps(tmp_path):
     record = gradscope.read(tmp_path)
     assert [a.kind for a in record.schema.activations] == ["gelu_tanh"]
     assert np.isfinite(record["saturated_fraction"]).all()
+
+
+def test_the_loss_of_compiled_loss_in_a_train_step_is_recorded(tmp_path):
+    class Own(tf_keras.Model):
+        """As the guide of Keras 2 has it."""
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compiled_loss(y, self(x, training=True))
+            weights = self.trainable_variables
+            gradients = tape.gradient(loss, weights)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    inputs = tf_keras.Input((3,))
+    model = Own(inputs, layers.Dense(1)(inputs))
+    model.compile(tf_keras.optimizers.SGD(0.1), "mse")
+    callback = gradscope.Callback(tmp_path, findings=False)
+    logged = model.fit(
+        x, x[:, :1], batch_size=8, epochs=3, verbose=0, callbacks=[callback]
+    ).history["loss"]
+    record = gradscope.read(tmp_path)
+    np.testing.assert_allclose(record["loss"], logged, rtol=1e-6)
+    assert record.schema.unseen == ()

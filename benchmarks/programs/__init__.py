@@ -1,0 +1,2 @@
+"""Whole programs of others, run as they are: plain, with `Callback`, with
+`wrap`; and what differs."""
