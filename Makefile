@@ -131,6 +131,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tools.house --check
+	$(BIN)/mypy
 
 # No warning: a link that leads nowhere is one.
 docs: $(VENV)/docs.stamp

@@ -18,7 +18,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class Every(Schedule):
     steps: int
     dense: int = DENSE_START
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_integer("steps", self.steps, at_least=1)
         _check_integer("dense", self.dense, at_least=0)
 
@@ -132,7 +132,7 @@ class Seconds(Schedule):
 
     seconds: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             valid = self.seconds > 0 and math.isfinite(self.seconds)
         except TypeError:
@@ -157,7 +157,7 @@ class Either(Schedule):
     second: Schedule
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> float:  # type: ignore[override]
         return min(self.first.seconds, self.second.seconds)
 
     def due(self, step: Step) -> Flag:
@@ -191,7 +191,7 @@ def schedule_of(
     return Every(operator.index(value), dense=dense)
 
 
-def _check_integer(name: str, value: object, *, at_least: int) -> None:
+def _check_integer(name: str, value: SupportsIndex, *, at_least: int) -> None:
     try:
         valid = (
             not isinstance(value, bool) and operator.index(value) >= at_least

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Log:
             return None
 
 
-def numbers(logs: Mapping | None) -> dict[str, float]:
+def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Selects the logs of a `fit` that are one number.
 
     Such logs are floats in Keras, and may be scalar tensors in tf_keras.

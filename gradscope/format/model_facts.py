@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Json = TypeVar("_Json")
 
@@ -55,7 +55,9 @@ class _NotPlain(Exception):
     """A value that JSON cannot express, or that is too large."""
 
 
-def json_values(mapping: Mapping, depth: int = DEEPEST) -> dict:
+def json_values(
+    mapping: Mapping[str, object], depth: int = DEEPEST
+) -> dict[str, object]:
     """Selects the items of a mapping that JSON can express."""
     values = {}
     for key, value in mapping.items():
@@ -66,7 +68,7 @@ def json_values(mapping: Mapping, depth: int = DEEPEST) -> dict:
     return values
 
 
-def validate(model: object) -> dict:
+def validate(model: Any) -> dict[str, Any]:
     """Validates the facts of a model that were read from a file.
 
     Raises:
@@ -125,8 +127,9 @@ def _plain(value: object, depth: int) -> object:
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
-    is_nest = isinstance(value, list | tuple | Mapping)
-    if not is_nest or not depth or len(value) > MOST_ITEMS:
+    if not isinstance(value, list | tuple | Mapping):
+        raise _NotPlain
+    if not depth or len(value) > MOST_ITEMS:
         raise _NotPlain
     if isinstance(value, Mapping):
         return json_values(value, depth - 1)

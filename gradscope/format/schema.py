@@ -19,6 +19,7 @@ import functools
 import hashlib
 import json
 import math
+from typing import Any
 
 from gradscope.format import model_facts
 from gradscope.format.columns import (
@@ -127,8 +128,8 @@ class Schema:
     """
 
     variables: tuple[Variable, ...]
-    optimizer: dict = dataclasses.field(default_factory=dict)
-    columns: dict = dataclasses.field(
+    optimizer: dict[str, Any] = dataclasses.field(default_factory=dict)
+    columns: dict[str, tuple[str, ...]] = dataclasses.field(
         default_factory=lambda: FAMILIES | OCCASIONAL
     )
     activations: tuple[Activation, ...] = ()
@@ -136,7 +137,7 @@ class Schema:
     data: tuple[Data, ...] = ()
     operations: tuple[Operation, ...] = ()
     unseen: tuple[str, ...] = ()
-    model: dict = dataclasses.field(default_factory=dict)
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
     linear: tuple[tuple[str, str], ...] = ()
     wiring: tuple[Wiring, ...] = ()
     unordered_sums: tuple[str, ...] = ()
@@ -149,7 +150,9 @@ class Schema:
     @functools.cached_property
     def id(self) -> str:
         """Eight hex digits that change when a row or a column changes."""
-        rows = [[v.name, v.layer, list(v.shape)] for v in self.variables]
+        rows: list[list[object]] = [
+            [v.name, v.layer, list(v.shape)] for v in self.variables
+        ]
         rows += [[a.name, a.kind, a.units] for a in self.activations]
         rows += [[s.name, s.kind] for s in self.states]
         rows += [[d.name for d in self.data]]
@@ -166,7 +169,7 @@ class Schema:
         """
         if family == "units":
             return tuple(n for a in self.activations for n in a.group_names)
-        tables = {
+        tables: dict[str, tuple[Any, ...]] = {
             "variables": self.variables,
             "sketch": self.variables,
             "activations": self.activations,
@@ -277,7 +280,7 @@ def _briefly(error: Exception) -> str:
     return repr(error)[:200]
 
 
-def _variable(data: dict) -> Variable:
+def _variable(data: dict[str, Any]) -> Variable:
     return Variable(
         name=str(data["name"]),
         layer=str(data["layer"]),
@@ -287,7 +290,7 @@ def _variable(data: dict) -> Variable:
     )
 
 
-def _activation(data: dict) -> Activation:
+def _activation(data: dict[str, Any]) -> Activation:
     return Activation(
         name=str(data["name"]),
         kind=str(data["kind"]),
@@ -299,7 +302,7 @@ def _activation(data: dict) -> Activation:
     )
 
 
-def _state(data: dict) -> State:
+def _state(data: dict[str, Any]) -> State:
     return State(
         name=str(data["name"]),
         kind=str(data["kind"]),
@@ -309,12 +312,12 @@ def _state(data: dict) -> State:
     )
 
 
-def _wiring(data: dict) -> Wiring:
+def _wiring(data: dict[str, Any]) -> Wiring:
     names = ("kind", "name", "detail")
     return Wiring(*(str(data[name]) for name in names))
 
 
-def _data(data: dict | str) -> Data:
+def _data(data: dict[str, Any] | str) -> Data:
     if isinstance(data, str):  # older versions recorded only the name
         return Data(data)
     return Data(
@@ -324,15 +327,15 @@ def _data(data: dict | str) -> Data:
     )
 
 
-def _shape(sizes: list, least: int = 0) -> tuple[int, ...]:
+def _shape(sizes: list[Any], least: int = 0) -> tuple[int, ...]:
     shape = tuple(_integer(size, least) for size in sizes)
     _integer(math.prod(shape), least=-_MOST)
     return shape
 
 
-def _integer(value: object, least: int = 0) -> int:
+def _integer(value: Any, least: int = 0) -> int:
     """Converts a value to an integer that float64 holds exactly."""
-    number = int(value)
+    number: int = int(value)
     if not least <= number <= _MOST:
         raise ValueError(f"{str(number)[:30]} is not from {least} to 2**53")
     return number

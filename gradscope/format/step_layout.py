@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -184,11 +185,11 @@ class Placement:
         return np.concatenate([values.ravel() for values in out.values()])
 
 
-def _names(rows: Sequence) -> list:
+def _names(rows: Sequence[Any]) -> list[Any]:
     return [getattr(row, "name", row) for row in rows]
 
 
-def _units(schema: Schema) -> list[tuple]:
+def _units(schema: Schema) -> list[tuple[str, int]]:
     return [
         (a.name, unit)
         for a in schema.activations
@@ -197,11 +198,11 @@ def _units(schema: Schema) -> list[tuple]:
     ]
 
 
-def _numbers(schema: Schema) -> list[tuple]:
+def _numbers(schema: Schema) -> list[tuple[str, int]]:
     return [(s.name, n) for s in schema.states for n in range(s.size)]
 
 
-def _places(part: list, full: Sequence) -> list[int]:
+def _places(part: list[Any], full: Sequence[Any]) -> list[int]:
     """Finds the index of each row of a part among all rows."""
     index = {name: index for index, name in enumerate(_names(full))}
     return [index[name] for name in part]

@@ -5,6 +5,8 @@ A run that was restarted from a checkpoint makes some steps again.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -22,14 +24,14 @@ def valid_indices(steps: list[int]) -> list[int]:
     return valid
 
 
-def valid_points(points: list) -> list:
+def valid_points(points: list[Any]) -> list[Any]:
     """Selects the valid ones of points `(step, ...)` in order of writing."""
     return [points[i] for i in valid_indices([p[0] for p in points])]
 
 
 def valid_occasional_points(
-    points: list, steps: np.ndarray, wall_times: np.ndarray
-) -> list:
+    points: list[Any], steps: np.ndarray, wall_times: np.ndarray
+) -> list[Any]:
     """Selects the valid points of a family that only some steps have.
 
     A point is obsolete if a recorded step at or before it was written later.

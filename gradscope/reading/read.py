@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from typing import Any
 
 from gradscope.format import schema as schema_module
 from gradscope.reading import event_files
@@ -12,7 +13,7 @@ from gradscope.reading.joining import from_series
 from gradscope.reading.record import Record
 
 
-def read(run_dir: str | os.PathLike) -> Record:
+def read(run_dir: str | os.PathLike[str]) -> Record:
     """Reads the record of one run.
 
     Args:
@@ -32,7 +33,7 @@ def read(run_dir: str | os.PathLike) -> Record:
         # This process may be recording: write its steps up to the last one.
         sys.modules["gradscope.wrapping"].flush()
     directory = _run_directory(os.fspath(run_dir))
-    series: dict[str, list] = {}
+    series: dict[str, list[Any]] = {}
     damage: list[str] = []
     for path in event_files.event_files(directory):
         for event in event_files.events_and_damage(path):
