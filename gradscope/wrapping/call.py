@@ -131,4 +131,4 @@ def clips(optimizer: Any) -> bool:
 
 def _nan() -> tf.Tensor:
     with tf.name_scope(scopes.SCOPE):
-        return _nan()
+        return tf.constant(float("nan"))
