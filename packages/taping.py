@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -61,8 +62,6 @@ class Outputs:
         self._calls = []
 
     def __enter__(self):
-        import keras
-
         classes = {keras.layers.Layer, tf.keras.layers.Layer}
         self._calls = [(one, one.__call__) for one in classes]
         for layer_class, call in self._calls:
@@ -94,7 +93,10 @@ class Outputs:
 
 
 def _is_output_of_its_activation(layer, output) -> bool:
-    # A function of a package may do more than the activation in it.
+    # A function of a package may do more than the activation in it, and so may
+    # what wraps a layer, as to quantize what it returns.
+    if isinstance(layer, (keras.layers.Wrapper, tf.keras.layers.Wrapper)):
+        return False
     function = getattr(layer, "activation", None)
     module = getattr(function, "__module__", None) or "keras"
     is_keras = module.partition(".")[0] in ("keras", "tf_keras")

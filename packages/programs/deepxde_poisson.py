@@ -26,13 +26,5 @@ def train(observe):
     model = dde.Model(data, network)
     model.compile(observe.optimizer(tf.keras.optimizers.Adam(1e-3)))
 
-    def loss():
-        x, y, _ = data.train_next_batch(None)
-        x = tf.constant(x, tf.float32)
-        return tf.reduce_sum(model.outputs_losses_train(x, y, None)[1])
-
-    if observe.way == "tape":
-        network(tf.constant([[0.0]]))
-    observe.tape(loss, network.trainable_variables)
     losses, _ = model.train(iterations=30, verbose=0)
     return observe.state(network.weights, np.array(losses.loss_train))

@@ -15,7 +15,6 @@ def train(observe):
     tf.keras.utils.set_random_seed(0)
     model = aotnet.AotNet(
         [1, 1],
-        stack_type="aot",
         strides=[1, 2],
         se_ratio=0.25,
         out_channels=[8, 16],
