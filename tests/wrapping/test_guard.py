@@ -491,6 +491,6 @@ def test_a_later_step_that_fails_is_told_of(how, tmp_path, monkeypatch):
     caught = []
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         train(tmp_path, caught=caught, jit_compile=False)
-    assert "node gradscope_1/" in str(error.value)
+    assert re.search(r"node gradscope(_\d+)?/", str(error.value))
     gradscope.unwrap(model.optimizer)
     told(caught, *([LATER] if how == "callback" else []))

@@ -92,7 +92,7 @@ class SeamGroup:
     def capture_logs(self, logs: Any) -> None:
         """Capture the logs that the plain program returns for a step."""
         for seam in self._seams:
-            seam.finder.capture_logs(logs)
+            seam.capture_logs(logs)
 
     def warn_once(self, message: str) -> None:
         """Warn once that other steps are recorded than asked, or none."""

@@ -136,10 +136,9 @@ class BypassDetector:
         name = type(self._optimizer).__name__
         return (
             f"{self._no_step_message()}: {name} has a `minimize` of its own, "
-            "which was called "
-            f" {_times(self._minimize_calls)} and does not call "
-            f"`{self._method}`, where gradscope looks. What it trains cannot "
-            "be recorded; wrap the optimizers that train the rest."
+            f"which was called {_times(self._minimize_calls)} and does not "
+            f"call `{self._method}`, where gradscope looks. What it trains "
+            "cannot be recorded; wrap the optimizers that train the rest."
         )
 
     def _no_step_message(self) -> str:

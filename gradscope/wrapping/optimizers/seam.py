@@ -133,6 +133,10 @@ class Seam:
         """Observe the loss that a model logs under a name."""
         self._install(self.finder.watch_loss(model, name))
 
+    def capture_logs(self, logs: Any) -> None:
+        """Capture the logs that the model's plain program returns."""
+        self.finder.capture_logs(logs)
+
     def _install(self, replacements: list) -> None:
         if not self.suspended:
             for replacement in replacements:
