@@ -24,7 +24,8 @@ _FOLDED = {
 
 def of_softmax(operation) -> tuple:
     """Returns the tensor that a softmax returns, in the order of axes of what
-    it was given, and the axis: -1 is the last one, others count from 0."""
+    it was given, and the axis: -1 is the last one, others count from 0. One
+    of a stack of tensors counts as the last: it is none of theirs."""
     y = operation.outputs[0]
     before = operation.inputs[0].op
     order = _order(before)
@@ -35,8 +36,18 @@ def of_softmax(operation) -> tuple:
         if back is not None and [order[i] for i in back] == sorted(back):
             axis = order[-1]
             last = axis == len(order) - 1
-            return consumer.outputs[0], -1 if last else axis
+            stacked = axis == 0 and not _is_of_examples(before.inputs[0])
+            return consumer.outputs[0], -1 if last or stacked else axis
     return y, -1
+
+
+def _is_of_examples(x) -> bool:
+    """Returns whether the first axis of a tensor may be that of the batch, and
+    not that of a stack of tensors, as of the instances in a bag."""
+    if x.op is not None and x.op.type == "Pack":
+        return x.op.get_attr("axis") != 0
+    first, *others = x.shape.as_list()
+    return first is None or None not in others
 
 
 def _order(operation) -> list[int] | None:
