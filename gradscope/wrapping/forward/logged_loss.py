@@ -18,7 +18,8 @@ import tensorflow as tf
 from gradscope.runtime import replicas, scopes, tracing
 from gradscope.runtime.stand_in import StandIn
 
-#: What the result of a metric is computed by, at last.
+#: What the result of a metric is computed by, at last, of two variables. (A
+#: loss of tf_keras is the same quotient, of tensors.)
 _MEAN = "DivNoNan"
 
 
@@ -117,10 +118,19 @@ class Logged:
         if (
             tf.is_symbolic_tensor(value)
             and value.shape.rank == 0
-            and value.op.type != _MEAN
+            and not _is_of_metric(value.op)
             and self._place is None
         ):
             self._note(value)
+
+
+def _is_of_metric(operation) -> bool:
+    """Returns whether an operation computes the result of a metric."""
+    while operation.type == "Identity":
+        operation = operation.inputs[0].op
+    return operation.type == _MEAN and all(
+        tensor.op.type == "ReadVariableOp" for tensor in operation.inputs
+    )
 
 
 def _metrics(model) -> list:
