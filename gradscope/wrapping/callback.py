@@ -39,10 +39,10 @@ _IDLE = (
 )
 _FROZEN = (
     "gradscope.Callback saw no step: this `fit` trained nothing with "
-    "`model.optimizer`, a {}, since `trainable` is False for all that the "
-    "model has. Set it to True, and call `model.compile` again. (A part of "
-    "another model, as a GAN's discriminator, is frozen in its own training, "
-    "too, if `trainable` is set to False before that has begun.)"
+    "`model.optimizer`, a {}, since `trainable` is False for all weights that "
+    "the model has, if any. Set it to True, and call `model.compile` again. (A "
+    "part of another model, as a GAN's discriminator, is frozen in its own "
+    "training, too, if `trainable` is set to False before that has begun.)"
 )
 
 

@@ -22,7 +22,8 @@ from gradscope.runtime.stand_in import MethodReplacement
 if TYPE_CHECKING:
     import keras
 
-#: The last operation that computes the result of a metric.
+#: The last operation that computes the result of a metric, of two variables. (A
+#: loss of tf_keras is the same quotient, of tensors.)
 _MEAN = "DivNoNan"
 
 
@@ -127,10 +128,19 @@ class LoggedLoss:
         if (
             tf.is_symbolic_tensor(value)
             and value.shape.rank == 0
-            and value.op.type != _MEAN
+            and not _is_of_metric(value.op)
             and self._place is None
         ):
             self._capture(value)
+
+
+def _is_of_metric(operation) -> bool:
+    """Return whether an operation computes the result of a metric."""
+    while operation.type == "Identity":
+        operation = operation.inputs[0].op
+    return operation.type == _MEAN and all(
+        tensor.op.type == "ReadVariableOp" for tensor in operation.inputs
+    )
 
 
 def _metrics(model: keras.Model) -> list:

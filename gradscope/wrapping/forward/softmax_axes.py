@@ -38,7 +38,8 @@ def output_and_axis(
     """Find the output and the axis of a softmax.
 
     The output has its axes in the order of the input. The axis is -1 for the
-    last one, others count from 0.
+    last one, others count from 0. The axis of a stack of tensors counts as the
+    last one: it belongs to none of them.
     """
     y = operation.outputs[0]
     before = operation.inputs[0].op
@@ -50,8 +51,20 @@ def output_and_axis(
         if back is not None and [order[i] for i in back] == sorted(back):
             axis = order[-1]
             last = axis == len(order) - 1
-            return consumer.outputs[0], -1 if last else axis
+            stacked = axis == 0 and not _is_of_examples(before.inputs[0])
+            return consumer.outputs[0], -1 if last or stacked else axis
     return y, -1
+
+
+def _is_of_examples(x) -> bool:
+    """Return whether the first axis of a tensor may be that of the batch.
+
+    It is not in a stack of tensors, as of the instances in a bag.
+    """
+    if x.op is not None and x.op.type == "Pack":
+        return x.op.get_attr("axis") != 0
+    first, *others = x.shape.as_list()
+    return first is None or None not in others
 
 
 def _order(operation) -> list[int] | None:

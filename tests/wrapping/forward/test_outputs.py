@@ -132,6 +132,28 @@ def test_the_axis_of_a_softmax_is_known(
     )
 
 
+@pytest.mark.parametrize("options", WAYS[0][1:] + WAYS[2][1:])
+def test_instances_of_a_bag_are_no_examples(options, tmp_path):
+    """Attention over them is a softmax along the first axis of their stack."""
+
+    def call(x):
+        bag = keras.ops.stack([x[:, 0], x[:, 1], x[:, 2]])
+        scores = keras.ops.softmax(bag, axis=0)
+        return keras.ops.sum(scores, axis=0)
+
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Dense(12, name="dense"),
+            layers.Reshape((3, 4)),
+            layers.Lambda(call, name="bag"),
+        ]
+    )
+    record = fit(model, tmp_path, np.zeros([16, 4], "f"), **options)
+    assert facts(record)["bag/softmax"] == (4, 3, -1, False)
+    assert "softmax-axis" not in [f.kind for f in gradscope.diagnose(record)]
+
+
 def test_transposed_attention_is_no_other_axis(tmp_path):
     def call(x):
         weights = tf.nn.softmax(tf.transpose(x, [0, 2, 1]))

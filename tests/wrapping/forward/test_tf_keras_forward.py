@@ -128,17 +128,25 @@ def test_a_model_of_ones_own_is_seen_in_eager_steps(tmp_path):
     assert np.isfinite(record["saturated_fraction"]).all()
 
 
-def test_the_loss_of_compiled_loss_in_a_train_step_is_recorded(tmp_path):
+@pytest.mark.parametrize("told", ["compiled_loss", "what it returns"])
+def test_the_loss_of_a_train_step_is_recorded(told, tmp_path):
+    mean = tf_keras.losses.MeanSquaredError()
+
     class Own(tf_keras.Model):
-        """As the guide of Keras 2 has it."""
+        """As the guide of Keras 2 has it, for one optimizer and for a GAN."""
 
         def train_step(self, data):
             x, y = data
             with tf.GradientTape() as tape:
-                loss = self.compiled_loss(y, self(x, training=True))
+                compute = (
+                    self.compiled_loss if told == "compiled_loss" else mean
+                )
+                loss = compute(y, self(x, training=True))
             weights = self.trainable_variables
             gradients = tape.gradient(loss, weights)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            if compute is mean:
+                return {"loss": loss}
             return {metric.name: metric.result() for metric in self.metrics}
 
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
