@@ -489,8 +489,8 @@ def test_a_later_step_that_fails_is_told_of(how, tmp_path, monkeypatch):
     model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     train = functools.partial(fit, keras, how=how, model=model)
     caught = []
-    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+    ours = r"node gradscope_\d/"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=ours):
         train(tmp_path, caught=caught, jit_compile=False)
-    assert "node gradscope_1/" in str(error.value)
     gradscope.unwrap(model.optimizer)
     told(caught, *([LATER] if how == "callback" else []))
