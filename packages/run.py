@@ -81,7 +81,8 @@ def observe(program: str, group: str) -> bool:
         text=True,
         env=os.environ | {"PYTHONPATH": str(HERE.parent)},
     ).stdout
-    result = json.loads(output.splitlines()[-1])
+    lines = output.splitlines() or ['{"faults": ["the check did not end"]}']
+    result = json.loads(lines[-1])
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{program}.json").write_text(json.dumps(result, indent=1))
     print(f"{program}: {'; '.join(result['faults']) or 'right'}", flush=True)

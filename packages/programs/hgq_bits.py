@@ -7,8 +7,6 @@ from hgq.layers import QDense
 from nets import compiled
 
 PACKAGE = "hgq2"
-#: Not plain, either, with another number of threads: see docs/observing.md.
-REPEATS = False
 
 
 def train(observe):
