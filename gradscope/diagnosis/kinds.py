@@ -17,9 +17,9 @@ class Limit:
 
     Attributes:
         default: Its value unless the user sets another one.
-        meaning: The measured quantity, and the source of the default. "Seeds"
-            are the five networks of `examples/`, and "tuning" is the set of
-            networks in `benchmarks/diagnosis/tune`.
+        meaning: The measured quantity, and the source of the default:
+            "examples" are the five networks of `examples/`, and "benchmark" is
+            the set of networks in `benchmarks/diagnosis/tune`.
     """
 
     default: float

@@ -45,7 +45,7 @@ class Limits(Mapping[str, float]):
         for name, value in dict(overrides or {}).items():
             if name not in LIMITS:
                 raise ValueError(
-                    f"there is no limit {name!r}; there are "
+                    f"there is no limit {name!r}. Choose one of "
                     f"{', '.join(LIMITS)}."
                 )
             self._values[name] = _number(name, value)
@@ -94,7 +94,7 @@ class Ignore:
         kind, _, layer = text.partition(":")
         if kind not in KINDS:
             raise ValueError(
-                f"there is no kind of finding {kind!r}; there are "
+                f"there is no kind of finding {kind!r}. Choose one of "
                 f"{', '.join(k.name for k in by_rank())}."
             )
         return cls(kind, layer or None)

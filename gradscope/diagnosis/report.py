@@ -30,7 +30,7 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
         head = finding.severity
         if colour:
             head = f"\033[{_COLOURS[finding.severity]}m{head}\033[0m"
-        where = f" in {printable(finding.layer)}" if finding.layer else ""
+        where = f" in `{printable(finding.layer)}`" if finding.layer else ""
         parts.append(f"\n{head}: {finding.kind}{where}, {finding.since}")
         parts += [
             paragraph(f"{finding.what}."),

@@ -54,6 +54,16 @@ def finding(
     )
 
 
+def code(name: str) -> str:
+    """Put a name between backquotes, which the page shows as code."""
+    return f"`{name}`"
+
+
+def join_code(names: list[str]) -> str:
+    """Join names between backquotes: `` `a`, `b`, `c` and 4 more ``."""
+    return join_words([code(name) for name in names])
+
+
 def join_words(names: list[str], max_names: int = 3) -> str:
     """Join names for a sentence: `a, b, c and 4 more`.
 

@@ -49,7 +49,7 @@ def test_the_findings_of_all_runs_in_words(diagnose, logdir):
     assert code == 0 and err == ""
     assert "good: nothing found" in out
     assert "bad: 1 warning" in out
-    assert "warning: vanishing-gradient in dense_1, from the first step" in out
+    assert "warning: vanishing-gradient in `dense_1`, from the first" in out
     assert "(limit 0.01)" in out
     assert max(map(len, out.splitlines())) <= 80
     assert "\033" not in out
@@ -134,7 +134,7 @@ def test_a_file_that_ends_within_a_record(diagnose, logdir, cut):
     os.truncate(path, os.path.getsize(path) - cut)
     code, out, err = diagnose(logdir)
     assert code == 4 and "bad: " in err and "ends within a record" in err
-    assert "vanishing-gradient in dense_1" in out and "good: nothing" in out
+    assert "vanishing-gradient in `dense_1`" in out and "good: nothing" in out
 
 
 def test_a_damaged_file(diagnose, logdir):

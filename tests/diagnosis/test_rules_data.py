@@ -28,7 +28,7 @@ def test_batches_that_are_sorted_by_class():
     run = record(described, **a_class_each(np.repeat(range(5), 20)))
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.severity) == ("constant-labels", "warning")
-    assert "In 100 % of the batches all examples have the same" in found.what
+    assert "In 100 % of the batches, all examples have the sam" in found.what
     assert "shuffle=True" in found.remedy
 
 
@@ -65,7 +65,7 @@ def test_outputs_that_are_cut_where_no_target_is():
     described = network(data=DATA, model=MSE)
     (found,) = gradscope.diagnose(record(described, **cut(60, target=0.8)))
     assert (found.kind, found.layer) == ("output-range", "dense_3")
-    assert "cut at exactly 1 in 60 % of the batches" in found.what
+    assert "clipped at exactly 1 in 60 % of the batches" in found.what
     assert severities(record(described, **cut(40, target=0.8))) == []
     # Where targets are at the bound, outputs may be, too.
     assert severities(record(described, **cut(60, target=1.0))) == []
@@ -85,7 +85,7 @@ def alike(output, count=300, model=MSE, logs=(), **more):
 def test_outputs_that_are_the_same_for_all_examples():
     (found,) = gradscope.diagnose(alike(0.1))
     assert (found.kind, found.severity) == ("loss-metric-disagree", "warning")
-    assert "vary from example to example by 10 % of what the" in found.what
+    assert "vary between examples by only 10 % of what the" in found.what
     assert severities(alike(0.2)) == []
     # It is too early to tell.
     assert severities(alike(0.1, count=150)) == []
@@ -95,7 +95,7 @@ def test_a_divergence_that_is_most_of_the_loss():
     logs = [Log(100, 0, {"loss": 1.0, "mse": 0.6})]
     (found,) = gradscope.diagnose(alike(0.1, logs=logs))
     assert (found.kind, found.severity) == ("penalty-dominates", "warning")
-    assert "At the start 40 % of the loss was what layers add" in found.cause
+    assert "At the start, 40 % of the loss was added by layers" in found.cause
     logs = [Log(100, 0, {"loss": 1.0, "mse": 0.9})]
     (found,) = gradscope.diagnose(alike(0.1, logs=logs))
     assert found.kind == "loss-metric-disagree"
@@ -128,14 +128,16 @@ def test_what_goes_through_a_softmax_twice(detail, kind):
     name = f"dense_3/{kind}"
     (found,) = gradscope.diagnose(odd(Wiring("activation_twice", name, detail)))
     assert (found.kind, found.layer) == ("output-range", "dense_3")
-    assert f"The loss applies a {kind} to what dense_3 has" in found.what
+    assert (
+        f"The loss applies a {kind} to the outputs of `dense_3`" in found.what
+    )
 
 
 def test_predictions_that_are_compared_with_all_targets():
     wiring = Wiring("broadcast", "loss", "[N] - [N, 1]")
     (found,) = gradscope.diagnose(odd(wiring))
     assert found.kind == "loss-metric-disagree"
-    assert "shapes [N] - [N, 1] make a table, in loss" in found.what
+    assert "[N] - [N, 1] broadcast to a table in `loss`" in found.what
 
 
 def test_wiring_is_a_part_of_the_schema():

@@ -153,7 +153,7 @@ def test_a_gradient_that_gets_lost_on_its_way_back_vanishes():
     assert (found.kind, found.layer) == ("vanishing-gradient", "dense_1")
     assert found.evidence["ratio"] == pytest.approx(0.002)
     assert found.evidence["ratio_limit"] == 0.01
-    assert "a 500th of that of dense_3" in found.what
+    assert "`dense_1` is 1/500 of its rms in `dense_3`" in found.what
     assert kinds(vanishing(0.1)) == []
     limits = {"vanishing-gradient.ratio": 0.2}
     assert kinds(vanishing(0.1), limits=limits) != []
@@ -202,7 +202,7 @@ def test_small_weights_are_the_cause_of_a_vanishing_gradient():
         vanishing(0.002, weight_rms={"dense_2/kernel": 1e-3}, loss=STUCK)
     )
     assert found.kind == "vanishing-gradient"
-    assert "The weights of dense_2 start too small" in found.cause
+    assert "The initial weights of `dense_2` are too small" in found.cause
     assert found.evidence["symptoms"] == ["init-too-small in dense_2"]
 
 

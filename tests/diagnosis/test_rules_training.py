@@ -66,7 +66,7 @@ def test_a_layer_of_dead_units():
     )
     assert (found.kind, found.layer) == ("dead-relu", "dense_2")
     assert (found.severity, found.since) == ("error", "since step 50")
-    assert "95 % of the units of dense_2 fire for no example" in found.what
+    assert "95 % of the units of `dense_2` are dead" in found.what
     # Half of them dead is worth a note, and no more.
     dead = {"dense_2/relu": 0.6}
     assert severities(record(described, dead_fraction=dead)) == [
@@ -216,7 +216,7 @@ def test_a_gap_without_batch_norm_may_be_smaller():
         "train-inference-mismatch",
         "warning",
     )
-    assert "has 1.8 times the loss in inference mode" in found.what
+    assert "is 1.8 times as large in inference mode" in found.what
     described = network(states=norm("bn"))
     assert kinds(record(described, rare=rare)) == []
 
@@ -276,7 +276,7 @@ def test_moving_statistics_that_are_on_their_way():
     run = record(described, state_movement=drift[:, None], **still)
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.severity) == ("batchnorm-statistics", "note")
-    assert "of bn are still on their way at the end" in found.what
+    assert "of `bn` have not settled" in found.what
     # Chance goes back and forth.
     chance = 0.5 + 0.01 * np.random.default_rng(0).normal(size=100)
     run = record(described, state_movement=chance[:, None], **still)
@@ -365,7 +365,7 @@ def test_gradients_that_are_clipped_to_nothing(
 
 def test_steps_in_thousands_may_come_from_targets():
     run = record(network(), update_to_weight_ratio=5e5, loss=STUCK)
-    assert "targets in thousands" in gradscope.diagnose(run)[0].cause
+    assert "targets in the thousands" in gradscope.diagnose(run)[0].cause
     run = record(network(), update_to_weight_ratio=0.5, loss=STUCK)
     assert "thousands" not in gradscope.diagnose(run)[0].cause
 

@@ -14,7 +14,7 @@ from gradscope.diagnosis.spells import (
     running_median,
     spells,
 )
-from gradscope.diagnosis.wording import finding, join_words, percent
+from gradscope.diagnosis.wording import code, finding, join_code, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -27,16 +27,16 @@ declare(
         name="dead-relu",
         rank=180,
         ceiling="error",
-        what="Most units of a layer fire for no example.",
+        what="Most units of a layer are dead: zero for every example.",
         needs="activations",
         shown_by=Shown(("dead_fraction", "zero_fraction")),
         limits={
             "error": Limit(
                 0.9,
-                "share of dead units; 0 false alarms in 66 healthy runs, and "
-                "all of the 9 layers that were truly dead (our measurement)",
+                "share of dead units; it reports all 9 dead layers, and none "
+                "in 66 healthy runs (our measurement)",
             ),
-            "note": Limit(0.5, "the same, worth a note"),
+            "note": Limit(0.5, "share of dead units that is worth a note"),
         },
         cause_rank=160,
         symptoms=(
@@ -86,8 +86,8 @@ def dead_relu(view: View, limits: Limits) -> Findings:
             severity,
             layer,
             spell,
-            what=f"{percent(share)} of the units of {layer} fire for no "
-            "example: they are dead, and get no gradient to come back",
+            what=f"{percent(share)} of the units of {code(layer)} are dead: "
+            "they are zero for every example, so no gradient can revive them",
             evidence={
                 "dead_fraction": share,
                 "dead_fraction_limit": limits[
@@ -97,13 +97,13 @@ def dead_relu(view: View, limits: Limits) -> Findings:
                 ],
                 "dead_or_always_on": median(constant[spell.slice, row]),
             },
-            cause="They were dead from the start: a large negative bias, or "
-            "inputs and weights that leave them below zero."
+            cause="They were dead from the start. Possible reasons are large "
+            "negative biases, or inputs and weights that keep them below zero."
             if is_early
-            else "A step that was too large has pushed their biases far below "
-            "zero: a learning rate that is too large.",
-            remedy="Lower the learning rate, start biases at zero with "
-            '`kernel_initializer="he_normal"`, or use '
+            else "An update was too large and pushed their biases far below "
+            "zero. The learning rate is too large.",
+            remedy="Lower the learning rate, start the biases at zero and the "
+            'kernels with `kernel_initializer="he_normal"`, or use '
             '`activation="leaky_relu"`.',
         )
 
@@ -113,24 +113,25 @@ declare(
         name="saturated-activation",
         rank=190,
         ceiling="warning",
-        what="A hidden sigmoid or tanh layer sits at the ends of its range; "
-        "or attention looks at one position from the first step on.",
+        what="The outputs of a hidden sigmoid or tanh layer are at the ends "
+        "of their range; or attention attends to a single position from the "
+        "first step on.",
         needs="activations",
         shown_by=Shown(("saturated_fraction",)),
         limits={
             "peaked": Limit(
                 0.95,
-                "size (rms) of attention's weights over that of a single one "
-                "being 1 (1 / sqrt(positions)); an even share is 1 / "
-                "positions",
+                "rms of the attention weights, divided by their rms where a "
+                "single weight is 1 (1 / sqrt(positions)); equal weights have "
+                "an rms of 1 / positions",
             ),
             "fraction": Limit(
                 0.8,
-                "share of elements whose slope is below .05 of the largest "
-                "(Rakitianskaia and Engelbrecht 2015 use .85 of a measure "
-                "like it)",
+                "share of outputs at which the slope is below 0.05 of its "
+                "maximum (Rakitianskaia and Engelbrecht 2015 use 0.85 of a "
+                "similar measure)",
             ),
-            "records": Limit(20, "recorded steps in a row"),
+            "records": Limit(20, "number of consecutive recorded steps"),
         },
         cause_rank=180,
         symptoms=("zero-gradient", "update-too-small", "loss-metric-disagree"),
@@ -173,19 +174,20 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
             "note" if view.loss_fall > 0.9 else "warning",
             layer,
             spell,
-            what=f"{percent(value)} of the outputs of {layer} "
-            f"({activation.kind}) are at the ends of their range, where the "
-            "slope is near zero",
+            what=f"{percent(value)} of the outputs of {code(layer)} "
+            f"({activation.kind}) are saturated: they are at the ends of "
+            "their range, where the slope is near zero",
             evidence={
                 "saturated_fraction": value,
                 "saturated_fraction_limit": limit,
                 "loss_fall": view.loss_fall,
             },
-            cause="What goes in is too large: inputs that are not scaled, "
-            "weights that start too large, or a learning rate that made them "
-            "so.",
+            cause="The inputs of the activation are too large. Possible "
+            "reasons are data that are not scaled, initial weights that are "
+            "too large, or a learning rate that made the weights too large.",
             remedy="Scale the inputs to mean 0 and standard deviation 1, use "
-            "the default initializer, or put batch normalisation in front.",
+            "the default initializer, or put batch normalisation before the "
+            "activation.",
         )
         return  # layers behind the first one mostly share its cause
 
@@ -195,7 +197,7 @@ declare(
         name="missing-nonlinearity",
         rank=100,
         ceiling="warning",
-        what="Nothing but linear operations between two layers.",
+        what="There are only linear operations between two layers.",
         shown_by=Shown(("gradient_norm",)),
     )
 )
@@ -237,15 +239,19 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
         "warning" if all_linear or len(linear_pairs) > 1 else "note",
         layers[0],
         None,
-        what=f"Nothing bends the output of {join_words(layers)}: there is no "
-        "activation function before the next layer"
-        + (", and in the whole network" if all_linear else ""),
+        what=f"The output of {join_code(layers)} reaches the next layer "
+        "without an activation function"
+        + (
+            ", and the network has none between any two layers"
+            if all_linear
+            else ""
+        ),
         evidence={"layers": layers, "pairs": len(linear_pairs)},
-        cause="Two layers with nothing but sums and products between them "
-        "can do no more than one: all that depth buys nothing."
-        + ("" if all_linear else " A narrow layer in between may be meant."),
-        remedy='Give hidden layers an activation: `Dense(..., activation="'
-        'relu")`.',
+        cause="Two layers with only linear operations between them compute "
+        "one linear function, so they can do no more than a single layer."
+        + ("" if all_linear else " A narrow layer may be linear on purpose."),
+        remedy="Give the hidden layers an activation: "
+        '`Dense(..., activation="relu")`.',
     )
 
 

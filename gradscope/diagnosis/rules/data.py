@@ -12,7 +12,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, percent
+from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -24,7 +24,7 @@ declare(
         name="unscaled-input",
         rank=210,
         ceiling="warning",
-        what="Inputs far larger than 1 go straight into a kernel.",
+        what="Inputs far larger than 1 reach a kernel unscaled.",
         needs="model",
         shown_by=Shown(("data_rms",), role="input"),
         limits={
@@ -72,7 +72,7 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
         "note" if learns else "warning",
         view.layer(view.kernels[0]) if view.kernels else None,
         None,
-        what=f"The network's {name} has a size (rms) of {size:.3g}, with "
+        what=f"{code(name)} of the model has an rms of {size:.3g}, with "
         f"values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
         f"{np.nanmax(view.get('data_max')[:, row]):.3g}",
         evidence={
@@ -81,10 +81,10 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
             "loss_fall": view.loss_fall,
         },
         cause="Initializers and learning rates are made for inputs of about "
-        "size 1. Larger ones make the first steps wild, and columns of "
-        "different sizes count differently.",
+        "size 1. Larger inputs make the first steps erratic, and columns of "
+        "different sizes carry different weight.",
         remedy="Divide pixels by 255 (`keras.layers.Rescaling(1 / 255)`), or "
-        "use `keras.layers.Normalization` for columns of numbers.",
+        "use `keras.layers.Normalization` for numerical columns.",
     )
 
 
@@ -93,13 +93,13 @@ declare(
         name="unscaled-target",
         rank=220,
         ceiling="warning",
-        what="Targets far larger than the outputs ever get, or one of several "
-        "that is far larger than the others.",
+        what="The targets are far larger than the outputs ever become, or one "
+        "of several targets is far larger than the others.",
         needs="model",
         shown_by=Shown(("data_rms",), role="target"),
         limits={
             "ratio": Limit(
-                30, "rms of the targets over the rms of the first outputs"
+                30, "rms of the targets divided by that of the first outputs"
             ),
         },
         cause_rank=80,
@@ -142,19 +142,19 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"The targets have a size (rms) of {size:.3g}, the outputs of "
-        f"{last:.3g}, even at the end",
+        what=f"The targets have an rms of {size:.3g}, but the outputs have an "
+        f"rms of {last:.3g} even at the end",
         evidence={
             "target_rms": size,
             "output_rms": last,
             "ratio": size / max(first, 1),
             "ratio_limit": limit,
         },
-        cause="A network starts with outputs of about size 1, and has to make "
-        "its last weights enormous first; with steps of usual size that "
-        "takes very long.",
-        remedy="Train on `(y - y.mean()) / y.std()`, and turn predictions back "
-        "with the same numbers.",
+        cause="A network starts with outputs of about size 1, so its last "
+        "weights must become enormous first. With updates of the usual size "
+        "this takes very long.",
+        remedy="Train on `(y - y.mean()) / y.std()`, and scale the predictions "
+        "back with the same mean and standard deviation.",
     )
 
 
@@ -180,8 +180,8 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"{name} has a size (rms) of {sizes[largest]:.3g}, the other "
-        f"targets of {other_size:.3g} at most: its loss is all that counts",
+        what=f"{code(name)} has an rms of {sizes[largest]:.3g}, and the other "
+        f"targets have at most {other_size:.3g}, so its loss dominates",
         evidence={
             "target_rms": float(sizes[largest]),
             "other_target_rms": other_size,
@@ -189,10 +189,10 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
             "ratio_limit": limit,
         },
         cause="The losses of all outputs are added up. A squared error grows "
-        "with the square of its target's size, so that the layers that are "
-        "shared learn for that output alone.",
+        "with the square of its target's size, so the shared layers learn for "
+        "this output alone.",
         remedy="Train on `(y - y.mean()) / y.std()` of each target, or balance "
-        "them with `compile(loss_weights=...)`.",
+        "the losses with `compile(loss_weights=...)`.",
     )
 
 
@@ -201,8 +201,8 @@ declare(
         name="constant-labels",
         rank=60,
         ceiling="error",
-        what="All examples have the same target, or all of a batch: data "
-        "sorted by class.",
+        what="All examples have the same target, or all examples of a batch "
+        "do, because the data are sorted by class.",
         needs="model",
         shown_by=Shown(("data_mean",), role="target"),
         limits={
@@ -256,10 +256,10 @@ def constant_labels(view: View, limits: Limits) -> Findings:
         None,
         what=f"All examples have the same target (mean {np.nanmean(mean):.3g})",
         evidence={"target_mean": float(np.nanmean(mean)), "variation": 0.0},
-        cause="There is nothing to tell apart: the labels were lost on their "
-        "way, as by a wrong column, a cast to integers, or data sorted by "
-        "class of which only the first part is used.",
-        remedy="Look at `np.unique(y, return_counts=True)` right before `fit`.",
+        cause="There is nothing to tell apart, so the labels were lost on the "
+        "way. Possible reasons are a wrong column, a cast to integers, or data "
+        "sorted by class of which only the first part is used.",
+        remedy="Check `np.unique(y, return_counts=True)` right before `fit`.",
     )
 
 
@@ -289,16 +289,16 @@ def sorted_by_class(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"In {percent(single_share)} of the batches all examples have the "
-        "same target, and it changes from time to time",
+        what=f"In {percent(single_share)} of the batches, all examples have "
+        "the same target, which changes from time to time",
         evidence={
             "batches": single_share,
             "batches_limit": limits["constant-labels.batches"],
         },
-        cause="The data are sorted by class and not shuffled: each step "
+        cause="The data are sorted by class and not shuffled. Each step "
         "unlearns the other classes, and batch norm sees the statistics of "
         "one class at a time.",
-        remedy="Shuffle all of it: `fit(..., shuffle=True)`, or "
+        remedy="Shuffle all of the data: `fit(..., shuffle=True)`, or "
         "`dataset.shuffle(len(x))` before `batch`.",
     )
 

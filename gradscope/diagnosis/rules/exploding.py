@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import longest_spell, median, running_median
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -23,27 +23,28 @@ declare(
         name="exploding-gradient",
         rank=140,
         ceiling="error",
-        what="The gradient grows on its way back, or a hundredfold in the "
-        "course of training; or outputs grow from block to block in the first "
+        what="The gradient grows as it is backpropagated, or a hundredfold "
+        "during training; or the outputs grow from block to block in the first "
         "step, as sums without normalisation do.",
-        needs="the latter: activations",
+        needs="activations, for the growth of outputs",
         shown_by=Shown(("gradient_rms", "gradient_norm")),
         limits={
             "growth": Limit(
                 100,
-                "largest global gradient norm over the median of the run's "
-                "start; a healthy run's falls or grows tenfold (tuning)",
+                "global gradient norm divided by its median at the start of "
+                "the run; in healthy runs it falls, or grows tenfold "
+                "(benchmark)",
             ),
             "ratio": Limit(
                 1e3,
-                "rms gradient of the first kernels over that of the last "
-                "ones: it grows on its way back (torchmortem's critical layer "
-                "ratio)",
+                "rms gradient of the first kernels divided by that of the "
+                "last ones: it grows as it is backpropagated (the critical "
+                "layer ratio of torchmortem)",
             ),
             "forward": Limit(
                 20,
-                "how much larger the outputs of the last hidden layers are "
-                "than those of the first, in the first step: sums without "
+                "rms of the outputs of the last hidden layers divided by that "
+                "of the first ones, in the first step: sums without "
                 "normalisation",
             ),
         },
@@ -99,17 +100,18 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         "warning",
         first_layer,
         spell,
-        what=f"The gradient of {first_layer} is "
-        f"{median(ratio[spell.slice]):.0f} times that of "
-        f"{view.layer(view.kernels[-1])}: it grows on its way back",
+        what="The gradient explodes during backpropagation: its rms in "
+        f"{code(first_layer)} is {median(ratio[spell.slice]):.0f} times its "
+        f"rms in {code(view.layer(view.kernels[-1]))}",
         evidence={
             "ratio": median(ratio[spell.slice]),
             "ratio_limit": limit,
         },
-        cause="Each layer makes it larger, as weights that start too large "
-        "do, or a recurrent layer over many time steps.",
-        remedy="Clip it with `global_clipnorm=1.0` in the optimizer, and use "
-        "the default initializers.",
+        cause="Each layer makes the gradient larger. Possible reasons are "
+        "initial weights that are too large, or a recurrent layer over many "
+        "time steps.",
+        remedy="Clip the gradient with `global_clipnorm=1.0` in the optimizer, "
+        "and use the default initializers.",
     )
 
 
@@ -157,19 +159,20 @@ def _forward_growth_finding(
         "error" if not np.isfinite(view.last_loss) else "warning",
         first_layer,
         None,
-        what=f"In the first step the outputs of the last hidden layers are "
+        what="In the first step, the outputs of the last hidden layers are "
         f"{growth:.3g} times as large as those of the first: they grow from "
-        f"{first_layer} on, and gradients with them",
+        f"{code(first_layer)} on, and so do the gradients",
         evidence={
             "growth_forward": growth,
             "growth_forward_limit": limits["exploding-gradient.forward"],
             "first_loss": view.first_loss,
         },
-        cause="Each layer adds to what it gets, or multiplies it by more than "
-        "one, and nothing normalises it: blocks `x + f(x)` without "
-        "normalisation, or weights that start a little too large.",
-        remedy="Put `LayerNormalization()` in front of each block, or start "
-        'the last layer of each block with `kernel_initializer="zeros"`.',
+        cause="Each layer adds to its input, or multiplies it by more than "
+        "one, and nothing normalises the result. Possible reasons are blocks "
+        "`x + f(x)` without normalisation, or initial weights that are a "
+        "little too large.",
+        remedy="Put `LayerNormalization()` before each block, or start the "
+        'last layer of each block with `kernel_initializer="zeros"`.',
     )
 
 
@@ -186,17 +189,18 @@ def _growth_finding(
         "error" if spell.until_the_end else "warning",
         view.layer(row),
         spell,
-        what=f"The gradient grew to {peak:.3g}, {peak / start:.3g} times what "
-        f"it was at the start; most of it is in {view.layer(row)}",
+        what=f"The global gradient norm grew to {peak:.3g}, which is "
+        f"{peak / start:.3g} times its value at the start; most of it comes "
+        f"from {code(view.layer(row))}",
         evidence={
             "growth": peak / start,
             "growth_limit": limits["exploding-gradient.growth"],
             "global_gradient_norm": peak,
             "start": start,
         },
-        cause="Steps too large lead to where the loss is steep, and its slope "
-        "makes the next step larger still. Could also be one odd batch, or a "
-        "recurrent layer over many time steps.",
-        remedy="Clip it with `global_clipnorm=1.0` in the optimizer, or divide "
-        "the learning rate by ten.",
+        cause="Updates that are too large lead to where the loss is steep, and "
+        "its slope makes the next update even larger. It could also be a "
+        "single odd batch, or a recurrent layer over many time steps.",
+        remedy="Clip the gradient with `global_clipnorm=1.0` in the optimizer, "
+        "or divide the learning rate by ten.",
     )

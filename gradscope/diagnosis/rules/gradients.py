@@ -10,7 +10,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, spells
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import finding, join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -23,8 +23,7 @@ declare(
         name="non-finite",
         rank=10,
         ceiling="error",
-        what="Something became NaN or infinite; the finding says what was "
-        "first.",
+        what="A value became NaN or infinite; the finding names the first one.",
         shown_by=Shown(("gradient_nonfinite",)),
         shown_by_origin={
             "input": Shown(("data_nonfinite",), role="input"),
@@ -77,8 +76,8 @@ def non_finite(view: View, limits: Limits) -> Findings:
         what=what,
         evidence=evidence,
         cause=cause,
-        remedy="Nothing is learned from then on: mend the cause, and start "
-        "from weights of before this step.",
+        remedy="The network learns nothing from then on. Fix the cause, and "
+        "restart from weights saved before this step.",
     )
 
 
@@ -88,11 +87,13 @@ declare(
         rank=200,
         ceiling="error",
         what="A kernel's gradient is exactly zero, and no other finding "
-        "explains it: also below what float16 can tell.",
+        "explains it; in float16 it may be too small to represent.",
         shown_by=Shown(("gradient_norm",)),
         limits={
             "records": Limit(
-                20, "recorded steps in a row in which all of a gradient is zero"
+                20,
+                "number of consecutive recorded steps in which the whole "
+                "gradient is zero",
             ),
         },
     )
@@ -123,7 +124,7 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         "error" if spell.until_the_end else "warning",
         view.layer(row),
         spell,
-        what=f"The gradient of {join_words(names)} is exactly zero, so nothing "
+        what=f"The gradient of {join_code(names)} is exactly zero, so nothing "
         "is learned there",
         evidence={
             "gradient_norm": 0.0,
@@ -131,16 +132,17 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
             "records_limit": limits["zero-gradient.records"],
             "layers": names,
         },
-        cause="Gradients below 6e-8 are zero in float16, in which this network "
-        "computes."
+        cause="This network computes in float16, in which gradients below 6e-8 "
+        "become zero."
         if _is_float16(view)
-        else "Something behind lets no gradient pass: units that are all "
-        "dead, a loss that does not depend on it, rounding or comparing, or "
-        "weights of zero.",
+        else "Something between here and the loss blocks the gradient. "
+        "Possible reasons are layers whose units are all dead, a loss that "
+        "does not depend on this layer, rounding or comparisons, or weights "
+        "of zero.",
         remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
         'or use `"mixed_bfloat16"`.'
         if _is_float16(view)
-        else "Look at the activations of the layers behind it; and at "
+        else "Check the activations of the layers after this one, and look for "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
     )
@@ -156,9 +158,9 @@ declare(
         limits={
             "fall": Limit(
                 0.95,
-                "share by which the loss fell, from which on a variable "
-                "without a gradient is a note only: nothing is missed "
-                "(tuning)",
+                "share by which the loss must have fallen for a variable "
+                "without a gradient to be only a note: the network learns "
+                "without it (benchmark)",
             ),
         },
     )
@@ -190,15 +192,15 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
         "note" if has_free_output or has_learned else "warning",
         view.layer(rows[0]),
         None,
-        what=f"The loss does not depend on {join_words(names)}: "
+        what=f"The loss does not depend on {join_code(names)}: "
         f"{'it has' if len(names) == 1 else 'they have'} no gradient at all "
         "and never change" + ("s" if len(names) == 1 else ""),
         evidence={"variables": names, "gradient_missing": 1.0},
-        cause="The layer's output is not used, or the way from it to the loss "
-        "is cut: by `stop_gradient`, by rounding or a cast to an integer, by "
-        "numpy, or because it is computed outside of the gradient tape.",
-        remedy="Use the layer's output in the loss. If it is meant to stay as "
-        "it is, say so: `layer.trainable = False`.",
+        cause="The layer's output is not used, or its path to the loss is cut: "
+        "by `stop_gradient`, by rounding or a cast to an integer, by numpy, or "
+        "because it is computed outside the gradient tape.",
+        remedy="Use the layer's output in the loss. If the layer is meant to "
+        "stay constant, set `layer.trainable = False`.",
     )
 
 

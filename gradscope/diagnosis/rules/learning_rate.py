@@ -16,7 +16,7 @@ from gradscope.diagnosis.spells import (
     running_median,
     spells,
 )
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import code, finding, join_words
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -32,18 +32,20 @@ declare(
         name="learning-rate",
         rank=130,
         ceiling="error",
-        what="Steps are far too large or too small in most layers.",
+        what="Updates are far too large or too small in most layers.",
         needs="model, for the loss",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
             "high_ratio": Limit(
                 0.1,
-                "update-to-weight ratio of most layers; about .001 is healthy "
-                "(CS231n, neural-networks-3), above .1 weights are "
+                "update-to-weight ratio of most layers; about 0.001 is healthy "
+                "(CS231n, neural-networks-3), and above 0.1 weights are "
                 "overwritten",
             ),
             "low_ratio": Limit(
-                1e-5, "the same, too small to learn (TheDeepChecker has 1e-4)"
+                1e-5,
+                "update-to-weight ratio that is too small to learn "
+                "(TheDeepChecker uses 1e-4)",
             ),
         },
         cause_rank=130,
@@ -92,18 +94,18 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         view,
         "error" if is_stalled or not np.isfinite(view.last_loss) else "warning",
         spell,
-        what=f"Each step changes the weights by {value:.2g} of their size, and "
+        what=f"Each update is {value:.2g} times as large as the weights, and "
         "the loss does not settle",
         evidence={
             "update_to_weight_ratio": value,
             "update_to_weight_ratio_limit": limit,
             "loss_fall": view.loss_fall,
         },
-        cause="The learning rate is too large: each step jumps over the place "
-        "that it should reach. About .001 is healthy."
+        cause="The learning rate is too large, so each step overshoots. A "
+        "ratio of about 0.001 is healthy."
         + (
-            " Could also be inputs or targets in thousands, which make "
-            "gradients as large."
+            " It could also be inputs or targets in the thousands, which make "
+            "the gradients just as large."
             if value > 10 and not view.data_rows("target")
             else ""
         ),
@@ -194,21 +196,23 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     gradient = view.get("gradient_rms")[spell.slice, view.kernels]
     if not largest_ratio.max() > 0 or not median(gradient) > 0:
         return  # there is no gradient; `zero_gradient` reports this
-    cause = "The learning rate is too small. About .001 is healthy."
+    cause = "The learning rate is too small. A ratio of about 0.001 is healthy."
     remedy = None
     if spell.start > 0:
         cause = (
             "The learning rate has become too small: its schedule counts "
-            "steps, not epochs. About .001 is healthy."
+            "steps, not epochs. A ratio of about 0.001 is healthy."
         )
-        remedy = "Let it fall over all steps: `decay_steps=epochs * len(x) // "
-        remedy += "batch_size`."
+        remedy = (
+            "Let it fall over all steps of the training: "
+            "`decay_steps=epochs * len(x) // batch_size`."
+        )
     yield _learning_rate_finding(
         view,
         "warning",
         spell,
-        what=f"Each step changes the weights by {typical:.2g} of their size, "
-        "too little to get anywhere",
+        what=f"Each update is {typical:.2g} times as large as the weights, "
+        "which is too small to make progress",
         evidence={
             "update_to_weight_ratio": typical,
             "update_to_weight_ratio_limit": limit,
@@ -255,8 +259,7 @@ def _learning_rate_finding(
         what=what,
         evidence=evidence | ({"learning_rate": rate} if is_known else {}),
         cause=cause,
-        remedy=remedy
-        or f"Try {advice}, and go up or down by threes from there.",
+        remedy=remedy or f"Try {advice}, then adjust it in factors of three.",
     )
 
 
@@ -281,10 +284,10 @@ def _advice(view: View, spell: Spell, factor: float) -> str:
 
 def _word_rate(part: str, rate: float, factor: float) -> str:
     """Word the learning rate to set for one part of the optimizer."""
-    advice = f"{factor:g} times as much"
+    advice = f"{factor:g} times the learning rate"
     if np.isfinite(rate):
         advice = f"`learning_rate={rate * factor:.1g}`"
-    return f"{advice} of `{part}`" if part else advice
+    return f"{advice} for {code(part)}" if part else advice
 
 
 def update_ratios(view: View) -> np.ndarray:

@@ -24,22 +24,22 @@ declare(
         name="loss-diverges",
         rank=120,
         ceiling="error",
-        what="The loss ends far above where it began.",
+        what="The loss ends far above its initial value.",
         needs="model",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
             "growth": Limit(
-                3, "loss at the end over the loss of the start (tuning)"
+                3, "loss at the end divided by the first loss (benchmark)"
             ),
             "outputs": Limit(
                 1000,
-                "rms of the outputs at the end over that of the start, where "
-                "the loss is not known, or negative (tuning)",
+                "rms of the outputs at the end divided by that at the start, "
+                "where the loss is negative or not known (benchmark)",
             ),
             "below_zero": Limit(
                 30,
-                "the same, where the loss fell 20 times as far below zero "
-                "(tuning)",
+                "the same ratio, where the loss is negative and 20 times as "
+                "large as at the start (benchmark)",
             ),
         },
         cause_rank=140,
@@ -69,12 +69,12 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         "error",
         None,
         spell,
-        what=f"The loss rises: from {start:.3g} at the start to {last:.3g}",
+        what=f"The loss rises from {start:.3g} at the start to {last:.3g}",
         evidence={"growth": last / start, "growth_limit": limit},
-        cause="Steps that are too large jump further away each time: a "
-        "learning rate that is too large. Could also be a sign that is "
-        "wrong (a loss that should be minimised, and is maximised).",
-        remedy="Divide the learning rate by ten; clip gradients with "
+        cause="The learning rate is too large: each step overshoots further "
+        "than the one before. It could also be a wrong sign (a loss that is "
+        "maximised instead of minimised).",
+        remedy="Divide the learning rate by ten, and clip gradients with "
         "`global_clipnorm=1.0`.",
     )
 
@@ -103,12 +103,13 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         "error",
         None,
         None,
-        what=f"The outputs grow without end: from {first:.3g} to {last:.3g}",
+        what="The outputs grow without limit: their rms rises from "
+        f"{first:.3g} to {last:.3g}",
         evidence={"growth": last / first, "growth_limit": limit},
-        cause="The loss has no floor, so there is always more to gain: a sign "
-        "that is wrong, or a difference without its square. Could also be a "
-        "learning rate that is too large.",
-        remedy="Look at the sign of the loss; it should be near zero where "
+        cause="The loss has no lower bound, so larger outputs always reduce "
+        "it. Possible reasons are a wrong sign, or a difference that is not "
+        "squared. It could also be a learning rate that is too large.",
+        remedy="Check the sign of the loss. The loss should be near zero when "
         "every prediction is right.",
     )
 
@@ -118,7 +119,7 @@ declare(
         name="loss-metric-disagree",
         rank=300,
         ceiling="warning",
-        what="The loss falls, and accuracy stays where it was; or outputs are "
+        what="The loss falls while accuracy stays the same; or the outputs are "
         "nearly the same for all examples; or each prediction is compared "
         "with all targets (`[N, 1]` minus `[N]`).",
         needs="`Callback`; model; a graph (`fit` or `tf.function`)",
@@ -126,12 +127,13 @@ declare(
         limits={
             "variation": Limit(
                 0.15,
-                "variation of the outputs over that of the targets; its "
+                "variation of the outputs divided by that of the targets; its "
                 "square is about the share of variance that is explained. "
-                "Healthy runs have .34 and more (tuning)",
+                "Healthy runs have 0.34 or more (benchmark)",
             ),
             "fall": Limit(
-                0.3, "share by which the loss fell while accuracy did not move"
+                0.3,
+                "share by which the loss fell while accuracy stayed the same",
             ),
         },
     )
@@ -165,22 +167,23 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"The loss fell by {percent(view.loss_fall)}, and yet the outputs "
-        f"vary from example to example by {percent(ratio)} of what the targets "
-        "do: little more than the mean was learned",
+        what=f"The loss fell by {percent(view.loss_fall)}, but the outputs "
+        f"vary between examples by only {percent(ratio)} of what the targets "
+        "vary: the network has learned little more than the mean",
         evidence=evidence | ({"added_share": added} if is_dominated else {}),
-        cause=f"At the start {percent(added)} of the loss was what layers "
-        "add to it (a penalty, or a divergence): it pays more to make that "
-        "small than to tell examples apart."
+        cause=f"At the start, {percent(added)} of the loss was added by layers "
+        "(a penalty or a divergence). Reducing that part pays more than "
+        "telling examples apart."
         if is_dominated
-        else "Most of the loss goes away by a good mean alone, as with many "
-        "zeros among the targets. Could also be that what tells examples "
-        "apart does not get through to the output.",
-        remedy="Divide what is added by 100 and go up from there; sum or "
-        "average both parts of the loss over the same axes."
+        else "A good mean alone removes most of the loss, as with many zeros "
+        "among the targets. It could also be that the information that tells "
+        "examples apart does not reach the output.",
+        remedy="Divide the added part by 100, then increase it step by step. "
+        "Sum or average both parts of the loss over the same axes."
         if is_dominated
         else "Compare the loss with that of always predicting `y.mean(axis=0)`."
-        " For one class of many use a softmax and `categorical_crossentropy`.",
+        " For one of many classes, use a softmax with "
+        "`categorical_crossentropy`.",
     )
 
 
@@ -259,14 +262,15 @@ def single_answer(view: View, limits: Limits) -> Findings:
         "note",
         None,
         None,
-        what=f"The network says {answer} to every example; {percent(1 - rare)} "
-        "accuracy are had by that alone",
+        what=f'The network answers "{answer}" for every example, which alone '
+        f"gives an accuracy of {percent(1 - rare)}",
         evidence={"rare_share": rare},
-        cause=f"One class has {percent(rare)} of the examples, so that nearly "
-        "all of the gradient is the other's. Could also be that the two cannot "
-        "be told apart better than this.",
-        remedy="Look at `keras.metrics.Recall()` or `AUC()`; weigh the rare "
-        f"class: `class_weight={{{int(share < 0.5)}: {1 / rare - 1:.0f}}}`.",
+        cause=f"One class has {percent(rare)} of the examples, so nearly all "
+        "of the gradient comes from the other class. It could also be that the "
+        "two classes cannot be told apart any better.",
+        remedy="Look at `keras.metrics.Recall()` or `keras.metrics.AUC()`, and "
+        "give the rare class more weight: "
+        f"`class_weight={{{int(share < 0.5)}: {1 / rare - 1:.0f}}}`.",
     )
 
 
@@ -298,7 +302,7 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
         "note" if is_harmless else "warning",
         None,
         None,
-        what=f"The loss fell by {percent(fall)}, and accuracy stayed at "
+        what=f"The loss fell by {percent(fall)}, but accuracy stayed at "
         f"{best:.2g}",
         evidence={
             "loss_fall": fall,
@@ -306,11 +310,11 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
             "accuracy": best,
             "accuracy_moved": accuracy_range,
         },
-        cause="They do not measure the same: accuracy says nothing where "
-        "numbers are predicted; or outputs and labels are compared in "
-        "different forms (logits against probabilities, one-hot against "
-        "class numbers).",
-        remedy='Use `metrics=["mae"]` for numbers; for classes '
-        "`SparseCategoricalAccuracy` or `BinaryAccuracy(threshold=0)` as it "
-        "fits the labels and the output.",
+        cause="The loss and the accuracy do not measure the same thing. "
+        "Accuracy means nothing where numbers are predicted; or outputs and "
+        "labels are compared in different forms (logits and probabilities, "
+        "one-hot vectors and class indices).",
+        remedy='Use `metrics=["mae"]` for numbers. For classes, use '
+        "`SparseCategoricalAccuracy` or `BinaryAccuracy(threshold=0)`, "
+        "whichever fits the labels and the outputs.",
     )

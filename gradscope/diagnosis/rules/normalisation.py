@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import code, finding, join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -25,22 +25,25 @@ declare(
         name="batchnorm-statistics",
         rank=250,
         ceiling="error",
-        what="Moving statistics that never move, or lag.",
+        what="The moving statistics of a batch norm never change, or lag "
+        "behind those of the batches.",
         shown_by=Shown(("mean_distance", "variance_distance")),
         limits={
             "distance": Limit(
                 1.0,
-                "distance of the moving statistics from those of the batch, "
-                "in standard deviations, or as the log of the ratio of "
-                "variances",
+                "distance of the moving statistics from those of the batch: "
+                "of means in standard deviations, of variances as the log of "
+                "their ratio",
             ),
             "precise_fall": Limit(
                 0.999,
-                "share by which an error of numbers fell, from which on a "
-                "little distance is much (seeds)",
+                "share by which the loss of a regression must have fallen for "
+                "a small distance to matter (examples)",
             ),
             "precise_distance": Limit(
-                0.03, "that distance; broken .05 to .15, repaired 0 (seeds)"
+                0.03,
+                "that small distance; broken networks have 0.05 to 0.15, "
+                "repaired ones 0 (examples)",
             ),
         },
         cause_rank=200,
@@ -112,13 +115,13 @@ def batch_of_one(view: View, limits: Limits) -> Findings:
         "error",
         norms[0].layer or norms[0].name,
         None,
-        what="There is batch norm, and batches of one example",
+        what="The network has batch norm, but each batch has only one example",
         evidence={"examples": 1},
-        cause="Batch norm subtracts the mean of the batch. Of a single example "
-        "nothing is left: the layer puts out the same for all of them, and "
-        "what comes before it gets no gradient.",
-        remedy="Use `batch_size=32`, or `LayerNormalization`, which takes the "
-        "mean over the units of one example.",
+        cause="Batch norm subtracts the mean of the batch, so nothing is left "
+        "of a single example. The layer has the same output for all examples, "
+        "and the layers before it get no gradient.",
+        remedy="Use `batch_size=32`, or `LayerNormalization`, which averages "
+        "over the units of one example.",
     )
 
 
@@ -155,20 +158,21 @@ def _frozen_finding(
         "error",
         names[0],
         None,
-        what=f"The moving statistics of {join_words(names)} never change, "
-        "while the batches' are elsewhere",
+        what=f"The moving statistics of {join_code(names)} never change, "
+        "although those of the batches are different",
         evidence={
             "distance": max(distance for _, distance in frozen),
             "distance_limit": limits["batchnorm-statistics.distance"],
             "state_movement": 0.0,
             "layers": names,
         },
-        cause="Training uses the statistics of each batch, inference the "
-        "moving ones, which still are what they started as: the operations "
-        "that move them are not run, or their result is thrown away.",
-        remedy="In TensorFlow 1 run `tf.compat.v1.get_collection("
-        "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step; with Keras's "
-        "`stateless_call` keep the non-trainable variables that it returns.",
+        cause="Training uses the statistics of each batch, but inference uses "
+        "the moving statistics, which still have their initial values. The "
+        "operations that update them are not run, or their result is "
+        "discarded.",
+        remedy="In TensorFlow 1, run `tf.compat.v1.get_collection("
+        "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step. With Keras's "
+        "`stateless_call`, keep the non-trainable variables that it returns.",
     )
 
 
@@ -193,18 +197,18 @@ def _lag_findings(
     severity = "note" if is_small and not is_harmful else "warning"
     names = [name for name, _ in lagging]
     worst_layer, distance = max(lagging, key=lambda pair: pair[1])
-    position = "still on their way"
+    position = "have not settled"
     if distance > 0.01:  # less may be chance
-        position = f"{distance:.2g} away from those of the batches"
+        position = f"are {distance:.2g} away from those of the batches"
     yield finding(
         view,
         "batchnorm-statistics",
         severity,
         worst_layer,
         None,
-        what=f"The moving statistics of {join_words(names)} are {position} at "
-        "the end, so the network computes something else in inference than in "
-        "training",
+        what=f"At the end, the moving statistics of {join_code(names)} "
+        f"{position}, so the network computes something different in inference "
+        "mode than in training mode",
         evidence={
             "distance": distance,
             "distance_limit": limits["batchnorm-statistics.distance"],
@@ -212,11 +216,11 @@ def _lag_findings(
             "accuracy_gap": gap,
             "layers": names,
         },
-        cause="They follow too slowly: each step takes over one minus the "
-        "momentum (.99: a hundredth), and the weights move on meanwhile; or "
-        "there were too few steps.",
-        remedy="Use `BatchNormalization(momentum=0.9)`, train for longer, or "
-        "let the learning rate fall towards the end.",
+        cause="The moving statistics follow too slowly. Each step closes only "
+        "`1 - momentum` of the distance (1 % if it is 0.99), while the weights "
+        "change; or there were too few steps.",
+        remedy="Use `BatchNormalization(momentum=0.9)`, train longer, or let "
+        "the learning rate decay towards the end.",
     )
 
 
@@ -225,7 +229,7 @@ declare(
         name="shared-batchnorm",
         rank=260,
         ceiling="warning",
-        what="One batch norm for batches with different statistics.",
+        what="One batch norm normalises batches with different statistics.",
         shown_by=Shown(("mean_distance", "variance_distance")),
         limits={
             "distance": Limit(
@@ -264,16 +268,18 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"{layer} normalises {len(layer_rows)} kinds of batches in a "
-            f"step, and is {np.nanmax(distances):.2g} away from each of them",
+            what=f"{code(layer)} normalises {len(layer_rows)} kinds of batches "
+            "in each step, and its moving statistics are up to "
+            f"{np.nanmax(distances):.2g} away from theirs",
             evidence={
                 "calls": len(layer_rows),
                 "distance": float(np.nanmin(distances)),
                 "distance_limit": limit,
             },
-            cause="In training each call uses its own batch's statistics; in "
-            "inference all use one moving average, which fits none of them.",
-            remedy="Give each kind of batch a batch norm of its own, or join "
+            cause="In training, each call uses the statistics of its own "
+            "batch. In inference, all calls use the same moving statistics, "
+            "which fit none of them.",
+            remedy="Give each kind of batch its own batch norm, or concatenate "
             "the batches before the layer.",
         )
 
@@ -283,7 +289,8 @@ declare(
         name="train-inference-mismatch",
         rank=270,
         ceiling="warning",
-        what="One batch has a far larger loss in inference mode.",
+        what="The same batch has a far larger loss in inference mode than in "
+        "training mode.",
         needs="`Callback` and a `fit` on arrays, or `Callback(probe=...)`",
         shown_by=Shown(
             (
@@ -296,17 +303,19 @@ declare(
         limits={
             "ratio": Limit(
                 2,
-                "loss in inference mode over loss in training mode, one batch",
+                "loss in inference mode divided by the loss in training mode, "
+                "for the same batch",
             ),
             "plain_ratio": Limit(
                 1.5,
-                "the same where there is no batch norm: dropout and noise "
-                "make the loss in training mode the larger one (tuning)",
+                "the same ratio where there is no batch norm: dropout and "
+                "noise make the loss larger in training mode (benchmark)",
             ),
             "error_ratio": Limit(
                 10,
-                "the same of errors of numbers (mse, mae), which are never "
-                "small enough: broken 100 to 4000 (seeds)",
+                "the same ratio for losses of regressions (mse, mae), which "
+                "can always become smaller; broken networks have 100 to 4000 "
+                "(examples)",
             ),
         },
     )
@@ -331,18 +340,15 @@ def train_inference_mismatch(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"One and the same batch has {ratio:.2g} times the loss in "
-        "inference mode that it has in training mode",
+        what=f"The loss of the same batch is {ratio:.2g} times as large in "
+        "inference mode as in training mode",
         evidence={"loss_ratio": ratio, "loss_ratio_limit": limit},
-        cause="A layer does something else in inference: batch norm whose "
-        "moving statistics differ from the batch's"
-        + (
-            ", or a layer of your own that looks at `training`."
-            if has_norm
-            else "; or a layer of your own."
-        ),
-        remedy="Compare the layers' outputs in both modes; pass `training` on "
-        "to the layers inside of your own.",
+        cause="A layer computes something different in inference mode: a batch "
+        "norm whose moving statistics differ from those of the batch, or a "
+        "layer of your own"
+        + (" that depends on `training`." if has_norm else "."),
+        remedy="Compare the outputs of the layers in both modes. Inside a "
+        "layer of your own, pass `training` on to its layers.",
     )
 
 

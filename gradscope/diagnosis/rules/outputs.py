@@ -13,7 +13,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.data import has_integer_targets, target_range
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, percent
+from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -31,9 +31,9 @@ _RANGES = {
 
 #: Better outputs than a layer with the activation function has.
 _REMEDIES = {
-    "sigmoid": "a linear output for numbers, a softmax for classes",
+    "sigmoid": "a linear output for numbers, or a softmax for classes",
     "softmax": "a linear output for numbers",
-    "tanh": "a linear output, or targets scaled to between -1 and 1",
+    "tanh": "a linear output, or scale the targets to between -1 and 1",
     "relu": "a linear output: `Dense(1)` without an activation",
 }
 
@@ -81,13 +81,14 @@ def relu_output(view: View, limits: Limits) -> Findings:
             "error" if is_dead else "warning",
             layer,
             None,
-            what=f"The network ends with a ReLU ({layer}): its output is zero "
-            f"for {percent(zero_share)} of the values, and never below",
+            what=f"The network ends with a ReLU ({code(layer)}): "
+            f"{percent(zero_share)} of its outputs are zero, and none can be "
+            "negative",
             evidence={"zero_fraction": zero_share, "target_min": low},
-            cause="Where a ReLU is zero its slope is zero: such outputs get no "
-            "gradient, and no example can pull them up again.",
-            remedy="Leave the activation of the last layer out, or use a "
-            "softmax (classes) or a sigmoid (yes or no).",
+            cause="Where a ReLU is zero, its slope is zero as well. Such "
+            "outputs get no gradient, so no example can raise them again.",
+            remedy="Remove the activation of the last layer, or use a softmax "
+            "(for classes) or a sigmoid (for yes or no).",
         )
 
 
@@ -96,21 +97,21 @@ declare(
         name="output-range",
         rank=70,
         ceiling="warning",
-        what="Targets that the last activation cannot reach, outputs that are "
-        "cut, a loss that takes the output for something else, or that "
-        "applies its softmax a second time.",
-        needs="model; a second softmax without, except in eager loops",
+        what="The last activation cannot reach the targets; or the outputs are "
+        "clipped; or the loss confuses logits and probabilities, as with a "
+        "second softmax.",
+        needs="model (for a second softmax, only in eager loops)",
         shown_by=Shown(("data_max",), role="target"),
         limits={
             "cut": Limit(
                 0.5,
-                "share of the batches with an output of exactly the bound, "
-                "and no target near it (tuning)",
+                "share of the batches with an output exactly at the bound and "
+                "no target near it (benchmark)",
             ),
             "share": Limit(
                 0.05,
-                "how far targets lie outside of what the output can give, as "
-                "a share of the targets' range",
+                "distance of the targets from the range of the output, as a "
+                "share of the range of the targets",
             ),
         },
         cause_rank=70,
@@ -153,17 +154,17 @@ def output_range(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"The targets go from {low:.3g} to {high:.3g}; the output of "
-            f"{layer} ({activation.kind}) only from {lowest:.3g} to "
-            f"{highest:.3g}",
+            what=f"The targets range from {low:.3g} to {high:.3g}, but the "
+            f"outputs of {code(layer)} ({activation.kind}) range only from "
+            f"{lowest:.3g} to {highest:.3g}",
             evidence={
                 "target_min": low,
                 "target_max": high,
                 "outside_share": outside / width,
                 "outside_share_limit": limits["output-range.share"],
             },
-            cause="The last activation cannot give what it is asked for: the "
-            "best that the network can do is to sit at the end of its range.",
+            cause="The last activation cannot produce these targets. The best "
+            "that the network can do is to stay at the end of its range.",
             remedy=f"Use {_REMEDIES.get(activation.kind, 'a linear output')}.",
         )
         return
@@ -204,17 +205,18 @@ def clipped_output(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"Outputs of {layer} are cut at exactly {bound:.3g} in "
-            f"{percent(share)} of the batches, where no target is",
+            what=f"The outputs of {code(layer)} are clipped at exactly "
+            f"{bound:.3g} in {percent(share)} of the batches, although no "
+            "target lies there",
             evidence={
                 "bound": bound,
                 "batches": share,
                 "batches_limit": limits["output-range.cut"],
             },
-            cause="What is cut off (`clip`, `minimum`, `maximum`) has no "
-            "slope: examples beyond the bound get no gradient, and cannot "
-            "come back.",
-            remedy="Cut predictions only when they are used, not in training; "
+            cause="A clipped value (`clip`, `minimum`, `maximum`) has no "
+            "slope. Examples beyond the bound get no gradient and cannot come "
+            "back.",
+            remedy="Clip predictions only when they are used, not in training; "
             "or use a sigmoid, which has a slope everywhere.",
         )
         return
@@ -243,12 +245,12 @@ def _raw_output_findings(view: View) -> Findings:
         "warning",
         view.schema.layers[-1] if view.schema.layers else None,
         None,
-        what=f"The loss wants probabilities, and the outputs go from "
+        what="The loss expects probabilities, but the outputs range from "
         f"{lowest:.3g} to {highest:.3g}",
         evidence={"output_min": lowest, "output_max": highest},
-        cause="There is no softmax or sigmoid at the end, and the loss was not "
-        "told (`from_logits`): it cuts off what is below 0 and above 1, and "
-        "with it the gradient.",
+        cause="The network does not end with a softmax or sigmoid, and "
+        "`from_logits` is not set in the loss. The loss clips outputs below 0 "
+        "and above 1, so their gradient is lost.",
         remedy="Set `from_logits=True` in the loss, or give the last layer "
         '`activation="softmax"` (`"sigmoid"` for a single unit).',
     )

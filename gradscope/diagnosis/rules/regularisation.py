@@ -9,7 +9,13 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, join_words, percent
+from gradscope.diagnosis.wording import (
+    code,
+    finding,
+    join_code,
+    join_words,
+    percent,
+)
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -21,23 +27,25 @@ declare(
         name="dropout-keep-prob",
         rank=230,
         ceiling="warning",
-        what="A rate that was meant as the share to keep.",
+        what="A dropout rate may have been meant as the share to keep.",
         shown_by=Shown(("dropped_fraction", "dropout_rate")),
         limits={
             "rate": Limit(
                 0.55,
-                "rate from which on a `keep_prob` may have been meant (seeds)",
+                "dropout rate above which the share to keep may have been "
+                "meant (examples)",
             ),
             "certain": Limit(
                 0.8,
-                "rate that is a share to keep if more than one layer has it: "
-                "hardly anybody drops .8 on purpose (tuning)",
+                "dropout rate that is surely the share to keep if more than "
+                "one layer has it: hardly anybody drops 0.8 on purpose "
+                "(benchmark)",
             ),
             "gap": Limit(
                 0.1,
                 "difference in accuracy between training mode and inference "
-                "mode (seeds); of a probe, that of the losses as a share of "
-                "the loss of guessing",
+                "mode (examples); with a probe, the difference between the "
+                "losses as a share of the loss of guessing",
             ),
         },
         cause_rank=190,
@@ -89,7 +97,7 @@ def dropout_keep_prob(view: View, limits: Limits) -> Findings:
         "warning" if is_harmful else "note",
         names[0],
         None,
-        what=f"{join_words(names)} {'drops' if len(names) == 1 else 'drop'} "
+        what=f"{join_code(names)} {'drops' if len(names) == 1 else 'drop'} "
         f"{join_words(dropped_shares)} of the units in each step",
         evidence={
             "dropout_rate": max(rates),
@@ -100,10 +108,11 @@ def dropout_keep_prob(view: View, limits: Limits) -> Findings:
             "loss_fall": view.loss_fall,
             "layers": names,
         },
-        cause="The rate of Keras is the share that is dropped. Where the share "
-        "to keep was meant, as with TensorFlow 1's `keep_prob`, it is "
-        f"{join_words(kept_shares)}.",
-        remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate of .1 to .5.",
+        cause="The rate in Keras is the share of units to drop. If the share "
+        "to keep was meant, as with `keep_prob` in TensorFlow 1, the rate "
+        f"should be {join_words(kept_shares)}.",
+        remedy=f"Use `Dropout({1 - max(rates):.2g})`, or a rate between 0.1 "
+        "and 0.5.",
     )
 
 
@@ -136,16 +145,16 @@ declare(
         name="penalty-dominates",
         rank=240,
         ceiling="warning",
-        what="The weight penalty, or what layers add to the loss, is most of "
-        "it, and only that falls.",
+        what="The weight penalty, or another term that layers add to the loss, "
+        "makes up most of the loss, and only that term falls.",
         needs="model",
         shown_by=Shown(("weight_norm",)),
         limits={
-            "share": Limit(0.5, "share of the weight penalty in the loss"),
+            "share": Limit(0.5, "share of the loss that is the weight penalty"),
             "added": Limit(
                 0.3,
-                "share of what layers add in the loss of the first epoch, "
-                "where the outputs do not depend on the inputs (tuning)",
+                "share of the first epoch's loss that layers add, where the "
+                "outputs do not depend on the inputs (benchmark)",
             ),
         },
         cause_rank=220,
@@ -190,18 +199,19 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
         "warning",
         _most_penalised_layer(view),
         None,
-        what=f"{percent(min(max(typical, float(share[0])), 1))} of the loss is "
-        "the penalty on weights, and the rest of it has hardly fallen",
+        what=f"The weight penalty is "
+        f"{percent(min(max(typical, float(share[0])), 1))} of the loss, and "
+        "the rest of the loss has hardly fallen",
         evidence={
             "penalty_share": typical,
             "penalty_share_limit": limit,
             "data_loss_fall": data_fall,
             "layers": names,
         },
-        cause="It pays more to make weights small than to fit the data, so "
-        "the weights go to zero and the outputs become constant.",
-        remedy="Divide the factor of the regularizer by 100; 1e-5 to 1e-3 is "
-        "usual, as in `keras.regularizers.L2(1e-4)`.",
+        cause="Small weights reduce the loss more than a good fit does, so the "
+        "weights go to zero and the outputs become constant.",
+        remedy="Divide the factor of the regularizer by 100. Values from 1e-5 "
+        "to 1e-3 are usual, as in `keras.regularizers.L2(1e-4)`.",
     )
 
 
@@ -222,16 +232,17 @@ def activity_penalty(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"There is a penalty on the outputs of {layer}, and "
-            f"{percent(dead_share)} of its units fire for no example any more",
+            what=f"The outputs of {code(layer)} are penalised, and "
+            f"{percent(dead_share)} of its units are now zero for every "
+            "example",
             evidence={
                 "dead_fraction": dead_share,
                 "dead_fraction_limit": limit,
             },
-            cause="It pays more to put out nothing than to put out what the "
-            "next layer needs.",
-            remedy="Divide the factor of `activity_regularizer` by 100; it "
-            "counts for each unit and each example.",
+            cause="Outputs of zero reduce the loss more than outputs that the "
+            "next layer could use.",
+            remedy="Divide the factor of `activity_regularizer` by 100. The "
+            "penalty is added for each unit and each example.",
         )
 
 

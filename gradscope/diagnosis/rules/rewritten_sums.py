@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import finding, join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -18,8 +18,8 @@ declare(
         name="unordered-sums",
         rank=310,
         ceiling="note",
-        what="TensorFlow adds up sums of the plain program in any order, so "
-        "that the training does not repeat its last bits; see "
+        what="TensorFlow adds up sums of the plain program in no fixed order, "
+        "so the training does not reproduce its last bits; see "
         "[observing.md](observing.md).",
         needs="`Callback`, and a step that is not recorded",
         shown_by=Shown(("gradient_norm",)),
@@ -41,14 +41,15 @@ def unordered_sums(view: View, limits: Limits) -> Findings:
         "note",
         None,
         None,
-        what=f"TensorFlow adds up {sums} of this training in any order "
-        f"({join_words(list(names))})",
+        what=f"TensorFlow adds up {sums} of this training in no fixed order "
+        f"({join_code(list(names))})",
         evidence={"count": count, "sums": list(names)},
-        cause="To save memory, above 80 % of the device's (a CPU counts as "
-        "256 MiB), it adds each term when it is there. The last bit may then "
-        "be another one from run to run, with and without gradscope, and in "
-        "recorded steps, where these sums are added up in order.",
-        remedy="Nothing is wrong with the training. If it is to repeat its "
-        "bits, call `gradscope.sums_in_order()` where the program begins, or "
-        "choose smaller batches.",
+        cause="To save memory when the program needs more than 80 % of the "
+        "device's memory (a CPU counts as 256 MiB), TensorFlow adds each term "
+        "as soon as it is computed. The last bit may then differ from run to "
+        "run, with and without gradscope, and in recorded steps, where these "
+        "sums are added up in order.",
+        remedy="Nothing is wrong with the training. If it must be reproducible "
+        "bit for bit, call `gradscope.sums_in_order()` at the start of the "
+        "program, or use smaller batches.",
     )

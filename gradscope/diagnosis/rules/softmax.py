@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -44,17 +44,17 @@ def peaked_attention(view: View, limits: Limits) -> Findings:
             "note" if view.loss_fall > 0.9 else "warning",
             layer,
             None,
-            what=f"The attention of {layer} looks at a single position, for "
-            "every example and from the first step on",
+            what=f"The attention of {code(layer)} attends to a single position "
+            "for every example, from the first step on",
             evidence={
                 "peak": float(median(peak)),
                 "peak_limit": limit,
                 "loss_fall": view.loss_fall,
             },
-            cause="Its scores are far apart, and where a softmax is sure its "
-            "slope is near zero: queries and keys cannot learn where to look. "
-            "Embeddings or weights start too large, or the scores are not "
-            "divided by the root of the width.",
+            cause="Its scores are far apart. Where one weight is near 1, the "
+            "slope of the softmax is near zero, so queries and keys cannot "
+            "learn where to attend. The embeddings or weights start too large, "
+            "or the scores are not divided by the square root of the width.",
             remedy="Divide the scores by `width ** 0.5`, and use the default "
             "initializers.",
         )
@@ -66,16 +66,16 @@ declare(
         name="hidden-softmax",
         rank=90,
         ceiling="warning",
-        what="A softmax between layers, that shares evenly; one that chooses "
-        "a few is a note.",
+        what="A softmax between layers has nearly equal outputs; one that "
+        "selects a few units is only a note.",
         needs="activations",
         shown_by=Shown(("activation_rms",)),
         limits={
             "evenly": Limit(
                 2.5,
-                "size (rms) of the outputs of a softmax over that of an even "
-                "share; between layers 1 to 2.3 (tuning), more is a choice "
-                "between a few",
+                "rms of the outputs of a softmax divided by that of equal "
+                "outputs; between layers it is 1 to 2.3 (benchmark), and a "
+                "larger value means that a few units are selected",
             ),
         },
         cause_rank=170,
@@ -116,19 +116,19 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
             "warning" if is_even else "note",
             layer,
             None,
-            what=f"{layer} is a hidden layer with a softmax: its outputs share "
-            "a sum of 1" + (", so each is tiny" if is_even else ""),
+            what=f"The hidden layer {code(layer)} has a softmax, so its "
+            "outputs sum to 1" + (" and each is tiny" if is_even else ""),
             evidence={
                 "units": activation.units,
                 "activation_rms": rms,
                 "activation_rms_limit": limits["hidden-softmax.evenly"]
                 / activation.units,
             },
-            cause="A softmax makes probabilities of an output. Between layers "
-            "it lets one unit win, and leaves the others, and the gradient, "
+            cause="A softmax turns outputs into probabilities. Between layers, "
+            "it lets one unit win and leaves the others, and the gradient, "
             "near zero.",
-            remedy='Use `activation="relu"` there; keep the softmax for the '
-            "last layer.",
+            remedy='Use `activation="relu"` in this layer, and keep the '
+            "softmax for the last layer.",
         )
 
 
@@ -137,7 +137,7 @@ declare(
         name="single-unit-softmax",
         rank=40,
         ceiling="error",
-        what="A softmax over one unit: always 1.",
+        what="A softmax over a single unit, which is always 1.",
         needs="activations",
         shown_by=Shown(("activation_mean",)),
         cause_rank=30,
@@ -170,13 +170,13 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
             "error",
             layer,
             None,
-            what=f"{layer} is a softmax over a single unit: its output is "
-            "always 1, whatever goes in",
+            what=f"{code(layer)} applies a softmax to a single unit, so its "
+            "output is always 1, whatever the input",
             evidence={"units": 1},
-            cause="A softmax shares a sum of 1 among its units; a single one "
-            "gets all of it, and no gradient.",
-            remedy='For two classes use `Dense(1, activation="sigmoid")` with '
-            "binary cross-entropy; or two units with the softmax.",
+            cause="The outputs of a softmax sum to 1. A single unit always "
+            "has all of this sum, so it gets no gradient.",
+            remedy='For two classes, use `Dense(1, activation="sigmoid")` with '
+            "binary cross-entropy, or two units with the softmax.",
         )
 
 
@@ -185,7 +185,7 @@ declare(
         name="softmax-axis",
         rank=50,
         ceiling="error",
-        what="A softmax along the examples or positions.",
+        what="A softmax runs along the examples or positions, not the classes.",
         needs="activations",
         shown_by=Shown(("activation_mean",)),
         cause_rank=40,
@@ -213,12 +213,11 @@ def softmax_axis(view: View, limits: Limits) -> Findings:
             "error" if view.is_output(activation) else "warning",
             layer,
             None,
-            what=f"The softmax of {layer} works along {axis_text}, and not "
+            what=f"The softmax of {code(layer)} runs along {axis_text}, not "
             "along the classes",
             evidence={"axis": axis, "rank": rank},
-            cause="The values that share a sum of 1 are those of different "
-            "examples (or positions), so an example's outputs are no "
-            "probabilities.",
+            cause="The values that sum to 1 belong to different examples (or "
+            "positions), so the outputs of one example are not probabilities.",
             remedy="Use `axis=-1`, the default.",
         )
 
@@ -231,13 +230,13 @@ def _double_softmax_finding(view: View, layer: str) -> Finding:
         "note",
         layer,
         None,
-        what=f"{layer} ends with a softmax, and the loss has one of its own "
-        "(`from_logits=True`)",
+        what=f"{code(layer)} ends with a softmax, but the loss applies its "
+        "own (`from_logits=True`)",
         evidence={"softmaxes": 2},
-        cause="The loss takes probabilities for logits. Those of Keras find "
-        "the logits behind the softmax and use those; any other loss cannot "
-        "get small like this, as what it gets lies between 0 and 1.",
-        remedy="Leave out the softmax of the last layer, or set "
+        cause="The loss takes probabilities for logits. The losses of Keras "
+        "find the logits before the softmax and use those. Any other loss "
+        "cannot become small, because its inputs lie between 0 and 1.",
+        remedy="Remove the softmax of the last layer, or set "
         "`from_logits=False` in the loss.",
     )
 

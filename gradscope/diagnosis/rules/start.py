@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, spells
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import code, finding, join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.view import View
 
 #: Initializers to advise.
-HE = '`kernel_initializer="he_normal"` (behind ReLU) or '
+HE = '`kernel_initializer="he_normal"` (with ReLU) or '
 GLOROT = 'Keras\'s default `kernel_initializer="glorot_uniform"`'
 
 
@@ -30,7 +30,9 @@ declare(
         shown_by=Shown(("weight_norm",)),
         limits={
             "records": Limit(
-                10, "recorded steps in a row with weights and gradients of zero"
+                10,
+                "number of consecutive recorded steps in which all weights "
+                "and gradients are zero",
             ),
         },
         cause_rank=10,
@@ -73,7 +75,7 @@ def zero_init(view: View, limits: Limits) -> Findings:
         "error",
         view.layer(row),
         spell,
-        what=f"All weights of {join_words(layers)} are zero, and so are their "
+        what=f"All weights of {join_code(layers)} are zero, and so are their "
         "gradients, so they stay zero",
         evidence={
             "weight_norm": 0.0,
@@ -82,9 +84,9 @@ def zero_init(view: View, limits: Limits) -> Findings:
             "records_limit": limits["zero-init.records"],
             "layers": layers,
         },
-        cause="Weights of zero multiply what comes in and what flows back by "
-        "zero, so no layer below or above gets a gradient, whatever the "
-        "learning rate is.",
+        cause="Weights of zero multiply the inputs and the backpropagated "
+        "gradient by zero. No layer before or after gets a gradient, whatever "
+        "the learning rate.",
         remedy=f"Start kernels with small random numbers: {HE}{GLOROT}. Only "
         "biases may start at zero.",
     )
@@ -122,10 +124,10 @@ declare(
             "spread": Limit(
                 0.01,
                 "difference between the gradients of a layer's units, as a "
-                "share of their norm; healthy layers have .86 and more "
-                "(seeds)",
+                "share of their norm; healthy layers have 0.86 or more "
+                "(examples)",
             ),
-            "records": Limit(10, "recorded steps in a row"),
+            "records": Limit(10, "number of consecutive recorded steps"),
         },
         cause_rank=20,
         symptoms=(
@@ -165,19 +167,20 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
             "error",
             layer,
             spell,
-            what=f"All units of {layer} receive the same gradient, so they "
-            "stay alike and do the work of one unit",
+            what=f"All units of {code(layer)} receive the same gradient, so "
+            "they stay alike and do the work of a single unit",
             evidence={
                 "gradient_unit_spread": median(spread[spell.slice, row]),
                 "gradient_unit_spread_limit": limits["symmetric-units.spread"],
                 "records": spell.length,
             },
             cause="They start with equal weights, as from a constant "
-            "initializer: units with equal weights compute the same, and "
-            "nothing ever tells them apart."
+            "initializer. Units with equal weights compute the same output, "
+            "and nothing ever makes them differ."
             if from_start
-            else "They compute the same; could be a constant initializer, or "
-            "weights that were overwritten with one value.",
+            else "They compute the same output. Possible reasons are a "
+            "constant initializer, or weights that were overwritten with a "
+            "single value.",
             remedy=f"Start kernels with random numbers: {HE}{GLOROT}.",
         )
         return
@@ -231,11 +234,11 @@ def _constant_recurrent_layers(view: View) -> Findings:
             "error",
             parts[0] if parts else name,
             None,
-            what=f"All units of {name} start with the same weights, so they "
-            "stay alike and do the work of one unit",
+            what=f"All units of {code(name)} start with the same weights, so "
+            "they stay alike and do the work of a single unit",
             evidence={"kernel_initializer": kind},
-            cause="Units with equal weights compute the same, receive the same "
-            "gradient, and nothing ever tells them apart.",
+            cause="Units with equal weights compute the same output and "
+            "receive the same gradient, so nothing ever makes them differ.",
             remedy=f"Start kernels with random numbers: {GLOROT}, and "
             '`recurrent_initializer="orthogonal"`.',
         )
@@ -260,11 +263,11 @@ def _constant_embeddings(view: View) -> Findings:
             "error",
             name,
             None,
-            what=f"All columns of {name} start with the same numbers, so they "
-            "stay alike and do the work of one column",
+            what=f"All columns of {code(name)} start with the same values, so "
+            "they stay alike and do the work of a single column",
             evidence={"embeddings_initializer": kind},
-            cause="Columns that start alike receive the same gradient, and "
-            "nothing behind them tells them apart: products and sums of "
+            cause="Columns that start alike receive the same gradient, and no "
+            "later operation makes them differ: products and sums of "
             "embeddings treat all columns alike.",
             remedy='Use `embeddings_initializer="uniform"`, the default.',
         )

@@ -10,7 +10,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.start import GLOROT, HE
 from gradscope.diagnosis.spells import median, running_median
-from gradscope.diagnosis.wording import finding, join_words
+from gradscope.diagnosis.wording import finding, join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -22,15 +22,16 @@ declare(
         name="init-too-small",
         rank=160,
         ceiling="error",
-        what="Weights start so small that nothing passes, and the loss stands "
-        "still.",
+        what="The initial weights are so small that hardly any signal passes "
+        "through, and the loss does not fall.",
         needs="the first step, model",
         shown_by=Shown(("weight_rms", "weight_norm")),
         limits={
             "gain": Limit(
                 0.1,
-                "rms of the first weights times the root of the number of "
-                "inputs; Glorot, He and LeCun start give .8 to 1.5",
+                "rms of the initial weights times the square root of the "
+                "number of inputs; Glorot, He and LeCun initializers give 0.8 "
+                "to 1.5",
             ),
         },
         cause_rank=110,
@@ -67,8 +68,8 @@ def init_too_small(view: View, limits: Limits) -> Findings:
         "error" if view.loss_fall < limits["learned.fall"] else "warning",
         view.layer(small[0][0]),
         None,
-        what=f"The weights of {join_words(layers)} start so small that hardly "
-        "anything passes through",
+        what=f"The initial weights of {join_code(layers)} are so small that "
+        "hardly any signal passes through",
         evidence={
             "gain": gain,
             "gain_limit": limits["init-too-small.gain"],
@@ -77,9 +78,9 @@ def init_too_small(view: View, limits: Limits) -> Findings:
             "layers": layers,
         },
         cause="Each layer multiplies the size of the signal by about its "
-        f"gain, here {gain:.2g} where 1 keeps it; the gradient shrinks as "
-        "much on its way back.",
-        remedy=f"Use {HE}{GLOROT}. (A standard deviation of .001 or .01 is "
+        f"gain, which is {gain:.2g} here; a gain of 1 preserves the signal. "
+        "The gradient shrinks just as much during backpropagation.",
+        remedy=f"Use {HE}{GLOROT}. (A standard deviation of 0.001 or 0.01 is "
         "too small for most layers.)",
     )
 
@@ -89,19 +90,21 @@ declare(
         name="init-too-large",
         rank=150,
         ceiling="warning",
-        what="Weights start so large that what passes grows out of hand.",
+        what="The initial weights are so large that the signal grows out of "
+        "control.",
         needs="the first step",
         shown_by=Shown(("weight_rms", "weight_norm")),
         limits={
             "gain": Limit(
                 8,
-                "rms of the first weights times the root of the number of "
-                "inputs; where nothing normalises, outputs are huge (tuning)",
+                "rms of the initial weights times the square root of the "
+                "number of inputs; without normalisation, outputs are then "
+                "huge (benchmark)",
             ),
             "loss": Limit(
                 10,
-                "first loss over that of guessing evenly, ln C for C classes "
-                "(CS231n)",
+                "first loss divided by the loss of equal probabilities, ln C "
+                "for C classes (CS231n)",
             ),
         },
         cause_rank=100,
@@ -142,8 +145,8 @@ def init_too_large(view: View, limits: Limits) -> Findings:
         "warning",
         view.layer(large[0][0]),
         None,
-        what=f"The weights of {join_words(layers)} start so large that what "
-        "passes through grows out of hand",
+        what=f"The initial weights of {join_code(layers)} are so large that "
+        "the signal grows out of control",
         evidence={
             "gain": gain,
             "gain_limit": limits["init-too-large.gain"],
@@ -151,8 +154,9 @@ def init_too_large(view: View, limits: Limits) -> Findings:
             "first_loss": view.first_loss,
         },
         cause="Each layer multiplies the size of the signal by about its "
-        f"gain, here {gain:.3g} where 1 keeps it: outputs and the first loss "
-        "are huge, sigmoids and tanh end up at their ends.",
+        f"gain, which is {gain:.3g} here; a gain of 1 preserves the signal. "
+        "The outputs and the first loss are huge, and sigmoid and tanh "
+        "saturate.",
         remedy=f"Use {HE}{GLOROT}. (A standard deviation of 1 is too large "
         "for a layer with many inputs.)",
     )
@@ -181,15 +185,15 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
         "warning",
         view.schema.layers[-1],
         None,
-        what=f"The first loss is {first:.3g}, where guessing evenly among "
-        f"{classes} classes has {guessing:.2g}: the network starts sure of "
-        "itself, and wrong",
+        what=f"The first loss is {first:.3g}, but equal probabilities for "
+        f"{classes} classes give {guessing:.2g}: the network starts out "
+        "confident and wrong",
         evidence={
             "first_loss": first,
             "first_loss_limit": limits["init-too-large.loss"] * guessing,
         },
-        cause="The outputs are huge: weights that start too large, or layers "
-        "that add up without normalisation.",
+        cause="The outputs are huge. Possible reasons are initial weights that "
+        "are too large, or layers that are added up without normalisation.",
         remedy=f"Use {HE}{GLOROT}, or put batch or layer normalisation "
         "between the layers.",
     )

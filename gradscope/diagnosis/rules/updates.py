@@ -20,7 +20,7 @@ from gradscope.diagnosis.spells import (
     median,
     running_median,
 )
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,22 +34,23 @@ declare(
         name="update-too-small",
         rank=290,
         ceiling="warning",
-        what="One layer moves far less than the others, or clipping leaves "
-        "next to nothing.",
+        what="One layer changes far less than the others, or clipping leaves "
+        "almost nothing of the gradient.",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
             "ratio": Limit(
                 1e-6,
-                "update-to-weight ratio of one layer alone, of a hundredth of "
-                "the others' and less",
+                "update-to-weight ratio of a single layer, if it is also less "
+                "than a hundredth of that of the others",
             ),
             "clipped": Limit(
                 0.01,
-                "share of the gradient's norm that clipping leaves (tuning)",
+                "share of the gradient norm that clipping leaves (benchmark)",
             ),
             "clipped_ratio": Limit(
                 1e-4,
-                "update-to-weight ratio of the layer that moves most, then",
+                "update-to-weight ratio of the layer that changes most, where "
+                "clipping leaves so little",
             ),
         },
     )
@@ -82,9 +83,9 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"Clipping leaves {share:.2g} of the gradient, in half of the "
-        f"steps or more; they change the weights by {largest:.2g} of their "
-        "size",
+        what=f"Clipping leaves {share:.2g} of the gradient norm in at least "
+        f"half of the steps, and each update is {largest:.2g} times as large "
+        "as the weights",
         evidence={
             "clipped_share": share,
             "clipped_share_limit": limit,
@@ -92,9 +93,10 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
             "update_to_weight_ratio_limit": small,
             "loss_fall": view.loss_fall,
         },
-        cause="The bound is far below the size that gradients have here, so "
-        "that it sets the size of each step. About .001 is healthy.",
-        remedy="Clip at the size that only rare gradients have: "
+        cause="The clipping norm is far below the usual gradient norm, so it "
+        "determines the size of each update. A ratio of about 0.001 is "
+        "healthy.",
+        remedy="Clip at a norm that gradients rarely exceed: "
         f"`global_clipnorm={round_to_one_digit(3 * _typical_norm(view)):g}`.",
     )
 
@@ -109,14 +111,15 @@ declare(
         name="update-too-large",
         rank=280,
         ceiling="error",
-        what="One layer moves far more than the others, or the weights grow "
-        "without end.",
+        what="One layer changes far more than the others, or the weights grow "
+        "without limit.",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
-            "ratio": Limit(0.3, "update-to-weight ratio of one layer alone"),
+            "ratio": Limit(0.3, "update-to-weight ratio of a single layer"),
             "growth": Limit(
                 20,
-                "rms of the weights at the end over that of the start (tuning)",
+                "rms of the weights at the end divided by that at the start "
+                "(benchmark)",
             ),
         },
     )
@@ -145,14 +148,14 @@ def weights_run_away(view: View, limits: Limits) -> Findings:
         "error",
         view.layer(worst),
         None,
-        what=f"The weights grew to {median(growth):.3g} times what they "
-        "started as",
+        what=f"The weights grew to {median(growth):.3g} times their initial "
+        "size",
         evidence={"growth": median(growth), "growth_limit": limit},
-        cause="Steps go on in one direction without end: a learning rate that "
-        "is too large, gradients that are added up and never reset, or a loss "
-        "without a floor.",
-        remedy="Divide the learning rate by ten; compute a new gradient for "
-        "each step (a new `GradientTape`).",
+        cause="The updates keep going in one direction. Possible reasons are a "
+        "learning rate that is too large, gradients that are accumulated and "
+        "never reset, or a loss without a lower bound.",
+        remedy="Divide the learning rate by ten, and compute a new gradient "
+        "for each step (with a new `GradientTape`).",
     )
 
 
@@ -166,10 +169,10 @@ def update_too_large(view: View, limits: Limits) -> Findings:
         "update-too-large.ratio",
         lambda ratio, typical, limit: (ratio > limit) & (ratio > 30 * typical),
         "far more than in the other layers",
-        "Its weights are very small, or its gradient is very large beside "
-        "theirs.",
-        "Look at its initializer and at what goes into it; clip gradients "
-        "with `clipnorm=1.0`.",
+        "Its weights are very small, or its gradient is very large compared "
+        "with those of the other layers.",
+        "Check its initializer and its inputs, and clip gradients with "
+        "`clipnorm=1.0`.",
     )
 
 
@@ -185,9 +188,9 @@ def update_too_small(view: View, limits: Limits) -> Findings:
             (ratio > 0) & (ratio < limit) & (ratio < typical / 100)
         ),
         "far less than in the other layers",
-        "Its gradient is very small beside its weights: they are very large, "
-        "or little of the gradient gets there.",
-        "Look at its initializer and at its gradient.",
+        "Its gradient is very small compared with its weights: the weights are "
+        "very large, or little of the gradient reaches this layer.",
+        "Check its initializer and its gradient.",
     )
 
 
@@ -238,8 +241,8 @@ def _odd_layers(
             "warning" if view.loss_fall < limits["learned.fall"] else "note",
             view.layer(row),
             spell,
-            what=f"Each step changes the weights of {view.layer(row)} by "
-            f"{value:.2g} of their size, {comparison}",
+            what=f"Each update of {code(view.layer(row))} is {value:.2g} times "
+            f"as large as its weights, {comparison}",
             evidence={
                 "update_to_weight_ratio": value,
                 "update_to_weight_ratio_limit": limits[name],

@@ -10,7 +10,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules import vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, running_median
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -22,33 +22,35 @@ declare(
         name="vanishing-gradient",
         rank=170,
         ceiling="error",
-        what="The first kernels get a small fraction of the last ones' "
-        "gradient; or a simple recurrent layer over 20 time steps and more "
+        what="The first kernels get only a small fraction of the gradient of "
+        "the last ones; or a simple recurrent layer over 20 or more time steps "
         "learns nothing.",
-        needs="the latter: model",
+        needs="model, for recurrent layers",
         shown_by=Shown(("gradient_rms", "gradient_norm")),
         limits={
             "ratio": Limit(
                 0.01,
-                "rms gradient of a kernel over that of the kernel where it is "
-                "largest; broken .0018 to .0045, healthy .10 and more (seeds)",
+                "rms gradient of the first kernels divided by that of the last "
+                "ones; broken networks have 0.0018 to 0.0045, healthy ones "
+                "0.10 or more (examples)",
             ),
             "adaptive_ratio": Limit(
                 1e-4,
-                "the same where the optimizer divides by the gradient's size, "
-                "as Adam does, which makes up for much of it (tuning)",
+                "the same ratio where the optimizer divides by the size of the "
+                "gradient, as Adam does, which compensates for much of it "
+                "(benchmark)",
             ),
-            "records": Limit(20, "recorded steps in a row"),
+            "records": Limit(20, "number of consecutive recorded steps"),
             "time_steps": Limit(
                 20,
-                "time steps of a simple recurrent layer from which on too "
-                "little comes back of its gradient (10 to 20 end it: "
+                "number of time steps of a simple recurrent layer after which "
+                "too little of the gradient is left (10 to 20 are enough: "
                 "Goodfellow et al. 2016, section 10.7)",
             ),
             "recurrent_fall": Limit(
                 0.05,
-                "share by which the loss fell, then: nothing is learned "
-                "(tuning)",
+                "share of the first loss: a network with such a layer whose "
+                "loss fell by less learns nothing (benchmark)",
             ),
         },
         cause_rank=120,
@@ -104,9 +106,9 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
         "error" if _is_stalled(view, limits) else "warning",
         first_layer,
         spell,
-        what=f"The gradient of {first_layer} is {_fraction(typical)} of that "
-        f"of {view.layer(kernels[-1])}: it vanishes on its way back, and the "
-        "first layers hardly learn",
+        what="The gradient vanishes during backpropagation: its rms in "
+        f"{code(first_layer)} is {_fraction(typical)} of its rms in "
+        f"{code(view.layer(kernels[-1]))}, so the first layers hardly learn",
         evidence={
             "ratio": typical,
             "ratio_limit": limit,
@@ -146,7 +148,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             "warning",
             parts[0] if parts else name,
             None,
-            what=f"{name} goes through {length} time steps with {function}, "
+            what=f"{code(name)} runs over {length} time steps with {function}, "
             "and the network does not learn",
             evidence={
                 "time_steps": length,
@@ -156,9 +158,9 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             cause="Each time step multiplies the gradient by the slope of "
             f"{function}"
             + (" (a quarter at most)" if "sigmoid" in function else "")
-            + " and by the same weights: what the first time steps did has "
-            "vanished long before the gradient reaches them.",
-            remedy="Use `LSTM` or `GRU`, which carry it along.",
+            + " and by the same weights, so the gradient vanishes long before "
+            "it reaches the first time steps.",
+            remedy="Use `LSTM` or `GRU`, which carry the gradient along.",
         )
         return
 
@@ -175,7 +177,5 @@ def _is_stalled(view: View, limits: Limits) -> bool:
 
 
 def _fraction(ratio: float) -> str:
-    """Format a small ratio in words: `0.002` as `a 500th`."""
-    if ratio <= 0 or not np.isfinite(1 / ratio):
-        return "nothing"
-    return f"a {1 / ratio:,.0f}th"
+    """Format a small ratio as a fraction: `0.002` as `1/500`."""
+    return f"1/{1 / ratio:,.0f}"

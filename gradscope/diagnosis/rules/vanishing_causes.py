@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import join_words
+from gradscope.diagnosis.wording import join_code
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -74,18 +74,19 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
     small = layers_starting_small(view, limits)
     if small:
         return (
-            f"The weights of {join_words(small)} start too small (init-too-"
-            "small): each layer multiplies the gradient by its weights.",
-            'Use `kernel_initializer="he_normal"` behind ReLU, or '
-            '`kernel_initializer="glorot_uniform"`; or leave a layer out.',
+            f"The initial weights of {join_code(small)} are too small "
+            "(init-too-small), and each layer multiplies the gradient by its "
+            "weights.",
+            'Use `kernel_initializer="he_normal"` with ReLU, or '
+            '`kernel_initializer="glorot_uniform"`; or remove a layer.',
         )
     saturated = saturated_layers(view, 0.5)
     if saturated:
         return (
-            f"Most outputs of {join_words(saturated)} are at the ends of their "
-            "range, where the slope is near zero (saturated).",
-            "Scale what goes in to mean 0 and standard deviation 1, start "
-            'with smaller weights, or use `activation="relu"`.',
+            f"Most outputs of {join_code(saturated)} are saturated: they are "
+            "at the ends of their range, where the slope is near zero.",
+            "Scale the inputs to mean 0 and standard deviation 1, start with "
+            'smaller weights, or use `activation="relu"`.',
         )
     kinds = {
         activation.kind
@@ -94,22 +95,22 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
     }
     if "sigmoid" in kinds:
         return (
-            "The slope of a sigmoid is a quarter at most, so each layer of "
-            "them takes three quarters of the gradient and more.",
+            "The slope of a sigmoid is at most a quarter, so each sigmoid "
+            "layer removes three quarters of the gradient or more.",
             'Use `activation="relu"` with `kernel_initializer="he_normal"` in '
             "the hidden layers.",
         )
     if kinds & {"relu", "tanh", "softmax"} or len(view.kernels) > 5:
         return (
-            "Each layer passes on less than it gets. Could be weights that "
-            "are too small, units that are dead or saturated, or just many "
-            "layers.",
-            'Use `kernel_initializer="he_normal"` behind ReLU, add batch '
-            "normalisation, or connections around blocks of layers.",
+            "Each layer passes on less of the gradient than it receives. "
+            "Possible reasons are weights that are too small, units that are "
+            "dead or saturated, or simply many layers.",
+            'Use `kernel_initializer="he_normal"` with ReLU, add batch '
+            "normalisation, or add skip connections around blocks of layers.",
         )
     return (
         "Each layer multiplies the gradient by its weights and by the slope "
-        "of its activation; somewhere on the way it gets small.",
-        "Compare the layers' gradients, and start from the default "
+        "of its activation, and somewhere on the way it becomes small.",
+        "Compare the gradients of the layers, and start from the default "
         "initializers.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -25,16 +25,16 @@ def activation_twice(view: View, limits: Limits) -> Findings:
             "warning",
             layer or wiring.name,
             None,
-            what=f"The loss applies a {kind} to what {layer or wiring.name} "
-            f"has put through a {kind} already",
+            what=f"The loss applies a {kind} to the outputs of "
+            f"{code(layer or wiring.name)}, which has already applied a {kind}",
             evidence={"operation": wiring.detail},
-            cause="The loss takes its input for logits, which go from minus to "
-            "plus infinity; those from 0 to 1 are nearly the same for it, so "
-            "the loss cannot become small"
-            + (" (with ten classes not below 1.46)" if is_softmax else "")
-            + " and gradients are small.",
-            remedy="Leave the activation of the last layer out, and keep the "
-            "loss; apply the activation to predictions only.",
+            cause="The loss expects logits, which range from minus to plus "
+            "infinity. Values from 0 to 1 are nearly the same to it, so the "
+            "loss cannot become small"
+            + (" (with ten classes, not below 1.46)" if is_softmax else "")
+            + " and the gradients are small.",
+            remedy="Remove the activation of the last layer, and keep the "
+            "loss. Apply the activation to predictions only.",
         )
 
 
@@ -54,13 +54,13 @@ def relu_logits(view: View, limits: Limits) -> Findings:
             "warning",
             layer,
             None,
-            what=f"The logits of the loss come from a ReLU ({layer}): they are "
-            "never below zero",
+            what=f"The logits of the loss come from a ReLU ({code(layer)}), "
+            "so they are never negative",
             evidence={"operation": wiring.detail},
-            cause="A class that is to be unlikely needs a negative logit; and "
-            "where a ReLU is zero its slope is zero, so that such a logit gets "
-            "no gradient, and no example can pull it up again.",
-            remedy="Leave the activation of the last layer out.",
+            cause="An unlikely class needs a negative logit. And where a ReLU "
+            "is zero, its slope is zero as well, so such a logit gets no "
+            "gradient and no example can raise it again.",
+            remedy="Remove the activation of the last layer.",
         )
 
 
@@ -74,12 +74,13 @@ def broadcast(view: View, limits: Limits) -> Findings:
             "warning",
             view.layer(view.kernels[-1]) if view.kernels else None,
             None,
-            what=f"The loss compares each prediction with the targets of all "
-            f"examples: shapes {wiring.detail} make a table, in {wiring.name}",
+            what="The loss compares each prediction with the targets of all "
+            f"examples: the shapes {wiring.detail} broadcast to a table in "
+            f"{code(wiring.name)}",
             evidence={"shapes": wiring.detail, "operation": wiring.name},
-            cause="One of them has an axis more. TensorFlow then repeats both "
-            "to N times N, without an error, and the best prediction is the "
-            "same for all examples: the mean.",
-            remedy="Give both one shape: `y = y[:, tf.newaxis]`, or "
+            cause="One of them has an extra axis. TensorFlow broadcasts both "
+            "to N times N without an error, and the best prediction is then "
+            "the same for all examples: the mean.",
+            remedy="Give both the same shape: `y = y[:, tf.newaxis]`, or "
             "`tf.squeeze(prediction, axis=-1)`.",
         )
