@@ -8,8 +8,8 @@ import gradscope
 from gradscope.comparing import report
 from gradscope.comparing.comparison import TOLERANCE
 
-_HELP = """Says where two runs part, in which step and layer and by what, and
-what differs in their configuration.
+_HELP = """Print where two runs part: the first step and layer that differ, the
+likely reason, and the differences between their configurations.
 
 exit codes: 0 the runs were compared; 1 with --exit-code, if they part or have
 nothing in common; 2 a run could not be read."""
@@ -19,7 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "compare",
-        help="say where two runs part",
+        help="print where two runs part",
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -32,12 +32,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         default=TOLERANCE,
         metavar="SHARE",
         help="relative difference up to which numbers count as the same "
-        "(default %(default)g)",
+        "(default: %(default)g)",
     )
     parser.add_argument(
         "--exit-code",
         action="store_true",
-        help="exit with 1 if the runs part, for scripts",
+        help="exit with 1 if the runs part or have nothing in common",
     )
     parser.set_defaults(run_command=run)
 

@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 #: is used.
 FAILED, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
 
-_HELP = f"""Says what is wrong with each run below a directory, worst first.
+_HELP = f"""Print what is wrong with each run below a directory, worst first.
 
-exit codes: 0 all runs were diagnosed; {FAILED} there are findings of --fail-on;
-{NO_RUN} there is no such directory, or nothing in it; {NO_RECORD} there are
-event files, but none of gradscope's; {DAMAGED} an event file is damaged (what
-could be read is diagnosed); {NEWER} a run was recorded by a newer gradscope.
-Where several apply, the largest."""
+exit codes: 0 all runs were diagnosed; {FAILED} a finding is as severe as
+--fail-on, or worse; {NO_RUN} the directory does not exist or has no event file;
+{NO_RECORD} there are event files, but gradscope wrote none of them; {DAMAGED}
+an event file is damaged (the readable part is diagnosed); {NEWER} a run was
+recorded by a newer version of gradscope. If several apply, the largest code is
+returned."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand to the parser."""
     parser = commands.add_parser(
         "diagnose",
-        help="say what is wrong with the runs below a directory",
+        help="print what is wrong with the runs below a directory",
         description=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -45,25 +46,28 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help=f"exit with {FAILED} if there is such a finding, or a worse one",
+        help=f"exit with {FAILED} if a finding is this severe, or worse",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="LIMIT=VALUE",
-        help="another limit, as in vanishing-gradient.ratio=0.001; "
-        "--limits lists all",
+        help="change a limit, as in vanishing-gradient.ratio=0.001; "
+        "--limits lists all of them",
     )
     parser.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="KIND[:LAYER]",
-        help="leave these findings out",
+        help="leave out findings of this kind, or of this kind in one layer",
     )
     parser.add_argument(
-        "--limits", action=_ListLimits, nargs=0, help="list the limits"
+        "--limits",
+        action=_ListLimits,
+        nargs=0,
+        help="list all limits and their defaults",
     )
     parser.add_argument(
         "--color", choices=["auto", "always", "never"], default="auto"
@@ -125,7 +129,7 @@ def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             logdir,
             NO_RECORD,
             f"{logdir} has event files, but none that gradscope wrote. Wrap "
-            "the optimizer, gradscope.wrap(optimizer, logdir), or add "
+            "the optimizer with gradscope.wrap(optimizer, logdir), or add "
             "gradscope.Callback(logdir) to `fit`, and train again.",
         )
     else:
@@ -133,8 +137,9 @@ def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             problems,
             logdir,
             NO_RUN,
-            f"there is no run below {logdir}: no event file. Give the "
-            "directory that was given to gradscope.wrap, or one above it.",
+            f"there is no run below {logdir}, since there is no event file. "
+            "Pass the directory that was passed to gradscope.wrap, or one "
+            "above it.",
         )
     return []
 
@@ -182,7 +187,7 @@ def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(
-            f"--set takes LIMIT=VALUE, got {text!r}. Write it as in "
+            f"--set takes LIMIT=VALUE, got {text!r}. Write, for example, "
             "--set vanishing-gradient.ratio=0.001."
         )
     return name, value

@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run_command=_export)
     nonfinite = commands.add_parser(
         "nonfinite",
-        help="say what became NaN or infinite first",
-        description="Says what became NaN or infinite first, in which step, "
+        help="print what became NaN or infinite first",
+        description="Print what became NaN or infinite first, in which step, "
         "and where to look next.",
     )
     _add_run(nonfinite)

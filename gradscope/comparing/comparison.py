@@ -350,11 +350,11 @@ def _note_of_sums(a: Record, b: Record) -> tuple[str, ...]:
     count = max(len(runs[name].schema.unordered_sums) for name in names)
     sums = "a sum" if count == 1 else f"{count} sums"
     return (
-        f"At first the runs differ by rounding alone, and TensorFlow adds up "
-        f"{sums} of the {' and the '.join(names)} run in any order: the same "
-        "program does not repeat its own bits, and nothing else need be "
-        "different. `gradscope.sums_in_order()` where the program begins has "
-        "it repeat them.",
+        "At first, the runs differ by rounding alone, and TensorFlow adds up "
+        f"{sums} of the {' and the '.join(names)} run in no fixed order. The "
+        "same program does not reproduce its own bits then, so nothing else "
+        "need be different. Call `gradscope.sums_in_order()` at the start of "
+        "the program to make it reproducible.",
     )
 
 
@@ -363,11 +363,15 @@ def _notes(a: Record, b: Record) -> tuple[str, ...]:
     unknown = [name for name, record in runs.items() if not record.schema.model]
     notes = []
     if unknown:
+        subject = f"The model of the {unknown[0]} run is"
+        if len(unknown) > 1:
+            subject = "The models of both runs are"
         notes.append(
-            f"Of the {' and the '.join(unknown)} run the model is not known, "
-            "so layers and losses are not compared (`gradscope.wrap(..., "
-            "model=model)` tells)."
+            f"{subject} not known, so layers and losses are not compared. "
+            "`gradscope.wrap(..., model=model)` records the model."
         )
     for name, record in runs.items():
-        notes += [f"Of the {name} run: {text}" for text in record.damage]
+        notes += [
+            f"The {name} run is damaged: {text}" for text in record.damage
+        ]
     return tuple(notes)

@@ -127,17 +127,17 @@ def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
 def _cause_of_weights(a, at: int) -> str:
     if at:
         return (
-            "the weights before this step differ, so one of the steps "
-            f"since step {a.steps[at - 1]} was another one; record every step "
+            "the weights before this step differ, so one of the steps since "
+            f"step {a.steps[at - 1]} was different; record every step "
             "(`every=1`) to see which"
         )
     if a.steps[0] == 0:
         return (
-            "the weights are others before the first step: another seed, "
-            "another initialiser, or other weights were loaded"
+            "the weights differ before the first step: a different seed or "
+            "initializer, or different weights that were loaded"
         )
     return (
-        "the weights differ already before the first step that both runs "
+        "the weights already differ before the first step that both runs "
         "recorded"
     )
 
@@ -146,13 +146,13 @@ def _cause_of_updates(a, b, at: int, row: int) -> str:
     rates = [_learning_rate(record, at, row) for record in (a, b)]
     if not np.isnan(rates).any() and relative(*rates) > 1e-6:
         return (
-            "weights and gradients are the same, and the learning rate is "
-            f"{rates[0]:.4g} in one and {rates[1]:.4g} in the other"
+            "weights and gradients are the same, but the learning rate is "
+            f"{rates[0]:.4g} in the first run and {rates[1]:.4g} in the second"
         )
     return (
-        "weights and gradients are the same, and the optimizer makes "
-        "different updates of them: look at its configuration, its clipping, "
-        "and at what it remembers of earlier steps"
+        "weights and gradients are the same, but the optimizer makes "
+        "different updates: look at its configuration, its clipping and its "
+        "state from earlier steps"
     )
 
 
@@ -171,25 +171,25 @@ def _cause_of_gradients(
     for name in _differing_rows(a, b, "data", at, tolerance):
         if not name.startswith("output"):
             return first, (
-                f"the weights are the same, and the batch is another one: "
+                "the weights are the same, but the batch is different: "
                 f"`{name}` differs"
             )
     losses = [_step_value(r, "loss", at) for r in (a, b)]
     if not np.isnan(losses).any() and relative(*losses) <= tolerance:
         return last, (
-            "weights and loss are the same, and the gradients are not: the "
-            "way back from the loss differs (a `stop_gradient`, another "
+            "weights and loss are the same, but the gradients differ, so the "
+            "backward pass is different (a `stop_gradient`, a different "
             "scaling of the loss, or code that changes gradients)"
         )
-    cause = "the weights are the same, and the forward pass is another one"
+    cause = "the weights are the same, but the forward pass is different"
     activations = _differing_rows(a, b, "activations", at, tolerance)
     if not activations:
-        return first, f"{cause}, or the loss is, or the batch"
+        return first, f"{cause}, or the loss or the batch is"
     of_layer = activations[0].rpartition("/")[0]
     rows = [i for i in differing if a.schema.variables[i].layer == of_layer]
     return (rows or [first])[0], (
-        f"{cause}, first seen in the activation `{activations[0]}`: another "
-        "function, other random numbers (dropout), or another batch"
+        f"{cause}, first in the activation `{activations[0]}`: a different "
+        "function, different random numbers (dropout), or a different batch"
     )
 
 

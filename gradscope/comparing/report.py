@@ -14,6 +14,8 @@ from gradscope.comparing.difference import NORMS
 from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gradscope.comparing.comparison import Comparison
 
 #: Version of the JSON; rises when a field changes its meaning or goes away.
@@ -31,22 +33,22 @@ def verdict(comparison: Comparison) -> str:
         return "The two runs have no variable in common."
     if not count:
         return (
-            "The two runs have no step in common: "
-            f"{_extent(comparison.steps_a)} in one, "
-            f"{_extent(comparison.steps_b)} in the other."
+            "The two runs have no step in common: the first recorded "
+            f"{_extent(comparison.steps_a)}, and the second "
+            f"{_extent(comparison.steps_b)}."
         )
     if comparison.same_bits:
         return f"The two runs are the same bit for bit in {steps}."
     if comparison.same:
         return (
             f"The two runs are the same within {comparison.tolerance:g} in "
-            f"{steps}; their bits differ from step {comparison.differs_from} "
-            "on."
+            f"{steps}, but their bits differ from step "
+            f"{comparison.differs_from} on."
         )
     parting = comparison.parting
     return (
-        f"They part in step {parting.step}, first in layer {parting.layer}: "
-        f"{parting.cause}."
+        f"The two runs part at step {parting.step}, first in layer "
+        f"`{parting.layer}`: {parting.cause}."
     )
 
 
@@ -62,13 +64,13 @@ def text(comparison: Comparison) -> str:
     only = comparison.only_a, comparison.only_b
     for run, names in zip(_names(comparison), only, strict=True):
         if names:
-            parts.append(paragraph(f"Only in {run}: {join_names(names)}"))
+            parts.append(paragraph(f"Only in {run}: {_list(names)}"))
     if comparison.matched_by == "order":
-        pairs = [f"{a} = {b}" for a, b in comparison.names]
+        pairs = [f"`{a}` = `{b}`" for a, b in comparison.names]
         parts.append(
             paragraph(
-                "Names do not tell which variables belong together; forward "
-                f"order and shapes do: {join_names(pairs)}"
+                "The names of the variables do not match, so variables are "
+                f"paired by forward order and shape: {join_names(pairs)}"
             )
         )
     parts += [paragraph(note) for note in comparison.notes]
@@ -76,7 +78,9 @@ def text(comparison: Comparison) -> str:
 
 
 def _names(comparison: Comparison) -> tuple[str, str]:
-    """Strips the directories that both runs share from their names."""
+    """Shorten the names of both runs by the directories that they share."""
+    if comparison.run_a == comparison.run_b:
+        return "the first run", "the second run"
     a, b = (
         pathlib.PurePath(run).parts
         for run in (comparison.run_a, comparison.run_b)
@@ -86,15 +90,19 @@ def _names(comparison: Comparison) -> tuple[str, str]:
     return "/".join(a), "/".join(b)
 
 
+def _list(names: Iterable[str]) -> str:
+    return join_names(f"`{name}`" for name in names)
+
+
 def _evidence(comparison: Comparison) -> str:
     parting = comparison.parting
     words = parting.statistic.replace("_", " ")
     run_a, run_b = _names(comparison)
     return (
-        f"{words} of {parting.variable}: {parting.a:.6g} in {run_a}, "
-        f"{parting.b:.6g} in {run_b}; in that step {parting.differing} of "
+        f"The {words} of `{parting.variable}` is {parting.a:.6g} in {run_a} "
+        f"and {parting.b:.6g} in {run_b}. At that step, {parting.differing} of "
         f"{len(comparison.variables)} variables differ by more than "
-        f"{comparison.tolerance:g}"
+        f"{comparison.tolerance:g}."
     )
 
 
@@ -105,17 +113,18 @@ def _before(comparison: Comparison) -> str:
     if parting is not None and first == parting.step:
         before = int(np.sum(comparison.steps < first))
         return (
-            f"Before it all numbers of {before} common steps are equal bit for "
-            "bit."
+            "Before that step, all recorded numbers are equal bit for bit "
+            f"({before} common step{'' if before == 1 else 's'})."
             if before
-            else "It is the first step that both recorded."
+            else "It is the first step that both runs recorded."
         )
     until = math.inf if parting is None else parting.step
     most = _largest(comparison, comparison.steps < until)
     return (
-        f"The bits differ from step {first} on, by {most:.2g} at most"
-        + (" until then" if parting is not None else "")
-        + ", as sums in another order do (noise apart)."
+        f"The bits differ from step {first} on, by at most {most:.2g}"
+        + (" until the runs part" if parting is not None else "")
+        + " (apart from noise), as they do when sums are added up in a "
+        "different order."
     )
 
 
@@ -132,7 +141,7 @@ def _table(comparison: Comparison) -> list[str]:
     more = len(comparison.layers) - len(rows)
     lines = [
         f"Relative difference of norms, median of {len(comparison.steps)} "
-        "steps (largest):",
+        "steps (largest in brackets):",
         "",
         *_columns(rows, {n: n.partition("_")[0] for n in NORMS}, more),
     ]
@@ -141,10 +150,11 @@ def _table(comparison: Comparison) -> list[str]:
         lines += [
             "",
             paragraph(
-                "Of the gradients themselves, |a - b| over the longer one, "
-                f"median of {count} step{'' if count == 1 else 's'} with "
-                "histograms (largest), estimated within a quarter; 1.4 is what "
-                "two gradients differ by that have nothing in common:",
+                "Relative difference of the gradients themselves, |a - b| "
+                "divided by the larger norm: median of "
+                f"{count} step{'' if count == 1 else 's'} with histograms "
+                "(largest in brackets), estimated to within a quarter. Two "
+                "unrelated gradients differ by 1.4.",
                 "",
             ),
             "",
@@ -154,9 +164,9 @@ def _table(comparison: Comparison) -> list[str]:
         lines += [
             "",
             paragraph(
-                "noise: a gradient below 1e-4 of the largest, as of a bias "
-                "before a norm; its true value may be 0, and its difference "
-                "says nothing."
+                "noise: a gradient below 1e-4 of the largest, such as that of "
+                "a bias before a normalisation layer. Its true value may be "
+                "0, so its difference says nothing."
             ),
         ]
     return lines
@@ -175,7 +185,7 @@ def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
         cells = "".join(f"{_cell(row, column):>18}" for column in columns)
         lines.append(f"  {name:{width}}{cells}")
     if more:
-        lines.append(f"  and {more} more layers (--json has all)")
+        lines.append(f"  and {more} more layers (--json lists all)")
     return lines
 
 
@@ -259,14 +269,21 @@ def _summary(values) -> dict:
 
 def _settings(comparison: Comparison) -> list[str]:
     if not comparison.configuration:
-        return ["What is known of their configuration is the same."]
-    lines = ["Their configuration differs:", ""]
+        return ["Their recorded configurations are the same."]
+    lines = ["Their configurations differ:", ""]
+    run_a, run_b = _names(comparison)
     for setting in comparison.configuration[:MOST]:
-        values = f"{_value(setting.a)} against {_value(setting.b)}"
-        lines.append(paragraph(f"{setting.where}: {setting.what} is {values}"))
+        place = setting.where
+        place = place if place in ("optimizer", "loss") else f"`{place}`"
+        lines.append(
+            paragraph(
+                f"{place}: {setting.what} is {_value(setting.a)} in {run_a} "
+                f"and {_value(setting.b)} in {run_b}"
+            )
+        )
     if len(comparison.configuration) > MOST:
         more = len(comparison.configuration) - MOST
-        lines.append(f"  and {more} more settings (--json has all)")
+        lines.append(f"  and {more} more settings (--json lists all)")
     return lines
 
 
@@ -277,7 +294,8 @@ def _value(value) -> str:
 
 def _extent(steps: tuple[int, int, int]) -> str:
     first, last, count = steps
-    return f"{count} of the steps {first} to {last}"
+    steps = f"{count} step{'' if count == 1 else 's'}"
+    return f"{steps} from step {first} to step {last}"
 
 
 def to_dict(comparison: Comparison) -> dict:

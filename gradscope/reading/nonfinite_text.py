@@ -10,77 +10,78 @@ if TYPE_CHECKING:
     from gradscope.reading.nonfinite import NonFinite
 
 _SUBJECTS = {
-    "input": "The input {!r} of the model",
-    "target": "The target {!r}",
-    "weight": "The weight {}",
-    "layer": "The output of {}",
-    "activation": "The activation {}",
-    "output": "The output {!r} of the model",
+    "input": "The input `{}` of the model",
+    "target": "The target `{}`",
+    "weight": "The weight `{}`",
+    "layer": "The output of `{}`",
+    "activation": "The activation `{}`",
+    "output": "The output `{}` of the model",
     "loss": "The loss",
-    "gradient": "The gradient of {}",
-    "update": "The update of {}",
+    "gradient": "The gradient of `{}`",
+    "update": "The update of `{}`",
 }
 
 #: Advice on where to look next, after an overflow and after a NaN.
 _REMEDIES = {
     "input": (
-        "The network got it from outside, so look at the data: a column that "
-        "was divided by a standard deviation of zero, or the log of a zero.",
-        "The network got it from outside, so look at the data: missing values "
-        "(`np.isnan(x).any(axis=0)` names the columns), or zero divided by "
-        "zero where a constant column was normalised.",
+        "It comes from the data. Look for a column that was divided by a "
+        "standard deviation of zero, or for the log of zero.",
+        "It comes from the data. Look for missing values "
+        "(`np.isnan(x).any(axis=0)` shows the columns), or for zero divided "
+        "by zero where a constant column was normalised.",
     ),
     "target": (
-        "It came from outside, so look at the labels: a division by zero, or "
-        "the log of a zero.",
-        "It came from outside, so look at the labels: missing values are NaN "
+        "It comes from the labels. Look for a division by zero, or for the "
+        "log of zero.",
+        "It comes from the labels. Look for missing values, which are NaN "
         "(`np.isnan(y).any()`).",
     ),
     "layer": (
-        "All that went into this operation was finite, so it made it: a "
-        "number that is too large for its dtype, a division by zero, or the "
-        "log of a zero.",
-        "All that went into this operation was finite, so it made it: zero "
-        "divided by zero, the log or root of a negative number, or an "
-        "infinity minus an infinity inside of it.",
+        "All inputs of this operation were finite, so the operation itself "
+        "is the origin: a number that is too large for its dtype, a division "
+        "by zero, or the log of zero.",
+        "All inputs of this operation were finite, so the operation itself "
+        "is the origin: zero divided by zero, the log or root of a negative "
+        "number, or an infinity minus an infinity inside it.",
     ),
     "activation": (
-        "All that was recorded before it was finite, so numbers grow on their "
-        "way through the layers: compare activation_rms from layer to layer, "
-        "start from smaller weights, or normalise.",
-        "All that was recorded before it was finite, so its own layer made "
-        "it: look for a division by zero, the log or root of a number that "
-        "can be zero or negative, or an infinity minus an infinity.",
+        "Everything recorded before it was finite, so numbers grow from layer "
+        "to layer. Compare `activation_rms` of the layers, start from smaller "
+        "weights, or normalise.",
+        "Everything recorded before it was finite, so its own layer is the "
+        "origin. Look for a division by zero, the log or root of a number "
+        "that can be zero or negative, or an infinity minus an infinity.",
     ),
     "output": (
-        "All watched activations were finite, so look at what the last layer "
-        "does behind them: an exp of a large number, or a division by zero.",
-        "All watched activations were finite, so look at what the last layer "
-        "does behind them: a division of zero by zero, or the log or root of "
-        "a negative number.",
+        "All recorded activations were finite. Look at what the last layer "
+        "does after them: the exp of a large number, or a division by zero.",
+        "All recorded activations were finite. Look at what the last layer "
+        "does after them: zero divided by zero, or the log or root of a "
+        "negative number.",
     ),
     "loss": (
-        "All that was recorded before it was finite, so look at the loss "
-        "function: the log of a probability that is exactly zero. Give it "
-        "logits (`from_logits=True`) and the model no softmax.",
-        "All that was recorded before it was finite, so look at the loss "
-        "function: zero times the log of zero, labels outside of the classes, "
+        "Everything recorded before it was finite. Look at the loss function: "
+        "it may take the log of a probability that is exactly zero. Give it "
+        "logits (`from_logits=True`), and remove the softmax of the model.",
+        "Everything recorded before it was finite. Look at the loss function: "
+        "zero times the log of zero, labels outside the range of the classes, "
         "or sample weights that sum to zero.",
     ),
     "gradient": (
-        "All that was recorded of the forward pass was finite, so it grew on "
-        "its way back: look at the norms of the steps before, lower the "
-        "learning rate, or clip with `global_clipnorm=1.0`.",
-        "All that was recorded of the forward pass was finite, so the "
-        "derivative is not defined: that of a root or a norm at zero, of a "
-        "division, or of the side of a `tf.where` that was not chosen.",
+        "All recorded values of the forward pass were finite, so the gradient "
+        "overflowed during backpropagation. Look at the norms of the steps "
+        "before, lower the learning rate, or clip with "
+        "`global_clipnorm=1.0`.",
+        "All recorded values of the forward pass were finite, so a derivative "
+        "is undefined: that of a root or a norm at zero, of a division, or of "
+        "the branch of a `tf.where` that was not selected.",
     ),
     "update": (
-        "The gradient was finite, so the optimizer made it: look at its "
-        "learning rate and its schedule, and at an epsilon that is too small "
+        "The gradient was finite, so the optimizer is the origin. Look at its "
+        "learning rate and its schedule, and for an epsilon that is too small "
         "for the dtype.",
-        "The gradient was finite, so the optimizer made it: look at its "
-        "learning rate and its schedule, at an epsilon of zero, and at slots "
+        "The gradient was finite, so the optimizer is the origin. Look at its "
+        "learning rate and its schedule, for an epsilon of zero, and for slots "
         "that were restored from another run.",
     ),
 }
@@ -95,8 +96,12 @@ def message(origin: NonFinite) -> str:
     sentences = [_subject_sentence(origin), _clean_steps_sentence(origin)]
     if origin.dtype == "float16":
         sentences.append(
-            "It is float16, in which everything beyond 65504 is infinite"
-            + ("." if origin.is_overflow else ", and two infinities make NaN.")
+            "Its dtype is float16, in which numbers above 65504 are infinite"
+            + (
+                "."
+                if origin.is_overflow
+                else ", and two infinities can make NaN."
+            )
         )
     sentences += [_trend_sentence(origin), _remedy(origin)]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -108,8 +113,8 @@ def _subject_sentence(origin: NonFinite) -> str:
     if origin.kind == "layer" and origin.is_overflow:
         state = "infinite (no NaN)"
     if origin.kind in ("input", "target"):
-        values = "infinite, none NaN" if origin.is_overflow else "NaN"
-        return f"{subject} has values that are {values}, in step {origin.step}."
+        values = "infinite (no NaN)" if origin.is_overflow else "NaN"
+        return f"{subject} has values that are {values} in step {origin.step}."
     verb = "is" if origin.last_clean_step is None else "became"
     return f"{subject} {verb} {state} in step {origin.step}."
 
@@ -118,13 +123,14 @@ def _clean_steps_sentence(origin: NonFinite) -> str:
     last = origin.last_clean_step
     if last is None:
         if origin.exact:
-            return "No step was made before it."
-        return "No earlier step was recorded, so it may have begun before."
+            return "No step came before it."
+        return "No earlier step was recorded, so it may have begun earlier."
     if origin.exact:
-        return f"In step {last}, right before, all was finite."
+        return f"In step {last}, right before, everything was finite."
     text = (
-        f"All was finite in step {last}; the steps between were not recorded, "
-        f"so it began after step {last} and not after step {origin.step}."
+        f"Everything was finite in step {last}. The steps between were not "
+        f"recorded, so it began after step {last} and no later than step "
+        f"{origin.step}."
     )
     if origin.weights_were_finite:
         text += f" All weights were still finite before step {origin.step}."
@@ -171,8 +177,8 @@ def _remedy(origin: NonFinite) -> str:
         following = _REMEDIES[origin.kind][0 if origin.is_overflow else 1]
         if origin.kind == "gradient" and not origin.loss_is_known:
             following += (
-                " The loss was not recorded, and may have been the first: it "
-                "is where gradscope knows the model (`model=`)."
+                " The loss was not recorded, and may have been the first. It "
+                "is recorded where gradscope knows the model (`model=`)."
             )
         return following
     if origin.last_clean_step is None:
@@ -183,11 +189,11 @@ def _remedy(origin: NonFinite) -> str:
         )
     if origin.exact:
         return (
-            "The step before did not make it, so something besides the "
-            "optimizer has set the weight: a callback, a constraint, or "
+            "The step before is not the origin, so something other than the "
+            "optimizer set the weight: a callback, a constraint, or "
             "`load_weights`."
         )
     return (
-        "So the harm was done in a step that was not recorded: train again "
-        "with `every=1`, and what was first is told."
+        "So it began in a step that was not recorded. Train again with "
+        "`every=1` to learn what was first."
     )

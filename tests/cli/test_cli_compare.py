@@ -35,10 +35,12 @@ def logdir(tmp_path):
 def test_the_first_line_is_the_verdict(compare, logdir):
     code, out, err = compare(logdir / "good", logdir / "bad")
     assert (code, err) == (0, "")
-    assert out.startswith("They part in step 0, first in layer dense_1: the")
+    assert out.startswith(
+        "The two runs part at step 0, first in layer `dense_1`"
+    )
     assert max(map(len, out.splitlines())) <= 80
     # Runs are told apart by what is not common to their directories.
-    assert " in good, " in out and " in bad; " in out
+    assert " in good and " in out and " in\n    bad. " in out
     code, out, _ = compare(logdir / "good", logdir / "good")
     assert out.startswith("The two runs are the same bit for bit in 55 common")
 
@@ -112,5 +114,5 @@ def test_long_tables_say_what_they_leave_out(compare, tmp_path):
     runs.healthy(tmp_path, "a", layers=60, steps=5)
     runs.healthy(tmp_path, "b", layers=90, steps=5)
     _, out, _ = compare(tmp_path / "a", tmp_path / "b")
-    assert "and 20 more layers (--json has all)" in out
+    assert "and 20 more layers (--json lists all)" in out
     assert "and 50 more" in out

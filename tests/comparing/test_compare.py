@@ -68,10 +68,10 @@ def test_runs_part_where_a_statistic_differs_by_more_than_the_tolerance():
     assert (round(part.a, 6), round(part.b, 6)) == (0.1, 0.2)
     assert found.differs_from == 40 and not found.same
     assert found["gradient_norm"][40, 2] == pytest.approx(0.5)
-    assert "They part in step 40, first in layer dense_2: the weights are" in (
+    assert "two runs part at step 40, first in layer `dense_2`: the" in (
         str(found)
     )
-    assert "all numbers of 40 common steps are equal bit for bit" in str(found)
+    assert "(40 common steps)." in " ".join(str(found).split())
 
 
 def test_what_differs_by_less_is_said_to_differ_in_its_bits():
@@ -79,14 +79,13 @@ def test_what_differs_by_less_is_said_to_differ_in_its_bits():
     found = pair(gradient_norm=near)
     assert found.same and not found.same_bits and found.differs_from == 7
     assert str(found).startswith(
-        "The two runs are the same within 0.001 in 100 common steps; their "
-        "bits differ"
+        "The two runs are the same within 0.001 in 100 common steps, but their"
     )
     far = {"dense_1/kernel": near["dense_1/kernel"].copy()}
     far["dense_1/kernel"][50:] = 0.3
     found = pair(gradient_norm=far)
     assert (found.parting.step, found.differs_from) == (50, 7)
-    assert "The bits differ from step 7 on, by 1e-05 at most until then" in (
+    assert "The bits differ from step 7 on, by at most 1e-05 until the" in (
         str(found)
     )
 
@@ -145,14 +144,14 @@ def cause(**of_b):
 
 
 def test_other_weights_at_the_start():
-    assert "another seed" in cause(
+    assert "a different seed" in cause(
         weight_norm={"dense_2/kernel": 9.0}, gradient_norm=0.5
     )
     late = record(schema(), weight_norm=9.0)
     late = dataclasses.replace(late, steps=late.steps + 10)
     early = dataclasses.replace(record(schema()), steps=late.steps)
     found = gradscope.compare(early, late)
-    assert "already before the first step that both" in found.parting.cause
+    assert "already differ before the first step that" in found.parting.cause
 
 
 def test_other_weights_later_come_from_a_step_that_was_not_recorded():
@@ -163,7 +162,7 @@ def test_other_weights_later_come_from_a_step_that_was_not_recorded():
 
 def test_another_batch():
     told = cause(gradient_norm=0.2, data_mean={"target": 0.7}, loss=3.0)
-    assert "the batch is another one: `target` differs" in told
+    assert "the batch is different: `target` differs" in told
 
 
 def test_another_forward_pass_is_named_by_its_first_activation():
@@ -174,7 +173,7 @@ def test_another_forward_pass_is_named_by_its_first_activation():
         data_mean={"output": 0.7},
     )
     assert found.parting.layer == "dense_2"
-    assert "first seen in the activation `dense_2/relu`" in found.parting.cause
+    assert "first in the activation `dense_2/relu`" in found.parting.cause
 
 
 def test_another_way_back_is_named_by_the_layer_next_to_the_loss():
@@ -182,12 +181,12 @@ def test_another_way_back_is_named_by_the_layer_next_to_the_loss():
         gradient_norm={n: 0.2 for n in ("dense_1/kernel", "dense_2/kernel")}
     )
     assert found.parting.layer == "dense_2"
-    assert "the way back from the loss differs" in found.parting.cause
+    assert "the backward pass is different" in found.parting.cause
 
 
 def test_another_learning_rate_and_another_optimizer():
     rates = cause(update_norm=0.9, learning_rate=0.01)
-    assert "the learning rate is 0.001 in one and 0.01 in the other" in rates
+    assert "rate is 0.001 in the first run and 0.01 in the second" in rates
     assert "look at its configuration" in cause(update_norm=0.9)
 
 
@@ -198,7 +197,7 @@ def test_where_neither_loss_nor_activations_are_known():
     )
     told = gradscope.compare(a, b).parting
     assert (told.layer, told.step) == ("dense_1", 0)
-    assert told.cause.endswith("or the loss is, or the batch")
+    assert told.cause.endswith("or the loss or the batch is")
 
 
 # Runs of other lengths, schedules and layers.
@@ -233,7 +232,7 @@ def test_runs_without_a_common_step_say_so():
     assert not found.comparable and found.same is None
     assert found.same_bits is None and found.parting is None
     assert str(found).startswith(
-        "The two runs have no step in common: 100 of the steps 0 to 99 in one"
+        "The two runs have no step in common: the first recorded 100 steps from"
     )
     assert found.to_dict()["steps"]["first"] is None
 
@@ -253,8 +252,8 @@ def test_layers_of_other_names_are_matched_by_order_and_shape():
     assert found.names[0] == ("dense_1/kernel", "layer_1/kernel")
     assert found.layers == ("dense_1", "dense_2", "dense_3")
     told = str(found)
-    assert "forward order" in told
-    assert "dense_1/kernel = layer_1/kernel" in told
+    assert "paired by forward" in told
+    assert "`dense_1/kernel` = `layer_1/kernel`" in told
 
 
 def test_rows_of_one_run_only_are_listed():
@@ -262,7 +261,7 @@ def test_rows_of_one_run_only_are_listed():
     found = gradscope.compare(a, b)
     assert found.only_a == ()
     assert found.only_b == ("dense_4/kernel", "dense_4/bias")
-    assert "Only in run: dense_4/kernel, dense_4/bias" in str(found)
+    assert "Only in the second run: `dense_4/kernel`" in str(found)
 
 
 def test_a_restarted_run_is_compared_by_what_is_valid(tmp_path):
@@ -277,7 +276,7 @@ def test_a_restarted_run_is_compared_by_what_is_valid(tmp_path):
 def test_damage_is_told():
     damaged = dataclasses.replace(record(schema()), damage=("It ends early.",))
     found = gradscope.compare(damaged, record(schema()))
-    assert "Of the first run: It ends early." in found.notes
+    assert "The first run is damaged: It ends early." in found.notes
 
 
 def test_an_unknown_statistic_lists_the_known():
@@ -319,9 +318,9 @@ def test_what_was_configured_differently():
         ("norm", "class", None, "BatchNormalization"),
     ]
     words = str(found)
-    assert 'optimizer: class is "SGD" against "Adam"' in words
-    assert "dropout: config.rate is 0.3 against 0.7" in words
-    assert "norm: class is none against" in words
+    assert 'optimizer: class is "SGD" in the first run' in words
+    assert "`dropout`: config.rate is 0.3 in the first run and" in words
+    assert "`norm`: class is none in the first run and" in words
 
 
 def test_shapes_of_one_name_that_differ_are_told():
@@ -337,9 +336,9 @@ def test_shapes_of_one_name_that_differ_are_told():
 def test_a_model_that_is_not_known_is_told():
     a, b = configured(FACTS), configured({})
     (note,) = gradscope.compare(a, b).notes
-    assert note.startswith("Of the second run the model is not known")
+    assert note.startswith("The model of the second run is not known")
     (note,) = gradscope.compare(b, b).notes
-    assert note.startswith("Of the first and the second run the model is not")
+    assert note.startswith("The models of both runs are not known")
     assert gradscope.compare(a, a).notes == ()
 
 

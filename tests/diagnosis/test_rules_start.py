@@ -270,7 +270,7 @@ def test_what_became_nan_first_is_told_and_its_consequences_are_not():
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.layer) == ("non-finite", "dense_1")
     assert found.steps[0] == 40
-    assert "The gradient of dense_1/kernel became NaN" in found.what
+    assert "The gradient of `dense_1/kernel` became NaN" in found.what
 
 
 def test_a_last_layer_that_starts_at_zero_is_not_why_nothing_arrives():

@@ -154,7 +154,7 @@ def test_a_file_runs_by_itself(tmp_path):
     code, output = run(*command)
     assert code == 0
     assert output.startswith('Two "equal" networks')
-    assert "error: All weights of first, second and last are zero" in output
+    assert "error: All weights of `first`, `second` and `last`" in output
     assert (tmp_path / "zero_initialisation" / "broken_tf1").is_dir()
 
 

@@ -311,14 +311,14 @@ def test_rows_of_another_model_are_no_evidence():
 
 MESSAGES = {
     "input": "missing values",
-    "target": "look at the labels",
-    "weight": "something besides the optimizer has set the weight",
-    "layer": "went into this operation was finite, so it made it:",
-    "activation": "its own layer made it:",
-    "output": "behind them",
-    "loss": "look at the loss function",
+    "target": "It comes from the labels",
+    "weight": "something other than the optimizer set the weight",
+    "layer": "so the operation itself is the origin:",
+    "activation": "its own layer is the origin.",
+    "output": "does after them",
+    "loss": "Look at the loss function",
     "gradient": "tf.where",
-    "update": "the optimizer made it",
+    "update": "the optimizer is the origin",
 }
 
 
@@ -327,7 +327,7 @@ def test_the_message_says_what_when_and_where_to_look_next(kind):
     found = ill(Run(), 3, kind).first()
     assert found.message.count("\n") == 0
     assert "NaN" in found.message and "step 3" in found.message
-    assert "In step 2, right before, all was finite." in found.message
+    assert "In step 2, right before, everything was finite." in found.message
     assert MESSAGES[kind] in found.message
     assert (found.name or "The loss") in found.message
 
@@ -345,8 +345,8 @@ def test_the_message_tells_what_the_numbers_before_did():
         run.set(step, global_gradient_norm=2.0, loss=1 / (1 + step))
     run.set(4, "second/relu", activation_nonfinite=3, activation_rms=INF)
     message = run.first().message
-    assert "The activation second/relu became infinite (an overflow" in message
-    assert "It is float16, in which everything beyond 65504 is in" in message
+    assert "The activation `second/relu` became infinite (an overf" in message
+    assert "Its dtype is float16, in which numbers above 65504 are" in message
     assert (
         "From step 0 to step 3, its activation_rms rose from 1 to 1e+03, the "
         "global gradient norm stayed near 2, the loss fell from 1 to 0.25 and "
@@ -357,12 +357,12 @@ def test_the_message_tells_what_the_numbers_before_did():
 @pytest.mark.parametrize(
     "kind, steps, expected",
     [
-        ("activation", [0, 10], "it began after step 0 and not after step 10"),
+        ("activation", [0, 10], "after step 0 and no later than step 10"),
         ("activation", [0, 10], "All weights were still finite before step 10"),
-        ("weight", [0, 10], "train again with `every=1`"),
+        ("weight", [0, 10], "Train again with `every=1`"),
         ("weight", [10], "come from their initializer"),
         ("gradient", [10], "No earlier step was recorded"),
-        ("gradient", [0, 0], "No step was made before it."),
+        ("gradient", [0, 0], "No step came before it."),
     ],
 )
 def test_the_message_says_how_exactly_the_step_is_known(kind, steps, expected):
@@ -375,7 +375,7 @@ def test_the_command_prints_the_message(tmp_path, capsys):
     runs.healthy(tmp_path, "good", layers=1, steps=3)
     assert main.main(["nonfinite", str(tmp_path / "bad")]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("The gradient of dense_3/bias became infinite")
+    assert told.startswith("The gradient of `dense_3/bias` became infinite")
     assert main.main(["nonfinite", str(tmp_path / "good")]) == 0
     told = capsys.readouterr().out
     assert told == "nothing became NaN or infinite in 3 recorded steps\n"

@@ -232,7 +232,7 @@ def test_a_rate_that_is_too_large_is_named_with_its_part():
     run = run_of_parts(update_to_weight_ratio=large, loss=STUCK)
     (finding,) = gradscope.diagnose(run)
     assert finding.kind == "learning-rate"
-    assert "Try `learning_rate=0.001` of `SGD`, and go" in finding.remedy
+    assert "Try `learning_rate=0.001` for `SGD`, then" in finding.remedy
     assert "learning_rate" not in finding.evidence
 
 
@@ -240,8 +240,8 @@ def test_rates_that_are_all_too_small_are_named_with_each_part():
     run = run_of_parts(update_to_weight_ratio=1e-7, loss=STUCK)
     (finding,) = gradscope.diagnose(run)
     assert (
-        "Try `learning_rate=1e+02` of `Adam` and `learning_rate=1e+03` of "
-        "`SGD`, and go" in finding.remedy
+        "Try `learning_rate=1e+02` for `Adam` and `learning_rate=1e+03` for "
+        "`SGD`, then" in finding.remedy
     )
 
 
@@ -267,7 +267,7 @@ def test_runs_that_differ_in_the_rate_of_one_part_part_there():
         b.families["variables"][:, b.variables.index(name), column] = rate
     parting = gradscope.compare(a, b).parting
     assert parting.variable == "dense_3/kernel"
-    assert "learning rate is 0.01 in one and 0.005 in" in parting.cause
+    assert "learning rate is 0.01 in the first run and 0.005" in parting.cause
 
 
 def test_a_run_with_parts_is_compared_with_one_without():

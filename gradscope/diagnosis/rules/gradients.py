@@ -135,7 +135,7 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         cause="This network computes in float16, in which gradients below 6e-8 "
         "become zero."
         if _is_float16(view)
-        else "Something between here and the loss blocks the gradient. "
+        else "Something between this layer and the loss blocks the gradient. "
         "Possible reasons are layers whose units are all dead, a loss that "
         "does not depend on this layer, rounding or comparisons, or weights "
         "of zero.",

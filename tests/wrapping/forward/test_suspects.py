@@ -70,8 +70,8 @@ def test_it_is_told_in_every_mode(mode, zeros, tmp_path):
     assert (found.kind, found.name) == ("layer", "log_of_norm (Log)")
     assert (found.step, found.last_clean_step) == (BROKEN, BROKEN - 1)
     assert found.is_overflow and found.exact and found.dtype == "float32"
-    assert "log_of_norm (Log) became infinite (no NaN)" in found.message
-    assert "a division by zero, or the log of a zero." in found.message
+    assert "`log_of_norm (Log)` became infinite (no NaN)" in found.message
+    assert "a division by zero, or the log of zero." in found.message
     steps, values = record.occasional("operations")
     assert values.shape[1:] == (len(record.schema.operations), 1)
     # From then on the weights are NaN, and no operation is to blame.
