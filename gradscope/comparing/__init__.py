@@ -1,4 +1,4 @@
-"""Compares two recorded runs; needs no TensorFlow.
+"""Comparison of two recorded runs; it needs no TensorFlow.
 
     comparison = gradscope.compare("logs/a", "logs/b")
     print(comparison)                     # in words

@@ -1,4 +1,4 @@
-"""Writes a comparison as text for a terminal and as JSON for programs."""
+"""A comparison as text for a terminal, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST = 40
 
 
 def verdict(comparison: Comparison) -> str:
-    """States in one sentence whether two runs are the same."""
+    """State in one sentence whether two runs are the same."""
     count = len(comparison.steps)
     steps = f"{count} common step{'' if count == 1 else 's'}"
     if not comparison.variables:
@@ -53,7 +53,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def text(comparison: Comparison) -> str:
-    """Formats a comparison as text, the verdict first."""
+    """Format a comparison as text, the verdict first."""
     parts = [paragraph(verdict(comparison), "")]
     if comparison.parting is not None:
         parts.append(paragraph(_evidence(comparison)))
@@ -135,7 +135,7 @@ def _largest(comparison: Comparison, steps) -> float:
 
 
 def _table(comparison: Comparison) -> list[str]:
-    """Formats the tables of layers."""
+    """Format the tables of layers."""
     # The statistics of each layer take time, and the text lists `MOST` only.
     rows = layer_rows(comparison, MOST)
     more = len(comparison.layers) - len(rows)
@@ -173,7 +173,7 @@ def _table(comparison: Comparison) -> list[str]:
 
 
 def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
-    """Formats a table with a head, a line for each layer, and the number of
+    """Format a table with a head, a line for each layer, and the number of
     layers that it leaves out."""
     longest = max(len(printable(row["layer"])) for row in rows)
     width = min(max(longest, len("layer")), 24)
@@ -203,7 +203,7 @@ def _number(value: float) -> str:
 
 
 def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
-    """Summarises the relative differences of each layer's norms and gradient.
+    """Summarise the relative differences of each layer's norms and gradient.
 
     Args:
         comparison: The comparison.
@@ -233,7 +233,7 @@ def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
 
 
 def variable_rows(comparison: Comparison) -> list[dict]:
-    """Summarises each variable, as `layer_rows` does each layer."""
+    """Summarise each variable, as `layer_rows` does each layer."""
     quiet = comparison.noise
     differences = {norm: comparison[norm] for norm in NORMS}
     differences["gradient"] = comparison.gradients
@@ -299,7 +299,7 @@ def _extent(steps: tuple[int, int, int]) -> str:
 
 
 def to_dict(comparison: Comparison) -> dict:
-    """Converts a comparison to the dict that `--json` prints."""
+    """Convert a comparison to the dict that `--json` prints."""
     steps = comparison.steps.tolist()
     parting = comparison.parting
     return {
@@ -331,5 +331,5 @@ def to_dict(comparison: Comparison) -> dict:
 
 
 def to_json(comparison: Comparison) -> str:
-    """Formats a comparison as the JSON that `--json` prints."""
+    """Format a comparison as the JSON that `--json` prints."""
     return json.dumps(to_dict(comparison), indent=1, allow_nan=False)
