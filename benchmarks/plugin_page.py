@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+from tools import chromium
 
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 _ARGUMENTS += ["--disable-background-networking", "--disable-sync"]
@@ -109,7 +108,7 @@ def browsing():
     """Yields a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=_ARGUMENTS
+            executable_path=chromium.path(), args=_ARGUMENTS
         )
         yield browser
         browser.close()

@@ -1,7 +1,7 @@
 """Makes the pictures of the README's gallery from real runs:
 
     gradscope demo --no-serve --logdir logs
-    python docs/gallery.py --logdir logs
+    python -m docs.gallery --logdir logs
 
 It needs what the tests need (`pip install -e ".[test]"`, Chromium).
 """
@@ -16,6 +16,8 @@ import urllib.parse
 import urllib.request
 
 from playwright.sync_api import sync_playwright
+
+from tools import chromium
 
 HERE = pathlib.Path(__file__).parent / "gallery"
 PORT, WIDTH = 6417, 1240
@@ -97,7 +99,7 @@ def _draw(name, view, height):
     page_of = f"http://localhost:{PORT}/#gradscope&p.gradscope.view={text}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+            executable_path=chromium.path(), args=["--no-sandbox"]
         )
         page = browser.new_page(viewport={"width": WIDTH, "height": height})
         page.goto(page_of)

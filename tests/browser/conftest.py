@@ -1,13 +1,12 @@
 """A browser on a real TensorBoard."""
 
-import os
-
 import pytest
 from playwright.sync_api import sync_playwright
 from reader import PATIENCE, frame_of
 from servers import tensorboard
 
-CHROMIUM = "/usr/bin/chromium"
+from tools import chromium
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,11 +38,9 @@ def address(logdir):
 @pytest.fixture(scope="session")
 def browser():
     """Yields one Chromium for all tests of a worker."""
-    if not os.path.exists(CHROMIUM):
-        pytest.fail(f"{CHROMIUM} is missing: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=ARGUMENTS
+            executable_path=chromium.path(), args=ARGUMENTS
         )
         yield browser
         browser.close()

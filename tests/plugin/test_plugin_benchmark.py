@@ -1,7 +1,6 @@
 """The parts of `benchmarks.plugin` on small logs: counters, not clocks."""
 
 import argparse
-import os
 import pathlib
 
 import numpy as np
@@ -25,8 +24,6 @@ def logdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def opened(logdir):
     """Returns how the page was opened, and its calls, with the fast loader."""
-    if not os.path.exists(plugin_page.CHROMIUM):
-        pytest.fail(f"{plugin_page.CHROMIUM} is missing: install chromium")
     with (
         plugin_page.browsing() as browser,
         plugin_server.running(str(logdir), "fast") as server,

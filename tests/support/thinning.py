@@ -21,6 +21,23 @@ def thinned(cases, fast):
     ]
 
 
+def selected(request, *names):
+    """Returns the cases of this run's tests that ask for a fixture.
+
+    A fixture that trains for all cases at once trains for no other.
+
+    Args:
+        request: Of the fixture.
+        names: Of the parameters that make up a case.
+    """
+    return [
+        tuple(item.callspec.params[name] for name in names)
+        for item in request.session.items
+        if item.path == request.path
+        and request.fixturename in item.fixturenames
+    ]
+
+
 def asks_for_xla(value):
     """Says whether a parameter is a mode that XLA compiles, or has one."""
     if isinstance(value, dict):
