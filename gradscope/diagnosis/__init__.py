@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
 from gradscope.diagnosis.causes import root_causes
 from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.groups import group_layers
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
 from gradscope.diagnosis.view import View
@@ -72,4 +73,5 @@ def diagnose(
         return []
     findings = [f for rule in RULES for f in rule(view, all_limits)]
     findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
-    return sorted(root_causes(findings), key=lambda finding: finding.rank)
+    causes = group_layers(root_causes(findings), view.last_step)
+    return sorted(causes, key=lambda finding: finding.rank)

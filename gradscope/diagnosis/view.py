@@ -16,6 +16,7 @@ from gradscope.format.columns import FAMILIES
 from gradscope.format.rows import Activation, State, Variable, Wiring
 
 if TYPE_CHECKING:
+    from gradscope.reading.nonfinite import NonFinite
     from gradscope.reading.record import Record
 
 #: Words in the names of variables that have two or more axes, but multiply no
@@ -70,6 +71,19 @@ class View:
     def count(self) -> int:
         """Number of recorded steps, T."""
         return len(self.steps)
+
+    @functools.cached_property
+    def is_finite(self) -> np.ndarray:
+        """Whether nothing had become NaN or infinite by a step, bool [T]."""
+        if self.first_nonfinite is None:
+            return np.ones(self.count, bool)
+        result: np.ndarray = self.steps < self.first_nonfinite.step
+        return result
+
+    @functools.cached_property
+    def first_nonfinite(self) -> NonFinite | None:
+        """The first NaN or infinity of the run; None if all was finite."""
+        return self.record.first_nonfinite()
 
     @property
     def is_from_start(self) -> bool:

@@ -52,7 +52,7 @@ declare(
 @rule
 def non_finite(view: View, limits: Limits) -> Findings:
     """The first NaN or infinity of the run."""
-    origin = view.record.first_nonfinite()
+    origin = view.first_nonfinite
     if origin is None:
         return
     index = int(np.searchsorted(view.steps, origin.step))
