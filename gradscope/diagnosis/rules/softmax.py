@@ -137,7 +137,7 @@ declare(
         name="single-unit-softmax",
         rank=40,
         ceiling="error",
-        what="A softmax over a single unit, which is always 1.",
+        what="A softmax over a single unit is always 1.",
         needs="activations",
         shown_by=Shown(("activation_mean",)),
         cause_rank=30,

@@ -118,7 +118,7 @@ declare(
         ceiling="error",
         what="All units of a hidden layer receive the same gradient and "
         "stay alike.",
-        needs="recurrent layers and embeddings: model",
+        needs="model, for recurrent layers and embeddings",
         shown_by=Shown(("gradient_unit_spread",)),
         limits={
             "spread": Limit(
