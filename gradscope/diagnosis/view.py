@@ -279,6 +279,17 @@ class View:
         return min(fall, 0.0) if is_guessing else fall
 
     @property
+    def went_well(self) -> bool:
+        """Whether the training ended with hardly an error in training mode.
+
+        That is an accuracy of 0.95 or, where none was logged, a twentieth of
+        the first loss.
+        """
+        if self.accuracy is not None:
+            return bool(self.accuracy[-1] >= 0.95)
+        return bool(self.loss_fall > 0.95)
+
+    @property
     def last_step(self) -> int:
         """The last recorded step."""
         return int(self.steps[-1])

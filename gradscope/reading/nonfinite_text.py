@@ -177,8 +177,8 @@ def _remedy(origin: NonFinite) -> str:
         following = _REMEDIES[origin.kind][0 if origin.is_overflow else 1]
         if origin.kind == "gradient" and not origin.loss_is_known:
             following += (
-                " The loss was not recorded, and may have been the first. It "
-                "is recorded where gradscope knows the model (`model=`)."
+                " The loss is not known, and may have been the first. It is "
+                "known in `fit`, and not in a loop that computes it itself."
             )
         return following
     if origin.last_clean_step is None:

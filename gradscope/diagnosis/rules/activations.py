@@ -226,6 +226,7 @@ declare(
         rank=100,
         ceiling="warning",
         what="There are only linear operations between two layers.",
+        is_note_if_learned=True,
         shown_by=Shown(("gradient_norm",)),
     )
 )

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 declare(
     Kind(
-        name="index-out-of-range",
-        rank=15,
+        name="label-out-of-range",
+        rank=14,
         ceiling="error",
-        what="Labels beyond the last class, or indices beyond the last row of "
-        "an embedding.",
+        what="A label beyond the last class.",
         needs="model",
         shown_by=Shown(("data_max",), role="target"),
         cause_rank=5,
@@ -36,7 +35,6 @@ declare(
             "non-finite",
             "loss-diverges",
             "loss-metric-disagree",
-            "zero-gradient",
             "nothing-learned",
         ),
     )
@@ -61,7 +59,7 @@ def label_out_of_range(view: View, limits: Limits) -> Findings:
     wrong = high if high >= classes else low
     yield finding(
         view,
-        "index-out-of-range",
+        "label-out-of-range",
         "error",
         view.schema.layers[-1] if view.schema.layers else None,
         None,
@@ -74,6 +72,20 @@ def label_out_of_range(view: View, limits: Limits) -> Findings:
         remedy=f"Give the last layer {high + 1:.0f} units, or number the "
         "labels from 0: `np.unique(y, return_inverse=True)[1]`.",
     )
+
+
+declare(
+    Kind(
+        name="index-out-of-range",
+        rank=16,
+        ceiling="error",
+        what="An index beyond the last row of an embedding.",
+        needs="model",
+        shown_by=Shown(("data_max",), role="input"),
+        cause_rank=7,
+        symptoms=("loss-metric-disagree", "nothing-learned"),
+    )
+)
 
 
 @rule

@@ -112,7 +112,7 @@ def validation_of_other_classes(view: View, limits: Limits) -> Findings:
     late = validation[len(validation) // 2 :]
     if not guess > 0 or not np.nanmax(late) < limit * guess:
         return
-    if not accuracy[-1] > max(0.6, 2 * guess):
+    if not accuracy[-1] > max(0.6, guess + 0.1):
         return
     yield finding(
         view,
@@ -121,7 +121,8 @@ def validation_of_other_classes(view: View, limits: Limits) -> Findings:
         None,
         None,
         what=f"Accuracy is {accuracy[-1]:.2g} in training and "
-        f"{validation[-1]:.2g} in validation, below the {guess:.2g} of guessing",
+        f"{validation[-1]:.2g} in validation, where guessing gives "
+        f"{guess:.2g}",
         evidence={
             "accuracy": float(accuracy[-1]),
             "validation_accuracy": float(validation[-1]),
