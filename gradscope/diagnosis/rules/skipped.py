@@ -31,7 +31,7 @@ declare(
                 "share of the steps that were skipped. A dynamic loss scale "
                 "skips some 15 steps to find its size, and then one in 2000",
             ),
-            "steps": Limit(40, "skipped steps"),
+            "steps": Limit(40, "skipped steps, the fewest to be reported"),
         },
         cause_rank=6,
         symptoms=("learning-rate", "nothing-learned", "loss-metric-disagree"),
