@@ -45,7 +45,7 @@ def test_a_loss_of_nan_beside_finite_gradients(eager, tmp_path):
     assert not record["gradient_nonfinite"].any()
     first = record.first_nonfinite()
     # Eagerly, the operations of a model are captured, and not those of a loss.
-    name = None if eager else "loss (Log)"
+    name = None if eager else "log_of_a_linear_output (Log)"
     assert (first.kind, first.name) == ("loss" if eager else "layer", name)
     assert first.step == 0
     worst, *_ = gradscope.diagnose(record)
