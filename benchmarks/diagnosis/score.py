@@ -29,6 +29,15 @@ class Result:
         return [f for f in self.findings or () if f["severity"] in ALARMS]
 
     @property
+    def named(self) -> dict | None:
+        """The worst finding; of a NaN that another one explains, that one."""
+        if not self.alarms:
+            return None
+        worst = self.alarms[0]
+        cause = worst["evidence"].get("explained_by", "").partition(" in ")[0]
+        return next((f for f in self.alarms if f["kind"] == cause), worst)
+
+    @property
     def is_faulty(self) -> bool:
         """Whether there is something to be found."""
         return self.broken and not self.case.harmless
@@ -41,14 +50,16 @@ class Result:
     @property
     def is_right_kind(self) -> bool:
         """Whether the worst finding names the fault."""
-        return bool(self.alarms) and self.alarms[0]["kind"] in self.case.kinds
+        return bool(self.named) and bool(
+            {self.named["kind"], self.alarms[0]["kind"]} & set(self.case.kinds)
+        )
 
     @property
     def is_right_layer(self) -> bool:
         """Whether it names the right kind at a right layer, if it has one."""
         layers = self.case.layers
         return self.is_right_kind and (
-            not layers or self.alarms[0]["layer"] in layers
+            not layers or self.named["layer"] in layers
         )
 
     @property

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
 from gradscope.diagnosis.causes import root_causes
 from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.groups import group_layers
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
+from gradscope.diagnosis.rules import skipped
 from gradscope.diagnosis.view import View
 
 if TYPE_CHECKING:
@@ -68,8 +70,9 @@ def diagnose(
 
         run = read(run)
     view = View(run)
-    if not view.count:
-        return []
-    findings = [f for rule in RULES for f in rule(view, all_limits)]
+    # Of steps that were skipped nothing but their number is known.
+    rules_to_run = RULES if view.count else [skipped.skipped_steps]
+    findings = [f for rule in rules_to_run for f in rule(view, all_limits)]
     findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
-    return sorted(root_causes(findings), key=lambda finding: finding.rank)
+    causes = group_layers(root_causes(findings), view.count and view.last_step)
+    return sorted(causes, key=lambda finding: finding.rank)

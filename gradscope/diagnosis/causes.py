@@ -27,6 +27,9 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
     Symptoms are listed in the evidence of their cause, under `symptoms`. A
     finding of severity `"note"` explains nothing, and no finding explains one
     that ended before it began.
+
+    A loss that is NaN stays a finding, whatever explains it: nothing else that
+    a run can show is worse. Its cause then names the finding that explains it.
     """
     remaining = list(findings)
     for kind in by_cause_rank():
@@ -41,7 +44,11 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
                 and f.kind in symptoms
                 and _can_follow(f, cause)
             ]
-            remaining = [f for f in remaining if f not in explained]
+            remaining = [
+                _explained_by(cause, f) if f in explained else f
+                for f in remaining
+                if f not in explained or f.kind == "non-finite"
+            ]
             index = remaining.index(cause)
             remaining[index] = _with_symptoms(cause, explained)
     return remaining
@@ -61,13 +68,28 @@ def _can_follow(finding: Finding, cause: Finding) -> bool:
     return finding.steps[1] >= cause.steps[0]
 
 
+def _explained_by(cause: Finding, nonfinite: Finding) -> Finding:
+    """Name the finding that explains a NaN in the finding of the NaN."""
+    if "explained_by" in nonfinite.evidence:  # by the cause of its cause
+        return nonfinite
+    place = _place(cause)
+    return dataclasses.replace(
+        nonfinite,
+        evidence=nonfinite.evidence | {"explained_by": place},
+        cause=f"The likely cause is `{cause.kind}`"
+        + (f" in `{cause.layer}`" if cause.layer else "")
+        + f". {cause.what}. {nonfinite.cause}",
+        remedy=f"{cause.remedy} {nonfinite.remedy}",
+    )
+
+
+def _place(finding: Finding) -> str:
+    return finding.kind + (f" in {finding.layer}" if finding.layer else "")
+
+
 def _with_symptoms(cause: Finding, symptoms: list[Finding]) -> Finding:
     """Add symptoms to the evidence of their cause."""
     if not symptoms:
         return cause
-    places = [
-        symptom.kind + (f" in {symptom.layer}" if symptom.layer else "")
-        for symptom in symptoms
-    ]
-    evidence = cause.evidence | {"symptoms": places}
+    evidence = cause.evidence | {"symptoms": list(map(_place, symptoms))}
     return dataclasses.replace(cause, evidence=evidence)

@@ -60,6 +60,8 @@ class Kind:
             they are not reported, but listed in its evidence.
         symptom_of: Names of the kinds that bring it about, where those do not
             name it: so a new kind needs no change in other declarations.
+        is_note_if_learned: Whether its findings are notes where the training
+            went well in spite of it: what does no harm needs no mending.
         cause_rank: Place among kinds that have symptoms. Of two causes of one
             symptom, the lowest explains it. 0 for a kind without symptoms.
     """
@@ -77,6 +79,7 @@ class Kind:
     symptoms: tuple[str, ...] = ()
     symptom_of: tuple[str, ...] = ()
     cause_rank: int = 0
+    is_note_if_learned: bool = False
 
     def where_shown(self, evidence: Mapping[str, object]) -> Shown:
         """Choose where the page shows a finding with such evidence."""

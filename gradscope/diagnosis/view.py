@@ -16,6 +16,7 @@ from gradscope.format.columns import FAMILIES
 from gradscope.format.rows import Activation, State, Variable, Wiring
 
 if TYPE_CHECKING:
+    from gradscope.reading.nonfinite import NonFinite
     from gradscope.reading.record import Record
 
 #: Words in the names of variables that have two or more axes, but multiply no
@@ -70,6 +71,19 @@ class View:
     def count(self) -> int:
         """Number of recorded steps, T."""
         return len(self.steps)
+
+    @functools.cached_property
+    def is_finite(self) -> np.ndarray:
+        """Whether nothing had become NaN or infinite by a step, bool [T]."""
+        if self.first_nonfinite is None:
+            return np.ones(self.count, bool)
+        result: np.ndarray = self.steps < self.first_nonfinite.step
+        return result
+
+    @functools.cached_property
+    def first_nonfinite(self) -> NonFinite | None:
+        """The first NaN or infinity of the run; None if all was finite."""
+        return self.record.first_nonfinite()
 
     @property
     def is_from_start(self) -> bool:
@@ -263,6 +277,17 @@ class View:
         fall = (self.first_loss - self.last_loss) / size
         is_guessing = self.last_loss > 0.95 * self.guessing_loss
         return min(fall, 0.0) if is_guessing else fall
+
+    @property
+    def went_well(self) -> bool:
+        """Whether the training ended with hardly an error in training mode.
+
+        That is an accuracy of 0.95 or, where none was logged, a twentieth of
+        the first loss.
+        """
+        if self.accuracy is not None:
+            return bool(self.accuracy[-1] >= 0.95)
+        return bool(self.loss_fall > 0.95)
 
     @property
     def last_step(self) -> int:

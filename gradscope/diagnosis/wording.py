@@ -30,7 +30,8 @@ def finding(
         view: The run.
         kind: Name of a kind that was declared.
         severity: `"error"`, `"warning"` or `"note"`; the kind's ceiling if
-            it is worse than that.
+            it is worse than that, and a note where the training went well
+            and the kind is one that then did no harm.
         layer: Name of the layer, or None.
         spell: Recorded steps with the fault; None means all of the run.
         what: Description of the fault, one sentence without a full stop.
@@ -38,6 +39,8 @@ def finding(
         cause: The likely cause.
         remedy: Advice, with code between backquotes.
     """
+    if KINDS[kind].is_note_if_learned and view.went_well:
+        severity = "note"
     spell = spell or Spell(0, view.count, view.count)
     steps = view.steps[[spell.start, spell.stop - 1]]
     return Finding(

@@ -44,6 +44,8 @@ LAYER = (
     "input_dim",
     "padding",
     "strides",
+    "scale",
+    "offset",
 )
 
 #: Most layers, characters of a text, items of a list, and levels of nesting

@@ -125,6 +125,9 @@ class Schema:
             order, in the program of steps that are not recorded; with such sums
             a training does not repeat its last bits. Known only of programs
             that `Callback` observes.
+        loss_is_known: Whether the loss of any step was found, so that a loss of
+            NaN is a loss that is NaN; None in records of older versions, in
+            which NaN may also stand for a loss that was not found.
     """
 
     variables: tuple[Variable, ...]
@@ -141,6 +144,7 @@ class Schema:
     linear: tuple[tuple[str, str], ...] = ()
     wiring: tuple[Wiring, ...] = ()
     unordered_sums: tuple[str, ...] = ()
+    loss_is_known: bool | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -268,11 +272,16 @@ class Schema:
                 ),
                 wiring=tuple(_wiring(w) for w in data.get("wiring", ())),
                 unordered_sums=tuple(map(str, data.get("unordered_sums", ()))),
+                loss_is_known=_optional_bool(data.get("loss_is_known")),
             )
         except _DAMAGE as error:
             raise SchemaError(
                 f"damaged gradscope schema: {_briefly(error)}"
             ) from error
+
+
+def _optional_bool(data: Any) -> bool | None:
+    return None if data is None else bool(data)
 
 
 def _briefly(error: Exception) -> str:

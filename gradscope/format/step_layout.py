@@ -120,6 +120,11 @@ class Layout:
         )
 
     @property
+    def place_of_loss(self) -> int:
+        """Position of the loss in a forward row."""
+        return int(self.split_forward(np.arange(self.forward_width))["loss"][0])
+
+    @property
     def width(self) -> int:
         """Count of numbers in a frame."""
         return _width(self.step) + self.forward_width

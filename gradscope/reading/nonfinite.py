@@ -229,7 +229,9 @@ def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
     """
     loss = _of_row(record, "loss", "")
     was_known = _has_been(record, np.isfinite(loss))
-    must_be_number = was_known | (dirty & _loss_is_known(record))
+    must_be_number = was_known | _loss_is_known(record)
+    if record.schema.loss_is_known is None:  # of an older version
+        must_be_number = was_known | (dirty & _loss_is_known(record))
     return np.isinf(loss) | (np.isnan(loss) & must_be_number)
 
 
@@ -241,7 +243,8 @@ def _loss_is_known(record: Record) -> np.ndarray:
     """
     finite = np.isfinite(_of_row(record, "loss", ""))
     data = np.isfinite(_column(record, "data_nonfinite")).any(axis=1)
-    return _has_been(record, finite) | data
+    is_found = record.schema.loss_is_known is not False
+    return _has_been(record, finite) | (data & is_found)
 
 
 def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:

@@ -37,12 +37,14 @@ _REMEDIES = {
         "(`np.isnan(y).any()`).",
     ),
     "layer": (
-        "All inputs of this operation were finite, so the operation itself "
-        "is the origin: a number that is too large for its dtype, a division "
-        "by zero, or the log of zero.",
-        "All inputs of this operation were finite, so the operation itself "
-        "is the origin: zero divided by zero, the log or root of a negative "
-        "number, or an infinity minus an infinity inside it.",
+        "Its inputs and the weights that are trained here were finite. So the "
+        "operation itself is the origin, unless it reads a weight that is not "
+        "trained here and was not: look for a number that is too large for "
+        "its dtype, a division by zero, or the log of zero.",
+        "Its inputs and the weights that are trained here were finite. So the "
+        "operation itself is the origin, unless it reads a weight that is not "
+        "trained here and was not: look for zero divided by zero, the log or "
+        "root of a negative number, or an infinity minus an infinity.",
     ),
     "activation": (
         "Everything recorded before it was finite, so numbers grow from layer "
@@ -177,8 +179,8 @@ def _remedy(origin: NonFinite) -> str:
         following = _REMEDIES[origin.kind][0 if origin.is_overflow else 1]
         if origin.kind == "gradient" and not origin.loss_is_known:
             following += (
-                " The loss was not recorded, and may have been the first. It "
-                "is recorded where gradscope knows the model (`model=`)."
+                " The loss is not known, and may have been the first. It is "
+                "known in `fit`, and not in a loop that computes it itself."
             )
         return following
     if origin.last_clean_step is None:

@@ -22,7 +22,9 @@ def test_the_users_limits_come_before_the_defaults():
 
 
 def test_a_limit_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match=r"no limit 'x.y'. Choose one of zero"):
+    with pytest.raises(
+        ValueError, match=r"no limit 'x.y'. Choose one of steps"
+    ):
         gradscope.diagnose(
             synthetic.record(synthetic.network()), limits={"x.y": 1}
         )

@@ -310,7 +310,23 @@ def test_a_first_step_that_left_a_layer_for_dead():
     run = record(described, dead_fraction=dead)
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.layer) == ("dead-relu", "dense_1")
+    assert "fired at first and died within a few steps" in found.cause
+    # Units that were never above zero were so in the first step, too.
+    run = record(described, dead_fraction=dead, zero_fraction=0.96)
+    (found,) = gradscope.diagnose(run)
     assert "dead from the start" in found.cause
+
+
+def test_units_in_steps_that_are_nan_are_not_dead():
+    """Devices differ in what a ReLU makes of NaN."""
+    described = network(activations=relu("dense_1"))
+    run = record(
+        described,
+        dead_fraction=since(50, 1.0, 0.0)[:, np.newaxis],
+        gradient_nonfinite=since(50, 1.0, 0.0)[:, np.newaxis],
+    )
+    (found,) = gradscope.diagnose(run)
+    assert found.kind == "non-finite" and "symptoms" not in found.evidence
 
 
 def test_a_first_step_that_left_a_layer_at_its_ends():

@@ -197,7 +197,7 @@ def test_a_loss_that_was_never_known_is_not_nan():
     for step in range(5):
         run.undefined(step, ["data"])
     assert run.first().kind == "gradient"
-    assert "The loss was not recorded, and may" in run.first().message
+    assert "The loss is not known, and may" in run.first().message
 
 
 def test_a_loss_that_was_known_is_nan():

@@ -18,6 +18,7 @@ from gradscope.diagnosis.wording import code, finding, join_code, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
     from gradscope.format.rows import Activation, Variable
 
@@ -57,6 +58,8 @@ def dead_relu(view: View, limits: Limits) -> Findings:
     more; see `gradscope.recording.unit_history`. Needs activations.
     """
     dead = view.get("dead_fraction").astype(float)
+    # Devices differ in what a ReLU and a maximum make of NaN.
+    dead[~view.is_finite] = np.nan
     constant = dead + np.nan_to_num(view.get("always_on_fraction"))
     dead_layers = []
     for row, activation in view.activations:
@@ -75,11 +78,6 @@ def dead_relu(view: View, limits: Limits) -> Findings:
         # The other units have learned enough.
         if severity == "error" and view.loss_fall > 0.8:
             severity = "warning"
-        # No unit counts as dead before the first window is full.
-        first_window = int(np.isfinite(dead[:, row]).argmax())
-        is_early = (
-            spell.start < first_window + 5 or view.steps[spell.start] < 50
-        )
         yield finding(
             view,
             "dead-relu",
@@ -97,15 +95,45 @@ def dead_relu(view: View, limits: Limits) -> Findings:
                 ],
                 "dead_or_always_on": median(constant[spell.slice, row]),
             },
-            cause="They were dead from the start. Possible reasons are large "
-            "negative biases, or inputs and weights that keep them below zero."
-            if is_early
-            else "An update was too large and pushed their biases far below "
-            "zero. The learning rate is too large.",
+            cause=_cause_of_death(view, row, spell),
             remedy="Lower the learning rate, start the biases at zero and the "
             'kernels with `kernel_initializer="he_normal"`, or use '
             '`activation="leaky_relu"`.',
         )
+
+
+def _cause_of_death(view: View, row: int, spell: Spell) -> str:
+    """Tell units that never fired from those that died, and how fast.
+
+    Args:
+        view: The run.
+        row: Row of the activation.
+        spell: Recorded steps in which its units are dead.
+    """
+    dead = view.get("dead_fraction")[:, row].astype(float)
+    zero = view.get("zero_fraction")[:, row].astype(float)
+    step = int(view.steps[spell.start])
+    share = float(median(dead[spell.slice]))
+    # No unit counts as dead before the first window is full.
+    first_window = int(np.isfinite(dead).argmax())
+    is_early = spell.start < first_window + 5 or step < 50
+    # Units that never fired are zero in the first step, too.
+    if is_early and not (view.is_from_start and zero[0] < 0.95 * share):
+        return (
+            "They were dead from the start. Possible reasons are large "
+            "negative biases, or inputs and weights that keep them below zero."
+        )
+    before = dead[: spell.start][np.isfinite(dead[: spell.start])][-10:]
+    if is_early or not before.size or before.min() < 0.5 * share:
+        return (
+            "They fired at first and died within a few steps: updates pushed "
+            "their biases far below zero. The learning rate is likely too "
+            "large for them."
+        )
+    return (
+        "They died one after another: updates pushed their biases below zero, "
+        "and none of them came back. The learning rate may be too large."
+    )
 
 
 declare(
@@ -198,6 +226,7 @@ declare(
         rank=100,
         ceiling="warning",
         what="There are only linear operations between two layers.",
+        is_note_if_learned=True,
         shown_by=Shown(("gradient_norm",)),
     )
 )

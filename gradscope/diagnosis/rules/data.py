@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.guessing import guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
@@ -64,7 +65,9 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
     size = float(np.nanmax(np.nan_to_num(rms)))
     if size < limits["unscaled-input.rms"]:
         return
-    learns = view.loss_fall > 0.5 and not _starts_wild(view)
+    # Harm is where the loss ends, and not how far it fell from a wild start.
+    is_guessing = view.last_loss > 0.8 * guessing_loss(view)
+    learns = view.loss_fall > 0.5 and not _starts_wild(view) and not is_guessing
     name = view.schema.rows("data")[row]
     yield finding(
         view,
@@ -246,7 +249,7 @@ def constant_labels(view: View, limits: Limits) -> Findings:
     else:
         low, high = target_range(view)
         steady = steady and low == high
-    if not steady:
+    if not steady or _is_adversarial(view):
         return
     yield finding(
         view,
@@ -260,6 +263,18 @@ def constant_labels(view: View, limits: Limits) -> Findings:
         "way. Possible reasons are a wrong column, a cast to integers, or data "
         "sorted by class of which only the first part is used.",
         remedy="Check `np.unique(y, return_counts=True)` right before `fit`.",
+    )
+
+
+def _is_adversarial(view: View) -> bool:
+    """Return whether a part of the model is frozen, as a GAN's discriminator.
+
+    A generator learns through it what it takes for real: the target is 1 for
+    all that the generator makes.
+    """
+    return any(
+        (fact.get("config") or {}).get("trainable") is False
+        for fact in view.facts.values()
     )
 
 

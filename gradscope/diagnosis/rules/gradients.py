@@ -52,7 +52,7 @@ declare(
 @rule
 def non_finite(view: View, limits: Limits) -> Findings:
     """The first NaN or infinity of the run."""
-    origin = view.record.first_nonfinite()
+    origin = view.first_nonfinite
     if origin is None:
         return
     index = int(np.searchsorted(view.steps, origin.step))
@@ -115,6 +115,8 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         zero_kernels += [(row, spell)] if spell else []
     # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
+        return
+    if view.went_well or (view.loss == 0).all():  # `loss_of_zero` reports it
         return
     names = [view.layer(row) for row, _ in zero_kernels]
     row, spell = zero_kernels[0]

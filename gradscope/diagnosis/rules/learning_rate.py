@@ -131,7 +131,7 @@ def _overshoot_before_nan(
     view: View, ratios: np.ndarray, limit: float
 ) -> Spell | None:
     """Find steps with huge updates just before the first NaN or infinity."""
-    origin = view.record.first_nonfinite()
+    origin = view.first_nonfinite
     if origin is None or origin.kind in ("input", "target"):
         return None
     index = int(np.searchsorted(view.steps, origin.step))

@@ -108,6 +108,11 @@ declare(
                 "share of the batches with an output exactly at the bound and "
                 "no target near it (benchmark)",
             ),
+            "sum": Limit(
+                0.05,
+                "how far the targets of a softmax add up to another "
+                "number than 1",
+            ),
             "share": Limit(
                 0.05,
                 "distance of the targets from the range of the output, as a "
@@ -169,6 +174,43 @@ def output_range(view: View, limits: Limits) -> Findings:
         )
         return
     yield from _raw_output_findings(view)
+
+
+@rule
+def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
+    """Targets of a softmax that do not add up to 1.
+
+    The mean over all numbers of a batch, times their count in an example, is
+    the mean of the sums.
+    """
+    rows, targets = view.data_rows("output"), view.data_rows("target")
+    if len(rows) != 1 or len(targets) != 1:
+        return
+    shape, target_shape = (
+        view.schema.data[r[0]].shape for r in (rows, targets)
+    )
+    is_categorical = view.loss_name == "categoricalcrossentropy"
+    if not is_categorical or shape != target_shape or shape[-1:] < (2,):
+        return
+    sums = view.get("data_mean")[:, targets[0]].astype(float) * shape[-1]
+    total, limit = float(median(sums)), limits["output-range.sum"]
+    if not abs(total - 1) > limit or not np.isfinite(total):
+        return
+    yield finding(
+        view,
+        "output-range",
+        "warning",
+        view.schema.layers[-1] if view.schema.layers else None,
+        None,
+        what=f"The targets of an example add up to {total:.3g} on average, and "
+        "a softmax adds up to 1",
+        evidence={"target_sum": total, "target_sum_limit": limit},
+        cause="Examples belong to several classes at once, or to none, or the "
+        "targets are weights and no shares. `categorical_crossentropy` cannot "
+        "reach such targets, and weighs examples by their sums.",
+        remedy="For several classes at once use `sigmoid` outputs and "
+        "`binary_crossentropy`; else divide the targets by their sum.",
+    )
 
 
 @rule

@@ -93,6 +93,7 @@ declare(
         what="The initial weights are so large that the signal grows out of "
         "control.",
         needs="the first step",
+        is_note_if_learned=True,
         shown_by=Shown(("weight_rms", "weight_norm")),
         limits={
             "gain": Limit(

@@ -80,6 +80,7 @@ class ForwardPass:
                 for name in _union(previous.unseen, self.unseen)
                 if name != NO_LOSS or self.loss is None
             ),
+            loss_is_known=bool(previous.loss_is_known) or self.loss is not None,
         )
 
     def _new_data(self, schema: Schema) -> tuple[Data, ...]:

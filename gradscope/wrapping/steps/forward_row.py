@@ -47,6 +47,7 @@ class ForwardMeasurement:
             and set(forward_pass.data) <= set(schema.rows("data"))
             and (suspects is None or bool(schema.operations))
             and (forward_pass.loss is None or NO_LOSS not in schema.unseen)
+            and (forward_pass.loss is None or schema.loss_is_known is not False)
         )
 
     def origin(self, suspects: Suspects) -> tf.Tensor:
@@ -77,7 +78,12 @@ class ForwardMeasurement:
             variables[:, MEASURED.index("gradient_nonfinite")],
             tf.gather(forward, self._layout.counts_of_nonfinite),
         ]
-        return tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
+        is_broken = tf.reduce_any(tf.concat(counts, axis=0) > 0.0)
+        if self._schema.loss_is_known:
+            # The log of a negative number is NaN, and its slope is finite.
+            loss = forward[self._layout.place_of_loss]
+            is_broken |= ~tf.math.is_finite(loss)
+        return is_broken
 
     def measure(self, forward_pass: ForwardPass) -> tf.Tensor:
         """Measure a forward pass: the segments of `Layout.forward`, in order.

@@ -1,0 +1,161 @@
+"""Rules about what must hold of any training: that something is learned.
+
+Where nothing else is found, these name what one sees and what to check; the
+record of a training does not tell why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.guessing import chance, guessing_loss
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import running_median
+from gradscope.diagnosis.wording import finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="nothing-learned",
+        rank=295,
+        ceiling="error",
+        what="The loss stays at that of guessing, or is exactly zero from the "
+        "first step on, and no other finding explains it.",
+        needs="model",
+        shown_by=Shown(("update_to_weight_ratio",)),
+        limits={
+            "share": Limit(
+                0.95,
+                "loss at the end, as a share of the loss of the best constant "
+                "answer: ln C for C classes, the variance of the targets for "
+                "a squared error",
+            ),
+            "steps": Limit(
+                100, "steps of a training that should have learned something"
+            ),
+        },
+        symptom_of=(
+            "non-finite",
+            "zero-init",
+            "symmetric-units",
+            "single-unit-softmax",
+            "softmax-axis",
+            "constant-labels",
+            "output-range",
+            "relu-output",
+            "hidden-softmax",
+            "loss-diverges",
+            "learning-rate",
+            "exploding-gradient",
+            "init-too-large",
+            "init-too-small",
+            "vanishing-gradient",
+            "dead-relu",
+            "saturated-activation",
+            "unscaled-input",
+            "unscaled-target",
+            "dropout-keep-prob",
+            "penalty-dominates",
+            "batchnorm-statistics",
+            "shared-batchnorm",
+        ),
+    )
+)
+
+_CHECKS = (
+    "Check, the likeliest first: (1) look at ten inputs with their targets "
+    "right before `fit`: do they belong together, or was one of them shuffled "
+    "or batched without the other? (2) Does the loss reach all of the "
+    "network: call it on one batch before and after some steps. (3) Train on "
+    "20 examples alone: a network that is put together well learns them by "
+    "heart."
+)
+
+
+@rule
+def loss_of_guessing(view: View, limits: Limits) -> Findings:
+    """A loss that never gets better than that of a constant answer."""
+    guess = guessing_loss(view)
+    if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
+        return
+    limit = limits["nothing-learned.share"]
+    with np.errstate(all="ignore"):
+        is_above = running_median(view.loss) > limit * guess
+    if not guess > 0 or not is_above[~np.isnan(view.loss)].all():
+        return
+    if not view.last_loss > limit * guess:
+        return
+    if _has_learned_by_accuracy(view) or _has_penalties(view):
+        return
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        None,
+        None,
+        what=f"The loss ends at {view.last_loss:.3g}, no better than guessing "
+        f"({guess:.3g}), although the weights are updated",
+        evidence={
+            "last_loss": view.last_loss,
+            "guessing_loss": guess,
+            "share": view.last_loss / guess,
+            "share_limit": limit,
+        },
+        cause="This is what one sees; the record does not tell why. Either the "
+        "inputs say nothing about the targets as they reach the network, or "
+        "the loss does not reward telling them apart.",
+        remedy=_CHECKS,
+    )
+
+
+def _has_learned_by_accuracy(view: View) -> bool:
+    """Return whether the logged accuracy is clearly better than guessing."""
+    accuracy, guess = view.accuracy, chance(view)
+    if accuracy is None or not guess > 0 or not len(accuracy):
+        return False
+    return bool(np.nanmax(accuracy) > min(1.5 * guess, guess + 0.1))
+
+
+def _has_penalties(view: View) -> bool:
+    """Return whether layers add to the loss, so that guessing has no price."""
+    return any(
+        (fact.get("config") or {}).get(name)
+        for fact in view.facts.values()
+        for name in (
+            "kernel_regularizer",
+            "bias_regularizer",
+            "activity_regularizer",
+        )
+    )
+
+
+@rule
+def loss_of_zero(view: View, limits: Limits) -> Findings:
+    """A loss that is exactly zero from the first step on."""
+    if view.count < 5 or not view.is_from_start:
+        return
+    gradient = view.get("global_gradient_norm")
+    if not (view.loss == 0).all() or not (np.nan_to_num(gradient) == 0).all():
+        return
+    yield finding(
+        view,
+        "nothing-learned",
+        "error",
+        None,
+        None,
+        what="The loss is exactly 0 in every step from the first one on, so "
+        "there is nothing to learn from",
+        evidence={"last_loss": 0.0, "gradient_norm": 0.0},
+        cause="Every example counts nothing: sample weights, class weights or "
+        "a mask that are all zero, or a loss that is cut off at zero before "
+        "the network has learned anything.",
+        remedy="Look at the sample weights or the mask of one batch, and at "
+        "the loss of that batch computed by hand.",
+    )

@@ -1,0 +1,141 @@
+"""Rules about metrics and validation that contradict the loss.
+
+They need the logs of `fit`, which `Callback` records.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.guessing import chance
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.wording import code, finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+#: Parts of the names of metrics that are better the smaller, or the larger.
+_SMALLER = ("mae", "mse", "rmse", "error")
+_LARGER = ("acc", "auc", "cosine_similarity", "r2", "iou", "f1", "recall")
+
+
+@rule
+def metric_against_loss(view: View, limits: Limits) -> Findings:
+    """A metric that gets worse while the loss falls."""
+    loss = view.logs.get("loss")
+    if loss is None or len(loss) < 3 or not np.isfinite(loss).all():
+        return
+    fall = float(loss[0] - loss[-1]) / max(abs(float(loss[0])), 1e-12)
+    if fall < limits["loss-metric-disagree.fall"]:
+        return
+    for name, values in view.logs.items():
+        if name.startswith("val_") or not np.isfinite(values).all():
+            continue
+        if not _gets_worse(view, name, values):
+            continue
+        yield finding(
+            view,
+            "loss-metric-disagree",
+            "warning",
+            None,
+            None,
+            what=f"The loss gets better, from {loss[0]:.3g} to {loss[-1]:.3g}, "
+            f"while {code(name)} gets worse, from {values[0]:.3g} to "
+            f"{values[-1]:.3g}",
+            evidence={
+                "loss_fall": fall,
+                "metric": name,
+                "metric_first": float(values[0]),
+                "metric_last": float(values[-1]),
+            },
+            cause="The loss rewards the opposite of what the metric measures: "
+            "a sign that is wrong (a similarity is to be maximised, so its "
+            "loss is negative), or labels that are the wrong way round (0 for "
+            "what should be 1).",
+            remedy="Compute the loss by hand for a right and for a wrong "
+            "answer: the right one must cost less.",
+        )
+        return
+
+
+def _gets_worse(view: View, name: str, values: np.ndarray) -> bool:
+    """Return whether a metric ends clearly worse than it began.
+
+    An accuracy must also end below guessing: it may sink a little under
+    regularisation, and says nothing of a few examples.
+    """
+    first, last = float(values[0]), float(values[-1])
+    if any(part in name for part in _SMALLER):
+        return first > 0 and last > 1.2 * first and last > np.median(values)
+    if "acc" in name:
+        return last < 0.6 * chance(view) and last <= first
+    if any(part in name for part in _LARGER):
+        return last < first - 0.2
+    return False
+
+
+declare(
+    Kind(
+        name="validation-differs",
+        rank=275,
+        ceiling="warning",
+        what="Validation is worse than guessing while training goes well: its "
+        "classes are not those of the training data.",
+        needs="`Callback`; accuracy and validation data",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "share": Limit(
+                0.6, "validation accuracy, as a share of that of guessing"
+            ),
+        },
+        symptom_of=("batchnorm-statistics", "dropout-keep-prob"),
+    )
+)
+
+
+@rule
+def validation_of_other_classes(view: View, limits: Limits) -> Findings:
+    """A validation accuracy below guessing beside one that is high.
+
+    A network that learned its data by heart guesses on new data of the same
+    kind. Below guessing are answers that training ruled out.
+    """
+    accuracy, validation = view.accuracy, view.validation_accuracy
+    guess = chance(view)
+    if accuracy is None or validation is None or len(validation) < 2:
+        return
+    limit = limits["validation-differs.share"]
+    late = validation[len(validation) // 2 :]
+    if not guess > 0 or not np.nanmax(late) < limit * guess:
+        return
+    if not accuracy[-1] > max(0.6, guess + 0.1):
+        return
+    yield finding(
+        view,
+        "validation-differs",
+        "warning",
+        None,
+        None,
+        what=f"Accuracy is {accuracy[-1]:.2g} in training and "
+        f"{validation[-1]:.2g} in validation, where guessing gives "
+        f"{guess:.2g}",
+        evidence={
+            "accuracy": float(accuracy[-1]),
+            "validation_accuracy": float(validation[-1]),
+            "guessing_accuracy": guess,
+            "share": float(np.nanmax(late)) / guess,
+            "share_limit": limit,
+        },
+        cause="This is no overfitting, which ends near guessing. The classes "
+        "of the validation data hardly occur in the training data: "
+        "`validation_split` takes the last rows before anything is shuffled, "
+        "so of data sorted by class it takes the last classes. It could also "
+        "be labels or inputs that are prepared in another way.",
+        remedy="Shuffle before `fit`: `order = np.random.permutation(len(x))`, "
+        "`x, y = x[order], y[order]`; or use `train_test_split(..., "
+        "stratify=y)`.",
+    )
