@@ -21,7 +21,9 @@ from gradscope.recording import (
     event_writer,
     tensorboard_tabs,
 )
+from gradscope.recording.protocols import Closable
 from gradscope.runtime import own_variables, tf_variables, tracing
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 from gradscope.wrapping.steps.gate import Gate
@@ -90,8 +92,7 @@ class Observer:
     """Measures the steps of one optimizer, in eager mode and in graphs.
 
     Args:
-        optimizer_variables: The variables, Keras variables or `tf.Variable`s,
-            in the order of the record's rows.
+        described: The variables, in the order of the record's rows.
         file: Writer of the record.
         schema: Names of the record's rows.
         options: The arguments of `wrap`.
@@ -102,14 +103,14 @@ class Observer:
 
     def __init__(
         self,
-        optimizer_variables: list,
+        described: DescribedVariables,
         file: event_writer.EventWriter,
         schema: Schema,
         options: Options,
     ):
-        self.optimizer_variables = optimizer_variables
+        self.described = described
         self.variables = [
-            tf_variables.tf_variable(v) for v in optimizer_variables
+            tf_variables.tf_variable(v) for v in described.variables
         ]
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
@@ -357,13 +358,13 @@ def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
     return tf.ensure_shape(weight, shape)
 
 
-def retire_with(owner: Any, observer: Observer) -> None:
+def retire_with(owner: Any, observer: Closable) -> None:
     """Write the rest of a record when its owner is deleted.
 
     Args:
         owner: The seam, which lives as long as its optimizer is wrapped, or the
             callback that made it.
-        observer: The observer to close.
+        observer: The observer or inbox to close.
     """
     # At exit, `background` closes all observers, in the main thread.
     weakref.finalize(owner, background.retire, observer).atexit = False
