@@ -44,6 +44,13 @@ _FINAL = "finalize_variable_values"
 class Seam:
     """Replacement of the method with which an optimizer applies gradients.
 
+    A kind of optimizer has a subclass, which must set `method` and override
+    `call`. It may override `current_step`, so that steps have the optimizer's
+    own numbers on the host; `part_names`, if variables have learning rates of
+    their own; `replica_call`, to observe other replicas; `other_replacements`,
+    to replace further methods; `config`, if `get_config` will not do; and
+    `__call__`, to read an argument once that is an iterator.
+
     Args:
         optimizer: The optimizer; `resume` sets its instance attribute `method`.
         options: The arguments of `wrap`.
