@@ -155,6 +155,7 @@ def test_a_kind_is_added_in_a_few_lines():
 @pytest.mark.parametrize("kind", [*kinds.KINDS, ToyKind()])
 def test_each_kind_meets_the_protocol(kind):
     assert isinstance(kind, OptimizerKind)
+    assert not isinstance(kind.SEAM, OptimizerKind)
     assert issubclass(kind.SEAM, Seam) and kind.SEAM.method
 
 
