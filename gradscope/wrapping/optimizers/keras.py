@@ -97,7 +97,8 @@ class KerasSeam(Seam):
 
     def __init__(self, optimizer: Any, options: Options, outer: Any = None):
         super().__init__(optimizer, options, outer)
-        #: While a loss scale may come; then the loss scale's method.
+        # Each holds at most one: that of `build`, as long as a loss scale may
+        # still come, and that of a loss scale's method for skipped steps.
         self._build: list[MethodReplacement] = []
         self._skip: list[MethodReplacement] = []
         if outer is None:
