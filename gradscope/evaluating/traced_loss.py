@@ -9,6 +9,7 @@ import tensorflow as tf
 from gradscope.evaluating import probe
 from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables, tracing
+from gradscope.runtime.described_variables import DescribedVariables
 
 
 class TracedLoss:
@@ -101,14 +102,15 @@ class TracedLoss:
         self.untrained = [untrained[index] for index in order]
         # A Keras variable has a path, which its `tf.Variable` may not have.
         keras = {id(tf_variables.tf_variable(v)): v for v in keras_variables}
-        variables = [
-            keras.get(id(v), v) for v in (*self.trained, *self.untrained)
-        ]
-        count = len(self.trained)
+        described = DescribedVariables.of(
+            [keras.get(id(v), v) for v in self.trained]
+        )
         # The names of trained ones do not depend on the untrained ones.
         self.descriptions = (
-            *tf_variables.describe(variables[:count]),
-            *tf_variables.describe(variables)[count:],
+            *described.rows,
+            *described.describe_beside(
+                [keras.get(id(v), v) for v in self.untrained]
+            ),
         )
 
     def gradients(self, results: list) -> list:

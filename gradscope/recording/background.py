@@ -18,13 +18,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gradscope.errors import GradscopeWarning
+from gradscope.recording.protocols import Closable
 
 #: Seconds between two calls of `tick`. A ring of 4096 rows overflows within
 #: this time if more than 8000 steps a second are recorded.
 INTERVAL = 0.5
 
-_watched: weakref.WeakSet = weakref.WeakSet()
-_retired: collections.deque = collections.deque()
+_watched: weakref.WeakSet[Watched] = weakref.WeakSet()
+_retired: collections.deque[Closable] = collections.deque()
 _lock = threading.Lock()
 #: Held while retired items are closed.
 _closing = threading.RLock()
@@ -32,14 +33,11 @@ _thread: threading.Thread | None = None
 _process = 0
 
 
-class Watched(Protocol):
-    """An item that the thread calls."""
+class Watched(Closable, Protocol):
+    """An item that the thread calls, and closes when the interpreter exits."""
 
     def tick(self) -> None:
         """Called twice a second."""
-
-    def close(self) -> None:
-        """Called once, when the item was retired or the interpreter exits."""
 
 
 def watch(item: Watched) -> None:
@@ -71,7 +69,7 @@ def forget(item: Watched) -> None:
         _watched.discard(item)
 
 
-def retire(item: Watched) -> None:
+def retire(item: Closable) -> None:
     """Schedules `item.close()` on the thread; safe to call in a finalizer.
 
     A finalizer can run at any moment, also while another model is traced. A

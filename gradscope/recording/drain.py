@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from gradscope.recording import (
     replica_merging,
     tensorboard_tabs,
 )
-from gradscope.recording.device_ring import Ring
+from gradscope.recording.protocols import FrameRing
 from gradscope.recording.state_movement import StateMovement
 from gradscope.recording.unit_history import UnitHistory
 
@@ -55,18 +56,18 @@ class Drain:
 
     file: event_writer.EventWriter
     schema: Schema
-    ring: Ring
-    histograms: Ring | None
+    ring: FrameRing
+    histograms: FrameRing | None
     selected: list[int]
     window: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._layout = Layout.of(self.schema)
         self._unit_history = UnitHistory(self.schema.activations, self.window)
         self._state_movement = StateMovement(self.schema.states)
         # Other replicas measure the forward pass of the same steps: their
         # rings, their rows by step, and the frames that wait for such rows.
-        self._replica_rings: dict[int, Ring] = {}
+        self._replica_rings: dict[int, FrameRing] = {}
         self._replica_rows: dict[int, list[np.ndarray]] = {}
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._sizes = np.array([v.size for v in self.schema.variables])
@@ -161,7 +162,7 @@ class Drain:
         # A forked data worker has a copy of the drain, but must not write.
         return self._closed or os.getpid() != self._process
 
-    def add_replica(self, replica: int, ring: Ring) -> None:
+    def add_replica(self, replica: int, ring: FrameRing) -> None:
         """Adds the ring of another replica's forward passes.
 
         Args:
@@ -212,7 +213,9 @@ class Drain:
             step, lambda: [event_writer.text_value("gradscope/findings", text)]
         )
 
-    def _write_now(self, step: int, build_values: Callable[[], list]) -> None:
+    def _write_now(
+        self, step: int, build_values: Callable[[], list[Any]]
+    ) -> None:
         """Writes values that do not belong to a recorded step's event."""
         with self._lock:
             if self._is_foreign():
@@ -224,7 +227,7 @@ class Drain:
                 self._give_up_file(error)
             self._warn()
 
-    def _await_replicas(self, frames: list) -> list:
+    def _await_replicas(self, frames: list[Any]) -> list[Any]:
         """Selects the frames for which the rows of all replicas are complete.
 
         The other frames wait until the next call, which returns them in any
@@ -274,7 +277,7 @@ class Drain:
         except Exception as error:
             self._give_up_file(error)
 
-    def _values(self, step: int, row: np.ndarray) -> list:
+    def _values(self, step: int, row: np.ndarray) -> list[Any]:
         segments = self._layout.split(row)
         table = statistics.complete(segments["variables"], self._sizes)
         if self.schema.has_rates:
@@ -296,7 +299,7 @@ class Drain:
             values += self._occasional(table, numbers)
         return values
 
-    def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list:
+    def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list[Any]:
         """Builds the values of a step with histograms, beside its families."""
         counts, sketches = tensorboard_tabs.split(numbers, len(self.selected))
         rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
@@ -353,7 +356,7 @@ class Drain:
             if matrix is not None and len(matrix)
         }
 
-    def _missing_schema(self) -> list:
+    def _missing_schema(self) -> list[Any]:
         """Builds the value of the schema, unless the file has it already."""
         if self.file.has_tag(tag("schema", self.schema.id)):
             return []

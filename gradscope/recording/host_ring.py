@@ -1,8 +1,7 @@
 """A ring of the last frames in the memory of the host.
 
-It has the methods of `device_ring.Ring` that a drain calls. Steps of a
-`tf.compat.v1.Session` cannot use a ring on the device: each session has its own
-variables, which the user's code would have to initialize and fetch.
+Steps of a `tf.compat.v1.Session` cannot use a ring on the device: each session
+has its own variables, which the user's code would have to initialize and fetch.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from gradscope.recording import device_ring
+
+_Frames = collections.deque[tuple[int, np.ndarray]]
 
 
 def ring(width: int) -> HostRing:
@@ -36,8 +37,10 @@ class HostRing:
 
     def __init__(self, rows: int):
         self.rows = rows
-        self._waiting: collections.deque = collections.deque()
-        self._parts: set = set()  # of the newest row
+        self._waiting: collections.deque[tuple[int, np.ndarray]] = (
+            collections.deque()
+        )
+        self._parts: set[int] = set()  # of the newest row
         self._lost = 0
         self._lock = threading.Lock()
 

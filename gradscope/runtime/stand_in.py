@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from gradscope.runtime import copies, lookalike, tracing
 
@@ -50,7 +51,7 @@ class MethodReplacement:
             vars(self._owner)[self._name] = self.before
         copies.remove(self._owner)
 
-    def original(self, *arguments, **keywords) -> object:
+    def original(self, *arguments: Any, **keywords: Any) -> Any:
         """Call the method as it would be called here without gradscope."""
         method = tracing.convert_with_autograph(self._original)
         return method(*arguments, **keywords)

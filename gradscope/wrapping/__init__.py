@@ -16,17 +16,10 @@ from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
 from gradscope.schedule import NEVER, Schedule, schedule_of
 from gradscope.wrapping.fit import other_optimizers, recording_program
-from gradscope.wrapping.optimizers import (
-    compat_v1,
-    keras,
-    tf_keras,
-    tf_keras_legacy,
-)
+from gradscope.wrapping.optimizers import kinds
+from gradscope.wrapping.optimizers.kind import OptimizerKind
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.steps.observer import Options
-
-#: One module for each kind of optimizer.
-_KINDS = (keras, tf_keras, tf_keras_legacy, compat_v1)
 
 #: The seams of all wrapped optimizers that are alive.
 _seams: weakref.WeakSet = weakref.WeakSet()
@@ -84,7 +77,7 @@ def wrap(
             supported, as under a `TPUStrategy`, or accumulating gradients on
             several replicas.
     """
-    _check(optimizer)
+    kind = _observable_kind(optimizer)
     options = Options(
         directory=_event_directory(logdir),
         schedule=schedule_of(every, "every"),
@@ -98,10 +91,11 @@ def wrap(
         activations=_flag(activations, "activations"),
         window=_window(window),
     )
-    kind = _kind(optimizer)
     if replicas.is_writer(kind.strategy(optimizer)):
         _create(options.directory)
-    seam = kind.SEAM(optimizer, options)
+    inner = kind.innermost(optimizer)
+    outer = None if inner is optimizer else optimizer
+    seam = kind.SEAM(inner, options, outer)
     seam.resume()
     _seams.add(seam)
     if model is not None:
@@ -177,7 +171,7 @@ def _warn_at_exit() -> None:
 
 def seam_of(optimizer: Any) -> Seam | None:
     """The seam of an optimizer; None if the optimizer is not observed."""
-    kind = _kind(optimizer)
+    kind = kinds.kind_of(optimizer)
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
@@ -191,7 +185,7 @@ def unobserved_optimizers(model: Any) -> dict:
         The optimizers by the names of the model's attributes.
     """
     optimizers = other_optimizers.held_optimizers(
-        model, lambda value: _kind(value) is not None
+        model, lambda value: kinds.kind_of(value) is not None
     )
     return {
         n: optimizer
@@ -200,21 +194,15 @@ def unobserved_optimizers(model: Any) -> dict:
     }
 
 
-def _kind(optimizer):
-    """The module for an optimizer's kind; None if the kind is not supported."""
-    return next((k for k in _KINDS if k.is_supported(optimizer)), None)
-
-
-def _check(optimizer) -> None:
-    """Check that an optimizer can be observed; see `wrap` for the errors."""
-    kind = _kind(optimizer)
+def _observable_kind(optimizer) -> OptimizerKind:
+    """The kind of an optimizer that can be observed; see `wrap` for the
+    errors."""
+    kind = kinds.kind_of(optimizer)
     if kind is None:
         raise TypeError(
-            "`optimizer` must be an instance of a Keras 3 optimizer with the "
-            "TensorFlow backend, of one of tf_keras (current or legacy) or of "
-            f"tf.compat.v1.train, got {optimizer!r}. Wrap the optimizer before "
-            "it is passed to `compile`: "
-            "gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
+            f"`optimizer` must be an optimizer of {kinds.names()}, got "
+            f"{optimizer!r}. Wrap the optimizer before it is passed to "
+            "`compile`: gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
         )
     reason = replicas.unsupported(kind.strategy(optimizer)) or kind.unsupported(
         optimizer
@@ -230,6 +218,7 @@ def _check(optimizer) -> None:
             f"{seam.options.directory}. Call gradscope.unwrap(optimizer) "
             "first."
         )
+    return kind
 
 
 def _flag(value, name: str) -> bool:

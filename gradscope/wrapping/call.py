@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -34,9 +34,9 @@ class Call:
 
     def __init__(
         self,
-        grads: list,
-        variables: list,
-        optimizer_variables: list,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        optimizer_variables: Sequence[Any],
         step: tf.Tensor,
     ):
         self.grads = list(grads)
@@ -63,6 +63,11 @@ class Call:
         """The loss scale, float32 scalar; NaN without one."""
         return _nan()
 
+    def loss(self) -> tf.Tensor | None:
+        """The loss that the optimizer was given to minimize, a scalar that a
+        step can read; None if unknown."""
+        return None
+
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Return whether the value passed for a variable is a gradient."""
         return True
@@ -79,7 +84,9 @@ class Call:
         """
         return True
 
-    def applied_gradients(self, grads: list, accumulated: list) -> list:
+    def applied_gradients(
+        self, grads: list[Any], accumulated: list[Any]
+    ) -> list[Any]:
         """Compute the gradients that the step applied, before clipping.
 
         Args:
@@ -88,11 +95,11 @@ class Call:
         """
         return grads
 
-    def reduced_gradients(self) -> list:
+    def reduced_gradients(self) -> list[Any]:
         """The gradients summed over all replicas; call this after `run`."""
         return self.grads
 
-    def clipped_gradients(self, grads: list) -> list | None:
+    def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:
         """Clip gradients as the optimizer does.
 
         Args:
@@ -104,7 +111,7 @@ class Call:
         return None
 
 
-def check_distinct(variables: list) -> None:
+def check_distinct(variables: Sequence[tf.Variable]) -> None:
     """Check that a call has no variable twice.
 
     Raises:

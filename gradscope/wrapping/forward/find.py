@@ -31,6 +31,7 @@ from gradscope.wrapping.forward.layer_states import LayerStateTensors
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from gradscope.runtime.described_variables import DescribedVariables
     from gradscope.runtime.eager_operations import EagerGraph
     from gradscope.runtime.operations import Subgraph
     from gradscope.wrapping.call import Call
@@ -39,30 +40,33 @@ if TYPE_CHECKING:
 
 
 def find_forward_pass(
-    graph: tf.Graph | EagerGraph, call: Call, capture: ModelCapture
+    graph: tf.Graph | EagerGraph,
+    call: Call,
+    described: DescribedVariables,
+    capture: ModelCapture,
 ) -> ForwardPass:
     """Find the tensors of a step's forward pass.
 
     Args:
         graph: The graph that is being built, or that of an eager pass.
         call: The optimizer's call.
+        described: All variables that have rows in the record.
         capture: The tensors that the model was called with, and its loss.
     """
-    variables = [
-        tf_variables.replica_variable(v) for v in call.optimizer_variables
-    ]
+    variables = [tf_variables.replica_variable(v) for v in described.variables]
     trained = [
         variable
         for variable, gradient in zip(call.variables, call.grads, strict=True)
         if gradient is not None
     ]
-    described = tf_variables.describe(call.optimizer_variables)
     ends = [*call.grads, *capture.data.values(), capture.loss]
     subgraphs = operations.step_subgraphs(graph, ends, replicas.index())
     owners: dict[str, str] = {}
     for subgraph in subgraphs:
-        owners |= activations.owners_of(subgraph.graph, variables, described)
-    layers = {row.layer for row in described}
+        owners |= activations.owners_of(
+            subgraph.graph, variables, described.rows
+        )
+    layers = {row.layer for row in described.rows}
     tensors, unseen = _find_activations(subgraphs)
     states = _find_states(subgraphs, trained)
     layer_names = scopes.LayerNames(
@@ -89,7 +93,7 @@ def find_forward_pass(
             forward_pass.suspects = nan_suspects.find(
                 subgraph, ends, owners, layers
             )
-    capture.add_to(forward_pass, call, graph)
+    capture.add_to(forward_pass, call, described, graph)
     return forward_pass.with_tensors(
         list(map(eager_operations.unwrap, forward_pass.tensors()))
     )

@@ -23,6 +23,7 @@ from gradscope.runtime import (
     tracing,
     trainable_flags,
 )
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import find, guard, model_facts
 from gradscope.wrapping.forward.forward_pass import ForwardPass
@@ -36,21 +37,21 @@ class ForwardFinder:
     Args:
         enabled: Whether forward passes are observed at all.
         is_wanted: Whether a forward pass that begins now is captured.
-        complete: Called with a call and its forward pass, to add to it; an
-            error of it is a failure, too.
+        rehearse: Measures a forward pass once; an error of it is a failure,
+            too.
     """
 
     def __init__(
         self,
         enabled: bool,
         is_wanted: Callable[[], bool],
-        complete: Callable[[Call, ForwardPass], None],
+        rehearse: Callable[[ForwardPass], None],
     ):
         #: Whether forward passes are observed, still.
         self.active = enabled
         self._enabled = enabled
         self._is_wanted = is_wanted
-        self._complete = complete
+        self._rehearse = rehearse
         self._warned = False
         self._captures: ModelCaptures | None = None
         self._logged_loss: LoggedLoss | None = None
@@ -95,13 +96,18 @@ class ForwardFinder:
             if capture is not None:
                 capture.capture_logs(logs)
 
-    def find(self, call: Call) -> ForwardPass:
-        """Find the forward pass of a call; an empty one after a failure."""
+    def find(self, call: Call, described: DescribedVariables) -> ForwardPass:
+        """Find the forward pass of a call; an empty one after a failure.
+
+        Args:
+            call: The optimizer's call.
+            described: All variables that have rows in the record.
+        """
         if not self.active:
             return ForwardPass()
         try:
-            forward_pass = self._find(call)
-            self._complete(call, forward_pass)
+            forward_pass = self._find(call, described)
+            self._rehearse(forward_pass)
             return forward_pass
         except Exception as error:
             self.warn(error)
@@ -146,7 +152,7 @@ class ForwardFinder:
     def with_facts(
         self,
         schema: Schema,
-        variables: list,
+        described: DescribedVariables,
         forward_pass: ForwardPass,
         before: Schema | None,
     ) -> Schema:
@@ -156,19 +162,19 @@ class ForwardFinder:
 
         Args:
             schema: The schema with its rows.
-            variables: The variables in the order of the rows.
+            described: The variables of the schema's rows.
             forward_pass: The step's forward pass.
             before: The schema of the steps so far.
         """
         try:
             return model_facts.with_facts(
-                schema, variables, forward_pass, self.model, before
+                schema, described, forward_pass, self.model, before
             )
         except Exception as error:
             self.warn(error)
             return schema
 
-    def _find(self, call: Call) -> ForwardPass:
+    def _find(self, call: Call, described: DescribedVariables) -> ForwardPass:
         graph = tracing.current_graph()
         capture = ModelCapture()
         if self._captures is not None:
@@ -182,8 +188,10 @@ class ForwardFinder:
                 return ForwardPass(unseen=unseen)
         if self._logged_loss is not None:
             capture.loss = self._logged_loss.loss(graph)
-        forward_pass = find.find_forward_pass(graph, call, capture)
+        forward_pass = find.find_forward_pass(graph, call, described, capture)
         forward_pass.unseen += unseen
+        if forward_pass.loss is None:
+            forward_pass.loss = call.loss()
         if self._logged_loss is not None and capture.loss is None:
             forward_pass.unseen += (self._logged_loss.unknown,)
         return forward_pass

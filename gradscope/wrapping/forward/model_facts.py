@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -30,12 +30,13 @@ from gradscope.wrapping.forward.model_compiled import quietly
 if TYPE_CHECKING:
     import keras
 
+    from gradscope.runtime.described_variables import DescribedVariables
     from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 
 def with_facts(
     schema: Schema,
-    optimizer_variables: list,
+    described: DescribedVariables,
     forward_pass: ForwardPass,
     model: keras.Model | None,
     before: Schema | None,
@@ -44,14 +45,13 @@ def with_facts(
 
     Args:
         schema: A schema with all of its rows.
-        optimizer_variables: The optimizer's variables, in the order of the
-            schema's rows.
+        described: The variables of the schema's rows.
         forward_pass: The step's forward pass.
         model: A Keras model, or None.
         before: Schema of the steps so far.
     """
-    names = [row.name for row in schema.variables]
-    variables = list(map(tf_variables.replica_variable, optimizer_variables))
+    names = [row.name for row in described.rows]
+    variables = list(map(tf_variables.replica_variable, described.variables))
     pairs = linear_chains.name_pairs(
         forward_pass.find_linear_chains(), variables, names
     )
@@ -63,25 +63,24 @@ def with_facts(
         schema,
         linear=tuple(dict.fromkeys(p for p in pairs if set(p) <= set(names))),
         wiring=tuple(dict.fromkeys(wiring)),
-        model=describe_model(model, optimizer_variables, schema),
+        model=describe_model(model, described, schema),
     )
 
 
 def describe_model(
-    model: keras.Model | None, optimizer_variables: list, schema: Schema
+    model: keras.Model | None, described: DescribedVariables, schema: Schema
 ) -> dict:
     """Describe a model's layers, loss and metrics as JSON; {} for None.
 
     Args:
         model: A Keras model, or None.
-        optimizer_variables: The optimizer's variables, in the order of the
-            schema's rows.
+        described: The variables of the schema's rows.
         schema: A schema with all of its rows.
     """
     if model is None:
         return {}
     with _outside_of_graph():
-        named = _named_layers(model, optimizer_variables, schema)
+        named = _named_layers(model, described, schema)
         return {
             "layers": [
                 {
@@ -110,13 +109,11 @@ def _outside_of_graph() -> Iterator[None]:
 
 
 def _named_layers(
-    model, optimizer_variables: list, schema: Schema
+    model, described: DescribedVariables, schema: Schema
 ) -> list[tuple]:
     """Layers of a model in forward order, each after its name in the record:
     that of its variables, or the path to the layer."""
-    trained_names = _layer_names(
-        optimizer_variables, tf_variables.describe(optimizer_variables)
-    )
+    trained_names = _layer_names(described.variables, described.rows)
     untrained = [
         variable
         for variable in model.variables
@@ -124,8 +121,7 @@ def _named_layers(
         and tf.as_dtype(variable.dtype).is_floating
     ]
     # The rows of layer states that do not move are named in this way, too.
-    described = tf_variables.describe([*optimizer_variables, *untrained])
-    state_names = _layer_names(untrained, described[len(optimizer_variables) :])
+    state_names = _layer_names(untrained, described.describe_beside(untrained))
     rows = _layers_of_rows(schema)
     parents = scopes.parent_paths(row.layer for row in schema.variables)
     layers: list[tuple] = []
@@ -156,11 +152,11 @@ def _named_layers(
     return layers
 
 
-def _layer_names(variables: list, described) -> dict[int, str]:
+def _layer_names(variables: Sequence, rows: Sequence) -> dict[int, str]:
     """Names of layers by the ids of their variables."""
     return {
         id(tf_variables.tf_variable(variable)): row.layer
-        for variable, row in zip(variables, described, strict=True)
+        for variable, row in zip(variables, rows, strict=True)
     }
 
 

@@ -31,6 +31,7 @@ from gradscope.wrapping.forward.layer_states import LayerStateTensors
 if TYPE_CHECKING:
     import keras
 
+    from gradscope.runtime.described_variables import DescribedVariables
     from gradscope.runtime.eager_operations import EagerGraph, EagerTensor
     from gradscope.wrapping.call import Call
 
@@ -53,6 +54,7 @@ class ModelCapture:
         self,
         forward_pass: ForwardPass,
         call: Call,
+        described: DescribedVariables,
         graph: tf.Graph | EagerGraph,
     ) -> None:
         """Add data, loss and layer states to what was found in a graph.
@@ -60,6 +62,7 @@ class ModelCapture:
         Args:
             forward_pass: The tensors that were found.
             call: The optimizer's call.
+            described: All variables that have rows in the record.
             graph: The graph that is being built, or that of an eager pass.
         """
         graphs = tracing.outermost_first(graph)
@@ -74,7 +77,7 @@ class ModelCapture:
             has_loss = forward_pass.loss is not None
             if not has_loss and logged_loss.has_own_train_step(self.model):
                 forward_pass.unseen += (NO_LOSS,)
-            self._add_states(forward_pass, call, graphs)
+            self._add_states(forward_pass, call, described, graphs)
 
     def outputs(
         self, graph: tf.Graph | EagerGraph
@@ -92,7 +95,11 @@ class ModelCapture:
         return [tensor for tensor in tensors if _is_of(tensor, graphs)]
 
     def _add_states(
-        self, forward_pass: ForwardPass, call: Call, graphs: list
+        self,
+        forward_pass: ForwardPass,
+        call: Call,
+        described: DescribedVariables,
+        graphs: list,
     ) -> None:
         """Add layers whose states do not move, or not as batch norm's."""
         handles_in_rows = {
@@ -101,9 +108,7 @@ class ModelCapture:
             for name in tensors.handles
         }
         ancestors = operations.ancestor_keys(call.grads)
-        for layer, parts in _stateful(
-            self.model, call.optimizer_variables
-        ).items():
+        for layer, parts in _stateful(self.model, described).items():
             variables = {n: tf_variables.replica_variable(v) for n, v in parts}
             used = {
                 name
@@ -153,7 +158,7 @@ _ROLES = {"input": "x", "target": "y", "output": "y_pred"}
 _NORM = ("moving_mean", "moving_variance")
 
 
-def _stateful(model, optimizer_variables: list) -> dict[str, list]:
+def _stateful(model, described: DescribedVariables) -> dict[str, list]:
     """Floating variables of a model that are not trained, by layer: pairs of
     their last name and the variable."""
     moving = [
@@ -161,10 +166,9 @@ def _stateful(model, optimizer_variables: list) -> dict[str, list]:
         for variable in model.non_trainable_variables
         if tf.as_dtype(variable.dtype).is_floating
         and tf_variables.tf_variable(variable).shape.is_fully_defined()
-        and all(variable is not v for v in optimizer_variables)
+        and all(variable is not v for v in described.variables)
     ]
-    described = tf_variables.describe([*optimizer_variables, *moving])
-    rows = described[len(optimizer_variables) :]
+    rows = described.describe_beside(moving)
     by_layer: dict[str, list] = {}
     for variable, row in zip(moving, rows, strict=True):
         last_name = row.name.rpartition("/")[2]

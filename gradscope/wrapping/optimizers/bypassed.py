@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -25,7 +25,7 @@ from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 #: All optimizers that are or were observed, by their `id`.
-_observed: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_observed: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 #: Packages whose `minimize` calls the observed method.
 _PACKAGES_WITH_KNOWN_MINIMIZE = ("keras", "tensorflow", "tf_keras")
@@ -57,13 +57,13 @@ class BypassDetector:
         logdir: Directory of its record.
     """
 
-    def __init__(self, optimizer, method: str, logdir: str):
+    def __init__(self, optimizer: Any, method: str, logdir: str):
         self._optimizer = optimizer
         self._method = method
         self._logdir = logdir
         self._process = os.getpid()
         self._created_since = ops.uid()
-        self._model: weakref.ref | None = None
+        self._model: weakref.ref[Any] | None = None
         self._model_steps = 0
         self._minimize_calls = 0
         #: Whether a step may have been traced before `wrap`. If not, a count of
@@ -102,7 +102,7 @@ class BypassDetector:
         return self._reason_for_own_minimize() or traced_before
 
     def reason_without_steps(
-        self, config: Callable[[], dict], copies: int
+        self, config: Callable[[], dict[str, Any]], copies: int
     ) -> str | None:
         """Explain what trained while the optimizer made no step.
 
@@ -148,7 +148,7 @@ class BypassDetector:
             f"in {self._logdir}"
         )
 
-    def _reason_for_other_optimizer(self, config: dict) -> str | None:
+    def _reason_for_other_optimizer(self, config: dict[str, Any]) -> str | None:
         """Name another optimizer that trained, None without one."""
         model = None if self._model is None else self._model()
         other = None if model is None else _optimizer_of(model)
@@ -167,7 +167,7 @@ class BypassDetector:
             )
         return None
 
-    def _twins(self, config: dict):
+    def _twins(self, config: dict[str, Any]) -> Iterator[Any]:
         """Yield optimizers with the same configuration that trained unobserved.
 
         They were made since `wrap`, and no `wrap` was called with them.
@@ -185,24 +185,24 @@ class BypassDetector:
             and _without_name(other.get_config()) == config
         )
 
-    def _count_minimize(self, *arguments, **keywords):
+    def _count_minimize(self, *arguments: Any, **keywords: Any) -> Any:
         self._minimize_calls += 1
         return self.replacements[0].original(*arguments, **keywords)
 
 
-def _optimizer_of(model):
+def _optimizer_of(model: Any) -> Any:
     """The optimizer that a model was compiled with, or None."""
     return innermost(getattr(model, "optimizer", None))
 
 
-def _has_foreign_minimize(optimizer) -> bool:
+def _has_foreign_minimize(optimizer: Any) -> bool:
     """Return whether the class has a `minimize` of another author."""
     minimize = getattr(type(optimizer), "minimize", None)
     module = getattr(minimize, "__module__", "tensorflow")
     return module.partition(".")[0] not in _PACKAGES_WITH_KNOWN_MINIMIZE
 
 
-def _step_variable(optimizer):
+def _step_variable(optimizer: Any) -> tf.Variable | None:
     """The variable that counts steps, None before it exists.
 
     The property `iterations` of a legacy optimizer would create one.
@@ -211,12 +211,12 @@ def _step_variable(optimizer):
     return count if isinstance(count, tf.Variable) else None
 
 
-def _step_count(optimizer) -> int:
+def _step_count(optimizer: Any) -> int:
     count = _step_variable(optimizer)
     return 0 if count is None or not tf.executing_eagerly() else int(count)
 
 
-def _creation_number(optimizer) -> int:
+def _creation_number(optimizer: Any) -> int:
     """A number that grows with the time of an optimizer's creation; -1 if
     unknown."""
     unique = getattr(_step_variable(optimizer), "_unique_id", "")
@@ -224,7 +224,7 @@ def _creation_number(optimizer) -> int:
     return int(number) if number.isdecimal() else -1
 
 
-def _without_name(config: dict) -> dict:
+def _without_name(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key != "name"}
 
 

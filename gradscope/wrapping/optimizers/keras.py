@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -10,7 +11,6 @@ import tensorflow as tf
 from gradscope.runtime import own_variables, replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers import (
     keras_call,
     keras_rates,
@@ -18,6 +18,18 @@ from gradscope.wrapping.optimizers import (
 )
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
+from gradscope.wrapping.steps.observer import Options
+
+__all__ = [
+    "NAME",
+    "SEAM",
+    "innermost",
+    "is_supported",
+    "strategy",
+    "unsupported",
+]
+
+NAME = "Keras 3 with the TensorFlow backend"
 
 #: Method that a `LossScaleOptimizer` calls for a step that it skips.
 _SKIP = "_stateful_handle_non_finite_grads"
@@ -56,8 +68,7 @@ def unsupported(optimizer: Any) -> str | None:
             "a MultiOptimizer whose parts accumulate gradients steps at "
             "several rates. Wrap each of its parts in its own directory"
         )
-    several = strategy(optimizer).num_replicas_in_sync > 1
-    if several and optimizer.gradient_accumulation_steps:
+    if _replica_count(optimizer) > 1 and optimizer.gradient_accumulation_steps:
         return (
             "what several replicas accumulate is added up where it cannot be "
             "seen. Train without `gradient_accumulation_steps`, or on one "
@@ -66,29 +77,38 @@ def unsupported(optimizer: Any) -> str | None:
     return None
 
 
+def _replica_count(optimizer: Any) -> int:
+    """Number of replicas of the strategy in which an optimizer was made."""
+    made_in = strategy(optimizer)
+    return 1 if made_in is None else int(made_in.num_replicas_in_sync)
+
+
 class KerasSeam(Seam):
     """Replacement of the `apply` of one Keras 3 optimizer.
 
     Args:
-        optimizer: The Keras optimizer, or a `LossScaleOptimizer` around it.
+        optimizer: The Keras optimizer.
         options: The arguments of `wrap`.
+        outer: The `LossScaleOptimizer` around it, or None.
     """
 
     method: ClassVar[str] = "apply"
     counts_skips: ClassVar[bool] = True
 
-    def __init__(self, optimizer, options):
-        inner = innermost(optimizer)
-        outer = None if optimizer is inner else optimizer
-        super().__init__(inner, options, outer)
-        self._skip = self._build = None
+    def __init__(self, optimizer: Any, options: Options, outer: Any = None):
+        super().__init__(optimizer, options, outer)
+        # Each holds at most one: that of `build`, as long as a loss scale may
+        # still come, and that of a loss scale's method for skipped steps.
+        self._build: list[MethodReplacement] = []
+        self._skip: list[MethodReplacement] = []
         if outer is None:
-            self._build = MethodReplacement(inner, "build", self._observe_build)
+            build = MethodReplacement(optimizer, "build", self._observe_build)
+            self._build.append(build)
         else:
-            self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
+            self._watch_skips()
 
-    def __call__(self, grads, trainable_variables=None):
-        arguments = (grads,)
+    def __call__(self, grads: Any, trainable_variables: Any = None) -> Any:
+        arguments: tuple[Any, ...] = (grads,)
         if trainable_variables is not None:
             # Often a generator; gradscope and the optimizer both read it.
             arguments = grads, list(trainable_variables)
@@ -97,7 +117,7 @@ class KerasSeam(Seam):
         return super().__call__(*arguments)
 
     def call(
-        self, grads: list, trainable_variables: list | None = None
+        self, grads: list[Any], trainable_variables: list[Any] | None = None
     ) -> Call:
         """Describe a call of `apply`."""
         self._check_replicas()
@@ -108,7 +128,7 @@ class KerasSeam(Seam):
         )
 
     def replica_call(
-        self, grads: list, trainable_variables: list | None = None
+        self, grads: list[Any], trainable_variables: list[Any] | None = None
     ) -> Call:
         """Describe a call on another replica than the first."""
         if keras_call.reduction(self.optimizer) == "again":
@@ -124,16 +144,19 @@ class KerasSeam(Seam):
             tf_variables.value(optimizer.iterations),
         )
 
-    def part_names(self, variables: list) -> list[str]:
+    def part_names(self, variables: Sequence[Any]) -> list[str]:
         """Name the part that updates each variable; none with one rate."""
         if not keras_rates.has_several_rates(self.optimizer):
             return []
         return keras_rates.part_names(self.optimizer, variables)
 
-    def other_replacements(self) -> list:
+    def other_replacements(self) -> list[Any]:
         """The replacements of `build` and of the loss scale's skips."""
-        replacements = (self._skip, self._build)
-        return [each for each in replacements if each is not None]
+        return [*self._skip, *self._build]
+
+    def _watch_skips(self) -> None:
+        skip = MethodReplacement(self.outer, _SKIP, self._observe_skip)
+        self._skip.append(skip)
 
     def _check_replicas(self) -> None:
         """Check that the optimizer belongs to the present strategy.
@@ -142,43 +165,38 @@ class KerasSeam(Seam):
             NotImplementedError: If it was created outside of the strategy.
         """
         current = tf.distribute.get_strategy()
-        created_in = strategy(self.optimizer)
-        if current.num_replicas_in_sync > created_in.num_replicas_in_sync:
+        if current.num_replicas_in_sync > _replica_count(self.optimizer):
             raise NotImplementedError(
                 f"it steps on {current.num_replicas_in_sync} replicas, and "
                 "was made outside of their strategy, so that its own count is "
                 "wrong. Create the optimizer inside of `strategy.scope()`"
             )
 
-    def _observe_build(self, *arguments, **keywords):
+    def _observe_build(self, *arguments: Any, **keywords: Any) -> Any:
         """Replacement of the optimizer's `build`.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around the
         optimizer after `wrap`, and the loss scale calls `build`.
         """
-        build, self._build = self._build, None
+        build = self._build.pop()
         build.remove()
         self.outer = loss_scale.outer_of(self.optimizer)
         if self.outer is not None:
-            self._skip = MethodReplacement(
-                self.outer, _SKIP, self._observe_skip
-            )
-            self._skip.install()
+            self._watch_skips()
+            self._skip[0].install()
         return build.original(*arguments, **keywords)
 
     def _record_skip(self) -> None:
         optimizer, outer = self.optimizer, self.outer
         with own_variables.unchecked():
-            observer = self.observers.get(
-                optimizer._trainable_variables, ForwardPass()
-            )
+            observer = self.observer_of(optimizer._trainable_variables)
             observer.record_skip(
                 tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
                 keras_rates.common_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
 
-    def _observe_skip(self):
+    def _observe_skip(self) -> Any:
         """Replacement of the loss scale's method for skipped steps."""
         if not (self.plain or self.failed):
             self._was_called = True
@@ -186,7 +204,7 @@ class KerasSeam(Seam):
                 self._record_skip()
             except Exception as error:
                 self.fail(error)
-        return self._skip.original()
+        return self._skip[0].original()
 
     def current_step(self) -> int | None:
         """The optimizer's step, None in a trace."""
@@ -195,5 +213,4 @@ class KerasSeam(Seam):
         return int(tf_variables.tf_variable(self.optimizer.iterations).numpy())
 
 
-#: Each module of a kind of optimizer has its seam under this name.
 SEAM = KerasSeam

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,7 +28,13 @@ class KerasCall(Call):
         grads, trainable_variables: The arguments of `apply`.
     """
 
-    def __init__(self, optimizer, outer, grads, trainable_variables):
+    def __init__(
+        self,
+        optimizer: Any,
+        outer: Any,
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any] | None,
+    ):
         passed = trainable_variables
         if passed is None:
             passed = optimizer._trainable_variables
@@ -49,10 +55,10 @@ class KerasCall(Call):
         }
         self._accumulate(passed)
         self._reduction = reduction(optimizer)
-        self._unclipped: list | None = None
+        self._unclipped: list[Any] | None = None
         if self._reduction == "again":
             self._unclipped = replicas.all_reduce(self.grads)
-        self._all_reduce_results: list = []
+        self._all_reduce_results: list[Any] = []
 
     def learning_rate(self) -> tf.Tensor:
         """The learning rate, see `keras_rates.common_rate`."""
@@ -92,7 +98,7 @@ class KerasCall(Call):
                 stack.enter_context(context)
             return original()
 
-    def reduced_gradients(self) -> list:
+    def reduced_gradients(self) -> list[Any]:
         """The gradients summed over all replicas; call this after `run`."""
         if self._reduction == "none":
             return self.grads
@@ -100,7 +106,9 @@ class KerasCall(Call):
             return self._unclipped
         return self._reduced_by_optimizer()
 
-    def applied_gradients(self, grads: list, accumulated: list) -> list:
+    def applied_gradients(
+        self, grads: list[Any], accumulated: list[Any]
+    ) -> list[Any]:
         """Compute the unscaled mean of the accumulated gradients, before
         clipping."""
         factor = self._optimizer.loss_scale_factor
@@ -120,13 +128,13 @@ class KerasCall(Call):
             )
         ]
 
-    def clipped_gradients(self, grads: list) -> list | None:
+    def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:
         """Clip gradients as the optimizer does; None if clipping is off."""
         if not clips(self._optimizer):
             return None
         if self._reduction != "none":
             return self._reduced_by_optimizer()
-        result: list = [None] * len(grads)
+        result: list[Any] = [None] * len(grads)
         for part, indices in self._indices_by_part().items():
             indices = [i for i in indices if grads[i] is not None]
             clipped = part._clip_gradients([grads[i] for i in indices])
@@ -134,16 +142,16 @@ class KerasCall(Call):
                 result[index] = gradient
         return result
 
-    def _indices_by_part(self) -> dict:
+    def _indices_by_part(self) -> dict[Any, list[int]]:
         """Group the indices of the call's variables by the optimizer that has
         them."""
-        owners: dict = {}
+        owners: dict[Any, list[int]] = {}
         for index, variable in enumerate(self._passed):
             part = keras_rates.part_of(self._optimizer, variable)
             owners.setdefault(part, []).append(index)
         return owners
 
-    def _reduced_by_optimizer(self) -> list:
+    def _reduced_by_optimizer(self) -> list[Any]:
         """The results of the optimizer's own all-reduces, in the variables'
         order."""
         noted = {
@@ -153,7 +161,7 @@ class KerasCall(Call):
         }
         return [noted.get(v.ref()) for v in self.variables]
 
-    def _accumulate(self, passed: list) -> None:
+    def _accumulate(self, passed: list[Any]) -> None:
         optimizer = self._optimizer
         self._calls = optimizer.gradient_accumulation_steps or 1
         if self._calls == 1:

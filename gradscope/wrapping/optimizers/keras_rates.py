@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +11,7 @@ import tensorflow as tf
 from gradscope.runtime import tf_variables
 
 
-def parts_of(optimizer: Any) -> list:
+def parts_of(optimizer: Any) -> list[Any]:
     """The optimizers that update variables: a `MultiOptimizer`'s parts, or
     itself."""
     return getattr(optimizer, "optimizers", None) or [optimizer]
@@ -25,7 +26,7 @@ def part_of(optimizer: Any, variable: Any) -> Any:
     return parts[optimizer._var_to_optimizer_idx[key]]
 
 
-def assign_parts(optimizer: Any, variables: list) -> None:
+def assign_parts(optimizer: Any, variables: list[Any]) -> None:
     """Make a `MultiOptimizer` assign a part to each variable.
 
     Its first `apply` would call its user's function for that, which may create
@@ -42,13 +43,13 @@ def has_several_rates(optimizer: Any) -> bool:
     return parts_of(optimizer) != [optimizer] or _adam_ratio(optimizer) != 1
 
 
-def part_names(optimizer: Any, variables: list) -> list[str]:
+def part_names(optimizer: Any, variables: Sequence[Any]) -> list[str]:
     """Name the part that updates each variable.
 
     A name is the class of the part, and a number from the second part of a
     class on: `"SGD"`, `"SGD_1"`.
     """
-    counts: dict = collections.Counter()
+    counts: dict[str, int] = collections.Counter()
     names = {}
     for part in parts_of(optimizer):
         name = type(part).__name__
@@ -58,7 +59,7 @@ def part_names(optimizer: Any, variables: list) -> list[str]:
     return [names[part_of(optimizer, variable)] for variable in variables]
 
 
-def variable_rates(optimizer: Any, variables: list) -> list[tf.Tensor]:
+def variable_rates(optimizer: Any, variables: list[Any]) -> list[tf.Tensor]:
     """The learning rates of the next step, a float32 scalar for each variable.
 
     NaN for a user's own function, which must not be called a second time.
@@ -88,7 +89,7 @@ def common_rate(optimizer: Any) -> tf.Tensor:
     return tf.where(is_common, rates[0], float("nan"))
 
 
-def _rate(part) -> tf.Tensor:
+def _rate(part: Any) -> tf.Tensor:
     from keras.optimizers.schedules import LearningRateSchedule
 
     rate = part._learning_rate
@@ -97,12 +98,12 @@ def _rate(part) -> tf.Tensor:
     return tf.cast(tf_variables.value(part.learning_rate), tf.float32)
 
 
-def _adam_ratio(optimizer) -> float:
+def _adam_ratio(optimizer: Any) -> float:
     """Factor of the learning rate of variables that `Muon` leaves to Adam."""
     return getattr(optimizer, "adam_lr_ratio", 1)
 
 
-def _factor(part, variable) -> float:
+def _factor(part: Any, variable: Any) -> float:
     ratio = _adam_ratio(part)
     if ratio == 1 or not part._should_use_adamw(variable):
         return 1.0

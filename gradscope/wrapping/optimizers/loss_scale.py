@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
-from gradscope.wrapping.forward.forward_pass import ForwardPass
+
+if TYPE_CHECKING:
+    from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
+    from gradscope.wrapping.optimizers.tf_keras_seam import TfKerasSeam
 
 #: Number of callers among which a `LossScaleOptimizer` is searched.
 _FRAMES = 8
@@ -37,14 +41,14 @@ def outer_of(optimizer: Any) -> Any:
     The inner optimizer has no reference to the outer, so the callers' local
     variables are searched.
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     for _ in range(_FRAMES):
-        owner = frame.f_locals.get("self")
-        if is_loss_scale(owner) and owner.inner_optimizer is optimizer:
-            return owner
-        frame = frame.f_back
         if frame is None:
             break
+        owner = frame.f_locals.get("self")
+        if is_loss_scale(owner) and innermost(owner) is optimizer:
+            return owner
+        frame = frame.f_back
     return None
 
 
@@ -61,11 +65,11 @@ class LossScale:
         outer: The `LossScaleOptimizer`.
     """
 
-    def __init__(self, seam, outer):
+    def __init__(self, seam: TfKerasSeam, outer: Any):
         #: Whether the last step was applied: True, or a bool scalar.
-        self.applies = True
+        self.applies: bool | tf.Tensor = True
         #: The present call of the outer optimizer.
-        self.call = None
+        self.call: TfKerasCall | None = None
         self._seam = seam
         self._outer = outer
         self._apply = MethodReplacement(outer, seam.method, self._observe_apply)
@@ -99,7 +103,9 @@ class LossScale:
             scale = tf_variables.tf_variable(scale.current_loss_scale)
         return tf.identity(tf.cast(scale, tf.float32))
 
-    def _observe_apply(self, grads_and_vars, *arguments, **keywords):
+    def _observe_apply(
+        self, grads_and_vars: Any, *arguments: Any, **keywords: Any
+    ) -> Any:
         """Replacement of the `LossScaleOptimizer`'s `apply_gradients`."""
         pairs = list(grads_and_vars)
         result = self._seam.call_and_observe(
@@ -109,24 +115,22 @@ class LossScale:
             self.call, self.applies = None, True  # they hold the gradients
         return result
 
-    def _observe_update(self, grads):
+    def _observe_update(self, grads: Any) -> Any:
         """Replacement of the method that adapts the scale and may skip the
         step."""
         result = self._update.original(grads)
-        if self._seam.observes and replicas.is_first():
+        call = self.call
+        if self._seam.observes and replicas.is_first() and call is not None:
             try:
                 self.applies = result[1]
-                self._count_skip()
+                self._count_skip(call)
             except Exception as error:
                 self._seam.fail(error)
         return result
 
-    def _count_skip(self) -> None:
+    def _count_skip(self, call: TfKerasCall) -> None:
         """Add the ops that count and append a skipped step."""
-        call = self.call
-        observer = self._seam.observers.get(
-            call.optimizer_variables, ForwardPass()
-        )
+        observer = self._seam.observer_of(call.optimizer_variables)
         rate, scale = call.learning_rate(), call.loss_scale()
 
         def record_skip() -> tf.Tensor:

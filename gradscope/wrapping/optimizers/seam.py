@@ -8,9 +8,10 @@ before and after each call.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from gradscope.runtime import (
     rewritten_sums,
     tracing,
 )
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import guard
@@ -30,10 +32,10 @@ from gradscope.wrapping.forward.finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers.bypassed import BypassDetector
 from gradscope.wrapping.steps import rehearsal
-from gradscope.wrapping.steps.observer import Options
+from gradscope.wrapping.steps.observer import Observer, Options
 from gradscope.wrapping.steps.observers import Observers, OptimizerState
 from gradscope.wrapping.steps.replica_step import ReplicaStep
-from gradscope.wrapping.steps.step import Step
+from gradscope.wrapping.steps.step import AnyStep, Step
 
 #: Method that Keras's `fit` calls at its end.
 _FINAL = "finalize_variable_values"
@@ -41,6 +43,13 @@ _FINAL = "finalize_variable_values"
 
 class Seam:
     """Replacement of the method with which an optimizer applies gradients.
+
+    A kind of optimizer has a subclass, which must set `method` and override
+    `call`. It may override `current_step`, so that steps have the optimizer's
+    own numbers on the host; `part_names`, if variables have learning rates of
+    their own; `replica_call`, to observe other replicas; `other_replacements`,
+    to replace further methods; `config`, if `get_config` will not do; and
+    `__call__`, to read an argument once that is an iterator.
 
     Args:
         optimizer: The optimizer; `resume` sets its instance attribute `method`.
@@ -54,7 +63,7 @@ class Seam:
     #: Whether the outer optimizer is a loss scale whose skips can be counted.
     counts_skips: ClassVar[bool] = False
 
-    def __init__(self, optimizer, options: Options, outer=None):
+    def __init__(self, optimizer: Any, options: Options, outer: Any = None):
         self.options = options
         self.outer = outer
         #: While True, calls run the optimizer's own method alone, also in
@@ -65,22 +74,19 @@ class Seam:
         self.has_program_state = False
         self.optimizer = optimizer
         self._replacement = MethodReplacement(optimizer, self.method, self)
-        self._finalize_replacement = None
+        self._finalize_replacements: list[MethodReplacement] = []
         if hasattr(optimizer, _FINAL):  # legacy and v1 optimizers lack it
-            self._finalize_replacement = MethodReplacement(
-                optimizer, _FINAL, self._finalize
-            )
+            finalize = MethodReplacement(optimizer, _FINAL, self._finalize)
+            self._finalize_replacements.append(finalize)
         self.finder = ForwardFinder(
-            options.activations, self._captures_now, self.complete
+            options.activations, self._captures_now, rehearsal.rehearse
         )
-        self.observers = Observers(
-            self, options, self._state, self.finder.with_facts
-        )
+        self.observers = Observers(self, options, self.finder.with_facts)
         #: Whether observing has failed, and has stopped.
         self.failed = False
         self._was_called = False
         #: The variables of each traced call.
-        self.traced: set[frozenset] = set()
+        self.traced: set[frozenset[Any]] = set()
         self._warnings_given: set[str] = set()
         logdir = os.path.dirname(options.directory)
         self._bypass_detector = BypassDetector(optimizer, self.method, logdir)
@@ -93,19 +99,22 @@ class Seam:
         seam = getattr(replacement, "function", None)
         return seam if isinstance(seam, Seam) else None
 
-    def call(self, *arguments, **keywords) -> Call:
+    def call(self, *arguments: Any, **keywords: Any) -> Call:
         """Describe a call of the method."""
         raise NotImplementedError
 
-    def replica_call(self, *arguments, **keywords) -> Call | None:
+    def replica_call(self, *arguments: Any, **keywords: Any) -> Call | None:
         """Describe a call on another replica than the first; None if
         unsupported."""
         return None
 
-    def step(self, call: Call) -> Step:
+    def step(self, call: Call) -> AnyStep:
         """Make the step that observes a call."""
-        forward_pass = self.finder.find(call)
-        observer = self.observers.get(call.optimizer_variables, forward_pass)
+        described = self.observers.describe(
+            call.optimizer_variables, self.observers.latest()
+        )
+        forward_pass = self.finder.find(call, described)
+        observer = self._observer(described, forward_pass)
         if not tf.executing_eagerly():
             self.traced.add(frozenset(v.ref() for v in call.variables))
             self.finder.remember_trace()
@@ -114,14 +123,26 @@ class Seam:
         forward_pass.forget_operations()
         return Step(self, observer, call, forward_pass)
 
-    def complete(self, call: Call, forward_pass: ForwardPass) -> None:
-        """Complete a forward pass that was found, and measure it once in a
-        rehearsal.
+    def observer_of(self, variables: list[Any]) -> Observer:
+        """The observer of variables, for a step without a forward pass."""
+        described = self.observers.describe(variables, self.observers.latest())
+        return self._observer(described, ForwardPass())
 
-        Raises:
-            Exception: If a step could not measure it.
-        """
-        rehearsal.rehearse(forward_pass)
+    def _observer(
+        self, described: DescribedVariables, forward_pass: ForwardPass
+    ) -> Observer:
+        """The observer with these rows, made if there is none yet."""
+        observer = self.observers.find(described, forward_pass)
+        if observer is not None:
+            return observer
+        described = described.in_forward_order(tracing.current_graph())
+        state = OptimizerState(
+            self.description(),
+            self._step_before(),
+            self.outer is not None and self.counts_skips,
+            self.part_names(described.variables),
+        )
+        return self.observers.add(described, forward_pass, state)
 
     def watch(self, model: Any) -> None:
         """Observe the forward passes of a model from now on, and record its
@@ -137,7 +158,7 @@ class Seam:
         """Capture the logs that the model's plain program returns."""
         self.finder.capture_logs(logs)
 
-    def _install(self, replacements: list) -> None:
+    def _install(self, replacements: list[Any]) -> None:
         if not self.suspended:
             for replacement in replacements:
                 replacement.install()
@@ -148,7 +169,7 @@ class Seam:
             return False
         return not tf.executing_eagerly() or self.due(self.step_count())
 
-    def other_replacements(self) -> list:
+    def other_replacements(self) -> list[Any]:
         """Further replacements while the optimizer is observed.
 
         Each has `install` and `remove`.
@@ -168,16 +189,7 @@ class Seam:
         with tf.init_scope():  # a trace cannot read a variable's value
             return self.current_step()
 
-    def _state(self, variables: list) -> OptimizerState:
-        counts_skips = self.outer is not None and self.counts_skips
-        return OptimizerState(
-            self.description(),
-            self._step_before(),
-            counts_skips,
-            self.part_names(variables),
-        )
-
-    def part_names(self, variables: list) -> list[str]:
+    def part_names(self, variables: Sequence[Any]) -> list[str]:
         """Name the part of the optimizer that updates each variable.
 
         Args:
@@ -188,7 +200,7 @@ class Seam:
         """
         return []
 
-    def description(self) -> dict:
+    def description(self) -> dict[str, Any]:
         """The optimizer's class and configuration, as JSON."""
         try:
             config = self.config()
@@ -202,7 +214,7 @@ class Seam:
             description["around"] = type(self.outer).__name__
         return description
 
-    def config(self) -> dict:
+    def config(self) -> dict[str, Any]:
         """The optimizer's configuration; may raise any error of the user's."""
         with tf.init_scope():  # a trace cannot read a variable's value
             config = self.optimizer.get_config()
@@ -227,18 +239,16 @@ class Seam:
             replacement.remove()
         self.finder.forget_operations()
 
-    def _replacements(self) -> list:
+    def _replacements(self) -> list[Any]:
         return [*self._replacements_of_optimizer(), *self.finder.replacements]
 
-    def _replacements_of_optimizer(self) -> list:
-        replacements = [
+    def _replacements_of_optimizer(self) -> list[Any]:
+        return [
             self._replacement,
             *self.other_replacements(),
             *self._bypass_detector.replacements,
+            *self._finalize_replacements,
         ]
-        if self._finalize_replacement is not None:
-            replacements.append(self._finalize_replacement)
-        return replacements
 
     def remove(self) -> None:
         """Give the optimizer its own method back, and close the record."""
@@ -265,9 +275,10 @@ class Seam:
             self._warnings_given.add(message)
             warnings.warn(message, GradscopeWarning, stacklevel=2)
 
-    def _finalize(self, *arguments, **keywords):
+    def _finalize(self, *arguments: Any, **keywords: Any) -> Any:
         """Replacement of the method that `fit` calls at its end."""
-        result = self._finalize_replacement.original(*arguments, **keywords)
+        original = self._finalize_replacements[0].original
+        result = original(*arguments, **keywords)
         if not self.failed:
             self._finish()
         return result
@@ -299,17 +310,16 @@ class Seam:
         """Return whether a step is recorded; True if unknown."""
         return not self.failed and self.observers.due(step)
 
-    def __call__(self, *arguments, **keywords):
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self.call_and_observe(self._replacement, *arguments, **keywords)
 
     def call_and_observe(
-        self, replacement: MethodReplacement, *arguments, **keywords
+        self, replacement: MethodReplacement, *arguments: Any, **keywords: Any
     ) -> Any:
         """Call the replaced method, and observe the call."""
-
-        def original() -> Any:
-            return replacement.original(*arguments, **keywords)
-
+        original = functools.partial(
+            replacement.original, *arguments, **keywords
+        )
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
             rewritten_sums.watch(graphs, self.record_unordered_sums)
@@ -327,20 +337,19 @@ class Seam:
             result = original()
             self.fail(error)
             return result
-        if tf.executing_eagerly():
-            return step.eagerly(original)
-        return step.in_graph(original)
+        return step.run(original)
 
-    def _call_on_replica(self, original, *arguments, **keywords):
+    def _call_on_replica(
+        self, original: Callable[[], Any], *arguments: Any, **keywords: Any
+    ) -> Any:
         """Call the method on another replica than the first."""
         observer = self.observers.latest()
         replica_step = None
         try:
             call = self.replica_call(*arguments, **keywords)
             if observer is not None and call is not None:
-                replica_step = ReplicaStep(
-                    observer, call, self.finder.find(call)
-                )
+                forward_pass = self.finder.find(call, observer.described)
+                replica_step = ReplicaStep(observer, call, forward_pass)
         except Exception as error:
             self.fail(error)
         result = original()
@@ -409,5 +418,5 @@ class Seam:
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
 
 
-def _is_json(value) -> bool:
+def _is_json(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from gradscope.runtime.stand_in import MethodReplacement
@@ -12,8 +13,18 @@ from gradscope.wrapping.optimizers.tf_keras_seam import (
     strategy,
     unsupported,
 )
+from gradscope.wrapping.steps.observer import Options
 
-__all__ = ["SEAM", "innermost", "is_supported", "strategy", "unsupported"]
+__all__ = [
+    "NAME",
+    "SEAM",
+    "innermost",
+    "is_supported",
+    "strategy",
+    "unsupported",
+]
+
+NAME = "tf_keras"
 
 
 def is_supported(optimizer: Any) -> bool:
@@ -32,22 +43,20 @@ class CurrentSeam(TfKerasSeam):
     called with some of them at a time.
     """
 
-    def __init__(self, optimizer, options):
-        super().__init__(optimizer, options)
-        self._built_for: list = []
-        self._build = MethodReplacement(
-            self.optimizer, "build", self._observe_build
-        )
+    def __init__(self, optimizer: Any, options: Options, outer: Any = None):
+        super().__init__(optimizer, options, outer)
+        self._built_for: list[Any] = []
+        self._build = MethodReplacement(optimizer, "build", self._observe_build)
 
-    def all_variables(self, passed: list) -> list:
+    def all_variables(self, passed: list[Any]) -> list[Any]:
         """The variables that the optimizer was built for, or the call's."""
         return self._built_for or passed
 
-    def other_replacements(self) -> list:
+    def other_replacements(self) -> list[Any]:
         """The replacements of each tf_keras optimizer, and of `build`."""
         return [*super().other_replacements(), self._build]
 
-    def _observe_build(self, var_list):
+    def _observe_build(self, var_list: Iterable[Any]) -> Any:
         """Replacement of `build`, which each call of the optimizer calls."""
         variables = list(var_list)
         if not getattr(self.optimizer, "_built", False):
@@ -55,5 +64,4 @@ class CurrentSeam(TfKerasSeam):
         return self._build.original(variables)
 
 
-#: Each module of a kind of optimizer has its seam under this name.
 SEAM = CurrentSeam

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import tensorflow as tf
 
 from gradscope.runtime import replicas, tf_variables
 from gradscope.wrapping.call import Call, clips
+
+if TYPE_CHECKING:
+    from gradscope.wrapping.optimizers.loss_scale import LossScale
 
 
 class TfKerasCall(Call):
@@ -27,7 +30,12 @@ class TfKerasCall(Call):
     aggregate: ClassVar[str] = "aggregate_gradients"
 
     def __init__(
-        self, optimizer, pairs, optimizer_variables, aggregates, loss_scale
+        self,
+        optimizer: Any,
+        pairs: list[tuple[Any, Any]],
+        optimizer_variables: list[Any],
+        aggregates: bool,
+        loss_scale: LossScale | None,
     ):
         grads, variables = zip(*pairs, strict=True)
         super().__init__(
@@ -42,7 +50,7 @@ class TfKerasCall(Call):
         self._scale = super().loss_scale()
         if loss_scale is not None:
             self._scale = loss_scale.current_scale()
-        self._all_reduce_results: list = []
+        self._all_reduce_results: list[Any] = []
 
     def learning_rate(self) -> tf.Tensor:
         """The learning rate, see the function `learning_rate`."""
@@ -67,7 +75,7 @@ class TfKerasCall(Call):
         ):
             return original()
 
-    def reduced_gradients(self) -> list:
+    def reduced_gradients(self) -> list[Any]:
         """The gradients summed over all replicas; call this after `run`.
 
         Raises:
@@ -79,7 +87,7 @@ class TfKerasCall(Call):
             raise RuntimeError(f"it never calls its own {self.aggregate}")
         return self.in_order(self._all_reduce_results[0])
 
-    def clipped_gradients(self, grads: list) -> list | None:
+    def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:
         """Clip gradients as the optimizer does; None if clipping is off."""
         if not clips(self._optimizer):
             return None
@@ -88,7 +96,7 @@ class TfKerasCall(Call):
         by_index = dict(zip(indices, clipped, strict=True))
         return [by_index.get(i) for i in range(len(grads))]
 
-    def in_order(self, pairs: Iterable[tuple]) -> list:
+    def in_order(self, pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
         """Order the gradients of pairs by `variables`."""
         grads = {tf_variables.tf_variable(v).ref(): g for g, v in pairs}
         return [grads.get(v.ref()) for v in self.variables]

@@ -20,7 +20,16 @@ from gradscope.wrapping.optimizers.tf_keras_seam import (
     unsupported,
 )
 
-__all__ = ["SEAM", "innermost", "is_supported", "strategy", "unsupported"]
+__all__ = [
+    "NAME",
+    "SEAM",
+    "innermost",
+    "is_supported",
+    "strategy",
+    "unsupported",
+]
+
+NAME = "tf_keras.optimizers.legacy"
 
 _TRANSFORM = "_transform_gradients"
 
@@ -41,10 +50,10 @@ class LegacyCall(TfKerasCall):
 
     aggregate: ClassVar[str] = "_aggregate_gradients"
 
-    def __init__(self, optimizer, *arguments):
+    def __init__(self, optimizer: Any, *arguments: Any):
         super().__init__(optimizer, *arguments)
         self._graph = tracing.current_graph()
-        self._transformed: list = []
+        self._transformed: list[Any] = []
         base = sys.modules["tf_keras"].optimizers.legacy.Optimizer
         method = getattr(type(optimizer), _TRANSFORM)
         #: Whether a user's function transforms the gradients. A second call of
@@ -71,7 +80,7 @@ class LegacyCall(TfKerasCall):
                 stack.enter_context(noted)
             return super().run(original)
 
-    def clipped_gradients(self, grads: list) -> list | None:
+    def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:
         """Clip or transform gradients as the optimizer does.
 
         Returns:
@@ -87,8 +96,11 @@ class LegacyCall(TfKerasCall):
             return [gradients.regenerate(g, self._graph) for g in clipped]
         if not clips(self._optimizer):
             return None
-        pairs = zip(grads, self.variables, strict=True)
-        pairs = [(g, v) for g, v in pairs if g is not None]
+        pairs = [
+            (gradient, variable)
+            for gradient, variable in zip(grads, self.variables, strict=True)
+            if gradient is not None
+        ]
         return self.in_order(self._optimizer._transform_gradients(pairs))
 
 
@@ -99,7 +111,10 @@ class LegacySeam(TfKerasSeam):
     compute: ClassVar[str] = "_compute_gradients"
 
     def aggregates(
-        self, *arguments, experimental_aggregate_gradients: bool = True, **_
+        self,
+        *arguments: Any,
+        experimental_aggregate_gradients: bool = True,
+        **_: Any,
     ) -> bool:
         # No other positional argument may be a bool.
         """Return whether the optimizer sums the gradients of all replicas
@@ -118,7 +133,7 @@ class LegacySeam(TfKerasSeam):
             _ = optimizer.iterations
             optimizer._create_hypers()
 
-    def config(self) -> dict:
+    def config(self) -> dict[str, Any]:
         # `get_config` would call a user's functions, as for the learning rate.
         """The optimizer's configuration; empty if a user's function is part of
         it."""
@@ -143,7 +158,7 @@ def learning_rate(optimizer: Any) -> tf.Tensor:
     return tf.identity(optimizer._decayed_lr(tf.float32))
 
 
-def _is_function(value) -> bool:
+def _is_function(value: Any) -> bool:
     """Return whether a hyperparameter is a user's own function."""
     schedules = sys.modules["tf_keras"].optimizers.schedules
     return callable(value) and not isinstance(
@@ -151,7 +166,7 @@ def _is_function(value) -> bool:
     )
 
 
-def _future_name_scope(name: str):
+def _future_name_scope(name: str) -> contextlib.AbstractContextManager[str]:
     """The name scope that `with tf.name_scope(name)` will open later.
 
     Its name is not used up: otherwise the later scope would be `name_1`.
@@ -159,8 +174,8 @@ def _future_name_scope(name: str):
     graph = tracing.current_graph()
     if graph is not None:
         name = graph.unique_name(name, mark_as_used=False) + "/"
-    return tf.name_scope(name)
+    scope: contextlib.AbstractContextManager[str] = tf.name_scope(name)
+    return scope
 
 
-#: Each module of a kind of optimizer has its seam under this name.
 SEAM = LegacySeam

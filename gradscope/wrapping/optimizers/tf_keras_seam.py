@@ -16,6 +16,7 @@ from gradscope.wrapping.optimizers.loss_scale import (
 )
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
+from gradscope.wrapping.steps.observer import Options
 
 _GRAPH_MODE = (
     "it trains in the graph mode of TensorFlow 1, where there is a Session. "
@@ -38,7 +39,7 @@ def unsupported(optimizer: Any) -> str | None:
     return reason
 
 
-def _hidden_loss_scale(optimizer) -> str | None:
+def _hidden_loss_scale(optimizer: Any) -> str | None:
     """Explain why an optimizer inside of a loss scale cannot be observed.
 
     Returns:
@@ -52,7 +53,7 @@ def _hidden_loss_scale(optimizer) -> str | None:
     return None
 
 
-def _unsupported_mode(optimizer) -> str | None:
+def _unsupported_mode(optimizer: Any) -> str | None:
     """Explain why no tf_keras optimizer can be observed here, or None."""
     if getattr(optimizer, "_mesh", None) is not None or getattr(
         optimizer, "_run_with_dtensor", False
@@ -70,8 +71,9 @@ class TfKerasSeam(Seam):
     """Replacement of `apply_gradients` of one tf_keras optimizer.
 
     Args:
-        optimizer: The optimizer, or a `LossScaleOptimizer` around it.
+        optimizer: The optimizer.
         options: The arguments of `wrap`.
+        outer: The `LossScaleOptimizer` around it, or None.
     """
 
     method: ClassVar[str] = "apply_gradients"
@@ -81,18 +83,18 @@ class TfKerasSeam(Seam):
     kind: ClassVar[type[TfKerasCall]] = TfKerasCall
     compute: ClassVar[str] = "compute_gradients"
 
-    def __init__(self, optimizer, options):
-        inner = innermost(optimizer)
-        outer = None if optimizer is inner else optimizer
-        super().__init__(inner, options, outer)
+    def __init__(self, optimizer: Any, options: Options, outer: Any = None):
+        super().__init__(optimizer, options, outer)
         self._loss_scale: LossScale | None = None
         if outer is not None:
             self._loss_scale = LossScale(self, outer)
         self._compute = MethodReplacement(
-            inner, self.compute, self._observe_compute
+            optimizer, self.compute, self._observe_compute
         )
 
-    def __call__(self, grads_and_vars, *arguments, **keywords):
+    def __call__(
+        self, grads_and_vars: Any, *arguments: Any, **keywords: Any
+    ) -> Any:
         # Often a `zip`; gradscope and the optimizer both read it.
         pairs = list(grads_and_vars)
         if self._loss_scale is not None:
@@ -102,9 +104,9 @@ class TfKerasSeam(Seam):
     def call_and_observe(
         self,
         replacement: MethodReplacement,
-        pairs: list,
-        *arguments,
-        **keywords,
+        pairs: list[Any],
+        *arguments: Any,
+        **keywords: Any,
     ) -> Any:
         """Call the replaced method, and observe the call."""
         if not pairs:  # the optimizer makes no step, either
@@ -113,7 +115,9 @@ class TfKerasSeam(Seam):
             replacement, pairs, *arguments, **keywords
         )
 
-    def call(self, pairs: list, *arguments, **keywords) -> Call:
+    def call(
+        self, pairs: list[Any], *arguments: Any, **keywords: Any
+    ) -> TfKerasCall:
         """Describe a call of `apply_gradients`."""
         self.check_supported()
         optimizer_variables = self.all_variables([v for _, v in pairs])
@@ -129,7 +133,9 @@ class TfKerasSeam(Seam):
             self._loss_scale.call = call
         return call
 
-    def replica_call(self, pairs: list, *arguments, **keywords) -> Call | None:
+    def replica_call(
+        self, pairs: list[Any], *arguments: Any, **keywords: Any
+    ) -> Call | None:
         """Describe a call on another replica than the first; None if it is too
         early."""
         grads, variables = zip(*pairs, strict=True)
@@ -143,10 +149,10 @@ class TfKerasSeam(Seam):
 
     def aggregates(
         self,
-        *arguments,
+        *arguments: Any,
         skip_gradients_aggregation: bool = False,
         experimental_aggregate_gradients: bool = True,
-        **_,
+        **_: Any,
     ) -> bool:
         """Return whether the optimizer sums the gradients of all replicas
         itself.
@@ -175,7 +181,7 @@ class TfKerasSeam(Seam):
         if reason is not None:
             raise NotImplementedError(reason)
 
-    def all_variables(self, passed: list) -> list:
+    def all_variables(self, passed: list[Any]) -> list[Any]:
         """The variables of the optimizer, as far as they are known.
 
         Args:
@@ -199,13 +205,13 @@ class TfKerasSeam(Seam):
         """The optimizer's count of steps; None before it exists."""
         return self.optimizer.iterations
 
-    def other_replacements(self) -> list:
+    def other_replacements(self) -> list[Any]:
         """The replacements around the computation of gradients and the loss
         scale."""
         scales = [] if self._loss_scale is None else [self._loss_scale]
         return [self._compute, *scales]
 
-    def _observe_compute(self, *arguments, **keywords):
+    def _observe_compute(self, *arguments: Any, **keywords: Any) -> Any:
         """Replacement of the method that computes gradients before a step.
 
         With the policy `mixed_float16`, `compile` puts a loss scale around an

@@ -20,12 +20,16 @@ import tensorflow as tf
 from gradscope.errors import GradscopeWarning
 from gradscope.format.schema import Schema
 from gradscope.format.step_layout import Layout, Placement
-from gradscope.recording import drain, event_writer, host_ring, tensorboard_tabs
+from gradscope.recording import event_writer, host_ring, tensorboard_tabs
+from gradscope.recording.drain import Drain
 from gradscope.schedule import NEVER
+from gradscope.wrapping.steps.observer import Options
 
 #: The inboxes of this process by number. A graph has the number alone, so that
 #: a graph that outlives its inbox (`import_meta_graph`) delivers to none.
-_inboxes: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_inboxes: weakref.WeakValueDictionary[int, SessionInbox] = (
+    weakref.WeakValueDictionary()
+)
 _numbers = itertools.count()
 _marker: tuple[int, str] = (0, "")
 
@@ -67,12 +71,12 @@ class SessionInbox:
         options: The arguments of `wrap`.
     """
 
-    def __init__(self, file: event_writer.EventWriter, options):
+    def __init__(self, file: event_writer.EventWriter, options: Options):
         self._file = file
         self._options = options
         self._schema = Schema(())
         self._train_ops: list[TrainOp] = []
-        self._drain: drain.Drain | None = None
+        self._drain: Drain | None = None
         self._closed = False
         self._failed = False
         self._lock = threading.RLock()
@@ -82,7 +86,7 @@ class SessionInbox:
     @property
     def has_histograms(self) -> bool:
         """Whether any step has histograms."""
-        return self._options.histograms != NEVER
+        return bool(self._options.histograms != NEVER)
 
     def announce(self, schema: Schema, train_ops: list[TrainOp]) -> bool:
         """Declare all train ops and their record, again with each new train op.
@@ -116,8 +120,7 @@ class SessionInbox:
         with self._lock:
             if self._closed:
                 return False
-            if self._drain is None:
-                self._open()
+            opened = self._drain or self._open()
         rows = self._train_ops[train_op].variables
         if counts.size and self._histograms is not None:
             self._histograms.put(
@@ -128,7 +131,7 @@ class SessionInbox:
             )
         full_row = self._placements[train_op].place(row)
         if self._ring.put(step, full_row, train_op, _merge_rows):
-            self._drain.count_steps()
+            opened.count_steps()
         return True
 
     def _numbers_of_selected(
@@ -154,9 +157,6 @@ class SessionInbox:
         if self._drain is not None:
             self._drain.drain()
 
-    def count_steps(self, steps: int) -> None:
-        """Do nothing: `add_step` has told the drain of each step."""
-
     def close(self) -> None:
         """Write the rest, and take no more steps."""
         with self._lock:
@@ -181,10 +181,11 @@ class SessionInbox:
         except Warning:  # the user turns warnings into errors
             print(message, file=sys.stderr)
 
-    def _open(self) -> None:
+    def _open(self) -> Drain:
+        """Begin the record; no train op may join any more."""
         schema = self._schema
-        self._selected = []
-        self._histograms = None
+        self._selected: list[int] = []
+        self._histograms: host_ring.HostRing | None = None
         if self.has_histograms:
             self._selected = tensorboard_tabs.select(
                 schema.variables, self._options.include, self._options.exclude
@@ -198,7 +199,7 @@ class SessionInbox:
         ]
         self._ring = host_ring.ring(Layout.of(schema).width)
         self._file.begin(schema, None)
-        self._drain = drain.Drain(
+        self._drain = Drain(
             self._file,
             schema,
             self._ring,
@@ -206,6 +207,7 @@ class SessionInbox:
             self._selected,
             self._options.window,
         )
+        return self._drain
 
 
 def deliver(

@@ -14,7 +14,7 @@ from gradscope.wrapping.sessions.session_cells import SessionCounters
 class SharedCounters:
     """The counters that all train ops of one optimizer in one graph share."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counters = SessionCounters()
         #: The number of steps.
         self.count = self.counters.new()

@@ -17,7 +17,8 @@ import tensorflow as tf
 from gradscope.format.schema import Schema
 from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
-from gradscope.runtime import tf_variables, tracing
+from gradscope.runtime import tracing
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.wrapping.forward import guard
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
@@ -36,7 +37,9 @@ class SessionObserver:
         inbox: The inbox that takes the steps.
         counters: The optimizer's counters in this graph.
         optimizer: JSON description of the optimizer.
-        variables: Variables that have rows in any case.
+
+    Attributes:
+        described: The variables of all train ops so far.
     """
 
     def __init__(
@@ -44,20 +47,19 @@ class SessionObserver:
         graph,
         inbox: SessionInbox,
         counters: SharedCounters,
-        optimizer,
-        variables=(),
+        optimizer: dict[str, Any],
     ):
         self.graph = graph
         self.counters = counters
-        #: The inbox, which has the methods of a drain.
         self.drain = inbox
-        self.variables = list(variables)
+        self.described = DescribedVariables.of([])
         self._optimizer = optimizer
         self._calls: list[tuple[list[tf.Variable], ForwardPass]] = []
 
     def add_train_op(
         self,
         variables: list[tf.Variable],
+        described: DescribedVariables,
         forward_pass: ForwardPass,
         with_facts: Callable[..., Schema],
     ) -> int | None:
@@ -65,6 +67,7 @@ class SessionObserver:
 
         Args:
             variables: The variables that the train op updates.
+            described: All variables that have rows, with these.
             forward_pass: Its forward pass.
             with_facts: `ForwardFinder.with_facts`.
 
@@ -72,26 +75,26 @@ class SessionObserver:
             The train op's number; None if it is too late, since a step has been
             delivered.
         """
-        refs = {v.ref() for v in self.variables}
-        rows = self.variables + [v for v in variables if v.ref() not in refs]
-        order = tf_variables.forward_order(rows, self.graph)
-        rows = [rows[index] for index in order]
-        row_of = {v.ref(): row for row, v in enumerate(rows)}
+        row_of = {v.ref(): row for row, v in enumerate(described.variables)}
         calls = [*self._calls, (variables, forward_pass)]
-        described, schema = tf_variables.describe(rows), None
+        schema = None
         train_ops = []
         for trained, forward in calls:
-            before = schema
-            schema = forward.schema(described, self._optimizer, before)
-            schema = with_facts(schema, rows, forward, before)
+            rows = forward.schema(described.rows, self._optimizer, schema)
+            schema = with_facts(rows, described, forward, schema)
             forward_schema = forward.schema((), {}, None)
             train_ops.append(
                 TrainOp([row_of[v.ref()] for v in trained], forward_schema)
             )
         if not self.drain.announce(schema, train_ops):
             return None
-        self.variables, self._calls = rows, calls
+        self.described, self._calls = described, calls
         return len(calls) - 1
+
+    def covers(self, variables: list[tf.Variable]) -> bool:
+        """Return whether each of these variables has a row."""
+        refs = {v.ref() for v in self.described.variables}
+        return all(v.ref() in refs for v in variables)
 
     def close(self) -> None:
         """Write the rest, and take no more steps."""
@@ -140,7 +143,7 @@ class SessionStep:
                 )
             self._values_before = self._read_before_if_due()
 
-    def in_graph(self, original: Callable[[], Any]) -> Any:
+    def run(self, original: Callable[[], Any]) -> Any:
         """Add the optimizer's step to the graph as it is, and record it beside.
 
         Args:

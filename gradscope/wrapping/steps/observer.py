@@ -21,7 +21,9 @@ from gradscope.recording import (
     event_writer,
     tensorboard_tabs,
 )
+from gradscope.recording.protocols import Closable
 from gradscope.runtime import own_variables, tf_variables, tracing
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.schedule import NEVER, Every, Schedule
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 from gradscope.wrapping.steps.gate import Gate
@@ -78,10 +80,10 @@ class Measurables:
     step: tf.Tensor
     subset: tuple[int, ...] | None
     header: tf.Tensor
-    grads: list
-    clipped: list | None
+    grads: list[Any]
+    clipped: list[Any] | None
     missing: list[bool | None]
-    before: list
+    before: list[Any]
     forward: tf.Tensor
     origin: Callable[[tf.Tensor], tf.Tensor]
 
@@ -90,8 +92,7 @@ class Observer:
     """Measures the steps of one optimizer, in eager mode and in graphs.
 
     Args:
-        optimizer_variables: The variables, Keras variables or `tf.Variable`s,
-            in the order of the record's rows.
+        described: The variables, in the order of the record's rows.
         file: Writer of the record.
         schema: Names of the record's rows.
         options: The arguments of `wrap`.
@@ -102,14 +103,14 @@ class Observer:
 
     def __init__(
         self,
-        optimizer_variables: list,
+        described: DescribedVariables,
         file: event_writer.EventWriter,
         schema: Schema,
         options: Options,
     ):
-        self.optimizer_variables = optimizer_variables
+        self.described = described
         self.variables = [
-            tf_variables.tf_variable(v) for v in optimizer_variables
+            tf_variables.tf_variable(v) for v in described.variables
         ]
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
@@ -123,11 +124,12 @@ class Observer:
         self.has_rates = schema.has_rates
         self._layout = Layout.of(schema)
         self._ring = device_ring.ring(self._layout.width, self._device)
-        self._histograms = None
+        self._histograms: device_ring.Ring | None = None
         if self._selected:
             width = tensorboard_tabs.width(len(self._selected))
             self._histograms = device_ring.ring(width, self._device)
-        self._skip_counter: tf.Variable | None = None
+        #: Counts the steps that a loss scale skips; None without one.
+        self._skip_counter: Any = None
         self._replica_rings: dict[int, device_ring.Ring] = {}
         self.drain = drain.Drain(
             file,
@@ -146,13 +148,13 @@ class Observer:
         self.drain.close()
         background.forget(self.gate)
 
-    def covers(self, variables: list) -> bool:
+    def covers(self, variables: list[Any]) -> bool:
         """Return whether each of these variables has a row."""
         return all(
             tf_variables.tf_variable(v).ref() in self._rows for v in variables
         )
 
-    def subset(self, variables: list) -> tuple[int, ...] | None:
+    def subset(self, variables: list[Any]) -> tuple[int, ...] | None:
         """The rows of a call's variables; None if they are all variables."""
         rows = tuple(sorted(self._rows[v.ref()] for v in variables))
         return None if len(rows) == len(self.variables) else rows
@@ -165,7 +167,9 @@ class Observer:
             self.drain.add_replica(replica, ring)
         return self._replica_rings[replica]
 
-    def in_row_order(self, variables: list, values: list) -> list:
+    def in_row_order(
+        self, variables: list[Any], values: list[Any]
+    ) -> list[Any]:
         """Order values of variables by row; None for other variables."""
         ordered = [None] * len(self.variables)
         for variable, value in zip(variables, values, strict=True):
@@ -291,17 +295,17 @@ class Observer:
         )
 
     @functools.cached_property
-    def _compiled(self):
+    def _compiled(self) -> Callable[..., None]:
         def record(
-            subset,
-            missing,
-            step,
-            header,
-            grads,
-            clipped,
-            before,
-            forward,
-            origin,
+            subset: Any,
+            missing: Any,
+            step: Any,
+            header: Any,
+            grads: Any,
+            clipped: Any,
+            before: Any,
+            forward: Any,
+            origin: Any,
         ) -> None:
             self.record(
                 Measurables(
@@ -319,24 +323,33 @@ class Observer:
 
         # Without reduced retracing, slices of each new length, as of an
         # embedding's gradient, would be traced again.
-        return tf.function(record, autograph=False, reduce_retracing=True)
+        compiled: Callable[..., None] = tf.function(
+            record, autograph=False, reduce_retracing=True
+        )
+        return compiled
 
     def _append_histograms_if_due(
-        self, measurables: Measurables, step
+        self, measurables: Measurables, step: statistics.StepTensors
     ) -> list[tf.Tensor]:
         """Add the ops that append histograms; return tensors to wait for."""
-        if self._histograms is None:
+        ring = self._histograms
+        if ring is None:
             return []
         appended = tf.cond(
             self.gate.due("histograms", measurables.step, measurables.subset),
-            lambda: self._append_histograms(measurables, step),
+            lambda: self._append_histograms(ring, measurables, step),
             lambda: tf.constant(False),
         )
         return [appended] if tf.is_symbolic_tensor(appended) else []
 
-    def _append_histograms(self, measurables: Measurables, step) -> tf.Tensor:
+    def _append_histograms(
+        self,
+        ring: device_ring.Ring,
+        measurables: Measurables,
+        step: statistics.StepTensors,
+    ) -> tf.Tensor:
         numbers = statistics.occasional(step, self._selected)
-        self._histograms.append(measurables.step, numbers)
+        ring.append(measurables.step, numbers)
         self.gate.mark_recorded(
             "histograms", measurables.step, measurables.subset
         )
@@ -344,26 +357,26 @@ class Observer:
         return tf.constant(True)
 
 
-def _are_weights_finite(measured: tf.Tensor, weights: list) -> tf.Tensor:
+def _are_weights_finite(measured: tf.Tensor, weights: list[Any]) -> tf.Tensor:
     rows = [row for row, weight in enumerate(weights) if weight is not None]
     rows = tf.constant(rows, tf.int32)
     norms = tf.gather(measured[:, MEASURED.index("weight_norm")], rows)
     return tf.reduce_all(tf.math.is_finite(norms))
 
 
-def _shaped(weight: tf.Tensor, shape) -> tf.Tensor:
+def _shaped(weight: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
     if weight.shape.is_fully_defined():
         return weight
     return tf.ensure_shape(weight, shape)
 
 
-def retire_with(owner: Any, observer: Observer) -> None:
+def retire_with(owner: Any, observer: Closable) -> None:
     """Write the rest of a record when its owner is deleted.
 
     Args:
         owner: The seam, which lives as long as its optimizer is wrapped, or the
             callback that made it.
-        observer: The observer to close.
+        observer: The observer or inbox to close.
     """
     # At exit, `background` closes all observers, in the main thread.
     weakref.finalize(owner, background.retire, observer).atexit = False

@@ -7,11 +7,13 @@ old and the new ones; programs that were traced before keep theirs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gradscope.format.schema import Schema
 from gradscope.recording.event_writer import EventWriter
+from gradscope.recording.protocols import Closable, Recorder
 from gradscope.runtime import tf_variables, tracing
+from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.observer import Observer, Options, retire_with
 
@@ -27,10 +29,24 @@ class OptimizerState(NamedTuple):
             if all variables have the same learning rate.
     """
 
-    description: dict
+    description: dict[str, Any]
     step: int | None
     counts_skips: bool
     part_names: list[str]
+
+
+class AnyObserver(Closable, Protocol):
+    """What an optimizer asks of all its observers, in sessions or not."""
+
+    #: All variables that have rows.
+    described: DescribedVariables
+
+    @property
+    def drain(self) -> Recorder:
+        """Takes the observed steps."""
+
+    def covers(self, variables: list[Any]) -> bool:
+        """Return whether each of these variables has a row."""
 
 
 class Observers:
@@ -39,73 +55,80 @@ class Observers:
     Args:
         owner: With its end, all observers are closed.
         options: The arguments of `wrap`.
-        state: Describes the optimizer, given the variables in the order of the
-            rows; called for a new observer only.
         with_facts: Adds facts of the model to a schema, see `ForwardFinder`.
     """
 
     def __init__(
-        self,
-        owner: Any,
-        options: Options,
-        state: Callable[[list], OptimizerState],
-        with_facts: Callable[..., Schema],
+        self, owner: Any, options: Options, with_facts: Callable[..., Schema]
     ):
         self.writer = EventWriter(options.directory)
         #: All of them, the latest last; sessions add theirs.
-        self.all: list[Any] = []
+        self.all: list[AnyObserver] = []
         self._owner = owner
         self._options = options
-        self._state = state
         self._with_facts = with_facts
         self._unordered_sums: tuple[str, ...] = ()
 
-    def latest(self, graph: Any = None) -> Any:
+    def latest(self) -> Observer | None:
         """The observer of all variables that were met so far, outside of
-        sessions or in a session's graph; None before the first."""
-        for observer in reversed(self.all):
-            # Only the observer of a session has the attribute `graph`.
-            if getattr(observer, "graph", None) is graph:
-                return observer
-        return None
+        sessions; None before the first."""
+        observers = self._outside_of_sessions()
+        return observers[-1] if observers else None
 
-    def get(self, variables: list, forward_pass: ForwardPass) -> Observer:
-        """The observer of these variables and this forward pass, made if need
-        be.
+    def describe(
+        self, variables: list[Any], latest: AnyObserver | None
+    ) -> DescribedVariables:
+        """Describe variables beside all that were met before.
+
+        A call does this once, and hands the result on.
 
         Args:
             variables: The optimizer's variables, as its user sees them.
+            latest: The observer of those that were met before, or None.
+        """
+        if latest is not None:
+            if latest.covers(variables):
+                return latest.described
+            new_variables = [v for v in variables if not latest.covers([v])]
+            variables = [*latest.described.variables, *new_variables]
+        order = tf_variables.forward_order(variables, tracing.current_graph())
+        return DescribedVariables.of([variables[index] for index in order])
+
+    def find(
+        self, described: DescribedVariables, forward_pass: ForwardPass
+    ) -> Observer | None:
+        """Find the observer with these rows; None if there is none yet.
+
+        Args:
+            described: The result of `describe`.
             forward_pass: The step's forward pass.
         """
         latest = self.latest()
-        if latest is not None:
-            has_rows = latest.measurement.covers(forward_pass)
-            if latest.covers(variables) and has_rows:
-                return latest
-            new_variables = [v for v in variables if not latest.covers([v])]
-            variables = [*latest.optimizer_variables, *new_variables]
-        return self._add(variables, forward_pass, latest)
+        if latest is None or latest.described is not described:
+            return None
+        return latest if latest.measurement.covers(forward_pass) else None
 
-    def _add(
+    def add(
         self,
-        variables: list,
+        described: DescribedVariables,
         forward_pass: ForwardPass,
-        latest: Observer | None,
+        state: OptimizerState,
     ) -> Observer:
-        graph = tracing.current_graph()
-        variables = [
-            variables[index]
-            for index in tf_variables.forward_order(variables, graph)
-        ]
-        state = self._state(variables)
+        """Make an observer of these rows, and of all rows before.
+
+        Args:
+            described: All variables, in the order of the rows.
+            forward_pass: The step's forward pass.
+            state: The optimizer.
+        """
+        latest = self.latest()
         before = None if latest is None else latest.drain.schema
-        described = tf_variables.describe(variables)
-        schema = forward_pass.schema(described, state.description, before)
-        schema = self._with_facts(schema, variables, forward_pass, before)
+        schema = forward_pass.schema(described.rows, state.description, before)
+        schema = self._with_facts(schema, described, forward_pass, before)
         schema = schema.with_unordered_sums(self._unordered_sums)
         schema = schema.with_parts(state.part_names)
         self.writer.begin(schema, state.step)
-        observer = Observer(variables, self.writer, schema, self._options)
+        observer = Observer(described, self.writer, schema, self._options)
         if state.counts_skips:
             observer.count_skips(latest)
         retire_with(self._owner, observer)
@@ -114,8 +137,9 @@ class Observers:
 
     def due(self, step: int) -> bool:
         """Return whether a step is recorded; True if unknown."""
-        return not self.all or any(
-            observer.gate.due_on_host(step) for observer in self.all
+        observers = self._outside_of_sessions()
+        return not observers or any(
+            observer.gate.due_on_host(step) for observer in observers
         )
 
     def drain(self) -> None:
@@ -124,8 +148,11 @@ class Observers:
             observer.drain.drain()
 
     def count_steps(self, steps: int) -> None:
-        """Count observed steps, and drain rings before they overflow."""
-        for observer in self.all:
+        """Count observed steps, and drain rings before they overflow.
+
+        A session's inbox counts the steps that are delivered to it.
+        """
+        for observer in self._outside_of_sessions():
             observer.drain.count_steps(steps)
 
     def record_unordered_sums(self, step: int, names: tuple[str, ...]) -> None:
@@ -140,3 +167,6 @@ class Observers:
         """Write what is left, and close the record."""
         for observer in self.all:
             observer.close()
+
+    def _outside_of_sessions(self) -> list[Observer]:
+        return [each for each in self.all if isinstance(each, Observer)]

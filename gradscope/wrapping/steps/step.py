@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -15,9 +15,34 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
+from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward.finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
-from gradscope.wrapping.steps.observer import Measurables
+from gradscope.wrapping.steps.observer import Measurables, Observer
+
+
+class AnyStep(Protocol):
+    """What a seam asks of the step that it made, in a session or not."""
+
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Run the optimizer's own code, and record the step if it is due."""
+
+
+class StepOwner(Protocol):
+    """What a step asks of the seam that made it.
+
+    Attributes:
+        finder: Finds the forward pass; it stops where measuring one fails.
+        has_program_state: Whether a traced step has random ops whose state
+            belongs to the program.
+    """
+
+    finder: ForwardFinder
+    has_program_state: bool
+
+    def fail(self, error: Exception) -> None:
+        """Stop to observe, with one warning."""
 
 
 class Step:
@@ -33,7 +58,13 @@ class Step:
         forward_pass: The step's forward pass.
     """
 
-    def __init__(self, seam, observer, call, forward_pass):
+    def __init__(
+        self,
+        seam: StepOwner,
+        observer: Observer,
+        call: Call,
+        forward_pass: ForwardPass,
+    ):
         self._seam = seam
         self._observer = observer
         self._call = call
@@ -43,8 +74,8 @@ class Step:
             with own_variables.unchecked(), guard.scope():
                 self._prepare_in_graph()
 
-    def eagerly(self, original: Callable[[], Any]) -> Any:
-        """Run the step; the host decides whether it is recorded.
+    def run(self, original: Callable[[], Any]) -> Any:
+        """Run the optimizer's own code, and record the step if it is due.
 
         Args:
             original: Calls the optimizer's own code.
@@ -52,6 +83,12 @@ class Step:
         Returns:
             The result of `original`.
         """
+        if tf.executing_eagerly():
+            return self._run_eagerly(original)
+        return self._run_in_graph(original)
+
+    def _run_eagerly(self, original: Callable[[], Any]) -> Any:
+        """Run the step; the host decides whether it is recorded."""
         due = bool(self._call.applies) and self._observer.gate.due_on_host(
             int(self._call.step), self._subset
         )
@@ -84,18 +121,12 @@ class Step:
             self._seam.fail(error)
         return result
 
-    def in_graph(self, original: Callable[[], Any]) -> Any:
+    def _run_in_graph(self, original: Callable[[], Any]) -> Any:
         """Add the optimizer's step to the graph as it is, and record it beside.
 
         The optimizer's part of the graph stays unchanged. Inside of a
         conditional, TensorFlow would optimize it in another way, which changes
         the last bit of a momentum (as of a batch norm's gamma).
-
-        Args:
-            original: Calls the optimizer's own code.
-
-        Returns:
-            The result of `original`.
         """
         # A function's graph runs reads and writes of a variable in program
         # order. Control dependencies are not needed, and would keep

@@ -12,6 +12,7 @@ from training import X
 import gradscope
 from gradscope.format import model_facts
 from gradscope.format.schema import Schema, SchemaError
+from gradscope.runtime.described_variables import DescribedVariables
 
 LIBRARIES = pytest.mark.parametrize("library", [keras, tf_keras])
 
@@ -67,7 +68,7 @@ def told(model):
     """Returns what a model tells where nothing is recorded."""
     known = model.trainable_variables
     return gradscope.wrapping.forward.model_facts.describe_model(
-        model, known, Schema(())
+        model, DescribedVariables.of(known), Schema(())
     )
 
 

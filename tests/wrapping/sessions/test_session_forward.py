@@ -1,5 +1,6 @@
 """The forward pass of a step that a session runs: seeds 0 to 3 were such."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -217,3 +218,23 @@ def test_what_is_inside_of_a_conditional_is_told(tmp_path):
     record = gradscope.read(tmp_path)
     assert record.activations == ()
     assert any("cond" in name for name in record.schema.unseen)
+
+
+def test_after_a_session_an_eager_step_has_its_forward_pass(tmp_path):
+    """Only observers outside of sessions are asked which eager step is due."""
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2, "relu")])
+    optimizer = v1.train.GradientDescentOptimizer(0.1)
+    gradscope.wrap(optimizer, tmp_path, every=1, model=model)
+    with tf.Graph().as_default():
+        weight = v1.get_variable("layer/weight", [2])
+        train_op = optimizer.minimize(tf.reduce_sum(weight**2), None, [weight])
+        with v1.Session() as session:
+            session.run(v1.global_variables_initializer())
+            session.run(train_op)
+    weights = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(np.ones([4, 3], "f"), training=True))
+    grads = tape.gradient(loss, weights)
+    optimizer.apply_gradients(zip(grads, weights, strict=True))
+    gradscope.flush(optimizer)
+    assert list(gradscope.read(tmp_path).activations) == ["dense/relu"]
