@@ -1,7 +1,8 @@
 """Columns of the record: the names of all statistics, by family.
 
-They follow from the declarations of the modules `*_statistics`, which also say
-what each family holds.
+They follow from the declarations in the modules `*_statistics`, which also say
+what each family holds. Whoever needs declarations takes them from here, where
+they are complete.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from gradscope.format import (  # noqa: F401 (they declare the statistics)
     step_statistics,
     weight_statistics,
 )
+from gradscope.format.statistic import STATISTICS as STATISTICS
+from gradscope.format.statistic import by_place as by_place
 from gradscope.format.statistic import column_names
+from gradscope.format.statistic import measured_names as measured_names
 
 #: Statistics of one trainable variable in one step.
 VARIABLE_COLUMNS = column_names("variables")

@@ -54,6 +54,21 @@ class OfLayer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Band:
+    """What is usual, as a band in a chart.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends.
+        text: What it says, behind the statistic's label.
+    """
+
+    low: float
+    high: float
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Line:
     """The line of a statistic in the charts of one layer.
 
@@ -62,10 +77,12 @@ class Line:
             `layer/statistics_charts.js`.
         color: Number of its colour, 1 to 4, another one for each line of a
             chart. The lines are drawn and listed in this order.
+        band: What is usual, if the chart shows it; at most one in a chart.
     """
 
     chart: str
     color: int
+    band: Band | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,9 +132,9 @@ class Statistic:
             statistic takes the next number.
         meaning: What it is, in plain words without a capital or a full stop,
             as the page says it.
-        unit: Unit of its numbers: `"gradient"` and `"weight"` are those of the
-            variable, a `"share"` is from 0 to 1, a `"flag"` is 0 or 1, and a
-            `"ratio"` has none.
+        unit: Unit of its numbers, one word: `"gradient"` and `"weight"` are
+            those of the variable, a `"share"` is from 0 to 1, a `"flag"` is 0
+            or 1, a `"ratio"` has none, and counts name what they count.
         formula: How it is computed, for docs/statistics.md; empty if `meaning`
             says so.
         healthy: Its usual value in a training that goes well.

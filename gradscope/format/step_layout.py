@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradscope.format.schema import DATA_COLUMNS, Schema
-from gradscope.format.statistic import measured_names
+from gradscope.format.columns import DATA_COLUMNS, measured_names
+from gradscope.format.schema import Schema
 
 #: Numbers of the step as a whole that are known before the update.
 HEADER = ("learning_rate", "loss_scale", "skipped")

@@ -123,7 +123,7 @@ declare(
         meaning="in a step with NaN or infinity, of the first operation of the "
         "forward pass that turns finite inputs into others: 1 if its output "
         "has infinities alone, 2 if it has NaN; 0 for all other operations",
-        unit="flag",
+        unit="kind",
         healthy="no such step",
         reveals="where NaN or infinity came from, see `first_nonfinite`",
     )

@@ -7,6 +7,7 @@ the weight before.
 from __future__ import annotations
 
 from gradscope.format.statistic import (
+    Band,
     Drawing,
     Line,
     OfLayer,
@@ -36,7 +37,8 @@ declare(
             domain=(1e-6, 1),
             ends=("hardly learns", "overwrites itself"),
             center=1e-3,
-            line=Line("ratios", 1),
+            # Half a decade around what is usual.
+            line=Line("ratios", 1, Band(3e-4, 3e-3, "usual about 1e-3")),
         ),
     )
 )

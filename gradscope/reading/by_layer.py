@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.format.columns import RATE_COLUMNS, VARIABLE_COLUMNS
+from gradscope.format.columns import (
+    RATE_COLUMNS,
+    STATISTICS,
+    VARIABLE_COLUMNS,
+)
 from gradscope.format.rows import Variable
-from gradscope.format.statistic import STATISTICS
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradscope.format.columns import DATA_COLUMNS
-from gradscope.format.statistic import STATISTICS
+from gradscope.format.columns import DATA_COLUMNS, STATISTICS
 from gradscope.format.step_layout import ACTIVATION_MEASURED, STATE_MEASURED
 
 

@@ -8,6 +8,7 @@ import {silenceAt, valueAt} from '../../gradscope_plugin/static/heatmap/readout.
 import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
 import {deadIn, deadText} from '../../gradscope_plugin/static/data/dead_units.js';
 import {encode} from './server.js';
+import './statistics.js';
 
 const RUN = {
   name: 'a/gradscope',

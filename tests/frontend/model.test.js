@@ -6,6 +6,7 @@ import {createModel} from '../../gradscope_plugin/static/data/requests.js';
 import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
 import {valueAt} from '../../gradscope_plugin/static/heatmap/readout.js';
 import {encode} from './server.js';
+import './statistics.js';
 
 const RUN = {
   name: 'a/gradscope',
