@@ -15,7 +15,7 @@ const RUN = {
     {name: 'dense/kernel', layer: 'dense', shape: [3, 4]},
     {name: 'dense/bias', layer: 'dense', shape: [4]},
   ],
-  statistics: ['gradient_norm', 'gradient_missing'],
+  statistics: ['gradient_norm', 'gradient_missing', 'weight_norm'],
   steps: 2,
   last_wall_time: 1,
 };

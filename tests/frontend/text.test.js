@@ -109,6 +109,7 @@ test('statistics are grouped in the order of their declarations', () => {
     'gradient norm of each kernel, input at the top');
 });
 
+// Eight take 914 pixels, of 1012 in a window of 1280.
 test('no group has more buttons than fit on a line', () => {
   for (const {name, statistics} of grouped(NAMES)) {
     assert.ok(statistics.length <= 8, name);
@@ -156,6 +157,8 @@ test('a grid without numbers says so', () => {
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
     /^Not one number here/);
   assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
+  assert.equal(messageOf({rows: 0, isLacking: true}, 'layers'),
+    'This statistic was not recorded in this run.');
   assert.equal(messageOf({rows: 0, unseen: ['eager steps have no graph']},
     'layers', describe('dead_fraction')),
   'No activation of this run was observed: eager steps have no graph.');

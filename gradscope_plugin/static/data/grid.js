@@ -25,8 +25,10 @@ export async function fetchGrid(get, run, statistic, chosenRows,
     {preview = false, only = '', matrices = new Map()} = {}) {
   const description = describe(statistic);
   const rows = description.rows ?? chosenRows;
-  if (description.rows && !statisticsOf(run).includes(statistic)) {
-    return {...NO_ROWS, unseen: run.unseen ?? []};
+  if (!statisticsOf(run).includes(statistic)) {
+    // A run of an earlier version lacks what was added since.
+    return {...NO_ROWS, unseen: run.unseen ?? [],
+      isLacking: !description.rows};
   }
   const ask = async (name) => {
     const query = {run: run.name, statistic: name, rows,
