@@ -28,6 +28,7 @@ from gradscope_plugin.replies import (
     matrix,
     query,
     series,
+    statistics,
 )
 from gradscope_plugin.runs import record_parts, run_data, summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
@@ -47,12 +48,14 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     They are compressed here once, since TensorBoard would compress them for
     each request. The file `modules.json` lists the page's modules, so that the
     page can load all of them at once; as they import each other, each level of
-    imports would take a round trip.
+    imports would take a round trip. The file `statistics.json` has what is
+    declared of each statistic.
     """
     folder = importlib.resources.files("gradscope_plugin") / "static"
     files = dict(_files_below(folder, ""))
     modules = sorted(path for path in files if path.endswith(".js"))
     files["modules.json"] = json.dumps(modules).encode()
+    files["statistics.json"] = statistics.to_json().encode()
     return {
         f"/static/{path}": (gzip.compress(content, mtime=0), mime_type)
         for path, content in files.items()

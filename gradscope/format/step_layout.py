@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradscope.format.schema import DATA_COLUMNS, Schema
+from gradscope.format.columns import DATA_COLUMNS, measured_names
+from gradscope.format.schema import Schema
 
 #: Numbers of the step as a whole that are known before the update.
 HEADER = ("learning_rate", "loss_scale", "skipped")
@@ -17,42 +18,16 @@ HEADER = ("learning_rate", "loss_scale", "skipped")
 #: output, see `measuring.first_nonfinite`. NaN in all other steps.
 ORIGIN = ("row", "state")
 
-#: Numbers that the device measures of a variable; `statistics.complete` derives
-#: all columns from them.
-MEASURED = (
-    "gradient_norm",
-    "gradient_max",
-    "gradient_zeros",
-    "gradient_size",
-    "gradient_nonfinite",
-    "gradient_unit_spread",
-    "clipped_gradient_norm",
-    "weight_norm",
-    "update_norm",
-    "gradient_missing",
-)
+#: Numbers that the device measures of a variable. `statistics.complete` derives
+#: all columns from them; `gradient_zeros` is none.
+MEASURED = (*measured_names("variables"), "gradient_zeros")
 
 #: Numbers that the device measures of an activation. All but the last are
 #: columns; `examples` fills the window for dead units.
-ACTIVATION_MEASURED = (
-    "zero_fraction",
-    "saturated_fraction",
-    "activation_mean",
-    "activation_rms",
-    "activation_max",
-    "activation_nonfinite",
-    "examples",
-)
+ACTIVATION_MEASURED = (*measured_names("activations"), "examples")
 
-#: Numbers that the device measures of a layer with a state: all columns but
-#: `state_movement`.
-STATE_MEASURED = (
-    "dropout_rate",
-    "dropped_fraction",
-    "mean_distance",
-    "variance_distance",
-    "training_mode",
-)
+#: Numbers that the device measures of a layer with a state.
+STATE_MEASURED = measured_names("state")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,8 +163,16 @@ def measure_with_activity(
     )
     zero, saturated, nonfinite = tf.unstack(shares)
     rms = tf.sqrt(_squares(flat) / sizes.size)
-    columns = [zero, saturated, mean, rms, maximum, nonfinite]
-    return tf.stack(columns, axis=1), activity if _is_counted(kind) else None
+    columns = {
+        "zero_fraction": zero,
+        "saturated_fraction": saturated,
+        "activation_mean": mean,
+        "activation_rms": rms,
+        "activation_max": maximum,
+        "activation_nonfinite": nonfinite,
+    }
+    measured = tf.stack([columns[name] for name in MEASURED], axis=1)
+    return measured, activity if _is_counted(kind) else None
 
 
 @dataclasses.dataclass

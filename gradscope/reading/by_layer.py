@@ -7,13 +7,18 @@ all its elements taken as one vector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.format.columns import (
+    RATE_COLUMNS,
+    STATISTICS,
+    VARIABLE_COLUMNS,
+)
 from gradscope.format.rows import Variable
-from gradscope.format.schema import RATE_COLUMNS, VARIABLE_COLUMNS
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record
@@ -21,30 +26,16 @@ if TYPE_CHECKING:
 #: All statistics of variables, with those that only some records have.
 COLUMNS = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
 
-_NORMS = {
-    "gradient_norm",
-    "clipped_gradient_norm",
-    "weight_norm",
-    "update_norm",
-}
-_RMS = {"gradient_rms": "gradient_norm", "weight_rms": "weight_norm"}
-_SUMS = {"gradient_nonfinite", "gradient_size"}
-_RATIOS = {
-    "gradient_to_weight_ratio": ("gradient_norm", "weight_norm"),
-    "update_to_weight_ratio": ("update_norm", "weight_norm"),
-}
-
 
 def by_layer(record: Record, statistic: str) -> np.ndarray:
     """Computes a statistic of each layer, float32 `[T, L]`.
 
-    Norms are the root of the sum of squares; an rms is the norm over the
-    root of the number of elements; a ratio is that of the layer's norms; the
-    maximum is the largest; `gradient_zero_fraction` is weighted by size;
-    `gradient_nonfinite` and `gradient_size` are sums; `gradient_unit_spread`
-    is the smallest, of variables that have one; `gradient_missing` is 1 where
-    all of the layer's gradients are missing; `variable_learning_rate` is the
-    largest.
+    Each statistic is declared with one of these rules. `"norm"`: the root of
+    the sum of squares; `"rms"`: the layer's norm over the root of its number of
+    elements; `"ratio"`: that of the layer's norms; `"mean"`: weighted by size;
+    `"sum"`, `"largest"`; `"smallest"`: of the variables that have a number;
+    `"all"`: 1 where it is 1 for all variables. docs/statistics.md has the rule
+    of each.
 
     Args:
         record: A `gradscope.Record`.
@@ -58,30 +49,30 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
             f"{statistic!r} is not a statistic of variables; these are "
             f"{', '.join(VARIABLE_COLUMNS)}."
         )
-    if statistic in _RATIOS:
-        over, under = (by_layer(record, name) for name in _RATIOS[statistic])
+    declared = STATISTICS[statistic]
+    rule, sources = declared.of_layer.rule, declared.of_layer.sources
+    if rule == "ratio":
+        over, under = (by_layer(record, name) for name in sources)
         with np.errstate(all="ignore"):
             return over / under
+    (source,) = sources or (statistic,)
+    values = record[source].astype(np.float64)
     sizes = np.array([v.size for v in record.schema.variables], np.float64)
-    sizes = np.broadcast_to(sizes, (len(record.steps), len(sizes)))
-    values = record[_RMS.get(statistic, statistic)].astype(np.float64)
+    sizes = np.broadcast_to(sizes, values.shape)
     missing = record["gradient_missing"] != 0
-    if statistic == "gradient_missing":
-        missing = np.isnan(record["gradient_missing"])
-    elif "gradient" in statistic:
+    if declared.needs_gradient:
         sizes = record["gradient_size"].astype(np.float64)
     else:
         # A variable that is no part of the step has NaN in both columns.
         missing = np.isnan(record["gradient_missing"]) & np.isnan(values)
     order, starts = _groups(record.schema.variables)
-    with np.errstate(over="ignore"):
-        return _combine(
-            statistic,
-            values[:, order],
-            sizes[:, order],
-            missing[:, order],
-            starts,
-        ).astype(np.float32)
+    columns = _Columns(
+        values[:, order], sizes[:, order], missing[:, order], starts
+    )
+    with np.errstate(all="ignore"):
+        numbers = _RULES[rule](columns)
+        nowhere = columns.reduce(np.logical_and, columns.missing)
+        return np.where(nowhere, np.nan, numbers).astype(np.float32)
 
 
 def _groups(
@@ -105,33 +96,76 @@ def _groups(
     return slice(None) if in_order else np.array(order), starts.tolist()
 
 
-def _combine(statistic, values, sizes, missing, starts) -> np.ndarray:
-    """Combines the `[T, V]` values of each layer's variables to `[T, L]`."""
+@dataclasses.dataclass
+class _Columns:
+    """Values of V variables in T steps, those of a layer side by side.
 
-    def of_layers(operation, numbers):
-        return operation.reduceat(numbers, starts, axis=1)
+    Attributes:
+        values: float64 `[T, V]`.
+        sizes: Numbers of elements, float64 `[T, V]`.
+        missing: Which values take no part, bool `[T, V]`.
+        starts: Position at which each layer begins.
+    """
 
-    masked = np.where(missing, 0.0, values)
-    sizes = np.where(missing, 0.0, sizes)
-    with np.errstate(all="ignore"):
-        if statistic in _NORMS:
-            result = np.sqrt(of_layers(np.add, masked**2))
-        elif statistic in _RMS:
-            squares = of_layers(np.add, masked**2)
-            result = np.sqrt(squares / of_layers(np.add, sizes))
-        elif statistic == "gradient_zero_fraction":
-            # An empty variable has no zeros, but its fraction is NaN.
-            zeros = np.where(sizes > 0, masked * sizes, 0.0)
-            zeros = of_layers(np.add, zeros)
-            result = zeros / of_layers(np.add, sizes)
-        elif statistic == "gradient_unit_spread":
-            # `fmin` ignores NaN: biases have no units to compare.
-            spread = np.where(missing, np.nan, values)
-            result = of_layers(np.fmin, spread)
-        elif statistic in _SUMS:
-            result = of_layers(np.add, masked)
-        elif statistic == "gradient_missing":
-            result = of_layers(np.minimum, np.where(missing, 1.0, values))
-        else:
-            result = of_layers(np.maximum, masked)
-    return np.where(of_layers(np.logical_and, missing), np.nan, result)
+    values: np.ndarray
+    sizes: np.ndarray
+    missing: np.ndarray
+    starts: list[int]
+
+    def reduce(self, operation: np.ufunc, numbers: np.ndarray) -> np.ndarray:
+        """Reduces the numbers `[T, V]` of each layer to one, `[T, L]`."""
+        return operation.reduceat(numbers, self.starts, axis=1)
+
+    def with_missing(
+        self, numbers: np.ndarray, replacement: float = 0.0
+    ) -> np.ndarray:
+        """Replaces the numbers of variables that take no part."""
+        return np.where(self.missing, replacement, numbers)
+
+    def total(self, numbers: np.ndarray) -> np.ndarray:
+        """Adds the numbers of the variables that take part."""
+        return self.reduce(np.add, self.with_missing(numbers))
+
+
+def _norm(columns: _Columns) -> np.ndarray:
+    return np.sqrt(columns.total(columns.values**2))
+
+
+def _rms(columns: _Columns) -> np.ndarray:
+    squares = columns.total(columns.values**2)
+    return np.sqrt(squares / columns.total(columns.sizes))
+
+
+def _mean(columns: _Columns) -> np.ndarray:
+    # The mean over no element is NaN, and must not count.
+    weighted = np.where(columns.sizes > 0, columns.values * columns.sizes, 0.0)
+    return columns.total(weighted) / columns.total(columns.sizes)
+
+
+def _sum(columns: _Columns) -> np.ndarray:
+    return columns.total(columns.values)
+
+
+def _largest(columns: _Columns) -> np.ndarray:
+    return columns.reduce(np.maximum, columns.with_missing(columns.values))
+
+
+def _smallest(columns: _Columns) -> np.ndarray:
+    # `fmin` ignores NaN: biases have no units to compare.
+    return columns.reduce(np.fmin, columns.with_missing(columns.values, np.nan))
+
+
+def _all(columns: _Columns) -> np.ndarray:
+    return columns.reduce(np.minimum, columns.with_missing(columns.values, 1.0))
+
+
+#: The rules of `statistic.OfLayer`, without that of ratios.
+_RULES: dict[str, Callable[[_Columns], np.ndarray]] = {
+    "all": _all,
+    "largest": _largest,
+    "mean": _mean,
+    "norm": _norm,
+    "rms": _rms,
+    "smallest": _smallest,
+    "sum": _sum,
+}

@@ -15,13 +15,19 @@ import numpy as np
 from gradscope.errors import GradscopeWarning
 from gradscope.format.epoch_logs import Log
 from gradscope.format.schema import (
+    ACTIVATION_COLUMNS,
     RUN_COLUMNS,
     STATE_COLUMNS,
     VARIABLE_COLUMNS,
     Schema,
     tag,
 )
-from gradscope.format.step_layout import HEADER, STATE_MEASURED, Layout
+from gradscope.format.step_layout import (
+    ACTIVATION_MEASURED,
+    HEADER,
+    STATE_MEASURED,
+    Layout,
+)
 from gradscope.measuring import statistics
 from gradscope.recording import (
     background,
@@ -336,17 +342,20 @@ class Drain:
         main_part = {name: segments[name] for name in self._layout.forward}
         merged = replica_merging.merge([main_part, *other_parts])
         segments.update(merged)
-        measured = merged["activations"]
-        shares = self._unit_history.count(
-            step, merged["activity"], measured[:, -1]
+        activation = dict(
+            zip(ACTIVATION_MEASURED, merged["activations"].T, strict=True)
         )
+        shares = self._unit_history.count(
+            step, merged["activity"], activation["examples"]
+        )
+        activation["dead_fraction"], activation["always_on_fraction"] = shares.T
         state = dict(zip(STATE_MEASURED, merged["state"].T, strict=True))
         state["state_movement"] = self._state_movement.movement(
             merged["moving"]
         )
         tables = {
-            "activations": np.concatenate([shares, measured[:, :-1]], axis=1),
-            "state": np.stack([state[name] for name in STATE_COLUMNS], axis=1),
+            "activations": _table(activation, ACTIVATION_COLUMNS),
+            "state": _table(state, STATE_COLUMNS),
             "data": merged["data"],
             "units": self._unit_history.map(step),
         }
@@ -384,6 +393,13 @@ class Drain:
         notice, self.file.notice = self.file.notice, None
         if notice is not None:
             warnings.warn(notice, GradscopeWarning, stacklevel=3)
+
+
+def _table(
+    values: dict[str, np.ndarray], columns: tuple[str, ...]
+) -> np.ndarray:
+    """Puts the values of rows, by statistic, into the order of the columns."""
+    return np.stack([values[name] for name in columns], axis=1)
 
 
 def _global(table: np.ndarray, column: str) -> float:

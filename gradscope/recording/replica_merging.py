@@ -10,25 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gradscope.format.schema import DATA_COLUMNS
+from gradscope.format.columns import DATA_COLUMNS, STATISTICS
 from gradscope.format.step_layout import ACTIVATION_MEASURED, STATE_MEASURED
-
-#: How the numbers of replicas are combined; means are weighted by examples.
-_RULES = {
-    "zero_fraction": "mean",
-    "saturated_fraction": "mean",
-    "activation_mean": "mean",
-    "activation_rms": "rms",
-    "activation_max": "max",
-    "activation_nonfinite": "sum",
-    "examples": "sum",
-    "data_mean": "mean",
-    "data_rms": "rms",
-    "data_variation": "rms",
-    "data_min": "min",
-    "data_max": "max",
-    "data_nonfinite": "mean",
-}
 
 
 def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -68,7 +51,7 @@ def _examples(segments: dict[str, np.ndarray]) -> float:
 def _combine(
     values: np.ndarray, weights: np.ndarray, columns: tuple[str, ...]
 ) -> np.ndarray:
-    """Combines columns `[replicas, rows, columns]` by their rules."""
+    """Combines columns `[replicas, rows, columns]` as they are declared."""
     combine = {
         "mean": _mean,
         "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
@@ -77,10 +60,15 @@ def _combine(
         "sum": lambda v, w: v.sum(axis=0),
     }
     out = [
-        combine[_RULES.get(name, "mean")](values[..., column], weights[..., 0])
+        combine[_rule(name)](values[..., column], weights[..., 0])
         for column, name in enumerate(columns)
     ]
     return np.stack(out, axis=-1)
+
+
+def _rule(name: str) -> str:
+    # The count of examples weights the others, and is no statistic itself.
+    return "sum" if name == "examples" else STATISTICS[name].of_replicas
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

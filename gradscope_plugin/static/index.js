@@ -15,8 +15,11 @@ export async function render() {
   const runs = fetch('runs?soon=1');
   runs.catch(() => {});
   preload();
-  const [{followLinks, followReloads, followTheme}, {Page}] =
-    await Promise.all([import('./basics/tensorboard.js'), import('./page/page.js'), stylesheet()]);
+  const [{followLinks, followReloads, followTheme}, {Page}, {declareAll}, all] =
+    await Promise.all([
+      import('./basics/tensorboard.js'), import('./page/page.js'),
+      import('./statistics/statistics.js'), statistics(), stylesheet()]);
+  declareAll(all);
   const page = new Page(runs);
   document.body.append(page.node);
   followTheme(() => page.draw());
@@ -39,6 +42,11 @@ async function preload() {
   const list = await fetch(new URL('./modules.json', import.meta.url));
   if (!list.ok) return;
   for (const path of await list.json()) link('modulepreload', `./${path}`);
+}
+
+/** Asks what is declared of the statistics, beside the modules. */
+async function statistics() {
+  return (await fetch(new URL('./statistics.json', import.meta.url))).json();
 }
 
 /** Waits for the style: the page must not appear without it first. */

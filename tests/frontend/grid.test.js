@@ -4,10 +4,13 @@ import test from 'node:test';
 import {ABSENT, DEAD, NAN, NUMBER, ZERO}
   from '../../gradscope_plugin/static/data/cell_kinds.js';
 import {fetchGrid} from '../../gradscope_plugin/static/data/grid.js';
+import {messageOf} from '../../gradscope_plugin/static/heatmap/notices.js';
 import {silenceAt, valueAt} from '../../gradscope_plugin/static/heatmap/readout.js';
 import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
+import {describe} from '../../gradscope_plugin/static/statistics/statistics.js';
 import {deadIn, deadText} from '../../gradscope_plugin/static/data/dead_units.js';
 import {encode} from './server.js';
+import './statistics.js';
 
 const RUN = {
   name: 'a/gradscope',
@@ -104,6 +107,17 @@ test('a run without a map of units is not asked for one', async () => {
   const grid = await fetchGrid(get, {...RUN, unit_statistics: []},
     'unit_activity', 'layers');
   assert.equal(grid.rows, 0);
+  assert.deepEqual(asked, []);
+});
+
+test('a run of before a statistic was added is not asked for it', async () => {
+  const {get, asked} = server([], {});
+  for (const name of ['variable_learning_rate', 'gradient_of_tomorrow']) {
+    const grid = await fetchGrid(get, RUN, name, 'layers');
+    assert.equal(grid.rows, 0);
+    assert.equal(messageOf(grid, 'layers', describe(name)),
+      'This statistic was not recorded in this run.');
+  }
   assert.deepEqual(asked, []);
 });
 

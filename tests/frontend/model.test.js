@@ -6,6 +6,7 @@ import {createModel} from '../../gradscope_plugin/static/data/requests.js';
 import {rowsOf} from '../../gradscope_plugin/static/data/row_names.js';
 import {valueAt} from '../../gradscope_plugin/static/heatmap/readout.js';
 import {encode} from './server.js';
+import './statistics.js';
 
 const RUN = {
   name: 'a/gradscope',
@@ -14,7 +15,7 @@ const RUN = {
     {name: 'dense/kernel', layer: 'dense', shape: [3, 4]},
     {name: 'dense/bias', layer: 'dense', shape: [4]},
   ],
-  statistics: ['gradient_norm', 'gradient_missing'],
+  statistics: ['gradient_norm', 'gradient_missing', 'weight_norm'],
   steps: 2,
   last_wall_time: 1,
 };

@@ -1,7 +1,9 @@
 """Runs the tests of the page's pure modules, and checks the types of all."""
 
+import os
 import pathlib
 import subprocess
+import sys
 
 from node_packages import tool
 
@@ -11,7 +13,13 @@ TESTS = ROOT / "tests" / "frontend"
 
 def run(*command):
     """Runs a command in the repository; returns how it went, and its output."""
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHON": sys.executable},
+    )
     return done.returncode, done.stdout + done.stderr
 
 

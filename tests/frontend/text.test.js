@@ -6,8 +6,9 @@ import {duration, exact, percent, runLabel, shorten, tidy}
 import {captionOf, messageOf} from '../../gradscope_plugin/static/heatmap/notices.js';
 import {chooseRuns, chooseStatistic, createState, statisticIn}
   from '../../gradscope_plugin/static/page/view_state.js';
-import {STATISTICS, describe, groupOf, grouped, statisticsOf}
+import {describe, groupOf, grouped, linesOf, statisticsOf}
   from '../../gradscope_plugin/static/statistics/statistics.js';
+import {STATISTICS} from './statistics.js';
 
 test('a float32 is written exactly and as short as possible', () => {
   for (const [value, text] of [
@@ -89,15 +90,18 @@ test('choices are stored, and damaged storage is ignored', () => {
   assert.equal(createState(() => {}, null).view.rows, 'layers');
 });
 
-test('statistics are grouped in the order of the tables', () => {
+const NAMES = STATISTICS.map(({name}) => name);
+
+test('statistics are grouped in the order of their declarations', () => {
   assert.deepEqual(
     grouped(['new_one', 'weight_norm', 'gradient_missing', 'gradient_norm',
       'gradient_max', 'gradient_norm', 'unit_dead', 'new_one']),
     [{name: 'Gradients', statistics: ['gradient_norm', 'gradient_max']},
       {name: 'Weights and updates', statistics: ['weight_norm']},
       {name: 'Others', statistics: ['new_one']}]);
-  for (const name of Object.keys(STATISTICS)) {
-    assert.equal(grouped([name])[0].name, groupOf(name));
+  for (const {name, group} of STATISTICS) {
+    assert.equal(grouped([name])[0]?.name, group);
+    if (group) assert.equal(groupOf(name), group);
   }
   assert.equal(groupOf('new_one'), 'Others');
   assert.equal(describe('new_one').label, 'new one');
@@ -105,10 +109,20 @@ test('statistics are grouped in the order of the tables', () => {
     'gradient norm of each kernel, input at the top');
 });
 
+// Eight take 914 pixels, of 1012 in a window of 1280.
 test('no group has more buttons than fit on a line', () => {
-  for (const {name, statistics} of grouped(Object.keys(STATISTICS))) {
-    assert.ok(statistics.length <= 7, name);
+  for (const {name, statistics} of grouped(NAMES)) {
+    assert.ok(statistics.length <= 8, name);
   }
+});
+
+test('a chart has the lines that are declared for it, by their colours', () => {
+  assert.deepEqual(linesOf('norms').map(({name}) => name), ['gradient_norm',
+    'weight_norm', 'update_norm', 'clipped_gradient_norm']);
+  const [first, second] = linesOf('ratios');
+  assert.equal(first.line.band.text, 'usual about 1e-3');
+  assert.equal(second.line.band, null);
+  assert.deepEqual(linesOf('no such chart'), []);
 });
 
 test('a run has the statistics of all its rows, and of its layers', () => {
@@ -143,6 +157,8 @@ test('a grid without numbers says so', () => {
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
     /^Not one number here/);
   assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
+  assert.equal(messageOf({rows: 0, isLacking: true}, 'layers'),
+    'This statistic was not recorded in this run.');
   assert.equal(messageOf({rows: 0, unseen: ['eager steps have no graph']},
     'layers', describe('dead_fraction')),
   'No activation of this run was observed: eager steps have no graph.');

@@ -9,6 +9,7 @@ from training import FEW, MODES, STEPS
 from unit_spreads import expected
 
 import gradscope
+from gradscope.format.columns import STATISTICS
 from gradscope.format.step_layout import MEASURED
 from gradscope.measuring.unit_spread import MOST_UNITS
 
@@ -18,6 +19,11 @@ COLUMN = MEASURED.index("gradient_unit_spread")
 
 def spread(gradient, **options):
     return numbers(gradient, **options)["gradient_unit_spread"]
+
+
+def test_the_documentation_says_how_many_units_are_compared():
+    formula = STATISTICS["gradient_unit_spread"].formula
+    assert f"first {MOST_UNITS} units" in formula
 
 
 @pytest.mark.parametrize("compiled", [False, True])

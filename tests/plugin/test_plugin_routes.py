@@ -23,6 +23,7 @@ from tensorboard.plugins import base_plugin
 import gradscope
 import gradscope_plugin
 from gradscope.format import schema
+from gradscope.format.columns import STATISTICS
 from gradscope.recording import event_writer
 from gradscope_plugin import plugin
 from gradscope_plugin.replies import matrix
@@ -253,6 +254,37 @@ def test_all_modules_are_listed_so_that_they_are_asked_for_at_once(client):
     folder = pathlib.Path(gradscope_plugin.__file__).parent / "static"
     there = (path.relative_to(folder) for path in folder.rglob("*.js"))
     assert response.get_json() == sorted(path.as_posix() for path in there)
+
+
+def test_the_page_is_told_what_is_declared_of_each_statistic(client):
+    response = client.get(f"{BASE}/static/statistics.json")
+    assert response.content_type == "application/json"
+    told = {entry["name"]: entry for entry in response.get_json()}
+    assert told.keys() == STATISTICS.keys()
+    for name, statistic in STATISTICS.items():
+        assert ("group" in told[name]) == (statistic.drawing is not None)
+    assert told["update_to_weight_ratio"] == {
+        "name": "update_to_weight_ratio",
+        "group": "Weights and updates",
+        "label": "update : weight",
+        "help": "how far the step moved the weights, relative to them; about "
+        "1e-3 is usual",
+        "scale": "log",
+        "domain": [1e-6, 1],
+        "ends": ["hardly learns", "overwrites itself"],
+        "center": 1e-3,
+        "line": {
+            "chart": "ratios",
+            "color": 1,
+            "band": {"low": 3e-4, "high": 3e-3, "text": "usual about 1e-3"},
+        },
+    }
+    assert told["unit_activity"]["marksDead"] is True
+    assert told["gradient_rms"]["ofGradient"] is True
+    assert told["mean_distance"]["of"] == ["batch_norm", "state"]
+    assert "rows" not in told["gradient_norm"]
+    assert told["data_mean"]["rows"] == "data"
+    assert told["data_mean"]["center"] == 0
 
 
 @pytest.mark.parametrize(

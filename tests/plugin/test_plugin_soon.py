@@ -178,8 +178,8 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
     numbers = runs.statistics(runs.noisy(range(200), 10, 0.5))
     runs.write(tmp_path, "large", described, range(200), numbers)
     source = loaded(tmp_path, provider)
-    # 10 variables x 14 statistics x 4 bytes: 560 a step.
-    monkeypatch.setattr(data_provider, "ROOM", 560 * 50)
+    step_bytes = 4 * 10 * len(runs.COLUMNS)
+    monkeypatch.setattr(data_provider, "ROOM", 50 * step_bytes)
     client = client_of(source)
     (run,) = client.get(f"{BASE}/runs").get_json()
     assert (run["steps"], run["readable"], run["recorded"]) == (50, 50, 200)

@@ -54,7 +54,9 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
         "update_to_weight_ratio": updates / weights,
         "gradient_missing": np.zeros_like(gradients),
     }
-    return np.stack([numbers[n] for n in COLUMNS], axis=2).astype(np.float32)
+    nothing = np.full_like(gradients, np.nan)
+    columns = [numbers.get(name, nothing) for name in COLUMNS]
+    return np.stack(columns, axis=2).astype(np.float32)
 
 
 def write(

@@ -4,7 +4,7 @@ import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO} from '../data/cell_kinds.j
 import {blocksOf} from '../data/blocks.js';
 import {exact, tidy} from '../basics/format.js';
 
-/** How the ratio is drawn; as the entries of `statistics.js`. */
+/** How the ratio is drawn; as a statistic in `statistics.js`. */
 export const RATIO = {label: 'ratio', scale: 'log', domain: [0.1, 10],
   center: 1, help: 'the first run’s number over the second one’s',
   ends: ['smaller', 'larger'], rows: 'ratio'};

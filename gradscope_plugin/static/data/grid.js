@@ -25,8 +25,10 @@ export async function fetchGrid(get, run, statistic, chosenRows,
     {preview = false, only = '', matrices = new Map()} = {}) {
   const description = describe(statistic);
   const rows = description.rows ?? chosenRows;
-  if (description.rows && !statisticsOf(run).includes(statistic)) {
-    return {...NO_ROWS, unseen: run.unseen ?? []};
+  if (!statisticsOf(run).includes(statistic)) {
+    // A run of an earlier version lacks what was added since.
+    return {...NO_ROWS, unseen: run.unseen ?? [],
+      isLacking: !description.rows};
   }
   const ask = async (name) => {
     const query = {run: run.name, statistic: name, rows,
@@ -45,7 +47,7 @@ export async function fetchGrid(get, run, statistic, chosenRows,
   const grid = {...matrix, named, preview,
     blocks: rows === 'units' ? [] : blocksOf(named)};
   const options = {
-    ofGradient: statistic.includes('gradient_'),
+    ofGradient: Boolean(description.ofGradient),
     zeroIsSpecial: description.scale === 'log' && rows !== 'units',
     optional: Boolean(description.optional),
   };
@@ -56,14 +58,17 @@ export async function fetchGrid(get, run, statistic, chosenRows,
   return {...shown, kinds: classify(shown.values, {...options, missing})};
 }
 
-/** Adds to a map of units which are dead, and a way to learn since when. */
-async function unitGrid(grid, ask, options, {marksDead}) {
+/**
+ * Adds to a map of units which are dead, and a way to learn since when.
+ * @param {{marksDead?: boolean}} description
+ */
+async function unitGrid(grid, ask, options, description) {
   // A run that grew between two requests has more steps in the second.
   const same = ({values}) =>
     values.length === grid.values.length ? values : null;
   const dead = same(await ask('unit_dead'));
   const kinds = classify(grid.values, {...options, missing: null});
-  if (marksDead && dead) markDead(kinds, dead);
+  if (description.marksDead && dead) markDead(kinds, dead);
   const found = {...grid, kinds,
     groups: groupsOf(grid.named, dead, grid.columns)};
   let asked = null;
@@ -80,9 +85,12 @@ async function unitGrid(grid, ask, options, {marksDead}) {
   return found;
 }
 
-/** Returns `gradient_missing` of the same cells where it explains a NaN. */
-async function missingOf(run, grid, ask, {rows}) {
-  if (rows || !run.statistics.includes('gradient_missing')
+/**
+ * Returns `gradient_missing` of the same cells where it explains a NaN.
+ * @param {{rows?: string}} description
+ */
+async function missingOf(run, grid, ask, description) {
+  if (description.rows || !run.statistics.includes('gradient_missing')
       || !grid.values.some(Number.isNaN)) return null;
   const {values} = await ask('gradient_missing');
   // A run that grew between the two requests has more steps in the second.

@@ -42,6 +42,8 @@ const NO_ROWS = {
     'The inputs, targets and outputs of this run were not observed.',
 };
 
+const LACKING = 'This statistic was not recorded in this run.';
+
 /** Returns what a heatmap shows: `gradient norm of each layer, …`. */
 export function captionOf({label}, rows) {
   return `${label} of each ${ONE[rows]}, input at the top`;
@@ -55,6 +57,7 @@ export function captionOf({label}, rows) {
  */
 export function messageOf(grid, rows, {optional, rows: own} = {}) {
   if (!grid) return '';
+  if (grid.isLacking) return LACKING;
   if (!grid.rows) return NO_ROWS[own ?? rows]?.(grid) ?? optional;
   const empty = (kind) => [NAN, MISSING, ABSENT].includes(kind);
   if (!grid.kinds.every(empty)) return '';

@@ -1,41 +1,41 @@
 /** Which charts the detail of a layer has. */
 
 import {createLineChart} from './line_chart.js';
-import {describe} from '../statistics/statistics.js';
+import {linesOf} from '../statistics/statistics.js';
 
 const COLORS = ['--series-1', '--series-2', '--series-3', '--series-4'];
 
-// Of each chart its statistics; a run may lack some.
-export const NORMS = {title: 'norms', scale: 'log',
-  names: ['gradient_norm', 'weight_norm', 'update_norm',
-    'clipped_gradient_norm']};
-export const RATIOS = {title: 'ratios', scale: 'log',
-  names: ['update_to_weight_ratio', 'gradient_to_weight_ratio'],
-  // Half a decade around what is usual.
-  band: {from: 3e-4, to: 3e-3, label: 'update : weight, usual about 1e-3'}};
-export const SHARES = {title: 'shares', scale: 'linear', domain: [0, 1],
-  names: ['dead_fraction', 'zero_fraction', 'saturated_fraction',
-    'always_on_fraction']};
-export const SIZES = {title: 'outputs', scale: 'log',
-  names: ['activation_rms', 'activation_max']};
-export const STATES = {title: 'state', scale: 'linear',
-  names: ['dropped_fraction', 'mean_distance', 'variance_distance',
-    'state_movement']};
+// The statistics of each are declared with its title; a run may lack some.
+export const NORMS = {title: 'norms', scale: 'log'};
+export const RATIOS = {title: 'ratios', scale: 'log'};
+export const SHARES = {title: 'shares', scale: 'linear', domain: [0, 1]};
+export const SIZES = {title: 'outputs', scale: 'log'};
+export const STATES = {title: 'state', scale: 'linear'};
 
 /** Returns a chart of a kind; `update` gets series as `detail_data` has. */
 export function createStatisticsChart(kind, prefix, nameOf) {
-  const chart = createLineChart({...kind, title: `${prefix}${kind.title}`,
+  const lines = linesOf(kind.title);
+  const chart = createLineChart({...kind, band: bandOf(lines),
+    title: `${prefix}${kind.title}`,
     nameOf: () => [...nameOf(), kind.title]});
   return {
     node: chart.node,
     drawCursor: chart.drawCursor,
     update(found, zoom) {
-      const series = kind.names.flatMap((name, index) => {
+      const series = lines.flatMap(({name, label, line}) => {
         const values = found?.of(name);
-        return values?.some((value) => !Number.isNaN(value)) ? [{name, values,
-          label: describe(name).label, color: COLORS[index]}] : [];
+        return values?.some((value) => !Number.isNaN(value))
+          ? [{name, values, label, color: COLORS[line.color - 1]}] : [];
       });
       chart.update({steps: found?.steps ?? new Float64Array(), series, zoom});
     },
   };
+}
+
+/** Returns what is usual of one of the statistics, nothing if none says so. */
+function bandOf(lines) {
+  const usual = lines.find(({line}) => line.band);
+  if (!usual) return undefined;
+  const {low, high, text} = usual.line.band;
+  return {from: low, to: high, label: `${usual.label}, ${text}`};
 }

@@ -16,7 +16,7 @@ import {describe} from '../statistics/statistics.js';
 import {byLastActivity, reordered} from './unit_order.js';
 import {deadIn, silenceText} from '../data/dead_units.js';
 
-const ACTIVITY = describe('unit_activity');
+const ACTIVITY = 'unit_activity';
 
 /** @param {{title: string, nameOf: () => string[]}} options */
 export function createUnitChart(options) {
@@ -37,7 +37,8 @@ export function createUnitChart(options) {
     if (!grid?.columns) return;
     order = isSorted ? byLastActivity(grid, grid.silence)
       : grid.named.map((_, row) => row);
-    look = lookOf(makeScale(ACTIVITY), ACTIVITY, theme(), look);
+    const activity = describe(ACTIVITY);
+    look = lookOf(makeScale(activity), activity, theme(), look);
     drawUnits(dom, grid, order, look);
   }
   new ResizeObserver(draw).observe(dom.area);

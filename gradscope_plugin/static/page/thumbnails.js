@@ -6,7 +6,7 @@ import {theme} from '../basics/tensorboard.js';
 import {makeScale} from '../scales/scale.js';
 import {describe} from '../statistics/statistics.js';
 
-const SMALL = describe('gradient_norm');
+const SMALL = 'gradient_norm';
 
 export class Thumbnails {
   #host;
@@ -23,7 +23,8 @@ export class Thumbnails {
 
   /** Returns how values look, in the present theme. */
   look() {
-    this.#look = lookOf(makeScale(SMALL), SMALL, theme(), this.#look);
+    const small = describe(SMALL);
+    this.#look = lookOf(makeScale(small), small, theme(), this.#look);
     return this.#look;
   }
 

@@ -52,6 +52,10 @@ export const PATTERNS = {
 /**
  * Returns all that turns a cell into a colour. It is the one before if nothing
  * changed, so that pictures need not be drawn again.
+ * @param {{kind: string, domain: number[],
+ *     position: (value: number) => number}} scale
+ * @param {{center?: number}} description
+ * @param {string} theme
  * @return {{key: string, position: (value: number) => number,
  *     palette: Uint8Array, marks: Object, patterns: Object, table: Object}}
  */

@@ -1,33 +1,24 @@
+/** What gradscope declares of each statistic, as `statistics.json` has it. */
+
 /**
- * What the page knows about each statistic.
- *
  * `scale` is log where only the order of magnitude says something, `domain` its
- * default ends. They are fixed, so that a colour means the same number today
- * and tomorrow, in this run and in that. `center` makes the colours diverge.
- * `optional` says why a run may have no such number at all, `rows` that its
- * rows are others than those chosen. `ends` says in words what a very small and
- * a very large value mean, `marksDead` that dead units are marked, `of` the
- * kinds of layers with a state that have such a number.
+ * ends, and `ends` says in words what they mean. `center` makes the colours
+ * diverge. `optional` says why a run may have no such number at all, `rows` that
+ * its rows are others than those chosen, `of` which kinds of layers with a
+ * state have it. `marksDead` says that dead units are marked, `ofGradient` that
+ * it needs a gradient, and `line` in which chart of a layer it is. A statistic
+ * without a `group` is no picture of its own: it explains the cells of others.
+ * @typedef {{name: string, group?: string, label: string, help: string,
+ *     scale: string, domain: number[], ends: string[], center?: number,
+ *     rows?: string, optional?: string, of?: string[], marksDead?: boolean,
+ *     ofGradient?: boolean, line?: {chart: string, color: number,
+ *     band?: {low: number, high: number, text: string}}}} Statistic
  */
 
-import {log} from './entries.js';
-import {ACTIVATIONS, DATA, STATES, UNITS} from './of_forward_pass.js';
-import {GRADIENTS, WEIGHTS} from './of_variables.js';
-
-const GROUPS = {
-  'Gradients': GRADIENTS,
-  'Weights and updates': WEIGHTS,
-  'Activations': ACTIVATIONS,
-  'Units': UNITS,
-  'Dropout and batch norm': STATES,
-  'Data': DATA,
-};
 const OTHERS = 'Others';
 
-export const STATISTICS = Object.assign({}, ...Object.values(GROUPS));
-
-// These are no pictures of their own: they explain the cells of others.
-const EXPLAINING = ['gradient_missing', 'unit_dead', 'unit_last_fired'];
+/** @type {Map<string, Statistic>} in the order in which they are offered */
+const declared = new Map();
 
 /** Names of the kinds of rows to choose from, as the server knows them. */
 export const ROWS = ['layers', 'kernels', 'variables'];
@@ -36,9 +27,23 @@ export const ROWS = ['layers', 'kernels', 'variables'];
 const LISTED = ['statistics', 'activation_statistics', 'unit_statistics',
   'state_statistics', 'data_statistics'];
 
-/** Returns the entry of a statistic, a plain one for those of later files. */
+/**
+ * Takes over what is declared; called once, before the page is built.
+ * @param {Statistic[]} statistics
+ */
+export function declareAll(statistics) {
+  for (const statistic of statistics) declared.set(statistic.name, statistic);
+}
+
+/**
+ * Returns what is known of a statistic; little of those of later files.
+ * @return {Statistic}
+ */
 export function describe(name) {
-  return STATISTICS[name] ?? log(name.replaceAll('_', ' '), [1e-8, 10], '');
+  const known = declared.get(name);
+  return known?.group ? known : {name, label: name.replaceAll('_', ' '),
+    help: '', scale: 'log', domain: [1e-8, 10], ends: ['small', 'large'],
+    ofGradient: name.includes('gradient_')};
 }
 
 /** Returns the statistics that a run has, of all kinds of rows. */
@@ -51,22 +56,31 @@ export function statisticsOf(run) {
 }
 
 /**
- * Returns the statistics to choose from in their groups, those of the tables
- * first. What is later than this page has a group of its own.
+ * Returns the statistics to choose from in their groups, declared ones first.
+ * What is later than this page has a group of its own.
  * @param {string[]} names
  * @return {{name: string, statistics: string[]}[]} without empty groups
  */
 export function grouped(names) {
-  const groups = Object.entries(GROUPS).map(([name, table]) =>
-    ({name, statistics: Object.keys(table).filter((n) => names.includes(n))}));
-  const others = [...new Set(names)].filter((name) =>
-    !STATISTICS[name] && !EXPLAINING.includes(name));
-  return [...groups, {name: OTHERS, statistics: others}]
-    .filter(({statistics}) => statistics.length);
+  const groups = new Map();
+  const add = (group, name) =>
+    groups.set(group, [...groups.get(group) ?? [], name]);
+  for (const {name, group} of declared.values()) {
+    if (group && names.includes(name)) add(group, name);
+  }
+  for (const name of new Set(names)) {
+    if (!declared.has(name)) add(OTHERS, name);
+  }
+  return [...groups].map(([name, statistics]) => ({name, statistics}));
 }
 
 /** Returns the name of a statistic's group. */
 export function groupOf(statistic) {
-  return Object.keys(GROUPS).find((name) =>
-    Object.hasOwn(GROUPS[name], statistic)) ?? OTHERS;
+  return describe(statistic).group ?? OTHERS;
+}
+
+/** Returns the statistics that a chart of a layer shows, by their colours. */
+export function linesOf(chart) {
+  return [...declared.values()].filter(({line}) => line?.chart === chart)
+    .sort((a, b) => a.line.color - b.line.color);
 }
