@@ -54,6 +54,27 @@ def check(
             `closed` is out of range.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
+
+    Examples:
+        Batch norm makes -1 and 1 of the inputs 1 and 3 in training, and leaves
+        them as they are in inference, since its moving mean and variance are
+        still 0 and 1. The moving mean is two standard deviations of the batch
+        from the batch's own.
+
+        >>> import keras
+        >>> import gradscope
+        >>> norm = keras.layers.BatchNormalization(epsilon=0.0, name="norm")
+        >>> model = keras.Sequential([keras.Input((1,)), norm])
+        >>> model.compile(loss="mse")
+        >>> x, y = np.array([[1.0], [3.0]]), np.zeros([2, 1])
+
+        >>> result = gradscope.check(model, x, y)
+        >>> result.training_loss, result.inference_loss, result.gap
+        (1.0, 5.0, 4.0)
+        >>> result.cause, round(result.layers[0].mean_distance, 3)
+        ('norm', 2.0)
+        >>> result.updates_by_momentum  # ln(0.01) / ln(0.99) = 458.2
+        459
     """
     if not 0 < closed < 1:
         raise ValueError(

@@ -60,6 +60,17 @@ def same(
             common.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
+
+    Examples:
+        >>> import gradscope
+        >>> w = tf.Variable(3.0)
+        >>> gradscope.same(lambda: w * w, lambda: w**2).same
+        True
+        >>> result = gradscope.same(lambda: w * w, lambda: 2 * w * w)
+        >>> result.same, result.losses["float64"]
+        (False, (9.0, 18.0))
+        >>> result.rows[0].float64  # the gradients are 2w = 6 and 4w = 12
+        Difference(relative=0.5, cosine=1.0, norm_a=6.0, norm_b=12.0)
     """
     if not tf.executing_eagerly():
         raise RuntimeError(

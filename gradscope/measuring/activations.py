@@ -110,6 +110,18 @@ def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
             units]` of any float dtype; its inputs if the kind has a
             `function`.
         fused: Whether XLA fuses consecutive operations into one pass.
+
+    Examples:
+        Of four numbers of a ReLU, which is saturated where it is zero, two are
+        zero; their mean is 1, the root of their mean square is the root of
+        (1 + 9) / 4, and the largest is 3.
+
+        >>> outputs = tf.constant([[[0.0, 1.0], [0.0, 3.0]]])
+        >>> row = measure("relu", outputs)[0].numpy().tolist()
+        >>> {name: round(x, 3) for name, x in zip(MEASURED, row)}
+        {'zero_fraction': 0.5, 'saturated_fraction': 0.5,
+         'activation_mean': 1.0, 'activation_rms': 1.581,
+         'activation_max': 3.0, 'activation_nonfinite': 0.0}
     """
     return measure_with_activity(kind, read, fused)[0]
 
@@ -134,6 +146,12 @@ def measure_with_activity(
         only for one that always was. It is None for a kind whose units can
         neither die nor be always on. Both are NaN for an activation without
         examples.
+
+    Examples:
+        >>> outputs = tf.constant([[[0.0, 1.0], [0.0, 3.0], [0.0, 0.0]]])
+        >>> _, activity = measure_with_activity("relu", outputs)
+        >>> activity.numpy().round(2)  # unit 1 fires for two of three examples
+        array([[0.  , 0.67]], dtype=float32)
     """
     activation = KINDS[kind]
     # Sums of float16 numbers would overflow.

@@ -32,6 +32,16 @@ def sketches(
         places: Indices of the selected gradients.
         sparse: Indices of sparse gradients: two steps have different rows of
             them, so that their positions mean different elements.
+
+    Examples:
+        A gradient with a single element has one sum, of either sign, whose
+        square is that of the norm.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> stacks = stack_by_shape([tf.constant([0.0, 3.0, 0.0])])
+        >>> sketch = sketches(stacks, [0], set()).numpy()
+        >>> sketch.shape, float((sketch**2).sum())
+        ((1, 16), 9.0)
     """
     dense = set(places) - sparse
     stacks = [rows for rows in stacks if set(rows.places) & dense]

@@ -25,6 +25,17 @@ def counts(
     Args:
         kinds: The tensors of each kind, see `stacking`.
         places: Indices of the selected tensors of each kind.
+
+    Examples:
+        The elements -1, 0 and twice 1 are in three of the 258 buckets.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> kind = stack_by_shape([tf.constant([-1.0, 0.0, 1.0, 1.0])])
+        >>> histogram = counts([kind], [0]).numpy()[0]
+        >>> histogram[histogram > 0].tolist()
+        [1.0, 1.0, 2.0]
+        >>> int(histogram[histogram_buckets.ZERO])
+        1
     """
     raw = tf.concat([_raw_counts(kind, places) for kind in kinds], axis=0)
     raw = tf.cast(raw, tf.float32)

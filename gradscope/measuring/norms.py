@@ -34,6 +34,15 @@ def norms(
         kinds: The tensors of each kind, see `stacking`.
         count: V.
         fused: Whether XLA fuses consecutive operations into one pass.
+
+    Examples:
+        The second norm needs squares of 1e-46, which float32 does not have.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> gradients = [tf.constant([3.0, 4.0]), tf.constant([1e-23]), None]
+        >>> (computed,) = norms([stack_by_shape(gradients)], 3)
+        >>> computed.numpy()
+        array([5.e+00, 1.e-23,     nan], dtype=float32)
     """
     stacks = [rows for kind in kinds for rows in kind]
     if not stacks:
