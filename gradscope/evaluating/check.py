@@ -159,6 +159,8 @@ class MovingStatistics:
         ]
         self.now = [np.asarray(v.numpy(), np.float64) for v in self.variables]
         try:
+            # In float64, since with a momentum near 1 the difference that is
+            # divided by 1 - m below is a few of float32's last bits.
             after = switches.run_training_mode(self.variables, double=True)
         except (NoDouble, tf.errors.OpError):
             after = switches.run_training_mode(self.variables)
@@ -271,6 +273,7 @@ def _check_layer(
 
 
 def _differ(a: float, b: float) -> bool:
+    # `not <=` is true for NaN, too.
     return not abs(a - b) <= NONE * max(abs(a), abs(b))
 
 
@@ -280,6 +283,7 @@ def _rank(share: float) -> float:
 
 def _updates_by_momentum(momentum: float, closed: float) -> float:
     if not 0 < momentum < 1:
+        # With a momentum of 1 nothing moves; with 0 one update is all of it.
         return math.inf if momentum >= 1 else 1.0
     return math.ceil(math.log(1 - closed) / math.log(momentum))
 

@@ -276,6 +276,7 @@ def _restore_variables(tensors: list[tf.Tensor]) -> Iterator[None]:
     for handle in tensors:
         if handle.dtype != tf.resource:
             continue
+        # Has no public name: dtype and shape of the variable behind a handle.
         data = handle._handle_data
         # Tables and iterators are resources, too.
         if data is None or len(data.shape_and_type) != 1:

@@ -266,6 +266,8 @@ def _row(index, variable, name_b, differences, largest) -> Row:
     precision = "float64" if "float64" in of_row else "float32"
     deciding = of_row[precision]
     apart = deciding.relative * max(deciding.norm_a, deciding.norm_b)
+    # A difference may also be noise beside the largest gradient where the
+    # gradients themselves are not.
     small = apart < NOISE["float64"] * largest[precision]
     differs = False
     if not noise and not small:

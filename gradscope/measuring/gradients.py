@@ -79,6 +79,8 @@ def gradient_values(gradient: Gradient) -> GradientValues | None:
         return None
     if not isinstance(gradient, tf.IndexedSlices):
         return GradientValues(tf.convert_to_tensor(gradient))
+    # Sorted, equal indices are neighbours, and a new row begins where one
+    # differs from the last.
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
     is_new = tf.concat(

@@ -44,6 +44,7 @@ def counts(
     return tf.concat(
         [
             tf.reverse(_in_range(negative), [1]),
+            # The exponent 0: zero, and denormals.
             _sum(positive[:, :2]) + _sum(negative[:, :2]),
             _in_range(positive),
             _sum(positive[:, _NONFINITE_BITS:])
@@ -87,6 +88,7 @@ def _count(tensor: tf.Tensor) -> tf.Tensor:
     is_single_row = tensor.shape.as_list()[0] == 1
     if is_single_row:
         top = tf.reshape(top, [-1])
+    # Empty weights count each number once.
     raw = tf.raw_ops.DenseBincount(
         input=top, size=1 << _BITS, weights=tf.constant([], tf.int32)
     )

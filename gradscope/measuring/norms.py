@@ -51,6 +51,8 @@ def norms(
         row_norms = _wide(stacks)
     else:
         narrow = _narrow(stacks)
+        # NaN is neither above nor below, so a norm that is NaN is computed
+        # again, and stays NaN.
         is_right = tf.reduce_all((narrow > _LOWEST) & (narrow < np.inf))
         row_norms = tf.cond(is_right, lambda: narrow, lambda: _wide(stacks))
     first, norms_of_kinds = 0, []

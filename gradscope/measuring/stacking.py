@@ -173,6 +173,8 @@ def pad_together(stacks: list[Rows], fused: bool = False) -> list[Rows]:
     small = [rows for rows in stacks if rows.shape and _width(rows) <= SMALL]
     merged = [rows for rows in stacks if all(rows is not s for s in small)]
     group: list[Rows] = []
+    # The widest comes first in each group and sets its width; the next ones
+    # need the least padding.
     for rows in sorted(small, key=_width, reverse=True):
         if group and not _fits(group, rows, fused):
             merged.append(_merge(group))

@@ -108,6 +108,8 @@ def _without_noise(
 
     NaN for three examples or fewer, for which the noise is undefined.
     """
+    # By chance the difference may be smaller than expected; then there is no
+    # distance that could be told from none.
     distance = tf.sqrt(tf.maximum(squared - noise / (examples - 3.0), 0.0))
     return tf.where(examples > 3.0, distance, np.float32(np.nan))
 

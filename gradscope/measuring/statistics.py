@@ -80,6 +80,7 @@ def stack_step(
     after_clipping = (
         [] if clipped is None else list(map(_values, clipped, before))
     )
+    # Both have the same shapes, so that their stacks go together in pairs.
     old, new = stack(before), stack(after)
     return StepTensors(
         count=len(before),

@@ -59,6 +59,8 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
             f"{', '.join(VARIABLE_COLUMNS)}."
         )
     if statistic in _RATIOS:
+        # The ratio of a layer's norms, not a mean of its variables' ratios: a
+        # bias that starts at zero has an infinite one.
         over, under = (by_layer(record, name) for name in _RATIOS[statistic])
         with np.errstate(all="ignore"):
             return over / under

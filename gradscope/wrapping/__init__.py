@@ -200,6 +200,7 @@ def flush(optimizer: Any = None) -> None:
 def _warn_at_exit() -> None:
     """Warn of trainings that bypassed their optimizer, unless an error ended
     the program."""
+    # Python's interpreter sets it where an error ends a program.
     if getattr(sys, "last_type", None) is not None:
         return
     for seam in list(_seams):

@@ -171,6 +171,8 @@ class Callback(keras.callbacks.Callback):
             self._programs = {PLAIN: self.model.train_function}
         if self._programs[PLAIN] is not None:
             self.model.train_function = self._program(self._seam.plain)
+        # Counted here: to read the optimizer's step from the device would wait
+        # for the steps before it.
         self._step += 1
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -181,6 +183,8 @@ class Callback(keras.callbacks.Callback):
             for seam in self._all_seams():
                 seam.observers.count_steps(self._steps_per_execution())
         self._seam.plain = False
+        # Only a step shows whether the host's count is right: an optimizer may
+        # accumulate gradients over batches, and then counts fewer steps.
         if self._is_first_batch:
             self._is_first_batch = False
             self._two_programs = self._two_programs and self._host_can_count()

@@ -82,6 +82,7 @@ class SessionObserver:
         train_ops = []
         for trained, forward in calls:
             before = schema
+            # Each train op adds its rows to those of the ops before it.
             schema = forward.schema(described, self._optimizer, before)
             schema = with_facts(schema, rows, forward, before)
             forward_schema = forward.schema((), {}, None)
@@ -149,6 +150,8 @@ class SessionStep:
         Returns:
             The train op.
         """
+        # Unlike a function, a session's graph has no order but that of its
+        # edges: the reads come first because the updates wait for them.
         with tf.control_dependencies(self._values_before):
             result = original()
         try:
@@ -162,6 +165,9 @@ class SessionStep:
                         train_op, forward_pass
                     ),
                 )
+            # The train op waits, so that whoever runs it records the step.
+            # There is no public way to add an input to an operation that
+            # exists.
             train_op._add_control_inputs([measured])
         except Exception as error:
             self._seam.fail(error)

@@ -83,6 +83,8 @@ class Observers:
             if latest.covers(variables) and has_rows:
                 return latest
             new_variables = [v for v in variables if not latest.covers([v])]
+            # Rows only grow, so that a record's columns go on under the same
+            # names.
             variables = [*latest.optimizer_variables, *new_variables]
         return self._add(variables, forward_pass, latest)
 
