@@ -4,4 +4,11 @@ from __future__ import annotations
 
 
 class GradscopeWarning(UserWarning):
-    """A part of gradscope failed; the training is not affected."""
+    """A part of gradscope failed; the training is not affected.
+
+    Examples:
+        >>> import warnings
+        >>> import gradscope
+        >>> # In a test, to stop where something cannot be recorded:
+        >>> warnings.simplefilter("error", gradscope.GradscopeWarning)
+    """

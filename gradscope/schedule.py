@@ -41,6 +41,11 @@ class Schedule:
     Attributes:
         seconds: For schedules by time, the seconds between two records;
             infinite for schedules by step.
+
+    Examples:
+        >>> schedule = Every(100, dense=0) | At([42])
+        >>> [step for step in range(250) if schedule.due(step)]
+        [0, 42, 100, 200]
     """
 
     seconds: float = math.inf
@@ -55,6 +60,11 @@ class Schedule:
         Args:
             last: A step before `step`, or -1.
             step: The last step that is asked about.
+
+        Examples:
+            >>> schedule = Every(10, dense=0)
+            >>> schedule.due_since(1, 9), schedule.due_since(1, 10)
+            (False, True)
         """
         raise NotImplementedError
 
@@ -66,7 +76,12 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Every(Schedule):
-    """Each of the first `dense` steps, then every `steps`-th step."""
+    """Each of the first `dense` steps, then every `steps`-th step.
+
+    Examples:
+        >>> [step for step in range(25) if Every(10, dense=3).due(step)]
+        [0, 1, 2, 10, 20]
+    """
 
     steps: int
     dense: int = DENSE_START
@@ -86,7 +101,12 @@ class Every(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class At(Schedule):
-    """Exactly the steps of a list."""
+    """Exactly the steps of a list.
+
+    Examples:
+        >>> [step for step in range(1000) if At([7, 300]).due(step)]
+        [7, 300]
+    """
 
     steps: tuple[int, ...]
 
@@ -128,6 +148,10 @@ class Seconds(Schedule):
     The clock is read on the host between steps. For programs that run several
     steps without the host (`steps_per_execution`, or a loop inside one
     `tf.function`), a background thread reads the clock twice a second.
+
+    Examples:
+        >>> (Every(100) | Seconds(30)).seconds
+        30
     """
 
     seconds: float
@@ -184,6 +208,10 @@ def schedule_of(
 
     Raises:
         ValueError: If the value is neither a schedule nor a positive integer.
+
+    Examples:
+        >>> schedule_of(10, "every")
+        Every(steps=10, dense=50)
     """
     if isinstance(value, Schedule):
         return value

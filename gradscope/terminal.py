@@ -43,7 +43,12 @@ def join_names(names: Iterable[str]) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Converts a value for JSON: NaN and infinities become None (null)."""
+    """Converts a value for JSON: NaN and infinities become None (null).
+
+    Examples:
+        >>> json_value({"loss": float("nan"), "steps": (0, 1)})
+        {'loss': None, 'steps': [0, 1]}
+    """
     if isinstance(value, dict):
         return {str(key): json_value(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

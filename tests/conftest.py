@@ -39,11 +39,13 @@ LONG = {
     f"test_{name}.py"
     for name in (
         "backends bits bits_random check combinations compare_functions "
-        "compare_observing compat_v1 determinism elsewhere encounters faults "
-        "fit_data guard linear nonfinite_training outputs parts probe resume "
-        "run_directory saving several states suspects tf_keras "
-        "tf_keras_forward tf_keras_objects tf_keras_scaled tf_keras_twin "
-        "threads twin unknown_sizes wrapping"
+        "compare_observing compat_v1 determinism due_steps elsewhere "
+        "encounters endings faults fit_data guard linear no_step_lost "
+        "nonfinite_training outputs own_programs parts probe "
+        "probe_leaves_no_trace resume run_directory saving several states "
+        "step_trial suspects tf_keras tf_keras_forward tf_keras_objects "
+        "tf_keras_scaled tf_keras_steps tf_keras_twin threads twin "
+        "unknown_shapes unknown_sizes wrapping"
     ).split()
 }
 
@@ -52,7 +54,10 @@ LONG = {
 #: they are slow: 20 MB and some 5 s each.
 OF_XLA = {
     f"test_{name}.py"
-    for name in "combinations cost guard modes tf_keras values".split()
+    for name in (
+        "combinations cost guard modes step_trial tf_keras tf_keras_steps "
+        "values"
+    ).split()
 }
 
 

@@ -3,7 +3,8 @@
     python -m tools.house                     # a table of both packages
     python -m tools.house gradscope/reading   # of some folders
     python -m tools.house --names gradscope   # which indefinite names are where
-    python -m tools.house --check             # in `make lint`: the ceilings
+    python -m tools.house --check             # in `make lint`: the ceilings,
+                                              # and those of the tests
 
 The counts are of Python files, without tests. Libraries that are known to be
 read with ease have 0 to 2 indefinite names in 1000, "what" in 0.1 to 0.3 of
@@ -37,6 +38,9 @@ CEILINGS = {
     '"Returns what"': 0,
 }
 
+#: Lines of a test module, above which it has more than one theme.
+MOST_TEST_LINES = 400
+
 
 class Module:
     """One file, parsed."""
@@ -54,6 +58,20 @@ class Module:
             for node in ast.walk(self.tree)
             if isinstance(node, ast.Name | ast.arg)
         ]
+
+    def imports(self) -> set[str]:
+        """Lists the last names of all modules that are imported."""
+        nodes = list(ast.walk(self.tree))
+        imported = [
+            alias.name
+            for n in nodes
+            if isinstance(n, ast.Import)
+            for alias in n.names
+        ]
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                imported += [node.module or "", *(a.name for a in node.names)]
+        return {name.rpartition(".")[2] for name in imported}
 
     def functions(self) -> list:
         kinds = ast.FunctionDef | ast.AsyncFunctionDef
@@ -196,6 +214,30 @@ def above_ceilings(numbers: dict[str, object]) -> list[str]:
     ]
 
 
+def problems_of_tests(folder: pathlib.Path) -> list[str]:
+    """Lists test modules that are too long, and imports of test modules.
+
+    What tests share is in `tests/support`: a test module that another imports
+    cannot be split, moved or run without a look at the other.
+    """
+    modules = [Module(path) for path in sorted(folder.rglob("*.py"))]
+    names = {m.path.stem for m in modules if m.path.stem.startswith("test_")}
+    problems = []
+    for module in modules:
+        name = module.path.relative_to(folder)
+        if module.path.stem in names and module.lines > MOST_TEST_LINES:
+            problems.append(
+                f"{name}: {module.lines} lines, and at most {MOST_TEST_LINES} "
+                "are allowed; give each theme a file"
+            )
+        problems += [
+            f"{name}: imports the tests of {imported}; move what they share "
+            "to tests/support"
+            for imported in module.imports() & names
+        ]
+    return problems
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("paths", nargs="*", default=PACKAGES)
@@ -209,6 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     numbers = counts(modules)
     if options.check:
         problems = above_ceilings(numbers)
+        problems += problems_of_tests(ROOT / "tests")
         print("\n".join(problems), file=sys.stderr)
         return 1 if problems else 0
     for name, number in numbers.items():

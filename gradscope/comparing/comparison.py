@@ -110,6 +110,13 @@ class Comparison:
 
         Raises:
             KeyError: If `statistic` is not a statistic of variables.
+
+        Examples:
+            The norms 1 and 2 differ by half of the larger one.
+
+            >>> from gradscope.comparing.difference import relative
+            >>> relative([1.0, 3.0, np.nan], [2.0, 3.0, 5.0]).tolist()
+            [0.5, 0.0, 1.0]
         """
         return relative(*(self._values(r, statistic) for r in (self.a, self.b)))
 
@@ -194,6 +201,21 @@ def compare(
         FileNotFoundError: If a directory holds no run.
         ValueError: If a directory holds several runs, or `tolerance` is out of
             range.
+
+    Examples:
+        >>> import keras, numpy
+        >>> import gradscope
+        >>> for name, rate in (("slow", 0.1), ("fast", 0.2)):
+        ...     optimizer = gradscope.wrap(keras.optimizers.SGD(rate), name)
+        ...     weight = keras.Variable([3.0], name="weight")
+        ...     optimizer.apply([numpy.array([2.0])], [weight])
+        >>> comparison = gradscope.compare("slow", "fast")
+        >>> comparison.same, comparison.parting.statistic
+        (False, 'update_norm')
+        >>> comparison["gradient_norm"].tolist()  # 2 in both
+        [[0.0]]
+        >>> comparison["update_norm"].round(3).tolist()  # 0.2 and 0.4
+        [[0.5]]
     """
     if not 0 <= tolerance < 1:
         raise ValueError(

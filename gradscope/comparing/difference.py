@@ -24,6 +24,10 @@ def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
     The result is 0 where both are equal (also two infinities), at most 1 where
     they have one sign and at most 2 where not. It is 1 where a single one is a
     finite number, and NaN where both are NaN.
+
+    Examples:
+        >>> relative([1.0, -1.0, np.inf], [2.0, 1.0, np.inf]).tolist()
+        [0.5, 2.0, 0.0]
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     with np.errstate(all="ignore"):
@@ -51,6 +55,10 @@ def noise(
 
     Returns:
         bool `[S, V]`: true only where it holds in both runs.
+
+    Examples:
+        >>> noise([[1.0, 5e-5, 2e-4]], [[1.0, 5e-5, 5e-5]]).tolist()
+        [[False, True, False]]
     """
     larger = np.fmax(np.asarray(a, np.float64), np.asarray(b, np.float64))
     finite = np.where(np.isfinite(larger), larger, 0.0)

@@ -54,6 +54,12 @@ def match(
         kinds_a: The kind of each row, such as its shape or class.
         names_b: Names of the second run's rows.
         kinds_b: Their kinds.
+
+    Examples:
+        >>> match(["a", "b"], ["3x3", "3"], ["b", "a"], ["3", "3x3"])
+        Matching(pairs=((0, 1), (1, 0)), by='name')
+        >>> match(["dense"], ["3x3"], ["dense_1"], ["3x3"])
+        Matching(pairs=((0, 0),), by='order')
     """
     places = {name: index for index, name in enumerate(names_b)}
     by_name = tuple(

@@ -56,6 +56,21 @@ def diagnose(
         FileNotFoundError: If the directory holds no run.
         ValueError: If the directory holds several runs, or a limit or a kind
             of finding does not exist.
+
+    Examples:
+        A weight whose gradient is zero in all of 30 steps:
+
+        >>> import keras, numpy
+        >>> import gradscope
+        >>> optimizer = gradscope.wrap(keras.optimizers.SGD(), "logs/run")
+        >>> weight = keras.Variable(numpy.ones([4, 4]), name="kernel")
+        >>> for _ in range(30):
+        ...     optimizer.apply([numpy.zeros([4, 4])], [weight])
+        >>> (finding,) = gradscope.diagnose("logs/run")
+        >>> finding.kind, finding.severity, finding.layer, finding.since
+        ('zero-gradient', 'error', 'kernel', 'from the first step on')
+        >>> gradscope.diagnose("logs/run", ignore=["zero-gradient"])
+        []
     """
     all_limits = Limits(limits)
     if isinstance(ignore, str):

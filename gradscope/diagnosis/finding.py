@@ -33,6 +33,22 @@ class Finding:
         cause: The likely cause, and other possible ones.
         remedy: Advice, with code between backquotes.
         until_the_end: Whether the last recorded step has the fault.
+
+    Examples:
+        >>> finding = Finding(
+        ...     kind="dead-relu",
+        ...     severity="error",
+        ...     run="logs/run",
+        ...     layer="dense",
+        ...     steps=(340, 520),
+        ...     what="All units of dense are dead",
+        ...     evidence={"dead_fraction": 1.0},
+        ...     cause="The learning rate is too large.",
+        ...     remedy="Lower it.",
+        ... )
+        >>> finding.message
+        'All units of dense are dead (since step 340). The learning rate is too
+        large. Lower it.'
     """
 
     kind: str

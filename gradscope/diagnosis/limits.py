@@ -38,6 +38,11 @@ class Limits(Mapping[str, float]):
     Raises:
         ValueError: If a limit does not exist, or its value is not a finite
             number of 0 or more.
+
+    Examples:
+        >>> limits = Limits({"vanishing-gradient.ratio": 0.5})
+        >>> limits["vanishing-gradient.ratio"]
+        0.5
     """
 
     def __init__(self, overrides: Mapping[str, float] | None = None):

@@ -50,6 +50,11 @@ def spells(holds: np.ndarray, min_length: float = 1) -> list[Spell]:
     Args:
         holds: bool [T], whether the condition holds in each recorded step.
         min_length: Number of recorded steps that make a spell.
+
+    Examples:
+        >>> holds = np.array([True, False, True, True])
+        >>> spells(holds, min_length=2)
+        [Spell(start=2, stop=4, count=4)]
     """
     # With False at both ends, each spell has two edges: start and stop.
     padded = np.concatenate([[False], np.asarray(holds, bool), [False]])
@@ -87,6 +92,10 @@ def running_median(values: np.ndarray, records: int = 9) -> np.ndarray:
 
     Returns:
         float64 [T]; NaN where all values of the window are NaN.
+
+    Examples:
+        >>> running_median([1.0, 1.0, 9.0, 1.0, 1.0], records=3).tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0]
     """
     half = records // 2
     if len(values) == 0:
@@ -110,6 +119,10 @@ def median(values: ArrayLike, axis: int | None = None) -> float | np.ndarray:
 
     Returns:
         The median; NaN where all values are NaN, or none are.
+
+    Examples:
+        >>> float(median([1.0, np.nan, 2.0, 6.0]))
+        2.0
     """
     values = np.asarray(values, float)
     ordered = np.sort(values, axis=axis)  # NaN go to the end

@@ -54,6 +54,27 @@ def check(
             `closed` is out of range.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
+
+    Examples:
+        Batch norm makes -1 and 1 of the inputs 1 and 3 in training, and leaves
+        them as they are in inference, since its moving mean and variance are
+        still 0 and 1. The moving mean is two standard deviations of the batch
+        from the batch's own.
+
+        >>> import keras
+        >>> import gradscope
+        >>> norm = keras.layers.BatchNormalization(epsilon=0.0, name="norm")
+        >>> model = keras.Sequential([keras.Input((1,)), norm])
+        >>> model.compile(loss="mse")
+        >>> x, y = np.array([[1.0], [3.0]]), np.zeros([2, 1])
+
+        >>> result = gradscope.check(model, x, y)
+        >>> result.training_loss, result.inference_loss, result.gap
+        (1.0, 5.0, 4.0)
+        >>> result.cause, round(result.layers[0].mean_distance, 3)
+        ('norm', 2.0)
+        >>> result.updates_by_momentum  # ln(0.01) / ln(0.99) = 458.2
+        459
     """
     if not 0 < closed < 1:
         raise ValueError(
@@ -138,6 +159,8 @@ class MovingStatistics:
         ]
         self.now = [np.asarray(v.numpy(), np.float64) for v in self.variables]
         try:
+            # In float64, since with a momentum near 1 the difference that is
+            # divided by 1 - m below is a few of float32's last bits.
             after = switches.run_training_mode(self.variables, double=True)
         except (NoDouble, tf.errors.OpError):
             after = switches.run_training_mode(self.variables)
@@ -250,6 +273,7 @@ def _check_layer(
 
 
 def _differ(a: float, b: float) -> bool:
+    # `not <=` is true for NaN, too.
     return not abs(a - b) <= NONE * max(abs(a), abs(b))
 
 
@@ -259,6 +283,7 @@ def _rank(share: float) -> float:
 
 def _updates_by_momentum(momentum: float, closed: float) -> float:
     if not 0 < momentum < 1:
+        # With a momentum of 1 nothing moves; with 0 one update is all of it.
         return math.inf if momentum >= 1 else 1.0
     return math.ceil(math.log(1 - closed) / math.log(momentum))
 

@@ -75,6 +75,21 @@ class Check:
         simulated_loss: Loss of inference after `updates` updates, made one by
             one on copies; NaN if they are too many (2000, or 30 seconds).
         closed: Share of the gap to be closed.
+
+    Examples:
+        >>> check = Check(
+        ...     training_loss=1.0,
+        ...     inference_loss=5.0,
+        ...     statistics_loss=1.0,
+        ...     layers=(),
+        ...     cause=None,
+        ...     updates=230,
+        ...     updates_by_momentum=459,
+        ...     simulated_loss=1.04,
+        ...     closed=0.99,
+        ... )
+        >>> check.gap, check.has_gap
+        (4.0, True)
     """
 
     training_loss: float

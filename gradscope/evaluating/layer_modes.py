@@ -175,6 +175,7 @@ def switchable_layers(model: Any) -> list:
         and not type(layer).__name__.endswith("Cell")  # called in a loop
         and _has_modes(layer)
     ]
+    # A layer that is used twice is in the list twice.
     return list({id(layer): layer for layer in layers}.values())
 
 

@@ -93,6 +93,22 @@ def probe(
         ValueError: If the model was not built or compiled, or has no loss.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
+
+    Examples:
+        In training, batch norm makes -1 and 1 of the inputs 1 and 3. In
+        inference it leaves them as they are, since its moving mean and variance
+        are still 0 and 1. With targets of 0 the losses are (1 + 1) / 2 and
+        (1 + 9) / 2.
+
+        >>> import keras
+        >>> import gradscope
+        >>> norm = keras.layers.BatchNormalization(epsilon=0.0, name="norm")
+        >>> model = keras.Sequential([keras.Input((1,)), norm])
+        >>> model.compile(loss="mse")
+        >>> x, y = np.array([[1.0], [3.0]]), np.zeros([2, 1])
+
+        >>> gradscope.probe(model, x, y)
+        Losses(training_loss=1.0, inference_loss=5.0)
     """
     library = keras_library(model)
     check_ready(model)
@@ -260,6 +276,7 @@ def _restore_variables(tensors: list[tf.Tensor]) -> Iterator[None]:
     for handle in tensors:
         if handle.dtype != tf.resource:
             continue
+        # Has no public name: dtype and shape of the variable behind a handle.
         data = handle._handle_data
         # Tables and iterators are resources, too.
         if data is None or len(data.shape_and_type) != 1:

@@ -60,6 +60,17 @@ def same(
             common.
         NotImplementedError: If Keras runs on another backend.
         RuntimeError: If called in a function or graph that is being traced.
+
+    Examples:
+        >>> import gradscope
+        >>> w = tf.Variable(3.0)
+        >>> gradscope.same(lambda: w * w, lambda: w**2).same
+        True
+        >>> result = gradscope.same(lambda: w * w, lambda: 2 * w * w)
+        >>> result.same, result.losses["float64"]
+        (False, (9.0, 18.0))
+        >>> result.rows[0].float64  # the gradients are 2w = 6 and 4w = 12
+        Difference(relative=0.5, cosine=1.0, norm_a=6.0, norm_b=12.0)
     """
     if not tf.executing_eagerly():
         raise RuntimeError(
@@ -84,6 +95,8 @@ def same(
                 sides, pairs, trained, values, precision == "float64"
             )
         except (NoDouble, tf.errors.OpError) as error:
+            # Then the functions themselves fail, and not their copies in
+            # float64.
             if precision == "float32":
                 raise
             problem = str(error).splitlines()[0]
@@ -141,6 +154,7 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
         pairs += [
             (unpaired[0][i], unpaired[1][j])
             for i, j in matching.pairs
+            # Pairs by name alone may have other shapes.
             if descriptions[0][i].shape == descriptions[1][j].shape
         ]
     return sorted(pairs)
@@ -151,6 +165,7 @@ def _evaluate(sides, pairs, trained, values, double: bool) -> Evaluation:
     copies = [side.program.copy(double=double) for side in sides]
     variables = [_variables(side) for side in sides]
     for i, j in pairs:
+        # To copies: the models keep their weights.
         copies[1].assign(variables[1][j], values[i])
     losses, gradients, reads = [], [], []
     for number, (side, copy) in enumerate(zip(sides, copies, strict=True)):

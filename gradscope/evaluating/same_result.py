@@ -140,6 +140,16 @@ class Sameness:
         Returns:
             The largest, from 0 to 2; NaN where all gradients are noise or the
             precision was not computed.
+
+        Examples:
+            >>> kernel = Variable("dense/kernel", "dense", (2,), "float32")
+            >>> gradients = [np.array([3.0, 4.0])], [np.array([3.0, 4.5])]
+            >>> evaluation = Evaluation((1.0, 1.0), *gradients, [[]], [[]])
+            >>> sameness = judge_sameness(
+            ...     [kernel], ["dense/kernel"], {"float32": evaluation}
+            ... )
+            >>> round(sameness.largest("float32"), 4)  # 0.5 / the root of 29.25
+            0.0925
         """
         differences = [
             getattr(row, precision).relative
@@ -256,6 +266,8 @@ def _row(index, variable, name_b, differences, largest) -> Row:
     precision = "float64" if "float64" in of_row else "float32"
     deciding = of_row[precision]
     apart = deciding.relative * max(deciding.norm_a, deciding.norm_b)
+    # A difference may also be noise beside the largest gradient where the
+    # gradients themselves are not.
     small = apart < NOISE["float64"] * largest[precision]
     differs = False
     if not noise and not small:

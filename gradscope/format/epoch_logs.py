@@ -53,6 +53,10 @@ def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     """Selects the logs of a `fit` that are one number.
 
     Such logs are floats in Keras, and may be scalar tensors in tf_keras.
+
+    Examples:
+        >>> numbers({"loss": 0.5, "confusion": [[3, 1], [0, 2]], "name": "a"})
+        {'loss': 0.5}
     """
     scalars = {}
     for name, value in (logs or {}).items():

@@ -33,6 +33,13 @@ def edges() -> np.ndarray:
     """Computes the 258 ascending edges of the 257 finite buckets, float64.
 
     The array is read-only, since all callers share it.
+
+    Examples:
+        >>> len(edges()), edges()[[0, -1]].tolist()  # 2^16 at both ends
+        (258, [-65536.0, 65536.0])
+        >>> at = edges().tolist().index(1.0)
+        >>> edges()[at : at + 4].tolist()  # half octaves
+        [1.0, 1.5, 2.0, 3.0]
     """
     exponents = LOWEST_EXPONENT + np.arange(PER_SIGN + 1) // 2
     mantissas = 1 + 0.5 * (np.arange(PER_SIGN + 1) % 2)
@@ -52,6 +59,12 @@ def tensorboard_rows(counts: np.ndarray) -> list[np.ndarray]:
         For each histogram float32 `[k, 3]` of left edge, right edge and count,
         from the first used bucket to the last. Values that are not finite are
         left out; a histogram without any other value has one empty row.
+
+    Examples:
+        >>> counts = np.zeros([1, COUNT])
+        >>> counts[0, edges().tolist().index(1.0)] = 7
+        >>> tensorboard_rows(counts)[0].tolist()
+        [[1.0, 1.5, 7.0]]
     """
     finite = np.asarray(counts)[:, :-1]
     used = finite != 0

@@ -15,6 +15,13 @@ def valid_indices(steps: list[int]) -> list[int]:
 
     As in TensorBoard's data server, a step makes all points obsolete that were
     written before and have the same or a later step.
+
+    Examples:
+        A run ended after step 3 and was restarted from a checkpoint of step 2:
+        steps 2 and 3 were made again.
+
+        >>> valid_indices([0, 1, 2, 3, 2, 3, 4])
+        [0, 1, 4, 5, 6]
     """
     valid: list[int] = []
     for index, step in enumerate(steps):

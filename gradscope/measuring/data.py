@@ -17,6 +17,14 @@ def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
 
     Args:
         tensors: n tensors of any shape and numeric dtype.
+
+    Examples:
+        >>> row = measure([tf.constant([[1.0, 2.0], [3.0, 6.0]])])[0].numpy()
+        >>> numbers = dict(zip(DATA_COLUMNS, row.tolist()))
+        >>> numbers["data_mean"], numbers["data_min"], numbers["data_max"]
+        (3.0, 1.0, 6.0)
+        >>> round(numbers["data_rms"], 3)  # the root of (1 + 4 + 9 + 36) / 4
+        3.536
     """
     tensors = [_float(sampling.first_examples(t, 2)) for t in tensors]
     flat = [tf.reshape(t, [-1]) for t in tensors]
@@ -49,6 +57,14 @@ def variation(tensors: list[tf.Tensor]) -> tf.Tensor:
     Args:
         tensors: n tensors `[examples, ...]` of any numeric dtype; a scalar
             counts as one example.
+
+    Examples:
+        The mean of the examples is (2, 5); they differ from it by 1 and by 2 in
+        either direction, and the root of (1 + 1 + 4 + 4) / 4 is 1.58.
+
+        >>> examples = tf.constant([[1.0, 3.0], [3.0, 7.0]])
+        >>> variation([examples, examples[:1]]).numpy().round(2)
+        array([1.58,  nan], dtype=float32)
     """
     squares, sizes, counts = [], [], []
     for examples in tensors:

@@ -16,7 +16,13 @@ NOWHERE = np.full([2], np.nan, np.float32)
 
 
 def classify(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Classifies floating tensors as finite, infinite or NaN, float32 `[n]`."""
+    """Classifies floating tensors as finite, infinite or NaN, float32 `[n]`.
+
+    Examples:
+        >>> infinity = tf.constant([1.0, np.inf])
+        >>> classify([tf.constant(2.0), infinity, infinity - infinity]).numpy()
+        array([0., 1., 2.], dtype=float32)
+    """
     computable = list(map(_with_arithmetic, tensors))
     stacks = stacking.pad_together(stacking.stack_by_shape(computable))
     codes = [tf.constant(state) for state in (FINITE, INFINITE, NAN)]
@@ -45,6 +51,15 @@ def find_first(
     Returns:
         The row and the state of the output, float32 `[2]`; `NOWHERE` without
         such an output.
+
+    Examples:
+        The first output is finite. The second is computed from it and has a
+        NaN, and the third is NaN since it is computed from the second.
+
+        >>> states = tf.constant([FINITE, NAN, NAN])
+        >>> sources, rows = np.array([[3], [0], [1]]), np.float32([10, 11, 12])
+        >>> find_first(states, sources, rows).numpy()  # row 11, NaN
+        array([11.,  2.], dtype=float32)
     """
     with_constants = tf.concat([states, [FINITE, INFINITE]], axis=0)
     worst_source = tf.reduce_max(tf.gather(with_constants, sources), axis=1)

@@ -32,8 +32,20 @@ def sketches(
         places: Indices of the selected gradients.
         sparse: Indices of sparse gradients: two steps have different rows of
             them, so that their positions mean different elements.
+
+    Examples:
+        A gradient with a single element has one sum, of either sign, whose
+        square is that of the norm.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> stacks = stack_by_shape([tf.constant([0.0, 3.0, 0.0])])
+        >>> sketch = sketches(stacks, [0], set()).numpy()
+        >>> sketch.shape, float((sketch**2).sum())
+        ((1, 16), 9.0)
     """
     dense = set(places) - sparse
+    # A stack is read as a whole, so those without a selected gradient are left
+    # out before.
     stacks = [rows for rows in stacks if set(rows.places) & dense]
     order = [place for rows in stacks for place in rows.places]
     position = {p: n for n, p in enumerate(order) if p not in sparse}
@@ -72,9 +84,11 @@ def signs(count: int | tf.Tensor) -> tf.Tensor:
     The sign is the top bit of a multiplicative hash (the finalizer of
     MurmurHash3), which is the same on all devices.
     """
+    # The hash of 0 is 0, whatever the factors.
     h = tf.range(count, dtype=tf.int32) + 1
     for factor in (0x85EBCA6B, 0xC2B2AE35):
         h *= tf.constant(np.int64(factor).astype(np.int32))
+        # A right shift of signed numbers would copy the sign bit.
         shifted = tf.bitwise.right_shift(tf.bitcast(h, tf.uint32), 13)
         h = tf.bitwise.bitwise_xor(h, tf.bitcast(shifted, tf.int32))
     return tf.where(h < 0, -1.0, 1.0)

@@ -63,11 +63,24 @@ def gradient_values(gradient: Gradient) -> GradientValues | None:
 
     A sparse gradient has some rows of a table, and some of them several times.
     It is not converted to a dense tensor, since tables can be very large.
+
+    Examples:
+        Row 2 of the table occurs twice; its gradients 1 and 3 add up to 4. Of
+        three rows, one is padding.
+
+        >>> rows = tf.constant([[1.0], [5.0], [3.0]])
+        >>> read = gradient_values(tf.IndexedSlices(rows, [2, 7, 2]))
+        >>> read.values.numpy().ravel().tolist()
+        [4.0, 5.0, 0.0]
+        >>> int(read.size), int(read.padding)
+        (2, 1)
     """
     if gradient is None:
         return None
     if not isinstance(gradient, tf.IndexedSlices):
         return GradientValues(tf.convert_to_tensor(gradient))
+    # Sorted, equal indices are neighbours, and a new row begins where one
+    # differs from the last.
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
     is_new = tf.concat(

@@ -25,6 +25,17 @@ def counts(
     Args:
         kinds: The tensors of each kind, see `stacking`.
         places: Indices of the selected tensors of each kind.
+
+    Examples:
+        The elements -1, 0 and twice 1 are in three of the 258 buckets.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> kind = stack_by_shape([tf.constant([-1.0, 0.0, 1.0, 1.0])])
+        >>> histogram = counts([kind], [0]).numpy()[0]
+        >>> histogram[histogram > 0].tolist()
+        [1.0, 1.0, 2.0]
+        >>> int(histogram[histogram_buckets.ZERO])
+        1
     """
     raw = tf.concat([_raw_counts(kind, places) for kind in kinds], axis=0)
     raw = tf.cast(raw, tf.float32)
@@ -33,6 +44,7 @@ def counts(
     return tf.concat(
         [
             tf.reverse(_in_range(negative), [1]),
+            # The exponent 0: zero, and denormals.
             _sum(positive[:, :2]) + _sum(negative[:, :2]),
             _in_range(positive),
             _sum(positive[:, _NONFINITE_BITS:])
@@ -76,6 +88,7 @@ def _count(tensor: tf.Tensor) -> tf.Tensor:
     is_single_row = tensor.shape.as_list()[0] == 1
     if is_single_row:
         top = tf.reshape(top, [-1])
+    # Empty weights count each number once.
     raw = tf.raw_ops.DenseBincount(
         input=top, size=1 << _BITS, weights=tf.constant([], tf.int32)
     )

@@ -34,6 +34,15 @@ def norms(
         kinds: The tensors of each kind, see `stacking`.
         count: V.
         fused: Whether XLA fuses consecutive operations into one pass.
+
+    Examples:
+        The second norm needs squares of 1e-46, which float32 does not have.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> gradients = [tf.constant([3.0, 4.0]), tf.constant([1e-23]), None]
+        >>> (computed,) = norms([stack_by_shape(gradients)], 3)
+        >>> computed.numpy()
+        array([5.e+00, 1.e-23,     nan], dtype=float32)
     """
     stacks = [rows for kind in kinds for rows in kind]
     if not stacks:
@@ -42,6 +51,8 @@ def norms(
         row_norms = _wide(stacks)
     else:
         narrow = _narrow(stacks)
+        # NaN is neither above nor below, so a norm that is NaN is computed
+        # again, and stays NaN.
         is_right = tf.reduce_all((narrow > _LOWEST) & (narrow < np.inf))
         row_norms = tf.cond(is_right, lambda: narrow, lambda: _wide(stacks))
     first, norms_of_kinds = 0, []

@@ -40,6 +40,16 @@ def first_examples(tensor: tf.Tensor, least: int) -> tf.Tensor:
         tensor: `[examples, ...]`, or a scalar. A tensor of unknown rank is
             reshaped to `[examples, numbers]`.
         least: Fewest examples that are selected, if the batch has so many.
+
+    Examples:
+        A picture of 512 x 512 has `MOST` numbers, so one example is enough.
+
+        >>> first_examples(tf.zeros([8, 512, 512]), 1).shape.as_list()
+        [1, 512, 512]
+        >>> first_examples(tf.zeros([8, 512, 512]), 2).shape.as_list()
+        [2, 512, 512]
+        >>> first_examples(tf.zeros([8, 10]), 1).shape.as_list()
+        [8, 10]
     """
     if tensor.shape.rank is None:
         tensor = _as_matrix(tensor)

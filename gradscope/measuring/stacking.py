@@ -129,6 +129,11 @@ def stack_by_shape(
         separate: Places of tensors to treat as of unknown size, because they
             may end with values without a meaning, and how many is not known
             while a program is traced.
+
+    Examples:
+        >>> a, b, c = tf.zeros([2, 3]), tf.zeros([3]), tf.ones([2, 3])
+        >>> [(rows.places, rows.shape) for rows in stack_by_shape([a, b, c])]
+        [([0, 2], (2, 3)), ([1], (3,))]
     """
     places_of: dict[tuple, list[int]] = {}
     for place, tensor in enumerate(tensors):
@@ -156,10 +161,20 @@ def pad_together(stacks: list[Rows], fused: bool = False) -> list[Rows]:
     Args:
         stacks: Result of `stack_by_shape`.
         fused: Whether XLA fuses consecutive operations into one pass.
+
+    Examples:
+        >>> stacks = stack_by_shape([tf.ones([2, 3]), tf.ones([3])])
+        >>> (rows,) = pad_together(stacks)
+        >>> rows.values.numpy().tolist()
+        [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]]
+        >>> rows.padding.tolist()
+        [0, 3]
     """
     small = [rows for rows in stacks if rows.shape and _width(rows) <= SMALL]
     merged = [rows for rows in stacks if all(rows is not s for s in small)]
     group: list[Rows] = []
+    # The widest comes first in each group and sets its width; the next ones
+    # need the least padding.
     for rows in sorted(small, key=_width, reverse=True):
         if group and not _fits(group, rows, fused):
             merged.append(_merge(group))

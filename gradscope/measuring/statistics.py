@@ -80,6 +80,7 @@ def stack_step(
     after_clipping = (
         [] if clipped is None else list(map(_values, clipped, before))
     )
+    # Both have the same shapes, so that their stacks go together in pairs.
     old, new = stack(before), stack(after)
     return StepTensors(
         count=len(before),
@@ -211,6 +212,27 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     Args:
         measured: Result of `measure`, `[V, MEASURED]`.
         sizes: Number of elements of the V variables.
+
+    Examples:
+        A weight of four elements, all 3, has the norm 6; a gradient of the norm
+        2 has an rms of 2 / √4; the update's norm is 3 % of the weight's.
+
+        >>> numbers = {
+        ...     "gradient_norm": 2.0,
+        ...     "gradient_size": 4.0,
+        ...     "gradient_zeros": 1.0,
+        ...     "weight_norm": 6.0,
+        ...     "update_norm": 0.18,
+        ... }
+        >>> measured = np.array([[numbers.get(name, 0.0) for name in MEASURED]])
+        >>> row = complete(measured, np.array([4]))[0].round(3).tolist()
+        >>> named = dict(zip(VARIABLE_COLUMNS, row))
+        >>> named["gradient_rms"], named["weight_rms"]
+        (1.0, 3.0)
+        >>> named["gradient_zero_fraction"]
+        0.25
+        >>> round(named["update_to_weight_ratio"], 3)
+        0.03
     """
     value = dict(zip(MEASURED, measured.astype(np.float64).T, strict=True))
     with np.errstate(all="ignore"):

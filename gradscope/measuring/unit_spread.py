@@ -31,6 +31,20 @@ def unit_spread(
     Args:
         stacks: Result of `stacking.stack_by_shape` for the gradients.
         gradients: The V gradients, None for a missing one.
+
+    Examples:
+        Both units of the first kernel receive the gradient (1, 2). Of the
+        second, one receives 2 and one 0: their mean is 1, and the root of
+        (1 + 1) / 4 is 0.71.
+
+        >>> from gradscope.measuring.stacking import stack_by_shape
+        >>> same = tf.constant([[1.0, 1.0], [2.0, 2.0]])
+        >>> gradients = [same, tf.constant([[2.0, 0.0]])]
+        >>> spread = unit_spread(
+        ...     stack_by_shape(gradients), list(map(GradientValues, gradients))
+        ... )
+        >>> spread.numpy().round(2)
+        array([0.  , 0.71], dtype=float32)
     """
     parts, places = [], []
     for rows in stacks:

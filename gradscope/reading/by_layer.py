@@ -52,6 +52,8 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
     declared = STATISTICS[statistic]
     rule, sources = declared.of_layer.rule, declared.of_layer.sources
     if rule == "ratio":
+        # The ratio of a layer's norms, not a mean of its variables' ratios: a
+        # bias that starts at zero has an infinite one.
         over, under = (by_layer(record, name) for name in sources)
         with np.errstate(all="ignore"):
             return over / under

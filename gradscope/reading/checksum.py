@@ -37,7 +37,12 @@ def masked_crc(data: bytes) -> int:
 
 
 def crc32c(data: bytes) -> int:
-    """Computes the CRC-32C of bytes."""
+    """Computes the CRC-32C of bytes.
+
+    Examples:
+        >>> hex(crc32c(b"123456789"))  # the check value of CRC-32C
+        '0xe3069283'
+    """
     if len(data) < _FEW:
         return _update(0xFFFFFFFF, data) ^ 0xFFFFFFFF
     # The register begins with ones. Inverting the first four bytes and

@@ -88,6 +88,7 @@ def _records(path: str) -> Iterator[bytes | str | None]:
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
+        # Up to the size at the beginning: a training may append meanwhile.
         while (start := file.tell()) < size:
             header = file.read(_HEADER.size)
             left = size - start

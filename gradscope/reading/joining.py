@@ -49,6 +49,7 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
             part = _part(run, schema, schema_id, series)
             if part is not None:
                 parts.append(part)
+    # The last part is the one that a training still adds to.
     parts.sort(key=lambda part: part.wall_times[-1])
     return _join(parts) if parts else None
 
@@ -87,6 +88,7 @@ def _part(
         if not points:
             continue
         shape = (len(schema.rows(family)), len(columns))
+        # A damaged value may be an array of any shape.
         points = [p for p in points if np.shape(p[2]) == shape]
         if family in OCCASIONAL:
             occasional[family] = points

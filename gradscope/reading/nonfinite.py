@@ -118,11 +118,15 @@ def first_nonfinite(record: Record) -> NonFinite | None:
     last_first = -1 if kind == "gradient" else 1
     name = names[::last_first][int(np.argmax(masks[index][::last_first]))]
     series = {s: _of_row(record, s, name) for s in _statistics_of(kind)}
+    # All steps before the first that is not finite are clean, but for skipped
+    # ones.
     clean = np.flatnonzero(applied[:index])
     step = int(record.steps[index])
     last = int(record.steps[clean[-1]]) if len(clean) else None
     since = record.steps[:index] > (-1 if last is None else last)
     before = clean[-_BEFORE:]
+    # Sizes are infinite if there are infinities alone, and NaN if there is any
+    # NaN.
     sizes = np.array([series[size][index] for size in _SIZES[kind]])
     if kind == "layer":
         sizes = _operations(record)[index]

@@ -28,6 +28,18 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
         FileNotFoundError: If the directory has no recorded run.
         ValueError: If several runs were recorded below the directory; the
             message lists them.
+
+    Examples:
+        >>> import keras, numpy
+        >>> import gradscope
+        >>> optimizer = keras.optimizers.SGD()
+        >>> _ = gradscope.wrap(optimizer, "logs/run", every=2)
+        >>> weight = keras.Variable([1.0], name="weight")
+        >>> for _ in range(60):
+        ...     optimizer.apply([numpy.ones([1])], [weight])
+        >>> record = gradscope.read("logs/run")
+        >>> record.steps[[0, 1, 49, 50, 51]].tolist()  # dense up to step 50
+        [0, 1, 49, 50, 52]
     """
     if "gradscope.wrapping" in sys.modules:
         # This process may be recording: write its steps up to the last one.

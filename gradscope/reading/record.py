@@ -136,6 +136,20 @@ class Record:
 
         Raises:
             KeyError: If `statistic` is not a statistic of variables.
+
+        Examples:
+            >>> import keras, numpy
+            >>> import gradscope
+            >>> optimizer = gradscope.wrap(keras.optimizers.SGD(), "logs/run")
+            >>> layer = keras.layers.Dense(1, name="dense")
+            >>> layer.build((None, 1))
+            >>> gradients = [numpy.array([[3.0]]), numpy.array([4.0])]
+            >>> optimizer.apply(gradients, layer.trainable_variables)
+            >>> record = gradscope.read("logs/run")
+            >>> record.variables, record["gradient_norm"].tolist()
+            (('dense/kernel', 'dense/bias'), [[3.0, 4.0]])
+            >>> record.layers, record.by_layer("gradient_norm").tolist()
+            (('dense',), [[5.0]])
         """
         return by_layer.by_layer(self, statistic)
 

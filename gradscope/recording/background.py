@@ -112,6 +112,7 @@ def _run() -> None:
                 _thread = None
                 return
         for item in items:
+            # It would fail, and warn, twice a second from now on.
             if not run_guarded(item.tick):
                 forget(item)
         del items, item  # these references would keep the items alive

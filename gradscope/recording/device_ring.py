@@ -19,7 +19,7 @@ MIN_ROWS = 4
 MAX_ROWS = 4096
 
 # A step number is stored as two float32 numbers, since one is exact only up to
-# 2^24.
+# 2^24. With 2^20 in the lower one, both are exact up to step 2^44.
 _LOW_STEPS = 2**20
 _STEP_COLUMNS = 2
 

@@ -78,12 +78,15 @@ class Drain:
         self._waiting: list[tuple[int, np.ndarray]] = []
         self._sizes = np.array([v.size for v in self.schema.variables])
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
+        # Half a ring is free for the steps that run while the other half is
+        # fetched.
         self._room = min(ring.rows for ring in self._rings) // 2
         self._counts: dict[int, np.ndarray] = {}
         self._recorded = 0
         self._unflushed = 0
         self._dropped = 0
         self._histograms_dropped = 0
+        # Reentrant, since `close` drains.
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._drained_at = time.time()
@@ -137,6 +140,8 @@ class Drain:
         with self._lock:
             if self._is_foreign():
                 return
+            # Steps are appended with their histograms first, and fetched before
+            # them: a step that is here has its histograms by now.
             steps, rows, lost = self.ring.fetch()
             self._fetch_histograms()
             self._dropped += lost
@@ -262,6 +267,8 @@ class Drain:
             self._counts.update(zip(steps.tolist(), rows, strict=True))
 
     def _write(self, rows: list[tuple[int, np.ndarray]]) -> None:
+        # Nobody has looked at the clock at each of these steps, so they share
+        # the time since the last drain evenly.
         times = np.linspace(self._drained_at, time.time(), len(rows) + 1)[1:]
         for wall_time, (step, row) in zip(times, rows, strict=True):
             try:
@@ -326,6 +333,8 @@ class Drain:
         run["loss"] = segments["loss"][0]
         run["global_gradient_norm"] = _global(table, "gradient_norm")
         run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
+        # With the step that is being written, so that a reader that knows the
+        # last step alone knows how many there were.
         run["recorded"] = self._recorded + 1
         run["dropped"] = self._dropped
         run["histograms_dropped"] = self._histograms_dropped

@@ -21,10 +21,13 @@ from gradscope.format import schema
 from gradscope.format.epoch_logs import Log
 from gradscope.recording import event_bytes, run_directory
 
+# Of the enums `DataClass` (summary.proto) and `DataType` (types.proto).
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
 _DT_STRING = 7
 
+# Writers of one process may begin within a second, which is as exact as the
+# time in a file's name.
 _file_numbers = itertools.count()
 
 _Value = event_bytes.Panel | tf.compat.v1.Summary.Value
@@ -136,11 +139,14 @@ class EventWriter:
     def _open(self) -> None:
         tf.io.gfile.makedirs(self.directory)
         name = (
+            # Readers take the files of a directory in the order of their names,
+            # which is that of time with ten digits.
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
         self._path = os.path.join(self.directory, name)
         self._file = tf.io.TFRecordWriter(self._path)
+        # Readers expect the version as a file's first event.
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"
         )

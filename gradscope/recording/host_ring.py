@@ -65,6 +65,8 @@ class HostRing:
         """
         with self._lock:
             newest = self._waiting[-1] if self._waiting else None
+            # A part that comes a second time under one number is a step of its
+            # own.
             if newest and newest[0] == step and part not in self._parts:
                 self._waiting[-1] = (step, combine(newest[1], row))
                 self._parts.add(part)

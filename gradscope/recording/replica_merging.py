@@ -74,6 +74,8 @@ def _rule(name: str) -> str:
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Computes the weighted mean over the first axis."""
     with np.errstate(invalid="ignore"):
+        # A replica without examples has NaN, which a weight of 0 would not
+        # remove.
         weighted = np.where(weights == 0, 0, values * weights)
         return weighted.sum(axis=0) / weights.sum(axis=0)
 

@@ -46,6 +46,7 @@ def choose(directory: str, schema: Schema, first_step: int) -> str:
         for number in sorted(directories, reverse=True):
             if _is_of_same_model(directories[number], schema):
                 return directories[number]
+    # Only numbered runs are left of the trainings before.
     if 1 not in directories:
         return directory
     return os.path.join(run, f"run_{max(directories) + 1}", DIRECTORY)

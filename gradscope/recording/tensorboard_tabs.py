@@ -41,6 +41,8 @@ def select(
 
     def matches(variable: Variable, patterns: tuple[str, ...]) -> bool:
         return any(
+            # `fnmatch` ignores case on Windows, where names of layers have it
+            # as anywhere.
             fnmatch.fnmatchcase(name, pattern)
             for pattern in patterns
             for name in (variable.layer, variable.name)

@@ -155,6 +155,7 @@ class UnitHistory:
         longest = np.maximum.reduceat(self._idle, self._groups)
         sizes = np.diff(self._groups, append=len(self._idle))
         is_longest = self._idle == np.repeat(longest, sizes)
+        # The first unit of those that were zero equally long, in each group.
         numbers = np.arange(len(self._idle))
         numbers[~is_longest] = len(numbers)
         return np.minimum.reduceat(numbers, self._groups)

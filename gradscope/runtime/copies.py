@@ -72,6 +72,8 @@ def _reduce(owner, original, protocol):
     # The replacements stay installed here: saving a model may take a while in a
     # thread of its own, and eager steps go on meanwhile.
     reduced = original(protocol)
+    # A string is the name of a global, and a pair has no state: neither holds a
+    # method of ours.
     if not isinstance(reduced, tuple) or len(reduced) < 3:
         return reduced
     function, arguments, state, *items = reduced
@@ -90,6 +92,7 @@ def _deepcopy(owner, original, memo):
 def _trackable_children(owner, original, save_type="checkpoint", **keywords):
     """Replace the method that lists the parts of an object to save: in a
     SavedModel, functions are among them, and a method may be one."""
+    # A checkpoint holds variables only, and no method is one.
     if save_type != "savedmodel":
         return original(save_type, **keywords)
     with _replacements_removed(owner):
@@ -119,12 +122,16 @@ def _original_attributes(attributes: dict) -> dict:
     originals = {}
     for name, value in attributes.items():
         stand_in = lookalike.stand_in_of(value)
+        # Without an attribute from before, the class has the method, and a copy
+        # needs no attribute either.
         value = value if stand_in is None else stand_in.before
         if stand_in is None or value is not None:
             originals[name] = value
     return originals
 
 
+# Each is looked up in the object before its class, so that an attribute takes
+# effect.
 _METHODS = {
     "__reduce_ex__": _reduce,
     "__deepcopy__": _deepcopy,

@@ -118,6 +118,7 @@ class EagerGraph:
         operation = EagerOperation(
             self, kind, f"{scope}{kind}_{len(self._operations)}"
         )
+        # They come as one list: name, value, name, value.
         operation.attributes = dict(
             zip(attributes[::2], attributes[1::2], strict=True)
         )

@@ -151,6 +151,8 @@ def ancestor_keys(ends: list) -> set[tuple]:
             continue
         visited.add(key(operation))
         pending += [t.op for t in operation.inputs]
+        # A function reads tensors of the graphs around it through placeholders,
+        # so that the search goes on there.
         if operation.type in ("Placeholder", "PlaceholderWithDefault"):
             outside = _captured(operation)
             pending += [] if outside is None else [outside.op]
@@ -180,6 +182,9 @@ def same_number_keys(tensors: list) -> set[tuple[int, str, str]]:
             keys.add(tensor_key(tensor))
             if tensor.op.type not in SAME_NUMBERS or not tensor.op.inputs:
                 break
+            # Each output of an `IdentityN` is one of its inputs; all others
+            # here have their data as the first input. (A captured eager tensor
+            # does not know its index.)
             place = getattr(tensor, "value_index", 0)
             is_list = tensor.op.type == "IdentityN"
             tensor = tensor.op.inputs[place if is_list else 0]
@@ -196,6 +201,8 @@ def is_reachable(operation: tf.Operation, graph: tf.Graph) -> bool:
     built: not from inside a `tf.cond` of TensorFlow 1."""
     context = operation._get_control_flow_context()
     return (
+        # What `jit_compile` builds is all in the context of XLA, which hides
+        # nothing within its function.
         context is None
         or context.IsXLAContext()
         or context is graph._get_control_flow_context()

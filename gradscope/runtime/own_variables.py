@@ -53,7 +53,8 @@ def is_own(handle: tf.Tensor) -> bool:
     return id(handle) in _variables
 
 
-#: gradscope's variables by the ids of their handles.
+#: gradscope's variables by the ids of their handles. Weak, so that a ring's
+#: memory is free again with its drain.
 _variables: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
@@ -70,6 +71,8 @@ def run_in_thread(function: Callable[[], _Result]) -> _Result:
         try:
             results.append(function())
         except Exception as error:
+            # Raised in the caller's thread below; in this one it would be
+            # printed and forgotten.
             errors.append(error)
 
     thread = threading.Thread(target=run)

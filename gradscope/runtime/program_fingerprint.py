@@ -99,6 +99,8 @@ def _nodes(graph_def):
             yield node
             for attribute in node.attr.values():
                 for called in (attribute.func, *attribute.list.func):
+                    # Each function counts once, however often it is called;
+                    # this also ends the walk where functions call each other.
                     function = functions.pop(called.name, None)
                     if function is not None:
                         pending.append(function.node_def)
@@ -107,6 +109,8 @@ def _nodes(graph_def):
 def _digest(node) -> tuple:
     """Kind and attributes of a node, without those that name a function or
     differ from trace to trace."""
+    # Attributes with `_` are notes of TensorFlow, of which some have a number
+    # that is new in each trace (`_gradient_op_type`).
     return node.op, *sorted(
         (name, value.SerializeToString(deterministic=True))
         for name, value in node.attr.items()

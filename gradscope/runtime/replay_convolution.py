@@ -58,7 +58,14 @@ class _Window:
         reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
         spread = [(n - 1) * s for n, s in zip(outputs, strides, strict=True)]
         ends = list(zip(sizes, reach, spread, before, strict=True))
+        # For the kernel's gradient, the output's gradient, its elements
+        # `strides` apart, slides over the padded image and stops once for each
+        # element of the kernel: image and padding have spread + 1 + reach
+        # numbers.
         self._around_filter = [[b, r + s + 1 - n - b] for n, r, s, b in ends]
+        # For the image's gradient, the turned kernel slides over the output's
+        # gradient, and n numbers result: spread + 1 + padding - reach = n. What
+        # pads the image in front cuts off as much of the result.
         self._around_input = [[r - b, n - 1 - s + b] for n, r, s, b in ends]
 
     @classmethod
@@ -85,6 +92,8 @@ class _Window:
         dilations = list(operation.get_attr("dilations"))[space]
         padding = operation.get_attr("padding")
         if padding == b"EXPLICIT":
+            # Pairs of each axis, of which the first and the last are no spatial
+            # ones: every other number is a beginning.
             before = list(operation.get_attr("explicit_paddings"))[2:-2:2]
         else:
             steps = zip(sizes, kernel, outputs, strides, dilations, strict=True)
@@ -92,6 +101,8 @@ class _Window:
                 max(0, (o - 1) * s + (k - 1) * d + 1 - n)
                 for n, k, o, s, d in steps
             ]
+            # With "SAME", an odd number of zeros has the smaller half in front;
+            # "VALID" has none.
             before = [m // 2 * (padding == b"SAME") for m in missing]
         return cls(sizes, kernel, outputs, strides, dilations, before)
 

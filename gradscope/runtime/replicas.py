@@ -81,6 +81,8 @@ def of_current(variable: tf.Variable) -> tf.Variable:
     values = getattr(variable, "_values", None)
     if not isinstance(values, tuple | list):
         return variable
+    # A variable may have fewer copies than there are replicas: those of other
+    # workers are in their processes.
     return values[min(index() or 0, len(values) - 1)]
 
 

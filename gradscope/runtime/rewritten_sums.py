@@ -130,6 +130,7 @@ def _replace_context(function) -> None:
 def _graphs(function) -> list:
     """Graphs of a function and of all functions that it calls."""
     functions = [function]
+    # The list grows meanwhile, by the children of children.
     for called in functions:
         functions += [c for c in called.children if c not in functions]
     # A function that was loaded has no graph yet, and making one takes long.
@@ -177,6 +178,7 @@ def _without_rewriting(options):
     return _make_options(options.executor_type, options.config_proto_serialized)
 
 
+# Asked for in each call of a function, and nearly always the same.
 @functools.lru_cache(maxsize=16)
 def _make_options(executor: str | None, serialized: bytes | None):
     if serialized is None:  # nothing is rewritten at all
@@ -229,6 +231,8 @@ def _collect_names():
     """Collect the names of sums that are rewritten in functions which are
     called meanwhile for the first time."""
     names: list[str] = []
+    # Another function's first call is being watched; this one goes unwatched
+    # rather than wait for it.
     if not _collecting.acquire(blocking=False):
         yield names
         return

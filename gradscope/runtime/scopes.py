@@ -50,6 +50,9 @@ class LayerNames:
             owner: The layer whose weight was used just before, if any.
         """
         return (
+            # From the surest to a mere guess. Weights name a layer in the
+            # record, so a scope that has them is best. Whether scopes have a
+            # number is only likely, so the other way is tried, too.
             self._layer_with_weights(scope, self._again)
             or self._layer_with_weights(scope, not self._again)
             or self._wrapped_layers.get(scope)

@@ -150,6 +150,8 @@ def _first_use(variable) -> float:
             if consumer.type in _READS:
                 pending.extend(consumer.outputs)
             elif consumer.type not in _MAINTENANCE:
+                # Has no public name: operations count in the order in which
+                # they were added to the graph.
                 first = min(first, consumer._id)
     return first
 
@@ -198,7 +200,9 @@ def _dtype_name(dtype) -> str:
 
 def _without_common_start(paths: list[list[str]]) -> list[list[str]]:
     while paths and all(
-        len(path) > 2 and path[0] == paths[0][0] for path in paths
+        # A layer and a variable must be left of each path.
+        len(path) > 2 and path[0] == paths[0][0]
+        for path in paths
     ):
         paths = [path[1:] for path in paths]
     return paths
@@ -212,6 +216,8 @@ def _unique_layers(paths: list[list[str]]) -> list[str]:
     layers = []
     for path in paths:
         layer = "/".join(path[:-1])
+        # Two layers of one name share paths; the n-th variable with a path
+        # belongs to the n-th of these layers.
         copy = counts["/".join(path)]
         counts["/".join(path)] += 1
         if copy and (layer, copy) not in renamed:

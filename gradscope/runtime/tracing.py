@@ -68,6 +68,7 @@ def has_program_state(graph: tf.Graph | None) -> bool:
     for nested in outermost_first(graph):
         if any(op.type in _PROGRAM_STATE for op in nested.get_operations()):
             return True
+        # Branches and loops have their operations in functions of the library.
         for function in nested.as_graph_def().library.function:
             if any(node.op in _PROGRAM_STATE for node in function.node_def):
                 return True

@@ -78,6 +78,8 @@ def as_traced(model: keras.Model, written: frozenset[int]) -> Iterator[None]:
                 put(variable, handle_id(variable) in written)
         yield
     finally:
+        # A variable of two layers is in the list twice; the first value is the
+        # original one.
         for owner, value in reversed(before):
             vars(owner)["_trainable"] = value
 

@@ -76,6 +76,20 @@ def wrap(
         NotImplementedError: If the optimizer is used in a way that is not
             supported, as under a `TPUStrategy`, or accumulating gradients on
             several replicas.
+
+    Examples:
+        >>> import keras
+        >>> import gradscope
+        >>> optimizer = gradscope.wrap(keras.optimizers.SGD(0.5), "logs/run")
+        >>> weight = keras.Variable([3.0, 4.0], name="weight")
+        >>> optimizer.apply([tf.constant([0.0, 2.0])], [weight])
+        >>> record = gradscope.read("logs/run")
+        >>> record["weight_norm"].tolist()  # the root of 3² + 4²
+        [[5.0]]
+        >>> record["update_norm"].tolist()  # 0.5 · 2
+        [[1.0]]
+        >>> round(float(record["update_to_weight_ratio"][0, 0]), 4)
+        0.2
     """
     kind = _observable_kind(optimizer)
     options = Options(
@@ -120,6 +134,18 @@ def unwrap(optimizer: Any, *, model: Any = None) -> Any:
 
     Raises:
         ValueError: If the optimizer is not observed.
+
+    Examples:
+        >>> import keras
+        >>> import gradscope
+        >>> optimizer = keras.optimizers.SGD()
+        >>> gradscope.wrap(optimizer, "logs/run") is optimizer
+        True
+        >>> gradscope.unwrap(optimizer) is optimizer
+        True
+        >>> gradscope.unwrap(optimizer)
+        Traceback (most recent call last):
+        ValueError: `optimizer` is not observed, ...
     """
     seam = seam_of(optimizer)
     if seam is None:
@@ -143,6 +169,12 @@ def flush(optimizer: Any = None) -> None:
 
     Raises:
         ValueError: If the optimizer is not observed.
+
+    Examples:
+        >>> import keras
+        >>> import gradscope
+        >>> optimizer = gradscope.wrap(keras.optimizers.SGD(), "logs/run")
+        >>> gradscope.flush(optimizer)
     """
     if optimizer is None:
         for seam in list(_seams):
@@ -162,6 +194,7 @@ def flush(optimizer: Any = None) -> None:
 def _warn_at_exit() -> None:
     """Warn of trainings that bypassed their optimizer, unless an error ended
     the program."""
+    # Python's interpreter sets it where an error ends a program.
     if getattr(sys, "last_type", None) is not None:
         return
     for seam in list(_seams):

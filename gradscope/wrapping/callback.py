@@ -72,6 +72,26 @@ class Callback(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
+
+    Examples:
+        The model is `w · x` with w = 1, and the batch is x = 2 with the target
+        0: the loss is (2w)² = 4, its gradient 8w = 8, and a step of rate 1/8
+        makes the weight 0.
+
+        >>> import numpy as np
+        >>> import gradscope
+        >>> options = {"kernel_initializer": "ones", "use_bias": False}
+        >>> dense = keras.layers.Dense(1, **options)
+        >>> model = keras.Sequential([keras.Input((1,)), dense])
+        >>> model.compile(keras.optimizers.SGD(0.125), "mse")
+        >>> x, y = np.array([[2.0]]), np.array([[0.0]])
+        >>> callback = gradscope.Callback("logs/run")
+        >>> _ = model.fit(x, y, epochs=2, verbose=0, callbacks=[callback])
+        >>> record = gradscope.read("logs/run")
+        >>> record["loss"].tolist(), record["gradient_norm"].ravel().tolist()
+        ([4.0, 0.0], [8.0, 0.0])
+        >>> [log.values["loss"] for log in record.logs]
+        [4.0, 0.0]
     """
 
     def __init__(
@@ -151,6 +171,8 @@ class Callback(keras.callbacks.Callback):
             self._programs = {PLAIN: self.model.train_function}
         if self._programs[PLAIN] is not None:
             self.model.train_function = self._program(self._seam.plain)
+        # Counted here: to read the optimizer's step from the device would wait
+        # for the steps before it.
         self._step += 1
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -161,6 +183,8 @@ class Callback(keras.callbacks.Callback):
             for seam in self._all_seams():
                 seam.observers.count_steps(self._steps_per_execution())
         self._seam.plain = False
+        # Only a step shows whether the host's count is right: an optimizer may
+        # accumulate gradients over batches, and then counts fewer steps.
         if self._is_first_batch:
             self._is_first_batch = False
             self._two_programs = self._two_programs and self._host_can_count()

@@ -61,6 +61,7 @@ class EndReport:
         except FileNotFoundError:  # no step was recorded
             return
         findings = diagnose(record)
+        # Not their numbers, which change with each `fit`.
         names = [(f.kind, f.layer, f.severity) for f in findings]
         if not findings or names == self._last_findings:
             return

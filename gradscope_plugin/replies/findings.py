@@ -76,6 +76,8 @@ class Findings:
                     return None
                 text = _reply(record)
             except UnreadableRun as error:
+                # Not remembered: the run may be readable when the page asks
+                # again.
                 return _problem(str(error))
             except Exception:
                 # The page shows the numbers all the same.

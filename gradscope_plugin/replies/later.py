@@ -74,6 +74,8 @@ class AnswerQueue:
         finally:
             if answer.future.done():
                 with self._lock:
+                    # Another request may have fetched it, and a third have
+                    # begun a new one.
                     if self._started.get(key) is answer:
                         del self._started[key]
         return result

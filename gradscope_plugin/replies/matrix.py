@@ -81,6 +81,7 @@ def columns_per_reply(rows: int) -> int:
     Raises:
         TooLarge: If it cannot hold a single one.
     """
+    # A column has its step, of 8 bytes, and a float32 number for each row.
     columns = (MAX_BYTES - _HEAD.size) // (8 + 4 * rows)
     if columns < 1:
         raise TooLarge(

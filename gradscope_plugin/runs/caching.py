@@ -31,6 +31,7 @@ class Locks:
     def of(self, *key: str) -> threading.Lock:
         """Returns the lock of a key; creates it if nobody uses it."""
         with self._lock:
+            # Of two threads that ask at once, both get the lock of the first.
             return self._locks.setdefault(key, threading.Lock())
 
 
@@ -78,6 +79,8 @@ class Cache:
         with self._lock:
             self._records.pop(key, None)
             self._records[key] = version, record
+            # The newest stays, even if it is larger than all the room: it was
+            # asked for.
             while len(self._records) > 1 and (
                 len(self._records) > self._count or self._is_too_large()
             ):

@@ -216,4 +216,5 @@ def _points(data) -> list:
 
 
 def _plain(array):
+    # A text comes as an array of one object.
     return array.item() if array.dtype == object else array

@@ -127,6 +127,8 @@ class Listing:
         Briefly, only a few steps of each run are read.
         """
         names = list(tags_by_run)
+        # Small batches first: how long one takes shows only then, and the time
+        # `end` must be met.
         size = len(names) if end == math.inf else 2 if briefly else 1
         while names:
             batch, names = names[:size], names[size:]

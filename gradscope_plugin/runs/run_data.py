@@ -97,6 +97,7 @@ class Runs:
             record = self._records.get(key, version)
             if record is None:
                 record = self._source.read(ctx, experiment_id, run, tags)
+            # Also where it was cached, as the record that was used last.
             self._records.put(key, version, record)
             return record
 

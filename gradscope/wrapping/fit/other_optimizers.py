@@ -54,6 +54,7 @@ def held_optimizers(model: Any, is_supported: Callable[[Any], bool]) -> dict:
     of_classes = [vars(parent) for parent in type(model).__mro__]
     attributes = dict(collections.ChainMap(dict(vars(model)), *of_classes))
     names = [n for n in attributes if not n.startswith(_TRACKING)]
+    # An optimizer under two names gets the public one.
     for name in sorted(names, key=lambda name: name.startswith("_")):
         with contextlib.suppress(Exception):  # an attribute of any type
             add(name, attributes[name])
@@ -109,4 +110,5 @@ class SeamGroup:
         first, *remaining = self._seams
         first.fail(error)
         for seam in remaining:
+            # One warning is enough for all of them.
             seam.failed = True

@@ -94,6 +94,8 @@ class RecordingProgram:
 
     def _find_twin(self, iterator):
         """Find or build the twin for these batches; None without one."""
+        # All steps of an epoch come with the same iterator, so the search is
+        # made once.
         if self._latest and self._latest[0]() is iterator:
             return self._latest[1]
         if not self._is_of_keras():
@@ -110,6 +112,8 @@ class RecordingProgram:
             batches = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(batches)
             self._seam.capture_logs(_structured_outputs(functions[-1]))
+        # A trace that is older than this call was made in a state that may have
+        # changed since.
         is_new = all(
             f.experimental_get_tracing_count() > count
             for f, count in zip(functions, counts, strict=True)
@@ -144,6 +148,8 @@ class RecordingProgram:
                 model
             )
         fingerprint = ProgramFingerprint.of(traced, model)
+        # As the model is now; and with `trainable` as it was, which is what
+        # people change after `compile`.
         for scope in (
             contextlib.nullcontext(),
             trainable_flags.as_traced(model, fingerprint.written),
@@ -198,6 +204,8 @@ class RecordingProgram:
 
 def is_of_keras(model: Any, program: Callable) -> bool:
     """Return whether `train_function` is the model's own, not the user's."""
+    # Each call of `make_train_function` makes another function, of the same
+    # code.
     return _code_of(program) is _code_of(_make_program(model))
 
 

@@ -56,6 +56,8 @@ def _running(model) -> dict | None:
     while frame is not None:
         if frame.f_code.co_name == "fit":
             local_variables = frame.f_locals
+            # Any library may have a `fit`, and a model's own may call that of
+            # Keras.
             if local_variables.get("self") is model and "x" in local_variables:
                 return local_variables
         frame = frame.f_back
@@ -82,6 +84,7 @@ def batch(fit_arguments: dict) -> tuple | None:
     counts = {len(array) for array in arrays}
     if len(counts) != 1 or not min(counts):
         return None
+    # 32 is Keras's default.
     size, count = int(fit_arguments["batch_size"] or 32), counts.pop()
     if fit_arguments["shuffle"]:  # spread the rows: data may be sorted by class
         size = min(count, _MOST, max(_LEAST, size))
@@ -125,6 +128,7 @@ def without_side_effects() -> Iterator[None]:
 def _depends_on_mode(layer) -> bool:
     module = type(layer).__module__.partition(".")[0]
     if module in ("keras", "tf_keras"):
+        # A dropout of rate 0 drops nothing.
         return hasattr(layer, "moving_mean") or bool(
             getattr(layer, "rate", None)
         )

@@ -93,6 +93,8 @@ class StepTrial:
             batch = next(iterator)
         except _ENDS:
             return self._program(iterator)  # raises its own error
+        # The batch is taken from the user's iterator once, and may be needed
+        # twice.
         same_batch = _iterator(batch, spec)
         try:
             graph = self._program.graph(same_batch)
@@ -115,6 +117,8 @@ class StepTrial:
             backup.restore()
             with self._seam.unobserved():
                 result = self._program.model_program(_iterator(batch, spec))
+            # After the step, so that an error of the user's own leaves the
+            # recording as it is.
             self._fall_back(error)
             return result
 
@@ -160,6 +164,7 @@ class VariableBackup:
     def __init__(self, graph):
         self._graph = graph
         self._variables = list(graph.variables)
+        # The device may be full: it has to hold the training as well.
         with tf.device("/device:CPU:0"):
             self._values = [tf.identity(v) for v in self._variables]
 

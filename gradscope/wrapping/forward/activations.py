@@ -197,6 +197,7 @@ def owners_of(
 
 def _weight(tensor) -> str | None:
     """Name of the last weight with which a tensor was computed."""
+    # Breadth first: the nearest weight is that of the activation's layer.
     pending = [tensor.op]
     for _ in range(_NEAR):
         if not pending:
@@ -208,6 +209,7 @@ def _weight(tensor) -> str | None:
             return operation.inputs[0].name
         if operation.type == "VariableV2":  # a reference variable
             return operation.outputs[0].name
+        # Behind another activation lie the weights of another layer.
         if operation.type not in _OPERATIONS:
             pending += [t.op for t in operation.inputs]
     return None
@@ -225,16 +227,20 @@ def _activation(operation) -> ActivationTensors | None:
     if gelu is not None:
         kind, x, y = gelu
         outer, _, last = scope.rpartition("/")
+        # `tf.nn.gelu` adds a scope inside of the layer's.
         scope = outer if last.startswith("Gelu") else scope
     elif kind == "sigmoid":
         kind, x, y = _sigmoid_or_silu(x, y)
     elif kind == "softmax":
         y, axis = softmax_axes.output_and_axis(operation)
     rank = y.shape.rank
+    # A vector has no axis of examples beside that of units.
     if kind is None or rank is None or rank < 2 or not y.dtype.is_floating:
         return None
     if y.shape.as_list()[-1] is None:
         return None
+    # See `measuring.activations.Kind`: of a GELU and a SiLU the input is read,
+    # so that TensorFlow may still fuse their last product.
     measured = y if KINDS[kind].function is None else x
     output = operations.tensor_key(y)
     return ActivationTensors(
@@ -294,6 +300,7 @@ def _product(tensor, x):
 def _unscaled(tensor):
     """Tensor before the multiplications with numbers."""
     while tensor.op is not None and tensor.op.type in _SCALES:
+        # A number has no axes; with two tensors it is a product of both.
         parts = [t for t in tensor.op.inputs if t.shape.rank != 0]
         if len(parts) != 1:
             break
@@ -305,6 +312,7 @@ def _sigmoid_or_silu(x, y):
     """Kind, input and output of an activation with a sigmoid, which is a SiLU
     where the sigmoid of x is multiplied with x."""
     is_scaled = x.op is not None and x.op.type == "Mul"
+    # A SiLU with a factor inside is x · sigmoid(βx).
     scaled = x.op.inputs if is_scaled else ()
     for consumer in y.consumers():
         if consumer.type != "Mul":
@@ -324,6 +332,7 @@ def _has_activations(node, graph, visited: set[str]) -> bool:
     function that has; true if the function is unknown."""
     if node is None:
         return True
+    # Functions may call each other, so each is looked into once.
     names = {a.func.name for a in node.attr.values() if a.func.name} - visited
     visited |= names
     functions = (graph._functions.get(name) for name in names)

@@ -31,9 +31,11 @@ def find(forward_operations: list) -> list[tuple[str, LayerStateTensors]]:
         if operation.type not in _COMPARISONS:
             continue
         is_random = [_is_uniform(tensor) for tensor in operation.inputs]
+        # Two random tensors are compared with each other, and not with a rate.
         if is_random.count(True) != 1 or not _drops(operation.outputs[0]):
             continue
         rate = operation.inputs[is_random.index(False)]
+        # A threshold for each element is no rate.
         if rate.shape.rank not in (0, None):
             continue
         # The mask of the units to keep is u >= rate, or u < 1 - rate.
@@ -81,6 +83,7 @@ def _drops(mask) -> bool:
             masks = consumer.outputs[0]
             if any(c.type == "Mul" for c in masks.consumers()):
                 return True
+        # `where(mask, x, zeros)`; the other way is x · cast(mask).
         if consumer.type in ("Select", "SelectV2"):
             return _is_zero(consumer.inputs[2])
     return False

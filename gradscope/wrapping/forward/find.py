@@ -74,6 +74,8 @@ def find_forward_pass(
         owners,
         layers,
     )
+    # A layer after the last activation may only reshape or cast: then that
+    # activation is still the output.
     outputs = operations.same_number_keys(capture.outputs(graph))
     rows = activations.describe(tensors, owners, layer_names, outputs)
     by_row = dict(zip(rows, tensors, strict=True))
@@ -185,6 +187,7 @@ def _state(
 ) -> State:
     sizes = [t.shape.num_elements() for t in tensors.moving]
     if None in sizes:
+        # A row has a number for each value, so their count must be known.
         tensors.moving, sizes = [], []
     size = sum(map(measuring.sample_size, sizes))
     return State(name, kind, size, calls, layer)

@@ -181,6 +181,8 @@ class ForwardFinder:
             capture = self._captures.pop_latest(graph)
         unseen = replicas.unseen()
         if graph is None:
+            # An eager step has the operations of the forward pass that came
+            # before it, and of no later step.
             graph, self._operations = self._operations, None
             if self._captures is None:
                 return ForwardPass(unseen=("eager steps without `model=`",))

@@ -54,6 +54,8 @@ def measure_with_fallback(
     try:
         return measure(forward_pass)
     except Exception as error:
+        # Not stopped before this: if the variables fail, too, then the forward
+        # pass was not at fault, and one warning says so.
         result = measure(ForwardPass())
         finder.stop(error)
         return result

@@ -157,6 +157,8 @@ def _add_to_pair(
         if earlier is None:
             pair[update.is_variance] = update
             return
+        # One layer that is called twice updates its variables twice; the first
+        # call counts.
         if earlier.variable == update.variable:
             return
     pairs.append({update.is_variance: update})
@@ -181,8 +183,12 @@ def _statistic_update(operation, names) -> StatisticUpdate | None:
         return None
     (statistic,) = statistics.values()
     source = _source(statistic)
+    # Without a source there is only the shape to go by: a statistic of the
+    # batch has that of the moving one.
     if source is None and statistic.shape != reads[0].shape:
         return None
+    # Or the variable's name, as `moving_variance`, where the operations do not
+    # tell.
     is_variance, batch = source or ("var" in names[handle.name].lower(), None)
     name = statistic.op.name if statistic.op is not None else ""
     return StatisticUpdate(
@@ -201,8 +207,11 @@ def _fused_update(value, handle) -> StatisticUpdate | None:
         return None
     factor = operation.get_attr("exponential_avg_factor")
     index = [t.name for t in operation.outputs].index(value.name)
+    # Outputs 1 and 2 are the mean and the variance. With the factor 1 they are
+    # those of the batch, and operations of their own update the moving ones.
     if index not in (1, 2) or factor == 1:
         return None
+    # Inputs 3 and 4 are the moving mean and variance.
     before = operation.inputs[2 + index]
     # An eager operation with a variable as its input reads it without an
     # operation that could be captured.
@@ -285,6 +294,7 @@ def _source(statistic):
             return None
         if operation.type in _FUSED:
             index = [t.name for t in operation.outputs].index(tensor.name)
+            # Outputs are the normalised batch, the mean, the variance.
             return index == 2, operation.inputs[0]
         if operation.type == "Mean":
             inner = operation.inputs[0]

@@ -158,6 +158,8 @@ class LinearPaths:
                 kernel = self._kernel(consumer)
                 if kernel is not None:
                     kernels += [kernel[0]] if kernel[1] in places else []
+                # An operation with the tensor in both inputs makes a square of
+                # it.
                 elif len(places) == 1 and self._is_linear(consumer, places[0]):
                     pending += consumer.outputs
         return kernels
@@ -169,6 +171,8 @@ class LinearPaths:
         if places is None or len(operation.inputs) < 2:
             return None
         for data in places:
+            # Either factor of a product of matrices may be the weight; that of
+            # a convolution is its second input.
             weight = operation.inputs[1 - data if len(places) == 2 else 1]
             variable = self._handles.get(_variable(weight) or "")
             if variable is not None:
@@ -179,16 +183,20 @@ class LinearPaths:
         """Whether an operation is linear in one of its inputs."""
         kind = operation.type
         if kind in _LINEAR:
+            # A cast to an integer rounds, which is not linear.
             return place == 0 and operation.outputs[0].dtype.is_floating
         if kind in _JOINING:
             return operation.inputs[place].dtype.is_floating
+        # `where(mask, x, 0)` of a dropout multiplies with 0 or 1.
         if kind == "SelectV2" or kind == "Select":
             return place == 1 and operation.inputs[0].name in self._masks
         if len(operation.inputs) != 2:
             return False
         other = operation.inputs[1 - place]
         if kind in _SUMS:
+            # A constant or a bias: two affine layers in a row are one, too.
             return self._is_constant(other) or _variable(other) is not None
+        # A quotient is linear in its numerator alone.
         if kind in _PRODUCTS and (kind == "Mul" or place == 0):
             return self._is_constant(other) or self._is_mask(other)
         return False

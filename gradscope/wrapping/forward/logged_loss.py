@@ -82,6 +82,8 @@ class LoggedLoss:
         for outer in reversed(tracing.outermost_first(graph)):
             with contextlib.suppress(KeyError):
                 tensor = outer.get_tensor_by_name(name)
+                # A name alone may be that of another step: TensorFlow numbers
+                # equal names in the order of their use.
                 if _position(tensor.op) == position:
                     return tensor
         self._without.add(graph)
@@ -106,6 +108,7 @@ class LoggedLoss:
             if (
                 tf.is_symbolic_tensor(values)
                 and values.dtype.is_floating
+                # A metric with weights of examples does not log the plain mean.
                 and (sample_weight is None or values.shape.rank == 0)
                 and replicas.is_first()
             ):

@@ -58,6 +58,7 @@ def _loss(model, loss):
     if isinstance(loss, str):
         return {"class": loss[:MOST_TEXT], "config": {}}
     keywords: dict = {}
+    # The keywords of the outermost `partial` count.
     while isinstance(loss, functools.partial):
         keywords = {**(loss.keywords or {}), **keywords}
         loss = loss.func

@@ -104,6 +104,8 @@ def _outside_of_graph() -> Iterator[None]:
         if tf.compat.v1.executing_eagerly_outside_functions():
             stack.enter_context(tf.init_scope())
         else:
+            # In a program of TensorFlow 1 there is no eager mode to go back to,
+            # so the operations go to a graph that nobody runs.
             stack.enter_context(tf.Graph().as_default())
         yield
 
@@ -141,6 +143,7 @@ def _named_layers(
         ):
             if id(layer) in visited or _is_of(layer, "metrics", "Metric"):
                 continue
+            # A layer that is used in two places is described once.
             visited.add(id(layer))
             layer_path = (*path, str(layer.name))
             is_model = _is_of(layer, "Model")

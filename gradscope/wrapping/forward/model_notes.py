@@ -117,6 +117,8 @@ class ModelCapture:
                     graph, list(variables.values())
                 )
             }
+            # A layer that this step does not use has no row, nor has one a
+            # second row.
             if not used or used & handles_in_rows:
                 continue
             is_norm = set(_NORM) <= set(variables)
@@ -245,6 +247,8 @@ class ModelCaptures:
 
     def _is_captured(self, keywords: dict) -> bool:
         try:
+            # A `train_step` may call the model in inference mode, too, as for a
+            # teacher's predictions.
             is_inference = keywords.get("training") is False
             return not is_inference and self._captures_now()
         except Exception as error:
@@ -257,6 +261,8 @@ class ModelCaptures:
             data: dict = {}
             for role, nest in roles.items():
                 data |= _named(role, nest)
+            # A later forward pass of the same graph replaces an earlier one:
+            # the optimizer's call follows the last.
             key = tracing.current_graph() or self
             self._captures()[key] = ModelCapture(self._model(), data, loss)
         except Exception as error:

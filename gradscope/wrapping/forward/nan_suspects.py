@@ -219,6 +219,8 @@ def _most_likely(suspects: list) -> list:
     likely = [op for op in suspects if op.name in last or op.type in _RISKY]
     if len(likely) > MOST:
         likely = [op for op in suspects if op.name in last]
+    # Still too many are thinned evenly: rounded up, so that `MOST` at most are
+    # left.
     return likely[:: -(-len(likely) // MOST)]
 
 
@@ -246,10 +248,14 @@ def _sources(replayable: list, data: list, suspects: list) -> np.ndarray:
             if _is_nonfinite_constant(tensor):
                 before.add(nonfinite)
             elif tensor.op is not None:
+                # An operation that is not measured passes on what was measured
+                # before it.
                 before |= nearest.get(tensor.op.name, set())
         index = number.get(operation.name)
         nearest[operation.name] = before if index is None else {index}
         if index is not None and index >= len(data):
+            # The highest numbers first, so that what is not finite by itself is
+            # never cut off.
             sources[index] = sorted(before, reverse=True)[:_MOST_INPUTS]
     width = max(map(len, sources))
     filled = [row + [no_source] * (width - len(row)) for row in sources]

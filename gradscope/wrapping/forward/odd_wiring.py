@@ -144,6 +144,7 @@ def _is_broadcast(operation, handles: dict) -> bool:
     """
     if operation.type not in _DIFFERENCES:
         return False
+    # Either may be the prediction.
     flat, column = sorted(operation.inputs, key=lambda t: t.shape.rank or 0)
     if (flat.shape.rank, column.shape.rank) != (1, 2):
         return False

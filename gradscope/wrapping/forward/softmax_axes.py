@@ -48,6 +48,7 @@ def output_and_axis(
         return y, -1
     for consumer in y.consumers():
         back = _order(consumer)
+        # The second transposition must undo the first.
         if back is not None and [order[i] for i in back] == sorted(back):
             axis = order[-1]
             last = axis == len(order) - 1

@@ -242,6 +242,7 @@ def is_in_building_process() -> tf.Tensor:
     A checkpoint has a copy of the graph beside it. A program that imports this
     copy and trains on has no function `deliver`, and must not call it.
     """
+    # `matching_files` takes patterns.
     paths = [glob.escape(_marker_path())]
     process_folder = f"/proc/self/task/{os.getpid()}"
     # On Linux: a process that is killed leaves its marker behind.
@@ -264,6 +265,7 @@ def _marker_path() -> str:
 
 
 def _remove_marker(process: int, path: str) -> None:
+    # A forked process runs its parent's handlers, too.
     if process == os.getpid():
         with contextlib.suppress(OSError):
             os.remove(path)

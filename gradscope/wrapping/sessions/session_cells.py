@@ -21,6 +21,7 @@ class SessionCounters:
     """
 
     def __init__(self):
+        # A name of its own: tables of one name are one table.
         self._name = f"gradscope_{uuid.uuid4().hex}"
         self._keys = itertools.count()
 

@@ -80,6 +80,7 @@ class SessionObserver:
         schema = None
         train_ops = []
         for trained, forward in calls:
+            # Each train op adds its rows to those of the ops before it.
             rows = forward.schema(described.rows, self._optimizer, schema)
             schema = with_facts(rows, described, forward, schema)
             forward_schema = forward.schema((), {}, None)
@@ -152,6 +153,8 @@ class SessionStep:
         Returns:
             The train op.
         """
+        # Unlike a function, a session's graph has no order but that of its
+        # edges: the reads come first because the updates wait for them.
         with tf.control_dependencies(self._values_before):
             result = original()
         try:
@@ -165,6 +168,9 @@ class SessionStep:
                         train_op, forward_pass
                     ),
                 )
+            # The train op waits, so that whoever runs it records the step.
+            # There is no public way to add an input to an operation that
+            # exists.
             train_op._add_control_inputs([measured])
         except Exception as error:
             self._seam.fail(error)

@@ -192,6 +192,7 @@ def _measure_state(state, forward_pass: ForwardPass):
         return None
     numbers = {}
     if state.mask is not None:
+        # A scalar whose shape may be unknown while tracing.
         rate = tf.reduce_mean(tf.cast(state.rate, tf.float32))
         numbers["dropout_rate"] = 1.0 - rate if state.is_keep_rate else rate
         numbers["dropped_fraction"] = states.dropped_fraction(state.mask)
@@ -230,6 +231,7 @@ def _example_count(state, forward_pass: ForwardPass) -> tf.Tensor:
     for name, tensor in forward_pass.data.items():
         if name.startswith("input"):
             return tf.cast(sampling.count_examples(tensor), tf.float32)
+    # Then nothing is subtracted for chance, see `states.mean_distance`.
     return tf.constant(np.float32(np.inf))
 
 

@@ -80,6 +80,7 @@ class Gate:
         if subset is None:
             due = schedule.due(step)
         else:
+            # -1 is before the first step, as of the variable in a graph.
             last = self._last_recorded_on_host.get(subset, -1)
             due = schedule.due_since(last, step)
         requested = self._requested.get("record")

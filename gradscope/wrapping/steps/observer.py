@@ -112,6 +112,8 @@ class Observer:
         self.variables = [
             tf_variables.tf_variable(v) for v in described.variables
         ]
+        # By reference: variables have no hash, since `==` compares their
+        # values.
         self._rows = {v.ref(): row for row, v in enumerate(self.variables)}
         self._device = self.variables[0].device
         self.gate = Gate(options.schedule, options.histograms, self._device)
@@ -231,6 +233,7 @@ class Observer:
             before: The observer whose count goes on, None to begin at 0.
         """
         if before is not None and before._skip_counter is not None:
+            # Of one optimizer there is one count, whoever observes it.
             self._skip_counter = before._skip_counter
         else:
             self._skip_counter = own_variables.create(
@@ -260,6 +263,7 @@ class Observer:
             self._ring.append(step, tf.concat([header, nothing], axis=0))
             return tf.constant(True)
 
+        # The first skip has the number 0, as the first step has.
         skips = tf.identity(self._skip_counter) - 1
         tf.cond(
             _SKIPS.due(skips) & self.gate.open,
@@ -283,6 +287,8 @@ class Observer:
 
     def _is_broken_eagerly(self, measurables: Measurables) -> bool:
         values = [t for g in measurables.grads for t in gradients.tensors(g)]
+        # The variables have not been measured yet; their gradients are looked
+        # at below.
         nothing = tf.zeros([0, len(MEASURED)])
         broken = bool(
             self.measurement.has_nonfinite(nothing, measurables.forward)
@@ -290,6 +296,7 @@ class Observer:
         weights = [
             weight for weight in measurables.before if weight is not None
         ]
+        # As in `record`: with weights that are NaN, no operation is at fault.
         return broken and not any(
             bool(statistics.count_nonfinite(t) > 0) for t in weights
         )

@@ -40,6 +40,9 @@ class ReplicaStep:
 
     def in_graph(self) -> None:
         """Add the ops that measure the forward pass, after the step."""
+        # An eager step on several replicas is not observed, see
+        # `replicas.unseen`; nor is a forward pass with rows that the first
+        # replica does not have.
         if self._forward_pass is None or self._graph is None:
             return
         observer, call = self._observer, self._call

@@ -96,6 +96,8 @@ class Step:
             return original()
         try:
             with own_variables.unchecked():
+                # If this fails, the step has not been made yet, and is made
+                # without us.
                 values_before, header = self._read_before(), self._header()
         except Exception as error:
             result = original()
@@ -137,6 +139,7 @@ class Step:
             with own_variables.unchecked(), guard.scope():
                 was_applied = self._call.was_applied()
                 due = self._due
+                # True is known while tracing, and costs no operation.
                 if was_applied is not True:
                     due &= was_applied
                 guard.measure_with_fallback(

@@ -1,0 +1,70 @@
+"""What the plugin reads, and how often."""
+
+import json
+
+from plugin_client import (
+    CountingProvider,
+    plugin_context,
+)
+
+from gradscope.format import schema
+from gradscope_plugin.runs import run_data
+
+
+def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
+    provider = CountingProvider(sources["python"])
+    reader = run_data.Runs(provider)
+    context = plugin_context()
+    for _ in range(2):
+        reader.summaries(context, "")
+        reader.record(context, "", "healthy/gradscope", "variables")
+    families = [tag.split("/")[1] for tag in provider.read]
+    assert families.count("variables") == 1
+
+
+def test_the_cache_forgets_the_run_used_longest_ago(sources, monkeypatch):
+    monkeypatch.setattr(run_data, "_CACHE_BYTES", 0)
+    provider = CountingProvider(sources["python"])
+    reader = run_data.Runs(provider)
+    for run in ("healthy", "abnormal", "abnormal", "healthy"):
+        name = f"{run}/gradscope"
+        assert reader.record(plugin_context(), "", name, "variables")
+    families = [tag.split("/")[1] for tag in provider.read]
+    assert families.count("variables") == 3
+
+
+def test_a_failing_read_hides_no_other_run(sources, caplog):
+    class Failing(CountingProvider):
+        def read_tensors(self, *args, run_tag_filter, **kwargs):
+            if "healthy/gradscope" in run_tag_filter.runs:
+                raise RuntimeError("secret /home/me")
+            return super().read_tensors(
+                *args, run_tag_filter=run_tag_filter, **kwargs
+            )
+
+    reader = run_data.Runs(Failing(sources["python"]))
+    told = {r["name"]: r for r in reader.summaries(plugin_context(), "")}
+    assert "cannot be read" in told["healthy/gradscope"]["error"]
+    assert "secret" not in json.dumps(told)
+    assert "secret" in caplog.text
+    assert told["abnormal/gradscope"]["steps"] == 120
+
+
+def test_units_are_read_only_where_they_are_shown(sources):
+    provider = CountingProvider(sources["python"])
+    reader = run_data.Runs(provider)
+    name = "layered/gradscope"
+
+    def families(family):
+        provider.read.clear()
+        if family is None:
+            reader.summaries(plugin_context(), "")
+        else:
+            reader.record(plugin_context(), "", name, family)
+        return {tag.split("/")[1] for tag in provider.read}
+
+    assert families(None) == {"schema", "run"}
+    assert families("units") == {"schema", "run", "units"}
+    everything = {"schema", *schema.FAMILIES}
+    assert families("state") == everything
+    assert families("units") == families("variables") == set()
