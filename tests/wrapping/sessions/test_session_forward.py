@@ -222,7 +222,8 @@ def test_what_is_inside_of_a_conditional_is_told(tmp_path):
 
 def test_after_a_session_an_eager_step_has_its_forward_pass(tmp_path):
     """Only observers outside of sessions are asked which eager step is due."""
-    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2, "relu")])
+    layer = keras.layers.Dense(2, "relu", name="dense")
+    model = keras.Sequential([keras.Input([3]), layer])
     optimizer = v1.train.GradientDescentOptimizer(0.1)
     gradscope.wrap(optimizer, tmp_path, every=1, model=model)
     with tf.Graph().as_default():
