@@ -125,6 +125,9 @@ class Schema:
             order, in the program of steps that are not recorded; with such sums
             a training does not repeat its last bits. Known only of programs
             that `Callback` observes.
+        stale_layers: Layers whose `trainable` was changed after `compile`, each
+            with whether the compiled program trains it; Keras goes on with that
+            program.
         loss_is_known: Whether the loss of any step was found, so that a loss of
             NaN is a loss that is NaN; None in records of older versions, in
             which NaN may also stand for a loss that was not found.
@@ -144,6 +147,7 @@ class Schema:
     linear: tuple[tuple[str, str], ...] = ()
     wiring: tuple[Wiring, ...] = ()
     unordered_sums: tuple[str, ...] = ()
+    stale_layers: tuple[tuple[str, bool], ...] = ()
     loss_is_known: bool | None = None
 
     @property
@@ -216,6 +220,11 @@ class Schema:
         names = tuple(dict.fromkeys((*self.unordered_sums, *names)))
         return dataclasses.replace(self, unordered_sums=names[:_MOST_SUMS])
 
+    def with_stale_layers(self, layers: tuple[tuple[str, bool], ...]) -> Schema:
+        """Add to `stale_layers`; of a layer the latest entry remains."""
+        merged = tuple((dict(self.stale_layers) | dict(layers)).items())
+        return dataclasses.replace(self, stale_layers=merged[:_MOST_SUMS])
+
     def to_json(self) -> str:
         """Serializes the schema for `from_json`."""
         return json.dumps(
@@ -272,6 +281,10 @@ class Schema:
                 ),
                 wiring=tuple(_wiring(w) for w in data.get("wiring", ())),
                 unordered_sums=tuple(map(str, data.get("unordered_sums", ()))),
+                stale_layers=tuple(
+                    (str(name), bool(is_trained))
+                    for name, is_trained in data.get("stale_layers", ())
+                ),
                 loss_is_known=_optional_bool(data.get("loss_is_known")),
             )
         except _DAMAGE as error:

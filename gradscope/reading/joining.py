@@ -305,8 +305,9 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
     )
     models = [schema.model for schema in schemas if schema.model]
     sums = tuple(name for s in schemas for name in s.unordered_sums)
+    stale = tuple(pair for s in schemas for pair in s.stale_layers)
     return dataclasses.replace(
-        last.with_unordered_sums(sums),
+        last.with_unordered_sums(sums).with_stale_layers(stale),
         linear=tuple(dict.fromkeys((*last.linear, *older))),
         wiring=tuple(dict.fromkeys(w for s in schemas for w in s.wiring)),
         model=models[-1] if models else {},

@@ -200,15 +200,15 @@ class Drain:
         value = event_writer.logs_value(self.schema.id, log)
         self._write_now(log.step, lambda: [value, *self._missing_schema()])
 
-    def write_unordered_sums(self, step: int, names: tuple[str, ...]) -> None:
-        """Adds names to the schema's `unordered_sums` and writes the schema.
+    def write_note(self, step: int, add: Callable[[Schema], Schema]) -> None:
+        """Adds to the schema what is known later, and writes the schema.
 
         Args:
             step: The optimizer's step number.
-            names: Names of sums whose terms are added in any order.
+            add: Returns the schema with the note.
         """
         with self._lock:
-            self.schema = self.schema.with_unordered_sums(names)
+            self.schema = add(self.schema)
             if self.file.has_tag(tag("schema", self.schema.id)):
                 value = event_writer.schema_value(self.schema)
                 self._write_now(step, lambda: [value])

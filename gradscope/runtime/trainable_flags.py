@@ -31,23 +31,31 @@ def flags(model: keras.Model) -> dict[int, tuple[bool, ...]]:
     }
 
 
-def describe_change(
+def changed_layers(
     model: keras.Model, traced: dict[int, tuple[bool, ...]]
-) -> str | None:
-    """Describe how `trainable` has changed since a trace; None if it has not.
+) -> tuple[tuple[str, bool], ...]:
+    """List the layers whose `trainable` has changed since a trace.
 
     Args:
         model: A Keras model.
         traced: Its `flags` when the program was traced that Keras runs.
+
+    Returns:
+        The name of each, and whether that program trains it.
     """
     current = flags(model)
     changed = {key for key in traced if traced[key] != current.get(key)}
-    if not changed:
+    layers = _outermost(model, changed) if changed else ()
+    return tuple((str(layer.name), not layer.trainable) for layer in layers)
+
+
+def describe_change(layers: tuple[tuple[str, bool], ...]) -> str | None:
+    """Describe the result of `changed_layers`; None if it is empty."""
+    if not layers:
         return None
-    layers = list(_outermost(model, changed))
     changes = [
-        f"{layer.name!r} is {'not ' * layer.trainable}trained"
-        for layer in layers[:_MOST_NAMES]
+        f"{name!r} is {'not ' * (not is_trained)}trained"
+        for name, is_trained in layers[:_MOST_NAMES]
     ]
     if len(layers) > _MOST_NAMES:
         changes.append(f"and {len(layers) - _MOST_NAMES} more layers")

@@ -98,6 +98,35 @@ def test_a_forward_pass_that_overflows_in_every_step(tmp_path):
     assert "No step was made: all 16 steps were skipped" in found.what
 
 
+@pytest.mark.parametrize("way", ["callback", "wrap"])
+@pytest.mark.filterwarnings("ignore:`trainable` was changed")
+def test_trainable_that_was_changed_after_compile(way, tmp_path):
+    model = network()
+    optimizer = keras.optimizers.SGD(0.01)
+    if way == "wrap":
+        gradscope.wrap(optimizer, tmp_path, model=model)
+    model.compile(optimizer, "mse", jit_compile=False)
+    callbacks = (
+        [gradscope.Callback(tmp_path, findings=False)]
+        if way == "callback"
+        else []
+    )
+    x = RANDOM.normal(size=(64, 8)).astype("float32")
+    for trainable in (True, False):
+        model.get_layer("hidden").trainable = trainable
+        model.fit(x, x[:, :1], epochs=6, verbose=0, callbacks=callbacks)
+    gradscope.flush()
+    record = gradscope.read(tmp_path)
+    assert record.schema.stale_layers == (("hidden", True),)
+    stale, *_ = [
+        finding
+        for finding in gradscope.diagnose(record)
+        if finding.kind == "stale-trainable"
+    ]
+    assert (stale.severity, stale.layer) == ("warning", "hidden")
+    assert "without effect: `hidden` is still trained" in stale.what
+
+
 @pytest.mark.parametrize("jit", [True])
 def test_a_label_out_of_range_under_xla(jit, tmp_path):
     model = keras.Sequential([keras.Input((8,)), layers.Dense(3, name="out")])

@@ -47,18 +47,18 @@ def test_what_was_trainable_is_inferred_from_what_is_written_and_put_back():
         assert [v.path for v in model.trainable_variables] == [
             dense.kernel.path
         ]
-        assert "'sequential" not in trainable_flags.describe_change(
-            model, before
-        )
+        names = dict(trainable_flags.changed_layers(model, before))
+        assert "sequential" not in names
     assert trainable_flags.flags(model) == before
-    assert trainable_flags.describe_change(model, before) is None
+    assert trainable_flags.changed_layers(model, before) == ()
+    assert trainable_flags.describe_change(()) is None
 
 
 def test_a_difference_names_the_outermost_layers():
     model = network()
     before = trainable_flags.flags(model)
     turn(model)
-    assert (
-        "compile`: 'base' is trained. Keras"
-        in trainable_flags.describe_change(model, before)
-    )
+    layers = trainable_flags.changed_layers(model, before)
+    assert layers == (("base", True),)
+    text = trainable_flags.describe_change(layers)
+    assert "compile`: 'base' is trained. Keras" in text

@@ -99,6 +99,11 @@ class SeamGroup:
         """Warn once that other steps are recorded than asked, or none."""
         self._seams[0].warn_once(message)
 
+    def record_stale_layers(self, layers: tuple[tuple[str, bool], ...]) -> None:
+        """Record that `trainable` was changed after `compile`, and warn."""
+        for seam in self._seams:
+            seam.record_stale_layers(layers)
+
     def stop_observing_forward(self, error: Exception) -> None:
         """Stop to observe forward passes."""
         for seam in self._seams:

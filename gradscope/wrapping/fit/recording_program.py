@@ -123,9 +123,9 @@ class RecordingProgram:
                 twin = self._build_twin(traced, iterator, is_new)
             self._twins[traced] = twin
         program, flags = self._twins[traced]
-        changed = trainable_flags.describe_change(self._model(), flags)
+        changed = trainable_flags.changed_layers(self._model(), flags)
         if changed:
-            self._seam.warn_once(changed)
+            self._seam.record_stale_layers(changed)
         if _is_iterator(iterator):
             self._latest = weakref.ref(iterator), program
         return program

@@ -139,15 +139,18 @@ class ForwardFinder:
         if self.model is not None:
             self._flags.append(trainable_flags.flags(self.model))
 
-    def changed_flags(self) -> str | None:
-        """Describe how `trainable` differs from that of every trace; None if it
-        does not."""
+    def stale_layers(self) -> tuple[tuple[str, bool], ...]:
+        """List the layers whose `trainable` differs from that of every trace.
+
+        Returns:
+            The result of `trainable_flags.changed_layers` since the last trace.
+        """
         model = self.model
         if model is None or trainable_flags.flags(model) in self._flags:
-            return None
+            return ()
         if not self._flags:
-            return None
-        return trainable_flags.describe_change(model, self._flags[-1])
+            return ()
+        return trainable_flags.changed_layers(model, self._flags[-1])
 
     def with_facts(
         self,

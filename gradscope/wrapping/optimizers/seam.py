@@ -18,11 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
+from gradscope.format.schema import Schema
 from gradscope.runtime import (
     lookalike,
     replicas,
     rewritten_sums,
     tracing,
+    trainable_flags,
 )
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.runtime.stand_in import MethodReplacement
@@ -290,16 +292,10 @@ class Seam:
         worker that is killed.
         """
         try:
-            self._warn_of_trainable()
+            self.record_stale_layers(self.finder.stale_layers())
             self.drain()
         except Exception as error:
             self.fail(error)
-
-    def _warn_of_trainable(self) -> None:
-        """Warn if no trace has the present `trainable` flags."""
-        change = self.finder.changed_flags()
-        if change is not None:
-            self.warn_once(change)
 
     def drain(self) -> None:
         """Write all steps recorded so far."""
@@ -367,10 +363,22 @@ class Seam:
         Args:
             names: Names of these sums.
         """
+        sums = tuple(names)
+        self._record_note(lambda schema: schema.with_unordered_sums(sums))
+
+    def record_stale_layers(self, layers: tuple[tuple[str, bool], ...]) -> None:
+        """Record that `trainable` was changed after `compile`, and warn once.
+
+        Args:
+            layers: Result of `trainable_flags.changed_layers`.
+        """
+        if layers:
+            self.warn_once(trainable_flags.describe_change(layers))
+            self._record_note(lambda schema: schema.with_stale_layers(layers))
+
+    def _record_note(self, add: Callable[[Schema], Schema]) -> None:
         try:
-            self.observers.record_unordered_sums(
-                self.step_count(), tuple(names)
-            )
+            self.observers.record_note(self.step_count(), add)
         except Exception as error:
             self.fail(error)
 

@@ -67,7 +67,7 @@ class Observers:
         self._owner = owner
         self._options = options
         self._with_facts = with_facts
-        self._unordered_sums: tuple[str, ...] = ()
+        self._notes: list[Callable[[Schema], Schema]] = []
 
     def latest(self) -> Observer | None:
         """The observer of all variables that were met so far, outside of
@@ -125,7 +125,8 @@ class Observers:
         before = None if latest is None else latest.drain.schema
         schema = forward_pass.schema(described.rows, state.description, before)
         schema = self._with_facts(schema, described, forward_pass, before)
-        schema = schema.with_unordered_sums(self._unordered_sums)
+        for add in self._notes:
+            schema = add(schema)
         schema = schema.with_parts(state.part_names)
         self.writer.begin(schema, state.step)
         observer = Observer(described, self.writer, schema, self._options)
@@ -155,13 +156,18 @@ class Observers:
         for observer in self._outside_of_sessions():
             observer.drain.count_steps(steps)
 
-    def record_unordered_sums(self, step: int, names: tuple[str, ...]) -> None:
-        """Record names of sums that TensorFlow may sum in any order."""
-        self._unordered_sums = names
+    def record_note(self, step: int, add: Callable[[Schema], Schema]) -> None:
+        """Record what is known of the program after its steps have begun.
+
+        Args:
+            step: The optimizer's step number.
+            add: Returns a schema with the note.
+        """
+        self._notes.append(add)
         latest = self.latest()
         if latest is not None:
             self.drain()  # steps come before the note in the file
-            latest.drain.write_unordered_sums(step, names)
+            latest.drain.write_note(step, add)
 
     def close(self) -> None:
         """Write what is left, and close the record."""
