@@ -49,10 +49,8 @@ def changed_layers(
     return tuple((str(layer.name), not layer.trainable) for layer in layers)
 
 
-def describe_change(layers: tuple[tuple[str, bool], ...]) -> str | None:
-    """Describe the result of `changed_layers`; None if it is empty."""
-    if not layers:
-        return None
+def describe_change(layers: tuple[tuple[str, bool], ...]) -> str:
+    """Describe the result of `changed_layers`, which must not be empty."""
     changes = [
         f"{name!r} is {'not ' * (not is_trained)}trained"
         for name, is_trained in layers[:_MOST_NAMES]

@@ -51,7 +51,6 @@ def test_what_was_trainable_is_inferred_from_what_is_written_and_put_back():
         assert "sequential" not in names
     assert trainable_flags.flags(model) == before
     assert trainable_flags.changed_layers(model, before) == ()
-    assert trainable_flags.describe_change(()) is None
 
 
 def test_a_difference_names_the_outermost_layers():
