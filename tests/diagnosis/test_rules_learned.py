@@ -174,3 +174,14 @@ def test_a_layer_that_each_update_overwrites():
     found, *_ = gradscope.diagnose(run(update_to_weight_ratio=ratio, loss=loss))
     assert (found.kind, found.layer) == ("learning-rate", "dense_2")
     assert "stays above that of guessing" in found.what
+
+
+def test_outputs_that_are_the_same_for_all_examples():
+    same = {"data_variation": {"output": 1e-4}, "data_rms": {"output": 0.3}}
+    (found,) = gradscope.diagnose(run(**same))
+    assert (found.kind, found.severity) == ("nothing-learned", "warning")
+    assert "differ by 0.0003 of their size" in found.what
+    assert found.layer == "dense_3"
+    # All targets are the same, too.
+    same["data_variation"]["target"] = 0.0
+    assert ("nothing-learned", "warning") not in kinds(run(**same))

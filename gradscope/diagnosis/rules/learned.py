@@ -13,7 +13,7 @@ import numpy as np
 from gradscope.diagnosis.guessing import chance, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import running_median
+from gradscope.diagnosis.spells import median, running_median
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ declare(
         name="nothing-learned",
         rank=295,
         ceiling="error",
-        what="The loss stays at that of guessing, or is exactly zero from the "
-        "first step on, and no other finding explains it.",
+        what="The loss stays at that of guessing, is exactly zero from the "
+        "first step on, or the outputs are the same for all examples, and no "
+        "other finding explains it.",
         needs="model",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
@@ -36,6 +37,11 @@ declare(
                 "loss at the end, as a share of the loss of the best constant "
                 "answer: ln C for C classes, the variance of the targets for "
                 "a squared error",
+            ),
+            "same": Limit(
+                1e-3,
+                "variation of the outputs between examples, as a share of "
+                "their rms",
             ),
             "steps": Limit(
                 100, "steps of a training that should have learned something"
@@ -133,6 +139,53 @@ def _has_penalties(view: View) -> bool:
             "bias_regularizer",
             "activity_regularizer",
         )
+    )
+
+
+@rule
+def outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
+    """Outputs that hardly differ between examples, though the inputs do."""
+    outputs, targets = view.data_rows("output"), view.data_rows("target")
+    inputs = view.data_rows("input")
+    if len(outputs) != 1 or len(inputs) != 1 or view.count < 20:
+        return
+    if view.last_step < limits["nothing-learned.steps"]:
+        return
+    variation = view.get("data_variation")
+    late = slice(-max(5, view.count // 10), None)
+    with np.errstate(all="ignore"):
+        shares = variation[late] / view.get("data_rms")[late]
+    share = float(np.nanmax(shares[:, outputs[0]], initial=-1))
+    limit = limits["nothing-learned.same"]
+    # Where all targets are the same, so may be all outputs.
+    varied = [inputs[0], *targets]
+    if (
+        not 0 <= share < limit
+        or not (median(shares[:, varied], 0) > 0.01).all()
+    ):
+        return
+    if not view.is_finite[late].all():
+        return
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        view.schema.layers[-1] if view.schema.layers else None,
+        None,
+        what="The outputs are the same for all examples: they differ by "
+        f"{share:.1g} of their size, while the inputs differ by "
+        f"{float(varied[0]):.2g} of theirs",
+        evidence={
+            "output_variation": share,
+            "output_variation_limit": limit,
+        },
+        cause="This is what one sees; the record does not tell why. A loss "
+        "that one constant answer makes small pulls all outputs to it: "
+        "arguments of the loss that are swapped, embeddings that nothing "
+        "pushes apart, a sign that is wrong. Units that are dead or saturated "
+        "do the same.",
+        remedy="Compute the loss by hand for a right, a wrong and a constant "
+        "answer: the right one must cost least.",
     )
 
 
