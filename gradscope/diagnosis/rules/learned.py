@@ -158,11 +158,8 @@ def outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
     share = float(np.nanmax(shares[:, outputs[0]], initial=-1))
     limit = limits["nothing-learned.same"]
     # Where all targets are the same, so may be all outputs.
-    varied = [inputs[0], *targets]
-    if (
-        not 0 <= share < limit
-        or not (median(shares[:, varied], 0) > 0.01).all()
-    ):
+    varied = median(shares[:, [inputs[0], *targets]], axis=0)
+    if not 0 <= share < limit or not (varied > 0.01).all():
         return
     if not view.is_finite[late].all():
         return
