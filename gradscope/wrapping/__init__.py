@@ -15,6 +15,7 @@ from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
 from gradscope.schedule import NEVER, Schedule, schedule_of
+from gradscope.wrapping import made_anew
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
 from gradscope.wrapping.optimizers.kind import OptimizerKind
@@ -111,6 +112,7 @@ def wrap(
     outer = None if inner is optimizer else optimizer
     seam = kind.SEAM(inner, options, outer)
     seam.resume()
+    made_anew.stop_if_repeated(seam, options.directory)
     _seams.add(seam)
     if model is not None:
         seam.watch(model)
