@@ -116,7 +116,7 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
     # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
         return
-    if view.went_well or (view.loss == 0).all():  # `loss_of_zero` reports it
+    if view.went_well or (view.loss == 0).all():  # `learned` reports it
         return
     names = [view.layer(row) for row, _ in zero_kernels]
     row, spell = zero_kernels[0]

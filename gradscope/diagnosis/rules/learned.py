@@ -86,17 +86,27 @@ _CHECKS = (
 
 
 @rule
-def loss_of_guessing(view: View, limits: Limits) -> Findings:
+def nothing_learned(view: View, limits: Limits) -> Findings:
+    """The plainest of the signs that nothing is learned, if there is any."""
+    for look in (_loss_of_zero, _outputs_that_are_all_the_same, _only_guesses):
+        findings = list(look(view, limits))
+        if findings:
+            yield from findings
+            return
+
+
+def _only_guesses(view: View, limits: Limits) -> Findings:
     """A loss that never gets better than that of a constant answer."""
     guess = guessing_loss(view)
     if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
         return
     limit = limits["nothing-learned.share"]
-    with np.errstate(all="ignore"):
-        is_above = running_median(view.loss) > limit * guess
-    if not guess > 0 or not is_above[~np.isnan(view.loss)].all():
+    if not guess > 0 or not view.last_loss > limit * guess:
         return
-    if not view.last_loss > limit * guess:
+    # A GAN's discriminator that only guesses at the end had learned something.
+    with np.errstate(all="ignore"):
+        was_better = running_median(view.loss) < 0.9 * guess
+    if was_better.any():
         return
     if _has_learned_by_accuracy(view) or _has_penalties(view):
         return
@@ -142,8 +152,7 @@ def _has_penalties(view: View) -> bool:
     )
 
 
-@rule
-def outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
+def _outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
     """Outputs that hardly differ between examples, though the inputs do."""
     outputs, targets = view.data_rows("output"), view.data_rows("target")
     inputs = view.data_rows("input")
@@ -186,8 +195,7 @@ def outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
     )
 
 
-@rule
-def loss_of_zero(view: View, limits: Limits) -> Findings:
+def _loss_of_zero(view: View, limits: Limits) -> Findings:
     """A loss that is exactly zero from the first step on."""
     if view.count < 5 or not view.is_from_start:
         return
