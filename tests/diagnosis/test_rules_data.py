@@ -40,7 +40,7 @@ def test_real_and_false_images_in_turns_are_meant():
 
 def test_a_few_batches_of_one_class_are_chance():
     described = network(data=DATA, model=MSE)
-    variation = np.where(np.arange(100) % 4, 0, 0.3)
+    variation = np.where(np.arange(100) % 2, 0, 0.3)
     run = record(
         described,
         data_mean={"target": np.repeat(range(5), 20)},

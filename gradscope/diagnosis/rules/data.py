@@ -210,11 +210,13 @@ declare(
         shown_by=Shown(("data_mean",), role="target"),
         limits={
             "batches": Limit(
-                0.8, "share of the batches in which all targets are the same"
+                0.6, "share of the batches in which all targets are the same"
             ),
         },
         cause_rank=50,
         symptoms=(
+            "dead-relu",
+            "saturated-activation",
             "loss-diverges",
             "learning-rate",
             "exploding-gradient",
@@ -291,14 +293,16 @@ def sorted_by_class(view: View, limits: Limits) -> Findings:
         return
     spread = view.get("data_variation")[:, rows[0]]
     mean = view.get("data_mean")[:, rows[0]]
-    single_share = float(np.mean(spread == 0))
-    are_consecutive = np.diff(view.steps) == 1
-    changed = (np.diff(mean) != 0)[are_consecutive]
+    is_single = spread == 0
+    single_share = float(np.mean(is_single))
+    # Of two batches in a row that have one class each.
+    are_pairs = (np.diff(view.steps) == 1) & is_single[1:] & is_single[:-1]
+    changed = (np.diff(mean) != 0)[are_pairs]
     if single_share < limits["constant-labels.batches"] or changed.size < 10:
         return
-    # The first class may have more batches than were recorded in a row.
-    classes = len(np.unique(mean[np.isfinite(mean)]))
-    if not changed.mean() < 0.25 or classes < 2:
+    # The first class may have more batches than were recorded in a row; where
+    # one class is rare, no batch is of that one alone.
+    if not changed.mean() < 0.25 or len(np.unique(mean[is_single])) < 2:
         return
     yield finding(
         view,
