@@ -8,10 +8,17 @@ import os
 import numpy as np
 
 from gradscope.comparing import gradient_sketches, report
+from gradscope.comparing.common import (
+    common_records,
+    first_differing_step,
+    match_rows,
+    unpaired_rows,
+)
 from gradscope.comparing.configuration import Setting, settings
-from gradscope.comparing.difference import relative, same_bits
-from gradscope.comparing.matching import Matching, match
+from gradscope.comparing.difference import relative
+from gradscope.comparing.matching import Matching
 from gradscope.comparing.parting import Parting, find_parting, noise_masks
+from gradscope.comparing.remarks import remarks, remarks_on_sums
 from gradscope.reading.record import Record
 
 #: Relative difference up to which numbers count as the same. Sums in another
@@ -223,12 +230,14 @@ def compare(
             f"1, got {tolerance!r}. Leave it out for {TOLERANCE}."
         )
     a, b = _record(run_a), _record(run_b)
-    variables = _match(a, b, "variables")
+    variables = match_rows(a, b, "variables")
     steps, at_a, at_b = np.intersect1d(a.steps, b.steps, return_indices=True)
-    common_a, common_b = _common(a, b, variables, at_a, at_b)
+    common_a, common_b = common_records(a, b, variables, at_a, at_b)
     comparable = bool(len(steps) and variables.pairs)
     sketched_steps, squares = gradient_sketches.sketches(a, b, variables)
-    differs_from = _differs_from(common_a, common_b) if comparable else None
+    differs_from = (
+        first_differing_step(common_a, common_b) if comparable else None
+    )
     parting = (
         find_parting(common_a, common_b, tolerance) if comparable else None
     )
@@ -243,8 +252,8 @@ def compare(
         b=common_b,
         matched_by=variables.by,
         names=tuple((names_a[i], names_b[j]) for i, j in variables.pairs),
-        only_a=_unpaired(a, b, 0),
-        only_b=_unpaired(a, b, 1),
+        only_a=unpaired_rows(a, b, 0),
+        only_b=unpaired_rows(a, b, 1),
         steps_a=_extent(a),
         steps_b=_extent(b),
         tolerance=tolerance,
@@ -253,7 +262,10 @@ def compare(
         configuration=_settings(a, b, variables),
         sketched_steps=sketched_steps,
         _squares=squares,
-        notes=(*_notes(a, b), *(_note_of_sums(a, b) if rounds_first else ())),
+        notes=(
+            *remarks(a, b),
+            *(remarks_on_sums(a, b) if rounds_first else ()),
+        ),
     )
 
 
@@ -263,83 +275,6 @@ def _record(run: str | os.PathLike | Record) -> Record:
 
         return read(run)
     return run
-
-
-def _common(a, b, matching: Matching, at_a, at_b) -> tuple[Record, Record]:
-    """Reduce two records to the same steps and variables."""
-    rows_a, rows_b = (
-        [pair[side] for pair in matching.pairs] for side in (0, 1)
-    )
-    schema_a = dataclasses.replace(
-        a.schema, variables=tuple(a.schema.variables[i] for i in rows_a)
-    )
-    schema_b = dataclasses.replace(
-        b.schema,
-        variables=tuple(
-            dataclasses.replace(
-                b.schema.variables[j],
-                name=a.schema.variables[i].name,
-                layer=a.schema.variables[i].layer,
-            )
-            for i, j in matching.pairs
-        ),
-    )
-    return (
-        _select(a, schema_a, at_a, rows_a),
-        _select(b, schema_b, at_b, rows_b),
-    )
-
-
-def _select(record, schema, at, rows) -> Record:
-    families = {name: values[at] for name, values in record.families.items()}
-    if "variables" in families:
-        families["variables"] = families["variables"][:, rows]
-    return dataclasses.replace(
-        record,
-        schema=schema,
-        steps=record.steps[at],
-        wall_times=record.wall_times[at],
-        families=families,
-        rare={},
-    )
-
-
-def _differs_from(a: Record, b: Record) -> int | None:
-    columns = a.schema.columns["variables"], b.schema.columns["variables"]
-    common = [name for name in columns[0] if name in columns[1]]
-    values = []
-    for record, names in zip((a, b), columns, strict=True):
-        indices = [names.index(name) for name in common]
-        table = record.families["variables"]
-        # An index with a list copies, and a table may have gigabytes.
-        is_complete = indices == list(range(len(names)))
-        values.append(table if is_complete else table[:, :, indices])
-    differing = np.flatnonzero(~same_bits(*values).all(axis=(1, 2)))
-    return int(a.steps[differing[0]]) if len(differing) else None
-
-
-def _match(a: Record, b: Record, family: str) -> Matching:
-    kinds = {
-        "variables": lambda s: [v.shape for v in s.variables],
-        "activations": lambda s: [(a.kind, a.units) for a in s.activations],
-        "state": lambda s: [state.kind for state in s.states],
-        "data": lambda s: [data.name for data in s.data],
-    }[family]
-    return match(
-        a.schema.rows(family),
-        kinds(a.schema),
-        b.schema.rows(family),
-        kinds(b.schema),
-    )
-
-
-def _unpaired(a: Record, b: Record, side: int) -> tuple[str, ...]:
-    unpaired: list[str] = []
-    for family in ("variables", "activations", "state", "data"):
-        names = (a, b)[side].schema.rows(family)
-        indices = _match(a, b, family).unpaired(side, len(names))
-        unpaired += [names[index] for index in indices]
-    return tuple(dict.fromkeys(unpaired))
 
 
 def _settings(a, b, matching: Matching) -> tuple[Setting, ...]:
@@ -361,39 +296,3 @@ def _extent(record) -> tuple[int, int, int]:
     if not len(steps):
         return (0, 0, 0)
     return int(steps[0]), int(steps[-1]), len(steps)
-
-
-def _note_of_sums(a: Record, b: Record) -> tuple[str, ...]:
-    """Explain a difference by rounding, where sums of a run have no order."""
-    runs = {"first": a, "second": b}
-    names = [n for n, record in runs.items() if record.schema.unordered_sums]
-    if not names:
-        return ()
-    count = max(len(runs[name].schema.unordered_sums) for name in names)
-    sums = "a sum" if count == 1 else f"{count} sums"
-    return (
-        "At first, the runs differ by rounding alone, and TensorFlow adds up "
-        f"{sums} of the {' and the '.join(names)} run in no fixed order. The "
-        "same program does not reproduce its own bits then, so nothing else "
-        "need be different. Call `gradscope.sums_in_order()` at the start of "
-        "the program to make it reproducible.",
-    )
-
-
-def _notes(a: Record, b: Record) -> tuple[str, ...]:
-    runs = {"first": a, "second": b}
-    unknown = [name for name, record in runs.items() if not record.schema.model]
-    notes = []
-    if unknown:
-        subject = f"The model of the {unknown[0]} run is"
-        if len(unknown) > 1:
-            subject = "The models of both runs are"
-        notes.append(
-            f"{subject} not known, so layers and losses are not compared. "
-            "`gradscope.wrap(..., model=model)` records the model."
-        )
-    for name, record in runs.items():
-        notes += [
-            f"The {name} run is damaged: {text}" for text in record.damage
-        ]
-    return tuple(notes)

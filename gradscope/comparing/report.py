@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.comparing.difference import NORMS
+from gradscope.comparing.summaries import layer_rows, variable_rows
 from gradscope.terminal import join_names, json_value, paragraph, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gradscope.comparing.comparison import Comparison
+
 
 #: Version of the JSON; rises when a field changes its meaning or goes away.
 JSON_VERSION = 1
@@ -200,71 +201,6 @@ def _cell(row: dict, norm: str) -> str:
 
 def _number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}"
-
-
-def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
-    """Summarise the relative differences of each layer's norms and gradient.
-
-    Args:
-        comparison: The comparison.
-        most: Number of layers, the first in forward order; all by default.
-
-    Returns:
-        A dict for each layer: its name, whether its gradient is mostly noise,
-        and for each norm the median and the largest difference over all steps.
-    """
-    owners: dict[str, list[int]] = {}
-    for row, variable in enumerate(comparison.a.schema.variables):
-        owners.setdefault(variable.layer, []).append(row)
-    quiet = comparison.noise
-    differences = {norm: comparison.by_layer(norm) for norm in NORMS}
-    differences["gradient"] = comparison.gradients_by_layer
-    return [
-        {
-            "layer": layer,
-            "noise": _mostly(quiet[:, owners[layer]].all(axis=1)),
-            **{
-                norm: _summary(values[:, index])
-                for norm, values in differences.items()
-            },
-        }
-        for index, layer in enumerate(comparison.layers[:most])
-    ]
-
-
-def variable_rows(comparison: Comparison) -> list[dict]:
-    """Summarise each variable, as `layer_rows` does each layer."""
-    quiet = comparison.noise
-    differences = {norm: comparison[norm] for norm in NORMS}
-    differences["gradient"] = comparison.gradients
-    return [
-        {
-            "variable": name,
-            "variable_b": name_b,
-            "noise": _mostly(quiet[:, index]),
-            **{
-                norm: _summary(values[:, index])
-                for norm, values in differences.items()
-            },
-        }
-        for index, (name, name_b) in enumerate(comparison.names)
-    ]
-
-
-def _mostly(values) -> bool:
-    return bool(len(values) and np.mean(values) > 0.5)
-
-
-def _summary(values) -> dict:
-    with warnings.catch_warnings():
-        # numpy warns of a column that is all NaN.
-        warnings.simplefilter("ignore")
-        median, largest = np.nanmedian(values), np.nanmax(values, initial=-1)
-    is_defined = np.isfinite(median)
-    return {
-        "median": float(median) if is_defined else None,
-        "largest": float(largest) if is_defined else None,
-    }
 
 
 def _settings(comparison: Comparison) -> list[str]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from gradscope.evaluating import layer_modes, probe
 from gradscope.evaluating.check_result import NONE, Check, LayerCheck
-from gradscope.evaluating.float64_program import NoDouble
 from gradscope.evaluating.layer_modes import LayerModes
+from gradscope.evaluating.moving_statistics import MovingStatistics
 
-#: Largest number of updates that are simulated, and seconds for them.
-MOST_SIMULATED, MOST_SECONDS = 2000, 30
+#: Largest number of updates that are simulated.
+MOST_SIMULATED = 2000
+
 
 #: Largest number of updates for which their formula is evaluated.
 MOST_UPDATES = 10**6
@@ -81,16 +81,7 @@ def check(
             "`closed` must be a share of the gap, above 0 and below 1, got "
             f"{closed!r}. Leave it out for 0.99."
         )
-    if not tf.executing_eagerly():
-        raise RuntimeError(
-            "gradscope.check needs eager execution, and was called while a "
-            "graph is being built. Call it outside of a tf.function."
-        )
-    library = probe.keras_library(model)
-    probe.check_ready(model)
-    floats = library.backend.floatx()
-    batch = [probe.to_tensors(part, floats) for part in (x, y, sample_weight)]
-    switches = LayerModes(model, batch)
+    switches = _trace_modes(model, [x, y, sample_weight])
     count = len(switches.layers)
     training = switches.loss(True, [True] * count)
     inference = switches.loss(False, [False] * count)
@@ -100,156 +91,54 @@ def check(
         _check_layer(layer, training, inference, statistics)
         for layer in switches.layers
     ]
-    cause, updates = None, 0
-    statistics_loss = simulated_loss = math.nan
+    cause = None
     if layers and _differ(training, inference):
         cause = max(layers, key=lambda layer: _rank(layer.share)).layer
-    if batch_norms:
-        statistics_loss = statistics.loss_after(math.inf)
-        updates = _updates(statistics, inference, statistics_loss, closed)
-        if updates and updates <= MOST_SIMULATED:
-            simulated_loss = statistics.simulate_loss(updates)
     return Check(
         training_loss=training,
         inference_loss=inference,
-        statistics_loss=statistics_loss,
         layers=tuple(layers),
         cause=cause,
-        updates=updates,
-        updates_by_momentum=max(
-            (
-                _updates_by_momentum(float(norm.momentum), closed)
-                for norm in batch_norms
-            ),
-            default=math.nan,
-        ),
-        simulated_loss=simulated_loss,
         closed=closed,
+        **_check_statistics(statistics, batch_norms, inference, closed),
     )
 
 
-class MovingStatistics:
-    """The moving statistics of a model's batch norms.
-
-    Gives their values and the losses after further updates on one batch, at
-    fixed weights.
-
-    Attributes:
-        variables: Moving mean and moving variance of each batch norm.
-        now: Their present values, float64.
-        batch: The values that they approach: the statistics of the batch.
-    """
-
-    def __init__(self, switches: LayerModes, batch_norms: list):
-        """Computes the statistics of the batch from one update.
-
-        Args:
-            switches: The model's loss on the batch.
-            batch_norms: Those of its layers that are batch norms.
-        """
-        self._switches = switches
-        self._batch_norms = batch_norms
-        self.variables = [
-            variable
-            for norm in batch_norms
-            for variable in layer_modes.moving_statistics(norm)
-        ]
-        self._momenta = [
-            float(norm.momentum) for norm in batch_norms for _ in (0, 1)
-        ]
-        self.now = [np.asarray(v.numpy(), np.float64) for v in self.variables]
-        try:
-            # In float64, since with a momentum near 1 the difference that is
-            # divided by 1 - m below is a few of float32's last bits.
-            after = switches.run_training_mode(self.variables, double=True)
-        except (NoDouble, tf.errors.OpError):
-            after = switches.run_training_mode(self.variables)
-        # An update is s' = m s + (1 - m) b, solved here for b.
-        self.batch = [
-            now if m == 1 else (np.asarray(s, np.float64) - m * now) / (1 - m)
-            for s, now, m in zip(after, self.now, self._momenta, strict=True)
-        ]
-
-    def values_after(
-        self, updates: float
-    ) -> list[tuple[tf.Variable, np.ndarray]]:
-        """Computes pairs of a variable and its value after updates."""
-        return [
-            (variable, batch + m**updates * (now - batch))
-            for variable, batch, now, m in zip(
-                self.variables, self.batch, self.now, self._momenta, strict=True
-            )
-        ]
-
-    def loss_after(self, updates: float) -> float:
-        """Computes the loss of inference after updates, by their formula."""
-        return self._inference_loss(self.values_after(updates))
-
-    def simulate_loss(self, updates: int) -> float:
-        """Computes the loss of inference after updates made one by one; NaN if
-        that takes longer than `MOST_SECONDS`."""
-        values = self._switches.run_training_mode(
-            self.variables, updates, seconds=MOST_SECONDS
+def _trace_modes(model, parts: list) -> LayerModes:
+    """Trace a model's loss on a batch in both modes; see `check` for errors."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            "gradscope.check needs eager execution, and was called while a "
+            "graph is being built. Call it outside of a tf.function."
         )
-        if values is None:
-            return math.nan
-        return self._inference_loss(zip(self.variables, values, strict=True))
+    library = probe.keras_library(model)
+    probe.check_ready(model)
+    floats = library.backend.floatx()
+    return LayerModes(model, [probe.to_tensors(part, floats) for part in parts])
 
-    def _inference_loss(self, statistics) -> float:
-        modes = [False] * len(self._switches.layers)
-        return self._switches.loss(False, modes, tuple(statistics))
 
-    def loss_alone(self, layer: Any) -> float:
-        """Computes the loss of training with this layer alone in inference."""
-        modes = [
-            other is not layer and not layer_modes.is_batch_norm(other)
-            for other in self._switches.layers
-        ]
-        # The other batch norms run in inference mode with the statistics of the
-        # batch, which they would use in training. The moving statistics of this
-        # layer come last, since of several values the last one counts.
-        statistics = (
-            *self.values_after(math.inf),
-            *self._pairs(layer, self.now),
-        )
-        return self._switches.loss(True, modes, statistics)
-
-    def loss_repaired(self, layer: Any) -> float:
-        """Computes the loss of inference with this layer alone in training."""
-        modes = [
-            other is layer and not layer_modes.is_batch_norm(other)
-            for other in self._switches.layers
-        ]
-        return self._switches.loss(False, modes, self._pairs(layer, self.batch))
-
-    def _pairs(self, layer, values: list) -> tuple:
-        """Pairs the variables of a layer with their values, if any."""
-        variables = self._of_layer(layer, self.variables)
-        return tuple(zip(variables, self._of_layer(layer, values), strict=True))
-
-    def _of_layer(self, layer, values: list) -> list:
-        """Selects a layer's items of a list in the order of `variables`."""
-        for number, norm in enumerate(self._batch_norms):
-            if norm is layer:
-                return values[2 * number : 2 * number + 2]
-        return []
-
-    def distances(self, layer: Any) -> tuple[float, float]:
-        """Computes the distance of a batch norm's statistics from the batch's.
-
-        Returns:
-            Of the means, in standard deviations of the batch (rms over the
-            channels), and |ln| of the ratio of variances (mean over channels).
-        """
-        mean, variance = self._of_layer(layer, self.now)
-        batch_mean, batch_variance = self._of_layer(layer, self.batch)
-        epsilon = float(layer.epsilon)
-        deviations = (mean - batch_mean) / np.sqrt(batch_variance + epsilon)
-        ratios = (batch_variance + epsilon) / (variance + epsilon)
-        return (
-            float(np.sqrt(np.mean(deviations**2))),
-            float(np.mean(np.abs(np.log(ratios)))),
-        )
+def _check_statistics(
+    statistics: MovingStatistics,
+    batch_norms: list,
+    inference: float,
+    closed: float,
+) -> dict[str, Any]:
+    """Compute the fields of a `Check` about further updates."""
+    momenta = [float(norm.momentum) for norm in batch_norms]
+    by_momentum = [_updates_by_momentum(m, closed) for m in momenta]
+    limit = simulated = math.nan
+    updates: int | None = 0
+    if batch_norms:
+        limit = statistics.loss_after(math.inf)
+        updates = _updates(statistics, inference, limit, closed)
+        if updates and updates <= MOST_SIMULATED:
+            simulated = statistics.simulate_loss(updates)
+    return {
+        "statistics_loss": limit,
+        "updates": updates,
+        "updates_by_momentum": max(by_momentum, default=math.nan),
+        "simulated_loss": simulated,
+    }
 
 
 def _check_layer(

@@ -190,29 +190,10 @@ def judge_sameness(
         random: As in `Sameness`.
         stopped: For each function the names of operations that stop gradients.
     """
-    differences = {
-        precision: [
-            _difference(a, b)
-            for a, b in zip(
-                evaluation.gradients_a, evaluation.gradients_b, strict=True
-            )
-        ]
-        for precision, evaluation in evaluations.items()
-    }
     precision = "float64" if "float64" in evaluations else "float32"
-    largest = {p: _largest_norm(of_p) for p, of_p in differences.items()}
-    rows = tuple(
-        _row(index, variable, names_b[index], differences, largest)
-        for index, variable in enumerate(variables)
-    )
     evaluation = evaluations[precision]
-    loss_difference = _relative(*evaluation.losses)
-    verdicts = [row.differs for row in rows]
-    verdicts.append(_differs(loss_difference, precision))
-    verdicts.append(bool(only[0] or only[1]))
-    verdict = not any(verdicts)
-    if verdict and None in verdicts:
-        verdict = None
+    rows = _rows(variables, names_b, evaluations)
+    verdict = _verdict(rows, evaluation.losses, precision, only)
     way, layer, words = None, None, ""
     if verdict is False:
         way, layer, words = locate_parting(
@@ -231,6 +212,43 @@ def judge_sameness(
         only_b=tuple(only[1]),
         random=tuple(random),
     )
+
+
+def _rows(
+    variables: list[Variable],
+    names_b: list[str],
+    evaluations: dict[str, Evaluation],
+) -> tuple[Row, ...]:
+    """Compare the gradients of each variable, in each precision."""
+    differences = {
+        precision: [
+            _difference(a, b)
+            for a, b in zip(
+                evaluation.gradients_a, evaluation.gradients_b, strict=True
+            )
+        ]
+        for precision, evaluation in evaluations.items()
+    }
+    largest = {p: _largest_norm(of_p) for p, of_p in differences.items()}
+    return tuple(
+        _row(index, variable, names_b[index], differences, largest)
+        for index, variable in enumerate(variables)
+    )
+
+
+def _verdict(
+    rows: tuple[Row, ...],
+    losses: tuple[float, float],
+    precision: str,
+    only: tuple[tuple[str, ...], tuple[str, ...]],
+) -> bool | None:
+    """Judge whether two functions are the same; None if undecided."""
+    differs = [row.differs for row in rows]
+    differs.append(_differs(_relative(*losses), precision))
+    differs.append(bool(only[0] or only[1]))
+    if any(differs):
+        return False
+    return None if None in differs else True
 
 
 def _difference(a, b) -> Difference:

@@ -15,29 +15,16 @@ import numpy as np
 from gradscope.errors import GradscopeWarning
 from gradscope.format.epoch_logs import Log
 from gradscope.format.schema import (
-    ACTIVATION_COLUMNS,
-    RUN_COLUMNS,
-    STATE_COLUMNS,
-    VARIABLE_COLUMNS,
     Schema,
     tag,
 )
-from gradscope.format.step_layout import (
-    ACTIVATION_MEASURED,
-    HEADER,
-    STATE_MEASURED,
-    Layout,
-)
-from gradscope.measuring import statistics
 from gradscope.recording import (
     background,
     event_writer,
-    replica_merging,
     tensorboard_tabs,
 )
 from gradscope.recording.protocols import FrameRing
-from gradscope.recording.state_movement import StateMovement
-from gradscope.recording.unit_history import UnitHistory
+from gradscope.recording.step_tables import StepTables
 
 #: Longest time in seconds between a step and its event in the file.
 PERIOD = 2.0
@@ -68,15 +55,12 @@ class Drain:
     window: int
 
     def __post_init__(self) -> None:
-        self._layout = Layout.of(self.schema)
-        self._unit_history = UnitHistory(self.schema.activations, self.window)
-        self._state_movement = StateMovement(self.schema.states)
+        self._tables = StepTables(self.schema, self.window)
         # Other replicas measure the forward pass of the same steps: their
         # rings, their rows by step, and the frames that wait for such rows.
         self._replica_rings: dict[int, FrameRing] = {}
         self._replica_rows: dict[int, list[np.ndarray]] = {}
         self._waiting: list[tuple[int, np.ndarray]] = []
-        self._sizes = np.array([v.size for v in self.schema.variables])
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
         # Half a ring is free for the steps that run while the other half is
         # fetched.
@@ -291,17 +275,16 @@ class Drain:
             self._give_up_file(error)
 
     def _values(self, step: int, row: np.ndarray) -> list[Any]:
-        segments = self._layout.split(row)
-        table = statistics.complete(segments["variables"], self._sizes)
-        if self.schema.has_rates:
-            table = np.column_stack([table, segments["rates"]])
-        forward = self._forward(step, segments)
-        run = self._run(segments, table)
-        tables = {"variables": table, "run": run, **forward}
-        row, state = segments["origin"]
-        if np.isfinite(row):
-            tables["operations"] = np.zeros([len(self.schema.operations), 1])
-            tables["operations"][int(row)] = state
+        """Builds the values of a recorded step's event."""
+        tallies = {
+            # With the step that is being written, so that a reader that knows
+            # the last step alone knows how many there were.
+            "recorded": self._recorded + 1,
+            "dropped": self._dropped,
+            "histograms_dropped": self._histograms_dropped,
+        }
+        replica_rows = self._replica_rows.pop(step, ())
+        tables = self._tables.build(step, row, replica_rows, tallies)
         values = [
             event_writer.family_value(family, self.schema.id, matrix)
             for family, matrix in tables.items()
@@ -309,7 +292,7 @@ class Drain:
         values += self._missing_schema()
         numbers = self._counts.pop(step, None)
         if numbers is not None:
-            values += self._occasional(table, numbers)
+            values += self._occasional(tables["variables"], numbers)
         return values
 
     def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list[Any]:
@@ -324,55 +307,6 @@ class Drain:
                 variables, table[self.selected], counts
             ),
         ]
-
-    def _run(
-        self, segments: dict[str, np.ndarray], table: np.ndarray
-    ) -> np.ndarray:
-        """Builds the family `run` of a step."""
-        run = dict(zip(HEADER, segments["header"], strict=True))
-        run["loss"] = segments["loss"][0]
-        run["global_gradient_norm"] = _global(table, "gradient_norm")
-        run["global_clipped_norm"] = _global(table, "clipped_gradient_norm")
-        # With the step that is being written, so that a reader that knows the
-        # last step alone knows how many there were.
-        run["recorded"] = self._recorded + 1
-        run["dropped"] = self._dropped
-        run["histograms_dropped"] = self._histograms_dropped
-        return np.array([[run[name] for name in RUN_COLUMNS]])
-
-    def _forward(
-        self, step: int, segments: dict[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        """Builds the families of the forward pass that have rows."""
-        other_parts = [
-            self._layout.split_forward(row)
-            for row in self._replica_rows.pop(step, ())
-        ]
-        main_part = {name: segments[name] for name in self._layout.forward}
-        merged = replica_merging.merge([main_part, *other_parts])
-        segments.update(merged)
-        activation = dict(
-            zip(ACTIVATION_MEASURED, merged["activations"].T, strict=True)
-        )
-        shares = self._unit_history.count(
-            step, merged["activity"], activation["examples"]
-        )
-        activation["dead_fraction"], activation["always_on_fraction"] = shares.T
-        state = dict(zip(STATE_MEASURED, merged["state"].T, strict=True))
-        state["state_movement"] = self._state_movement.movement(
-            merged["moving"]
-        )
-        tables = {
-            "activations": _table(activation, ACTIVATION_COLUMNS),
-            "state": _table(state, STATE_COLUMNS),
-            "data": merged["data"],
-            "units": self._unit_history.map(step),
-        }
-        return {
-            family: matrix
-            for family, matrix in tables.items()
-            if matrix is not None and len(matrix)
-        }
 
     def _missing_schema(self) -> list[Any]:
         """Builds the value of the schema, unless the file has it already."""
@@ -402,24 +336,6 @@ class Drain:
         notice, self.file.notice = self.file.notice, None
         if notice is not None:
             warnings.warn(notice, GradscopeWarning, stacklevel=3)
-
-
-def _table(
-    values: dict[str, np.ndarray], columns: tuple[str, ...]
-) -> np.ndarray:
-    """Puts the values of rows, by statistic, into the order of the columns."""
-    return np.stack([values[name] for name in columns], axis=1)
-
-
-def _global(table: np.ndarray, column: str) -> float:
-    """Computes the norm of all gradients as one vector, NaN without any."""
-    norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
-    has_gradient = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
-    return (
-        np.sqrt(np.sum(norms[has_gradient] ** 2))
-        if has_gradient.any()
-        else np.nan
-    )
 
 
 def warn_once(directory: str, error: Exception) -> None:

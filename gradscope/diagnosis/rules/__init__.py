@@ -3,6 +3,7 @@
 from gradscope.diagnosis.rules import (
     activations,
     data,
+    data_labels,
     exploding,
     gradients,
     indices,
@@ -12,6 +13,8 @@ from gradscope.diagnosis.rules import (
     loss,
     metrics,
     normalisation,
+    normalisation_batches,
+    normalisation_modes,
     outputs,
     pace,
     regularisation,
@@ -30,6 +33,7 @@ from gradscope.diagnosis.rules import (
 __all__ = [
     "activations",
     "data",
+    "data_labels",
     "exploding",
     "gradients",
     "indices",
@@ -39,6 +43,8 @@ __all__ = [
     "loss",
     "metrics",
     "normalisation",
+    "normalisation_batches",
+    "normalisation_modes",
     "outputs",
     "pace",
     "regularisation",

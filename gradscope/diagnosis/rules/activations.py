@@ -61,23 +61,9 @@ def dead_relu(view: View, limits: Limits) -> Findings:
     # Devices differ in what a ReLU and a maximum make of NaN.
     dead[~view.is_finite] = np.nan
     constant = dead + np.nan_to_num(view.get("always_on_fraction"))
-    dead_layers = []
-    for row, activation in view.activations:
-        # An output that is always zero is a finding of `relu_output`.
-        if activation.units < 2 or view.is_output(activation):
-            continue
-        # A layer above the stricter limit gets no note in addition.
-        for name, severity in (("error", "error"), ("note", "note")):
-            dead_spells = spells(dead[:, row] >= limits[f"dead-relu.{name}"], 5)
-            if dead_spells and dead_spells[-1].until_the_end:
-                dead_layers.append((activation, row, dead_spells[-1], severity))
-                break
-    for activation, row, spell, severity in dead_layers:
+    for activation, row, spell, severity in _dead_layers(view, limits, dead):
         share = float(median(dead[spell.slice, row]))
         layer = view.layer_of(activation)
-        # The other units have learned enough.
-        if severity == "error" and view.loss_fall > 0.8:
-            severity = "warning"
         yield finding(
             view,
             "dead-relu",
@@ -134,6 +120,29 @@ def _cause_of_death(view: View, row: int, spell: Spell) -> str:
         "They died one after another: updates pushed their biases below zero, "
         "and none of them came back. The learning rate may be too large."
     )
+
+
+def _dead_layers(
+    view: View, limits: Limits, dead: np.ndarray
+) -> list[tuple[Activation, int, Spell, str]]:
+    """List the layers with dead units at the end, each with its row of `dead`,
+    the spell since when, and the severity."""
+    layers = []
+    for row, activation in view.activations:
+        # An output that is always zero is a finding of `relu_output`.
+        if activation.units < 2 or view.is_output(activation):
+            continue
+        # A layer above the stricter limit gets no note in addition.
+        for severity in ("error", "note"):
+            limit = limits[f"dead-relu.{severity}"]
+            dead_spells = spells(dead[:, row] >= limit, 5)
+            if dead_spells and dead_spells[-1].until_the_end:
+                # The other units have learned enough.
+                has_learned = severity == "error" and view.loss_fall > 0.8
+                lowered = "warning" if has_learned else severity
+                layers.append((activation, row, dead_spells[-1], lowered))
+                break
+    return layers
 
 
 declare(

@@ -1,0 +1,66 @@
+"""How far apart moving and batch statistics are, and losses in both modes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.spells import median
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+#: Steps that moving statistics need at least, from their initial values on.
+SETTLING_STEPS = 100
+
+
+def norm_distances(view: View) -> np.ndarray:
+    """Get the larger of the distances of mean and variance, [T, rows]."""
+    means = view.get("mean_distance").astype(float)
+    variances = view.get("variance_distance").astype(float)
+    distances: np.ndarray = np.fmax(means, variances)
+    return distances
+
+
+def probe_gap(view: View, limits: Limits) -> tuple[float, bool]:
+    """Compare both modes in the last probe.
+
+    Returns:
+        Inference loss over training loss, NaN without a probe; and whether it
+        is above its limit.
+    """
+    _, losses = view.record.occasional("probe")
+    if not len(losses):
+        return np.nan, False
+    training, inference = losses[-1, 0].astype(float)
+    start = max(abs(view.first_loss), 1e-12)
+    # Ratios of tiny losses mean nothing (.001 against .0001): in a batch of 32
+    # a single example decides (.05 against .02).
+    ratio = float(inference / max(training, 0.05 * start))
+    if ratio > limits[f"train-inference-mismatch.{ratio_limit(view)}"]:
+        return ratio, True
+    if view.is_regression:
+        exact = float(inference / max(training, 1e-6 * start))
+        return exact, exact > limits["train-inference-mismatch.error_ratio"]
+    return ratio, False
+
+
+def has_batch_norm(view: View) -> bool:
+    """Return whether the model has batch norm."""
+    return any(state.kind == "batch_norm" for _, state in view.states)
+
+
+def ratio_limit(view: View) -> str:
+    """Choose the limit of the ratio of both losses.
+
+    It is lower without batch norm: dropout and noise then raise the loss in
+    training mode, and not that in inference mode.
+    """
+    return "ratio" if has_batch_norm(view) else "plain_ratio"
+
+
+def last_norm_distance(view: View, row: int) -> float:
+    """Compute the median distance of the last five records."""
+    return float(median(norm_distances(view)[-5:, row]))
