@@ -57,7 +57,7 @@ def transformer():
 
 
 def application(name: str):
-    """Returns what makes one of `keras.applications`."""
+    """Return what makes one of `keras.applications`."""
 
     def make():
         network = getattr(keras.applications, name)
@@ -87,7 +87,7 @@ HOWS = ("callback", "wrap", "wrap-model")
 
 
 def data(network: str, count: int) -> tuple:
-    """Returns inputs and labels."""
+    """Return inputs and labels."""
     random = np.random.default_rng(0)
     labels = random.integers(10, size=count)
     if network == "embedding":
@@ -98,7 +98,7 @@ def data(network: str, count: int) -> tuple:
 
 
 def train(network: str, how: str, batch: int, steps: int) -> list:
-    """Returns the weights after some steps."""
+    """Return the weights after some steps."""
     keras.backend.clear_session(free_memory=True)
     keras.utils.set_random_seed(0)
     model = NETWORKS[network]()
@@ -133,7 +133,7 @@ def train(network: str, how: str, batch: int, steps: int) -> list:
 
 
 def count_rewritten(network: str, batch: int, steps: int) -> tuple:
-    """Returns the weights after a plain training, and how many sums of its
+    """Return the weights after a plain training, and how many sums of its
     program are rewritten."""
     context.enable_graph_collection()
     weights = train(network, "plain", batch, steps)
@@ -143,7 +143,7 @@ def count_rewritten(network: str, batch: int, steps: int) -> tuple:
 
 
 def differing(one: list, other: list) -> int:
-    """Returns how many weights are not the same bit for bit."""
+    """Return how many weights are not the same bit for bit."""
     pairs = zip(one, other, strict=True)
     return sum(a.tobytes() != b.tobytes() for a, b in pairs)
 

@@ -31,7 +31,7 @@ _NUMBERS = struct.Struct("qq")
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--how", choices=_SIGNALS, default="kill")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def ended(seed: int, how: str = "kill") -> tuple[int | None, int, int]:
-    """Trains, ends that, reads.
+    """Train, end the training, and read its record.
 
     Returns:
         The number of steps that were made, of those that were drained, and of
@@ -94,7 +94,7 @@ def _read(logdir: str, made: int, drained: int):
 
 
 def _train(logdir: str, numbers) -> None:
-    """Trains until it is ended, and notes how far it came."""
+    """Train until it is ended, and note how far it came."""
     signal.signal(signal.SIGUSR1, lambda *_: os._exit(0))
     import keras
     import numpy as np

@@ -59,7 +59,7 @@ class Writers:
         ]
 
     def write(self) -> None:
-        """Writes a step of each run."""
+        """Write a step of each run."""
         step = self._step
         values = [[step + 1.0, 0.0]]
         names = ("recorded", "dropped")
@@ -97,7 +97,7 @@ class Client:
         self.polls = 0
 
     def poll(self) -> None:
-        """Asks for all that a page asks for, once."""
+        """Ask for all that a page asks for, once."""
         reply, head = self._get("runs", soon=1, known=self._mark)
         if reply != b"null":
             self._mark = head.get("X-Gradscope-Mark", "")
@@ -173,7 +173,7 @@ def measure(options, logdir: str) -> list[list]:
 
 
 def table(found: list[list]) -> str:
-    """Returns Markdown of what `measure` returns."""
+    """Return Markdown of what `measure` returns."""
     lines = [
         "| | calls | median | 99 % | errors | server's memory |",
         "|---|" + "--:|" * 5,

@@ -16,7 +16,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--every", type=int, default=1)
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def trained(logdir: str, steps: int, every: int) -> list[tuple]:
-    """Trains a small network in a loop with `tf.function`.
+    """Train a small network in a loop with `tf.function`.
 
     Returns:
         Step, resident memory in MB, threads, those of Python, and open file
@@ -76,7 +76,7 @@ def trained(logdir: str, steps: int, every: int) -> list[tuple]:
 
 
 def held() -> tuple[int, int, int, int]:
-    """Returns resident memory in MB, threads, Python's threads, and file
+    """Return resident memory in MB, threads, Python's threads, and file
     descriptors of this process."""
     gc.collect()
     with open("/proc/self/statm") as file:

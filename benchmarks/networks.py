@@ -60,7 +60,7 @@ NETWORKS = {
 
 
 def compiled(network, jit_compile: bool = False) -> keras.Model:
-    """Returns a new model that is ready to train."""
+    """Return a new model that is ready to train."""
     model = network()
     model.compile(
         keras.optimizers.Adam(),
@@ -73,7 +73,7 @@ def compiled(network, jit_compile: bool = False) -> keras.Model:
 
 
 def batch(model):
-    """Returns inputs and labels of one batch."""
+    """Return inputs and labels of one batch."""
     random = np.random.default_rng(0)
     shape = (BATCH, *model.input_shape[1:])
     inputs = random.normal(size=shape).astype("float32")

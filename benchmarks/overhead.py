@@ -165,14 +165,14 @@ def measure(network, plain, others, rounds: int, logdir: str):
 
 
 def train(variant: Variant, network, logdir: str) -> Training:
-    """Starts one variant with a model and a directory of its own."""
+    """Start one variant with a model and a directory of its own."""
     directory = os.path.join(tempfile.mkdtemp(dir=logdir), "run")
     model = compiled(network, jit_compile=variant.jit)
     return variant.start(model, directory, **variant.options)
 
 
 def timed(training: Training, steps: int) -> float:
-    """Returns the seconds of some steps and of writing what they recorded."""
+    """Return the seconds of some steps and of writing what they recorded."""
     start = time.perf_counter()
     for _ in range(steps):
         loss = training.step()
@@ -182,7 +182,7 @@ def timed(training: Training, steps: int) -> float:
 
 
 def table(title: str, times: dict, unit: str, scale: float) -> str:
-    """Returns a markdown table of ratios, a column for each network.
+    """Return a markdown table of ratios, a column for each network.
 
     Args:
         title: Heads the first column.
@@ -204,7 +204,7 @@ def table(title: str, times: dict, unit: str, scale: float) -> str:
 
 
 def bandwidth() -> float:
-    """Returns the bytes a second at which TensorFlow reads memory."""
+    """Return the bytes a second at which TensorFlow reads memory."""
     values = tf.ones([64 * 2**20])
     read = tf.function(lambda: tf.reduce_max(values))
     float(read())
@@ -217,7 +217,7 @@ def bandwidth() -> float:
 
 
 def limits(networks: dict, later: dict) -> str:
-    """Returns a table of what every step must cost at least: to read the
+    """Return a table of what every step must cost at least: to read the
     gradient, and the weight before and after, once from memory."""
     speed = bandwidth()
     plain = next(iter(VARIANTS))
@@ -232,7 +232,7 @@ def limits(networks: dict, later: dict) -> str:
 
 
 def main():
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument(

@@ -78,7 +78,7 @@ class Measured:
 
 
 def memory_of(variables: int, steps: int, runs: int) -> int:
-    """Returns the bytes of the events that TensorBoard keeps of some runs."""
+    """Return the bytes of the events that TensorBoard keeps of some runs."""
     kept = min(steps, 5000)
     return runs * kept * variables * len(plugin_logs.COLUMNS) * 4
 
@@ -86,7 +86,7 @@ def memory_of(variables: int, steps: int, runs: int) -> int:
 def measure(
     browser, logdir, runs: int, provider: str, options, with_histograms: bool
 ) -> Measured:
-    """Measures the page on the logs in a directory."""
+    """Measure the page on the logs in a directory."""
     cold = None
     if options.cold:
         with plugin_server.running(logdir, provider) as server:
@@ -114,7 +114,7 @@ def measure(
 
 
 def tables(measured: dict[str, Measured]) -> str:
-    """Returns Markdown: of each row's name what was measured."""
+    """Return Markdown: of each row's name what was measured."""
     times = [
         "| variables x steps x runs, provider | first picture | all its steps "
         "| zoom, median (p90) | pan | server's memory | largest call "
@@ -160,7 +160,7 @@ def _latency(calls) -> str:
 
 
 def sizes_of(options) -> list[tuple[int, ...]]:
-    """Returns the variables, steps and runs that were asked for."""
+    """Return the variables, steps and runs that were asked for."""
     if options.only:
         return [tuple(map(int, options.only.split("x")))]
     return QUICK if options.quick else FULL if options.full else SIZES

@@ -27,7 +27,7 @@ _PATTERNS = 16
 
 
 def network(variables: int) -> schema.Schema:
-    """Returns the schema of a network of kernels, in blocks of ten layers:
+    """Return the schema of a network of kernels, in blocks of ten layers:
     each variable is a row of the heatmap."""
     rows = []
     for number in range(variables):
@@ -39,7 +39,7 @@ def network(variables: int) -> schema.Schema:
 
 
 def patterns(variables: int) -> np.ndarray:
-    """Returns float32 `[_PATTERNS, variables, columns]` of a healthy run."""
+    """Return float32 `[_PATTERNS, variables, columns]` of a healthy run."""
     noise = np.random.default_rng(0).normal(size=(_PATTERNS, variables))
     gradients = 0.5 * np.exp(0.3 * noise)
     numbers = {
@@ -64,7 +64,7 @@ def patterns(variables: int) -> np.ndarray:
 def write(
     logdir: str, variables: int, steps: int, runs: int, histograms: bool
 ) -> int:
-    """Writes some runs of one size below a directory; returns their bytes on
+    """Write some runs of one size below a directory; return their bytes on
     the disk.
 
     Args:
@@ -105,7 +105,7 @@ def _write_run(directory, variables, steps, histograms) -> None:
 
 
 def _histograms(described, step) -> list:
-    """Returns a histogram of each variable's gradient, of 30 buckets, as many
+    """Return a histogram of each variable's gradient, of 30 buckets, as many
     as `tf.summary.histogram` writes."""
     edges = np.linspace(-1, 1, 31) * (1 + step % 7)
     counts = np.exp(-(np.linspace(-3, 3, 30) ** 2)) * 1000

@@ -105,7 +105,7 @@ class Opened:
 
 @contextlib.contextmanager
 def browsing():
-    """Yields a browser."""
+    """Yield a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium.path(), args=_ARGUMENTS
@@ -136,13 +136,13 @@ class Tab:
             self._asked.append((time.time(), rest))
 
     def open_tensorboard(self) -> None:
-        """Opens TensorBoard at a tab that has nothing to show."""
+        """Open TensorBoard at a tab that has nothing to show."""
         self._page.goto(f"{self._address}#text")
         self._page.wait_for_selector("tf-text-dashboard", state="attached")
         self._page.wait_for_load_state("networkidle")
 
     def open_gradscope(self, since: float | None = None) -> Opened:
-        """Opens the plugin's tab; waits until all of the first heatmap is
+        """Open the plugin's tab; wait until all of the first heatmap is
         there.
 
         Args:
@@ -164,7 +164,7 @@ class Tab:
         )
 
     def frame(self):
-        """Returns the plugin's frame."""
+        """Return the plugin's frame."""
         self._page.wait_for_selector(
             "iframe[src*='plugin_entry']", state="attached"
         )
@@ -175,7 +175,7 @@ class Tab:
             self._page.wait_for_timeout(10)
 
     def rest(self, seconds: float = 60) -> None:
-        """Waits until the page has all that it asks for by itself, but no
+        """Wait until the page has all that it asks for by itself, but no
         longer than so many seconds."""
         end = time.monotonic() + seconds
         done = -1
@@ -194,30 +194,30 @@ class Tab:
         return found
 
     def open_layer(self) -> None:
-        """Opens the layer at the cursor, with its histograms."""
+        """Open the layer at the cursor, with its histograms."""
         self._cells().press("Enter")
         self.frame().wait_for_selector(".detail .charts *", state="attached")
         self.rest(10)
 
     def unfold(self) -> None:
-        """Shows each row of its own, where there are blocks of them."""
+        """Show each row of its own, where there are blocks of them."""
         button = self.frame().locator(".heatmap .tools button").first
         if button.is_visible():
             button.click()
             self._page.wait_for_timeout(500)
 
     def zoom(self) -> np.ndarray:
-        """Returns milliseconds between frames while the wheel zooms in and
+        """Return milliseconds between frames while the wheel zooms in and
         out, a notch a frame."""
         return np.array(self._cells().evaluate(_GESTURE, "zoom"))
 
     def pan(self) -> np.ndarray:
-        """Returns milliseconds between frames while the pointer drags, some
+        """Return milliseconds between frames while the pointer drags, some
         pixels a frame."""
         return np.array(self._cells().evaluate(_GESTURE, "pan"))
 
     def histograms(self, runs: int) -> float:
-        """Returns the seconds until TensorBoard's own tab of histograms shows
+        """Return the seconds until TensorBoard's own tab of histograms shows
         its first chart.
 
         Args:
@@ -239,7 +239,7 @@ class Tab:
         return (self._page.evaluate("Date.now()") - since) / 1000
 
     def close(self) -> None:
-        """Closes the tab."""
+        """Close the tab."""
         self._page.close()
 
     def _cells(self):

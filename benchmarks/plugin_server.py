@@ -43,11 +43,11 @@ class Server:
         self.started = started
 
     def rss(self) -> int:
-        """Returns the bytes of memory of the process and all below it."""
+        """Return the bytes of memory of the process and all below it."""
         return sum(_status(pid, "VmRSS") for pid in _tree(self._process.pid))
 
     def wait_until_loaded(self, runs: int, patience: float = 300) -> None:
-        """Waits until TensorBoard lists so many runs and has come to rest;
+        """Wait until TensorBoard lists so many runs and has come to rest;
         the plugin is not asked, for what it was asked it remembers.
 
         Raises:
@@ -78,7 +78,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(logdir, provider: str, more=()):
-    """Yields a `Server` on a log directory.
+    """Yield a `Server` on a log directory.
 
     Args:
         logdir: Its log directory.
@@ -108,7 +108,7 @@ def running(logdir, provider: str, more=()):
 
 
 def _tree(pid: int) -> list[int]:
-    """Returns a process and all below it."""
+    """Return a process and all below it."""
     found = [pid]
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):

@@ -19,7 +19,7 @@ _FIRST, _COUNTED = 20, 80
 
 
 def size(logdir: str) -> int:
-    """Returns the bytes of all event files below a directory."""
+    """Return the bytes of all event files below a directory."""
     files = [
         os.path.join(parent, name)
         for parent, _, names in os.walk(logdir)
@@ -29,7 +29,7 @@ def size(logdir: str) -> int:
 
 
 def bytes_a_step(network, histograms) -> tuple[float, str]:
-    """Returns the bytes that a recorded step of a network adds to its log, and
+    """Return the bytes that a recorded step of a network adds to its log, and
     the directory of the log."""
     logdir = tempfile.mkdtemp()
     training = fit(compiled(network), logdir, every=1, histograms=histograms)
@@ -43,7 +43,7 @@ def bytes_a_step(network, histograms) -> tuple[float, str]:
 
 
 def ring_bytes(width: int) -> int:
-    """Returns the bytes of a ring on the device."""
+    """Return the bytes of a ring on the device."""
     from gradscope.recording import device_ring
 
     return 4 * (device_ring.rows_of(width) + 1) * (width + 2)

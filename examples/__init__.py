@@ -1,8 +1,8 @@
-"""Five networks that did not learn, and why: each is one question that
-somebody asked, broken and repaired.
+"""Five networks that did not learn, and why. Each answers one question that
+somebody asked, with the broken network and its repaired version.
 
-    gradscope demo                  all of them, and TensorBoard
-    python examples/dropout_rate.py one of them
+    gradscope demo                  all examples, and TensorBoard
+    python examples/dropout_rate.py one example
 """
 
 #: In the order in which they are run.

@@ -1,4 +1,4 @@
-"""Handwritten digits: 1797 that come with the examples, or all of MNIST."""
+"""Handwritten digits: 1797 that come with the examples, or MNIST."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ NAMES = ("digits", "mnist")
 
 
 def images(name: str = "digits", size: int = 28):
-    """Returns train images, train labels, test images and test labels.
+    """Load train images, train labels, test images and test labels.
 
     Images are float32 `[N, size, size]` from 0 to 1, labels int64 `[N]`.
 
     Args:
-        name: `"digits"` (of E. Alpaydin and C. Kaynak, UCI, 1998: 8 by 8
-            pixels, as scikit-learn has them), or `"mnist"`, which Keras
-            fetches from the network.
-        size: Of an image's edge; a smaller one is repeated in blocks.
+        name: `"digits"` (by E. Alpaydin and C. Kaynak, UCI, 1998, 8 by 8
+            pixels, as in scikit-learn), or `"mnist"`, which Keras downloads.
+        size: Size of an image's edge; the pixels of smaller images are
+            repeated in blocks.
 
     Raises:
-        ConnectionError: If MNIST could not be fetched.
+        ConnectionError: If MNIST could not be downloaded.
     """
     if name == "mnist":
         train, test, highest = *_mnist(), 255
@@ -34,12 +34,12 @@ def images(name: str = "digits", size: int = 28):
 
 
 def flat(pixels):
-    """Returns images as rows, `[N, size * size]`."""
+    """Flatten images to rows, `[N, size * size]`."""
     return pixels.reshape(len(pixels), -1)
 
 
 def batches(x, y, size: int, steps: int, seed: int):
-    """Yields batches drawn at random, as TensorFlow 1's `next_batch` did."""
+    """Yield batches drawn at random, as TensorFlow 1's `next_batch` did."""
     random = np.random.default_rng(seed)
     for _ in range(steps):
         rows = random.integers(0, len(x), size)

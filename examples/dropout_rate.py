@@ -1,18 +1,19 @@
-"""The same network in TensorFlow has .98 accuracy, in Keras 2 % less.
+"""The same network has 0.98 accuracy in TensorFlow and 2 % less in Keras.
 
 The question (Stack Overflow, TensorFlow 1): a network of 784-256-256-256-256-10
-units with dropout behind each hidden layer, written once with `tf.nn.dropout`
-and once with `keras.layers.Dropout`. Optimizer, initializers, loss: all equal.
-What is it?
+units with dropout after each hidden layer is written once with `tf.nn.dropout`
+and once with `keras.layers.Dropout`. The optimizer, the initializers and the
+loss are the same. Why does the accuracy differ?
 
-What one sees: gradients and weights look healthy in both. But `Dropout` in
-`broken` really drops 70 % of the units, and the loss in training is far above
-the loss of the same batch without dropout. `dropout-keep-prob` names it:
-TensorFlow 1's `keep_prob=0.7` is the share that is *kept*, Keras's
-`Dropout(0.7)` the share that is *dropped*. `repaired` has `Dropout(0.3)`, and
-`repaired_tf1` is the program that was right.
+What gradscope shows: gradients and weights look healthy in both. But `Dropout`
+in `broken` really drops 70 % of the units, and the loss in training mode is far
+above the loss of the same batch without dropout. The finding is
+`dropout-keep-prob`: TensorFlow 1's `keep_prob=0.7` is the share that is *kept*,
+Keras's `Dropout(0.7)` the share that is *dropped*. `repaired` has
+`Dropout(0.3)`, and `repaired_tf1` is the program that was right.
 
-What it teaches: compare what is really dropped, not the number in the code.
+The lesson: compare the share that is really dropped, not the number in the
+code.
 """
 
 import keras

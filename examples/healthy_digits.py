@@ -1,12 +1,12 @@
-"""A healthy network to compare with: every layer gets its share of gradient.
+"""A healthy network for comparison: the gradient reaches every layer.
 
-A multilayer perceptron learns handwritten digits. It is what the other examples
-are broken versions of.
+A multilayer perceptron learns handwritten digits. The other examples are broken
+versions of such a network.
 
-What one sees: the layers' gradient norms stay within a factor of ten of each
-other and fade together as the loss does; the update-to-weight ratio is near
-0.001 in each layer; and there are no findings. Look at this picture first: a
-picture of an ill network says more to those who have seen a healthy one.
+What gradscope shows: the gradient norms of the layers stay within a factor of
+ten of each other and decrease together with the loss. The update-to-weight
+ratio is near 0.001 in each layer, and there are no findings. Look at this run
+first: a broken network is easier to recognise if you have seen a healthy one.
 """
 
 import keras

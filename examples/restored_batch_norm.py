@@ -1,4 +1,4 @@
-"""Trained to an error of 1e-6, and .04 after it was saved and restored.
+"""The error is 1e-6 in training, and 0.04 after the model was restored.
 
 The question (Stack Overflow, TensorFlow 1): a network of 2-5-3-1 units with
 batch norm is trained on all of 1000 examples, saved, restored and run in
@@ -6,14 +6,15 @@ inference mode. Its error is then ten thousand times larger. Was something not
 saved? (The accepted answer says that the moving statistics are not trained.
 They are: `UPDATE_OPS` are run.)
 
-What one sees: in `broken` the moving statistics of the batch norms are still on
-their way when training ends: with a momentum of .99 each step takes over one
-hundredth of the batch's statistics, while Adam at .05 moves the weights on.
-`batchnorm-statistics` names the layer and the distance. `repaired` lets the
-learning rate fall to zero, so that the statistics catch up. In `forgotten_tf1`
-they are never updated: the same kind of finding, and another cause.
+What gradscope shows: in `broken` the moving statistics of the batch norms have
+not converged when training ends. With a momentum of 0.99 each step takes over
+one hundredth of the batch's statistics, while Adam with a learning rate of 0.05
+keeps changing the weights. `batchnorm-statistics` gives the layer and the
+distance. `repaired` lets the learning rate fall to zero, so that the statistics
+catch up. In `forgotten_tf1` they are never updated, which gives the same kind
+of finding with another cause.
 
-What it teaches: training with batch norm ends when its statistics stand still,
+The lesson: training with batch norm ends when its statistics have converged,
 not when the loss is small.
 """
 
@@ -60,7 +61,7 @@ def keras_3(options, rate):
 
 
 def norm(x, training, name):
-    """As `tf.layers.batch_normalization`, which is gone with Keras 3."""
+    """Normalise like `tf.layers.batch_normalization`, which Keras 3 lacks."""
     ones, zeros = tf.ones_initializer(), tf.zeros_initializer()
     size = x.shape[1:]
     with v1.variable_scope(name):

@@ -1,4 +1,4 @@
-"""What all examples have in common: options, seeds, and what is said."""
+"""The command line of the examples: options, seeds and printed results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a variant of an example is given.
+    """Options of a variant of an example.
 
     Attributes:
         logdir: Directory of its run.
         data: `"digits"` or `"mnist"`.
-        seed: Of all that is random.
+        seed: Seed of all random numbers.
     """
 
     logdir: str
@@ -27,7 +27,7 @@ class Options:
     seed: int = 0
 
 
-#: From options to numbers to print, by name.
+#: A function from options to the numbers to print, by name.
 Train = Callable[[Options], Mapping[str, float]]
 
 
@@ -37,14 +37,14 @@ def main(
     variants: Mapping[str, Train],
     then: Callable[[Options], None] | None = None,
 ) -> None:
-    """Runs the command line of an example.
+    """Run the command line of an example.
 
     Args:
         file: Its `__file__`.
         story: Its docstring.
-        variants: What it can train, by name.
-        then: What is done when all of them are trained; its `logdir` has one
-            directory for each.
+        variants: Functions that train a variant, by name.
+        then: Called after all variants are trained; its `logdir` has one
+            directory for each of them.
     """
     name = pathlib.Path(file).stem
     options = _parser(story, variants).parse_args()
@@ -62,11 +62,11 @@ def main(
     if then is not None and not options.variant:
         parent = os.path.join(options.logdir, name)
         then(Options(parent, options.data, options.seed))
-    print(f"\nNow: tensorboard --logdir {options.logdir}, tab Gradscope")
+    print(f"\nNext: tensorboard --logdir {options.logdir}, tab Gradscope")
 
 
 def train(variant: Train, options: Options) -> tuple[dict, float]:
-    """Trains a variant anew, and returns its numbers and the seconds."""
+    """Train a variant anew, and return its numbers and the seconds."""
     import keras
 
     # The run of an earlier call; a record would go on in its directory.
@@ -78,7 +78,7 @@ def train(variant: Train, options: Options) -> tuple[dict, float]:
 
 
 def findings(run: str) -> str:
-    """Returns what gradscope says of a run, as text."""
+    """Diagnose a run, and return its findings as text."""
     import gradscope
 
     found = gradscope.diagnose(run)

@@ -1,18 +1,18 @@
 """One more layer, and the network stops learning: the gradient vanishes.
 
 The question (Stack Overflow, TensorFlow 1): a network of 1-16-1 units learns
-to give back half of its input. With a layer of 16 more units in the middle its
-output becomes one constant, whatever comes in. What is wrong?
+to return half of its input. With another layer of 16 units in the middle, its
+output is a constant for every input. What is wrong?
 
-What one sees: in `broken` the gradient fades from the last layer to the first
-by a factor of several hundred, from the first step on; in `repaired` all
-layers have much the same colour. `vanishing-gradient` names it, with its cause:
-weights drawn from N(0, 0.001) shrink whatever passes through them, forwards
-and backwards. It is neither the learning rate nor the clipping, which never
-fires. Xavier's initialisation keeps the scale, and a bias of 0.1 keeps the
-units alive.
+What gradscope shows: in `broken` the gradient decreases from the last layer to
+the first by a factor of several hundred, from the first step on. In `repaired`
+all layers have a similar colour. The finding `vanishing-gradient` gives the
+cause: weights drawn from N(0, 0.001) shrink all values that pass through them,
+in both directions. The cause is neither the learning rate nor the clipping,
+which never acts. Xavier's initialisation keeps the scale, and a bias of 0.1
+keeps the units alive.
 
-What it teaches: read gradients from layer to layer, not one by one.
+The lesson: compare gradients from layer to layer, not one by one.
 """
 
 import keras

@@ -1,20 +1,20 @@
-"""One pass or two through the same network: do the two train differently?
+"""One pass or two passes through the same network: is the training different?
 
 The question (TensorFlow 1): virtual batch norm takes its statistics from a
-fixed reference batch. The first program sends reference and input through the
-network in one pass, joined, and normalises by the first half. The second sends
-the reference first, keeps the statistics, and sends the input after it, with
-shared weights. The first converges, the second does not. And: "the outputs
-change when I look at the gradients."
+fixed reference batch. The first program concatenates reference and input, sends
+them through the network in one pass, and normalises by the first half. The
+second program sends the reference first, keeps the statistics, and then sends
+the input, with shared weights. The first converges, the second does not. And:
+"the outputs change when I look at the gradients."
 
-What one sees: nothing is wrong with either, and `gradscope compare` says that
-`one_pass` and `two_passes` are the same function: their gradients agree to
-rounding, but for the biases in front of a norm, whose true gradient is zero.
-Adam makes steps of that noise, so the two drift apart all the same.
-`wrong_half` takes its statistics from the input, and differs in every layer
-from the first step on. Looking changes nothing: docs/observing.md.
+What gradscope shows: nothing is wrong with either, and `gradscope compare`
+reports that `one_pass` and `two_passes` are the same function. Their gradients
+agree to rounding, except for the biases before a normalisation, whose true
+gradient is zero. Adam makes full steps of that noise, so the two still drift
+apart. `wrong_half` takes its statistics from the input, and differs in every
+layer from the first step on. Observing changes nothing: docs/observing.md.
 
-What it teaches: compare gradients on one batch, not curves of two trainings.
+The lesson: compare gradients on one batch, not curves of two trainings.
 """
 
 import os
@@ -30,7 +30,7 @@ STEPS, HALF, FILTERS = 150, 32, (8, 16, 16)
 
 
 class VirtualNorm(keras.layers.Layer):
-    """Normalises by statistics that it is given, or by those of its input."""
+    """Normalises by given statistics, or by those of its input."""
 
     def build(self, shape):
         self.gamma = self.add_weight(shape[-1:], "ones", name="gamma")
@@ -171,7 +171,7 @@ VARIANTS = {
 
 
 def compared(options):
-    """Says whether the programs are one function, and where runs part."""
+    """Report whether the programs are one function, and where runs part."""
     x, y, *_ = data.images(options.data, size=16)
     x, y = x[..., tf.newaxis], y % 2
     both = [x[:HALF], x[HALF : 2 * HALF]]

@@ -1,17 +1,17 @@
-"""Two "equal" networks: one has .98 accuracy, the other .08.
+"""Two "equal" networks: one has 0.98 accuracy, the other 0.08.
 
 The question (Stack Overflow, TensorFlow 1): a network of 784-512-512-10 units
 is written once with `tf.layers.dense`, and once by hand with `tf.Variable`.
-The first learns, the second guesses. Where do they differ?
+The first learns, the second guesses. How do they differ?
 
-What one sees: in `broken` the heatmap of gradients is black (exactly zero) for
-all layers but the bias of the last one, from the first step to the last, and
-all units are dead. `zero-init` names it: weights of zero pass nothing on,
-neither forwards nor backwards. Besides, the loss applies a softmax to what
-went through a softmax already. `repaired` starts with Glorot's random numbers
-and gives logits to the loss.
+What gradscope shows: in `broken` the heatmap of gradients is black (exactly
+zero) from the first step to the last, for everything except the bias of the
+last layer, and all units are dead. The finding is `zero-init`: weights of zero
+pass nothing on, neither forwards nor backwards. In addition, the loss applies a
+softmax to the output of a softmax. `repaired` uses Glorot's random
+initialisation and passes logits to the loss.
 
-What it teaches: biases may start at zero, kernels may not.
+The lesson: biases may start at zero, kernels may not.
 """
 
 import keras

@@ -28,7 +28,7 @@ class Loader(base_plugin.TBLoader):
     """Loads the plugin, or leaves TensorBoard without it."""
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
-        """Makes TensorBoard keep enough records, unless the user set a number.
+        """Make TensorBoard keep enough records, unless the user set a number.
 
         `tensorboard --samples_per_plugin=gradscope=0` keeps all.
         """
@@ -40,7 +40,7 @@ class Loader(base_plugin.TBLoader):
     def load(
         self, context: base_plugin.TBContext
     ) -> base_plugin.TBPlugin | None:
-        """Loads the plugin; returns None if it cannot work here.
+        """Load the plugin; return None if it cannot work here.
 
         Args:
             context: TensorBoard's `TBContext`.

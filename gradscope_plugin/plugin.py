@@ -43,7 +43,7 @@ _MIME_TYPES = {
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Reads the page's files: `{route: (content, mime type)}`.
+    """Read the page's files: `{route: (content, mime type)}`.
 
     They are compressed here once, since TensorBoard would compress them for
     each request. The file `modules.json` lists the page's modules, so that the
@@ -90,7 +90,7 @@ class MethodNotAllowed(errors.PublicError):
 
 
 def _route(serve):
-    """Turns `serve(request) -> Response` into a read-only WSGI application."""
+    """Turn `serve(request) -> Response` into a read-only WSGI application."""
 
     @functools.wraps(serve)
     def read_only(request):
@@ -126,7 +126,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         self._provider = context.data_provider
 
     def get_plugin_apps(self) -> dict[str, Callable]:
-        """Returns the WSGI application of each route."""
+        """Return the WSGI application of each route."""
         routes = {
             "/runs": self._serve_runs,
             "/matrix": self._serve_matrix,
@@ -142,15 +142,15 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return {path: _route(serve) for path, serve in routes.items()}
 
     def is_active(self) -> bool:
-        """Returns False: TensorBoard looks for `data_plugin_names` first."""
+        """Return False: TensorBoard looks for `data_plugin_names` first."""
         return False
 
     def data_plugin_names(self) -> list[str]:
-        """Returns the plugin's name in the metadata of gradscope's tags."""
+        """Return the plugin's name in the metadata of gradscope's tags."""
         return [schema.PLUGIN_NAME]
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
-        """Returns the route of the page, and the name of the tab."""
+        """Return the route of the page, and the name of the tab."""
         return base_plugin.FrontendMetadata(
             es_module_path="/static/index.js", tab_name="Gradscope"
         )
@@ -209,7 +209,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
 
     def _numbers(self, request, make):
-        """Responds with the bytes of `make(request)`.
+        """Respond with the bytes of `make(request)`.
 
         With `soon` in the query they are made in a queue where the record is
         not in the cache.
@@ -260,9 +260,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         if not len(steps):
             raise errors.NotFoundError(
                 f"no histograms of {kind} of {query.quote(variable)} were "
-                f"recorded in {query.quote(run)}; `layer` lists those that "
-                "were. Their steps and layers are chosen with "
-                "`gradscope.wrap(..., histograms=, include=)`."
+                f"recorded in {query.quote(run)}. `layer` lists the recorded "
+                "ones. Choose their steps and layers with `gradscope.wrap(..., "
+                "histograms=, include=)`."
             )
         written = histograms.count_recorded(
             self._provider,
@@ -276,7 +276,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         return _respond(body, "application/octet-stream", request)
 
     def _record(self, request, run, family, read=None):
-        """Reads a record, or raises an error that says why it cannot."""
+        """Read a record, or raise an error that says why it cannot."""
         read = read or self._runs.record
         try:
             record = read(*_context(request), run, family)
@@ -302,7 +302,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
 
 
 def _matrix(request, record, family, select, height=None) -> bytes:
-    """Encodes a part of a record: the requested steps, and one layer or all.
+    """Encode a part of a record: the requested steps, and one layer or all.
 
     Args:
         request: Has the parameters `only`, `after` and `mark`.
@@ -340,7 +340,7 @@ def _matrix(request, record, family, select, height=None) -> bytes:
 
 
 def _without_nan(value):
-    """Replaces NaN and infinities, which JSON lacks, by texts.
+    """Replace NaN and infinities, which JSON lacks, by texts.
 
     The configuration of a layer may have an infinite limit.
     """

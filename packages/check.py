@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def train_in_each_way(program: str, folder: pathlib.Path) -> None:
-    """Imports a program, and runs it in a process of its own for each way.
+    """Import a program, and run it in a process of its own for each way.
 
     To import a package and TensorFlow takes longer than most trainings; no
     operation has run by then, and no thread was started.
@@ -74,7 +74,7 @@ def _train(module, way: str, directory: pathlib.Path) -> None:
 
 
 def check(program: str, folder: pathlib.Path) -> dict:
-    """Returns what is the same and what is not."""
+    """Return what is the same and what is not."""
     for way in WAYS:
         (folder / way).mkdir()
     faults: list[str] = []
@@ -91,7 +91,7 @@ def check(program: str, folder: pathlib.Path) -> dict:
 
 
 def _run(program, folder, faults) -> dict[str, str]:
-    """Runs a program in each way; returns what it said."""
+    """Run a program in each way; return what it said."""
     outcome = subprocess.run(
         [sys.executable, __file__, program, str(folder)],
         stdout=subprocess.PIPE,
@@ -127,7 +127,7 @@ def _environment(directory) -> dict[str, str]:
 
 
 def _one_way(way, folder, said, faults) -> dict:
-    """Compares one way of observing with the plain one."""
+    """Compare one way of observing with the plain one."""
     result = {"bits": _same_bits(folder, way, faults)}
     for warning in re.findall("GradscopeWarning: .*", said):
         if _SEVERAL not in warning:
@@ -186,7 +186,7 @@ def _against_tape(way, folder, record, faults) -> dict:
 
 
 def _norms(way, taped: list, record, faults) -> str:
-    """Compares the norms of the first step's gradients, both in order of
+    """Compare the norms of the first step's gradients, both in order of
     size: each package names its variables in its own way."""
     recorded = record["gradient_norm"][0]
     recorded = np.sort(recorded[np.isfinite(recorded)])
@@ -205,7 +205,7 @@ def _norms(way, taped: list, record, faults) -> str:
 
 
 def _activations(way, of_layer: dict, record, faults) -> str:
-    """Compares activations with the outputs of the layers they are in."""
+    """Compare activations with the outputs of the layers they are in."""
     columns = ("activation_mean", "activation_rms", "zero_fraction")
     compared = 0
     for index, name in enumerate(record.activations):

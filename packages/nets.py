@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def dense(features: int = 4):
-    """Returns a network that tells two classes apart."""
+    """Return a network that tells two classes apart."""
     return tf.keras.Sequential(
         [
             tf.keras.layers.Input((features,)),
@@ -18,14 +18,14 @@ def dense(features: int = 4):
 
 
 def compiled(observe, model, rate: float = 1e-2):
-    """Returns a network of `dense`, compiled."""
+    """Return a network of `dense`, compiled."""
     optimizer = observe.optimizer(tf.keras.optimizers.Adam(rate))
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     return model
 
 
 def fit_dense(observe, x, y, callbacks=(), epochs: int = 4):
-    """Fits a network of `dense`; returns its state."""
+    """Fit a network of `dense`; return its state."""
     tf.keras.utils.set_random_seed(0)
     model = compiled(observe, dense(x.shape[1]))
     history = model.fit(

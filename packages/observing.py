@@ -49,7 +49,7 @@ class Observe:
         return [self._tape_of_fit()] if self.way == TAPE else []
 
     def optimizer(self, optimizer, model=None):
-        """Returns an optimizer, observed or not."""
+        """Return an optimizer, observed or not."""
         self.used.add(WRAP)
         if self.way == WRAP:
             import gradscope
@@ -58,7 +58,7 @@ class Observe:
         return optimizer
 
     def tape(self, loss, variables) -> None:
-        """Takes the gradients of `loss()`, and ends the program.
+        """Take the gradients of `loss()`, and end the program.
 
         In all other ways it does nothing.
         """
@@ -69,7 +69,7 @@ class Observe:
             taping.take(lambda: (loss(), variables), self.directory)
 
     def state(self, *parts) -> dict[str, np.ndarray]:
-        """Returns all that has to be the same bit for bit: of each model its
+        """Return all that has to be the same bit for bit: of each model its
         weights and its optimizer's, and of all else the numbers."""
         state = {}
         for index, part in enumerate(parts):
@@ -84,7 +84,7 @@ class Observe:
 
 
 def _arrays(part):
-    """Yields a name and an array for each thing that a part consists of."""
+    """Yield a name and an array for each thing that a part consists of."""
     if hasattr(part, "weights") and hasattr(part, "fit"):
         yield from _arrays({"weights": part.weights})
         optimizer = getattr(part, "optimizer", None)

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def programs(names: list[str]) -> dict[str, str]:
-    """Returns the programs that are asked for, with their groups.
+    """Return the programs that are asked for, with their groups.
 
     Args:
         names: Names of groups and programs; all if there are none.
@@ -73,7 +73,7 @@ def programs(names: list[str]) -> dict[str, str]:
 
 
 def observe(program: str, group: str) -> bool:
-    """Runs a program, keeps its result, and returns whether all is right."""
+    """Run a program, keep its result, and return whether all is right."""
     command = [install(group), HERE / "check.py", program]
     output = subprocess.run(
         command,
@@ -90,7 +90,7 @@ def observe(program: str, group: str) -> bool:
 
 
 def install(group: str) -> pathlib.Path:
-    """Returns the Python of a group, which is installed if it is not yet."""
+    """Return the Python of a group, which is installed if it is not yet."""
     environment = ENVIRONMENTS / group
     python = environment / "bin" / "python"
     versions = (HERE / "groups" / f"{group}.txt").read_text()
@@ -107,7 +107,7 @@ def install(group: str) -> pathlib.Path:
 
 
 def write_table() -> None:
-    """Writes a row for each result into docs/packages.md."""
+    """Write a row for each result into docs/packages.md."""
     rows = []
     for path in sorted(RESULTS.glob("*.json")):
         if (HERE / "programs" / f"{path.stem}.py").exists():
@@ -156,7 +156,7 @@ def _versions(path: pathlib.Path) -> dict[str, str]:
 
 
 def _constants(path: pathlib.Path) -> dict:
-    """Returns the constants of a program, without its package being there."""
+    """Return the constants of a program, without its package being there."""
     return {
         node.targets[0].id: node.value.value
         for node in ast.parse(path.read_text()).body

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def callback(observe):
-    """Returns a callback whose `fit` takes the gradients of its first batch,
+    """Return a callback whose `fit` takes the gradients of its first batch,
     and ends the process."""
 
     class Tape(tf.keras.callbacks.Callback):
@@ -30,8 +30,8 @@ def callback(observe):
 
 
 def take(compute, directory):
-    """Writes the norms of the gradients of a loss, and what each layer called
-    on the way returned; then ends the process.
+    """Write the norms of the gradients of a loss, and what each layer called
+    on the way returned; then end the process.
 
     Args:
         compute: A function of nothing that returns a loss and the variables.
@@ -83,7 +83,7 @@ class Outputs:
         return kept
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Returns mean, root mean square and share of zeros of the output of
+        """Return mean, root mean square and share of zeros of the output of
         each layer that was called once."""
         return {
             f"layer/{name}": _statistics(outputs[0].numpy())
@@ -111,7 +111,7 @@ def _statistics(output) -> np.ndarray:
 
 
 def _loss(model, data):
-    """Returns the loss of a batch as `fit` has it."""
+    """Return the loss of a batch as `fit` has it."""
     x, y, weight = tf.keras.utils.unpack_x_y_sample_weight(data)
     outputs = model(x, training=True)
     if hasattr(model, "_compute_loss"):  # Keras 3

@@ -1,14 +1,16 @@
-"""Counts what makes code easy to read, or hard.
+"""Counts properties that make code easy or hard to read.
 
     python -m tools.house                     # a table of both packages
     python -m tools.house gradscope/reading   # of some folders
-    python -m tools.house --names gradscope   # which indefinite names are where
-    python -m tools.house --check             # in `make lint`: the ceilings,
+    python -m tools.house --names gradscope   # indefinite names, with lines
+    python -m tools.house --mood gradscope    # docstrings in the third person
+    python -m tools.house --comments          # comment density of each folder
+    python -m tools.house --check             # in `make lint`: the limits,
                                               # and those of the tests
 
-The counts are of Python files, without tests. Libraries that are known to be
-read with ease have 0 to 2 indefinite names in 1000, "what" in 0.1 to 0.3 of
-1000 words of docstrings, and comments of 6 to 14 % of the code.
+The counts are of Python files, without tests. Well-kept libraries have 0 to 2
+indefinite names in 1000, "what" in 0.1 to 0.3 of 1000 words of docstrings, and
+comments of 6 to 14 % of the code.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import statistics
 import sys
 import tokenize
 
+from tools import mood
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("gradscope", "gradscope_plugin")
 
@@ -32,11 +36,13 @@ INDEFINITE = set(
     "others wanted chosen present every".split()
 )
 
-#: What `--check` allows; a count that has fallen takes its ceiling along.
+#: The limits of `--check`; a count that has fallen takes its ceiling along.
 CEILINGS = {
     "indefinite names per 1000": 3.0,
     '"Returns what"': 0,
+    "docstrings in the third person": 0,
 }
+FLOORS = {"comments, % of code": 3.0}
 
 #: Lines of a test module, above which it has more than one theme.
 MOST_TEST_LINES = 400
@@ -52,7 +58,7 @@ class Module:
         self.lines = self.text.count("\n")
 
     def names(self) -> list[tuple[int, str]]:
-        """Lists line and name of each use of a variable or argument."""
+        """List line and name of each use of a variable or argument."""
         return [
             (node.lineno, node.id if isinstance(node, ast.Name) else node.arg)
             for node in ast.walk(self.tree)
@@ -83,12 +89,21 @@ class Module:
         nodes += [n for n in ast.walk(self.tree) if isinstance(n, kinds)]
         return [text for text in map(ast.get_docstring, nodes) if text]
 
+    def third_person(self) -> list[tuple[int, str]]:
+        """List the functions' docstrings in the third person, with lines."""
+        described = [(f, ast.get_docstring(f)) for f in self.functions()]
+        return [
+            (function.lineno, text.splitlines()[0])
+            for function, text in described
+            if text and mood.is_third_person(text)
+        ]
+
     def comments(self) -> int:
-        """Counts the lines that hold a comment and nothing else."""
+        """Count the lines that hold a comment and nothing else."""
         return len(re.findall(r"^\s*#", self.text, re.MULTILINE))
 
     def code(self) -> int:
-        """Counts the lines of code, without docstrings and comments."""
+        """Count the lines of code, without docstrings and comments."""
         skip = (
             tokenize.COMMENT,
             tokenize.NL,
@@ -106,7 +121,7 @@ class Module:
 
 
 def body_lines(function) -> int:
-    """Counts a function's lines without its heading and its docstring."""
+    """Count a function's lines without its heading and its docstring."""
     first = function.body[1:] if ast.get_docstring(function) else function.body
     return function.end_lineno - first[0].lineno + 1 if first else 0
 
@@ -116,7 +131,7 @@ def is_public(function) -> bool:
 
 
 def parameters(function) -> list[ast.arg]:
-    """Lists the parameters of a function, without `self` and `cls`."""
+    """List the parameters of a function, without `self` and `cls`."""
     every_kind = function.args
     listed = every_kind.posonlyargs + every_kind.args + every_kind.kwonlyargs
     return [a for a in listed if a.arg not in ("self", "cls")]
@@ -172,6 +187,9 @@ def counts(modules: list[Module]) -> dict[str, object]:
         '"Returns what"': sum(
             text.startswith("Returns what") for text in docstrings
         ),
+        "docstrings in the third person": sum(
+            len(m.third_person()) for m in modules
+        ),
         "docstrings with an example": sum(">>>" in text for text in docstrings),
         "indefinite names per 1000": 1000
         * sum(name in INDEFINITE for name in names)
@@ -180,7 +198,7 @@ def counts(modules: list[Module]) -> dict[str, object]:
 
 
 def modules_of(paths: list[str]) -> list[Module]:
-    """Parses all modules of some folders or files."""
+    """Parse all modules of some folders or files."""
     files = [
         file
         for path in paths
@@ -194,7 +212,7 @@ def modules_of(paths: list[str]) -> list[Module]:
 
 
 def show_names(modules: list[Module]) -> None:
-    """Prints each indefinite name with file and lines."""
+    """Print each indefinite name with file and lines."""
     for module in modules:
         lines = collections.defaultdict(list)
         for line, name in module.names():
@@ -204,14 +222,46 @@ def show_names(modules: list[Module]) -> None:
             print(f"{module.path.relative_to(ROOT)}: {name}: {where}")
 
 
-def above_ceilings(numbers: dict[str, object]) -> list[str]:
-    """Says of each count that is above its ceiling what it may be."""
-    return [
-        f"{name}: {numbers[name]:.1f}, and at most {most} are allowed; see "
-        "`python -m tools.house --names gradscope gradscope_plugin`"
+def show_moods(modules: list[Module]) -> None:
+    """Print each function's docstring that is in the third person."""
+    for module in modules:
+        for line, text in module.third_person():
+            print(f"{module.path.relative_to(ROOT)}:{line}: {text}")
+
+
+def show_comments(modules: list[Module]) -> None:
+    """Print the comment density of each folder."""
+    folders = collections.defaultdict(list)
+    for module in modules:
+        folders[module.path.parent.relative_to(ROOT)].append(module)
+    for folder, files in folders.items():
+        density = percent(
+            sum(m.comments() for m in files), sum(m.code() for m in files)
+        )
+        print(f"| {folder} | {density:.1f} % |")
+
+
+def outside_limits(numbers: dict[str, object]) -> list[str]:
+    """Describe each count that is above its ceiling or below its floor."""
+    hint = (
+        "see `python -m tools.house --names`, `--mood` and `--comments`, each "
+        "with gradscope gradscope_plugin"
+    )
+    above = [
+        f"{name}: {numbers[name]:.1f}, and at most {most} are allowed; {hint}"
         for name, most in CEILINGS.items()
         if numbers[name] > most
     ]
+    below = [
+        f"{name}: {numbers[name]:.1f}, and at least {least} are needed; {hint}"
+        for name, least in FLOORS.items()
+        if numbers[name] < least
+    ]
+    return above + below
+
+
+#: The options that print lists instead of counts.
+SHOWN = {"names": show_names, "mood": show_moods, "comments": show_comments}
 
 
 def problems_of_tests(folder: pathlib.Path) -> list[str]:
@@ -241,16 +291,18 @@ def problems_of_tests(folder: pathlib.Path) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("paths", nargs="*", default=PACKAGES)
-    parser.add_argument("--names", action="store_true")
+    for name in SHOWN:
+        parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
     modules = modules_of(list(options.paths))
-    if options.names:
-        show_names(modules)
-        return 0
+    for name, show in SHOWN.items():
+        if getattr(options, name):
+            show(modules)
+            return 0
     numbers = counts(modules)
     if options.check:
-        problems = above_ceilings(numbers)
+        problems = outside_limits(numbers)
         problems += problems_of_tests(ROOT / "tests")
         print("\n".join(problems), file=sys.stderr)
         return 1 if problems else 0

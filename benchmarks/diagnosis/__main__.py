@@ -21,7 +21,7 @@ _LOST_AFTER = 300  # seconds; the slowest network takes 20
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--set", nargs="+", default=["tune", "seen", "known", "report"]
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(name: str, records: str, options) -> list[score.Result]:
-    """Trains and diagnoses what a set has."""
+    """Train and diagnose what a set has."""
     todo = [
         (one, broken)
         for one in case.load(name)

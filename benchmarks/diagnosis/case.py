@@ -76,7 +76,7 @@ class Training:
     wrapped: list = dataclasses.field(default_factory=list)
 
     def fit(self, model, *arguments, **options):
-        """Calls `model.fit` as a user of gradscope would, and returns the
+        """Call `model.fit` as a user of gradscope would, and return the
         history."""
         import gradscope
 
@@ -86,7 +86,7 @@ class Training:
         return model.fit(*arguments, callbacks=callbacks, **options)
 
     def wrap(self, optimizer, **options):
-        """Wraps the optimizer of a loop of its own, and returns it."""
+        """Wrap the optimizer of a loop of its own, and return it."""
         import gradscope
 
         optimizer = gradscope.wrap(optimizer, self.logdir, **options)
@@ -98,7 +98,7 @@ _CASES: list[Case] = []
 
 
 def fault(*kinds: str, layers=(), source: str = "", harmless: bool = False):
-    """Registers a network with a fault; see `Case`."""
+    """Register a network with a fault; see `Case`."""
 
     def register(train):
         _CASES.append(
@@ -110,7 +110,7 @@ def fault(*kinds: str, layers=(), source: str = "", harmless: bool = False):
 
 
 def healthy(**options):
-    """Registers a healthy network, once for each combination of options."""
+    """Register a healthy network, once for each combination of options."""
 
     def register(train):
         for values in itertools.product(*options.values()):
@@ -122,7 +122,7 @@ def healthy(**options):
 
 
 def load(name: str) -> list[Case]:
-    """Returns the cases of one of `SETS`."""
+    """Return the cases of one of `SETS`."""
     package = importlib.import_module(f"benchmarks.diagnosis.{name}")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

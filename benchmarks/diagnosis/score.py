@@ -84,7 +84,7 @@ class Result:
 
 
 def table(results: list[Result]) -> str:
-    """Returns the rates of a set in a few lines of Markdown."""
+    """Return the rates of a set in a few lines of Markdown."""
     faulty = [r for r in results if r.is_faulty]
     harmless = [r for r in results if r.broken and r.case.harmless]
     repaired = [r for r in results if not r.broken and r.case.kinds]

@@ -11,7 +11,7 @@ import os
 
 
 def main() -> None:
-    """Trains the case that the command line names."""
+    """Train the case that the command line names."""
     parser = argparse.ArgumentParser()
     parser.add_argument("set")
     parser.add_argument("title")
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def train(set: str, title: str, logdir: str, broken: bool) -> None:
-    """Trains a case; errors of the training itself are a part of some."""
+    """Train a case; errors of the training itself are a part of some."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 

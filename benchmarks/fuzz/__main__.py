@@ -131,7 +131,7 @@ TARGETS = {
 
 
 def feed(feed_one, count: int, told=None) -> Counted:
-    """Feeds a target; kinds of crashes that were not seen before are told.
+    """Feed a target; kinds of crashes that were not seen before are told.
 
     Args:
         feed_one: A method of `Inputs`.
@@ -161,7 +161,7 @@ def feed(feed_one, count: int, told=None) -> Counted:
 
 
 def table(counted: dict[str, Counted]) -> str:
-    """Returns Markdown: of each target what happened."""
+    """Return Markdown: of each target what happened."""
     lines = [
         "| what is spoilt | inputs | refused | crashes | slowest | memory |",
         "|---|" + "--:|" * 5,
@@ -178,7 +178,7 @@ def table(counted: dict[str, Counted]) -> str:
 
 
 def limit() -> None:
-    """Makes a hang an exception, and a large allocation as well."""
+    """Make a hang an exception, and a large allocation as well."""
 
     def hang(*_):
         raise TimeoutError(f"an input took more than {_PATIENCE} s")

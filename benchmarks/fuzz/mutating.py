@@ -39,7 +39,7 @@ NAMES = (
 
 
 def spoilt_bytes(data: bytes, chance: random.Random) -> bytes:
-    """Returns some bytes with one to four changes."""
+    """Return some bytes with one to four changes."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(changed) + 1)
@@ -62,7 +62,7 @@ def spoilt_bytes(data: bytes, chance: random.Random) -> bytes:
 
 
 def spoilt_json(value, chance: random.Random):
-    """Returns a value of JSON with one part changed, wherever it is."""
+    """Return a value of JSON with one part changed, wherever it is."""
     if isinstance(value, dict) and value and chance.random() < 0.8:
         key = chance.choice(list(value))
         how = chance.randrange(8)
@@ -97,7 +97,7 @@ def _anything(chance):
 
 
 def spoilt_events(events: list[bytes], chance: random.Random) -> list[bytes]:
-    """Returns events in another order, or with other contents."""
+    """Return events in another order, or with other contents."""
     events = list(events)
     for _ in range(chance.randint(1, 4)):
         # The first has the schema, and of the last much is told.
@@ -117,7 +117,7 @@ def spoilt_events(events: list[bytes], chance: random.Random) -> list[bytes]:
 
 
 def _spoilt_event(data: bytes, chance) -> bytes:
-    """Returns an event one of whose fields has another value."""
+    """Return an event one of whose fields has another value."""
     try:
         event = event_pb2.Event.FromString(data)
     except Exception:

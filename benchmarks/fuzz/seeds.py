@@ -15,7 +15,7 @@ _WALL_TIME = 1.7e9
 
 
 def described(layers: int = 2) -> schema.Schema:
-    """Returns the schema of a small network that has every kind of row."""
+    """Return the schema of a small network that has every kind of row."""
     names = [f"dense_{number + 1}" for number in range(layers)]
     return schema.Schema(
         variables=tuple(
@@ -49,7 +49,7 @@ def described(layers: int = 2) -> schema.Schema:
 
 
 def events(network: schema.Schema, steps, seed: int = 0) -> list[bytes]:
-    """Returns the events of some steps, as an event file has them."""
+    """Return the events of some steps, as an event file has them."""
     random = np.random.default_rng(seed)
     found = []
     for index, step in enumerate(steps):
@@ -73,7 +73,7 @@ def events(network: schema.Schema, steps, seed: int = 0) -> list[bytes]:
 
 
 def framed(found: list[bytes]) -> bytes:
-    """Returns an event file of some events, with right checksums."""
+    """Return an event file of some events, with right checksums."""
     parts = []
     for data in found:
         head = struct.pack("<Q", len(data))

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def _is_own(error) -> bool:
-    """Returns whether gradscope raised it itself, with a text."""
+    """Return whether gradscope raised it itself, with a text."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (
         last.filename.startswith(_OWN)
@@ -41,7 +41,7 @@ def _is_own(error) -> bool:
 
 
 def read(directory: str, uses: bool = True) -> None:
-    """Reads a run, and does with it all that can be done, unless not asked."""
+    """Read a run, and does with it all that can be done, unless not asked."""
     try:
         record = gradscope.read(directory)
     except (FileNotFoundError, ValueError) as error:
@@ -80,7 +80,7 @@ def read_file(content: bytes, directory: str, uses: bool = True) -> None:
 
 
 def parse(text: str | bytes) -> None:
-    """Parses a schema, and asks for all that is computed from it."""
+    """Parse a schema, and ask for all that is computed from it."""
     try:
         described = schema.Schema.from_json(text)
     except schema.SchemaError as error:
@@ -93,7 +93,7 @@ def parse(text: str | bytes) -> None:
 
 
 def client_of(data_provider) -> Client:
-    """Returns a client of TensorBoard with gradscope as its only plugin."""
+    """Return a client of TensorBoard with gradscope as its only plugin."""
     context = base_plugin.TBContext(data_provider=data_provider)
     return Client(
         application.TensorBoardWSGI(
@@ -107,7 +107,7 @@ MOST_BYTES, MOST_ERROR = 16 * 2**20, 2000
 
 
 def ask(client: Client, route: str, query: dict) -> int:
-    """Asks a route, and returns the status of the reply.
+    """Ask a route, and return the status of the reply.
 
     An exception that TensorBoard does not catch is raised by the client: a
     server would log it and answer 500.
@@ -130,7 +130,7 @@ def _no_json(constant):
 
 
 def show(client: Client, run: str) -> None:
-    """Asks all routes about a run, as the page does."""
+    """Ask all routes about a run, as the page does."""
     ask(client, "runs", {})
     ask(client, "runs", {"soon": 1})
     for rows, statistic in (

@@ -25,7 +25,7 @@ from benchmarks.programs import trial
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("programs", nargs="+")
     parser.add_argument("--before", help="Python code to run before each")
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _differs(program: str, options) -> bool:
-    """Prints how the ways compare, and returns whether any differs from plain
+    """Print how the ways compare, and return whether any differs from plain
     though plain does not differ from itself."""
     plain = _run("plain", program, options)
     print(f"{program}: {plain['error'] or 'runs'}, {plain['steps']} steps")
@@ -59,7 +59,7 @@ def _differs(program: str, options) -> bool:
 
 
 def _run(way: str, program: str, options) -> dict:
-    """Returns what a run in a process of its own leaves."""
+    """Return what a run in a process of its own leaves."""
     with tempfile.TemporaryDirectory() as directory:
         result = os.path.join(directory, "result")
         os.makedirs(folder := os.path.join(directory, "folder"))
@@ -94,7 +94,7 @@ def _run(way: str, program: str, options) -> dict:
 
 
 def _ended(error: str) -> dict:
-    """Returns what a run leaves that did not come to its end."""
+    """Return what a run leaves that did not come to its end."""
     names = ("losses", "draws", "steps", "warnings", "findings")
     return {name: [] for name in names} | {"error": error, "arrays": {}}
 

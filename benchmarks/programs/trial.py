@@ -49,7 +49,7 @@ class Trial:
         model.fit = self._fitted(model.fit)
 
     def _made(self, original):
-        """Returns an `__init__` that notes an optimizer when it is made."""
+        """Return an `__init__` that notes an optimizer when it is made."""
 
         @functools.wraps(original)
         def __init__(optimizer, *arguments, **keywords):
@@ -67,7 +67,7 @@ class Trial:
         return __init__
 
     def _fitted(self, original):
-        """Returns a `fit` of few steps, observed if it is to be."""
+        """Return a `fit` of few steps, observed if it is to be."""
 
         signature = inspect.signature(original)
 
@@ -110,7 +110,7 @@ class Trial:
         return os.path.join(self.settings["logdir"], str(number))
 
     def arrays(self) -> dict:
-        """Returns all variables of what trained, by number and name."""
+        """Return all variables of what trained, by number and name."""
         of_optimizers = [
             [*_variables(one), *getattr(one, "_trainable_variables", ())]
             for one in self.optimizers
@@ -127,7 +127,7 @@ class Trial:
         return arrays
 
     def findings(self) -> list[str]:
-        """Returns a line for each finding of each record."""
+        """Return a line for each finding of each record."""
         logdir = self.settings["logdir"]
         if not os.path.isdir(logdir):
             return []
@@ -145,7 +145,7 @@ def _variables(optimizer) -> list:
 
 
 def main() -> None:
-    """Runs what the command line says, in JSON."""
+    """Run what the command line says, in JSON."""
     settings = json.loads(sys.argv[1])
     trial = Trial(settings)
     library = tf.keras
@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def _run(path: str | None) -> str | None:
-    """Runs a file as a program, and returns the error that it ends with."""
+    """Run a file as a program, and return the error that it ends with."""
     if path is None:
         return None
     module = types.ModuleType("__main__")

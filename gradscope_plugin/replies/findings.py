@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 _MOST = 4096
 
 _FAILED = (
-    "this run could not be diagnosed; TensorBoard's terminal says why, and "
-    "what was recorded is shown below."
+    "this run could not be diagnosed. TensorBoard's terminal shows the reason; "
+    "the record itself is shown below."
 )
 
 
@@ -49,7 +49,7 @@ class Findings:
     def text(
         self, ctx: RequestContext, experiment_id: str, run: str
     ) -> str | None:
-        """Diagnoses a run; returns the JSON of `/findings`.
+        """Diagnose a run; return the JSON of `/findings`.
 
         Returns None if the run does not exist.
 

@@ -34,7 +34,7 @@ _DEFAULTS = (100, 500)
 
 
 def tag(kind: str, variable: str) -> str:
-    """Returns the tag of a variable's histograms of one of `KINDS`."""
+    """Return the tag of a variable's histograms of one of `KINDS`."""
     return f"{kind}/{variable}"
 
 
@@ -45,7 +45,7 @@ def recorded_kinds(
     run: str,
     variables: Iterable[str],
 ) -> dict[str, list[str]]:
-    """Lists for each variable the kinds of histograms that were recorded.
+    """List for each variable the kinds of histograms that were recorded.
 
     Args:
         data_provider: Reads the histograms.
@@ -74,7 +74,7 @@ def read(
     run: str,
     tag_name: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the histograms of a tag.
+    """Read the histograms of a tag.
 
     Args:
         data_provider: Reads the histograms.
@@ -121,7 +121,7 @@ def count_recorded(
     count: int,
     samples: int | None,
 ) -> int:
-    """Counts the recorded histograms of a variable, also those not kept.
+    """Count the recorded histograms of a variable, also those not kept.
 
     Each histogram is written together with a ratio for the Scalars tab, and
     TensorBoard keeps 1000 of these. With more the count is too small.
@@ -156,5 +156,5 @@ _EDGES = histogram_buckets.edges()[:-1].tolist()
 
 
 def _bucket(left: float) -> int:
-    """Finds the bucket that begins at an edge, or next to it."""
+    """Find the bucket that begins at an edge, or next to it."""
     return min(max(bisect.bisect_right(_EDGES, left) - 1, 0), len(_EDGES) - 1)

@@ -47,7 +47,7 @@ class AnswerQueue:
         self._started = {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Returns `make()`, which is called once for all requests meanwhile.
+        """Return `make()`, which is called once for all requests meanwhile.
 
         Args:
             key: Names the answer: requests with the same key share it.

@@ -16,7 +16,7 @@ MOST = 500
 
 
 def names(record: Record) -> list[str]:
-    """Lists all layers that the record or its model has, in forward order."""
+    """List all layers that the record or its model has, in forward order."""
     schema = record.schema
     return list(
         dict.fromkeys(
@@ -33,7 +33,7 @@ def names(record: Record) -> list[str]:
 def describe(
     record: Record, layer: str, histograms: Mapping[str, list[str]]
 ) -> dict:
-    """Describes a layer: its class, configuration, variables and rows.
+    """Describe a layer: its class, configuration, variables and rows.
 
     Args:
         record: A record; only its schema is used.

@@ -51,7 +51,7 @@ ROWS = {
 def select(
     record: Record, rows: str, statistic: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Selects the steps `[T]` and the values `[T, rows]` of a statistic.
+    """Select the steps `[T]` and the values `[T, rows]` of a statistic.
 
     Args:
         record: The record.
@@ -76,7 +76,7 @@ class TooLarge(ValueError):
 
 
 def columns_per_reply(rows: int) -> int:
-    """Computes how many columns of `rows` values a reply can hold.
+    """Compute how many columns of `rows` values a reply can hold.
 
     Raises:
         TooLarge: If it cannot hold a single one.
@@ -85,8 +85,8 @@ def columns_per_reply(rows: int) -> int:
     columns = (MAX_BYTES - _HEAD.size) // (8 + 4 * rows)
     if columns < 1:
         raise TooLarge(
-            f"`rows` must be at most {(MAX_BYTES - 32) // 4} a run, for a "
-            f"reply has at most {MAX_BYTES} bytes; got {rows}: choose one "
+            f"`rows` must be at most {(MAX_BYTES - 32) // 4} per run, because "
+            f"a reply has at most {MAX_BYTES} bytes; got {rows}. Choose one "
             "layer or activation with `only`."
         )
     return columns
@@ -101,7 +101,7 @@ def encode(
     mark: int = 0,
     written: int = 0,
 ) -> bytes:
-    """Encodes steps and values as described above.
+    """Encode steps and values as described above.
 
     Args:
         steps: Integers `[T]` below 2**53, a column of the matrix each.

@@ -27,7 +27,7 @@ _MOST_CHOICES = 50
 def text(
     request: Request, name: str, choices: Collection[str] | None = None
 ) -> str:
-    """Returns a query parameter.
+    """Return a query parameter.
 
     Args:
         request: The request.
@@ -48,7 +48,7 @@ def text(
 
 
 def number(request: Request, name: str, default: int) -> int:
-    """Returns a query parameter that is an integer up to 2**53.
+    """Return a query parameter that is an integer up to 2**53.
 
     Raises:
         InvalidArgumentError: If it is none.
@@ -67,7 +67,7 @@ def number(request: Request, name: str, default: int) -> int:
 
 
 def check(name: str, value: str, choices: Collection[str]) -> None:
-    """Raises InvalidArgumentError if a value is not among the choices."""
+    """Raise InvalidArgumentError if a value is not among the choices."""
     if value not in choices:
         raise errors.InvalidArgumentError(
             f"`{name}` must be one of {_join(choices)}; got {quote(value)}."
@@ -75,7 +75,7 @@ def check(name: str, value: str, choices: Collection[str]) -> None:
 
 
 def check_row(name: str, value: str, record: Record, rows: str) -> None:
-    """Raises NotFoundError if a value names neither a row nor a layer.
+    """Raise NotFoundError if a value names neither a row nor a layer.
 
     Args:
         name: Name of the parameter.
@@ -89,22 +89,22 @@ def check_row(name: str, value: str, record: Record, rows: str) -> None:
 
 
 def layer_not_found(name: str, layer: str, run: str) -> errors.NotFoundError:
-    """Makes the error for a layer that the run does not have."""
+    """Make the error for a layer that the run does not have."""
     return errors.NotFoundError(
-        f"`{name}` must be a layer or a row of the run {quote(run)}, as "
-        f"`runs` lists them; got {quote(layer)}."
+        f"`{name}` must be a layer or a row of the run {quote(run)}, as listed "
+        f"by `runs`; got {quote(layer)}."
     )
 
 
 def run_not_found(run: str) -> errors.NotFoundError:
-    """Makes the error for a run that does not exist."""
+    """Make the error for a run that does not exist."""
     return errors.NotFoundError(
-        f"no run {quote(run)} was recorded; `runs` lists all."
+        f"no run {quote(run)} was recorded. `runs` lists all runs."
     )
 
 
 def quote(value: str) -> str:
-    """Quotes a received value, shortened so that no reply is long."""
+    """Quote a received value, shortened so that no reply is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 

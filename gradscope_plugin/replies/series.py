@@ -16,7 +16,7 @@ ROWS = ("layers", "variables", "activations", "state")
 
 
 def select(record: Record, rows: str) -> tuple[np.ndarray, np.ndarray]:
-    """Selects the steps `[T]` and the statistics `[T, S]` of the first row.
+    """Select the steps `[T]` and the statistics `[T, S]` of the first row.
 
     Args:
         record: A record of one row or layer, see `record_parts.select_rows`.

@@ -29,7 +29,7 @@ class Locks:
         return len(self._locks)
 
     def of(self, *key: str) -> threading.Lock:
-        """Returns the lock of a key; creates it if nobody uses it."""
+        """Return the lock of a key; create it if nobody uses it."""
         with self._lock:
             # Of two threads that ask at once, both get the lock of the first.
             return self._locks.setdefault(key, threading.Lock())
@@ -66,16 +66,16 @@ class Cache:
         )
 
     def get_any_version(self, key: Hashable) -> Record | None:
-        """Returns the cached record of a key in any version, or None."""
+        """Return the cached record of a key in any version, or None."""
         return self._records.get(key, (None, None))[1]
 
     def get(self, key: Hashable, version: tuple) -> Record | None:
-        """Returns the cached record of a key in this version, or None."""
+        """Return the cached record of a key in this version, or None."""
         cached_version, record = self._records.get(key, (None, None))
         return record if cached_version == version else None
 
     def put(self, key: Hashable, version: tuple, record: Record) -> None:
-        """Caches a record, as the most recently used one."""
+        """Cache a record, as the most recently used one."""
         with self._lock:
             self._records.pop(key, None)
             self._records[key] = version, record

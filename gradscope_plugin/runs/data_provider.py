@@ -38,8 +38,9 @@ _TOO_EARLY = (
     "`gradscope.flush()` and at the end of training."
 )
 _UNREADABLE = (
-    "this run cannot be read; TensorBoard's terminal says why. If it is very "
-    "large, start TensorBoard with `--samples_per_plugin=gradscope=1000`."
+    "this run cannot be read. TensorBoard's terminal shows the reason. If the "
+    "run is very large, start TensorBoard with "
+    "`--samples_per_plugin=gradscope=1000`."
 )
 
 
@@ -60,7 +61,7 @@ class TagReader:
     def tags(
         self, ctx: RequestContext, experiment_id: str, run: str | None = None
     ) -> dict[str, dict[str, provider.TensorTimeSeries]]:
-        """Lists gradscope's tags, of all runs or of one.
+        """List gradscope's tags, of all runs or of one.
 
         Returns:
             `{run: {tag: time series}}`, without the points.
@@ -85,7 +86,7 @@ class TagReader:
         tags_by_run: dict[str, dict[str, provider.TensorTimeSeries]],
         most: int = ALL,
     ) -> dict[str, dict[str, list]]:
-        """Reads the small tags of several runs in one request.
+        """Read the small tags of several runs in one request.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
@@ -134,7 +135,7 @@ class TagReader:
         room: int | None = None,
         already_read: Mapping[str, list] | None = None,
     ) -> Record:
-        """Reads some tags of a run into a record.
+        """Read some tags of a run into a record.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
@@ -171,7 +172,7 @@ class TagReader:
         return record
 
     def _series(self, ctx, experiment_id, run, tag, most):
-        """Reads a tag's points `(step, wall time, value)`, in written order."""
+        """Read a tag's points `(step, wall time, value)`, in written order."""
         data = self._provider.read_tensors(
             ctx,
             experiment_id=experiment_id,
@@ -183,13 +184,13 @@ class TagReader:
 
 
 def family_of(tag: str) -> str | None:
-    """Returns the family of a tag, or None if it is not one of gradscope's."""
+    """Return the family of a tag, or None if it is not one of gradscope's."""
     family, _ = schema.parse_tag(tag) or (None, None)
     return family
 
 
 def version_of(tags: dict[str, provider.TensorTimeSeries]) -> tuple:
-    """Computes a run's version, which changes when it grows or restarts."""
+    """Compute a run's version, which changes when it grows or restarts."""
     return tuple(
         (tag, series.max_step, series.max_wall_time)
         for tag, series in sorted(tags.items())
@@ -197,7 +198,7 @@ def version_of(tags: dict[str, provider.TensorTimeSeries]) -> tuple:
 
 
 def _steps_in_room(tags, series, room: int) -> int:
-    """Computes how many steps of the largest of these tags take `room` bytes.
+    """Compute how many steps of the largest of these tags take `room` bytes.
 
     Tags whose schema has not been read are ignored. All tags get the same
     number, since the provider then drops the same steps of each.

@@ -54,7 +54,7 @@ class Listing:
         experiment_id: str,
         within: float = math.inf,
     ) -> list[summary.Summary]:
-        """Summarises each run, sorted by name.
+        """Summarise each run, sorted by name.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
@@ -93,7 +93,7 @@ class Listing:
             return [state.to_send(run) for run, state in states.items()]
 
     def _read_summaries(self, ctx, experiment_id, tags_by_run, states, end):
-        """Reads the summaries of runs into `states`, until the time `end`.
+        """Read the summaries of runs into `states`, until the time `end`.
 
         Without a limit all steps are read. With one, new runs are first read
         briefly, and all steps in the time that is left.
@@ -122,7 +122,7 @@ class Listing:
     def _read_batches(
         self, ctx, experiment_id, tags_by_run, states, end, *, briefly
     ) -> list[str]:
-        """Reads runs in batches until the time `end`; returns runs left over.
+        """Read runs in batches until the time `end`; return runs left over.
 
         Briefly, only a few steps of each run are read.
         """
@@ -159,7 +159,7 @@ class Listing:
         return names
 
     def _estimate_steps(self, fields: dict) -> int:
-        """Estimates how many steps of a run TensorBoard kept.
+        """Estimate how many steps of a run TensorBoard kept.
 
         The number is exact unless the training repeated steps.
         """
@@ -201,14 +201,14 @@ class _RunState:
         return self.summary is not None and "error" in self.summary.fields
 
     def to_remember(self) -> _RunState:
-        """Forgets the version of a run that could not be read.
+        """Forget the version of a run that could not be read.
 
         So it is read again, after the runs that were read longer ago.
         """
         return dataclasses.replace(self, version=()) if self.is_error else self
 
     def to_send(self, run: str) -> summary.Summary:
-        """Marks an old summary by the field `pending`."""
+        """Mark an old summary by the field `pending`."""
         if not self.is_old or self.is_error:
             return self.summary
         old = self.summary or summary.Summary({"name": run})

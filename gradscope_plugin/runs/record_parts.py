@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def layer_of(name: str) -> str:
-    """Returns an activation's layer, such as `dense_1` of `dense_1/relu`."""
+    """Return an activation's layer, such as `dense_1` of `dense_1/relu`."""
     return name.rpartition("/")[0] or name
 
 
 def select_rows(record: Record, name: str) -> Record:
-    """Selects the rows of one layer: its variables, activations and states.
+    """Select the rows of one layer: its variables, activations and states.
 
     Args:
         record: The record.
@@ -76,7 +76,7 @@ def select_rows(record: Record, name: str) -> Record:
 
 
 def select_steps(record: Record, first: int, last: int) -> Record:
-    """Selects the steps from `first` to `last`, both included."""
+    """Select the steps from `first` to `last`, both included."""
     indices = (record.steps >= first) & (record.steps <= last)
     if indices.all():
         indices = slice(None)  # a view instead of a copy of all numbers
@@ -92,7 +92,7 @@ def select_steps(record: Record, first: int, last: int) -> Record:
 
 
 def thin(record: Record, most: int) -> Record:
-    """Selects at most `most` steps, evenly spaced."""
+    """Select at most `most` steps, evenly spaced."""
     count = len(record.steps)
     if count <= most:
         return record
@@ -111,14 +111,14 @@ def _take_steps(record, indices, rare) -> Record:
 
 
 def steps_of(record: Record, family: str) -> np.ndarray:
-    """Returns the steps at which a family was recorded, int64 `[T]`."""
+    """Return the steps at which a family was recorded, int64 `[T]`."""
     return (
         record.occasional(family)[0] if family in OCCASIONAL else record.steps
     )
 
 
 def mark(record: Record, step: int) -> int:
-    """Computes a checksum, below 2**32, of the steps up to a step.
+    """Compute a checksum, below 2**32, of the steps up to a step.
 
     It changes when a step was repeated, when TensorBoard dropped a step, and
     when the model is another one.

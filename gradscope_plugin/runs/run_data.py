@@ -58,7 +58,7 @@ class Runs:
         self._previews = Cache(_PREVIEWS)
 
     def summaries(self, ctx: RequestContext, experiment_id: str) -> list[dict]:
-        """Summarises each run for `/runs`, sorted by name.
+        """Summarise each run for `/runs`, sorted by name.
 
         Only the small tags are read.
         """
@@ -70,13 +70,13 @@ class Runs:
         experiment_id: str,
         within: float = math.inf,
     ) -> list[Summary]:
-        """Summarises each run in limited time, see `Listing.list_runs`."""
+        """Summarise each run in limited time, see `Listing.list_runs`."""
         return self._listing.list_runs(ctx, experiment_id, within)
 
     def record(
         self, ctx: RequestContext, experiment_id: str, run: str, family: str
     ) -> Record | None:
-        """Reads the record of a run; returns None if the run does not exist.
+        """Read the record of a run; return None if the run does not exist.
 
         Args:
             ctx: TensorBoard's `RequestContext`.
@@ -104,12 +104,12 @@ class Runs:
     def cached_record(
         self, ctx: RequestContext, experiment_id: str, run: str, family: str
     ) -> Record | None:
-        """Looks up the record in the cache; None where `record` would read."""
+        """Look up the record in the cache; None where `record` would read."""
         key, tags = self._key_and_tags(ctx, experiment_id, run, family)
         return self._records.get(key, version_of(tags))
 
     def _key_and_tags(self, ctx, experiment_id, run, family):
-        """Returns a record's key in the cache, and the tags that it is of."""
+        """Return a record's key in the cache, and the tags that it is of."""
         tags = self._source.tags(ctx, experiment_id, run).get(run, {})
         rare = family in schema.OCCASIONAL
         families = {*SMALL, family} if rare else schema.FAMILIES
@@ -123,7 +123,7 @@ class Runs:
     def preview(
         self, ctx: RequestContext, experiment_id: str, run: str, family: str
     ) -> Record | None:
-        """Reads one family of about `PREVIEW` steps, chosen by the provider.
+        """Read one family of about `PREVIEW` steps, chosen by the provider.
 
         Returns None if the run does not exist.
 
@@ -147,7 +147,7 @@ class Runs:
     def small_record(
         self, ctx: RequestContext, experiment_id: str, run: str, family: str
     ) -> Record | None:
-        """Reads a run without its large families.
+        """Read a run without its large families.
 
         Returns None if the run does not exist.
 
@@ -161,7 +161,7 @@ class Runs:
         return self._read_cached(ctx, (experiment_id, run, "small"), small)
 
     def _read_cached(self, ctx, key, tags, most=ALL, room=None) -> Record:
-        """Reads some tags, or takes them from the cache of previews."""
+        """Read some tags, or take them from the cache of previews."""
         with self._locks.of(*key):
             version = version_of(tags)
             record = self._previews.get(key, version)
@@ -176,7 +176,7 @@ class Runs:
     def version(
         self, ctx: RequestContext, experiment_id: str, run: str
     ) -> tuple | None:
-        """Returns a run's version without reading the run, or None.
+        """Return a run's version without reading the run, or None.
 
         It changes whenever the run has grown; None if the run does not exist.
         """
@@ -186,7 +186,7 @@ class Runs:
     def full_record(
         self, ctx: RequestContext, experiment_id: str, run: str
     ) -> Record | None:
-        """Reads all that was recorded of a run; None if it does not exist.
+        """Read all that was recorded of a run; None if it does not exist.
 
         Families that all steps have come from the cache of `record`. The others
         (of some steps only, or of a later gradscope) are not cached.

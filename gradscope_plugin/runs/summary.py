@@ -78,7 +78,7 @@ class Networks:
         self._lock = threading.Lock()
 
     def of(self, schema: Schema, families: Iterable[str]) -> Network:
-        """Returns the network of a schema.
+        """Return the network of a schema.
 
         Args:
             schema: The schema of a run. `joining.schema_of` returns the same
@@ -97,7 +97,7 @@ class Networks:
 
 
 def to_json(summaries: Iterable[Summary]) -> str:
-    """Formats summaries as JSON, with the fields of each network once.
+    """Format summaries as JSON, with the fields of each network once.
 
     Later runs of the same network have the field `like` instead: the name of
     the first.
@@ -119,18 +119,18 @@ def to_json(summaries: Iterable[Summary]) -> str:
 
 
 def is_sampled(record: Record) -> bool:
-    """Tests whether TensorBoard dropped some of a run's steps."""
+    """Test whether TensorBoard dropped some of a run's steps."""
     return len(record.steps) < (_last(record, "recorded") or 0)
 
 
 def step_bytes(schema: Schema, family: str) -> int:
-    """Computes the bytes of one step of a family."""
+    """Compute the bytes of one step of a family."""
     columns = schema.columns.get(family, ())
     return 4 * len(schema.rows(family)) * len(columns)
 
 
 def describe(record: Record, families: Iterable[str], room: int) -> dict:
-    """Computes the fields of a run, without those of its network.
+    """Compute the fields of a run, without those of its network.
 
     Args:
         record: The run's small families.
@@ -186,7 +186,7 @@ def _network_fields(schema: Schema, families) -> dict:
 
 
 def _activation(activation) -> dict:
-    """Describes an activation, with the number of units in a row of its map."""
+    """Describe an activation, with the number of units in a row of its map."""
     first, last = next(iter(activation.groups), (0, -1))
     return {
         "name": activation.name,
@@ -198,14 +198,14 @@ def _activation(activation) -> dict:
 
 
 def _statistics(schema: Schema, family: str, families) -> list[str]:
-    """Lists the columns of a family, none where the run has no rows of it."""
+    """List the columns of a family, none where the run has no rows of it."""
     if family not in families or not schema.rows(family):
         return []
     return list(schema.columns.get(family, ()))
 
 
 def _last(record, name: str) -> int | None:
-    """Returns the last value of a count, None if it was not recorded."""
+    """Return the last value of a count, None if it was not recorded."""
     if name not in record.statistics or not np.isfinite(record[name][-1]):
         return None
     return int(record[name][-1])

@@ -51,7 +51,7 @@ def card(page, run):
     name = frame.locator(".name", has_text=re.compile(f"^{re.escape(run)}$"))
     found = frame.locator(".card").filter(has=name)
     expect(found.locator(".verdict")).not_to_have_text(
-        "being looked at…", timeout=PATIENCE
+        "being diagnosed…", timeout=PATIENCE
     )
     return found
 

@@ -315,7 +315,7 @@ def test_two_pinned_runs_are_compared(page):
     press(page, "compare the pinned runs")
     expect(frame.locator(".parting p")).to_have_text(
         re.compile(
-            r"Equal before step 80; they part there in dense_3: "
+            r"Equal before step 80, where they part in dense_3: "
             r"[\d.]+ against [\d.]+, 2 times\."
         ),
         timeout=PATIENCE,

@@ -46,12 +46,12 @@ test('runs part in the first step that differs, in its first row', () => {
 test('in words: equal, apart from a step on, and by a factor of 2', () => {
   assert.equal(partingText(A, A),
     'No difference in 3 common steps x 2 rows.');
-  assert.equal(partingText(A, B), 'Equal before step 2; they part there in x: '
+  assert.equal(partingText(A, B), 'Equal before step 2, where they part in x: '
     + '8 against 2, 4 times.');
   const near = grid(['x', 'y'], [0, 1, 2], [[1, 2.5, 9], [1, 1, 9]]);
-  assert.equal(partingText(A, near), 'Equal before step 1; they part there in '
-    + 'x: 2 against 2.5, 0.8 times. By a factor of 2 first at step 2 in y: '
-    + '3 against 9, 0.333 times.');
+  assert.equal(partingText(A, near), 'Equal before step 1, where they part in '
+    + 'x: 2 against 2.5, 0.8 times. They first differ by a factor of 2 at step '
+    + '2 in y: 3 against 9, 0.333 times.');
   assert.equal(partingText(A, grid(['z'], [0], [[1]])),
     'These runs have no layer in common.');
   assert.equal(partingText(A, grid(['x'], [7], [[1]])),

@@ -56,7 +56,7 @@ test('a run without findings says in how many steps', () => {
   assert.equal(summaryOf({...reply, findings: [finding()]}),
     'in 85 recorded steps');
   assert.equal(summaryOf({...reply, problem: 'too large'}), 'too large');
-  assert.equal(summaryOf(null), 'being looked at…');
+  assert.equal(summaryOf(null), 'being diagnosed…');
 });
 
 test('the worst severity decides the order of runs', () => {

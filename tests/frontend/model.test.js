@@ -128,7 +128,7 @@ test('rows that do not fit the names are refused', async () => {
     (run, grid, error) => {
       told = error;
     });
-  assert.match(told, /changed while it was read/);
+  assert.match(told, /changed while the page read it/);
 });
 
 test('the readout names the value, its kind, and another step', () => {

@@ -58,8 +58,8 @@ test('the description of a statistic chooses the scale', () => {
 });
 
 test('domains that are none are refused', () => {
-  assert.throws(() => logScale([0, 1]), /log scale goes above 0.*got 0,1/);
-  assert.throws(() => logScale([1, 1]), /from less to more; got 1,1/);
+  assert.throws(() => logScale([0, 1]), /log scale needs two numbers above 0.*got 0,1/);
+  assert.throws(() => logScale([1, 1]), /the smaller one first; got 1,1/);
   assert.throws(() => linearScale([NaN, 1]), /linear scale .*got NaN,1/);
   assert.equal(isDomain([0, 1], 'linear'), true);
   for (const none of [undefined, null, [], [1], [0, Infinity], ['a', 'b']]) {

@@ -155,7 +155,7 @@ test('a grid without numbers says so', () => {
   assert.equal(messageOf(undefined, 'layers'), '');
   assert.equal(messageOf({rows: 1, kinds: Uint8Array.of(0, 2)}, 'layers'), '');
   assert.match(messageOf({rows: 1, kinds: Uint8Array.of(2, 5)}, 'layers'),
-    /^Not one number here/);
+    /^No number to show/);
   assert.match(messageOf({rows: 0}, 'kernels'), /two dimensions/);
   assert.equal(messageOf({rows: 0, isLacking: true}, 'layers'),
     'This statistic was not recorded in this run.');
@@ -164,7 +164,7 @@ test('a grid without numbers says so', () => {
   'No activation of this run was observed: eager steps have no graph.');
   const own = (statistic) =>
     messageOf({rows: 0, unseen: []}, 'layers', describe(statistic));
-  assert.match(own('unit_activity'), /no map of this run’s units/);
+  assert.match(own('unit_activity'), /has no map of its units/);
   assert.match(own('data_rms'), /inputs, targets and .* not observed/);
   assert.match(own('dropped_fraction'), /no dropout/);
   assert.match(own('mean_distance'), /no batch normalization/);

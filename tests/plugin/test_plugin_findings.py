@@ -124,7 +124,7 @@ def test_a_run_that_cannot_be_read_is_a_problem_and_no_error(client):
     "query, status, message",
     [
         ({}, 400, "`run` is missing: add `run=...`"),
-        ({"run": "nope"}, 404, "no run 'nope' was recorded; `runs` lists all"),
+        ({"run": "nope"}, 404, "no run 'nope' was recorded. `runs` lists all"),
     ],
 )
 def test_a_bad_request_says_what_is_wrong(client, query, status, message):

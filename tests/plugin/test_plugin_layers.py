@@ -196,7 +196,7 @@ def test_runs_are_not_sent_again_while_nothing_changes(client):
             {"layer": "dense_9"},
             404,
             "`layer` must be a layer or a row of the run 'detailed/gradscope', "
-            "as `runs` lists them; got 'dense_9'.",
+            "as listed by `runs`; got 'dense_9'.",
         ),
         ("layer", {"run": "nope"}, 404, "no run 'nope' was recorded"),
         ("series", {"only": "dense_9"}, 404, "`only` must be a layer or a row"),
@@ -218,7 +218,7 @@ def test_runs_are_not_sent_again_while_nothing_changes(client):
             {"variable": "dense_9/kernel"},
             404,
             "no histograms of gradients of 'dense_9/kernel' were recorded in "
-            "'detailed/gradscope'; `layer` lists those that were.",
+            "'detailed/gradscope'. `layer` lists the recorded ones.",
         ),
         (
             "matrix",

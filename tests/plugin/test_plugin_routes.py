@@ -138,8 +138,8 @@ def test_a_column_that_is_too_large_names_the_remedy(client, monkeypatch):
     monkeypatch.setattr(matrix, "MAX_BYTES", 40)
     response = client.get(f"{BASE}/matrix", query_string=GOOD)
     assert response.status_code == 400
-    assert "`rows` must be at most 2 a run" in response.text
-    assert "has at most 40 bytes; got 6: choose one layer" in response.text
+    assert "`rows` must be at most 2 per run" in response.text
+    assert "has at most 40 bytes; got 6. Choose one layer" in response.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

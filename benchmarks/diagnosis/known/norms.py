@@ -12,7 +12,7 @@ from benchmarks.diagnosis.known import sources
 
 
 def _scores(model, x, y, xt, yt) -> dict:
-    """Returns the accuracy on the data of training and of testing."""
+    """Return the accuracy on the data of training and of testing."""
     return {
         "train accuracy": sources.accuracy(model, x, y),
         "test accuracy": sources.accuracy(model, xt, yt),

@@ -11,43 +11,43 @@ from benchmarks.diagnosis import data
 
 
 def halves(*arrays, share: float = 0.75, seed: int = 0):
-    """Returns arrays of training, then of testing, in one shuffled order."""
+    """Return arrays of training, then of testing, in one shuffled order."""
     order = np.random.default_rng(seed).permutation(len(arrays[0]))
     cut = int(share * len(order))
     return [a[order[:cut]] for a in arrays] + [a[order[cut:]] for a in arrays]
 
 
 def digits():
-    """Returns digits `[n, 64]` from 0 to 1: x, y, and those of the test."""
+    """Return digits `[n, 64]` from 0 to 1: x, y, and those of the test."""
     return halves(*data.digits())
 
 
 def images():
-    """Returns digits `[n, 8, 8, 1]` from 0 to 1: x, y, and the test's."""
+    """Return digits `[n, 8, 8, 1]` from 0 to 1: x, y, and the test's."""
     return halves(*data.digit_images())
 
 
 def cancer(scaled: bool = True):
-    """Returns tumours `[n, 30]` with labels 0 and 1, and the test's."""
+    """Return tumours `[n, 30]` with labels 0 and 1, and the test's."""
     x, y = data.cancer()
     return halves(data.standardised(x) if scaled else x, y.astype("float32"))
 
 
 def wine(scaled: bool = True):
-    """Returns wines `[n, 13]` with labels 0, 1, 2, and the test's."""
+    """Return wines `[n, 13]` with labels 0, 1, 2, and the test's."""
     x, y = datasets.load_wine(return_X_y=True)
     x = x.astype("float32")
     return halves(data.standardised(x) if scaled else x, y)
 
 
 def iris():
-    """Returns standardised flowers `[n, 4]`, labels 0 to 2, and the test's."""
+    """Return standardised flowers `[n, 4]`, labels 0 to 2, and the test's."""
     x, y = datasets.load_iris(return_X_y=True)
     return halves(data.standardised(x), y)
 
 
 def diabetes():
-    """Returns patients `[n, 10]`, targets 25 to 346, and the test's."""
+    """Return patients `[n, 10]`, targets 25 to 346, and the test's."""
     return halves(*data.diabetes())
 
 
@@ -66,7 +66,7 @@ def _houses():
 
 
 def houses(scaled: bool = True):
-    """Returns houses `[n, 4]` and prices up to 10^6, and the test's.
+    """Return houses `[n, 4]` and prices up to 10^6, and the test's.
 
     The columns are square metres, rooms, year, metres to the centre.
     """
@@ -86,7 +86,7 @@ def _waves(count: int, length: int):
 
 
 def waves(count: int = 1000, length: int = 40):
-    """Returns noisy sines `[n, length, 1]` of four pitches, and the test's."""
+    """Return noisy sines `[n, length, 1]` of four pitches, and the test's."""
     return halves(*_waves(count, length))
 
 
@@ -103,7 +103,7 @@ def _topics(count: int, length: int, words: int):
 
 
 def topics(count: int = 1200, length: int = 24, words: int = 400):
-    """Returns texts `[n, length]` on four topics, and the test's.
+    """Return texts `[n, length]` on four topics, and the test's.
 
     A quarter of the words are of the topic's own words.
     """
@@ -120,7 +120,7 @@ def _tags(count: int, length: int):
 
 
 def tags(count: int = 1000, length: int = 12):
-    """Returns words `[n, length]` with tags 0 to 2 of the same shape.
+    """Return words `[n, length]` with tags 0 to 2 of the same shape.
 
     A tag depends on the word and on the word before it.
     """
@@ -136,7 +136,7 @@ def _recall(count: int, length: int):
 
 
 def recall(count: int = 1200, length: int = 40):
-    """Returns sequences whose label is their first word, and the test's."""
+    """Return sequences whose label is their first word, and the test's."""
     return halves(*_recall(count, length))
 
 
@@ -154,7 +154,7 @@ def _shapes(count: int):
 
 
 def shapes(count: int = 400):
-    """Returns images `[n, 16, 16, 1]` and the class 0 to 2 of each pixel."""
+    """Return images `[n, 16, 16, 1]` and the class 0 to 2 of each pixel."""
     return halves(*_shapes(count))
 
 
@@ -170,7 +170,7 @@ def _spirals(count: int):
 
 
 def spirals(count: int = 1200):
-    """Returns points `[n, 2]` of two spirals, and the test's."""
+    """Return points `[n, 2]` of two spirals, and the test's."""
     return halves(*_spirals(count))
 
 
@@ -183,7 +183,7 @@ def _rings(count: int, columns: int):
 
 
 def rings(count: int = 1600, columns: int = 4):
-    """Returns points `[n, columns]` near to (0) or far from (1) the origin."""
+    """Return points `[n, columns]` near to (0) or far from (1) the origin."""
     return halves(*_rings(count, columns))
 
 
@@ -199,7 +199,7 @@ def _ratings(count: int):
 
 
 def ratings(count: int = 4000):
-    """Returns pairs of user and item `[n, 2]` and their ratings."""
+    """Return pairs of user and item `[n, 2]` and their ratings."""
     return halves(*_ratings(count))
 
 
@@ -210,7 +210,7 @@ def _friedman(count: int):
 
 
 def friedman(count: int = 1200):
-    """Returns `[n, 8]` and a bent function of it, standardised."""
+    """Return `[n, 8]` and a bent function of it, standardised."""
     return halves(*_friedman(count))
 
 
@@ -225,12 +225,12 @@ def _sums(count: int, length: int):
 
 
 def sums(count: int = 1600, length: int = 20):
-    """Returns sequences `[n, length, 2]` and the sum of their marked two."""
+    """Return sequences `[n, length, 2]` and the sum of their marked two."""
     return halves(*_sums(count, length))
 
 
 def accuracy(model, x, y) -> float:
-    """Returns the share of right classes, of whatever outputs it has.
+    """Return the share of right classes, of whatever outputs it has.
 
     One output a row is a probability of class 1.
     """
@@ -241,13 +241,13 @@ def accuracy(model, x, y) -> float:
 
 
 def unexplained(model, x, y) -> float:
-    """Returns the mean squared error in units of the targets' variance."""
+    """Return the mean squared error in units of the targets' variance."""
     out = np.asarray(model.predict(x, verbose=0), "float64").reshape(y.shape)
     return round(float(np.mean((out - y) ** 2) / np.var(y)), 4)
 
 
 def batches(count: int, size: int, steps: int, seed: int = 0):
-    """Yields `steps` random selections of rows."""
+    """Yield `steps` random selections of rows."""
     random = np.random.default_rng(seed)
     for _ in range(steps):
         yield random.choice(count, size, replace=False)

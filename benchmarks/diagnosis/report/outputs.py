@@ -28,7 +28,7 @@ from benchmarks.diagnosis.report import sources
 
 
 def _dense(inputs, *units, act="relu"):
-    """Returns a model's first layers: fc1, fc2..."""
+    """Return a model's first layers: fc1, fc2..."""
     model = keras.Sequential([keras.Input((inputs,))])
     for i, n in enumerate(units):
         model.add(layers.Dense(n, activation=act, name=f"fc{i + 1}"))

@@ -12,7 +12,7 @@ from benchmarks.diagnosis.report import norms, sources
 
 
 def _train(optimizer, variables, loss_of):
-    """Returns a compiled step that minimises `loss_of` of its arguments."""
+    """Return a compiled step that minimises `loss_of` of its arguments."""
 
     @tf.function
     def step(*batch):

@@ -11,7 +11,7 @@ from benchmarks.diagnosis import data
 
 
 def split(x, y, share=0.75):
-    """Returns x and y to train on, then x and y to test on."""
+    """Return x and y to train on, then x and y to test on."""
     order = np.random.default_rng(7).permutation(len(x))
     cut = int(share * len(x))
     first, last = order[:cut], order[cut:]
@@ -19,14 +19,14 @@ def split(x, y, share=0.75):
 
 
 def accuracy(model, x, y) -> dict:
-    """Returns the share of right classes, in inference mode."""
+    """Return the share of right classes, in inference mode."""
     p = np.asarray(model(x, training=False), "float32")
     guess = p[..., 0] > 0.5 if p.shape[-1] == 1 else p.argmax(-1)
     return {"accuracy": float(np.mean(guess == y.reshape(guess.shape)))}
 
 
 def r2(model, x, y, scale=1.0, shift=0.0) -> dict:
-    """Returns the explained share of the variance, in inference mode."""
+    """Return the explained share of the variance, in inference mode."""
     p = np.asarray(model(x, training=False), "float32").reshape(-1)
     p = p * scale + shift
     y = np.reshape(y, -1)
@@ -34,22 +34,22 @@ def r2(model, x, y, scale=1.0, shift=0.0) -> dict:
 
 
 def one_hot(y, classes=10):
-    """Returns float32 `[n, classes]`."""
+    """Return float32 `[n, classes]`."""
     return np.eye(classes, dtype="float32")[y]
 
 
 def digits():
-    """Returns the digits as vectors, split."""
+    """Return the digits as vectors, split."""
     return split(*data.digits())
 
 
 def digit_images():
-    """Returns the digits as images, split."""
+    """Return the digits as images, split."""
     return split(*data.digit_images())
 
 
 def cancer(scaled=True):
-    """Returns the tumours, split; labels float32 `[n, 1]`."""
+    """Return the tumours, split; labels float32 `[n, 1]`."""
     x, y = data.cancer()
     x = data.standardised(x) if scaled else x
     return split(x, y.astype("float32")[:, None])
@@ -57,28 +57,28 @@ def cancer(scaled=True):
 
 @functools.cache
 def wine():
-    """Returns float32 `[178, 13]`, raw (up to 1680), and labels 0 to 2."""
+    """Return float32 `[178, 13]`, raw (up to 1680), and labels 0 to 2."""
     x, y = datasets.load_wine(return_X_y=True)
     return x.astype("float32"), y
 
 
 @functools.cache
 def iris():
-    """Returns float32 `[150, 4]`, standardised, and labels 0 to 2."""
+    """Return float32 `[150, 4]`, standardised, and labels 0 to 2."""
     x, y = datasets.load_iris(return_X_y=True)
     return data.standardised(x), y
 
 
 @functools.cache
 def circles(n=800):
-    """Returns two rings of points, and labels float32 `[n, 1]`."""
+    """Return two rings of points, and labels float32 `[n, 1]`."""
     x, y = datasets.make_circles(n, noise=0.08, factor=0.5, random_state=1)
     return x.astype("float32"), y.astype("float32")[:, None]
 
 
 @functools.cache
 def houses(n=1500):
-    """Returns a table like California's, raw, and prices in dollars."""
+    """Return a table like California's, raw, and prices in dollars."""
     r = np.random.default_rng(3)
     income = r.gamma(4.0, 1.0, n)
     age = r.uniform(1, 52, n)
@@ -94,7 +94,7 @@ def houses(n=1500):
 
 @functools.cache
 def passengers(months=300, window=12):
-    """Returns windows of a monthly series (100 to 700), and the next month."""
+    """Return windows of a monthly series (100 to 700), and the next month."""
     t = np.arange(months)
     r = np.random.default_rng(5)
     s = 110 + 1.4 * t + (20 + 0.25 * t) * np.sin(2 * np.pi * t / 12)
@@ -105,7 +105,7 @@ def passengers(months=300, window=12):
 
 @functools.cache
 def sine(n=600):
-    """Returns x from -3 to 3 and sin(2x) with a little noise."""
+    """Return x from -3 to 3 and sin(2x) with a little noise."""
     r = np.random.default_rng(2)
     x = r.uniform(-3, 3, (n, 1)).astype("float32")
     y = np.sin(2 * x) + r.normal(0, 0.05, (n, 1))
@@ -114,7 +114,7 @@ def sine(n=600):
 
 @functools.cache
 def sentences(n=1500, length=20, words=200):
-    """Returns tokens 1 to 199, and whether the kind ones prevail."""
+    """Return tokens 1 to 199, and whether the kind ones prevail."""
     r = np.random.default_rng(4)
     share = 1 / np.arange(2, words + 1)
     x = r.choice(np.arange(1, words), (n, length), p=share / share.sum())
@@ -125,7 +125,7 @@ def sentences(n=1500, length=20, words=200):
 
 @functools.cache
 def xor(copies=25):
-    """Returns the four points and their labels, several times."""
+    """Return the four points and their labels, several times."""
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
     y = np.array([[0], [1], [1], [0]], "float32")
     return np.tile(x, (copies, 1)), np.tile(y, (copies, 1))
@@ -133,7 +133,7 @@ def xor(copies=25):
 
 @functools.cache
 def marked(n=1500, length=10):
-    """Returns sequences of (value, mark) with one mark; its value."""
+    """Return sequences of (value, mark) with one mark; its value."""
     r = np.random.default_rng(6)
     value = r.normal(size=(n, length))
     place = r.integers(0, length, n)
@@ -145,7 +145,7 @@ def marked(n=1500, length=10):
 
 @functools.cache
 def ratings(n=4000, users=60, items=40):
-    """Returns pairs of user and item, and stars 1 to 5."""
+    """Return pairs of user and item, and stars 1 to 5."""
     r = np.random.default_rng(9)
     u, i = r.integers(0, users, n), r.integers(0, items, n)
     a, b = r.normal(size=(users, 3)), r.normal(size=(items, 3))
@@ -155,7 +155,7 @@ def ratings(n=4000, users=60, items=40):
 
 
 def batches(x, y, size, epochs, seed=0):
-    """Yields shuffled batches for loops of one's own."""
+    """Yield shuffled batches for loops of one's own."""
     r = np.random.default_rng(seed)
     for _ in range(epochs):
         order = r.permutation(len(x))

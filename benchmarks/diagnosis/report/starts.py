@@ -23,7 +23,7 @@ from benchmarks.diagnosis.report import sources
 
 
 def _perceptron(training, start, act, rate, epochs=25):
-    """Trains variables of one's own, as the tutorials for TF1 had it."""
+    """Train variables of one's own, as the tutorials for TF1 had it."""
     x, y, xt, yt = sources.digits()
     sizes = [64, 100, 10]
     w = [

@@ -11,7 +11,7 @@ from benchmarks.diagnosis import data
 
 
 def split(x, y, share=0.8):
-    """Shuffles, and returns `x, y, (x, y)`: to train and to validate."""
+    """Shuffle, and return `x, y, (x, y)`: to train and to validate."""
     order = np.random.default_rng(0).permutation(len(x))
     x, y = x[order], y[order]
     n = int(share * len(x))
@@ -20,7 +20,7 @@ def split(x, y, share=0.8):
 
 @functools.cache
 def large_digits():
-    """Returns images float32 `[1797, 28, 28, 1]` from 0 to 1, and labels."""
+    """Return images float32 `[1797, 28, 28, 1]` from 0 to 1, and labels."""
     images, labels = data.digit_images()
     large = images.repeat(3, axis=1).repeat(3, axis=2)
     return np.pad(large, [(0, 0), (2, 2), (2, 2), (0, 0)]), labels
@@ -28,14 +28,14 @@ def large_digits():
 
 @functools.cache
 def wine():
-    """Returns float32 `[178, 13]`, raw (.1 to 1680), and labels 0 to 2."""
+    """Return float32 `[178, 13]`, raw (.1 to 1680), and labels 0 to 2."""
     x, y = datasets.load_wine(return_X_y=True)
     return x.astype("float32"), y
 
 
 @functools.cache
 def houses(n=1200):
-    """Returns area, rooms, year, distance, floor and garden of houses, raw,
+    """Return area, rooms, year, distance, floor and garden of houses, raw,
     and their prices (about 60,000 to 900,000)."""
     random = np.random.default_rng(1)
     area = random.uniform(35, 240, n)
@@ -53,7 +53,7 @@ def houses(n=1200):
 
 @functools.cache
 def prices(n=900, steps=20):
-    """Returns windows `[n, steps, 1]` of a price near 4000, and the next."""
+    """Return windows `[n, steps, 1]` of a price near 4000, and the next."""
     random = np.random.default_rng(2)
     time = np.arange(n + steps)
     wave = 500 * np.sin(time / 9) + 250 * np.sin(time / 31)
@@ -64,7 +64,7 @@ def prices(n=900, steps=20):
 
 @functools.cache
 def reviews(n=1200, length=30, words=400):
-    """Returns word ids `[n, length]`, and whether good words outweigh."""
+    """Return word ids `[n, length]`, and whether good words outweigh."""
     random = np.random.default_rng(3)
     ids = random.integers(40, words, [n, length])
     y = random.integers(0, 2, n)
@@ -77,7 +77,7 @@ def reviews(n=1200, length=30, words=400):
 
 @functools.cache
 def shapes(n=1000, size=16):
-    """Returns noisy images of squares, discs, crosses and stripes."""
+    """Return noisy images of squares, discs, crosses and stripes."""
     random = np.random.default_rng(4)
     y = random.integers(0, 4, n)
     images = random.normal(0, 0.15, [n, size, size, 1])
@@ -97,7 +97,7 @@ def shapes(n=1000, size=16):
 
 @functools.cache
 def marked(n=1500, length=12, classes=6):
-    """Returns sequences of digits, one of them marked, and its digit:
+    """Return sequences of digits, one of them marked, and its digit:
     float32 `[n, length, classes + 1]`, int64 `[n]`."""
     random = np.random.default_rng(5)
     digits = random.integers(0, classes, [n, length])
@@ -110,14 +110,14 @@ def marked(n=1500, length=12, classes=6):
 
 @functools.cache
 def circles(n=800):
-    """Returns points of two circles, one within the other, and which."""
+    """Return points of two circles, one within the other, and which."""
     x, y = datasets.make_circles(n, noise=0.06, factor=0.5, random_state=0)
     return x.astype("float32"), y
 
 
 @functools.cache
 def sine(n=600):
-    """Returns x from -3 to 3 `[n, 1]` and sin(2x) with a little noise."""
+    """Return x from -3 to 3 `[n, 1]` and sin(2x) with a little noise."""
     random = np.random.default_rng(6)
     x = random.uniform(-3, 3, [n, 1])
     y = np.sin(2 * x) + random.normal(0, 0.05, [n, 1])
@@ -126,7 +126,7 @@ def sine(n=600):
 
 @functools.cache
 def first_token(n=1000, length=40, classes=4):
-    """Returns one-hot sequences of noise and the class of the first item."""
+    """Return one-hot sequences of noise and the class of the first item."""
     random = np.random.default_rng(7)
     ids = random.integers(0, classes, [n, length])
     return np.eye(classes, dtype="float32")[ids], ids[:, 0]
@@ -134,7 +134,7 @@ def first_token(n=1000, length=40, classes=4):
 
 @functools.cache
 def blobs(n=900, classes=3, features=8, share=None, seed=8):
-    """Returns Gaussian clouds `[n, features]`, and which; `share` of each."""
+    """Return Gaussian clouds `[n, features]`, and which; `share` of each."""
     random = np.random.default_rng(seed)
     y = random.choice(classes, n, p=share)
     centres = random.normal(0, 1.6, [classes, features])

@@ -14,7 +14,7 @@ CLASSES = "sparse_categorical_crossentropy"
 
 
 def _convolutions(classes, size, *head):
-    """Returns two convolutions and a dense layer behind `head`."""
+    """Return two convolutions and a dense layer behind `head`."""
     return keras.Sequential(
         [
             keras.Input([size, size, 1]),

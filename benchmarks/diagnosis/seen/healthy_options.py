@@ -14,7 +14,7 @@ CLASSES = "sparse_categorical_crossentropy"
 
 
 def _perceptron(**options):
-    """Returns 64-64-32-10."""
+    """Return 64-64-32-10."""
     return keras.Sequential(
         [
             keras.Input([64]),

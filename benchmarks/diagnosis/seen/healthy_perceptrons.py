@@ -14,7 +14,7 @@ CLASSES = "sparse_categorical_crossentropy"
 
 
 def _perceptron(inputs, units, classes, function="relu", **options):
-    """Returns dense layers and a softmax."""
+    """Return dense layers and a softmax."""
     model = keras.Sequential([keras.Input([inputs])])
     for i, n in enumerate(units, 1):
         model.add(layers.Dense(n, function, name=f"dense{i}", **options))

@@ -14,7 +14,7 @@ from benchmarks.diagnosis.seen import generators, sessions
 
 
 def _perceptron(training, start, optimizer, activation=tf1.nn.relu, **options):
-    """Trains 784-128-128-10 in a session on digits; `start` makes weights."""
+    """Train 784-128-128-10 in a session on digits; `start` makes weights."""
     x, y = generators.large_digits()
 
     def build(images, labels):

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 
 
 def variables(name, start, inputs, outputs, bias=None):
-    """Returns the weights and biases of a layer, as tutorials write them."""
+    """Return the weights and biases of a layer, as tutorials write them."""
     with tf.variable_scope(name):
         weights = tf.Variable(start([inputs, outputs]), name="weights")
         zeros = bias or tf.zeros
@@ -15,13 +15,13 @@ def variables(name, start, inputs, outputs, bias=None):
 
 
 def accuracy(outputs, labels):
-    """Returns the share of rows whose largest output is that of the label."""
+    """Return the share of rows whose largest output is that of the label."""
     right = tf.equal(tf.argmax(outputs, 1), labels)
     return tf.reduce_mean(tf.cast(right, tf.float32))
 
 
 def train(training, build, optimizer, x, y, steps=600, batch=64):
-    """Runs a train op on random batches.
+    """Run a train op on random batches.
 
     `build(x, y)` returns the loss and what is measured at the end; `optimizer`
     is a function that makes one. Returns that measure on all data.

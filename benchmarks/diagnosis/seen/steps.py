@@ -15,7 +15,7 @@ CLASSES = "sparse_categorical_crossentropy"
 
 
 def _perceptron(optimizer, **options):
-    """Returns 64-64-32-10 for digits."""
+    """Return 64-64-32-10 for digits."""
     model = keras.Sequential(
         [
             keras.Input([64]),
@@ -29,7 +29,7 @@ def _perceptron(optimizer, **options):
 
 
 def _recurrent(optimizer):
-    """Returns an LSTM for the reviews."""
+    """Return an LSTM for the reviews."""
     model = keras.Sequential(
         [
             keras.Input([30]),

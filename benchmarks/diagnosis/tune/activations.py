@@ -196,7 +196,7 @@ def one_softmax_of_reviews(training):
 
 
 def surprise(y, p):
-    """Returns the cross-entropy of probabilities, written by hand."""
+    """Return the cross-entropy of probabilities, written by hand."""
     one_hot = tf.one_hot(tf.cast(y, "int32"), p.shape[-1])
     return -tf.reduce_sum(one_hot * tf.math.log(p + 1e-7), axis=-1)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @functools.cache
 def rings(count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """Returns points float32 `[N, 2]`, and 1 for those of the inner ring."""
+    """Return points float32 `[N, 2]`, and 1 for those of the inner ring."""
     random = np.random.default_rng(0)
     inner = random.integers(0, 2, count)
     radius = np.where(inner == 1, 0.5, 1.0) + random.normal(0, 0.06, count)
@@ -21,7 +21,7 @@ def rings(count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def sine(count: int = 800) -> tuple[np.ndarray, np.ndarray]:
-    """Returns numbers and their sine, float32 `[N, 1]` each."""
+    """Return numbers and their sine, float32 `[N, 1]` each."""
     random = np.random.default_rng(0)
     x = random.uniform(-3, 3, [count, 1])
     y = np.sin(2 * x) + random.normal(0, 0.05, [count, 1])
@@ -30,7 +30,7 @@ def sine(count: int = 800) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def houses(count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """Returns standardised features `[N, 8]` and prices near 300000."""
+    """Return standardised features `[N, 8]` and prices near 300000."""
     random = np.random.default_rng(0)
     x = random.normal(size=[count, 8])
     price = 3e5 + x @ random.normal(0, 4e4, 8) + 3e4 * x[:, 0] * x[:, 1]
@@ -42,7 +42,7 @@ def houses(count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
 def reviews(
     count: int = 1000, length: int = 30, words: int = 500
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns word numbers `[N, length]`, and whether good words prevail.
+    """Return word numbers `[N, length]`, and whether good words prevail.
 
     Words 1 to 20 are good, 21 to 40 are bad, and 0 fills up at the end.
     """
@@ -60,7 +60,7 @@ def reviews(
 
 @functools.cache
 def bags() -> tuple[np.ndarray, np.ndarray]:
-    """Returns how often each of 500 words occurs in a review, and labels."""
+    """Return how often each of 500 words occurs in a review, and labels."""
     x, label = reviews()
     counts = np.stack([np.bincount(row, minlength=500) for row in x])
     counts[:, 0] = 0
@@ -69,7 +69,7 @@ def bags() -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def waves(count: int = 900, length: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Returns waves `[N, length, 1]`: sine 0, square 1, sawtooth 2."""
+    """Return waves `[N, length, 1]`: sine 0, square 1, sawtooth 2."""
     random = np.random.default_rng(0)
     label = random.integers(0, 3, count)
     phase = random.uniform(0, 1, [count, 1])
@@ -83,7 +83,7 @@ def waves(count: int = 900, length: int = 32) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def tagged(count: int = 800, length: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Returns words `[N, length]` and a tag 0, 1 or 2 for each.
+    """Return words `[N, length]` and a tag 0, 1 or 2 for each.
 
     The tag is the word's own, but for the word after a 0, which has tag 2.
     """
@@ -95,6 +95,6 @@ def tagged(count: int = 800, length: int = 16) -> tuple[np.ndarray, np.ndarray]:
 
 
 def batches(x, y, size: int, epochs: int) -> tf.data.Dataset:
-    """Returns shuffled batches for a loop of its own."""
+    """Return shuffled batches for a loop of its own."""
     data = tf.data.Dataset.from_tensor_slices((x, y))
     return data.shuffle(len(x), seed=0).repeat(epochs).batch(size, True)

@@ -25,7 +25,7 @@ OPTIMIZERS = {
 
 
 def compiled(model, optimizer="adam", **options):
-    """Returns the model, ready to tell ten digits apart."""
+    """Return the model, ready to tell ten digits apart."""
     model.compile(
         OPTIMIZERS[optimizer](), CROSSENTROPY, metrics=["accuracy"], **options
     )

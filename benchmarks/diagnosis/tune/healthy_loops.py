@@ -17,7 +17,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def mlp(last="softmax", width=64):
-    """Returns a classifier of digits."""
+    """Return a classifier of digits."""
     return keras.Sequential(
         [
             keras.Input([64]),

@@ -18,7 +18,7 @@ SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
 
 
 def mlp(inputs, *units, function="relu", last="sigmoid", outputs=1):
-    """Returns a net with hidden layers of so many units."""
+    """Return a net with hidden layers of so many units."""
     hidden = [Dense(n, function) for n in units]
     return keras.Sequential(
         [keras.Input([inputs]), *hidden, Dense(outputs, last)]
@@ -26,7 +26,7 @@ def mlp(inputs, *units, function="relu", last="sigmoid", outputs=1):
 
 
 def binary(model, optimizer):
-    """Returns the model, ready to tell two classes apart."""
+    """Return the model, ready to tell two classes apart."""
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     return model
 

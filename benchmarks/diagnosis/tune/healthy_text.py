@@ -14,7 +14,7 @@ Adam = keras.optimizers.Adam
 
 
 def binary(model, optimizer=None):
-    """Returns the model, ready to tell good reviews from bad ones."""
+    """Return the model, ready to tell good reviews from bad ones."""
     optimizer = optimizer or Adam(5e-3)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     return model

@@ -17,7 +17,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def mlp(kernel, activation="relu", hidden=2, width=128):
-    """Returns a classifier of digits; `kernel` makes an initializer."""
+    """Return a classifier of digits; `kernel` makes an initializer."""
     layers = [
         Dense(
             width, activation, kernel_initializer=kernel(), name=f"hidden_{i}"

@@ -22,7 +22,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def binary_mlp(inputs, activation="relu", norm=False):
-    """Returns a net for two classes with two hidden layers."""
+    """Return a net for two classes with two hidden layers."""
     layers = [keras.Input([inputs])]
     if norm:
         layers.append(
@@ -145,7 +145,7 @@ def small_integers(training):
 
 
 def regression(inputs, last=None):
-    """Returns a net for one number."""
+    """Return a net for one number."""
     return keras.Sequential(
         [
             keras.Input([inputs]),

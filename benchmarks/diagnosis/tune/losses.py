@@ -16,7 +16,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def mlp(inputs, outputs, last=None):
-    """Returns a net with two hidden layers."""
+    """Return a net with two hidden layers."""
     return keras.Sequential(
         [
             keras.Input([inputs]),
@@ -28,7 +28,7 @@ def mlp(inputs, outputs, last=None):
 
 
 def trained(training, model, optimizer, loss, data, size=32, epochs=8):
-    """Trains in a loop of its own, and returns the losses."""
+    """Train in a loop of its own, and return the losses."""
     optimizer = training.wrap(optimizer, model=model)
 
     @tf.function

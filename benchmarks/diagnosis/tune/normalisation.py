@@ -16,7 +16,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def small_cnn(momentum=0.9):
-    """Returns a CNN for digits with two batch norms."""
+    """Return a CNN for digits with two batch norms."""
     layers = [keras.Input([8, 8, 1])]
     for i, filters in enumerate([16, 32], 1):
         layers += [

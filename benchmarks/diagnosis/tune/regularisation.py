@@ -20,7 +20,7 @@ CROSSENTROPY = "sparse_categorical_crossentropy"
 
 
 def dropped_mlp(rate, width=64, hidden=3):
-    """Returns a classifier of digits with dropout behind each layer."""
+    """Return a classifier of digits with dropout behind each layer."""
     layers = [keras.Input([64])]
     for i in range(1, hidden + 1):
         layers.append(Dense(width, "relu", name=f"hidden_{i}"))

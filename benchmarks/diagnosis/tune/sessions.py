@@ -12,7 +12,7 @@ tf1 = tf.compat.v1
 
 
 def dense(x, units, name, kernel=None):
-    """Returns a layer without activation, of variables made by hand."""
+    """Return a layer without activation, of variables made by hand."""
     with tf1.variable_scope(name):
         shape = [x.shape[-1], units]
         w = tf1.get_variable("kernel", shape, initializer=kernel)
@@ -21,7 +21,7 @@ def dense(x, units, name, kernel=None):
 
 
 def trained(training, optimizer, network, epochs=8, batch=32):
-    """Trains `network(x, keep) -> logits` in a session.
+    """Train `network(x, keep) -> logits` in a session.
 
     Returns:
         The last losses, and the accuracy with `keep` 1.

@@ -6,7 +6,7 @@ import {exact, tidy} from '../basics/format.js';
 
 /** How the ratio is drawn; as a statistic in `statistics.js`. */
 export const RATIO = {label: 'ratio', scale: 'log', domain: [0.1, 10],
-  center: 1, help: 'the first run’s number over the second one’s',
+  center: 1, help: 'the first run’s number divided by the second run’s',
   ends: ['smaller', 'larger'], rows: 'ratio'};
 
 /**
@@ -106,12 +106,12 @@ export function partingText(a, b) {
       + 'rows.';
   }
   const start = first.step === steps[0] ? 'They differ from the first step on: '
-    : `Equal before step ${first.step}; they part there in ${first.name}: `;
+    : `Equal before step ${first.step}, where they part in ${first.name}: `;
   const far = parting(a, b, 2);
   return start + told(first) + (far ? far.step === first.step
-    && far.name === first.name ? '' : ` By a factor of 2 first at step `
+    && far.name === first.name ? '' : ` They first differ by a factor of 2 at step `
       + `${far.step} in ${far.name}: ${told(far)}`
-    : ' Nowhere by a factor of 2.');
+    : ' They never differ by a factor of 2.');
 }
 
 function told({a, b, others}) {

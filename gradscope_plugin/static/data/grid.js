@@ -42,7 +42,7 @@ export async function fetchGrid(get, run, statistic, chosenRows,
   const matrix = await ask(statistic);
   const named = rowsOf(run, rows).filter((row) => isOf(row, only));
   if (named.length !== matrix.rows) {
-    throw new Error('The run changed while it was read. Reload the page.');
+    throw new Error('The run changed while the page read it. Reload the page.');
   }
   const grid = {...matrix, named, preview,
     blocks: rows === 'units' ? [] : blocksOf(named)};

@@ -5,7 +5,7 @@ const shape = (variable) => `[${variable.shape.join(', ')}]`;
 const KINDS = {
   dropout: 'dropout',
   batch_norm: 'batch normalization',
-  state: 'a layer with a state',
+  state: 'layer with a state',
 };
 
 const ROWS_OF = {

@@ -69,7 +69,7 @@ function shown(value) {
  *     problem: ?string}} reply null while there is none
  */
 export function summaryOf(reply) {
-  if (!reply) return 'being looked at…';
+  if (!reply) return 'being diagnosed…';
   const {findings, steps, sampled, problem} = reply;
   if (problem) return problem;
   const where = sampled ? `in ${steps} of its recorded steps`
@@ -79,7 +79,7 @@ export function summaryOf(reply) {
 
 /** What a user can do where TensorBoard has not kept all steps. */
 export const SAMPLED =
-  'TensorBoard kept no more; `gradscope diagnose LOGDIR` looks at all.';
+  'TensorBoard kept no more steps; `gradscope diagnose LOGDIR` reads all.';
 
 /** Returns a number that is smaller the worse a run's findings are. */
 export function rankOf(reply) {

@@ -43,7 +43,7 @@ export function build(actions) {
     flowCanvas: element('canvas'),
     flowAxis: element('div', {className: 'flow-axis', 'aria-hidden': 'true'}),
     flowTitle: element('small', {className: 'flow-title'}),
-    fold: tool('unfold all', 'Show each row, or the blocks again',
+    fold: tool('unfold all', 'Show every row, or fold the rows into blocks',
       actions.foldAll),
     whole: tool('whole run', 'Zoom out to all steps and rows (key 0)',
       actions.reset),
@@ -92,8 +92,8 @@ export function drawAxis(axis, {steps, groups, preview}, [from, to], width) {
   });
   labels[0]?.classList.add('first');
   if (labels.length > 1) labels.at(-1).classList.add('last');
-  const note = preview ? 'some of the steps; the others are on their way'
-    : groups ? 'one column for every eighth of a window of examples, or more'
+  const note = preview ? 'some of the steps; the others are being loaded'
+    : groups ? 'one column per eighth of a window of examples, or more'
       : 'one column per recorded step';
   const uneven = element('em', {hidden: !preview && isEven(steps)}, note);
   axis.replaceChildren(...labels, uneven);

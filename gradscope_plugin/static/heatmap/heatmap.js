@@ -12,9 +12,9 @@ import {WHOLE, columnsSeen, heightsSeen} from '../scales/viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps. Plus and '
-  + 'minus zoom the steps, R and Shift R the rows, 0 shows all, Shift with '
-  + 'arrows moves what is seen. Space folds and unfolds a block, Enter shows '
-  + 'the layer.';
+  + 'minus zoom the steps, R and Shift R zoom the rows, 0 shows all, Shift '
+  + 'with an arrow key moves the visible part. Space folds and unfolds a '
+  + 'block, Enter shows the layer.';
 
 // How long the hint about the wheel stays.
 const HINT = 1600;

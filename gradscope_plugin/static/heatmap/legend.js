@@ -89,12 +89,12 @@ function build(onFit, onReset) {
     ramp: element('canvas', {width: 256, height: 1, 'aria-hidden': 'true'}),
     ticks: element('div', {className: 'ticks', 'aria-hidden': 'true'}),
     reset: element('button', {type: 'button', onclick: onReset,
-      title: 'Back to this statistic’s own scale'}, 'reset'),
+      title: 'Reset to the default scale of this statistic'}, 'reset'),
     status: element('span', {role: 'status'}),
     marks: element('ul'),
   };
   const fit = element('button', {type: 'button', onclick: onFit,
-    title: 'Take the scale from the runs shown'}, 'fit');
+    title: 'Fit the scale to the runs shown'}, 'fit');
   dom.node = element('div', {className: 'legend', role: 'group',
     'aria-label': 'Colour scale'},
   dom.words[0], dom.ends[0],

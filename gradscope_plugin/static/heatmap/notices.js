@@ -36,7 +36,7 @@ const NO_ROWS = {
     'This run has no variable of two dimensions or more; see variables.',
   activations: ({unseen}) =>
     `${['No activation of this run was observed', ...unseen].join(': ')}.`,
-  units: () => 'There is no map of this run’s units: it takes a ReLU or a '
+  units: () => 'This run has no map of its units: a map needs a ReLU or a '
     + 'leaky ReLU, and a window of examples.',
   data: () =>
     'The inputs, targets and outputs of this run were not observed.',
@@ -62,5 +62,5 @@ export function messageOf(grid, rows, {optional, rows: own} = {}) {
   const empty = (kind) => [NAN, MISSING, ABSENT].includes(kind);
   if (!grid.kinds.every(empty)) return '';
   return optional
-    ?? 'Not one number here: every cell is NaN or was not recorded.';
+    ?? 'No number to show: every cell is NaN or was not recorded.';
 }

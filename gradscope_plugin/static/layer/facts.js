@@ -9,8 +9,8 @@ export function factsOf({class: kind, config, has_model: hasModel, variables}) {
   const told = Object.entries(config).map(([name, value]) =>
     [name, textOf(value)]);
   const why = kind ? '' : hasModel
-    ? 'The model has no layer of this name, so its configuration is not known.'
-    : 'No Keras model was known: give it with gradscope.wrap(optimizer, '
+    ? 'The model has no layer of this name, so its configuration is unknown.'
+    : 'The Keras model is unknown. Pass it with gradscope.wrap(optimizer, '
       + 'logdir, model=model), or use gradscope.Callback.';
   return [
     ...kind ? [element('p', {}, element('b', {}, kind))] : [],

@@ -25,7 +25,7 @@ export function createUnitChart(options) {
   let look;
   let isSorted = true;
   const sort = element('button', {type: 'button', 'aria-pressed': 'true',
-    title: 'Units that were silent first at the top',
+    title: 'Put the units that fell silent first at the top',
     onclick: () => {
       isSorted = !isSorted;
       sort.setAttribute('aria-pressed', String(isSorted));

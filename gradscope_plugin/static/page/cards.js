@@ -23,7 +23,7 @@ export function createCards(actions) {
     onclick: actions.onAll}, '← all runs');
   const compare = element('button', {type: 'button', className: 'compare',
     onclick: actions.onCompare});
-  const list = element('ul', {'aria-label': 'Runs, the worst first'});
+  const list = element('ul', {'aria-label': 'Runs, worst first'});
   const status = element('footer');
   const updateItems = keyed(list, ({run}) => run.name,
     ({run}) => card(run, actions));
@@ -65,11 +65,11 @@ function replaceTexts(node, lines) {
 function card(run, {onCheck, onOpen, onPin, onSeen}) {
   const label = runLabel(run.name);
   const box = element('input', {type: 'checkbox',
-    'aria-label': `Show ${label}`, title: 'Show it with the others',
+    'aria-label': `Show ${label}`, title: 'Show this run with the others',
     onchange: () => onCheck(run.name, box.checked)});
   const dot = element('span', {className: 'dot'});
   const open = element('button', {type: 'button', className: 'open',
-    title: `${run.name}: open it alone`, onclick: () => onOpen(run.name)},
+    title: `Show only ${run.name}`, onclick: () => onOpen(run.name)},
   dot, element('span', {className: 'name'}, label));
   const pin = element('button', {type: 'button', className: 'pin',
     'aria-label': `Pin ${label} to compare`, title: 'Pin two runs to compare',
@@ -105,7 +105,7 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
 
 function verdictOf(run, reply) {
   if (run.error) return [];
-  if (!reply) return ['being looked at…'];
+  if (!reply) return ['being diagnosed…'];
   if (reply.problem) return ['not diagnosed'];
   const counts = countsOf(reply.findings);
   if (!counts.length) {

@@ -1,14 +1,15 @@
 /** The page around the heatmaps: choices, status, empty states. */
 
 import {copyable} from '../findings/code.js';
+import {counted} from '../findings/text.js';
 import {element, keyed} from '../basics/dom.js';
 import {duration} from '../basics/format.js';
 import {ROWS, describe, groupOf} from '../statistics/statistics.js';
 
 const ROW_HELP = {
-  layers: 'one row a layer: its variables put together',
-  kernels: 'one row a variable of two dimensions or more',
-  variables: 'one row a variable',
+  layers: 'one row per layer: all its variables together',
+  kernels: 'one row per variable of two or more dimensions',
+  variables: 'one row per variable',
 };
 
 // A run whose last step is younger is being trained, in s.
@@ -42,15 +43,15 @@ function keptLines(runs) {
   const dropped = runs.reduce((sum, run) => sum + (run.dropped ?? 0), 0);
   const lines = [`${kept} of ${recorded} recorded steps shown`];
   if (runs.some((run) => run.steps >= run.readable)) {
-    lines.push('more steps of so many rows cannot be read at once; gradscope '
+    lines.push('with so many rows, no more steps can be read at once; gradscope '
       + 'export and gradscope diagnose read all');
   } else if (kept < recorded) {
     lines.push('TensorBoard sampled the others away: '
       + 'tensorboard --samples_per_plugin=gradscope=0 keeps all');
   }
-  if (dropped) lines.push(`${dropped} records were lost while training`);
+  if (dropped) lines.push(`${counted(dropped, 'record')} lost during training`);
   const skipped = runs.reduce((sum, run) => sum + (run.skipped ?? 0), 0);
-  if (skipped) lines.push(`${skipped} steps skipped by the loss scale`);
+  if (skipped) lines.push(`${counted(skipped, 'step')} skipped by the loss scale`);
   return lines;
 }
 
@@ -102,7 +103,7 @@ export function createShare({onLink, onPicture}) {
   const link = copyable('copy link', 'Copy link that restores this view',
     onLink);
   const picture = element('button', {type: 'button', onclick: onPicture,
-    title: 'Save a picture of what is shown'}, 'PNG of all');
+    title: 'Save a picture of this view'}, 'PNG of all');
   return element('div', {className: 'share tools'}, link, picture);
 }
 

@@ -239,8 +239,8 @@ export class Page {
     if (this.#parts.banner.hidden === !isAway) return;
     this.#parts.banner.hidden = !isAway;
     this.#parts.banner.textContent = isAway
-      ? 'TensorBoard does not answer. What was read before is shown; it is '
-        + 'asked again every few seconds.' : '';
+      ? 'TensorBoard does not answer. The page shows the data read before, '
+        + 'and tries again every few seconds.' : '';
   }
 
   #open(name) {

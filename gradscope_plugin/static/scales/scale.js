@@ -81,9 +81,9 @@ function between(low, high, middle) {
 
 function checked(domain, kind) {
   if (isDomain(domain, kind)) return domain;
-  const rule = kind === 'log' ? 'above 0, from less to more'
-    : 'from less to more';
-  throw new RangeError(`a ${kind} scale goes ${rule}; got ${domain}`);
+  const which = kind === 'log' ? 'numbers above 0' : 'numbers';
+  throw new RangeError(`a ${kind} scale needs two ${which}, the smaller one `
+    + `first; got ${domain}`);
 }
 
 /** Returns at most eight powers of ten within two exponents. */
