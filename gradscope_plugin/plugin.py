@@ -57,6 +57,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     files["modules.json"] = json.dumps(modules).encode()
     files["statistics.json"] = statistics.to_json().encode()
     return {
+        # Without a time, so that the same files are the same bytes after each
+        # start.
         f"/static/{path}": (gzip.compress(content, mtime=0), mime_type)
         for path, content in files.items()
         for suffix, mime_type in _MIME_TYPES.items()

@@ -58,6 +58,8 @@ def _select(record, schema, at, rows) -> Record:
         steps=record.steps[at],
         wall_times=record.wall_times[at],
         families=families,
+        # Their steps differ from those of `families`, and only sketches of them
+        # are compared, see `gradient_sketches`.
         rare={},
     )
 

@@ -34,6 +34,7 @@ def root_causes(findings: list[Finding]) -> list[Finding]:
     remaining = list(findings)
     for kind in by_cause_rank():
         symptoms = symptoms_of(kind)
+        # A copy of the list: causes take their symptoms out of `remaining`.
         for cause in [f for f in remaining if f.kind == kind.name]:
             if cause.severity == "note" or cause not in remaining:
                 continue

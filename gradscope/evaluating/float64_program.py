@@ -99,6 +99,7 @@ def _has_float64(node) -> bool:
         if attribute.name in node.attr
         and _has_floats(node.attr[attribute.name])
     ]
+    # Such an argument has a float type in any case, whatever the attributes.
     fixed = any(
         argument.type in FLOATS
         for argument in (*definition.input_arg, *definition.output_arg)
@@ -107,6 +108,7 @@ def _has_float64(node) -> bool:
     return (
         not fixed
         and not (floats and node.op in _BITS)
+        # An empty list allows every type.
         and all(not types or DOUBLE in types for types in allowed)
     )
 

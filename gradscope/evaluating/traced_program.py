@@ -76,6 +76,7 @@ class Copy:
         names = [function.signature.name for function in library.function]
         for function in library.function:
             context.context().add_function_def(function)
+        # A registered function stays for the life of the process otherwise.
         weakref.finalize(self, _forget, names)
         signature = library.function[-1].signature
         self._name = signature.name
@@ -138,6 +139,7 @@ def _copy_of(tensor, double: bool):
     # Tables and iterators are resources, too.
     if data is None or len(data.shape_and_type) != 1:
         return tensor
+    # A variable without a value has none to copy; reading it would fail.
     if not tf.raw_ops.VarIsInitializedOp(resource=tensor):
         return tensor
     dtype = tf.as_dtype(data.shape_and_type[0].dtype)

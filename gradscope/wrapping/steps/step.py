@@ -89,6 +89,8 @@ class Step:
 
     def _run_eagerly(self, original: Callable[[], Any]) -> Any:
         """Run the step; the host decides whether it is recorded."""
+        # With gradient accumulation most calls change no weight, and are no
+        # steps.
         due = bool(self._call.applies) and self._observer.gate.due_on_host(
             int(self._call.step), self._subset
         )
@@ -203,6 +205,9 @@ class Step:
 
     def _prepare_in_graph(self) -> None:
         self._graph = tracing.current_graph()
+        # Random operations that count in their kernels have a count of their
+        # own in each program, so that `Callback` may not change between two of
+        # them.
         self._seam.has_program_state |= tracing.has_program_state(self._graph)
         self._header_before = self._header()
         due = self._observer.gate.due("record", self._call.step, self._subset)
