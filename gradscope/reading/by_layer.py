@@ -36,7 +36,7 @@ _RATIOS = {
 
 
 def by_layer(record: Record, statistic: str) -> np.ndarray:
-    """Computes a statistic of each layer, float32 `[T, L]`.
+    """Compute a statistic of each layer, float32 `[T, L]`.
 
     Norms are the root of the sum of squares; an rms is the norm over the
     root of the number of elements; a ratio is that of the layer's norms; the
@@ -55,7 +55,7 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
     """
     if statistic not in COLUMNS:
         raise KeyError(
-            f"{statistic!r} is not a statistic of variables; these are "
+            f"{statistic!r} is not a statistic of variables. Choose one of "
             f"{', '.join(VARIABLE_COLUMNS)}."
         )
     if statistic in _RATIOS:
@@ -87,7 +87,7 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
 def _groups(
     variables: Sequence[Variable],
 ) -> tuple[np.ndarray | slice, list[int]]:
-    """Orders variables by layer.
+    """Order variables by layer.
 
     In this order one numpy operation reduces all layers; an operation for
     each of 1000 layers would be slow.
@@ -106,7 +106,7 @@ def _groups(
 
 
 def _combine(statistic, values, sizes, missing, starts) -> np.ndarray:
-    """Combines the `[T, V]` values of each layer's variables to `[T, L]`."""
+    """Combine the `[T, V]` values of each layer's variables to `[T, L]`."""
 
     def of_layers(operation, numbers):
         return operation.reduceat(numbers, starts, axis=1)

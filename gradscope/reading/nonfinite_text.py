@@ -87,7 +87,7 @@ _REMEDIES = {
 
 
 def message(origin: NonFinite) -> str:
-    """Describes a `NonFinite` in one paragraph.
+    """Describe a `NonFinite` in one paragraph.
 
     The paragraph gives the row and the step, how numbers moved in the steps
     before, and where to look next.
@@ -132,7 +132,7 @@ def _clean_steps_sentence(origin: NonFinite) -> str:
 
 
 def _trend_sentence(origin: NonFinite) -> str:
-    """Describes how numbers moved in the steps before."""
+    """Describe how numbers moved in the steps before."""
     statistics = dict.fromkeys([next(iter(origin.before)), *_WORDS])
     trends = [_trend(name, origin.before.get(name)) for name in statistics]
     trends = [trend for trend in trends if trend is not None]
@@ -152,7 +152,7 @@ _WORDS = {
 
 
 def _trend(statistic: str, values: np.ndarray | None) -> str | None:
-    """Describes how a statistic moved; None with fewer than two finite ones."""
+    """Describe how a statistic moved; None with fewer than two finite ones."""
     if values is None:
         return None
     finite = values[np.isfinite(values)]

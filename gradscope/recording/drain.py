@@ -90,7 +90,7 @@ class Drain:
         return self._dropped
 
     def tick(self) -> None:
-        """Drains old frames and half full rings; called twice a second."""
+        """Drain old frames and half full rings; called twice a second."""
         if self._is_foreign():
             return
         is_old = time.time() - self._drained_at > PERIOD
@@ -100,7 +100,7 @@ class Drain:
             self.drain()
 
     def count_steps(self, steps: int = 1) -> None:
-        """Counts observed steps and drains when a ring is half full.
+        """Count observed steps and drain when a ring is half full.
 
         The number of rows in a ring is read from the device, which waits for
         its steps, only when the counted steps could have filled half of it.
@@ -116,13 +116,13 @@ class Drain:
             self._room = self._room_on_device()
 
     def _room_on_device(self) -> int:
-        """Counts the rows that can be appended until a ring is half full."""
+        """Count the rows that can be appended until a ring is half full."""
         return min(
             ring.rows // 2 - ring.count_waiting() for ring in self._rings
         )
 
     def drain(self) -> None:
-        """Writes all frames that were recorded since the last call.
+        """Write all frames that were recorded since the last call.
 
         A failure causes one warning. Records that could not be written count
         as dropped; later records are tried again.
@@ -142,7 +142,7 @@ class Drain:
             self._warn()
 
     def close(self) -> None:
-        """Drains for the last time and closes the file."""
+        """Drain for the last time and close the file."""
         with self._lock:
             if self._is_foreign():
                 return
@@ -162,7 +162,7 @@ class Drain:
         return self._closed or os.getpid() != self._process
 
     def add_replica(self, replica: int, ring: Ring) -> None:
-        """Adds the ring of another replica's forward passes.
+        """Add the ring of another replica's forward passes.
 
         Args:
             replica: Number of the replica.
@@ -172,7 +172,7 @@ class Drain:
             self._replica_rings[replica] = ring
 
     def write_probe(self, step: int, losses: tuple[float, float]) -> None:
-        """Writes the two losses of a probe.
+        """Write the two losses of a probe.
 
         Args:
             step: The optimizer's step number at the probe.
@@ -184,12 +184,12 @@ class Drain:
         self._write_now(step, lambda: [value, *self._missing_schema()])
 
     def write_epoch_log(self, log: Log) -> None:
-        """Writes the logs of an epoch of `fit`."""
+        """Write the logs of an epoch of `fit`."""
         value = event_writer.logs_value(self.schema.id, log)
         self._write_now(log.step, lambda: [value, *self._missing_schema()])
 
     def write_unordered_sums(self, step: int, names: tuple[str, ...]) -> None:
-        """Adds names to the schema's `unordered_sums` and writes the schema.
+        """Add names to the schema's `unordered_sums` and write the schema.
 
         Args:
             step: The optimizer's step number.
@@ -202,7 +202,7 @@ class Drain:
                 self._write_now(step, lambda: [value])
 
     def write_text(self, step: int, text: str) -> None:
-        """Writes findings for TensorBoard's Text tab.
+        """Write findings for TensorBoard's Text tab.
 
         Args:
             step: The optimizer's step number.
@@ -213,7 +213,7 @@ class Drain:
         )
 
     def _write_now(self, step: int, build_values: Callable[[], list]) -> None:
-        """Writes values that do not belong to a recorded step's event."""
+        """Write values that do not belong to a recorded step's event."""
         with self._lock:
             if self._is_foreign():
                 return
@@ -225,7 +225,7 @@ class Drain:
             self._warn()
 
     def _await_replicas(self, frames: list) -> list:
-        """Selects the frames for which the rows of all replicas are complete.
+        """Select the frames for which the rows of all replicas are complete.
 
         The other frames wait until the next call, which returns them in any
         case: a replica may be slow, or may have stopped.
@@ -297,7 +297,7 @@ class Drain:
         return values
 
     def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list:
-        """Builds the values of a step with histograms, beside its families."""
+        """Build the values of a step with histograms, beside its families."""
         counts, sketches = tensorboard_tabs.split(numbers, len(self.selected))
         rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
         rows[self.selected] = sketches
@@ -312,7 +312,7 @@ class Drain:
     def _run(
         self, segments: dict[str, np.ndarray], table: np.ndarray
     ) -> np.ndarray:
-        """Builds the family `run` of a step."""
+        """Build the family `run` of a step."""
         run = dict(zip(HEADER, segments["header"], strict=True))
         run["loss"] = segments["loss"][0]
         run["global_gradient_norm"] = _global(table, "gradient_norm")
@@ -325,7 +325,7 @@ class Drain:
     def _forward(
         self, step: int, segments: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Builds the families of the forward pass that have rows."""
+        """Build the families of the forward pass that have rows."""
         other_parts = [
             self._layout.split_forward(row)
             for row in self._replica_rows.pop(step, ())
@@ -354,7 +354,7 @@ class Drain:
         }
 
     def _missing_schema(self) -> list:
-        """Builds the value of the schema, unless the file has it already."""
+        """Build the value of the schema, unless the file has it already."""
         if self.file.has_tag(tag("schema", self.schema.id)):
             return []
         return [event_writer.schema_value(self.schema)]
@@ -384,7 +384,7 @@ class Drain:
 
 
 def _global(table: np.ndarray, column: str) -> float:
-    """Computes the norm of all gradients as one vector, NaN without any."""
+    """Compute the norm of all gradients as one vector, NaN without any."""
     norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
     has_gradient = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
     return (
@@ -395,14 +395,14 @@ def _global(table: np.ndarray, column: str) -> float:
 
 
 def warn_once(directory: str, error: Exception) -> None:
-    """Warns that a directory cannot be written to, once per process."""
+    """Warn that a directory cannot be written to, once per process."""
     if directory in _warned:
         return
     _warned.add(directory)
     warnings.warn(
         f"gradscope cannot write to {directory}: {error}. Training goes on; "
-        "what cannot be written is lost, and counted as dropped. Free or "
-        "choose another directory.",
+        "what cannot be written is lost and counted as dropped. Make room in "
+        "this directory or choose another one.",
         GradscopeWarning,
         stacklevel=3,
     )

@@ -32,7 +32,7 @@ _RULES = {
 
 
 def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Merges the segments of `Layout.forward` of all replicas.
+    """Merge the segments of `Layout.forward` of all replicas.
 
     Args:
         parts: The segments of each replica, by name.
@@ -56,7 +56,7 @@ def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _examples(segments: dict[str, np.ndarray]) -> float:
-    """Estimates the number of examples; 1 if no activation has a count."""
+    """Estimate the number of examples; 1 if no activation has a count."""
     examples = segments["activations"][:, -1]
     counts = examples[np.isfinite(examples)]
     if len(counts):
@@ -68,7 +68,7 @@ def _examples(segments: dict[str, np.ndarray]) -> float:
 def _combine(
     values: np.ndarray, weights: np.ndarray, columns: tuple[str, ...]
 ) -> np.ndarray:
-    """Combines columns `[replicas, rows, columns]` by their rules."""
+    """Combine columns `[replicas, rows, columns]` by their rules."""
     combine = {
         "mean": _mean,
         "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
@@ -84,13 +84,13 @@ def _combine(
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the weighted mean over the first axis."""
+    """Compute the weighted mean over the first axis."""
     with np.errstate(invalid="ignore"):
         weighted = np.where(weights == 0, 0, values * weights)
         return weighted.sum(axis=0) / weights.sum(axis=0)
 
 
 def _maximum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the maximum over the first axis of values with a weight."""
+    """Compute the maximum over the first axis of values with a weight."""
     largest = np.where(weights == 0, -np.inf, values).max(axis=0)
     return np.where(np.all(weights == 0, axis=0), np.nan, largest)
