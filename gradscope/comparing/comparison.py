@@ -99,7 +99,7 @@ class Comparison:
         return self.differs_from is None if self.comparable else None
 
     def __getitem__(self, statistic: str) -> np.ndarray:
-        """Computes relative differences of a statistic of the variables.
+        """Compute relative differences of a statistic of the variables.
 
         Args:
             statistic: A statistic of variables, such as `"gradient_norm"`.
@@ -114,7 +114,7 @@ class Comparison:
         return relative(*(self._values(r, statistic) for r in (self.a, self.b)))
 
     def by_layer(self, statistic: str) -> np.ndarray:
-        """Computes relative differences of a statistic of whole layers.
+        """Compute relative differences of a statistic of whole layers.
 
         Args:
             statistic: A statistic of variables; each layer has one number for
@@ -164,7 +164,7 @@ class Comparison:
         return report.text(self)
 
     def to_dict(self) -> dict:
-        """Converts to the dict that `gradscope compare --json` prints.
+        """Convert to the dict that `gradscope compare --json` prints.
 
         docs/compare.md describes its keys.
         """
@@ -177,7 +177,7 @@ def compare(
     *,
     tolerance: float = TOLERANCE,
 ) -> Comparison:
-    """Compares two recorded runs, and finds where they part.
+    """Compare two recorded runs, and find where they part.
 
     Runs may have different lengths, schedules and layers; steps and variables
     that both have are compared. Norms are compared in all common steps. The
@@ -244,7 +244,7 @@ def _record(run: str | os.PathLike | Record) -> Record:
 
 
 def _common(a, b, matching: Matching, at_a, at_b) -> tuple[Record, Record]:
-    """Reduces two records to the same steps and variables."""
+    """Reduce two records to the same steps and variables."""
     rows_a, rows_b = (
         [pair[side] for pair in matching.pairs] for side in (0, 1)
     )
@@ -342,7 +342,7 @@ def _extent(record) -> tuple[int, int, int]:
 
 
 def _note_of_sums(a: Record, b: Record) -> tuple[str, ...]:
-    """Explains a difference by rounding, where sums of a run have no order."""
+    """Explain a difference by rounding, where sums of a run have no order."""
     runs = {"first": a, "second": b}
     names = [n for n, record in runs.items() if record.schema.unordered_sums]
     if not names:

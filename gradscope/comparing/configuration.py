@@ -30,7 +30,7 @@ class Setting:
 
 
 def settings(schema_a: Schema, schema_b: Schema) -> tuple[Setting, ...]:
-    """Lists the settings of optimizer, loss and layers that differ.
+    """List the settings of optimizer, loss and layers that differ.
 
     Args:
         schema_a: Schema of the first run.

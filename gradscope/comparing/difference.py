@@ -19,7 +19,7 @@ NORMS = ("gradient_norm", "weight_norm", "update_norm")
 
 
 def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
-    """Computes `|a - b| / max(|a|, |b|)` of each pair, float64.
+    """Compute `|a - b| / max(|a|, |b|)` of each pair, float64.
 
     The result is 0 where both are equal (also two infinities), at most 1 where
     they have one sign and at most 2 where not. It is 1 where a single one is a
@@ -34,7 +34,7 @@ def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
 
 
 def same_bits(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
-    """Marks where two float32 arrays are equal; NaN equals NaN."""
+    """Mark where two float32 arrays are equal; NaN equals NaN."""
     a, b = np.asarray(a), np.asarray(b)
     return (a == b) | (np.isnan(a) & np.isnan(b))
 
@@ -42,7 +42,7 @@ def same_bits(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
 def noise(
     a: npt.ArrayLike, b: npt.ArrayLike, limit: float = NOISE
 ) -> np.ndarray:
-    """Marks norms that are below a share of the largest of their step.
+    """Mark norms that are below a share of the largest of their step.
 
     Args:
         a: Norms `[S, V]` of the first run; NaN where a variable has none.

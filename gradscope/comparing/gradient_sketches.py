@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def sketches(
     a: Record, b: Record, matching: Matching
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the sketches of two runs in the M steps in which both have them.
+    """Read the sketches of two runs in the M steps in which both have them.
 
     Args:
         a: Record of the first run.
@@ -51,7 +51,7 @@ def sketches(
 def relative(
     squares: np.ndarray, owners: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Computes `|a - b| / max(|a|, |b|)` of gradients, float64 `[M, V]`.
+    """Compute `|a - b| / max(|a|, |b|)` of gradients, float64 `[M, V]`.
 
     At most 2; NaN where a run has no sketch.
 

@@ -26,7 +26,7 @@ class Matching:
     by: str = "name"
 
     def unpaired(self, side: int, count: int) -> list[int]:
-        """Lists the indices in one list that have no partner in the other.
+        """List the indices in one list that have no partner in the other.
 
         Args:
             side: 0 for the first list, 1 for the second.
@@ -42,7 +42,7 @@ def match(
     names_b: Sequence[str],
     kinds_b: Sequence[Hashable],
 ) -> Matching:
-    """Pairs rows of the same name, or else by forward order and kind.
+    """Pair rows of the same name, or else by forward order and kind.
 
     Forward order decides where no name is common, and where only forward order
     gives every row of the shorter list a partner of its kind. Names fail where

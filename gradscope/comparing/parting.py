@@ -52,7 +52,7 @@ class Parting:
 
 
 def noise_masks(a: Record, b: Record) -> dict[str, np.ndarray]:
-    """Marks noise in each of `STATISTICS`, as bool `[S, V]`.
+    """Mark noise in each of `STATISTICS`, as bool `[S, V]`.
 
     A gradient below 1e-4 of the step's largest is noise, and so is its update.
     After the first common step the weight is noise, too, since an optimizer
@@ -76,7 +76,7 @@ def noise_masks(a: Record, b: Record) -> dict[str, np.ndarray]:
 
 
 def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
-    """Finds the first place where two runs differ by more than a tolerance.
+    """Find the first place where two runs differ by more than a tolerance.
 
     Args:
         a: Record of the first run, with the common steps and variables.
@@ -166,7 +166,7 @@ def _learning_rate(record, at: int, row: int) -> float:
 def _cause_of_gradients(
     a, b, at: int, differing: np.ndarray, tolerance: float
 ) -> tuple[int, str]:
-    """Chooses the row of the variable to name, and words for the cause."""
+    """Choose the row of the variable to name, and words for the cause."""
     first, last = differing[0], differing[-1]
     for name in _differing_rows(a, b, "data", at, tolerance):
         if not name.startswith("output"):
@@ -194,13 +194,13 @@ def _cause_of_gradients(
 
 
 def _step_value(record, statistic: str, at: int) -> float:
-    """Reads a number of the whole step, NaN where it was not recorded."""
+    """Read a number of the whole step, NaN where it was not recorded."""
     is_recorded = "run" in record.families and statistic in record.statistics
     return float(record[statistic][at]) if is_recorded else np.nan
 
 
 def _differing_rows(a, b, family: str, at: int, tolerance) -> list[str]:
-    """Lists the names of a family's rows that differ in a step."""
+    """List the names of a family's rows that differ in a step."""
     names_a, names_b = a.schema.rows(family), b.schema.rows(family)
     if family not in a.families or family not in b.families:
         return []

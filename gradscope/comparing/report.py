@@ -24,7 +24,7 @@ MOST = 40
 
 
 def verdict(comparison: Comparison) -> str:
-    """States in one sentence whether two runs are the same."""
+    """State in one sentence whether two runs are the same."""
     count = len(comparison.steps)
     steps = f"{count} common step{'' if count == 1 else 's'}"
     if not comparison.variables:
@@ -51,7 +51,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def text(comparison: Comparison) -> str:
-    """Formats a comparison as text, the verdict first."""
+    """Format a comparison as text, the verdict first."""
     parts = [paragraph(verdict(comparison), "")]
     if comparison.parting is not None:
         parts.append(paragraph(_evidence(comparison)))
@@ -76,7 +76,7 @@ def text(comparison: Comparison) -> str:
 
 
 def _names(comparison: Comparison) -> tuple[str, str]:
-    """Strips the directories that both runs share from their names."""
+    """Strip the directories that both runs share from their names."""
     a, b = (
         pathlib.PurePath(run).parts
         for run in (comparison.run_a, comparison.run_b)
@@ -126,7 +126,7 @@ def _largest(comparison: Comparison, steps) -> float:
 
 
 def _table(comparison: Comparison) -> list[str]:
-    """Formats the tables of layers."""
+    """Format the tables of layers."""
     # The statistics of each layer take time, and the text lists `MOST` only.
     rows = layer_rows(comparison, MOST)
     more = len(comparison.layers) - len(rows)
@@ -163,7 +163,7 @@ def _table(comparison: Comparison) -> list[str]:
 
 
 def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
-    """Formats a table with a head, a line for each layer, and the number of
+    """Format a table with a head, a line for each layer, and the number of
     layers that it leaves out."""
     longest = max(len(printable(row["layer"])) for row in rows)
     width = min(max(longest, len("layer")), 24)
@@ -193,7 +193,7 @@ def _number(value: float) -> str:
 
 
 def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
-    """Summarises the relative differences of each layer's norms and gradient.
+    """Summarise the relative differences of each layer's norms and gradient.
 
     Args:
         comparison: The comparison.
@@ -223,7 +223,7 @@ def layer_rows(comparison: Comparison, most: int | None = None) -> list[dict]:
 
 
 def variable_rows(comparison: Comparison) -> list[dict]:
-    """Summarises each variable, as `layer_rows` does each layer."""
+    """Summarise each variable, as `layer_rows` does each layer."""
     quiet = comparison.noise
     differences = {norm: comparison[norm] for norm in NORMS}
     differences["gradient"] = comparison.gradients
@@ -281,7 +281,7 @@ def _extent(steps: tuple[int, int, int]) -> str:
 
 
 def to_dict(comparison: Comparison) -> dict:
-    """Converts a comparison to the dict that `--json` prints."""
+    """Convert a comparison to the dict that `--json` prints."""
     steps = comparison.steps.tolist()
     parting = comparison.parting
     return {
@@ -313,5 +313,5 @@ def to_dict(comparison: Comparison) -> dict:
 
 
 def to_json(comparison: Comparison) -> str:
-    """Formats a comparison as the JSON that `--json` prints."""
+    """Format a comparison as the JSON that `--json` prints."""
     return json.dumps(to_dict(comparison), indent=1, allow_nan=False)
