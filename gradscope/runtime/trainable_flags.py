@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _MOST_NAMES = 5
 
 _CHANGED = (
-    "`trainable` was changed after `compile`: {changed}. Keras goes on with "
-    "the program that it traced before, with gradscope and without. Call "
-    "`model.compile` again for the change to count."
+    "`trainable` was changed after `compile`: {changed}. Keras keeps using the "
+    "program that it traced before the change, with and without gradscope. "
+    "Call `model.compile` again so that the change takes effect."
 )
 
 
@@ -46,7 +46,7 @@ def describe_change(
         return None
     layers = list(_outermost(model, changed))
     changes = [
-        f"{layer.name!r} is {'not ' * layer.trainable}trained"
+        f"{layer.name!r} is still {'not ' * layer.trainable}trained"
         for layer in layers[:_MOST_NAMES]
     ]
     if len(layers) > _MOST_NAMES:

@@ -80,8 +80,8 @@ def _unsupported_replicas() -> str | None:
     if count == 1:
         return None
     return (
-        f"an optimizer of TensorFlow 1 on {count} replicas adds up their "
-        "gradients where they cannot be seen. Train with a Keras optimizer "
+        f"a TensorFlow 1 optimizer on {count} replicas sums their gradients "
+        "where gradscope cannot observe the sum. Train with a Keras optimizer "
         "under this strategy, or on one replica"
     )
 
@@ -107,9 +107,9 @@ class V1Seam(Seam):
         )
         if _has_train_op(inner):
             warnings.warn(
-                f"this {type(inner).__name__} has made a train op already, "
-                "which gradscope cannot observe: only those that are made "
-                "after `wrap`. Wrap an optimizer before its `minimize` or "
+                f"this {type(inner).__name__} has already made a train op, and "
+                "gradscope can observe only train ops that are made after "
+                "`wrap`. Wrap an optimizer before you call its `minimize` or "
                 "`apply_gradients`.",
                 GradscopeWarning,
                 stacklevel=4,

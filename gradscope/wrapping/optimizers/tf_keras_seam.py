@@ -18,9 +18,8 @@ from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
 
 _GRAPH_MODE = (
-    "it trains in the graph mode of TensorFlow 1, where there is a Session. "
-    "Leave eager execution enabled, or use an optimizer of tf.compat.v1.train "
-    "there"
+    "it trains in the graph mode of TensorFlow 1, in a Session. Leave eager "
+    "execution enabled, or use a tf.compat.v1.train optimizer in that mode"
 )
 
 
@@ -46,8 +45,8 @@ def _hidden_loss_scale(optimizer) -> str | None:
     """
     if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
         return (
-            "there is a LossScaleOptimizer around it. Pass that one to "
-            "gradscope.wrap"
+            "it is the inner optimizer of a LossScaleOptimizer. Pass the "
+            "LossScaleOptimizer to `gradscope.wrap`"
         )
     return None
 
@@ -58,8 +57,8 @@ def _unsupported_mode(optimizer) -> str | None:
         optimizer, "_run_with_dtensor", False
     ):
         return (
-            "it belongs to a DTensor mesh, where each variable is spread over "
-            "devices. Train with a tf.distribute.MirroredStrategy to look at it"
+            "it belongs to a DTensor mesh, which spreads each variable over "
+            "devices. Train with a tf.distribute.MirroredStrategy to observe it"
         )
     if not tf.compat.v1.executing_eagerly_outside_functions():
         return _GRAPH_MODE
