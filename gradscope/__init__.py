@@ -76,8 +76,9 @@ def __getattr__(name: str) -> object:
         if error.name not in ("tensorflow", "keras"):
             raise
         raise ModuleNotFoundError(
-            f"gradscope.{name} needs {error.name}, which is not installed: "
-            "pip install 'gradscope[tensorflow]'. Reading runs does without.",
+            f"gradscope.{name} needs {error.name}, which is not installed. "
+            "Run: pip install 'gradscope[tensorflow]'. Runs can be read "
+            "without it.",
             name=error.name,
         ) from error
     value = module if name == "schedule" else getattr(module, name)

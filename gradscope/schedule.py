@@ -51,11 +51,11 @@ class Schedule:
     seconds: float = math.inf
 
     def due(self, step: Step) -> Flag:
-        """Returns whether `step` is due."""
+        """Return whether `step` is due."""
         raise NotImplementedError
 
     def due_since(self, last: Step, step: Step) -> Flag:
-        """Returns whether any step after `last`, up to `step`, is due.
+        """Return whether any step after `last`, up to `step`, is due.
 
         Args:
             last: A step before `step`, or -1.
@@ -199,7 +199,7 @@ NEVER = At([])
 def schedule_of(
     value: Schedule | int, name: str, *, dense: int = DENSE_START
 ) -> Schedule:
-    """Converts a user's argument to a schedule.
+    """Convert a user's argument to a schedule.
 
     Args:
         value: A `Schedule`, or a number of steps for `Every(value, dense)`.

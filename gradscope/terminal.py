@@ -15,7 +15,7 @@ MOST_NAMES = 10
 
 
 def printable(text: str) -> str:
-    """Escapes control characters, since names come from files."""
+    """Escape control characters, since names come from files."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode()
         for c in text
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 
 def paragraph(text: str, indent: str = "  ") -> str:
-    """Breaks a text into printable lines, all but the first indented twice."""
+    """Break a text into printable lines, all but the first indented twice."""
     return textwrap.fill(
         printable(text),
         WIDTH,
@@ -35,7 +35,7 @@ def paragraph(text: str, indent: str = "  ") -> str:
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Joins names by commas; a long list ends with a count of further ones."""
+    """Join names by commas; a long list ends with a count of further ones."""
     names = list(names)
     omitted = len(names) - MOST_NAMES
     more = f" and {omitted} more" if omitted > 0 else ""
@@ -43,7 +43,7 @@ def join_names(names: Iterable[str]) -> str:
 
 
 def json_value(value: Any) -> Any:
-    """Converts a value for JSON: NaN and infinities become None (null).
+    """Convert a value for JSON: NaN and infinities become None (null).
 
     Examples:
         >>> json_value({"loss": float("nan"), "steps": (0, 1)})

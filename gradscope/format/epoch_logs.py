@@ -33,14 +33,14 @@ class Log:
     values: dict[str, float]
 
     def to_json(self) -> str:
-        """Serializes the logs for `from_json`."""
+        """Serialize the logs for `from_json`."""
         return json.dumps(
             {"epoch": self.epoch, "step": self.step, "logs": self.values}
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Log | None:
-        """Parses text of `to_json`; None if the text is damaged."""
+        """Parse text of `to_json`; None if the text is damaged."""
         try:
             data = json.loads(text)
             values = {str(k): float(v) for k, v in data["logs"].items()}
@@ -50,7 +50,7 @@ class Log:
 
 
 def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """Selects the logs of a `fit` that are one number.
+    """Select the logs of a `fit` that are one number.
 
     Such logs are floats in Keras, and may be scalar tensors in tf_keras.
 
@@ -70,7 +70,7 @@ def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def parse_logs(texts: Iterable[str | bytes]) -> tuple[Log, ...]:
-    """Parses texts in the order of writing.
+    """Parse texts in the order of writing.
 
     Damaged texts and logs of steps that were made again are left out.
     """
@@ -79,6 +79,6 @@ def parse_logs(texts: Iterable[str | bytes]) -> tuple[Log, ...]:
 
 
 def valid_logs(logs: list[Log]) -> tuple[Log, ...]:
-    """Selects the logs that no later log replaces, in order of steps."""
+    """Select the logs that no later log replaces, in order of steps."""
     steps = [log.step for log in logs]
     return tuple(logs[i] for i in step_order.valid_indices(steps))

@@ -30,7 +30,7 @@ FIRST_BITS = 2 * (LOWEST_EXPONENT + _EXPONENT_BIAS)
 
 @functools.cache
 def edges() -> np.ndarray:
-    """Computes the 258 ascending edges of the 257 finite buckets, float64.
+    """Compute the 258 ascending edges of the 257 finite buckets, float64.
 
     The array is read-only, since all callers share it.
 
@@ -50,7 +50,7 @@ def edges() -> np.ndarray:
 
 
 def tensorboard_rows(counts: np.ndarray) -> list[np.ndarray]:
-    """Converts histograms to the rows that TensorBoard's tabs expect.
+    """Convert histograms to the rows that TensorBoard's tabs expect.
 
     Args:
         counts: `[n, COUNT]`, the counts of n histograms.

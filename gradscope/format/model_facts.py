@@ -60,7 +60,7 @@ class _NotPlain(Exception):
 def json_values(
     mapping: Mapping[str, object], depth: int = DEEPEST
 ) -> dict[str, object]:
-    """Selects the items of a mapping that JSON can express."""
+    """Select the items of a mapping that JSON can express."""
     values = {}
     for key, value in mapping.items():
         try:
@@ -71,7 +71,7 @@ def json_values(
 
 
 def validate(model: Any) -> dict[str, Any]:
-    """Validates the facts of a model that were read from a file.
+    """Validate the facts of a model that were read from a file.
 
     Raises:
         ValueError: If they do not have the form that is written.
@@ -99,7 +99,7 @@ def validate(model: Any) -> dict[str, Any]:
 
 
 def check_depth(value: _Json, depth: int = 100) -> _Json:
-    """Checks the nesting of a value that was read, and returns the value.
+    """Check the nesting of a value that was read, and return the value.
 
     Values that are written are not nested deeply; one from a damaged file could
     exceed Python's recursion limit in a function that walks through it.
@@ -120,7 +120,7 @@ def _require(condition: bool, subject: str, value: object) -> None:
 
 
 def _plain(value: object, depth: int) -> object:
-    """Converts a value to one that JSON can express."""
+    """Convert a value to one that JSON can express."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):

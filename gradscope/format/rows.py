@@ -98,7 +98,7 @@ class Activation:
         )
 
     def join(self, other: Activation) -> Activation:
-        """Combines the facts that two traces know of the same row."""
+        """Combine the facts that two traces know of the same row."""
         ranked = self if self.rank else other
         is_output = self.is_output or other.is_output
         return dataclasses.replace(ranked, is_output=is_output)
@@ -129,7 +129,7 @@ class State:
     layer: str = dataclasses.field(default="", compare=False)
 
     def join(self, other: State) -> State:
-        """Combines the facts that two traces know of the same row."""
+        """Combine the facts that two traces know of the same row."""
         return dataclasses.replace(
             self,
             calls=max(self.calls, other.calls),

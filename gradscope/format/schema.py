@@ -170,7 +170,7 @@ class Schema:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def rows(self, family: str) -> tuple[str, ...]:
-        """Lists the names of the rows of a family.
+        """List the names of the rows of a family.
 
         A family of numbers of the step as a whole has one row, with the name
         `""`.
@@ -216,7 +216,7 @@ class Schema:
         )
 
     def with_unordered_sums(self, names: tuple[str, ...]) -> Schema:
-        """Adds names to `unordered_sums`, of which the first 100 remain."""
+        """Add names to `unordered_sums`, of which the first 100 remain."""
         names = tuple(dict.fromkeys((*self.unordered_sums, *names)))
         return dataclasses.replace(self, unordered_sums=names[:_MOST_SUMS])
 
@@ -226,14 +226,14 @@ class Schema:
         return dataclasses.replace(self, stale_layers=merged[:_MOST_SUMS])
 
     def to_json(self) -> str:
-        """Serializes the schema for `from_json`."""
+        """Serialize the schema for `from_json`."""
         return json.dumps(
             {"version": FORMAT_VERSION, **dataclasses.asdict(self)}
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Schema:
-        """Parses text of `to_json`.
+        """Parse text of `to_json`.
 
         Raises:
             SchemaError: If the text is not a schema, or has a newer format.
@@ -247,13 +247,13 @@ class Schema:
             ) from error
         if version < 1:
             raise SchemaError(
-                f"there is no format {version!s:.30}: the schema is damaged, "
+                f"format {version!s:.30} does not exist: the schema is damaged "
                 "and the run cannot be read."
             )
         if version > FORMAT_VERSION:
             raise SchemaError(
-                f"the run was recorded in format {version}, this gradscope "
-                f"reads up to {FORMAT_VERSION}: upgrade gradscope."
+                f"the run was recorded in format {version}, but this gradscope "
+                f"reads formats up to {FORMAT_VERSION}: upgrade gradscope."
             )
         try:
             return cls(
@@ -356,20 +356,20 @@ def _shape(sizes: list[Any], least: int = 0) -> tuple[int, ...]:
 
 
 def _integer(value: Any, least: int = 0) -> int:
-    """Converts a value to an integer that float64 holds exactly."""
+    """Convert a value to an integer that float64 holds exactly."""
     number: int = int(value)
     if not least <= number <= _MOST:
-        raise ValueError(f"{str(number)[:30]} is not from {least} to 2**53")
+        raise ValueError(f"{str(number)[:30]} is not between {least} and 2**53")
     return number
 
 
 def tag(family: str, schema_id: str) -> str:
-    """Builds the tag of a family, of `"schema"` or of `"logs"`."""
+    """Build the tag of a family, of `"schema"` or of `"logs"`."""
     return f"{PLUGIN_NAME}/{family}/{schema_id}"
 
 
 def parse_tag(text: str) -> tuple[str, str] | None:
-    """Splits a tag into `(family, schema id)`; None for any other tag."""
+    """Split a tag into `(family, schema id)`; None for any other tag."""
     parts = text.split("/")
     if len(parts) != 3 or parts[0] != PLUGIN_NAME:
         return None
@@ -377,7 +377,7 @@ def parse_tag(text: str) -> tuple[str, str] | None:
 
 
 def plugin_content() -> bytes:
-    """Builds the content of the tags' plugin metadata, the format's version.
+    """Build the content of the tags' plugin metadata, the format's version.
 
     The names of rows and columns are under the schema's tag.
     """

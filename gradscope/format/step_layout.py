@@ -51,7 +51,7 @@ class Layout:
 
     @classmethod
     def of(cls, schema: Schema) -> Layout:
-        """Builds the layout of a schema's frames."""
+        """Build the layout of a schema's frames."""
         return cls(
             variables=len(schema.variables),
             activations=len(schema.activations),
@@ -110,11 +110,11 @@ class Layout:
         return _width(self.forward)
 
     def split(self, row: np.ndarray) -> dict[str, np.ndarray]:
-        """Splits a frame into its segments, by name."""
+        """Split a frame into its segments, by name."""
         return _split(row, self.step | self.forward)
 
     def split_forward(self, row: np.ndarray) -> dict[str, np.ndarray]:
-        """Splits a row of `forward_width` numbers into segments, by name."""
+        """Split a row of `forward_width` numbers into segments, by name."""
         return _split(row, self.forward)
 
 
@@ -156,7 +156,7 @@ class Placement:
         }
 
     def place(self, row: np.ndarray) -> np.ndarray:
-        """Expands a frame; rows that the part does not have are NaN."""
+        """Expand a frame; rows that the part does not have are NaN."""
         segments = self._part.split(row)
         shapes = self._full.step | self._full.forward
         out = {n: np.full(s, np.nan, np.float32) for n, s in shapes.items()}
@@ -183,6 +183,6 @@ def _numbers(schema: Schema) -> list[tuple[str, int]]:
 
 
 def _places(part: list[Any], full: Sequence[Any]) -> list[int]:
-    """Finds the index of each row of a part among all rows."""
+    """Find the index of each row of a part among all rows."""
     index = {name: index for index, name in enumerate(_names(full))}
     return [index[name] for name in part]

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def valid_indices(steps: list[int]) -> list[int]:
-    """Selects the indices of valid points from the steps in order of writing.
+    """Select the indices of valid points from the steps in order of writing.
 
     As in TensorBoard's data server, a step makes all points obsolete that were
     written before and have the same or a later step.
@@ -32,14 +32,14 @@ def valid_indices(steps: list[int]) -> list[int]:
 
 
 def valid_points(points: list[Any]) -> list[Any]:
-    """Selects the valid ones of points `(step, ...)` in order of writing."""
+    """Select the valid ones of points `(step, ...)` in order of writing."""
     return [points[i] for i in valid_indices([p[0] for p in points])]
 
 
 def valid_occasional_points(
     points: list[Any], steps: np.ndarray, wall_times: np.ndarray
 ) -> list[Any]:
-    """Selects the valid points of a family that only some steps have.
+    """Select the valid points of a family that only some steps have.
 
     A point is obsolete if a recorded step at or before it was written later.
     The steps of the points alone do not suffice: a resumed run may end before

@@ -108,7 +108,7 @@ MEASURED = ACTIVATION_MEASURED[:-1]
 
 
 def measure(kind: str, read: tf.Tensor, fused: bool = False) -> tf.Tensor:
-    """Measures n activations in one step, float32 `[n, MEASURED]`.
+    """Measure n activations in one step, float32 `[n, MEASURED]`.
 
     Args:
         kind: One of `KINDS`.
@@ -138,7 +138,7 @@ def measure_with_activity(
     fused: bool = False,
     rows: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Measures n activations and the activity of their units.
+    """Measure n activations and the activity of their units.
 
     Args:
         kind, read, fused: As of `measure`.
@@ -230,7 +230,7 @@ class _Sizes:
     def share(
         self, mask: tf.Tensor, of_zero: bool | tf.Tensor = True
     ) -> tf.Tensor:
-        """Computes the share of numbers for which a mask is set, `[n]`.
+        """Compute the share of numbers for which a mask is set, `[n]`.
 
         Args:
             mask: Bool, of the activations' shape.
@@ -257,7 +257,7 @@ def _is_counted(kind: str) -> bool:
 def _shares(
     activation: Kind, read: tf.Tensor, y: tf.Tensor, sizes: _Sizes
 ) -> tf.Tensor:
-    """Computes the share of zeros, the share of saturated elements, and the
+    """Compute the share of zeros, the share of saturated elements, and the
     count of non-finite elements, `[3, n]`."""
     saturated = tf.fill([y.shape.as_list()[0]], np.float32(np.nan))
     if activation.derivative is not None:
@@ -277,7 +277,7 @@ def _saturated(activation: Kind, read: tf.Tensor, sizes: _Sizes) -> tf.Tensor:
 def _of_finite(
     kind: str, read: tf.Tensor, y: tf.Tensor, sizes: _Sizes
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Computes `_shares` and `_activity` of finite outputs."""
+    """Compute `_shares` and `_activity` of finite outputs."""
     if kind in DIES:  # no output is negative
         activity = _by_unit(tf.sign(y), sizes)
         zero = 1.0 - tf.reduce_mean(activity, axis=1)

@@ -10,7 +10,7 @@ from gradscope.measuring import sampling
 
 
 def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Measures `DATA_COLUMNS` of n tensors, float32 `[n, 6]`.
+    """Measure `DATA_COLUMNS` of n tensors, float32 `[n, 6]`.
 
     The columns are mean, root mean square, variation, smallest and largest
     number, and the share of NaN and infinity. An empty tensor has NaN.
@@ -49,7 +49,7 @@ def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
 
 
 def variation(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Measures how much examples differ from their mean, float32 `[n]`.
+    """Measure how much examples differ from their mean, float32 `[n]`.
 
     The variation is the root mean square of the examples minus their mean. 0 if
     all examples are equal, and NaN for fewer than two examples.

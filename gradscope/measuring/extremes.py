@@ -11,7 +11,7 @@ from gradscope.measuring.stacking import Rows, map_in_turn, scatter_columns
 def extremes(
     stacks: list[Rows], norms: tf.Tensor, count: int, fused: bool = False
 ) -> tf.Tensor:
-    """Measures the largest absolute value of V gradients, and counts their
+    """Measure the largest absolute value of V gradients, and count their
     zeros and non-finite elements, float32 `[3, V]`.
 
     Args:
@@ -32,7 +32,7 @@ def extremes(
 
 
 def _counts(stacks: list[Rows], finite: tf.Tensor, fused: bool) -> tf.Tensor:
-    """Counts the zeros and the non-finite elements of n rows, `[2, n]`.
+    """Count the zeros and the non-finite elements of n rows, `[2, n]`.
 
     Args:
         stacks: The rows.
@@ -55,7 +55,7 @@ def _counts(stacks: list[Rows], finite: tf.Tensor, fused: bool) -> tf.Tensor:
 
 
 def _zeros_of_finite(stacks: list[Rows]) -> tf.Tensor:
-    """Counts the zeros of finite rows.
+    """Count the zeros of finite rows.
 
     The count is exact up to 2^24 nonzero elements in a row, and to 1e-7 of them
     beyond.
@@ -74,7 +74,7 @@ def _zeros_of_finite(stacks: list[Rows]) -> tf.Tensor:
 
 
 def _concat(parts: list) -> tf.Tensor:
-    """Concatenates arrays or tensors, float32."""
+    """Concatenate arrays or tensors, float32."""
     if any(tf.is_tensor(n) for n in tf.nest.flatten(parts)):
         numbers = [tf.cast(part, tf.float32) for part in parts]
         return tf.concat(numbers, axis=0)
@@ -90,7 +90,7 @@ def _count_in_two_sums(x: tf.Tensor) -> tf.Tensor:
 
 
 def _count_in_one_sum(x: tf.Tensor) -> tf.Tensor:
-    """Counts zeros and non-finite elements with one sum of integers.
+    """Count zeros and non-finite elements with one sum of integers.
 
     A zero adds 1, and a non-finite element adds 2^32.
     """
@@ -105,7 +105,7 @@ def _count_in_one_sum(x: tf.Tensor) -> tf.Tensor:
 
 
 def _largest(stacks: list[Rows], fused: bool) -> tf.Tensor:
-    """Measures the largest absolute value of each row, 0 of an empty one.
+    """Measure the largest absolute value of each row, 0 of an empty one.
 
     Undefined for a row with NaN: XLA ignores NaN on CPUs, TensorFlow does not.
     """

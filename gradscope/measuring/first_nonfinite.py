@@ -16,7 +16,7 @@ NOWHERE = np.full([2], np.nan, np.float32)
 
 
 def classify(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Classifies floating tensors as finite, infinite or NaN, float32 `[n]`.
+    """Classify floating tensors as finite, infinite or NaN, float32 `[n]`.
 
     Examples:
         >>> infinity = tf.constant([1.0, np.inf])
@@ -36,7 +36,7 @@ def classify(tensors: list[tf.Tensor]) -> tf.Tensor:
 def find_first(
     states: tf.Tensor, sources: np.ndarray, rows: np.ndarray
 ) -> tf.Tensor:
-    """Finds the first non-finite output that has only finite inputs.
+    """Find the first non-finite output that has only finite inputs.
 
     An output with a non-finite input is a consequence, or intended, like the
     sum of a score and a mask of minus infinity.
@@ -70,7 +70,7 @@ def find_first(
 
 
 def _with_arithmetic(tensor: tf.Tensor) -> tf.Tensor:
-    """Casts float8 to float32: TensorFlow has no arithmetic for float8."""
+    """Cast float8 to float32: TensorFlow has no arithmetic for float8."""
     is_small = tensor.dtype.size < tf.float16.size
     return tf.cast(tensor, tf.float32) if is_small else tensor
 
@@ -78,6 +78,6 @@ def _with_arithmetic(tensor: tf.Tensor) -> tf.Tensor:
 def _classify(
     rows: tf.Tensor, finite: tf.Tensor, infinite: tf.Tensor, nan: tf.Tensor
 ) -> tf.Tensor:
-    """Classifies each row in one pass over it."""
+    """Classify each row in one pass over it."""
     each = tf.where(tf.math.is_inf(rows), infinite, finite)
     return tf.reduce_max(tf.where(tf.math.is_nan(rows), nan, each), axis=1)

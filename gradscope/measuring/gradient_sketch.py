@@ -23,7 +23,7 @@ COUNT = len(SKETCH_COLUMNS)
 def sketches(
     stacks: list[Rows], places: list[int], sparse: set[int]
 ) -> tf.Tensor:
-    """Computes sketches of selected gradients, float32 `[places, COUNT]`.
+    """Compute sketches of selected gradients, float32 `[places, COUNT]`.
 
     Missing and sparse gradients have zeros.
 
@@ -79,7 +79,7 @@ def _width(values: tf.Tensor) -> int | tf.Tensor:
 
 
 def signs(count: int | tf.Tensor) -> tf.Tensor:
-    """Computes a random sign for each position, float32 `[count]`.
+    """Compute a random sign for each position, float32 `[count]`.
 
     The sign is the top bit of a multiplicative hash (the finalizer of
     MurmurHash3), which is the same on all devices.

@@ -14,7 +14,7 @@ Gradient = tf.Tensor | tf.IndexedSlices | None
 
 
 def with_shape(gradient: Gradient, shape: tf.TensorShape) -> Gradient:
-    """Adds the shape of the variable to a sparse gradient.
+    """Add the shape of the variable to a sparse gradient.
 
     `IndexedSlices` that users create may lack a shape, and cannot be converted
     to a dense tensor then.
@@ -59,7 +59,7 @@ class GradientValues:
 
 
 def gradient_values(gradient: Gradient) -> GradientValues | None:
-    """Reads the values of a gradient, with duplicate sparse rows summed.
+    """Read the values of a gradient, with duplicate sparse rows summed.
 
     A sparse gradient has some rows of a table, and some of them several times.
     It is not converted to a dense tensor, since tables can be very large.
@@ -96,7 +96,7 @@ def gradient_values(gradient: Gradient) -> GradientValues | None:
 
 
 def divide(gradient: Gradient, divisor: float) -> Gradient:
-    """Divides a gradient by a number."""
+    """Divide a gradient by a number."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(
             gradient.values / divisor, gradient.indices, gradient.dense_shape
@@ -105,12 +105,12 @@ def divide(gradient: Gradient, divisor: float) -> Gradient:
 
 
 def to_dense(gradient: Gradient) -> tf.Tensor | None:
-    """Converts a gradient to a dense tensor; duplicate rows are summed."""
+    """Convert a gradient to a dense tensor; duplicate rows are summed."""
     return None if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def regenerate(gradient: Gradient, graph: tf.Graph) -> Gradient:
-    """Copies a gradient into the current graph; see `replay.replay_end`.
+    """Copy a gradient into the current graph; see `replay.replay_end`.
 
     The elementwise operations at its end are computed again in the copy.
 
@@ -122,14 +122,14 @@ def regenerate(gradient: Gradient, graph: tf.Graph) -> Gradient:
 
 
 def tensors(gradient: Gradient) -> list[tf.Tensor]:
-    """Lists the tensors of a gradient: the values, or nothing for None."""
+    """List the tensors of a gradient: the values, or nothing for None."""
     if isinstance(gradient, tf.IndexedSlices):
         return [gradient.values]
     return [] if gradient is None else [gradient]
 
 
 def with_tensors(gradient: Gradient, values: Iterator[tf.Tensor]) -> Gradient:
-    """Replaces the tensors of a gradient by the next ones of an iterator."""
+    """Replace the tensors of a gradient by the next ones of an iterator."""
     return _with_values(gradient, lambda _: next(values))
 
 

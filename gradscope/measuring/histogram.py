@@ -16,7 +16,7 @@ _NONFINITE_BITS = 510  # exponent 255
 def counts(
     kinds: list[list[Rows | UpdateRows]], places: list[int]
 ) -> tf.Tensor:
-    """Computes histograms of tensors, float32 `[kinds * places, COUNT]`.
+    """Compute histograms of tensors, float32 `[kinds * places, COUNT]`.
 
     A missing tensor has a histogram of zeros. `DenseBincount` over the top bits
     of each number is much faster than `tf.summary.histogram`, and compiles
@@ -57,7 +57,7 @@ def counts(
 def _raw_counts(
     stacks: list[Rows | UpdateRows], places: list[int]
 ) -> tf.Tensor:
-    """Counts the elements with each value of the top bits, int32
+    """Count the elements with each value of the top bits, int32
     `[places, 1024]`."""
     stacks = [rows for rows in stacks if set(rows.places) & set(places)]
     order = [place for rows in stacks for place in rows.places]
@@ -103,7 +103,7 @@ def _without_padding(raw: tf.Tensor, rows: Rows | UpdateRows) -> tf.Tensor:
 
 
 def _in_range(raw: tf.Tensor) -> tf.Tensor:
-    """Reduces counts of one sign to the buckets' range, `[n, PER_SIGN]`.
+    """Reduce counts of one sign to the buckets' range, `[n, PER_SIGN]`.
 
     The outermost buckets also count the values beyond the range.
     """

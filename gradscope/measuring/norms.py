@@ -26,7 +26,7 @@ _LOWEST = 1e-11
 def norms(
     kinds: list[list[Rows | UpdateRows]], count: int, fused: bool = False
 ) -> list[tf.Tensor]:
-    """Computes for each kind the norms of V tensors, float32 `[V]`.
+    """Compute for each kind the norms of V tensors, float32 `[V]`.
 
     A missing tensor has NaN.
 
@@ -67,7 +67,7 @@ def norms(
 
 
 def _wide(stacks: list[Rows | UpdateRows]) -> tf.Tensor:
-    """Computes norms from squares in float64."""
+    """Compute norms from squares in float64."""
 
     def squares(rows: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(rows, tf.float64)
@@ -78,7 +78,7 @@ def _wide(stacks: list[Rows | UpdateRows]) -> tf.Tensor:
 
 
 def _narrow(stacks: list[Rows | UpdateRows]) -> tf.Tensor:
-    """Computes norms in one pass, which may underflow and overflow."""
+    """Compute norms in one pass, which may underflow and overflow."""
 
     def squares(rows: tf.Tensor) -> tf.Tensor:
         if rows.dtype.size < 4:  # sums of float16 would overflow early

@@ -34,7 +34,7 @@ class Sample:
 
 
 def first_examples(tensor: tf.Tensor, least: int) -> tf.Tensor:
-    """Selects the first examples of a tensor, up to `MOST` numbers.
+    """Select the first examples of a tensor, up to `MOST` numbers.
 
     Args:
         tensor: `[examples, ...]`, or a scalar. A tensor of unknown rank is
@@ -70,12 +70,12 @@ def first_examples(tensor: tf.Tensor, least: int) -> tf.Tensor:
 
 
 def count_examples(tensor: tf.Tensor) -> tf.Tensor:
-    """Counts the examples of a tensor, int32 scalar; a scalar counts as one."""
+    """Count the examples of a tensor, int32 scalar; a scalar counts as one."""
     return tf.concat([tf.shape(tensor), [1]], axis=0)[0]
 
 
 def sample(tensors: list[list[tf.Tensor]]) -> Sample:
-    """Selects the first examples of n activations, up to `MOST` numbers.
+    """Select the first examples of n activations, up to `MOST` numbers.
 
     At least one example is selected.
 
@@ -104,14 +104,14 @@ def sample(tensors: list[list[tf.Tensor]]) -> Sample:
 
 
 def have_same_shape(tensors: list[tf.Tensor]) -> bool:
-    """Returns whether tensors `[examples, ...]` certainly have the same shape,
+    """Return whether tensors `[examples, ...]` certainly have the same shape,
     apart from the number of examples."""
     shapes = {tuple(t.shape.as_list()[1:]) for t in tensors}
     return len(shapes) == 1 and None not in shapes.pop()
 
 
 def _join(calls: list[tf.Tensor]) -> tf.Tensor:
-    """Concatenates the time steps of an activation.
+    """Concatenate the time steps of an activation.
 
     Time steps with different positions are reshaped to `[rows, units]`.
     """
@@ -132,7 +132,7 @@ def _first_sizes(tensors: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _pad(rows: list[tf.Tensor], sizes: tf.Tensor) -> tf.Tensor:
-    """Stacks tensors of different lengths, padded with zeros at the end."""
+    """Stack tensors of different lengths, padded with zeros at the end."""
     rank = rows[0].shape.rank
     missing = tf.reshape(tf.reduce_max(sizes) - sizes, [-1, 1, 1])
     paddings = tf.pad(missing, [[0, 0], [0, rank - 1], [1, 0]])
@@ -142,7 +142,7 @@ def _pad(rows: list[tf.Tensor], sizes: tf.Tensor) -> tf.Tensor:
 
 
 def _as_matrix(tensor: tf.Tensor) -> tf.Tensor:
-    """Reshapes a tensor of unknown rank to `[examples, numbers]`."""
+    """Reshape a tensor of unknown rank to `[examples, numbers]`."""
     examples = count_examples(tensor)
     numbers = tf.size(tensor) // tf.maximum(1, examples)
     return tf.reshape(tensor, [examples, numbers])

@@ -101,7 +101,7 @@ def map_in_turn(
     stacks: Sequence[Rows | UpdateRows],
     function: Callable[[tf.Tensor], tf.Tensor],
 ) -> list[tf.Tensor]:
-    """Applies a function to the values of each stack.
+    """Apply a function to the values of each stack.
 
     Control dependencies make large stacks run one after the other, which lowers
     the peak of memory.
@@ -120,7 +120,7 @@ def map_in_turn(
 def stack_by_shape(
     tensors: list[tf.Tensor | None], separate: frozenset[int] = frozenset()
 ) -> list[Rows]:
-    """Stacks small tensors of the same shape and dtype.
+    """Stack small tensors of the same shape and dtype.
 
     Each larger tensor, or tensor of unknown size, is a stack of its own.
 
@@ -156,7 +156,7 @@ def stack_by_shape(
 
 
 def pad_together(stacks: list[Rows], fused: bool = False) -> list[Rows]:
-    """Merges stacks of small tensors, padded with zeros to a common width.
+    """Merge stacks of small tensors, padded with zeros to a common width.
 
     Args:
         stacks: Result of `stack_by_shape`.
@@ -184,7 +184,7 @@ def pad_together(stacks: list[Rows], fused: bool = False) -> list[Rows]:
 
 
 def _fits(group: list[Rows], rows: Rows, fused: bool) -> bool:
-    """Returns whether padding a stack to the group's width costs little."""
+    """Return whether padding a stack to the group's width costs little."""
     if group[0].values.dtype != rows.values.dtype:
         return False
     stacks = [*group, rows]
@@ -218,7 +218,7 @@ def _width(rows: Rows) -> int:
 def scatter_columns(
     columns: tf.Tensor, places: list[int], count: int
 ) -> tf.Tensor:
-    """Moves the columns of `[k, n]` to their places in `[k, V]`, else NaN.
+    """Move the columns of `[k, n]` to their places in `[k, V]`, else NaN.
 
     Args:
         columns: `[k, n]`, one column for each of n tensors.

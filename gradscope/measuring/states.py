@@ -20,7 +20,7 @@ MOST_CHANNELS = 256
 
 
 def dropped_fraction(mask: tf.Tensor) -> tf.Tensor:
-    """Measures the share of units that a dropout layer dropped.
+    """Measure the share of units that a dropout layer dropped.
 
     Args:
         mask: Whether each unit was retained, bool of any shape.
@@ -38,7 +38,7 @@ def mean_distance(
     moving_mean: tf.Tensor,
     examples: tf.Tensor,
 ) -> tf.Tensor:
-    """Measures the distance of the batch mean from the moving mean.
+    """Measure the distance of the batch mean from the moving mean.
 
     The distance is in standard deviations of the batch, as root mean square
     over the channels. The mean of n normal examples differs from the true mean
@@ -73,7 +73,7 @@ def mean_distance(
 def variance_distance(
     variance: tf.Tensor, moving_variance: tf.Tensor, examples: tf.Tensor
 ) -> tf.Tensor:
-    """Measures the distance of the batch variance from the moving variance.
+    """Measure the distance of the batch variance from the moving variance.
 
     The distance is the root mean square over the channels of the logarithm of
     their ratio. The logarithm of the variance of n normal numbers varies by
@@ -104,7 +104,7 @@ def variance_distance(
 def _without_noise(
     squared: tf.Tensor, noise: tf.Tensor, examples: tf.Tensor
 ) -> tf.Tensor:
-    """Computes a distance from its mean square, without the expected noise.
+    """Compute a distance from its mean square, without the expected noise.
 
     NaN for three examples or fewer, for which the noise is undefined.
     """
@@ -115,13 +115,13 @@ def _without_noise(
 
 
 def sample(values: tf.Tensor) -> tf.Tensor:
-    """Selects the numbers of a variable to record, `[sample_size(size)]`."""
+    """Select the numbers of a variable to record, `[sample_size(size)]`."""
     flat = tf.reshape(_float(values), [-1])
     return flat[:: _stride(flat.shape.num_elements())]
 
 
 def sample_size(size: int) -> int:
-    """Computes how many numbers of a variable of some size are recorded.
+    """Compute how many numbers of a variable of some size are recorded.
 
     Examples:
         >>> [sample_size(size) for size in (64, 512, 600)]  # strides 1, 2, 3

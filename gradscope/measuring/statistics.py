@@ -55,7 +55,7 @@ def stack_step(
     after: list[tf.Tensor | None],
     fused: bool = False,
 ) -> StepTensors:
-    """Stacks the tensors of a step for `measure`.
+    """Stack the tensors of a step for `measure`.
 
     Args:
         gradients: V gradients before clipping, None for a variable without a
@@ -100,7 +100,7 @@ def stack_step(
 def measure(
     step: StepTensors, missing: list[bool | None], fused: bool = False
 ) -> tf.Tensor:
-    """Measures the variables of a step, float32 `[V, MEASURED]`.
+    """Measure the variables of a step, float32 `[V, MEASURED]`.
 
     Args:
         step: Result of `stack_step`.
@@ -130,7 +130,7 @@ def measure(
 
 
 def occasional(step: StepTensors, places: list[int]) -> tf.Tensor:
-    """Measures histograms and sketches of selected variables.
+    """Measure histograms and sketches of selected variables.
 
     Args:
         step: Result of `stack_step`.
@@ -156,7 +156,7 @@ def _is_sparse(gradient: GradientValues | None) -> bool:
 def _values(
     gradient: GradientValues | None, weight: tf.Tensor
 ) -> tf.Tensor | None:
-    """Selects a gradient's values.
+    """Select a gradient's values.
 
     Values of unknown shape are broadcast to the weight, as the optimizer does:
     a gradient may be one number for all elements of the weight.
@@ -169,7 +169,7 @@ def _values(
 
 
 def _with_padding(stacks: list[Rows], gradients: list) -> list[Rows]:
-    """Adds the padding of sparse gradients to their stacks."""
+    """Add the padding of sparse gradients to their stacks."""
     return [
         dataclasses.replace(
             rows,
@@ -182,7 +182,7 @@ def _with_padding(stacks: list[Rows], gradients: list) -> list[Rows]:
 
 
 def _sizes(step: StepTensors) -> tf.Tensor:
-    """Counts the elements of each gradient without padding, `[V]`."""
+    """Count the elements of each gradient without padding, `[V]`."""
     sizes = [np.float32(np.nan)] * step.count
     for rows in step.by_shape:
         for place in rows.places:
@@ -196,13 +196,13 @@ def _sizes(step: StepTensors) -> tf.Tensor:
 
 
 def count_nonfinite(tensor: tf.Tensor) -> tf.Tensor:
-    """Counts the elements that are NaN or infinite, float32 scalar."""
+    """Count the elements that are NaN or infinite, float32 scalar."""
     is_nonfinite = tf.logical_not(tf.math.is_finite(tensor))
     return tf.reduce_sum(tf.cast(is_nonfinite, tf.float32))
 
 
 def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Derives all statistics of variables, float32 `[V, VARIABLE_COLUMNS]`.
+    """Derive all statistics of variables, float32 `[V, VARIABLE_COLUMNS]`.
 
     A ratio to a weight of norm zero is infinite, or NaN if the other norm is
     zero, too. All statistics of a missing gradient are NaN. For the rms and the

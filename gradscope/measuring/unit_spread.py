@@ -21,7 +21,7 @@ MOST_UNITS = 8
 def unit_spread(
     stacks: list[Rows], gradients: list[GradientValues | None]
 ) -> tf.Tensor:
-    """Measures how much the gradients of a variable's units differ, `[V]`.
+    """Measure how much the gradients of a variable's units differ, `[V]`.
 
     The spread is the norm of the gradient minus its mean over the units,
     divided by the norm of the gradient, as float32. 0 if all units receive the
@@ -61,7 +61,7 @@ def unit_spread(
 
 
 def _spread(values: tf.Tensor, units: int) -> tf.Tensor:
-    """Measures the spread of n tensors, given as rows `[n, inputs * units]`."""
+    """Measure the spread of n tensors, given as rows `[n, inputs * units]`."""
     count, size = values.shape.as_list()
     by_unit = tf.reshape(values, [count, size // units, units])
     # float64, since the square of 1e-23 is zero in float32.

@@ -28,7 +28,7 @@ COLUMNS = (*VARIABLE_COLUMNS, *RATE_COLUMNS)
 
 
 def by_layer(record: Record, statistic: str) -> np.ndarray:
-    """Computes a statistic of each layer, float32 `[T, L]`.
+    """Compute a statistic of each layer, float32 `[T, L]`.
 
     Each statistic is declared with one of these rules. `"norm"`: the root of
     the sum of squares; `"rms"`: the layer's norm over the root of its number of
@@ -46,7 +46,7 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
     """
     if statistic not in COLUMNS:
         raise KeyError(
-            f"{statistic!r} is not a statistic of variables; these are "
+            f"{statistic!r} is not a statistic of variables. Choose one of "
             f"{', '.join(VARIABLE_COLUMNS)}."
         )
     declared = STATISTICS[statistic]
@@ -80,7 +80,7 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
 def _groups(
     variables: Sequence[Variable],
 ) -> tuple[np.ndarray | slice, list[int]]:
-    """Orders variables by layer.
+    """Order variables by layer.
 
     In this order one numpy operation reduces all layers; an operation for
     each of 1000 layers would be slow.
@@ -115,17 +115,17 @@ class _Columns:
     starts: list[int]
 
     def reduce(self, operation: np.ufunc, numbers: np.ndarray) -> np.ndarray:
-        """Reduces the numbers `[T, V]` of each layer to one, `[T, L]`."""
+        """Reduce the numbers `[T, V]` of each layer to one, `[T, L]`."""
         return operation.reduceat(numbers, self.starts, axis=1)
 
     def with_missing(
         self, numbers: np.ndarray, replacement: float = 0.0
     ) -> np.ndarray:
-        """Replaces the numbers of variables that take no part."""
+        """Replace the numbers of variables that take no part."""
         return np.where(self.missing, replacement, numbers)
 
     def total(self, numbers: np.ndarray) -> np.ndarray:
-        """Adds the numbers of the variables that take part."""
+        """Add the numbers of the variables that take part."""
         return self.reduce(np.add, self.with_missing(numbers))
 
 

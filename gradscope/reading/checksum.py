@@ -31,13 +31,13 @@ _FEW = 64
 
 
 def masked_crc(data: bytes) -> int:
-    """Computes the masked checksum that follows data in a TFRecord file."""
+    """Compute the masked checksum that follows data in a TFRecord file."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def crc32c(data: bytes) -> int:
-    """Computes the CRC-32C of bytes.
+    """Compute the CRC-32C of bytes.
 
     Examples:
         >>> hex(crc32c(b"123456789"))  # the check value of CRC-32C
@@ -74,14 +74,14 @@ def crc32c(data: bytes) -> int:
 
 
 def _in_rows(values: np.ndarray, width: int) -> np.ndarray:
-    """Splits bytes into rows; zeros pad the front of the first."""
+    """Split bytes into rows; zeros pad the front of the first."""
     rows = np.zeros([-(-len(values) // width), width], np.uint8)
     rows.ravel()[rows.size - len(values) :] = values
     return rows
 
 
 def _look_up(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Combines the contributions of the bytes of each row."""
+    """Combine the contributions of the bytes of each row."""
     first = np.arange(0, 256 * rows.shape[1], 256, np.uint16)
     # The indices are always valid; mode "wrap" skips numpy's check of them.
     contributions = table.take(rows + first, mode="wrap")
@@ -89,7 +89,7 @@ def _look_up(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _update(crc: int, data: bytes) -> int:
-    """Advances the register by bytes."""
+    """Advance the register by bytes."""
     table = _byte_table()
     for byte in data:
         crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
@@ -98,7 +98,7 @@ def _update(crc: int, data: bytes) -> int:
 
 @functools.cache
 def _byte_table() -> list[int]:
-    """Computes the register after each byte, beginning with 0."""
+    """Compute the register after each byte, beginning with 0."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -109,7 +109,7 @@ def _byte_table() -> list[int]:
 
 @functools.cache
 def _tables() -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
-    """Computes the contributions of bytes to a checksum.
+    """Compute the contributions of bytes to a checksum.
 
     Returns:
         The contribution of a byte at each position of a block, uint32

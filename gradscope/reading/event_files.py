@@ -32,7 +32,7 @@ _DT_STRING = 7
 
 
 def event_files(directory: str) -> list[str]:
-    """Lists the event files directly in a directory, oldest first."""
+    """List the event files directly in a directory, oldest first."""
     return sorted(
         entry.path
         for entry in os.scandir(directory)
@@ -41,7 +41,7 @@ def event_files(directory: str) -> list[str]:
 
 
 def events(path: str) -> Iterator[Event]:
-    """Yields the `Event` protos of an event file in the order of writing.
+    """Yield the `Event` protos of an event file in the order of writing.
 
     The file of a running or killed training may end within a record. This
     incomplete record is left out. So are events with a wrong checksum, and
@@ -53,14 +53,14 @@ def events(path: str) -> Iterator[Event]:
 
 
 def damage(path: str) -> list[str]:
-    """Lists the parts of an event file that could not be read, in sentences."""
+    """List the parts of an event file that could not be read, in sentences."""
     return [
         piece for piece in events_and_damage(path) if isinstance(piece, str)
     ]
 
 
 def events_and_damage(path: str) -> Iterator[Event | str]:
-    """Yields the `Event` protos of a file, then sentences about its damage."""
+    """Yield the `Event` protos of a file, then sentences about its damage."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto import event_pb2
 
@@ -77,11 +77,12 @@ def events_and_damage(path: str) -> Iterator[Event | str]:
         except DecodeError:
             broken += 1
     if broken:
-        yield f"{path} has {broken} damaged events, which were left out."
+        events = "event was" if broken == 1 else "events were"
+        yield f"{path}: {broken} damaged {events} left out."
 
 
 def _records(path: str) -> Iterator[bytes | str | None]:
-    """Yields the data of each complete record, None if its checksum is wrong.
+    """Yield the data of each complete record, None if its checksum is wrong.
 
     If the end of the file cannot be read, the last item is a sentence about
     that.
@@ -97,8 +98,8 @@ def _records(path: str) -> Iterator[bytes | str | None]:
             length, checksum = _HEADER.unpack(header)
             if masked_crc(header[:8]) != checksum or length > _LONGEST:
                 yield (
-                    f"is damaged at byte {start}: the {left} bytes from there "
-                    "on were not read."
+                    f"is damaged at byte {start}: the remaining {left} bytes "
+                    "were not read."
                 )
                 return
             if length > size - file.tell() - _CHECKSUM.size:
@@ -118,7 +119,7 @@ def _records(path: str) -> Iterator[bytes | str | None]:
 
 
 def to_numpy(tensor: TensorProto) -> np.ndarray | bytes:
-    """Converts a `TensorProto` to an array, or to bytes if it is a string.
+    """Convert a `TensorProto` to an array, or to bytes if it is a string.
 
     Raises:
         ValueError: If the tensor is damaged or of a type that gradscope never

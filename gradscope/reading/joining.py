@@ -24,7 +24,7 @@ from gradscope.reading.record import Record
 
 
 def from_series(run: str, series: dict[str, list]) -> Record | None:
-    """Joins the time series of a run's tags into a record.
+    """Join the time series of a run's tags into a record.
 
     A run whose model changed, or that was resumed with another model, has
     several schemas. The record has the rows of all of them; the rows of the
@@ -55,7 +55,7 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
 
 
 def schema_of(points: list) -> Schema:
-    """Parses the schema that was last written under a schema's tag.
+    """Parse the schema that was last written under a schema's tag.
 
     Raises:
         SchemaError: If the schema cannot be read.
@@ -70,7 +70,7 @@ def schema_of(points: list) -> Schema:
 
 @functools.lru_cache(maxsize=16)
 def _parse_schema(text: bytes | str) -> Schema:
-    """Parses a schema, which takes milliseconds if it is large.
+    """Parse a schema, which takes milliseconds if it is large.
 
     The result is cached: all runs of one network have the same text.
     """
@@ -80,7 +80,7 @@ def _parse_schema(text: bytes | str) -> Schema:
 def _part(
     run: str, schema: Schema, schema_id: str, series: dict[str, list]
 ) -> Record | None:
-    """Builds the record of one schema's points, None without any step."""
+    """Build the record of one schema's points, None without any step."""
     families, occasional = {}, {}
     reference = None
     for family, columns in schema.columns.items():
@@ -126,7 +126,7 @@ def _part(
 
 
 def _stack(points: list) -> tuple[np.ndarray, np.ndarray]:
-    """Stacks points to steps, int64 `[n]`, and values, float32 `[n, ...]`."""
+    """Stack points to steps, int64 `[n]`, and values, float32 `[n, ...]`."""
     steps = np.array([p[0] for p in points], np.int64)
     # One by one: `np.stack` of a large run holds the interpreter lock for so
     # long that other threads wait, and a cast would copy all values again.
@@ -139,7 +139,7 @@ def _stack(points: list) -> tuple[np.ndarray, np.ndarray]:
 def _at_steps(
     reference: np.ndarray, steps: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Aligns values with the reference's steps; NaN for a step without any."""
+    """Align values with the reference's steps; NaN for a step without any."""
     if np.array_equal(reference, steps):
         return values
     out = np.full((len(reference), *values.shape[1:]), np.nan, np.float32)
@@ -149,7 +149,7 @@ def _at_steps(
 
 
 def _join(parts: list[Record]) -> Record:
-    """Joins the parts of one run, oldest first; the last schema leads."""
+    """Join the parts of one run, oldest first; the last schema leads."""
     if len(parts) == 1:
         return parts[0]
     # A step is `(n, i)`: the number of its part, and its index in the part.
@@ -194,7 +194,7 @@ def _join(parts: list[Record]) -> Record:
 def _join_rare(
     parts: list[Record], schema: Schema
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Joins the families that only some steps have."""
+    """Join the families that only some steps have."""
     joined = {}
     groups = [[parts[n] for n in group] for group in _simultaneous(parts)]
     for family in OCCASIONAL:
@@ -228,7 +228,7 @@ def _join_rare(
 
 
 def _join_logs(parts: list[Record]) -> tuple[epoch_logs.Log, ...]:
-    """Joins the logs of all parts.
+    """Join the logs of all parts.
 
     Like a probe in `_join_rare`, logs are of the weights before their step.
     """
@@ -242,7 +242,7 @@ def _join_logs(parts: list[Record]) -> tuple[epoch_logs.Log, ...]:
 
 
 def _places(part: Schema, joined: Schema, family: str) -> tuple:
-    """Matches the rows and columns of a part's family with the joined ones.
+    """Match the rows and columns of a part's family with the joined ones.
 
     Returns:
         Indices of `np.ix_`, `[rows, columns]`, in the joined family and in the
@@ -267,7 +267,7 @@ def _places(part: Schema, joined: Schema, family: str) -> tuple:
 
 
 def _simultaneous(parts: list[Record]) -> list[list[int]]:
-    """Groups the parts that were recorded at the same time, oldest first.
+    """Group the parts that were recorded at the same time, oldest first.
 
     Parts follow each other (another model, or another version of gradscope),
     or they alternate: an optimizer that was given new variables may go on with
@@ -285,7 +285,7 @@ def _simultaneous(parts: list[Record]) -> list[list[int]]:
 
 
 def _joint_schema(schemas: list[Schema]) -> Schema:
-    """Appends the rows of older schemas to those of the last one.
+    """Append the rows of older schemas to those of the last one.
 
     A row that several schemas have is that of the last of them.
     """
@@ -320,7 +320,7 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
 
 
 def _copy_steps(part: Record, joined: Record, targets, indices) -> None:
-    """Copies the steps `indices` of a part to `targets` of the joined run."""
+    """Copy the steps `indices` of a part to `targets` of the joined run."""
     for family, values in part.families.items():
         if family not in joined.families:
             continue

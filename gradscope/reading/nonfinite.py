@@ -95,7 +95,7 @@ class NonFinite:
 
 
 def first_nonfinite(record: Record) -> NonFinite | None:
-    """Finds the first NaN or infinity of a run, None if all was finite.
+    """Find the first NaN or infinity of a run, None if all was finite.
 
     Steps that a loss scale skipped do not count: their overflows are how a
     dynamic loss scale is adjusted, and they changed no weight.
@@ -146,7 +146,7 @@ def first_nonfinite(record: Record) -> NonFinite | None:
 
 
 def _find_nonfinite(record: Record, applied: np.ndarray) -> _Masks:
-    """Finds for each kind the steps at which its rows are not finite."""
+    """Find for each kind the steps at which its rows are not finite."""
     variables = record.variables
     # A share of at most 2^18 numbers, to which older records add rounding.
     data = _column(record, "data_nonfinite") > 1e-6
@@ -174,7 +174,7 @@ def _find_nonfinite(record: Record, applied: np.ndarray) -> _Masks:
 
 
 def _operations(record: Record) -> np.ndarray:
-    """Reads the outputs of operations as infinity, NaN or 0, `[T, rows]`.
+    """Read the outputs of operations as infinity, NaN or 0, `[T, rows]`.
 
     0 stands for a finite output.
     """
@@ -188,7 +188,7 @@ def _operations(record: Record) -> np.ndarray:
 
 
 def _applied(record: Record) -> np.ndarray:
-    """Finds the steps in which any variable took part, bool `[T]`.
+    """Find the steps in which any variable took part, bool `[T]`.
 
     A step that a loss scale skipped has a header and nothing else.
     """
@@ -196,7 +196,7 @@ def _applied(record: Record) -> np.ndarray:
 
 
 def _absent(record: Record) -> np.ndarray:
-    """Finds the variables that are no part of a step, bool `[T, V]`."""
+    """Find the variables that are no part of a step, bool `[T, V]`."""
     values = record.families["variables"]
     absent = np.ones(values.shape[:2], bool)
     for column in np.moveaxis(values, 2, 0):
@@ -207,12 +207,12 @@ def _absent(record: Record) -> np.ndarray:
 
 
 def _any(by_kind: _Masks) -> np.ndarray:
-    """Finds the steps in which any row is not finite, bool `[T]`."""
+    """Find the steps in which any row is not finite, bool `[T]`."""
     return np.any([mask.any(axis=1) for _, mask in by_kind.values()], axis=0)
 
 
 def _not_finite(record: Record, norm: str) -> np.ndarray:
-    """Finds where a norm is not finite although it is defined, bool `[T, V]`.
+    """Find where a norm is not finite although it is defined, bool `[T, V]`.
 
     A variable that took no part in a step has NaN in all columns; of one that
     took part, the count of non-finite elements of the gradient is a number.
@@ -225,7 +225,7 @@ def _not_finite(record: Record, norm: str) -> np.ndarray:
 
 
 def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
-    """Finds the steps in which the loss is not finite, bool `[T]`.
+    """Find the steps in which the loss is not finite, bool `[T]`.
 
     Args:
         record: The record.
@@ -240,7 +240,7 @@ def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
 
 
 def _loss_is_known(record: Record) -> np.ndarray:
-    """Finds the steps in which the loss must be a number, bool `[T]`.
+    """Find the steps in which the loss must be a number, bool `[T]`.
 
     Without a known model the loss is NaN, too, but then the model's inputs are
     unknown as well.
@@ -252,7 +252,7 @@ def _loss_is_known(record: Record) -> np.ndarray:
 
 
 def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:
-    """Finds the steps at or after which a flag was set for the same variables.
+    """Find the steps at or after which a flag was set for the same variables.
 
     Steps of other variables do not count: a run may have several optimizers,
     and the model of one may be known while that of another is not.
@@ -272,7 +272,7 @@ def _weights_were_finite(record: Record, by_kind: _Masks, index: int) -> bool:
 
 
 def _statistics_of(kind: str) -> tuple[str, ...]:
-    """Lists the statistics of the steps before that explain a kind."""
+    """List the statistics of the steps before that explain a kind."""
     of_row = _SIZES[kind]
     if kind in ("weight", "gradient", "update"):
         of_row = of_row + _OF_VARIABLE
@@ -284,7 +284,7 @@ def _family(statistic: str) -> str:
 
 
 def _column(record: Record, statistic: str) -> np.ndarray:
-    """Reads a statistic, `[T, rows]`; NaN if it was not recorded."""
+    """Read a statistic, `[T, rows]`; NaN if it was not recorded."""
     shape = len(record.steps), len(record.schema.rows(_family(statistic)))
     if statistic not in record.statistics:
         return np.full(shape, np.nan, np.float32)
@@ -292,7 +292,7 @@ def _column(record: Record, statistic: str) -> np.ndarray:
 
 
 def _of_row(record: Record, statistic: str, name: str) -> np.ndarray:
-    """Reads a statistic of one row, or of the step as a whole, `[T]`."""
+    """Read a statistic of one row, or of the step as a whole, `[T]`."""
     family = _family(statistic)
     row = 0 if family == "run" else record.schema.rows(family).index(name)
     return _column(record, statistic)[:, row]

@@ -14,7 +14,7 @@ from gradscope.reading.record import Record
 
 
 def read(run_dir: str | os.PathLike[str]) -> Record:
-    """Reads the record of one run.
+    """Read the record of one run.
 
     Args:
         run_dir: The directory given to `gradscope.wrap`, or the sub-directory
@@ -65,14 +65,14 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
     record = from_series(os.fspath(run_dir), series)
     if record is None:
         raise FileNotFoundError(
-            f"{directory} has no whole record yet. Steps are written every "
+            f"{directory} has no complete record yet. Steps are written every "
             "few seconds, on `gradscope.flush()` and at the end of training."
         )
     return dataclasses.replace(record, damage=tuple(damage))
 
 
 def runs_below(directory: str) -> list[str]:
-    """Lists the directories with a recorded run, at or below a directory."""
+    """List the directories with a recorded run, at or below a directory."""
     return sorted(
         path
         for path, _, files in os.walk(directory)
@@ -84,8 +84,8 @@ def runs_below(directory: str) -> list[str]:
 def _run_directory(directory: str) -> str:
     if not os.path.isdir(directory):
         raise FileNotFoundError(
-            f"no directory {directory}. Give the log directory that was given "
-            "to `gradscope.wrap`."
+            f"no directory {directory}. Give the directory that was passed to "
+            "`gradscope.wrap`."
         )
     subdir = os.path.join(directory, schema_module.DIRECTORY)
     if os.path.isdir(subdir) and event_files.event_files(subdir):
@@ -96,8 +96,8 @@ def _run_directory(directory: str) -> str:
         return directory
     if below:
         raise ValueError(
-            f"{directory} holds {len(below)} runs, `read` takes one: "
-            + ", ".join(below)
+            f"{directory} holds {len(below)} runs, but `read` takes one. "
+            "Choose one of " + ", ".join(below)
         )
     raise FileNotFoundError(
         f"nothing was recorded in {directory}: no event file in {subdir}."

@@ -76,7 +76,7 @@ class Record:
         return tuple(n for f in self.families for n in self.schema.columns[f])
 
     def __getitem__(self, statistic: str) -> np.ndarray:
-        """Selects a statistic.
+        """Select a statistic.
 
         Returns:
             float32 `[T, rows]`. The rows are variables, activations, states or
@@ -96,12 +96,12 @@ class Record:
             if not self.schema.rows(family):
                 return np.zeros([len(self.steps), 0], np.float32)
         raise KeyError(
-            f"no statistic {statistic!r} in {self.run}; "
-            f"there are {', '.join(self.statistics)}."
+            f"no statistic {statistic!r} in {self.run}. Choose one of "
+            f"{', '.join(self.statistics)}."
         )
 
     def occasional(self, family: str) -> tuple[np.ndarray, np.ndarray]:
-        """Selects a family that only some steps have.
+        """Select a family that only some steps have.
 
         Args:
             family: `"units"` (rows are `record.schema.rows("units")`, columns
@@ -117,8 +117,8 @@ class Record:
         """
         if family not in OCCASIONAL:
             raise KeyError(
-                f"{family!r} is not a family that only some steps have; these "
-                f"are {', '.join(OCCASIONAL)}."
+                f"{family!r} is not a family that only some steps have. Choose "
+                f"one of {', '.join(OCCASIONAL)}."
             )
         no_values = np.zeros(
             [0, len(self.schema.rows(family)), len(OCCASIONAL[family])],
@@ -127,7 +127,7 @@ class Record:
         return self.rare.get(family, (np.zeros(0, np.int64), no_values))
 
     def by_layer(self, statistic: str) -> np.ndarray:
-        """Combines a statistic of variables by layer.
+        """Combine a statistic of variables by layer.
 
         See `gradscope.reading.by_layer` for how each statistic is combined.
 
@@ -154,7 +154,7 @@ class Record:
         return by_layer.by_layer(self, statistic)
 
     def first_nonfinite(self) -> nonfinite.NonFinite | None:
-        """Finds the first number that became NaN or infinite.
+        """Find the first number that became NaN or infinite.
 
         Returns:
             Its kind, row and step, with a message that explains it; None if

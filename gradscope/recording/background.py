@@ -41,7 +41,7 @@ class Watched(Closable, Protocol):
 
 
 def watch(item: Watched) -> None:
-    """Calls `item.tick()` twice a second while the item is alive.
+    """Call `item.tick()` twice a second while the item is alive.
 
     Items that are still watched when the interpreter exits are closed with
     `item.close()`.
@@ -64,13 +64,13 @@ def watch(item: Watched) -> None:
 
 
 def forget(item: Watched) -> None:
-    """Stops calling `item.tick()`; the thread ends after the last item."""
+    """Stop calling `item.tick()`; the thread ends after the last item."""
     with _lock:
         _watched.discard(item)
 
 
 def retire(item: Closable) -> None:
-    """Schedules `item.close()` on the thread; safe to call in a finalizer.
+    """Schedule `item.close()` on the thread; safe to call in a finalizer.
 
     A finalizer can run at any moment, also while another model is traced. A
     variable that it reads would become part of that trace, which fails when
@@ -80,7 +80,7 @@ def retire(item: Closable) -> None:
 
 
 def close_retired() -> None:
-    """Closes all retired items; not to be called in a trace.
+    """Close all retired items; not to be called in a trace.
 
     Also waits for items that another thread is closing, since the caller of
     `gradscope.flush` wants to read their files.
@@ -91,7 +91,7 @@ def close_retired() -> None:
 
 
 def _renew() -> None:
-    """Replaces the lock in a forked process: a parent's thread may hold it."""
+    """Replace the lock in a forked process: a parent's thread may hold it."""
     global _closing
     _closing = threading.RLock()
 
@@ -119,7 +119,7 @@ def _run() -> None:
 
 
 def _finish() -> None:
-    """Closes all items, when the interpreter exits."""
+    """Close all items, when the interpreter exits."""
     if os.getpid() != _process:
         return
     close_retired()
@@ -130,7 +130,7 @@ def _finish() -> None:
 
 
 def run_guarded(action: Callable[[], object]) -> bool:
-    """Runs an action and turns an exception into a warning.
+    """Run an action and turn an exception into a warning.
 
     Returns:
         Whether the action succeeded.

@@ -25,12 +25,12 @@ _STEP_COLUMNS = 2
 
 
 def ring(width: int, device: str) -> Ring:
-    """Creates a ring for rows of `width` numbers within `RING_BYTES`."""
+    """Create a ring for rows of `width` numbers within `RING_BYTES`."""
     return Ring(rows_of(width), width, device)
 
 
 def rows_of(width: int) -> int:
-    """Computes how many rows of `width` numbers a ring has."""
+    """Compute how many rows of `width` numbers a ring has."""
     row_bytes = 4 * (width + _STEP_COLUMNS)
     return min(MAX_ROWS, max(MIN_ROWS, RING_BYTES // row_bytes))
 
@@ -56,7 +56,7 @@ class Ring:
         self._count = own_variables.create(np.zeros([], np.int64), device)
 
     def append(self, step: tf.Tensor, row: tf.Tensor) -> tf.Operation | None:
-        """Appends a row: adds the ops to a graph, or runs them eagerly.
+        """Append a row: add the ops to a graph, or run them eagerly.
 
         Args:
             step: int64 scalar tensor.
@@ -79,11 +79,11 @@ class Ring:
             )
 
     def count_waiting(self) -> int:
-        """Counts the rows that were appended since the last `fetch`."""
+        """Count the rows that were appended since the last `fetch`."""
         return int(own_variables.value(self._count)) - self._fetched
 
     def fetch(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Fetches the rows that were appended since the last call.
+        """Fetch the rows that were appended since the last call.
 
         May run in another thread while a step runs.
 

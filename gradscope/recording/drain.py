@@ -84,7 +84,7 @@ class Drain:
         return self._dropped
 
     def tick(self) -> None:
-        """Drains old frames and half full rings; called twice a second."""
+        """Drain old frames and half full rings; called twice a second."""
         if self._is_foreign():
             return
         is_old = time.time() - self._drained_at > PERIOD
@@ -94,7 +94,7 @@ class Drain:
             self.drain()
 
     def count_steps(self, steps: int = 1) -> None:
-        """Counts observed steps and drains when a ring is half full.
+        """Count observed steps and drain when a ring is half full.
 
         The number of rows in a ring is read from the device, which waits for
         its steps, only when the counted steps could have filled half of it.
@@ -110,13 +110,13 @@ class Drain:
             self._room = self._room_on_device()
 
     def _room_on_device(self) -> int:
-        """Counts the rows that can be appended until a ring is half full."""
+        """Count the rows that can be appended until a ring is half full."""
         return min(
             ring.rows // 2 - ring.count_waiting() for ring in self._rings
         )
 
     def drain(self) -> None:
-        """Writes all frames that were recorded since the last call.
+        """Write all frames that were recorded since the last call.
 
         A failure causes one warning. Records that could not be written count
         as dropped; later records are tried again.
@@ -138,7 +138,7 @@ class Drain:
             self._warn()
 
     def close(self) -> None:
-        """Drains for the last time and closes the file."""
+        """Drain for the last time and close the file."""
         with self._lock:
             if self._is_foreign():
                 return
@@ -158,7 +158,7 @@ class Drain:
         return self._closed or os.getpid() != self._process
 
     def add_replica(self, replica: int, ring: FrameRing) -> None:
-        """Adds the ring of another replica's forward passes.
+        """Add the ring of another replica's forward passes.
 
         Args:
             replica: Number of the replica.
@@ -168,7 +168,7 @@ class Drain:
             self._replica_rings[replica] = ring
 
     def write_probe(self, step: int, losses: tuple[float, float]) -> None:
-        """Writes the two losses of a probe.
+        """Write the two losses of a probe.
 
         Args:
             step: The optimizer's step number at the probe.
@@ -180,7 +180,7 @@ class Drain:
         self._write_now(step, lambda: [value, *self._missing_schema()])
 
     def write_epoch_log(self, log: Log) -> None:
-        """Writes the logs of an epoch of `fit`."""
+        """Write the logs of an epoch of `fit`."""
         value = event_writer.logs_value(self.schema.id, log)
         self._write_now(log.step, lambda: [value, *self._missing_schema()])
 
@@ -198,7 +198,7 @@ class Drain:
                 self._write_now(step, lambda: [value])
 
     def write_text(self, step: int, text: str) -> None:
-        """Writes findings for TensorBoard's Text tab.
+        """Write findings for TensorBoard's Text tab.
 
         Args:
             step: The optimizer's step number.
@@ -211,7 +211,7 @@ class Drain:
     def _write_now(
         self, step: int, build_values: Callable[[], list[Any]]
     ) -> None:
-        """Writes values that do not belong to a recorded step's event."""
+        """Write values that do not belong to a recorded step's event."""
         with self._lock:
             if self._is_foreign():
                 return
@@ -223,7 +223,7 @@ class Drain:
             self._warn()
 
     def _await_replicas(self, frames: list[Any]) -> list[Any]:
-        """Selects the frames for which the rows of all replicas are complete.
+        """Select the frames for which the rows of all replicas are complete.
 
         The other frames wait until the next call, which returns them in any
         case: a replica may be slow, or may have stopped.
@@ -275,7 +275,7 @@ class Drain:
             self._give_up_file(error)
 
     def _values(self, step: int, row: np.ndarray) -> list[Any]:
-        """Builds the values of a recorded step's event."""
+        """Build the values of a recorded step's event."""
         tallies = {
             # With the step that is being written, so that a reader that knows
             # the last step alone knows how many there were.
@@ -296,7 +296,7 @@ class Drain:
         return values
 
     def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list[Any]:
-        """Builds the values of a step with histograms, beside its families."""
+        """Build the values of a step with histograms, beside its families."""
         counts, sketches = tensorboard_tabs.split(numbers, len(self.selected))
         rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
         rows[self.selected] = sketches
@@ -309,7 +309,7 @@ class Drain:
         ]
 
     def _missing_schema(self) -> list[Any]:
-        """Builds the value of the schema, unless the file has it already."""
+        """Build the value of the schema, unless the file has it already."""
         if self.file.has_tag(tag("schema", self.schema.id)):
             return []
         return [event_writer.schema_value(self.schema)]
@@ -339,14 +339,14 @@ class Drain:
 
 
 def warn_once(directory: str, error: Exception) -> None:
-    """Warns that a directory cannot be written to, once per process."""
+    """Warn that a directory cannot be written to, once per process."""
     if directory in _warned:
         return
     _warned.add(directory)
     warnings.warn(
         f"gradscope cannot write to {directory}: {error}. Training goes on; "
-        "what cannot be written is lost, and counted as dropped. Free or "
-        "choose another directory.",
+        "what cannot be written is lost and counted as dropped. Make room in "
+        "this directory or choose another one.",
         GradscopeWarning,
         stacklevel=3,
     )

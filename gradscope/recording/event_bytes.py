@@ -41,19 +41,19 @@ class Panel(NamedTuple):
     tensor: bytes
 
     def serialize(self, with_metadata: bool = True) -> bytes:
-        """Serializes the panel as a `Summary.Value`."""
+        """Serialize the panel as a `Summary.Value`."""
         body = _tag(self.tag) + self.tensor
         return body + _field(_METADATA, self.metadata) * with_metadata
 
 
 def panel(tag: str, metadata: bytes, array: np.ndarray) -> Panel:
-    """Builds the panel of a float32 array."""
+    """Build the panel of a float32 array."""
     content = _field(_CONTENT, array.tobytes())
     return Panel(tag, metadata, _field(_TENSOR, _head(array.shape) + content))
 
 
 def event(head: bytes, values: list[bytes]) -> bytes:
-    """Serializes an event.
+    """Serialize an event.
 
     Args:
         head: A serialized event without values.
@@ -69,7 +69,7 @@ def _field(key: bytes, body: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=2**12)
 def _number(number: int) -> bytes:
-    """Serializes a varint: seven bits a byte, the lowest first."""
+    """Serialize a varint: seven bits a byte, the lowest first."""
     if number < 0x80:
         return number.to_bytes(1, "little")
     return (number & 0x7F | 0x80).to_bytes(1, "little") + _number(number >> 7)
@@ -82,6 +82,6 @@ def _tag(tag: str) -> bytes:
 
 @functools.lru_cache(maxsize=2**12)
 def _head(shape: tuple[int, ...]) -> bytes:
-    """Serializes the dtype and the shape of a tensor."""
+    """Serialize the dtype and the shape of a tensor."""
     sizes = [_field(_DIMENSION, _SIZE + _number(size)) for size in shape]
     return _FLOAT32 + _field(_SHAPE, b"".join(sizes))

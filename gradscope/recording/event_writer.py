@@ -62,7 +62,7 @@ class EventWriter:
         self._lock = threading.RLock()
 
     def begin(self, first_schema: schema.Schema, step: int | None) -> None:
-        """Describes the training, so that its directory can be chosen.
+        """Describe the training, so that its directory can be chosen.
 
         Without this call, the requested directory is used.
 
@@ -75,11 +75,11 @@ class EventWriter:
             self._training = first_schema, step
 
     def has_tag(self, tag: str) -> bool:
-        """Returns whether the open file has a tag already."""
+        """Return whether the open file has a tag already."""
         return tag in self._tags
 
     def write(self, step: int, wall_time: float, values: list) -> None:
-        """Writes one event.
+        """Write one event.
 
         Args:
             step: The optimizer's step number, at least 0.
@@ -93,7 +93,7 @@ class EventWriter:
             self._tags.update([value.tag for value in values])
 
     def flush(self) -> None:
-        """Flushes all written events to the operating system.
+        """Flush all written events to the operating system.
 
         Raises:
             FileNotFoundError: If the local file was removed.
@@ -107,7 +107,7 @@ class EventWriter:
                 raise FileNotFoundError(f"{self._path} was removed")
 
     def close(self) -> None:
-        """Flushes and closes the file; a later write creates another one."""
+        """Flush and close the file; a later write creates another one."""
         with self._lock:
             if self._file is not None:
                 file = self._file
@@ -115,7 +115,7 @@ class EventWriter:
                 file.close()
 
     def abandon(self) -> None:
-        """Drops the open file without closing it."""
+        """Drop the open file without closing it."""
         self._file = None
         self._tags.clear()
 
@@ -156,7 +156,7 @@ class EventWriter:
 def event(
     step: int, wall_time: float, values: list, tags: Container[str] = ()
 ) -> bytes:
-    """Serializes an event.
+    """Serialize an event.
 
     Args:
         step, wall_time, values: As of `EventWriter.write`.
@@ -171,7 +171,7 @@ def event(
 def family_value(
     family: str, schema_id: str, matrix: np.ndarray
 ) -> event_bytes.Panel:
-    """Builds the value of one family, float32 `[rows, columns]`."""
+    """Build the value of one family, float32 `[rows, columns]`."""
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
         matrix = np.asarray(matrix, np.float32)
     metadata = _serialized_metadata(schema.PLUGIN_NAME)
@@ -179,24 +179,24 @@ def family_value(
 
 
 def schema_value(described: schema.Schema) -> tf.compat.v1.Summary.Value:
-    """Builds the value that has a schema as a JSON string."""
+    """Build the value that has a schema as a JSON string."""
     tag = schema.tag("schema", described.id)
     return _text_value(tag, schema.PLUGIN_NAME, described.to_json())
 
 
 def logs_value(schema_id: str, log: Log) -> tf.compat.v1.Summary.Value:
-    """Builds the value that has the logs of an epoch as a JSON string."""
+    """Build the value that has the logs of an epoch as a JSON string."""
     tag = schema.tag("logs", schema_id)
     return _text_value(tag, schema.PLUGIN_NAME, log.to_json())
 
 
 def text_value(tag: str, text: str) -> tf.compat.v1.Summary.Value:
-    """Builds a value for TensorBoard's Text tab, which renders Markdown."""
+    """Build a value for TensorBoard's Text tab, which renders Markdown."""
     return _text_value(tag, "text", text)
 
 
 def histogram_value(tag: str, buckets: np.ndarray) -> event_bytes.Panel:
-    """Builds a value for TensorBoard's Histograms and Distributions tabs.
+    """Build a value for TensorBoard's Histograms and Distributions tabs.
 
     Args:
         tag: Name of the histogram.
@@ -208,7 +208,7 @@ def histogram_value(tag: str, buckets: np.ndarray) -> event_bytes.Panel:
 
 
 def scalar_value(tag: str, number: float) -> event_bytes.Panel:
-    """Builds a value for TensorBoard's Scalars tab."""
+    """Build a value for TensorBoard's Scalars tab."""
     metadata = _serialized_metadata("scalars")
     return event_bytes.panel(tag, metadata, np.asarray(number, np.float32))
 

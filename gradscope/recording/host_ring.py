@@ -18,7 +18,7 @@ _Frames = collections.deque[tuple[int, np.ndarray]]
 
 
 def ring(width: int) -> HostRing:
-    """Creates a ring for rows of `width` numbers within `RING_BYTES`."""
+    """Create a ring for rows of `width` numbers within `RING_BYTES`."""
     rows = min(
         device_ring.MAX_ROWS,
         max(device_ring.MIN_ROWS, device_ring.RING_BYTES // (4 * width)),
@@ -51,7 +51,7 @@ class HostRing:
         part: int,
         combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
     ) -> bool:
-        """Adds a row, or combines it with another part's row of the same step.
+        """Add a row, or combine it with another part's row of the same step.
 
         Args:
             step: Number of the step.
@@ -79,11 +79,11 @@ class HostRing:
             return True
 
     def count_waiting(self) -> int:
-        """Counts the rows that were put since the last `fetch`."""
+        """Count the rows that were put since the last `fetch`."""
         return len(self._waiting)
 
     def fetch(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Fetches the rows that were put since the last call.
+        """Fetch the rows that were put since the last call.
 
         Returns:
             Steps int64 `[n]` and rows float32 `[n, width]`, oldest first, and

@@ -15,7 +15,7 @@ from gradscope.format.step_layout import ACTIVATION_MEASURED, STATE_MEASURED
 
 
 def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Merges the segments of `Layout.forward` of all replicas.
+    """Merge the segments of `Layout.forward` of all replicas.
 
     Args:
         parts: The segments of each replica, by name.
@@ -39,7 +39,7 @@ def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _examples(segments: dict[str, np.ndarray]) -> float:
-    """Estimates the number of examples; 1 if no activation has a count."""
+    """Estimate the number of examples; 1 if no activation has a count."""
     examples = segments["activations"][:, -1]
     counts = examples[np.isfinite(examples)]
     if len(counts):
@@ -51,7 +51,7 @@ def _examples(segments: dict[str, np.ndarray]) -> float:
 def _combine(
     values: np.ndarray, weights: np.ndarray, columns: tuple[str, ...]
 ) -> np.ndarray:
-    """Combines columns `[replicas, rows, columns]` as they are declared."""
+    """Combine columns `[replicas, rows, columns]` as they are declared."""
     combine = {
         "mean": _mean,
         "rms": lambda v, w: np.sqrt(_mean(v * v, w)),
@@ -72,7 +72,7 @@ def _rule(name: str) -> str:
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the weighted mean over the first axis."""
+    """Compute the weighted mean over the first axis."""
     with np.errstate(invalid="ignore"):
         # A replica without examples has NaN, which a weight of 0 would not
         # remove.
@@ -81,6 +81,6 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _maximum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Computes the maximum over the first axis of values with a weight."""
+    """Compute the maximum over the first axis of values with a weight."""
     largest = np.where(weights == 0, -np.inf, values).max(axis=0)
     return np.where(np.all(weights == 0, axis=0), np.nan, largest)

@@ -31,7 +31,7 @@ _announced: set[str] = set()
 
 
 def choose(directory: str, schema: Schema, first_step: int) -> str:
-    """Chooses the directory of the event files of a training.
+    """Choose the directory of the event files of a training.
 
     Args:
         directory: The requested one, `gradscope` in the directory of a run.
@@ -54,7 +54,7 @@ def choose(directory: str, schema: Schema, first_step: int) -> str:
 
 @contextlib.contextmanager
 def exclusive_choice(directory: str) -> Iterator[None]:
-    """Locks the choice of a directory against other threads and processes.
+    """Lock the choice of a directory against other threads and processes.
 
     Processes are locked out only on file systems with locks.
     """
@@ -74,7 +74,7 @@ def exclusive_choice(directory: str) -> Iterator[None]:
 def describe_choice(
     requested: str, directory: str, first_step: int
 ) -> str | None:
-    """Explains why another directory than the requested one was chosen.
+    """Explain why another directory than the requested one was chosen.
 
     Args:
         requested: The requested directory.
@@ -90,14 +90,15 @@ def describe_choice(
     _announced.add(requested)
     run = os.path.dirname(requested)
     return (
-        f"{run} has the record of another training, so this one is recorded "
-        f"in {os.path.dirname(directory)}, and those that follow likewise. To "
-        "choose a name, give each training a directory of its own."
+        f"{run} already has the record of another training, so this training "
+        f"is recorded in {os.path.dirname(directory)}, and later ones in "
+        "directories of the same kind. To choose the names yourself, give each "
+        "training its own directory."
     )
 
 
 def _find_records(run: str) -> dict[int, str]:
-    """Finds the directories with event files of a run, by their number."""
+    """Find the directories with event files of a run, by their number."""
     directories = {1: os.path.join(run, DIRECTORY)}
     if tf.io.gfile.isdir(run):
         for name in tf.io.gfile.listdir(run):
@@ -115,7 +116,7 @@ def _has_record(directory: str) -> bool:
 
 
 def _is_of_same_model(directory: str, schema: Schema) -> bool:
-    """Returns whether a record has the variables of a schema.
+    """Return whether a record has the variables of a schema.
 
     One of the two may have more variables: an optimizer can be given some of
     them later.
@@ -134,7 +135,7 @@ def _variables(schema: Schema) -> set:
 
 
 def _last_schema(directory: str) -> Schema | None:
-    """Reads the first schema of the newest file that has one."""
+    """Read the first schema of the newest file that has one."""
     for path in reversed(event_files.event_files(directory)):
         for event in event_files.events(path):
             for value in event.summary.value:

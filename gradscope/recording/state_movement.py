@@ -23,7 +23,7 @@ class StateMovement:
         self._first: list = [None] * len(states)
 
     def movement(self, values: np.ndarray) -> np.ndarray:
-        """Measures how far each state has moved, float32 `[states]`.
+        """Measure how far each state has moved, float32 `[states]`.
 
         The distance of batch norm is the root mean square over the channels of
         the moving mean's movement, in standard deviations at the start. The

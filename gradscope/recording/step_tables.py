@@ -50,7 +50,7 @@ class StepTables:
         replica_rows: Sequence[np.ndarray],
         tallies: Mapping[str, float],
     ) -> dict[str, np.ndarray]:
-        """Builds the tables of a step, `[rows, columns]` by family.
+        """Build the tables of a step, `[rows, columns]` by family.
 
         Args:
             step: Number of the step.
@@ -79,7 +79,7 @@ class StepTables:
         segments: dict[str, np.ndarray],
         replica_rows: Sequence[np.ndarray],
     ) -> dict[str, np.ndarray]:
-        """Builds the families of the forward pass that have rows."""
+        """Build the families of the forward pass that have rows."""
         other_parts = [self._layout.split_forward(row) for row in replica_rows]
         main_part = {name: segments[name] for name in self._layout.forward}
         merged = replica_merging.merge([main_part, *other_parts])
@@ -111,7 +111,7 @@ class StepTables:
 def _table(
     values: dict[str, np.ndarray], columns: tuple[str, ...]
 ) -> np.ndarray:
-    """Puts the values of rows, by statistic, into the order of the columns."""
+    """Put the values of rows, by statistic, into the order of the columns."""
     return np.stack([values[name] for name in columns], axis=1)
 
 
@@ -120,7 +120,7 @@ def _run(
     table: np.ndarray,
     tallies: Mapping[str, float],
 ) -> np.ndarray:
-    """Builds the family `run` of a step."""
+    """Build the family `run` of a step."""
     run = dict(zip(HEADER, segments["header"], strict=True)) | dict(tallies)
     run["loss"] = segments["loss"][0]
     run["global_gradient_norm"] = _global(table, "gradient_norm")
@@ -129,7 +129,7 @@ def _run(
 
 
 def _global(table: np.ndarray, column: str) -> float:
-    """Computes the norm of all gradients as one vector, NaN without any."""
+    """Compute the norm of all gradients as one vector, NaN without any."""
     norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
     has_gradient = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
     return (

@@ -28,7 +28,7 @@ def select(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> list[int]:
-    """Selects the indices of the variables that have panels.
+    """Select the indices of the variables that have panels.
 
     Warns if the patterns of `include` leave no variable.
 
@@ -57,7 +57,7 @@ def select(
     if include and not selected:
         warnings.warn(
             f"`include={list(include)}` leaves no layer for TensorBoard's own "
-            "tabs. There are "
+            "tabs. Choose from these layers: "
             f"{', '.join(dict.fromkeys(v.layer for v in variables))}.",
             GradscopeWarning,
             stacklevel=6,
@@ -66,7 +66,7 @@ def select(
 
 
 def patterns(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
-    """Validates the patterns of the argument `include` or `exclude`.
+    """Validate the patterns of the argument `include` or `exclude`.
 
     Args:
         value: The argument.
@@ -84,19 +84,19 @@ def patterns(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
         names = (None,)
     if not all(isinstance(pattern, str) for pattern in names):
         raise TypeError(
-            f"`{name}` must be a pattern like 'dense_*' or a list of patterns "
-            f"of layer names, got {value!r}."
+            f"`{name}` must be a pattern of layer names like 'dense_*' or a "
+            f"list of such patterns, got {value!r}."
         )
     return names
 
 
 def width(count: int) -> int:
-    """Counts the numbers in histograms and sketches of `count` variables."""
+    """Count the numbers in histograms and sketches of `count` variables."""
     return count * (len(KINDS) * histogram_buckets.COUNT + len(SKETCH_COLUMNS))
 
 
 def split(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a row into the histograms and the sketches of `count` variables.
+    """Split a row into the histograms and the sketches of `count` variables.
 
     Returns:
         Histograms `[KINDS, count, histogram_buckets.COUNT]`, and sketches
@@ -110,7 +110,7 @@ def split(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 def step_panels(
     variables: list[Variable], statistics: np.ndarray, counts: np.ndarray
 ) -> list[event_bytes.Panel]:
-    """Builds the panels of one step.
+    """Build the panels of one step.
 
     Args:
         variables: The n selected variables.

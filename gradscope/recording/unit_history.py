@@ -68,7 +68,7 @@ class UnitHistory:
     def count(
         self, step: int, activity: np.ndarray, examples: np.ndarray
     ) -> np.ndarray:
-        """Counts one step.
+        """Count one step.
 
         Args:
             step: Number of the step.
@@ -99,7 +99,7 @@ class UnitHistory:
         )
 
     def map(self, step: int) -> np.ndarray | None:
-        """Builds the family `units` of a counted step, None if not due."""
+        """Build the family `units` of a counted step, None if not due."""
         if not len(self._rows) or self._total_examples.max() < self._window:
             return None
         if self._examples.max() < self._window * _SHARE:
@@ -129,7 +129,7 @@ class UnitHistory:
         return self._flags(self._busy >= self._window, self._rises)
 
     def _flags(self, condition: np.ndarray, can_hold: np.ndarray) -> np.ndarray:
-        """Converts a condition on units to 1 or 0, NaN for undefined ones.
+        """Convert a condition on units to 1 or 0, NaN for undefined ones.
 
         It is undefined for units to which it cannot apply, and until a window
         of examples was counted.
@@ -149,7 +149,7 @@ class UnitHistory:
         return np.add.reduceat(of_units, self._groups) / (ends - self._groups)
 
     def _longest_idle(self) -> np.ndarray:
-        """Finds the unit of each group that was zero for longest."""
+        """Find the unit of each group that was zero for longest."""
         if len(self._groups) == len(self._idle):
             return self._groups
         longest = np.maximum.reduceat(self._idle, self._groups)
@@ -162,5 +162,5 @@ class UnitHistory:
 
 
 def _of_units(counted: list[Activation], values: list) -> np.ndarray:
-    """Repeats values of activations for each of their units, int64."""
+    """Repeat values of activations for each of their units, int64."""
     return np.repeat(np.array(values, np.int64), [a.units for a in counted])

@@ -28,8 +28,8 @@ def unsupported(strategy: tf.distribute.Strategy | None) -> str | None:
         return None
     names = ", ".join(kind.__name__ for kind in SUPPORTED)
     return (
-        f"it belongs to a {type(strategy).__name__}, and only {names} are "
-        "supported. Train with one of these to look at it, or do not wrap it"
+        f"it belongs to a {type(strategy).__name__}, but only {names} are "
+        "supported. Train with one of these, or do not wrap the optimizer"
     )
 
 

@@ -257,11 +257,11 @@ def _rewritten(collected) -> list[str]:
 
 def _warn(error: Exception) -> None:
     warnings.warn(
-        "gradscope cannot have this program's sums added up in order: "
-        f"{type(error).__name__}: {error}. Training goes on, and steps are "
-        "recorded; of a network with hundreds of megabytes at once the last "
-        "bit of weights may be another one than without gradscope. Please "
-        "report this.",
+        "gradscope cannot fix the order in which this program adds up sums: "
+        f"{type(error).__name__}: {error}. Training goes on and steps are "
+        "recorded, but in a network that holds hundreds of megabytes at once, "
+        "weights may differ in the last bit from those without gradscope. "
+        "Please report this.",
         GradscopeWarning,
         stacklevel=2,
     )

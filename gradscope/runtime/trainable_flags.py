@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _MOST_NAMES = 5
 
 _CHANGED = (
-    "`trainable` was changed after `compile`: {changed}. Keras goes on with "
-    "the program that it traced before, with gradscope and without. Call "
-    "`model.compile` again for the change to count."
+    "`trainable` was changed after `compile`: {changed}. Keras keeps using the "
+    "program that it traced before the change, with and without gradscope. "
+    "Call `model.compile` again so that the change takes effect."
 )
 
 
@@ -52,7 +52,7 @@ def changed_layers(
 def describe_change(layers: tuple[tuple[str, bool], ...]) -> str:
     """Describe the result of `changed_layers`, which must not be empty."""
     changes = [
-        f"{name!r} is {'not ' * (not is_trained)}trained"
+        f"{name!r} is {'still' if is_trained else 'still not'} trained"
         for name, is_trained in layers[:_MOST_NAMES]
     ]
     if len(layers) > _MOST_NAMES:

@@ -152,9 +152,9 @@ def unwrap(optimizer: Any, *, model: Any = None) -> Any:
     seam = seam_of(optimizer)
     if seam is None:
         raise ValueError(
-            f"`optimizer` is not observed, got {optimizer!r}. Only what was "
-            "passed to gradscope.wrap can be unwrapped, and only once; a copy "
-            "of it is another one."
+            f"`optimizer` is not observed, got {optimizer!r}. Pass the object "
+            "that was passed to `gradscope.wrap`, not a copy of it; it can be "
+            "unwrapped only once."
         )
     _seams.discard(seam)
     seam.remove()
@@ -186,8 +186,9 @@ def flush(optimizer: Any = None) -> None:
     seam = seam_of(optimizer)
     if seam is None:
         raise ValueError(
-            f"`optimizer` is not observed, got {optimizer!r}. Pass one that "
-            "was wrapped, which a copy of it was not, or None for all."
+            f"`optimizer` is not observed, got {optimizer!r}. Pass the object "
+            "that was passed to `gradscope.wrap`, not a copy of it, or None to "
+            "flush all optimizers."
         )
     seam.drain()
 
@@ -236,7 +237,7 @@ def _observable_kind(optimizer) -> OptimizerKind:
     if kind is None:
         raise TypeError(
             f"`optimizer` must be an optimizer of {kinds.names()}, got "
-            f"{optimizer!r}. Wrap the optimizer before it is passed to "
+            f"{optimizer!r}. Wrap the optimizer before you pass it to "
             "`compile`: gradscope.wrap(keras.optimizers.Adam(), 'logs/run')."
         )
     reason = replicas.unsupported(kind.strategy(optimizer)) or kind.unsupported(
@@ -249,8 +250,8 @@ def _observable_kind(optimizer) -> OptimizerKind:
     seam = seam_of(optimizer)
     if seam is not None:
         raise ValueError(
-            "`optimizer` is observed already and writes to "
-            f"{seam.options.directory}. Call gradscope.unwrap(optimizer) "
+            "`optimizer` is already observed and writes to "
+            f"{seam.options.directory}. Call `gradscope.unwrap(optimizer)` "
             "first."
         )
     return kind
@@ -266,8 +267,8 @@ def _window(window) -> int:
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(
             "`window` must be a whole number of examples of at least 1, got "
-            f"{window!r}. Below some 1000, units that are merely rare pass "
-            "for dead ones."
+            f"{window!r}. With fewer than about 1000 examples, units that fire "
+            "rarely look dead."
         )
     return window
 
@@ -280,7 +281,7 @@ def _event_directory(logdir) -> str:
     logdir = os.fspath(logdir)
     if tf.io.gfile.exists(logdir) and not tf.io.gfile.isdir(logdir):
         raise ValueError(
-            f"`logdir` must be a directory, {logdir!r} is a file. Give a "
+            f"`logdir` must be a directory, but {logdir!r} is a file. Give a "
             "directory that exists or can be created."
         )
     return os.path.join(logdir, DIRECTORY)

@@ -119,8 +119,9 @@ def check_distinct(variables: Sequence[tf.Variable]) -> None:
     """
     if len({v.ref() for v in variables}) < len(variables):
         raise NotImplementedError(
-            "one call has a variable twice, as where two models share a "
-            "layer. Pass each variable once, with the sum of its gradients"
+            "one call contains the same variable twice, for example because "
+            "two models share a layer. Pass each variable once, with the sum "
+            "of its gradients"
         )
 
 

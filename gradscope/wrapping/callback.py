@@ -32,17 +32,18 @@ PLAIN = True
 _PROBED_AFTER = 100
 
 _IDLE = (
-    "gradscope.Callback saw no step: this `fit` made none with "
-    "`model.optimizer`, a {}, nor with another one that is an attribute of the "
-    "model. Where others train it, pass each of them to gradscope.wrap, with a "
-    "directory of its own."
+    "gradscope.Callback observed no step: in this `fit`, neither "
+    "`model.optimizer` ({}) nor any other optimizer that is an attribute of "
+    "the model made a step. If other optimizers train the model, pass each of "
+    "them to `gradscope.wrap`, with its own directory."
 )
 _FROZEN = (
-    "gradscope.Callback saw no step: this `fit` trained nothing with "
-    "`model.optimizer`, a {}, since `trainable` is False for all weights that "
-    "the model has, if any. Set it to True, and call `model.compile` again. (A "
-    "part of another model, as a GAN's discriminator, is frozen in its own "
-    "training, too, if `trainable` is set to False before that has begun.)"
+    "gradscope.Callback observed no step: in this `fit`, `model.optimizer` "
+    "({}) trained nothing, because the model has no weights or `trainable` is "
+    "False for all of them. Set `trainable` to True and call `model.compile` "
+    "again. (A model that is part of another one, such as a GAN's "
+    "discriminator, is frozen in its own training, too, if `trainable` is set "
+    "to False before that training has begun.)"
 )
 
 

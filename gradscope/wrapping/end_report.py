@@ -39,8 +39,8 @@ class EndReport:
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
-                f"{error!r}. The "
-                "record is there; try `gradscope diagnose` on it.",
+                f"{error!r}. The record is still there; run `gradscope "
+                "diagnose` on it.",
                 GradscopeWarning,
                 stacklevel=2,
             )
@@ -53,7 +53,10 @@ class EndReport:
         files = event_files.event_files(directory)
         if sum(map(os.path.getsize, files)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
-            message = f"gradscope: the record is long; try `{command}`"
+            message = (
+                "gradscope: the record is too long to be diagnosed now; "
+                f"run `{command}`"
+            )
             print(message, file=sys.stderr)
             return
         try:

@@ -10,7 +10,7 @@ from gradscope.format.statistic import Statistic
 
 
 def to_json() -> str:
-    """Formats all statistics as JSON, in the order in which they are offered.
+    """Format all statistics as JSON, in the order in which they are offered.
 
     The page draws a run's statistics with the words and scales of the
     gradscope that serves it, whichever version recorded the run.
@@ -19,7 +19,7 @@ def to_json() -> str:
 
 
 def _described(statistic: Statistic) -> dict[str, object]:
-    """Describes a statistic; only with its name if it explains others."""
+    """Describe a statistic; only with its name if it explains others."""
     drawing = statistic.drawing
     if drawing is None:
         return {"name": statistic.name}

@@ -220,6 +220,8 @@ def test_a_layer_of_zeros_that_moved_has_an_infinite_ratio():
 def test_a_number_of_the_whole_step_has_no_layers():
     ones = [np.ones(2, "float32")]
     run = record(ones, ones, ones, ["dense"])
-    message = "'learning_rate' is not a statistic of variables; these are grad"
+    message = (
+        "'learning_rate' is not a statistic of variables. Choose one of grad"
+    )
     with pytest.raises(KeyError, match=message):
         run.by_layer("learning_rate")

@@ -71,7 +71,7 @@ def test_a_record_of_garbage_is_left_out(path):
         file.write(damaged)
     assert steps(path) == [0, 2]
     assert event_files.damage(path) == [
-        f"{path} has 1 damaged events, which were left out."
+        f"{path}: 1 damaged event was left out."
     ]
 
 
@@ -89,7 +89,7 @@ def test_a_flipped_bit_in_an_event_is_noticed_wherever_it_is(path):
             file.flush()
             assert steps(path) == [0, 2], bit
             (told,) = event_files.damage(path)
-            assert "has 1 damaged events, which were left out" in told
+            assert ": 1 damaged event was left out" in told
 
 
 def test_an_event_that_is_no_event_is_left_out_whatever_its_checksum(tmp_path):
@@ -97,7 +97,7 @@ def test_an_event_that_is_no_event_is_left_out_whatever_its_checksum(tmp_path):
     path.write_bytes(framed(b"\xff" * 100) + framed(b""))
     assert [e.step for e in event_files.events(str(path))] == [0]
     (told,) = event_files.damage(str(path))
-    assert "has 1 damaged events" in told
+    assert ": 1 damaged event was left out" in told
 
 
 def framed(data, length=None):
@@ -140,7 +140,9 @@ def test_a_changed_length_ends_the_file_there(path):
             assert steps(path) == [0]
             (told,) = event_files.damage(path)
             rest = len(data) - second
-            assert f"damaged at byte {second}: the {rest} bytes" in told
+            assert (
+                f"damaged at byte {second}: the remaining {rest} bytes" in told
+            )
 
 
 def test_only_event_files_count_oldest_first(tmp_path):

@@ -90,7 +90,7 @@ def test_a_run_without_a_whole_record_says_when_there_will_be_one(tmp_path):
     run = write(tmp_path, [0])
     (path,) = event_files.event_files(os.path.join(run, schema.DIRECTORY))
     os.truncate(path, os.path.getsize(path) - 1)
-    with pytest.raises(FileNotFoundError, match="no whole record yet"):
+    with pytest.raises(FileNotFoundError, match="no complete record yet"):
         gradscope.read(run)
 
 

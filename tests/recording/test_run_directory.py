@@ -20,7 +20,7 @@ from gradscope.reading import read
 from gradscope.recording import run_directory
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
-TOLD = "has the record of another training, so this one is recorded in"
+TOLD = "already has the record of another training, so this training is"
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,9 @@ def test_patterns_are_one_or_several(value, expected):
 
 @pytest.mark.parametrize("value", [3, [1], b"dense", ["a", None], object])
 def test_what_is_no_pattern_is_refused_by_name(value):
-    with pytest.raises(TypeError, match="`exclude` must be a pattern like"):
+    with pytest.raises(
+        TypeError, match="`exclude` must be a pattern of layer names"
+    ):
         tensorboard_tabs.patterns(value, "exclude")
 
 

@@ -41,7 +41,7 @@ def test_other_backends_are_refused_with_a_remedy(backend, observe, tmp_path):
     assert done.returncode == 1
     assert (
         "NotImplementedError: gradscope cannot observe this optimizer: Keras "
-        f"runs on its '{backend}' backend, and gradscope observes Keras on "
-        "TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported, "
-        "or do not wrap it."
+        f"runs on its '{backend}' backend, but gradscope observes only Keras "
+        "on TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is imported, "
+        "or do not wrap the optimizer."
     ) in done.stderr

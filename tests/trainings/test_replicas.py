@@ -151,8 +151,8 @@ gradscope.wrap(optimizer, {str(tmp_path)!r})
         [sys.executable, "-c", script], capture_output=True, text=True
     )
     assert re.search(
-        "NotImplementedError: gradscope cannot observe this optimizer: what "
-        "several replicas accumulate .* Train without "
+        "NotImplementedError: gradscope cannot observe this optimizer: "
+        "gradients that several replicas accumulate .* Train without "
         "`gradient_accumulation_steps`, or on one replica",
         process.stderr,
     )

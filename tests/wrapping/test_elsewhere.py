@@ -17,7 +17,7 @@ from thinning import thinned
 import gradscope
 from gradscope.errors import GradscopeWarning
 
-REMEDY = r"wrap the very optimizer that trains, .* or pass `gradscope.Callback"
+REMEDY = r"Wrap the optimizer that trains, .* or pass `gradscope.Callback"
 
 
 def step(optimizer, steps=1):
@@ -56,7 +56,7 @@ def test_another_optimizer_of_its_configuration_trained(make, tmp_path):
     gradscope.flush()  # the optimizer's own training may be to come
     with pytest.warns(
         GradscopeWarning,
-        match=r"no step of the Adam that was to be recorded in .*run: another "
+        match=r"no step of the Adam to be recorded in .*run: another "
         r"Adam with the same configuration, which is not observed, has made 3 "
         rf"steps\. .* {REMEDY}",
     ):
@@ -83,7 +83,7 @@ def test_copies_that_are_gone_trained(way, tmp_path):
         step(way(optimizer))
     with pytest.warns(
         GradscopeWarning,
-        match="it was copied or pickled 2 times, and if that is what trains, "
+        match="it was copied or pickled 2 times; if a copy is what trains, "
         rf"nothing is recorded\. .* {REMEDY}",
     ):
         gradscope.unwrap(optimizer)
@@ -104,9 +104,10 @@ def test_a_minimize_of_its_own(wrapper, tmp_path):
     assert variable.numpy() == pytest.approx(0.9)
     with pytest.warns(
         GradscopeWarning,
-        match="Natural has a `minimize` of its own, which was called once and "
-        "does not call `apply_gradients`, where gradscope looks. What it "
-        "trains cannot be recorded; wrap the optimizers that train the rest.",
+        match="Natural has its own `minimize`, which was called once and does "
+        "not call `apply_gradients`, the method that gradscope observes. What "
+        "it trains cannot be recorded. Wrap the optimizers that train the "
+        "rest.",
     ):
         gradscope.unwrap(optimizer)
 
@@ -217,14 +218,16 @@ def test_at_exit_it_is_told_once_unless_an_error_says_enough(end, tmp_path):
         timeout=300,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    told = result.stderr.count("gradscope has seen no step of the SGD")
+    told = result.stderr.count("gradscope has observed no step of the SGD")
     assert told == ENDS[end], result.stderr[-3000:]
 
 
 def test_a_copy_that_is_not_observed_is_told_apart(tmp_path):
     optimizer = gradscope.wrap(keras.optimizers.SGD(), tmp_path)
     copied = copy.deepcopy(optimizer)
-    with pytest.raises(ValueError, match="only once; a copy of it is another"):
+    with pytest.raises(
+        ValueError, match="not a copy of it; it can be unwrapped only"
+    ):
         gradscope.unwrap(copied)
-    with pytest.raises(ValueError, match="which a copy of it was not, or None"):
+    with pytest.raises(ValueError, match="not a copy of it, or None to flush"):
         gradscope.flush(copied)

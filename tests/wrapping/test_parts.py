@@ -262,7 +262,8 @@ def test_parts_that_accumulate_are_refused_with_a_remedy(tmp_path):
         keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"k": slow})
     )
     with pytest.raises(
-        NotImplementedError, match=r"several rates\. Wrap each of its parts in"
+        NotImplementedError,
+        match=r"different rates\. Wrap each inner optimizer",
     ):
         gradscope.wrap(several, tmp_path)
 

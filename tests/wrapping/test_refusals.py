@@ -38,7 +38,7 @@ def test_a_strategy_that_is_not_supported_is_refused(strategy, tmp_path):
 
 def test_an_optimizer_is_wrapped_once(tmp_path):
     optimizer = gradscope.wrap(adam(), tmp_path / "a")
-    with pytest.raises(ValueError, match="is observed already and writes to"):
+    with pytest.raises(ValueError, match="is already observed and writes to"):
         gradscope.wrap(optimizer, tmp_path / "b")
 
 
@@ -78,5 +78,5 @@ def test_after_a_refusal_the_optimizer_is_not_wrapped(tmp_path):
 def test_only_an_observed_optimizer_can_be_unwrapped_or_flushed():
     with pytest.raises(ValueError, match=r"not observed.*can be unwrapped"):
         gradscope.unwrap(adam())
-    with pytest.raises(ValueError, match=r"not observed.*or None for all"):
+    with pytest.raises(ValueError, match=r"not observed.*or None to flush all"):
         gradscope.flush(adam())

@@ -25,18 +25,18 @@ from gradscope.runtime.random_state import PythonRandomState
 _OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
 
 _NOT_OF_KERAS = (
-    "gradscope cannot record this training: `model.train_function` is a "
-    "function of your own, got {own!r}, and only those that "
-    "`model.make_train_function` makes can be made a second time. Training "
-    "goes on without it. Call `gradscope.wrap(model.optimizer, logdir)` before "
-    "your function is called first, and leave `model` and the callback out."
+    "gradscope cannot record this training: `model.train_function` must be "
+    "made by `model.make_train_function`, so that gradscope can make it a "
+    "second time, got your own {own!r}. Training goes on without gradscope. "
+    "Call `gradscope.wrap(model.optimizer, logdir)` before the first call of "
+    "your function, without `model`, and leave out the callback."
 )
 _CHANGED = (
-    "gradscope cannot record this training: the model is another one than when "
-    "Keras traced its `train_function` (a layer, a rate or a number that its "
-    "Python code reads was changed since), and Keras goes on with what it "
-    "traced then. Training goes on without gradscope. Call `model.compile` "
-    "again, and what was changed will count and be recorded."
+    "gradscope cannot record this training: the model has changed since Keras "
+    "traced its `train_function` (a layer, a rate or a number that its Python "
+    "code reads), and Keras keeps using that trace. Training goes on without "
+    "gradscope. Call `model.compile` again; then the change takes effect and "
+    "is recorded."
 )
 
 

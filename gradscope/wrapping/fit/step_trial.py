@@ -133,10 +133,11 @@ class StepTrial:
         """Warn with a remedy; the error itself is TensorFlow's."""
         if isinstance(error, tf.errors.ResourceExhaustedError):
             warnings.warn(
-                "The device ran out of memory in a program that records "
-                "steps for gradscope. A recorded step holds all weights and "
-                "gradients once more. If the training fits without gradscope, "
-                "choose a smaller batch, or train without the callback.",
+                "The device ran out of memory in a program that records steps "
+                "for gradscope. A recorded step holds a second copy of all "
+                "weights and gradients. If the training fits without "
+                "gradscope, choose a smaller batch, or train without the "
+                "callback.",
                 GradscopeWarning,
                 stacklevel=4,
             )
@@ -144,10 +145,10 @@ class StepTrial:
             error
         ):
             warnings.warn(
-                "An operation of gradscope failed in a step that it recorded: "
-                f"{guard.reason(error)}. How much of the step was done by then "
-                "is not known, so that it cannot be made again. Train on from "
-                "your last checkpoint, without the callback or with "
+                "An operation of gradscope failed in a recorded step: "
+                f"{guard.reason(error)}. It is unknown how much of the step "
+                "was done, so the step cannot be repeated. Continue from your "
+                "last checkpoint, without the callback or with "
                 "`activations=False`. Please report this.",
                 GradscopeWarning,
                 stacklevel=4,

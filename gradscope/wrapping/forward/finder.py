@@ -124,8 +124,8 @@ class ForwardFinder:
             self._warned = True
             warnings.warn(
                 "gradscope cannot observe the activations of this model: "
-                f"{guard.reason(error)}. Its gradients are recorded all the "
-                f"same. {guard.advice(error)}",
+                f"{guard.reason(error)}. Its gradients are still recorded. "
+                f"{guard.advice(error)}",
                 GradscopeWarning,
                 stacklevel=5,
             )

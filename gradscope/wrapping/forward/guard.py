@@ -79,7 +79,7 @@ def advice(error: Exception) -> str:
     """Advise on an error of an operation that gradscope added."""
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return (
-            "A recorded step holds all weights and gradients once more: with a "
-            "smaller batch there is room for them."
+            "A recorded step holds a second copy of all weights and gradients. "
+            "Choose a smaller batch to make room for them."
         )
     return "Please report this."

@@ -66,9 +66,12 @@ class LoggedLoss:
         if self._place is not None:
             return (
                 f"the loss: `train_step` computes the `{self._name}` that it "
-                "logs after the first of the steps"
+                "logs only after the first of its optimizer steps"
             )
-        return f"the loss: no `{self._name}` was found that `train_step` logs"
+        return (
+            f"the loss: `train_step` logs no `{self._name}` that gradscope "
+            "can find"
+        )
 
     def loss(self, graph: tf.Graph | None) -> tf.Tensor | None:
         """Find the loss in a graph that is being built; None if unknown.

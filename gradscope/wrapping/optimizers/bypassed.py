@@ -34,17 +34,17 @@ _PACKAGES_WITH_KNOWN_MINIMIZE = ("keras", "tensorflow", "tf_keras")
 _BUILT_FLAGS = ("built", "_built", "_hypers_created")
 
 _TRACED_BEFORE = (
-    "gradscope has seen no step of this optimizer, though it made some: the "
-    "training step was traced before `wrap`. Call `gradscope.wrap(optimizer, "
-    "logdir, model=model)` before `fit`, and before the first call of your own "
-    "`tf.function`."
+    "gradscope has observed no step of this optimizer, although it made some: "
+    "the training step was traced before `wrap` was called. Call "
+    "`gradscope.wrap(optimizer, logdir, model=model)` before `fit`, and before "
+    "the first call of your own `tf.function`."
 )
 
 _WRAP_THE_OTHER = (
-    "A copy is not observed, nor is what is built from a configuration: wrap "
-    "the very optimizer that trains, as in `gradscope.wrap(model.optimizer, "
-    "logdir, model=model)` after `compile`, or pass "
-    "`gradscope.Callback(logdir)` to `fit`."
+    "Copies of an optimizer and optimizers built from its configuration are "
+    "not observed. Wrap the optimizer that trains, as in "
+    "`gradscope.wrap(model.optimizer, logdir, model=model)` after `compile`, "
+    "or pass `gradscope.Callback(logdir)` to `fit`."
 )
 
 
@@ -123,8 +123,8 @@ class BypassDetector:
             reason = self._reason_for_other_optimizer(config())
         if reason is None and copies:
             reason = (
-                f"it was copied or pickled {_times(copies)}, and if that "
-                "is what trains, nothing is recorded"
+                f"it was copied or pickled {_times(copies)}; if a copy is what "
+                "trains, nothing is recorded"
             )
         if reason is None:
             return None
@@ -135,17 +135,18 @@ class BypassDetector:
             return None
         name = type(self._optimizer).__name__
         return (
-            f"{self._no_step_message()}: {name} has a `minimize` of its own, "
-            f"which was called {_times(self._minimize_calls)} and does not "
-            f"call `{self._method}`, where gradscope looks. What it trains "
-            "cannot be recorded; wrap the optimizers that train the rest."
+            f"{self._no_step_message()}: {name} has its own `minimize`, which "
+            f"was called {_times(self._minimize_calls)} and does not call "
+            f"`{self._method}`, the method that gradscope observes. What it "
+            "trains cannot be recorded. Wrap the optimizers that train the "
+            "rest."
         )
 
     def _no_step_message(self) -> str:
         name = type(self._optimizer).__name__
         return (
-            f"gradscope has seen no step of the {name} that was to be recorded "
-            f"in {self._logdir}"
+            f"gradscope has observed no step of the {name} to be recorded in "
+            f"{self._logdir}"
         )
 
     def _reason_for_other_optimizer(self, config: dict[str, Any]) -> str | None:

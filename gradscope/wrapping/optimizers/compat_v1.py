@@ -82,8 +82,8 @@ def _unsupported_replicas() -> str | None:
     if count == 1:
         return None
     return (
-        f"an optimizer of TensorFlow 1 on {count} replicas adds up their "
-        "gradients where they cannot be seen. Train with a Keras optimizer "
+        f"a TensorFlow 1 optimizer on {count} replicas sums their gradients "
+        "where gradscope cannot observe the sum. Train with a Keras optimizer "
         "under this strategy, or on one replica"
     )
 

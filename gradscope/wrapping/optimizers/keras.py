@@ -55,9 +55,9 @@ def unsupported(optimizer: Any) -> str | None:
         # Steps on other backends are pure functions. Measurements could leave
         # them only as variables of the optimizer, and so in each checkpoint.
         return (
-            f"Keras runs on its {backend!r} backend, and gradscope observes "
-            "Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before Keras "
-            "is imported, or do not wrap it"
+            f"Keras runs on its {backend!r} backend, but gradscope observes "
+            "only Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before "
+            "Keras is imported, or do not wrap the optimizer"
         )
     optimizer = innermost(optimizer)
     parts = keras_rates.parts_of(optimizer)
@@ -65,14 +65,15 @@ def unsupported(optimizer: Any) -> str | None:
         part.gradient_accumulation_steps for part in parts
     ):
         return (
-            "a MultiOptimizer whose parts accumulate gradients steps at "
-            "several rates. Wrap each of its parts in its own directory"
+            "the inner optimizers of this MultiOptimizer accumulate gradients "
+            "and so step at different rates. Wrap each inner optimizer with "
+            "its own directory"
         )
     if _replica_count(optimizer) > 1 and optimizer.gradient_accumulation_steps:
         return (
-            "what several replicas accumulate is added up where it cannot be "
-            "seen. Train without `gradient_accumulation_steps`, or on one "
-            "replica"
+            "gradients that several replicas accumulate are summed where "
+            "gradscope cannot observe the sum. Train without "
+            "`gradient_accumulation_steps`, or on one replica"
         )
     return None
 
@@ -167,9 +168,9 @@ class KerasSeam(Seam):
         current = tf.distribute.get_strategy()
         if current.num_replicas_in_sync > _replica_count(self.optimizer):
             raise NotImplementedError(
-                f"it steps on {current.num_replicas_in_sync} replicas, and "
-                "was made outside of their strategy, so that its own count is "
-                "wrong. Create the optimizer inside of `strategy.scope()`"
+                f"it makes steps on {current.num_replicas_in_sync} replicas "
+                "but was created outside their strategy, so its own count of "
+                "steps is wrong. Create the optimizer inside `strategy.scope()`"
             )
 
     def _observe_build(self, *arguments: Any, **keywords: Any) -> Any:

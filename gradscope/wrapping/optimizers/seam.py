@@ -396,7 +396,7 @@ class Seam:
                 request = f" {guard.advice(error)}"
             warnings.warn(
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "
-                f"{reason}. Training goes on without it.{request}",
+                f"{reason}. Training goes on without gradscope.{request}",
                 GradscopeWarning,
                 stacklevel=4,
             )

@@ -84,7 +84,7 @@ class TfKerasCall(Call):
         if not self._aggregates:
             return self.grads
         if not self._all_reduce_results:
-            raise RuntimeError(f"it never calls its own {self.aggregate}")
+            raise RuntimeError(f"it never calls its own `{self.aggregate}`")
         return self.in_order(self._all_reduce_results[0])
 
     def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:

@@ -19,9 +19,8 @@ from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
 from gradscope.wrapping.steps.observer import Options
 
 _GRAPH_MODE = (
-    "it trains in the graph mode of TensorFlow 1, where there is a Session. "
-    "Leave eager execution enabled, or use an optimizer of tf.compat.v1.train "
-    "there"
+    "it trains in the graph mode of TensorFlow 1, in a Session. Leave eager "
+    "execution enabled, or use a tf.compat.v1.train optimizer in that mode"
 )
 
 
@@ -47,8 +46,8 @@ def _hidden_loss_scale(optimizer: Any) -> str | None:
     """
     if getattr(optimizer, "_is_wrapped_by_loss_scale_optimizer", False):
         return (
-            "there is a LossScaleOptimizer around it. Pass that one to "
-            "gradscope.wrap"
+            "it is the inner optimizer of a LossScaleOptimizer. Pass the "
+            "LossScaleOptimizer to `gradscope.wrap`"
         )
     return None
 
@@ -59,8 +58,8 @@ def _unsupported_mode(optimizer: Any) -> str | None:
         optimizer, "_run_with_dtensor", False
     ):
         return (
-            "it belongs to a DTensor mesh, where each variable is spread over "
-            "devices. Train with a tf.distribute.MirroredStrategy to look at it"
+            "it belongs to a DTensor mesh, which spreads each variable over "
+            "devices. Train with a tf.distribute.MirroredStrategy to observe it"
         )
     if not tf.compat.v1.executing_eagerly_outside_functions():
         return _GRAPH_MODE

@@ -172,9 +172,8 @@ class SessionInbox:
         self._failed = True
         message = (
             "gradscope cannot record the steps of "
-            f"{self._schema.optimizer['class']}: "
-            f"{type(error).__name__}: {error}. Training goes on without it. "
-            "Please report this."
+            f"{self._schema.optimizer['class']}: {type(error).__name__}: "
+            f"{error}. Training goes on without gradscope. Please report this."
         )
         try:
             warnings.warn(message, GradscopeWarning, stacklevel=3)

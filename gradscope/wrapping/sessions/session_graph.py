@@ -27,8 +27,8 @@ def _task() -> str:
     if device.job == "ps":
         raise NotImplementedError(
             f"its train op is placed on {device.to_string()}, a parameter "
-            "server, from where nothing can be delivered to this process. "
-            "Call `apply_gradients` on a worker's device"
+            "server, which cannot deliver measurements to this process. Call "
+            "`apply_gradients` on a worker's device"
         )
     return device.replace(device_type=None, device_index=None).to_string()
 

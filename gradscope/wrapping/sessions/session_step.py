@@ -129,9 +129,9 @@ class SessionStep:
         self._graph = tracing.current_graph()
         if tracing.in_xla(self._graph):
             raise NotImplementedError(
-                "XLA is to compile this train op as a whole, and cannot "
-                "compile what delivers measurements to the host. Leave it to "
-                "XLA's auto-clustering (`global_jit_level`) instead"
+                "XLA compiles this train op as a whole, but cannot compile the "
+                "operation that delivers measurements to the host. Use XLA's "
+                "auto-clustering (`global_jit_level`) instead"
             )
         # Updates in place: a gradient may share the memory of a weight.
         self._in_place = any(map(_is_reference, call.variables))
@@ -192,8 +192,8 @@ class SessionStep:
         is_older = train_op._id < self._gate.due.op._id
         if train_op.graph is not self._graph or is_older:
             raise NotImplementedError(
-                f"the train op {train_op.name!r} is older than this call. Let "
-                "`apply_gradients` return a new one"
+                f"the train op {train_op.name!r} was made before this call. "
+                "Let `apply_gradients` return a new one"
             )
 
     def _add_measurement(

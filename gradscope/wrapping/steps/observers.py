@@ -43,7 +43,7 @@ class AnyObserver(Closable, Protocol):
 
     @property
     def drain(self) -> Recorder:
-        """Takes the observed steps."""
+        """Take the observed steps."""
 
     def covers(self, variables: list[Any]) -> bool:
         """Return whether each of these variables has a row."""

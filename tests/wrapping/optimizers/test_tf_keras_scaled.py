@@ -143,7 +143,7 @@ def test_the_optimizer_inside_of_a_loss_scale_is_refused(kind, tmp_path):
     LossScaleOptimizer(inner)
     with pytest.raises(
         NotImplementedError,
-        match=r"there is a LossScaleOptimizer around it\. Pass that one to",
+        match=r"inner optimizer of a LossScaleOptimizer\. Pass the Loss",
     ):
         gradscope.wrap(inner, tmp_path)
 
@@ -158,7 +158,7 @@ def test_a_loss_scale_that_comes_later_in_a_custom_loop_is_told(kind, tmp_path):
     )
     with pytest.warns(
         gradscope.GradscopeWarning,
-        match=r"there is a LossScaleOptimizer around it\. Pass that one to",
+        match=r"inner optimizer of a LossScaleOptimizer\. Pass the Loss",
     ):
         optimizer.apply_gradients(zip(grads, [weight], strict=True))
     np.testing.assert_allclose(weight.numpy(), [0.9])
