@@ -52,7 +52,7 @@ def changed_layers(
 def describe_change(layers: tuple[tuple[str, bool], ...]) -> str:
     """Describe the result of `changed_layers`, which must not be empty."""
     changes = [
-        f"{name!r} is {'still' if is_trained else 'still not'} trained"
+        f"{name!r} is still {'' if is_trained else 'not '}trained"
         for name, is_trained in layers[:_MOST_NAMES]
     ]
     if len(layers) > _MOST_NAMES:

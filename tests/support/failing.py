@@ -14,12 +14,12 @@ from gradscope.measuring import statistics
 
 LESS = (
     r"gradscope cannot observe the activations of this model: {reason}.*"
-    r"Its gradients are recorded all the same\. Please report this\."
+    r"Its gradients are still recorded\. Please report this\."
 )
 
 NOTHING = (
     r"gradscope cannot observe {optimizer}: {reason}.*"
-    r"Training goes on without it\. Please report this\."
+    r"Training goes on without gradscope\. Please report this\."
 )
 
 

@@ -13,7 +13,10 @@ X = rng.normal(size=(32, 4)).astype("float32")
 
 Y = rng.normal(size=(32, 2)).astype("float32")
 
-TOLD = r"`trainable` was changed after `compile`: 'base' is {}trained\. .*again"
+TOLD = (
+    r"`trainable` was changed after `compile`: 'base' is still {}trained\. "
+    ".*again"
+)
 
 #: What records and traces fast.
 FEW = {"findings": False, "activations": False, "histograms": None}

@@ -60,4 +60,4 @@ def test_a_difference_names_the_outermost_layers():
     layers = trainable_flags.changed_layers(model, before)
     assert layers == (("base", True),)
     text = trainable_flags.describe_change(layers)
-    assert "compile`: 'base' is trained. Keras" in text
+    assert "compile`: 'base' is still trained. Keras" in text

@@ -26,13 +26,13 @@ def test_an_optimizer_made_anew_in_each_step_is_said_once(tmp_path):
     )
     with pytest.warns(GradscopeWarning) as caught:
         steps(made, weight)
+        gradscope.flush()
     texts = [str(warning.message) for warning in caught]
     about = [text for text in texts if "A new optimizer is made" in text]
     assert len(about) == 1
     assert "3 in a row made one step each" in about[0]
     assert "Make the optimizer once, before the loop" in about[0]
     np.testing.assert_array_equal(weight.numpy(), plain.numpy())
-    gradscope.flush()
     runs = [path for path in tmp_path.iterdir() if path.name != "gradscope"]
     assert len(runs) == 2  # three recorded trainings, of 30
 

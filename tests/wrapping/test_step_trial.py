@@ -31,10 +31,10 @@ from gradscope.wrapping.fit import step_trial
 from gradscope.wrapping.forward import guard
 
 LATER = (
-    r"An operation of gradscope failed in a step that it recorded: "
-    r"InvalidArgumentError: .*of our own.*How much of the step was done by "
-    r"then is not known, so that it cannot be made again\. Train on from your "
-    r"last checkpoint, without the callback or with `activations=False`\. "
+    r"An operation of gradscope failed in a recorded step: "
+    r"InvalidArgumentError: .*of our own.*It is unknown how much of the step "
+    r"was done, so the step cannot be repeated\. Continue from your last "
+    r"checkpoint, without the callback or with `activations=False`\. "
     r"Please report this\."
 )
 
@@ -99,9 +99,9 @@ def test_a_first_step_without_enough_memory_is_made_again(
     told(
         caught,
         r"gradscope cannot observe the activations of this model: "
-        r"ResourceExhaustedError: .*Its gradients are recorded all the same\. "
-        r"A recorded step holds all weights and gradients once more: with a "
-        r"smaller batch there is room for them\.",
+        r"ResourceExhaustedError: .*Its gradients are still recorded\. "
+        r"A recorded step holds a second copy of all weights and gradients\. "
+        r"Choose a smaller batch to make room for them\.",
     )
 
 

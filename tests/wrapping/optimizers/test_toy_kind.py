@@ -137,7 +137,7 @@ def test_unwrap_gives_a_toy_back(tmp_path):
     before = dict(vars(optimizer))
     assert gradscope.wrap(optimizer, tmp_path) is optimizer
     assert vars(optimizer).keys() > before.keys()
-    with pytest.raises(ValueError, match="is observed already"):
+    with pytest.raises(ValueError, match="is already observed"):
         gradscope.wrap(optimizer, tmp_path)
     assert gradscope.unwrap(optimizer) is optimizer
     assert vars(optimizer) == before
