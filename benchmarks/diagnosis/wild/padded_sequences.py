@@ -38,7 +38,7 @@ def tagged(n=800, length=50, words=40, tags=8):
 def tags_of_padding(training):
     """As posted: "You're padding but never use mask_zero=True. Does this not
     cause your progress to be based on guessing where the paddings are?" Nine
-    of ten steps are padding."""
+    of ten steps are padding. Accuracy .64 against .96."""
     x, y, xt, yt = sources.split(*tagged())
     model = keras.Sequential(
         [
@@ -74,16 +74,17 @@ def motifs(n=1500, length=13):
 def mask_of_the_future(training):
     """As posted: "My model was paying attention to every future token", with
     "100% accuracy and near-zero loss quickly": the tutorial's mask, 1 for
-    hidden, in Keras' layer."""
+    hidden, in Keras' layer. Accuracy .50 against 1.00."""
     x, _, xt, _ = sources.split(motifs(), motifs())
     steps = 12
     mask = np.tril(np.ones((1, steps, steps), bool))
     if training.broken:
         mask = ~mask
     inputs = keras.Input((steps,), dtype="int32")
-    h = layers.Embedding(10, 32, name="tokens")(inputs)
-    place = layers.Embedding(steps, 32, name="places")(ops.arange(steps))
-    h = h + place
+    places = ops.zeros_like(inputs) + ops.arange(steps, dtype="int32")
+    wide = keras.initializers.RandomNormal(stddev=0.5)
+    h = layers.Embedding(10, 32, wide, name="tokens")(inputs)
+    h = h + layers.Embedding(steps, 32, wide, name="places")(places)
     a = layers.MultiHeadAttention(2, 32, name="attend")(
         h, h, attention_mask=mask
     )
@@ -94,7 +95,7 @@ def mask_of_the_future(training):
         keras.optimizers.Adam(0.003),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    training.fit(model, x[:, :-1], x[:, 1:], epochs=10, batch_size=32)
+    training.fit(model, x[:, :-1], x[:, 1:], epochs=12, batch_size=32)
     last = model.predict(xt[:, :-1], verbose=0)[:, -1].argmax(-1)
     return {"accuracy": float(np.mean(last == xt[:, -1]))}
 

@@ -48,7 +48,7 @@ def classified(training, optimizer, epochs, chosen, batch=32, units=(64,)):
 def rate_times_decay(training):
     """As posted: "lr_with_decay = lr * decay" at the end of each epoch, with
     the optimizer's decay of 0.001: training stands still after the first
-    epoch."""
+    epoch. Accuracy .61 against .93, loss 1.69 against .24."""
 
     class Modify(callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -72,7 +72,7 @@ def rate_times_decay(training):
 def compounded_drops(training):
     """As posted: "It exponentially decreases the learning rate at each epoch
     after the epoch_drop": the factor for the first rate is applied to the
-    present one."""
+    present one. Accuracy .79 against .91, loss 1.12 against .45."""
 
     def drop(epoch, rate):
         first = rate if training.broken else 0.03
@@ -90,7 +90,8 @@ def compounded_drops(training):
 )
 def bound_at_the_start(training):
     """As posted: "It won't reduce at all since the lower bound is reached from
-    the start": `min_lr` is given the initial rate."""
+    the start": `min_lr` is given the initial rate. Accuracy .92 against .94,
+    loss .47 against .24."""
     least = 0.03 if training.broken else 1e-4
     plateau = callbacks.ReduceLROnPlateau(
         "val_loss", factor=0.2, patience=2, min_lr=least
@@ -107,7 +108,8 @@ def bound_at_the_start(training):
 def plateau_upside_down(training):
     """As posted: "The scheduler used to track AUROC, but the mode was not
     switched": ReduceLROnPlateau looks for a minimum of an accuracy, so the
-    rate falls while all goes well."""
+    rate falls while all goes well. Accuracy .40 against .86, loss 2.03 against
+    .72."""
     mode = "min" if training.broken else "max"
     plateau = callbacks.ReduceLROnPlateau(
         "val_accuracy", mode=mode, factor=0.1, patience=1, min_delta=0.0

@@ -46,7 +46,7 @@ def houses():
 def targets_by_name(training):
     """As posted: "tree.flatten is re-ordering entries in the y_true dict": y
     is [area, price] while the outputs are [price, area], so each head learns
-    the other's target."""
+    the other's target. R2 -1.06 against .98."""
     x, price, _, xt, price_t, _ = houses()
     m, s = price.mean(), price.std()
     targets = {"price": (price - m) / s, "area": x[:, 2:3] * x[:, 1:2]}
@@ -68,7 +68,7 @@ def targets_by_name(training):
 def losses_of_other_sizes(training):
     """As posted: "By default, keras assigns an equal weight to each loss, what
     is the balance?" The one is 1e10, in squared dollars, and the other 0.7, so
-    the second head is hardly trained."""
+    the second head is hardly trained. Accuracy .74 against .98."""
     x, price, north, xt, _, north_t = houses()
     model = tower(("price", 1, None), ("north", 1, "sigmoid"))
     if not training.broken:
@@ -85,8 +85,8 @@ def losses_of_other_sizes(training):
 )
 def weight_below_zero(training):
     """As posted: "If uncertainty_weight[i] is negative then
-    tf.log(uncertainty_weight[i]) will be nan": a task that is learnt well
-    takes its weight to 0, and a step beyond."""
+    tf.log(uncertainty_weight[i]) will be nan": the learnt weights of the
+    losses start at random, one of them below 0."""
     r = np.random.default_rng(0)
     x = r.normal(size=(1500, 6)).astype("float32")
     easy = x @ r.normal(size=(6, 1))

@@ -26,14 +26,13 @@ def reshaped_and_not_transposed(training):
     cause problems": [feature, time] is reshaped to [time, feature], so a step
     is four values of one sensor."""
     r = np.random.default_rng(0)
-    n, times = 1200, 30
-    lag = r.integers(0, 2, n)
-    wave = r.normal(size=(n, times + 2))
-    late = np.where(lag[:, None] == 1, wave[:, :times], wave[:, 2:])
-    noise = r.normal(0, 0.4, (n, 4, times))
-    noise[:, 0] += wave[:, 1 : times + 1]
-    noise[:, 1] += late
-    x, y, xt, yt = sources.split(noise.astype("float32"), lag)
+    n, times = 1200, 32
+    x = r.normal(0, 0.5, (n, 4, times))
+    peaks = np.stack([r.permutation(times)[:2] for _ in range(n)])
+    for sensor in range(2):
+        x[np.arange(n), sensor, peaks[:, sensor]] += 4
+    first = (peaks[:, 0] < peaks[:, 1]).astype("float32")[:, None]
+    x, y, xt, yt = sources.split(x.astype("float32"), first)
 
     def ordered(a):
         if training.broken:
@@ -48,9 +47,8 @@ def reshaped_and_not_transposed(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
-    y = y.astype("float32")[:, None]
     training.fit(model, ordered(x), y, epochs=15, batch_size=32)
-    return sources.accuracy(model, ordered(xt), yt[:, None])
+    return sources.accuracy(model, ordered(xt), yt)
 
 
 def pieces(n=512, batch=32, parts=3, size=6):

@@ -192,8 +192,9 @@ def masked_steps(training):
     """Nine of ten steps are padding, in front of the words or behind them,
     and masked in the layers and in the loss."""
     x, y, xt, yt = sources.split(*padded_sequences.tagged())
-    turned = np.random.default_rng(1).random(len(x)) < 0.5
-    x[turned], y[turned] = x[turned, ::-1], y[turned, ::-1]
+    for i in np.flatnonzero(np.random.default_rng(1).random(len(x)) < 0.5):
+        empty = int((x[i] == 0).sum())
+        x[i], y[i] = np.roll(x[i], empty), np.roll(y[i], empty)
     kind = {"lstm": layers.LSTM, "gru": layers.GRU}[training.options["cell"]]
     recurrent = kind(32, return_sequences=True, name="recurrent")
     model = keras.Sequential(
