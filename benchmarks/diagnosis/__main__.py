@@ -23,9 +23,7 @@ _LOST_AFTER = 300  # seconds; the slowest network takes 20
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--set", nargs="+", default=["tune", "seen", "known", "report"]
-    )
+    parser.add_argument("--set", nargs="+", default=case.SETS)
     parser.add_argument("--only", default="", metavar="TEXT")
     parser.add_argument("--records", metavar="DIR")
     parser.add_argument("--jobs", type=int, default=2)
@@ -48,7 +46,7 @@ def run(name: str, records: str, options) -> list[score.Result]:
         (one, broken)
         for one in case.load(name)
         if options.only in one.title
-        for broken in ((True, False) if one.kinds else (False,))
+        for broken in ((True, False) if one.faulty else (False,))
     ]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         trained = pool.map(lambda pair: _train(name, records, *pair), todo)

@@ -25,7 +25,7 @@ from collections.abc import Callable
 
 #: The rules were tuned on all but the last: `seen` and `known` were reported
 #: on when they were new.
-SETS = ["tune", "seen", "known", "report"]
+SETS = ["tune", "seen", "known", "report", "wild"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Case:
             and a warning is a false alarm.
         source: Where people met it.
         options: Of a healthy network, one combination.
+        cause: What is wrong, in one sentence, of a fault that was described
+            before anybody looked for a kind that names it.
     """
 
     name: str
@@ -52,6 +54,12 @@ class Case:
     harmless: bool = False
     source: str = ""
     options: dict = dataclasses.field(default_factory=dict)
+    cause: str = ""
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it is a fault with its repair, and no healthy network."""
+        return bool(self.kinds or self.cause)
 
     @property
     def title(self) -> str:
@@ -97,12 +105,26 @@ class Training:
 _CASES: list[Case] = []
 
 
-def fault(*kinds: str, layers=(), source: str = "", harmless: bool = False):
+def fault(
+    *kinds: str,
+    layers=(),
+    source: str = "",
+    harmless: bool = False,
+    cause: str = "",
+):
     """Register a network with a fault; see `Case`."""
 
     def register(train):
         _CASES.append(
-            Case(train.__name__, train, kinds, tuple(layers), harmless, source)
+            Case(
+                train.__name__,
+                train,
+                kinds,
+                tuple(layers),
+                harmless,
+                source,
+                cause=cause,
+            )
         )
         return train
 

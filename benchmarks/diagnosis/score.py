@@ -87,8 +87,8 @@ def table(results: list[Result]) -> str:
     """Return the rates of a set in a few lines of Markdown."""
     faulty = [r for r in results if r.is_faulty]
     harmless = [r for r in results if r.broken and r.case.harmless]
-    repaired = [r for r in results if not r.broken and r.case.kinds]
-    healthy = [r for r in results if not r.broken and not r.case.kinds]
+    repaired = [r for r in results if not r.broken and r.case.faulty]
+    healthy = [r for r in results if not r.broken and not r.case.faulty]
     times = sorted(r.seconds for r in results)
     lines = [
         _line("faults identified", faulty, lambda r: r.is_identified),

@@ -1,0 +1,1 @@
+"""Faults that people reported, each as a small program of its own."""
