@@ -59,12 +59,12 @@ def by_layer(record: Record, statistic: str) -> np.ndarray:
             return over / under
     (source,) = sources or (statistic,)
     values = record[source].astype(np.float64)
-    sizes = np.array([v.size for v in record.schema.variables], np.float64)
-    sizes = np.broadcast_to(sizes, values.shape)
-    missing = record["gradient_missing"] != 0
     if declared.needs_gradient:
         sizes = record["gradient_size"].astype(np.float64)
+        missing = record["gradient_missing"] != 0
     else:
+        sizes = np.array([v.size for v in record.schema.variables], np.float64)
+        sizes = np.broadcast_to(sizes, values.shape)
         # A variable that is no part of the step has NaN in both columns.
         missing = np.isnan(record["gradient_missing"]) & np.isnan(values)
     order, starts = _groups(record.schema.variables)

@@ -190,8 +190,7 @@ def test_the_page_is_told_what_is_declared_of_each_statistic(client):
         "name": "update_to_weight_ratio",
         "group": "Weights and updates",
         "label": "update : weight",
-        "help": "how far the step moved the weights, relative to them; about "
-        "1e-3 is usual",
+        "help": STATISTICS["update_to_weight_ratio"].meaning,
         "scale": "log",
         "domain": [1e-6, 1],
         "ends": ["hardly learns", "overwrites itself"],
@@ -202,6 +201,7 @@ def test_the_page_is_told_what_is_declared_of_each_statistic(client):
             "band": {"low": 3e-4, "high": 3e-3, "text": "usual about 1e-3"},
         },
     }
+    assert told["gradient_max"]["help"].count("\u2019") == 1
     assert told["unit_activity"]["marksDead"] is True
     assert told["gradient_rms"]["ofGradient"] is True
     assert told["mean_distance"]["of"] == ["batch_norm", "state"]
