@@ -112,9 +112,9 @@ def _cause_of_death(view: View, row: int, spell: Spell) -> str:
     before = dead[: spell.start][np.isfinite(dead[: spell.start])][-10:]
     if is_early or not before.size or before.min() < 0.5 * share:
         return (
-            "They fired at first and died within a few steps: updates pushed "
-            "their biases far below zero. The learning rate is likely too "
-            "large for them."
+            "They fired at first and died within few recorded steps: updates "
+            "pushed their biases far below zero. The learning rate is likely "
+            "too large for them."
         )
     return (
         "They died one after another: updates pushed their biases below zero, "

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
+#: Update-to-weight ratio for which a learning rate alone is rarely the cause.
+_LARGE = 10
+
 
 declare(
     Kind(
@@ -103,14 +106,14 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         },
         cause="The learning rate is too large, so each step overshoots. A "
         "ratio of about 0.001 is healthy."
-        + (
-            " It could also be inputs or targets in the thousands, which make "
-            "the gradients just as large."
-            if value > 10 and not view.data_rows("target")
-            else ""
-        ),
-        # Advice that aims at updates of .003 of the weights.
-        factor=round_to_one_digit(0.003 / value),
+        if value <= _LARGE
+        else "The learning rate is too large for gradients of this size. "
+        "Possible reasons are the rate itself, or gradients that are far too "
+        "large: inputs or targets in the hundreds, or a loss that grows "
+        "without limit. A ratio of about 0.001 is healthy.",
+        # Advice that aims at updates of .003 of the weights; a factor beyond a
+        # thousandth is no advice, as it is the gradients that are too large.
+        factor=round_to_one_digit(max(0.003 / value, 1e-3)),
     )
 
 
@@ -175,6 +178,22 @@ def _overshoot_that_ruined_units(
     return None
 
 
+def has_vanished(view: View) -> bool:
+    """Return whether the learning rate fell to nothing long before the end.
+
+    Schedules that end at zero, such as a cosine, are near it for a few steps
+    only. Where the gradients have vanished, too, the rate does no harm.
+    """
+    rate = view.get("learning_rate").astype(float)
+    largest = np.nanmax(rate, initial=0)
+    late = slice(int(0.6 * view.count), None)
+    if view.count < 20 or not 0 <= np.nanmax(rate[late]) < 1e-3 * largest:
+        return False
+    norms = view.get("global_gradient_norm").astype(float)
+    has_slope = median(norms[late]) > 0.2 * median(norms[:10])
+    return bool(has_slope and view.loss_fall < 0.9)
+
+
 @rule
 def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     """Updates so small that the loss hardly changes."""
@@ -196,15 +215,18 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     gradient = view.get("gradient_rms")[spell.slice, view.kernels]
     if not largest_ratio.max() > 0 or not median(gradient) > 0:
         return  # there is no gradient; `zero_gradient` reports this
+    if has_vanished(view):
+        return  # `rate_that_vanished` reports this
     cause = "The learning rate is too small. A ratio of about 0.001 is healthy."
     remedy = None
     if spell.start > 0:
         cause = (
-            "The learning rate has become too small: its schedule counts "
-            "steps, not epochs. A ratio of about 0.001 is healthy."
+            "The learning rate has become too small. Possible reasons are a "
+            "schedule that counts steps and not epochs, or one that decays "
+            "too fast. A ratio of about 0.001 is healthy."
         )
         remedy = (
-            "Let it fall over all steps of the training: "
+            "Let the learning rate fall over all steps of the training, as in "
             "`decay_steps=epochs * len(x) // batch_size`."
         )
     yield _learning_rate_finding(

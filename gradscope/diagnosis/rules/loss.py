@@ -106,9 +106,10 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         what="The outputs grow without limit: their rms rises from "
         f"{first:.3g} to {last:.3g}",
         evidence={"growth": last / first, "growth_limit": limit},
-        cause="The loss has no lower bound, so larger outputs always reduce "
-        "it. Possible reasons are a wrong sign, or a difference that is not "
-        "squared. It could also be a learning rate that is too large.",
+        cause="Nothing holds the outputs back. Possible reasons are a loss "
+        "without a lower bound (a wrong sign, or a difference that is not "
+        "squared), gradients that are applied to other weights than their "
+        "own, or a learning rate that is too large.",
         remedy="Check the sign of the loss. The loss should be near zero when "
         "every prediction is right.",
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.guessing import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.learning_rate import update_ratios
+from gradscope.diagnosis.rules.learning_rate import has_vanished, update_ratios
 from gradscope.diagnosis.spells import Spell, median
 from gradscope.diagnosis.wording import code, finding, percent
 
@@ -19,23 +19,11 @@ if TYPE_CHECKING:
 
 @rule
 def rate_that_vanished(view: View, limits: Limits) -> Findings:
-    """A learning rate that has fallen to nothing long before the end.
-
-    Schedules that end at zero, such as a cosine, are near it for a few steps
-    only.
-    """
+    """A learning rate that has fallen to nothing long before the end."""
+    if not has_vanished(view):
+        return
     rate = view.get("learning_rate").astype(float)
-    if view.count < 20 or not np.nanmax(rate, initial=0) > 0:
-        return
-    start = int(0.6 * view.count)
-    late = slice(start, None)
-    largest = float(np.nanmax(rate))
-    if not np.nanmax(rate[late], initial=0) < 1e-3 * largest:
-        return
-    norms = view.get("global_gradient_norm").astype(float)
-    is_slope_left = median(norms[late]) > 0.2 * median(norms[:10])
-    if not is_slope_left or not view.loss_fall < 0.9:
-        return
+    start, largest = int(0.6 * view.count), float(np.nanmax(rate))
     last = float(rate[-1])
     yield finding(
         view,
@@ -51,9 +39,10 @@ def rate_that_vanished(view: View, limits: Limits) -> Findings:
             "largest_learning_rate": largest,
             "loss_fall": view.loss_fall,
         },
-        cause="A schedule that decays too fast, or that is applied to its own "
-        "result in each epoch (`lr * 0.9 ** epoch` with the current rate as "
-        "`lr` compounds).",
+        cause="Possible reasons are a schedule that decays too fast, one that "
+        "is applied to its own result in each epoch (`lr * 0.9 ** epoch` with "
+        "the current rate as `lr` compounds), or a plateau that is looked for "
+        "in a metric that should rise.",
         remedy="Compute the rate from the initial rate and the epoch, and look "
         "at it: `print(float(model.optimizer.learning_rate))`.",
     )
@@ -66,7 +55,7 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
         return
     ratios = view.get("update_to_weight_ratio")[0, view.kernels].astype(float)
     ratio = float(median(ratios[np.isfinite(ratios)]))
-    if not ratio > 1 or np.isfinite(ratios).mean() < 0.5:
+    if not ratio > 1.5 or np.isfinite(ratios).mean() < 0.5:
         return
     yield finding(
         view,
@@ -75,8 +64,11 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
         view.layer(view.kernels[int(np.nanargmax(ratios))]),
         Spell(0, 1, view.count),
         what=f"The first update is {ratio:.2g} times as large as the kernels "
-        "that it changes, so nothing of their initial values is left",
-        evidence={"update_to_weight_ratio": ratio, "update_limit": 1.0},
+        "that it changes, so little of their initial values is left",
+        evidence={
+            "update_to_weight_ratio": ratio,
+            "update_to_weight_ratio_limit": 1.5,
+        },
         cause="The learning rate is far too large for the first step, or the "
         "first step divides by an epsilon that its dtype rounds to zero (Adam "
         "in float16), or the weights start much too small.",
