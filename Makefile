@@ -166,7 +166,8 @@ $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 # A part of the tests, on the oldest of all that setup.cfg allows.
 SOME := tests/trainings/test_values.py tests/trainings/test_bits.py \
-	tests/trainings/test_faults.py tests/reading/test_reading.py \
+	tests/trainings/test_faults.py tests/trainings/test_endings.py \
+	tests/reading/test_reading.py tests/plugin/test_plugin_matrices.py \
 	tests/plugin/test_plugin_routes.py tests/diagnosis/test_rules_start.py \
 	tests/cli/test_cli_diagnose.py
 OLDEST := tensorflow==2.21.0 keras==3.12.0 tensorboard==2.21.0 numpy==1.26.4 \
