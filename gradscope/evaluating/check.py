@@ -28,7 +28,7 @@ def check(
     *,
     closed: float = 0.99,
 ) -> Check:
-    """Finds the layer that makes training and inference lose differently.
+    """Find the layer that makes training and inference lose differently.
 
     It computes the loss of one batch in both modes. Then it switches each layer
     that has two modes (batch norm, dropout, layers of your own that take
@@ -58,12 +58,12 @@ def check(
     if not 0 < closed < 1:
         raise ValueError(
             "`closed` must be a share of the gap, above 0 and below 1, got "
-            f"{closed!r}. Leave it out for 0.99."
+            f"{closed!r}. Leave the argument out to use 0.99."
         )
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "gradscope.check needs eager execution, and was called while a "
-            "graph is being built. Call it outside of a tf.function."
+            "gradscope.check needs eager execution, but was called while a "
+            "graph was being built. Call it outside a tf.function."
         )
     library = probe.keras_library(model)
     probe.check_ready(model)
@@ -120,7 +120,7 @@ class MovingStatistics:
     """
 
     def __init__(self, switches: LayerModes, batch_norms: list):
-        """Computes the statistics of the batch from one update.
+        """Compute the statistics of the batch from one update.
 
         Args:
             switches: The model's loss on the batch.
@@ -150,7 +150,7 @@ class MovingStatistics:
     def values_after(
         self, updates: float
     ) -> list[tuple[tf.Variable, np.ndarray]]:
-        """Computes pairs of a variable and its value after updates."""
+        """Compute pairs of a variable and its value after updates."""
         return [
             (variable, batch + m**updates * (now - batch))
             for variable, batch, now, m in zip(
@@ -159,11 +159,11 @@ class MovingStatistics:
         ]
 
     def loss_after(self, updates: float) -> float:
-        """Computes the loss of inference after updates, by their formula."""
+        """Compute the loss of inference after updates, by their formula."""
         return self._inference_loss(self.values_after(updates))
 
     def simulate_loss(self, updates: int) -> float:
-        """Computes the loss of inference after updates made one by one; NaN if
+        """Compute the loss of inference after updates made one by one; NaN if
         that takes longer than `MOST_SECONDS`."""
         values = self._switches.run_training_mode(
             self.variables, updates, seconds=MOST_SECONDS
@@ -177,7 +177,7 @@ class MovingStatistics:
         return self._switches.loss(False, modes, tuple(statistics))
 
     def loss_alone(self, layer: Any) -> float:
-        """Computes the loss of training with this layer alone in inference."""
+        """Compute the loss of training with this layer alone in inference."""
         modes = [
             other is not layer and not layer_modes.is_batch_norm(other)
             for other in self._switches.layers
@@ -192,7 +192,7 @@ class MovingStatistics:
         return self._switches.loss(True, modes, statistics)
 
     def loss_repaired(self, layer: Any) -> float:
-        """Computes the loss of inference with this layer alone in training."""
+        """Compute the loss of inference with this layer alone in training."""
         modes = [
             other is layer and not layer_modes.is_batch_norm(other)
             for other in self._switches.layers
@@ -200,19 +200,19 @@ class MovingStatistics:
         return self._switches.loss(False, modes, self._pairs(layer, self.batch))
 
     def _pairs(self, layer, values: list) -> tuple:
-        """Pairs the variables of a layer with their values, if any."""
+        """Pair the variables of a layer with their values, if any."""
         variables = self._of_layer(layer, self.variables)
         return tuple(zip(variables, self._of_layer(layer, values), strict=True))
 
     def _of_layer(self, layer, values: list) -> list:
-        """Selects a layer's items of a list in the order of `variables`."""
+        """Select a layer's items of a list in the order of `variables`."""
         for number, norm in enumerate(self._batch_norms):
             if norm is layer:
                 return values[2 * number : 2 * number + 2]
         return []
 
     def distances(self, layer: Any) -> tuple[float, float]:
-        """Computes the distance of a batch norm's statistics from the batch's.
+        """Compute the distance of a batch norm's statistics from the batch's.
 
         Returns:
             Of the means, in standard deviations of the batch (rms over the
@@ -269,7 +269,7 @@ def _updates(
     limit: float,
     closed: float,
 ) -> int | None:
-    """Finds the smallest number of updates that closes a share of the gap.
+    """Find the smallest number of updates that closes a share of the gap.
 
     The number is doubled until it is enough, and then bisected.
 

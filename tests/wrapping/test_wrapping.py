@@ -58,7 +58,7 @@ def test_a_strategy_that_is_not_supported_is_refused(strategy, tmp_path):
     optimizer._distribution_strategy = strategy.__new__(strategy)
     with pytest.raises(
         NotImplementedError,
-        match=rf"belongs to a {strategy.__name__}.*, and only Mirrored.* are "
+        match=rf"belongs to a {strategy.__name__}.*, but only Mirrored.* are "
         r"supported\. Train with one of these",
     ):
         gradscope.wrap(optimizer, tmp_path)
