@@ -28,7 +28,7 @@ def check(
     *,
     closed: float = 0.99,
 ) -> Check:
-    """Finds the layer that makes training and inference lose differently.
+    """Find the layer that makes training and inference lose differently.
 
     It computes the loss of one batch in both modes. Then it switches each layer
     that has two modes (batch norm, dropout, layers of your own that take
@@ -79,7 +79,7 @@ def check(
     if not 0 < closed < 1:
         raise ValueError(
             "`closed` must be a share of the gap, above 0 and below 1, got "
-            f"{closed!r}. Leave it out for 0.99."
+            f"{closed!r}. Leave the argument out to use 0.99."
         )
     switches = _trace_modes(model, [x, y, sample_weight])
     count = len(switches.layers)
@@ -108,8 +108,8 @@ def _trace_modes(model, parts: list) -> LayerModes:
     """Trace a model's loss on a batch in both modes; see `check` for errors."""
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "gradscope.check needs eager execution, and was called while a "
-            "graph is being built. Call it outside of a tf.function."
+            "gradscope.check needs eager execution, but was called while a "
+            "graph was being built. Call it outside a tf.function."
         )
     library = probe.keras_library(model)
     probe.check_ready(model)
@@ -183,7 +183,7 @@ def _updates(
     limit: float,
     closed: float,
 ) -> int | None:
-    """Finds the smallest number of updates that closes a share of the gap.
+    """Find the smallest number of updates that closes a share of the gap.
 
     The number is doubled until it is enough, and then bisected.
 

@@ -120,7 +120,7 @@ class Check:
         return text(self)
 
     def to_dict(self) -> dict:
-        """Converts to the dict that `gradscope check --json` prints.
+        """Convert to the dict that `gradscope check --json` prints.
 
         docs/compare.md describes its keys.
         """
@@ -134,58 +134,66 @@ class Check:
 
 
 def verdict(check: Check) -> str:
-    """States in one or two sentences whether the modes agree."""
+    """State in one or two sentences whether the modes agree."""
     training, inference = check.training_loss, check.inference_loss
     losses = (
-        f"training loses {training:.4g} and inference {inference:.4g} on the "
-        "same batch"
+        f"the loss is {training:.4g} in training mode and {inference:.4g} in "
+        "inference mode, on the same batch"
     )
     if check.cause is None:
         return f"Both modes agree: {losses}."
-    head = "There is a gap" if check.has_gap else "There is a small gap"
+    head = "The modes differ" if check.has_gap else "The modes differ slightly"
     cause = next(
         layer for layer in reversed(check.layers) if layer.layer == check.cause
     )
-    share = f"{cause.share:.0%} of it"
+    share = f"{cause.share:.0%} of the gap"
     if cause.kind != "batch_norm":
-        name = f"{cause.layer} ({cause.kind})"
-        return f"{head}: {losses}. {name} is the cause: it makes {share}."
+        name = f"`{cause.layer}` ({cause.kind})"
+        return (
+            f"{head}: {losses}. {name} is the cause: it accounts for {share}."
+        )
     return (
-        f"{head}: {losses}. The moving statistics of {cause.layer} are the "
-        f"cause: alone they make {share}. {_remedy(check)}"
+        f"{head}: {losses}. The moving statistics of `{cause.layer}` are the "
+        f"cause: they alone account for {share}. {_remedy(check)}"
     )
 
 
 def _remedy(check: Check) -> str:
     if check.updates is None:
         return (
-            "No number of further updates closes it: the statistics do not "
-            "move (a momentum of 1, or a layer that is frozen)."
+            "No number of further updates closes the gap: the statistics do "
+            "not move (a momentum of 1, or a frozen layer)."
         )
     if not check.updates:
-        return "The statistics of the batch would not make it smaller."
+        return "The statistics of the batch would not make the gap smaller."
     after = ""
     if not math.isnan(check.simulated_loss):
         loss = f"{check.simulated_loss:.4g}"
-        after = f" (made one by one: inference then loses {loss})"
+        after = (
+            " (simulated one by one: the loss in inference mode is then "
+            f"{loss})"
+        )
+    updates, closes = "updates", "close"
+    if check.updates == 1:
+        updates, closes = "update", "closes"
     return (
-        f"{check.updates} further updates of the moving statistics, at these "
-        f"weights, close {check.closed:.0%} of it{after}."
+        f"{check.updates} further {updates} of the moving statistics, at these "
+        f"weights, {closes} {check.closed:.0%} of the gap{after}."
     )
 
 
 def text(check: Check) -> str:
-    """Formats a check as text, the verdict first."""
+    """Format a check as text, the verdict first."""
     lines = [paragraph(verdict(check), "")]
     if not math.isnan(check.statistics_loss):
         lines.append(
             paragraph(
-                "With the statistics of this batch in all batch norms, "
-                f"inference loses {check.statistics_loss:.4g}."
+                "With the statistics of this batch in all batch norms, the "
+                f"loss in inference mode is {check.statistics_loss:.4g}."
             )
         )
     if not check.layers:
-        lines.append("  No layer computes something else in training.")
+        lines.append("  No layer computes anything different in training mode.")
         return "\n".join(lines)
     names = [printable(layer.layer) for layer in check.layers]
     width = min(max(map(len, [*names, "layer"])), 28)
@@ -207,11 +215,11 @@ def text(check: Check) -> str:
     lines += [
         "",
         paragraph(
-            "alone: the loss if this layer alone computes as in inference; "
-            "share: of the gap; repaired: the loss of inference if this layer "
-            "alone computes as in training; mean, variance: how far the moving "
-            "statistics are from those of the batch (standard deviations, and "
-            "|ln| of the ratio)."
+            "alone: the training loss if only this layer is in inference mode; "
+            "share: its share of the gap; repaired: the inference loss if only "
+            "this layer is in training mode; mean, variance: distance of the "
+            "moving statistics from those of the batch (in standard "
+            "deviations, and as |ln| of the ratio)."
         ),
     ]
     return "\n".join(lines)

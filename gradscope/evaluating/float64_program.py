@@ -31,7 +31,7 @@ class NoDouble(Exception):
 
 
 def copy_functions(library: _Library, number: int, *, double: bool) -> _Library:
-    """Copies functions under new names, in float64 on request.
+    """Copy functions under new names, in float64 on request.
 
     Args:
         library: The functions.
@@ -74,7 +74,7 @@ def _rename(value, names: dict[str, str]) -> None:
 
 
 def _convert(library) -> None:
-    """Changes all float types of some functions to float64."""
+    """Change all float types of some functions to float64."""
     unable = sorted({n.op for n in _nodes(library) if not _has_float64(n)})
     if unable:
         raise NoDouble(f"{', '.join(unable)} cannot compute in float64")
@@ -89,7 +89,7 @@ def _convert(library) -> None:
 
 
 def _has_float64(node) -> bool:
-    """Tests whether an operation supports float64 where it has floats."""
+    """Test whether an operation supports float64 where it has floats."""
     definition = op_def_registry.get(node.op)
     if definition is None:  # a call of a function, which is converted, too
         return True

@@ -36,7 +36,7 @@ class LayerModes:
     """
 
     def __init__(self, model: Any, batch: list):
-        """Traces a model in both modes.
+        """Trace a model in both modes.
 
         Args:
             model: A compiled Keras model.
@@ -103,7 +103,7 @@ class LayerModes:
         modes: list[bool],
         statistics: Iterable[tuple[tf.Variable, Any]] = (),
     ) -> float:
-        """Computes the loss, from the model's state when it was traced.
+        """Compute the loss, from the model's state when it was traced.
 
         Args:
             training: Mode of layers that cannot be switched.
@@ -129,7 +129,7 @@ class LayerModes:
         double: bool = False,
         seconds: float = math.inf,
     ) -> list[tf.Tensor] | None:
-        """Runs forward passes in training mode, at fixed weights.
+        """Run forward passes in training mode, at fixed weights.
 
         Args:
             variables: Variables whose values are returned, such as moving
@@ -163,7 +163,7 @@ class LayerModes:
 
 
 def switchable_layers(model: Any) -> list:
-    """Lists the layers that compute differently in training and inference.
+    """List the layers that compute differently in training and inference.
 
     Layers that contain other layers are left out.
     """
@@ -180,7 +180,7 @@ def switchable_layers(model: Any) -> list:
 
 
 def is_batch_norm(layer: Any) -> bool:
-    """Tests whether a layer has the moving statistics of Keras' batch norm."""
+    """Test whether a layer has the moving statistics of Keras' batch norm."""
     return all(
         hasattr(layer, name)
         for name in ("moving_mean", "moving_variance", "momentum")
@@ -188,7 +188,7 @@ def is_batch_norm(layer: Any) -> bool:
 
 
 def moving_statistics(layer: Any) -> list[tf.Variable]:
-    """Lists a batch norm's variables: moving mean and moving variance."""
+    """List a batch norm's variables: moving mean and moving variance."""
     return [
         tf_variables.tf_variable(v)
         for v in (layer.moving_mean, layer.moving_variance)

@@ -65,7 +65,7 @@ class Losses:
 def probe(
     model: Any, x: Any, y: Any = None, sample_weight: Any = None
 ) -> Losses:
-    """Computes the loss of one batch in training mode and in inference mode.
+    """Compute the loss of one batch in training mode and in inference mode.
 
     The call changes no weight, no statistic of batch norm, no metric, no slot
     of the optimizer and no random stream. Training continues with the same bits
@@ -136,7 +136,7 @@ def probe(
 
 
 def keras_library(model: Any) -> types.ModuleType:
-    """Finds the library of a model, `keras` or `tf_keras`.
+    """Find the library of a model, `keras` or `tf_keras`.
 
     Raises:
         TypeError: If `model` is not a Keras model.
@@ -149,8 +149,8 @@ def keras_library(model: Any) -> types.ModuleType:
         backend = name == "keras" and library.backend.backend()
         if backend not in (False, "tensorflow"):
             raise NotImplementedError(
-                f"gradscope cannot probe this model: Keras runs on its "
-                f"{backend!r} backend, and gradscope observes Keras on "
+                "gradscope cannot probe this model: Keras runs on its "
+                f"{backend!r} backend, but gradscope observes only Keras on "
                 "TensorFlow. Set KERAS_BACKEND=tensorflow before Keras is "
                 "imported."
             )
@@ -162,7 +162,7 @@ def keras_library(model: Any) -> types.ModuleType:
 
 
 def check_ready(model: Any) -> None:
-    """Raises an error unless a model's loss can be computed now.
+    """Raise an error unless a model's loss can be computed now.
 
     Raises:
         ValueError: If the model was not built or compiled.
@@ -170,14 +170,14 @@ def check_ready(model: Any) -> None:
     """
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "gradscope.probe needs eager execution, and was called while a "
-            "graph is being built. Call it between batches or epochs, outside "
-            "of a tf.function."
+            "gradscope.probe needs eager execution, but was called while a "
+            "graph was being built. Call it between batches or epochs, outside "
+            "a tf.function."
         )
     if not model.built:
         raise ValueError(
-            f"the model {model.name!r} has no weights yet: build it "
-            "(`model.build(input_shape)`) or train it before it is probed."
+            f"the model {model.name!r} has no weights yet. Build it "
+            "(`model.build(input_shape)`) or train it before you probe it."
         )
     if not (getattr(model, "compiled", False) or _is_compiled(model)):
         raise ValueError(_no_loss(model))
@@ -189,14 +189,13 @@ def _is_compiled(model) -> bool:
 
 def _no_loss(model) -> str:
     return (
-        f"the model {model.name!r} has no loss to probe: give one to "
-        "`model.compile(loss=...)`, with `add_loss`, or as a method "
-        "`compute_loss`."
+        f"the model {model.name!r} has no loss to probe. Define one with "
+        "`model.compile(loss=...)`, `add_loss` or a method `compute_loss`."
     )
 
 
 def to_tensors(nest: Any, floats: str) -> Any:
-    """Converts the arrays of a nest to tensors.
+    """Convert the arrays of a nest to tensors.
 
     Args:
         nest: Arrays, tensors and None, in lists, tuples and dicts.
@@ -215,7 +214,7 @@ def to_tensors(nest: Any, floats: str) -> Any:
 
 
 def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
-    """Computes the loss of a batch as the model's `fit` does, float32 `[]`.
+    """Compute the loss of a batch as the model's `fit` does, float32 `[]`.
 
     Args:
         model: A compiled Keras model.
@@ -243,7 +242,7 @@ def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
 
 
 def _variable_handles(model) -> list[tf.Tensor]:
-    """Lists the handles of all variables that a model and Keras track."""
+    """List the handles of all variables that a model and Keras track."""
     objects = tf.train.TrackableView(model).descendants()
     objects += model.variables
     objects += [v for metric in model.metrics for v in metric.variables]
@@ -264,7 +263,7 @@ def _variable_handles(model) -> list[tf.Tensor]:
 
 @contextlib.contextmanager
 def _restore_variables(tensors: list[tf.Tensor]) -> Iterator[None]:
-    """Restores the values of variables at the end of the context.
+    """Restore the values of variables at the end of the context.
 
     To read a variable makes no copy; TensorFlow copies it only if it is written
     to while the value is in use.
@@ -294,7 +293,7 @@ def _restore_variables(tensors: list[tf.Tensor]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def restore_generators() -> Iterator[None]:
-    """Removes global generators of Keras and TensorFlow that the context made.
+    """Remove global generators of Keras and TensorFlow that the context made.
 
     Both create one when a model first asks for it. The state of a generator
     that existed before is a variable, which is restored as such.
@@ -313,7 +312,7 @@ def restore_generators() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _use_other_eager_seeds() -> Iterator[None]:
-    """Gives eager random operations seeds that training does not use.
+    """Give eager random operations seeds that training does not use.
 
     Restoring the generator of these seeds is not enough. TensorFlow reuses a
     kernel for the same seed, and the kernel continues its count.
@@ -342,7 +341,7 @@ def _keras_seeds():
 
 @contextlib.contextmanager
 def restore_layers(model: Any, library: str) -> Iterator[None]:
-    """Restores the attributes that layers set when they are called.
+    """Restore the attributes that layers set when they are called.
 
     A trace would leave symbolic tensors of its graph in them, which cannot be
     evaluated later.

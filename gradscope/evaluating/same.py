@@ -26,7 +26,7 @@ def same(
     *,
     training: bool = True,
 ) -> Sameness:
-    """Tests whether two models are the same function of their weights.
+    """Test whether two models are the same function of their weights.
 
     It computes the gradients of both on one batch, with the same weights, in
     float32 and in float64. Two programs of the same function differ by rounding
@@ -74,8 +74,8 @@ def same(
     """
     if not tf.executing_eagerly():
         raise RuntimeError(
-            "gradscope.same needs eager execution, and was called while a "
-            "graph is being built. Call it outside of a tf.function."
+            "gradscope.same needs eager execution, but was called while a "
+            "graph was being built. Call it outside a tf.function."
         )
     batch = [x, y, sample_weight]
     sides = [TracedLoss(n, s, batch, training) for n, s in (("a", a), ("b", b))]
@@ -83,9 +83,9 @@ def same(
     trained = [p for p in pairs if p[0] < len(sides[0].trained)]
     if not trained:
         raise ValueError(
-            "`a` and `b` have no trainable variable in common: none is the "
-            "same object, or has the same name and shape. a: "
-            f"{_names(sides[0])}; b: {_names(sides[1])}."
+            "`a` and `b` have no trainable variable in common: no two are the "
+            "same object or have the same name and shape. `a` has "
+            f"{_names(sides[0])}; `b` has {_names(sides[1])}."
         )
     values = [v.read_value() for v in _variables(sides[0])]
     evaluations, problem = {}, None
@@ -123,7 +123,7 @@ def _names(side: TracedLoss) -> str:
 
 
 def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
-    """Pairs the variables of both sides, as indices of `descriptions`.
+    """Pair the variables of both sides, as indices of `descriptions`.
 
     Trained variables are paired among each other, and so are untrained ones.
     """
@@ -161,7 +161,7 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
 
 
 def _evaluate(sides, pairs, trained, values, double: bool) -> Evaluation:
-    """Computes both sides with the weights of the first."""
+    """Compute both sides with the weights of the first."""
     copies = [side.program.copy(double=double) for side in sides]
     variables = [_variables(side) for side in sides]
     for i, j in pairs:
@@ -184,7 +184,7 @@ def _array(gradient):
 
 
 def _names_of_other_values(sides, pairs) -> tuple[str, ...]:
-    """Lists names of variables whose values in `a` and `b` differ."""
+    """List names of variables whose values in `a` and `b` differ."""
     a, b = (_variables(side) for side in sides)
     return tuple(
         sides[0].descriptions[i].name
@@ -204,7 +204,7 @@ def _unpaired_names(side: TracedLoss, trained, number: int) -> tuple[str, ...]:
 
 
 def _stop_gradients(side: TracedLoss) -> tuple[str, ...]:
-    """Lists names of the operations that stop gradients."""
+    """List names of the operations that stop gradients."""
     return tuple(
         operation.name
         for operation in side.program.graph.get_operations()

@@ -132,7 +132,7 @@ class Sameness:
         return "float32" if self.float64_problem else "float64"
 
     def largest(self, precision: str) -> float:
-        """Computes the largest relative difference of gradients above noise.
+        """Compute the largest relative difference of gradients above noise.
 
         Args:
             precision: `"float32"` or `"float64"`.
@@ -162,7 +162,7 @@ class Sameness:
         return same_text.text(self)
 
     def to_dict(self) -> dict:
-        """Converts to a dict for JSON; docs/compare.md describes its keys."""
+        """Convert to a dict for JSON; docs/compare.md describes its keys."""
         return same_text.to_dict(self)
 
 
@@ -177,7 +177,7 @@ def judge_sameness(
     random: tuple[bool, bool] = (False, False),
     stopped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> Sameness:
-    """Judges from the gradients of two functions whether they are the same.
+    """Judge from the gradients of two functions whether they are the same.
 
     Args:
         variables: The common variables, in forward order.
@@ -302,7 +302,7 @@ def _row(index, variable, name_b, differences, largest) -> Row:
 
 
 def _differs(relative: float, precision: str) -> bool | None:
-    """Tests whether a difference is more than rounding; None if undecided."""
+    """Test whether a difference is more than rounding; None if undecided."""
     if relative <= SAME[precision]:
         return False
     # `not <=` holds for NaN, too, which is no rounding.

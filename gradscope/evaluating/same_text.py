@@ -15,7 +15,7 @@ JSON_VERSION = 1
 
 
 def verdict(sameness: Sameness) -> str:
-    """States in one sentence whether two functions are the same."""
+    """State in one sentence whether two functions are the same."""
     count, by = len(sameness.rows), sameness.largest(sameness.precision)
     agree = (
         f"in {sameness.precision} the gradients of all {count} variables agree "
@@ -28,16 +28,16 @@ def verdict(sameness: Sameness) -> str:
             f"float32 cannot tell whether the two are the same function: their "
             f"gradients differ by up to {by:.2g}, which may be rounding."
         )
-    way = "forward" if sameness.way == "forward" else "back"
-    where = f" in {sameness.layer}" if sameness.layer else ""
+    way = "forward" if sameness.way == "forward" else "backward"
+    where = f", in `{sameness.layer}`" if sameness.layer else ""
     return (
-        f"The two are different functions: they part on the way {way}{where}; "
+        f"The two are different functions: they part in the {way} pass{where}; "
         f"{sameness.place}."
     )
 
 
 def text(sameness: Sameness) -> str:
-    """Formats the judgement as text, the verdict first."""
+    """Format the judgement as text, the verdict first."""
     parts = [paragraph(verdict(sameness), "")]
     for precision, (a, b) in sameness.losses.items():
         parts.append(f"  loss in {precision}: {a:.9g} and {b:.9g}")
@@ -46,9 +46,10 @@ def text(sameness: Sameness) -> str:
         parts += [
             "",
             paragraph(
-                "noise: a gradient that is next to nothing beside the largest, "
-                "as of a bias before a norm: its true value is 0, what is left "
-                "of it is rounding, and its difference says nothing."
+                "noise: a gradient that is negligible beside the largest one, "
+                "such as that of a bias before a normalisation. Its true value "
+                "is 0; what remains is rounding, so its difference says "
+                "nothing."
             ),
         ]
     parts += [paragraph(note) for note in notes(sameness)]
@@ -56,24 +57,27 @@ def text(sameness: Sameness) -> str:
 
 
 def notes(sameness: Sameness) -> list[str]:
-    """Lists remarks on the judgement, in sentences."""
+    """List remarks on the judgement, in sentences."""
     remarks = []
     if sameness.float64_problem:
-        remarks.append(f"There is no float64: {sameness.float64_problem}.")
+        remarks.append(f"float64 is not available: {sameness.float64_problem}.")
     if sameness.moved:
         remarks.append(
-            f"The second had other values in {join_names(sameness.moved)}; it "
-            "was computed with those of the first."
+            "The second function had other values in "
+            f"{join_names(sameness.moved)}; it was evaluated with the values "
+            "of the first."
         )
     only = sameness.only_a, sameness.only_b
     for names, which in zip(only, ("first", "second"), strict=True):
         if names:
-            remarks.append(f"Only the {which} has {join_names(names)}.")
+            remarks.append(
+                f"Only the {which} function has {join_names(names)}."
+            )
     if any(sameness.random):
         remarks.append(
-            "Random numbers are drawn that no variable decides on (as by "
-            "`tf.random.normal`, `tf.nn.dropout`): a function that does so "
-            "differs from itself, too."
+            "Some random numbers do not depend on any variable (as with "
+            "`tf.random.normal` and `tf.nn.dropout`). A function that draws "
+            "such numbers differs from itself, too."
         )
     return remarks
 
@@ -108,7 +112,7 @@ def _cells(row: Row) -> str:
 
 
 def to_dict(sameness: Sameness) -> dict:
-    """Converts the judgement to a dict for JSON."""
+    """Convert the judgement to a dict for JSON."""
     return {
         "version": JSON_VERSION,
         "verdict": verdict(sameness),

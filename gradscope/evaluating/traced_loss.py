@@ -28,7 +28,7 @@ class TracedLoss:
     def __init__(
         self, name: str, model_or_function: Any, batch: list, training: bool
     ):
-        """Traces the loss.
+        """Trace the loss.
 
         Args:
             name: Name of the argument, for messages.
@@ -85,9 +85,9 @@ class TracedLoss:
     def _put_in_order(self, name: str, keras_variables: list) -> None:
         if not self.trained:
             raise ValueError(
-                f"the loss of `{name}` depends on no trainable variable, so "
-                "there is no gradient to compare. Read the variables inside "
-                "of the function, or give them: (function, variables)."
+                f"the loss of `{name}` depends on no trainable variable, so no "
+                "gradient can be compared. Read the variables inside the "
+                "function, or pass a pair (function, variables)."
             )
         graph = self.program.graph
         self._order = tf_variables.forward_order(self.trained, graph)
@@ -114,7 +114,7 @@ class TracedLoss:
         )
 
     def gradients(self, results: list) -> list:
-        """Sorts the gradients that the program returned, as `trained` is."""
+        """Sort the gradients that the program returned, as `trained` is."""
         return [results[index] for index in self._order]
 
 
@@ -143,7 +143,7 @@ def _trace_function(function, batch, training: bool, with_gradients) -> Program:
 
 
 def _convert(function):
-    """Converts a function with AutoGraph, as `tf.function` does; returns it
+    """Convert a function with AutoGraph, as `tf.function` does; return it
     unchanged where its source is not available."""
     try:
         return tf.autograph.to_graph(function)

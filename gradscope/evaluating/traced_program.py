@@ -30,7 +30,7 @@ class Program:
     """
 
     def __init__(self, function: Callable[[], Any], *, autograph: bool = False):
-        """Traces the function.
+        """Trace the function.
 
         Args:
             function: Returns a nest of tensors or None.
@@ -52,7 +52,7 @@ class Program:
         self.variables = list(self.graph.variables)
 
     def copy(self, *, double: bool = False) -> Copy:
-        """Makes a copy of the program with copies of all variables.
+        """Make a copy of the program with copies of all variables.
 
         Args:
             double: Whether the copy computes in float64.
@@ -93,20 +93,20 @@ class Copy:
             self._inputs.append(copy)
 
     def has(self, variable: tf.Variable) -> bool:
-        """Tests whether the program uses a variable."""
+        """Test whether the program uses a variable."""
         return id(variable.handle) in self._variables
 
     def assign(self, variable: tf.Variable, value: Any) -> None:
-        """Assigns a value, of any float type, to the copy of a variable."""
+        """Assign a value, of any float type, to the copy of a variable."""
         copy = self._variables[id(variable.handle)]
         copy.assign(tf.cast(value, copy.dtype))
 
     def value(self, variable: tf.Variable) -> tf.Tensor:
-        """Reads the copy of a variable."""
+        """Read the copy of a variable."""
         return self._variables[id(variable.handle)].read_value()
 
     def __call__(self) -> tuple:
-        """Runs the program once; returns its results and reads, as tensors."""
+        """Run the program once; return its results and reads, as tensors."""
         outputs = tf.raw_ops.StatefulPartitionedCall(
             args=[getattr(i, "handle", i) for i in self._inputs],
             Tout=self._types,
@@ -130,7 +130,7 @@ def _forget(names: list[str]) -> None:
 
 
 def _copy_of(tensor, double: bool):
-    """Copies the variable of a handle, in float64 on request; a tensor is only
+    """Copy the variable of a handle, in float64 on request; a tensor is only
     converted."""
     if tensor.dtype != tf.resource:
         is_wide = double and tensor.dtype.is_floating
@@ -151,7 +151,7 @@ def _copy_of(tensor, double: bool):
 
 @tf.autograph.experimental.do_not_convert
 def _reads(graph) -> dict[int, list]:
-    """Finds `Program.reads` in the graph that is being built."""
+    """Find `Program.reads` in the graph that is being built."""
     reads: dict[int, list] = {}
     for external, internal in graph.captures:
         pending = [internal] if external.dtype == tf.resource else []

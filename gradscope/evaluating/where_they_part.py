@@ -32,7 +32,7 @@ def locate_parting(
     precision: str,
     stopped: tuple[Sequence[str], Sequence[str]],
 ) -> tuple[str, str | None, str]:
-    """Locates the layer in which two different functions part.
+    """Locate the layer in which two different functions part.
 
     Args:
         variables: The common variables, in forward order.
@@ -55,8 +55,8 @@ def locate_parting(
                 "forward",
                 variable.layer,
                 (
-                    f"what the forward pass makes of {variable.name} differs "
-                    f"by {distance:.2g}, and all before it agrees"
+                    f"the first tensors computed from `{variable.name}` differ "
+                    f"by {distance:.2g}, and everything before them agrees"
                 ),
             )
     losses = evaluation.losses
@@ -66,20 +66,21 @@ def locate_parting(
             for variable, distance in zip(variables, distances, strict=True)
             if not np.isnan(distance)
         ]
-        behind = f" behind {compared[-1].name}" if compared else ""
+        behind = f" after `{compared[-1].name}`" if compared else ""
         return (
             "forward",
             None,
             (
-                "the losses differ and no variable tells why: look at what is "
-                f"computed{behind}, outputs and loss"
+                "the losses differ, but no variable shows where the functions "
+                f"part: look at what is computed{behind}, at the outputs and "
+                "at the loss"
             ),
         )
     return _locate_backward(variables, rows, stopped)
 
 
 def largest_distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
-    """Computes how far apart two functions' arrays of one variable are.
+    """Compute how far apart two functions' arrays of one variable are.
 
     The first axis of an array is that of examples. Each example of the function
     that has fewer is searched for in the other, which may compute more than the
@@ -105,7 +106,7 @@ def largest_distance(a: list[np.ndarray], b: list[np.ndarray]) -> float:
 
 
 def _examples(arrays: list) -> dict[tuple, np.ndarray]:
-    """Groups the examples of arrays by their size, as `[N, size]`.
+    """Group the examples of arrays by their size, as `[N, size]`.
 
     A key is `("each", size)`, or `("once", size)` of an array for all examples.
     """
@@ -121,7 +122,7 @@ def _examples(arrays: list) -> dict[tuple, np.ndarray]:
 
 
 def _distance(few: np.ndarray, many: np.ndarray) -> float:
-    """Computes the largest distance of examples from the nearest of others."""
+    """Compute the largest distance of examples from the nearest of others."""
     scale = max(np.linalg.norm(rows, axis=1).max() for rows in (few, many))
     if not scale:
         return 0.0
@@ -143,8 +144,8 @@ def _locate_backward(variables, rows, stopped) -> tuple:
             "forward",
             None,
             (
-                "losses and gradients of what both have agree, but not all of "
-                "their variables are common"
+                "the losses and the gradients of all common variables agree, "
+                "but some variables belong to only one of the functions"
             ),
         )
     last = differing[-1]
@@ -159,40 +160,38 @@ def _locate_backward(variables, rows, stopped) -> tuple:
             "backward",
             None,
             (
-                "the losses agree, and all gradients of the second are "
-                f"{scale:.6g} times those of the first"
+                "the losses agree, and all gradients of the second function "
+                f"are {scale:.6g} times those of the first"
             ),
         )
     layer = variables[agreeing[0] if agreeing else last].layer
-    words = (
-        "the losses agree; on the way back from the loss the gradient is the "
-        + (
-            f"same down to {variables[agreeing[0]].name}, and another one from "
-            f"{variables[last].name} on: look at what {layer} makes of its "
-            "input"
-            if agreeing
-            else f"another one from {variables[last].name} on"
-        )
+    words = "the losses agree; going back from the loss, the gradients " + (
+        f"agree down to `{variables[agreeing[0]].name}` and differ from "
+        f"`{variables[last].name}` on: look at what `{layer}` computes "
+        "from its input"
+        if agreeing
+        else f"differ from `{variables[last].name}` on"
     )
     return "backward", layer, words + _note_of_stops(stopped)
 
 
 def _note_of_stops(stopped) -> str:
-    """Names operations that stop gradients in only one of the functions."""
+    """Name operations that stop gradients in only one of the functions."""
     counts = [len(names) for names in stopped]
     if counts[0] == counts[1]:
         return ""
     more = int(counts[1] > counts[0])
+    which = ("first", "second")
     in_other = set(stopped[1 - more])
     names = [n for n in stopped[more] if n not in in_other] or stopped[more]
     return (
-        f" (the {('first', 'second')[more]} has a `stop_gradient` that the "
-        f"other has not: {', '.join(names[:3])})"
+        f" (the {which[more]} function has a `stop_gradient` that the "
+        f"{which[1 - more]} does not have: {', '.join(names[:3])})"
     )
 
 
 def _common_scale(rows) -> float | None:
-    """Computes the factor between the gradients of both functions, if all
+    """Compute the factor between the gradients of both functions, if all
     gradients have the same."""
     differences = [row.float64 or row.float32 for row in rows if not row.noise]
     if any(not d.norm_a or not d.cosine > 1 - 1e-6 for d in differences):

@@ -58,8 +58,8 @@ def test_the_first_line_is_the_verdict(check, folder):
     model, batch = folder / "model.keras", folder / "batch.npz"
     before = hashlib.sha256(model.read_bytes()).digest()
     code, out, _ = check(model, batch)
-    assert code == 0 and out.startswith("There is a gap: training loses")
-    assert "The moving statistics of norm" in " ".join(out.split())
+    assert code == 0 and out.startswith("The modes differ: the loss is")
+    assert "The moving statistics of `norm`" in " ".join(out.split())
     assert check(model, batch, "--exit-code")[0] == 1
     assert hashlib.sha256(model.read_bytes()).digest() == before
 
@@ -158,14 +158,14 @@ def made(training, inference, **more):
 def test_a_gap_is_twice_the_loss(training, inference, gap):
     found = made(training, inference)
     assert found.has_gap is gap
-    head = "There is a gap" if gap else "There is a small gap"
+    head = "The modes differ:" if gap else "The modes differ slightly"
     assert verdict(found).startswith(head)
 
 
 def test_what_no_number_of_updates_closes():
     told = verdict(made(1.0, 3.0, updates=None))
-    assert "No number of further updates closes it" in told
-    assert "1e+06" not in told and "made one by one" not in told
+    assert "No number of further updates closes the gap" in told
+    assert "1e+06" not in told and "simulated one by one" not in told
 
 
 def test_names_cannot_move_the_cursor():

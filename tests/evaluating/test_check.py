@@ -119,7 +119,7 @@ def test_updates_that_would_take_too_long_are_not_made(
     short = gradscope.check(model, X, Y)
     assert short.updates == found.updates
     assert math.isnan(short.simulated_loss)
-    assert "made one by one" not in str(short)
+    assert "simulated one by one" not in str(short)
 
 
 def test_a_share_of_the_distance_shrinks_by_the_momentum(found):
@@ -195,7 +195,7 @@ def test_dropout_that_drops_too_much_is_the_cause():
     model.fit(X, Y, epochs=30, verbose=0)
     found = gradscope.check(model, X, Y)
     assert found.cause == "much" and math.isnan(found.statistics_loss)
-    assert "much (Dropout) is the cause" in str(found)
+    assert "`much` (Dropout) is the cause" in str(found)
     assert [row.layer for row in found.layers] == ["little", "much"]
 
 
@@ -218,8 +218,10 @@ def test_a_model_without_modes_has_no_gap():
     model.compile("adam", "mse")
     found = gradscope.check(model, X, Y)
     assert found.cause is None and found.layers == () and not found.has_gap
-    assert str(found).startswith("Both modes agree: training loses")
-    assert "No layer computes something else in training." in str(found)
+    assert str(found).startswith("Both modes agree: the loss is")
+    assert "No layer computes anything different in training mode." in str(
+        found
+    )
 
 
 def test_a_momentum_of_one_never_closes_it():
@@ -227,7 +229,7 @@ def test_a_momentum_of_one_never_closes_it():
     found = gradscope.check(model, X, Y)
     # The formula's limit is where they are: there is nothing to be gained.
     assert found.updates == 0 and found.updates_by_momentum == math.inf
-    assert "would not make it smaller" in " ".join(str(found).split())
+    assert "would not make the gap smaller" in " ".join(str(found).split())
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -239,10 +241,10 @@ def test_a_model_of_tf_keras():
 
 def test_the_text_says_what_to_read_off_it(found):
     words = " ".join(str(found).split())
-    assert words.startswith("There is a gap: training loses")
-    assert f"The moving statistics of {found.cause} are the cause" in words
+    assert words.startswith("The modes differ: the loss is")
+    assert f"The moving statistics of `{found.cause}` are the" in words
     assert f"{found.updates} further updates of the moving statistics" in words
-    assert "close 99% of it (made one by one: inference then loses" in words
+    assert "close 99% of the gap (simulated one by one: the loss" in words
     assert max(map(len, str(found).splitlines())) <= 80
 
 

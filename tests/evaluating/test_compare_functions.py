@@ -67,7 +67,7 @@ def test_a_fault_is_found_in_its_layer(layer, way, fault):
     assert found.layer == f"Norm{layer}"
     assert found.largest("float64") > 0.1
     if fault == "stop":
-        assert "has a `stop_gradient` that the other has not" in words(found)
+        assert "has a `stop_gradient` that the" in words(found)
 
 
 @pytest.mark.parametrize("program", [vbn.one_pass, vbn.two_passes])
@@ -144,7 +144,7 @@ def test_scaling_and_a_constant_are_differences():
     scaled = gradscope.same(
         square, lambda: 2 * square() - tf.stop_gradient(square())
     )
-    assert "of the second are 2 times those of the first" in scaled.place
+    assert "second function are 2 times those of the first" in scaled.place
     assert gradscope.same(square, lambda: square() + 1).same is False
 
 

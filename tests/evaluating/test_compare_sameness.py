@@ -77,7 +77,9 @@ def test_the_judgement_is_symmetric_and_has_no_scale(index, power, scale):
 def test_float32_alone_may_not_tell(factor, expected):
     found = judge(*changed(0, factor), precision="float32")
     assert found.same is expected and found.precision == "float32"
-    assert "There is no float64: Op cannot compute in float64." in str(found)
+    assert "float64 is not available: Op cannot compute in float64." in str(
+        found
+    )
     assert ("float32 cannot tell" in str(found)) == (expected is None)
 
 
@@ -98,26 +100,24 @@ def test_noise_is_no_difference_but_what_is_merely_small_is():
 def test_on_the_way_back_the_layer_is_between_what_agrees_and_what_does_not():
     found = judge(*changed(0, 1.5), stopped=((), ("first/StopGradient",)))
     assert (found.same, found.way, found.layer) == (False, "backward", "first")
-    assert "same down to first/bias, and another one from first/kernel" in (
+    assert "agree down to `first/bias` and differ from `first/kernel` on" in (
         found.place
     )
     assert (
-        "the second has a `stop_gradient` that the other has not: first/"
-        in (found.place)
+        "the second function has a `stop_gradient` that the first does not "
+        "have: first/" in (found.place)
     )
     found = judge(*changed(1, 1.5), stopped=(("x", "y"), ("x",)))
     assert found.layer == "second"
-    assert "the first has a `stop_gradient` that the other has not: y" in (
-        found.place
-    )
+    assert "that the second does not have: y" in found.place
     found = judge(*changed(2, 1.5))
-    assert "another one from second/kernel on" in found.place
+    assert "differ from `second/kernel` on" in found.place
 
 
 def test_a_scaled_loss_is_told_by_its_factor():
     found = judge(*(2 * g for g in GRADIENTS))
     assert found.way == "backward" and found.layer is None
-    assert "all gradients of the second are 2 times those" in found.place
+    assert "all gradients of the second function are 2 times" in found.place
 
 
 def test_on_the_way_forward_the_first_variable_that_differs_names_the_layer():
@@ -125,10 +125,10 @@ def test_on_the_way_forward_the_first_variable_that_differs_names_the_layer():
     other = [[np.ones((4, 3))], [], [np.zeros((4, 2))]]
     found = judge(*changed(0, 2), losses=(1.0, 1.2), reads=(read, other))
     assert (found.way, found.layer) == ("forward", "second")
-    assert "what the forward pass makes of second/kernel" in found.place
+    assert "the first tensors computed from `second/kernel`" in found.place
     found = judge(*changed(0, 2), losses=(1.0, 1.2), reads=(read, read))
     assert (found.way, found.layer) == ("forward", None)
-    assert "computed behind second/kernel, outputs and loss" in found.place
+    assert "computed after `second/kernel`, at the outputs" in found.place
 
 
 def test_losses_that_differ_by_a_constant_differ():
@@ -139,8 +139,8 @@ def test_losses_that_differ_by_a_constant_differ():
 def test_a_variable_of_one_function_alone_is_a_difference():
     found = judge(*GRADIENTS, only=((), ("third/kernel",)))
     assert not found.same
-    assert "Only the second has third/kernel." in str(found)
-    assert "not all of their variables are common" in found.place
+    assert "Only the second function has third/kernel." in str(found)
+    assert "some variables belong to only one" in found.place
 
 
 @given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 3))
@@ -174,8 +174,8 @@ def test_json_has_no_number_that_json_does_not_know():
         str(found).replace("\n ", "").split()
     ).replace("  ", " ")
     assert told["notes"] == [
-        "The second had other values in first/bias; it was computed with those "
-        "of the first."
+        "The second function had other values in first/bias; it was evaluated "
+        "with the values of the first."
     ]
 
 
@@ -183,4 +183,4 @@ def test_the_text_fits_and_is_printable():
     found = judge(*changed(0, 3), random=(True, False))
     assert "\033" not in str(found) and "differs" in str(found)
     assert max(map(len, str(found).splitlines())) <= 80
-    assert "Random numbers are drawn that no variable" in str(found)
+    assert "Some random numbers do not depend on any" in str(found)

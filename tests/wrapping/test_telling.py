@@ -88,5 +88,5 @@ def test_a_long_record_is_left_to_the_command(
     monkeypatch.setattr(end_report, "MOST_BYTES", 10)
     fit()
     printed = capsys.readouterr()
-    assert f"try `gradscope diagnose {tmp_path}`" in printed.err
+    assert f"run `gradscope diagnose {tmp_path}`" in printed.err
     assert texts(tmp_path) == []
