@@ -1,4 +1,4 @@
-"""Five networks that did not learn, and why: each is one question that
+"""Six networks that did not learn, and why: each is one question that
 somebody asked, broken and repaired.
 
     gradscope demo                  all of them, and TensorBoard
@@ -12,5 +12,6 @@ NAMES = (
     "vanishing_middle_layer",
     "restored_batch_norm",
     "virtual_batch_norm",
+    "missing_value",
     "healthy_digits",
 )
