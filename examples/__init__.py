@@ -1,4 +1,4 @@
-"""Five networks that did not learn, and why. Each answers one question that
+"""Six networks that did not learn, and why. Each answers one question that
 somebody asked, with the broken network and its repaired version.
 
     gradscope demo                  all examples, and TensorBoard
@@ -12,5 +12,6 @@ NAMES = (
     "vanishing_middle_layer",
     "restored_batch_norm",
     "virtual_batch_norm",
+    "missing_value",
     "healthy_digits",
 )

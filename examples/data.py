@@ -1,4 +1,5 @@
-"""Handwritten digits: 1797 that come with the examples, or MNIST."""
+"""Handwritten digits, 1797 that come with the examples or all of MNIST, and
+measurements of 569 tumours."""
 
 from __future__ import annotations
 
@@ -31,6 +32,21 @@ def images(name: str = "digits", size: int = 28):
         *(_resized(train[0], size, highest), train[1].astype("int64")),
         *(_resized(test[0], size, highest), test[1].astype("int64")),
     )
+
+
+def tumours():
+    """Returns train rows, train labels, test rows and test labels.
+
+    Rows are float32 `[N, 30]`: radius, texture and so on of the nuclei in one
+    tumour, as they were measured (of W. Wolberg, N. Street and O. Mangasarian,
+    UCI, 1995, as scikit-learn has them). Labels are int64 `[N]`: 1 is benign,
+    as 63 % are.
+    """
+    with np.load(pathlib.Path(__file__).with_name("tumours.npz")) as file:
+        rows, labels = file["measurements"], file["is_benign"].astype("int64")
+    order = np.random.default_rng(0).permutation(len(rows))
+    test, train = order[:114], order[114:]
+    return rows[train], labels[train], rows[test], labels[test]
 
 
 def flat(pixels):

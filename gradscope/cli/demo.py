@@ -14,7 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand to the parser."""
     demo = commands.add_parser(
         "demo",
-        help="train five broken networks and their repairs, and show them",
+        help="train six broken networks and their repairs, and show them",
         description="Trains the examples, some minutes on two cores, and "
         "starts TensorBoard on their runs.",
     )

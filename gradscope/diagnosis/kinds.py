@@ -18,8 +18,8 @@ class Limit:
     Attributes:
         default: Its value unless the user sets another one.
         meaning: The measured quantity, and the source of the default:
-            "examples" are the five networks of `examples/`, and "benchmark" is
-            the set of networks in `benchmarks/diagnosis/tune`.
+            "examples" are the networks of `examples/`, and "benchmark" is the
+            set of networks in `benchmarks/diagnosis/tune`.
     """
 
     default: float

@@ -29,7 +29,7 @@ class MovingStatistics:
     """
 
     def __init__(self, switches: LayerModes, batch_norms: list):
-        """Computes the statistics of the batch from one update.
+        """Compute the statistics of the batch from one update.
 
         Args:
             switches: The model's loss on the batch.
@@ -61,7 +61,7 @@ class MovingStatistics:
     def values_after(
         self, updates: float
     ) -> list[tuple[tf.Variable, np.ndarray]]:
-        """Computes pairs of a variable and its value after updates."""
+        """Compute pairs of a variable and its value after updates."""
         return [
             (variable, batch + m**updates * (now - batch))
             for variable, batch, now, m in zip(
@@ -70,11 +70,11 @@ class MovingStatistics:
         ]
 
     def loss_after(self, updates: float) -> float:
-        """Computes the loss of inference after updates, by their formula."""
+        """Compute the loss of inference after updates, by their formula."""
         return self._inference_loss(self.values_after(updates))
 
     def simulate_loss(self, updates: int) -> float:
-        """Computes the loss of inference after updates made one by one; NaN if
+        """Compute the loss of inference after updates made one by one; NaN if
         that takes longer than `MOST_SECONDS`."""
         values = self._switches.run_training_mode(
             self.variables, updates, seconds=MOST_SECONDS
@@ -88,7 +88,7 @@ class MovingStatistics:
         return self._switches.loss(False, modes, tuple(statistics))
 
     def loss_alone(self, layer: Any) -> float:
-        """Computes the loss of training with this layer alone in inference."""
+        """Compute the loss of training with this layer alone in inference."""
         modes = [
             other is not layer and not layer_modes.is_batch_norm(other)
             for other in self._switches.layers
@@ -103,7 +103,7 @@ class MovingStatistics:
         return self._switches.loss(True, modes, statistics)
 
     def loss_repaired(self, layer: Any) -> float:
-        """Computes the loss of inference with this layer alone in training."""
+        """Compute the loss of inference with this layer alone in training."""
         modes = [
             other is layer and not layer_modes.is_batch_norm(other)
             for other in self._switches.layers
@@ -111,19 +111,19 @@ class MovingStatistics:
         return self._switches.loss(False, modes, self._pairs(layer, self.batch))
 
     def _pairs(self, layer, values: list) -> tuple:
-        """Pairs the variables of a layer with their values, if any."""
+        """Pair the variables of a layer with their values, if any."""
         variables = self._of_layer(layer, self.variables)
         return tuple(zip(variables, self._of_layer(layer, values), strict=True))
 
     def _of_layer(self, layer, values: list) -> list:
-        """Selects a layer's items of a list in the order of `variables`."""
+        """Select a layer's items of a list in the order of `variables`."""
         for number, norm in enumerate(self._batch_norms):
             if norm is layer:
                 return values[2 * number : 2 * number + 2]
         return []
 
     def distances(self, layer: Any) -> tuple[float, float]:
-        """Computes the distance of a batch norm's statistics from the batch's.
+        """Compute the distance of a batch norm's statistics from the batch's.
 
         Returns:
             Of the means, in standard deviations of the batch (rms over the

@@ -34,6 +34,8 @@ FOUND = {
     ("restored_batch_norm", "forgotten_tf1"): {
         "batchnorm-statistics": "norm_1"
     },
+    ("missing_value", "broken"): {"non-finite": "first"},
+    ("missing_value", "broken_elu"): {"non-finite": "first"},
 }
 
 #: What the examples print, and between which numbers it is.
@@ -54,6 +56,8 @@ NUMBERS = {
         0.003,
     ),
     ("restored_batch_norm", "forgotten_tf1"): ("error when restored", 0.1, 9),
+    ("missing_value", "broken"): ("loss", 0.6, 0.75),
+    ("missing_value", "repaired"): ("accuracy", 0.93, 1),
     ("healthy_digits", "healthy"): ("accuracy", 0.95, 1),
 }
 
@@ -118,6 +122,19 @@ def test_a_restored_batch_norm_is_worse_and_the_repaired_is_not(trained):
         training, restored = numbers.values()
         worse[variant] = restored / training
     assert worse["broken_tf1"] > 100 and worse["repaired_tf1"] < 2
+
+
+def test_a_missing_value_is_hidden_by_a_relu_and_not_by_an_elu(trained):
+    numbers, logdir = trained("missing_value", "broken")
+    assert numbers["spread of predictions"] == 0
+    (finding,) = gradscope.diagnose(logdir)
+    assert finding.evidence["first"] == "input"
+    assert "NaN in step 4, and the loss hides it" in finding.what
+    assert "the units of `first` that read NaN are silent" in finding.cause
+    numbers, logdir = trained("missing_value", "broken_elu")
+    assert np.isnan([numbers["loss"], numbers["spread of predictions"]]).all()
+    (finding,) = gradscope.diagnose(logdir)
+    assert "the network learns nothing from then on" in finding.what
 
 
 def test_one_pass_or_two_is_the_same_function(trained, capsys):

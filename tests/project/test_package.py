@@ -45,6 +45,7 @@ def test_the_wheel_holds_every_file_of_both_packages(wheel):
     assert {
         "gradscope/py.typed",
         "gradscope_examples/digits.npz",
+        "gradscope_examples/tumours.npz",
         "gradscope_plugin/py.typed",
         "gradscope_plugin/http_api.md",
         "gradscope_plugin/static/index.js",

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules import vanishing_causes
+from gradscope.diagnosis.rules import after_nan, vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, spells
 from gradscope.diagnosis.wording import finding, join_code
 
@@ -66,6 +66,7 @@ def non_finite(view: View, limits: Limits) -> Findings:
     }
     if origin.kind == "layer":
         evidence["operation"] = origin.name
+    aftermath = after_nan.describe_aftermath(view, origin, index)
     yield finding(
         view,
         "non-finite",
@@ -73,11 +74,11 @@ def non_finite(view: View, limits: Limits) -> Findings:
         vanishing_causes.owning_layer(view, origin.name)
         or vanishing_causes.boundary_layer(view, origin.kind),
         spell,
-        what=what,
-        evidence=evidence,
-        cause=cause,
-        remedy="The network learns nothing from then on. Fix the cause, and "
-        "restart from weights saved before this step.",
+        what=what + aftermath.headline,
+        evidence={**evidence, **aftermath.evidence},
+        cause=f"{cause} {aftermath.explanation}".strip(),
+        remedy="Fix the cause, and restart from weights saved before this "
+        "step.",
     )
 
 
