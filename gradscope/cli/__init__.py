@@ -1,1 +1,1 @@
-"""The command `gradscope`, with a module for each of its subcommands."""
+"""The command `gradscope`, with a module for each of its larger subcommands."""

@@ -117,8 +117,8 @@ declare(
         meaning="how far the moving statistics have come since the start, in "
         "standard deviations",
         unit="ratio",
-        formula="way of the moving mean since the start, in standard "
-        "deviations; of other states relative to their norm",
+        formula="distance the moving mean has travelled since the start, in "
+        "standard deviations; of other states relative to their norm",
         healthy="moves, unless it is frozen",
         reveals="statistics that are never updated",
         is_derived=True,

@@ -38,13 +38,14 @@ _REMEDIES = {
     ),
     "layer": (
         "Its inputs and the weights that are trained here were finite. So the "
-        "operation itself is the origin, unless it reads a weight that is not "
-        "trained here and was not: look for a number that is too large for "
-        "its dtype, a division by zero, or the log of zero.",
+        "operation itself is the origin, unless it reads a non-finite weight "
+        "that this optimizer does not train. Look for a number that is too "
+        "large for its dtype, a division by zero, or the log of zero.",
         "Its inputs and the weights that are trained here were finite. So the "
-        "operation itself is the origin, unless it reads a weight that is not "
-        "trained here and was not: look for zero divided by zero, the log or "
-        "root of a negative number, or an infinity minus an infinity.",
+        "operation itself is the origin, unless it reads a non-finite weight "
+        "that this optimizer does not train. Look for zero divided by zero, "
+        "the log or root of a negative number, or an infinity minus an "
+        "infinity.",
     ),
     "activation": (
         "Everything recorded before it was finite, so numbers grow from layer "

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gradscope.errors import GradscopeWarning
-from gradscope.recording.protocols import Closable
+from gradscope.recording.interfaces import Closable
 
 #: Seconds between two calls of `tick`. A ring of 4096 rows overflows within
 #: this time if more than 8000 steps a second are recorded.

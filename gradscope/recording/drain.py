@@ -23,7 +23,7 @@ from gradscope.recording import (
     event_writer,
     tensorboard_tabs,
 )
-from gradscope.recording.protocols import FrameRing
+from gradscope.recording.interfaces import FrameRing
 from gradscope.recording.step_tables import StepTables
 
 #: Longest time in seconds between a step and its event in the file.

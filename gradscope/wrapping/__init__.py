@@ -15,7 +15,7 @@ from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
 from gradscope.schedule import NEVER, Schedule, schedule_of
-from gradscope.wrapping import made_anew
+from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
 from gradscope.wrapping.optimizers.kind import OptimizerKind
@@ -112,7 +112,7 @@ def wrap(
     outer = None if inner is optimizer else optimizer
     seam = kind.SEAM(inner, options, outer)
     seam.resume()
-    made_anew.stop_if_repeated(seam, options.directory)
+    optimizer_per_step.stop_if_repeated(seam, options.directory)
     _seams.add(seam)
     if model is not None:
         seam.watch(model)
@@ -267,8 +267,8 @@ def _window(window) -> int:
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(
             "`window` must be a whole number of examples of at least 1, got "
-            f"{window!r}. With fewer than about 1000 examples, units that fire "
-            "rarely look dead."
+            f"{window!r}. With fewer than about 1000 examples, a healthy unit "
+            "that seldom fires is mistaken for a dead one."
         )
     return window
 

@@ -1,1 +1,1 @@
-"""The answers of the routes, with a module for each route."""
+"""The answers of the routes: a module for each, and what they share."""

@@ -313,7 +313,7 @@ MESSAGES = {
     "input": "missing values",
     "target": "It comes from the labels",
     "weight": "something other than the optimizer set the weight",
-    "layer": "So the operation itself is the origin, unless it reads a weight",
+    "layer": "So the operation itself is the origin, unless it reads a non",
     "activation": "its own layer is the origin.",
     "output": "does after them",
     "loss": "Look at the loss function",

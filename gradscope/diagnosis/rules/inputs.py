@@ -54,7 +54,7 @@ def input_too_small(view: View, limits: Limits) -> Findings:
         cause="Initializers and learning rates are made for inputs of about "
         "size 1. Pixels that are divided by 255 twice, once in the data and "
         "once in the model, become this small.",
-        remedy="Scale the input once: remove one of both divisions, or "
+        remedy="Scale the input once: remove one of the two divisions, or "
         "standardise it to mean 0 and standard deviation 1.",
     )
 

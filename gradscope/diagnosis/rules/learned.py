@@ -211,9 +211,9 @@ def _loss_of_zero(view: View, limits: Limits) -> Findings:
         what="The loss is exactly 0 in every step from the first one on, so "
         "there is nothing to learn from",
         evidence={"last_loss": 0.0, "gradient_norm": 0.0},
-        cause="Every example counts nothing: sample weights, class weights or "
-        "a mask that are all zero, or a loss that is cut off at zero before "
-        "the network has learned anything.",
+        cause="No example contributes to the loss: the sample weights, class "
+        "weights or mask are all zero, or the loss was clipped to zero before "
+        "the network had learned anything.",
         remedy="Look at the sample weights or the mask of one batch, and at "
         "the loss of that batch computed by hand.",
     )

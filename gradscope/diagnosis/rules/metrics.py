@@ -130,7 +130,8 @@ def validation_of_other_classes(view: View, limits: Limits) -> Findings:
             "share": float(np.nanmax(late)) / guess,
             "share_limit": limit,
         },
-        cause="This is no overfitting, which ends near guessing. The classes "
+        cause="This is not overfitting: an overfitted model does no worse "
+        "than guessing. The classes "
         "of the validation data hardly occur in the training data: "
         "`validation_split` takes the last rows before anything is shuffled, "
         "so of data sorted by class it takes the last classes. It could also "

@@ -1,4 +1,4 @@
-"""The `LossScaleOptimizer` around an optimizer; how tf_keras's is observed."""
+"""Find the loss scale around an optimizer, and count the steps it skips."""
 
 from __future__ import annotations
 

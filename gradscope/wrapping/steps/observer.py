@@ -21,7 +21,7 @@ from gradscope.recording import (
     event_writer,
     tensorboard_tabs,
 )
-from gradscope.recording.protocols import Closable
+from gradscope.recording.interfaces import Closable
 from gradscope.runtime import own_variables, tf_variables, tracing
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.schedule import NEVER, Every, Schedule

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gradscope.format.schema import Schema
 from gradscope.recording.event_writer import EventWriter
-from gradscope.recording.protocols import Closable, Recorder
+from gradscope.recording.interfaces import Closable, Recorder
 from gradscope.runtime import tf_variables, tracing
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.wrapping.forward.forward_pass import ForwardPass

@@ -1,4 +1,4 @@
-"""Rules about whether what is trained is what was meant."""
+"""Rules about `trainable` that was changed after `compile`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def stale_trainable(view: View, limits: Limits) -> Findings:
         what=f"`trainable` was changed after `compile` without effect: "
         f"{join_words(states)}",
         evidence={"layers": [name for name, _ in layers]},
-        cause="Keras decides when a step is traced which weights it trains, "
-        "and goes on with that trace, with gradscope and without. A batch of "
-        "another size is traced anew, and then the change counts.",
+        cause="Keras fixes the set of trained weights when it traces the step "
+        "and keeps reusing that trace, with or without gradscope. A batch of "
+        "another size is traced anew, and then the change takes effect.",
         remedy="Call `model.compile(...)` after each change of `trainable`.",
     )
