@@ -34,7 +34,7 @@ declare(
             domain=(0, 1),
             ends=("none", "all"),
             absent="No unit of this run can be dead, or too few examples were "
-            "seen so far.",
+            "observed so far.",
             line=Line("shares", 1),
         ),
     )
@@ -59,8 +59,8 @@ declare(
             scale="linear",
             domain=(0, 1),
             ends=("none", "all"),
-            absent="No activation of this run can be always on, or too few "
-            "examples were seen so far.",
+            absent="No unit of this run can be always on, or too few examples "
+            "were observed so far.",
             line=Line("shares", 4),
         ),
     )
@@ -92,8 +92,8 @@ declare(
         name="saturated_fraction",
         family="activations",
         column=3,
-        meaning="share of the outputs where the function's slope is below 5 % "
-        "of its largest",
+        meaning="share of the outputs where the slope of the function is below "
+        "5 % of its maximum",
         unit="share",
         healthy="near 0 for hidden layers",
         reveals="sigmoids and tanhs at their ends, where the gradient is lost",
@@ -193,15 +193,15 @@ declare(
     )
 )
 
-_NO_MAP = "No unit was seen for a whole window of examples so far."
+_NO_MAP = "No unit was observed for a whole window of examples yet."
 
 declare(
     Statistic(
         name="unit_activity",
         family="units",
         column=0,
-        meaning="share of the examples for which a unit was above zero, since "
-        "the column before; black where it was zero for all of a window",
+        meaning="share of the examples since the previous column for which the "
+        "unit was above zero; black if it was zero for a whole window",
         unit="share",
         formula="share of examples for which the unit was above 0 since the "
         "last column (the mean of a group)",
@@ -238,7 +238,7 @@ declare(
         name="unit_idle_examples",
         family="units",
         column=2,
-        meaning="examples since a unit was above zero",
+        meaning="number of examples since the unit was last above zero",
         unit="examples",
         formula="examples since it was above 0; of a group, of the unit that "
         "was zero for longest",

@@ -13,7 +13,7 @@ declare(
         name="data_mean",
         family="data",
         column=0,
-        meaning="mean of all elements; of inputs about 0 is usual",
+        meaning="mean of all elements; for inputs usually about 0",
         unit="data",
         formula="mean of x",
         healthy="of inputs about 0",
@@ -60,7 +60,7 @@ declare(
         family="data",
         column=2,
         meaning="how much the examples of the batch differ: root mean square "
-        "of what is left of them without their mean",
+        "of their deviations from their mean",
         unit="data",
         formula="rms of x - mean of x over the batch",
         healthy="near the rms of x; of outputs as large as that of the targets",
@@ -74,7 +74,7 @@ declare(
             scale="log",
             domain=(1e-3, 1e3),
             ends=("all alike", "far apart"),
-            absent="Of a batch of one example there is no variation.",
+            absent="A batch of one example has no variation.",
         ),
     )
 )

@@ -121,9 +121,9 @@ declare(
         name="gradient_unit_spread",
         family="variables",
         column=6,
-        meaning="how far the gradients of a kernel's units are from their "
-        "mean, relative to them; at 0 all units of the layer stay one and the "
-        "same",
+        meaning="distance of the gradients of a kernel's units from their "
+        "mean, relative to the gradients; at 0 all units of the layer "
+        "stay identical",
         unit="ratio",
         formula="‖g - mean of g over its units‖ / ‖g‖, of the first 8 units "
         "(the last axis)",
@@ -150,8 +150,8 @@ declare(
         name="gradient_size",
         family="variables",
         column=4,
-        meaning="number of the gradient's elements; of an embedding, of the "
-        "rows in use",
+        meaning="number of the gradient's elements; for an embedding, those of "
+        "the rows in use",
         unit="elements",
         formula="n of g",
         healthy="constant, but for embeddings",

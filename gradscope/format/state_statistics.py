@@ -8,7 +8,7 @@ from __future__ import annotations
 from gradscope.format.statistic import Drawing, Line, Statistic, declare
 
 _NO_DROPOUT = "This run has no dropout."
-_NO_MOVING = "This run has no batch normalization or the like."
+_NO_MOVING = "This run has no batch normalization or similar layer."
 _MOVING = ("batch_norm", "state")
 
 declare(
@@ -16,7 +16,7 @@ declare(
         name="dropout_rate",
         family="state",
         column=0,
-        meaning="share of its inputs that the layer is to drop",
+        meaning="share of the inputs that the layer should drop",
         unit="share",
         healthy=".1 to .5",
         reveals="`Dropout(0.7)` where 70 % were to be kept",
@@ -38,8 +38,8 @@ declare(
         name="dropped_fraction",
         family="state",
         column=1,
-        meaning="share of its inputs that the layer dropped in this step; 0 "
-        "where dropout was off",
+        meaning="share of the inputs that the layer dropped in this step; 0 if "
+        "dropout was off",
         unit="share",
         healthy="near `dropout_rate`",
         reveals="0: the layer ran in inference mode",
@@ -62,7 +62,7 @@ declare(
         name="mean_distance",
         family="state",
         column=2,
-        meaning="how far the batch's mean is from the moving mean, in standard "
+        meaning="distance of the batch mean from the moving mean, in standard "
         "deviations",
         unit="ratio",
         formula="batch mean minus moving mean, in standard deviations (rms "
@@ -89,8 +89,8 @@ declare(
         name="variance_distance",
         family="state",
         column=3,
-        meaning="how far the batch's variance is from the moving variance: "
-        "logarithm of their ratio, 0.7 is a factor of 2",
+        meaning="distance of the batch variance from the moving variance: "
+        "logarithm of their ratio; 0.7 is a factor of 2",
         unit="ratio",
         formula="\\|ln\\| of batch variance over moving variance, as above",
         healthy="below .5",
@@ -114,8 +114,8 @@ declare(
         name="state_movement",
         family="state",
         column=4,
-        meaning="how far the moving statistics have come since the start, in "
-        "standard deviations",
+        meaning="distance of the moving statistics from their initial values, "
+        "in standard deviations",
         unit="ratio",
         formula="distance the moving mean has travelled since the start, in "
         "standard deviations; of other states relative to their norm",
@@ -141,7 +141,7 @@ declare(
         name="training_mode",
         family="state",
         column=5,
-        meaning="1 where the layer used the batch's statistics, 0 where the "
+        meaning="1 if the layer used the statistics of the batch, 0 if the "
         "moving ones",
         unit="flag",
         healthy="1",

@@ -20,8 +20,8 @@ declare(
         name="update_to_weight_ratio",
         family="variables",
         column=12,
-        meaning="how far the step moved the weights, relative to them; about "
-        "1e-3 is usual",
+        meaning="norm of the update divided by the norm of the weights; "
+        "usually about 1e-3",
         unit="ratio",
         formula="‖Δw‖ / ‖w‖",
         healthy="about 0.001",
@@ -97,7 +97,8 @@ declare(
         name="update_norm",
         family="variables",
         column=10,
-        meaning="L2 norm of what the step added to the weights",
+        meaning="L2 norm of the update: the weights after the step minus "
+        "before it",
         unit="weight",
         formula="‖Δw‖",
         healthy="fades as training converges",

@@ -62,7 +62,7 @@ def test_a_loss_of_zero_from_the_first_step_on():
     }
     (found,) = gradscope.diagnose(run(**nothing))
     assert (found.kind, found.severity) == ("nothing-learned", "error")
-    assert "sample weights, class weights or a mask" in found.cause
+    assert "sample weights, class weights or mask" in found.cause
 
 
 def skipping(count, applied):

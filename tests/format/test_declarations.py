@@ -158,7 +158,7 @@ def test_the_readme_says_of_a_statistic_what_its_declaration_says():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     _, table = text.split("| statistic | healthy | what it reveals |\n")
     rows = re.findall(
-        r"(?m)^\| `(\w+)`, [^|]* \| ([^|]*) \|", table.split("\n\n")[0]
+        r"(?m)^\| `(\w+)`: [^|]* \| ([^|]*) \|", table.split("\n\n")[0]
     )
     assert len(rows) == 3
     for statistic, healthy in rows:
