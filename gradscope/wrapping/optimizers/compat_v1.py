@@ -108,9 +108,9 @@ class V1Seam(Seam):
         )
         if _has_train_op(optimizer):
             warnings.warn(
-                f"this {type(optimizer).__name__} has made a train op already, "
-                "which gradscope cannot observe: only those that are made "
-                "after `wrap`. Wrap an optimizer before its `minimize` or "
+                f"this {type(optimizer).__name__} has already made a train op, "
+                "and gradscope can observe only train ops that are made after "
+                "`wrap`. Wrap an optimizer before you call its `minimize` or "
                 "`apply_gradients`.",
                 GradscopeWarning,
                 stacklevel=4,

@@ -263,7 +263,7 @@ def test_an_optimizer_that_does_not_aggregate_as_it_says_is_told(tmp_path):
     optimizer = gradscope.wrap(Own(0.25), tmp_path)
     with pytest.warns(
         gradscope.GradscopeWarning,
-        match="never calls its own _aggregate_gradients",
+        match="never calls its own `_aggregate_gradients`",
     ):
         step(optimizer, [1.0], weight)
     assert weight.numpy() == 0
