@@ -43,6 +43,7 @@ class Case:
             and a warning is a false alarm.
         source: Where people met it.
         options: Of a healthy network, one combination.
+        cause: What is wrong, in one sentence.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     harmless: bool = False
     source: str = ""
     options: dict = dataclasses.field(default_factory=dict)
+    cause: str = ""
 
     @property
     def title(self) -> str:
@@ -97,12 +99,26 @@ class Training:
 _CASES: list[Case] = []
 
 
-def fault(*kinds: str, layers=(), source: str = "", harmless: bool = False):
+def fault(
+    *kinds: str,
+    layers=(),
+    source: str = "",
+    harmless: bool = False,
+    cause: str = "",
+):
     """Registers a network with a fault; see `Case`."""
 
     def register(train):
         _CASES.append(
-            Case(train.__name__, train, kinds, tuple(layers), harmless, source)
+            Case(
+                train.__name__,
+                train,
+                kinds,
+                tuple(layers),
+                harmless,
+                source,
+                cause=cause,
+            )
         )
         return train
 
