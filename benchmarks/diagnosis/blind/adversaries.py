@@ -122,7 +122,7 @@ def generator_with_ones(training):
     source="hwalsuklee/tensorflow-generative-model-collections #22",
 )
 def penalty_over_rows(training):
-    """"This is a shameful bug": the penalty of a WGAN is copied from code
+    """ "This is a shameful bug": the penalty of a WGAN is copied from code
     that flattens its images. The critic is steeper than it should be, and
     the samples are worse. Energy distance BROKEN against REPAIRED."""
     r = np.random.default_rng(0)

@@ -88,7 +88,9 @@ def _network(world, outputs):
     )
 
 
-def _q_learning(training, world, *, updates, masks=True, copies=True):
+def q_learning(training, world, *, updates, masks=True, copies=True):
+    """Returns a network of action values; `masks` and `copies` are what
+    the two faults leave out."""
     state, action, reward, after, done = world.collect(4000)
     online, target = _network(world, 2), _network(world, 2)
     target.set_weights(online.get_weights())
@@ -120,7 +122,7 @@ def bootstrap_beyond_the_end(training):
     reward is taken again and again. The end of an episode does not cut the
     target. Return of the greedy policy BROKEN against REPAIRED."""
     world = Corridor(8, 2, 0.55, 1.0)
-    network = _q_learning(
+    network = q_learning(
         training, world, updates=700, masks=not training.broken
     )
     return world.discounted(network)
@@ -135,7 +137,7 @@ def target_is_never_copied(training):
     """The agent learns the last move of the game alone: targets come from a
     network that keeps its first weights. Return BROKEN against REPAIRED."""
     world = Corridor(10, 2, -0.1, 1.0, slip=0.1, discount=0.97)
-    network = _q_learning(
+    network = q_learning(
         training, world, updates=900, copies=not training.broken
     )
     return world.discounted(network)
@@ -147,7 +149,7 @@ def target_is_never_copied(training):
     source="tensorlayer/TensorLayer #1071",
 )
 def target_inside_of_the_tape(training):
-    """"When I place v_ in the with context, the model is not convergent":
+    """ "When I place v_ in the with context, the model is not convergent":
     temporal differences with a gradient through the target. Explained share
     of the true values BROKEN against REPAIRED."""
     world = Corridor(13, 6, -0.2, 1.0, discount=0.97)

@@ -144,7 +144,7 @@ def variables_in_a_list(training):
     source="Zackory/Keras-MNIST-GAN #2",
 )
 def thawed_without_compiling(training):
-    """"The model.trainable lines do nothing": the second phase of a fine
+    """ "The model.trainable lines do nothing": the second phase of a fine
     tuning trains the head alone. Accuracy BROKEN against REPAIRED."""
     images, labels = data.digits()
     few = labels < 2

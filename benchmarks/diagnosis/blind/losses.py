@@ -52,7 +52,7 @@ def mask_from_the_predictions(training):
     source="keras-team/keras #12503",
 )
 def scale_inside_of_the_loss(training):
-    """"The values of the variables are not changing but I have non zero
+    """ "The values of the variables are not changing but I have non zero
     loss": the scale of a cosine classifier belongs to the loss. Mean log
     probability of the right class BROKEN against REPAIRED."""
     x, y, xt, yt = sources.digits()
@@ -95,7 +95,7 @@ def scale_inside_of_the_loss(training):
     harmless=True,
 )
 def times_gamma(training):
-    """"** and * are they the same?": a focal loss with a product for its
+    """ "** and * are they the same?": a focal loss with a product for its
     power still weighs hard examples more and learns as well. Accuracy BROKEN
     against REPAIRED."""
     x, y, xt, yt = sources.cancer()

@@ -38,9 +38,7 @@ def always_in_training(training):
     x, y, xt, yt = sources.digit_images()
     model = keras.Sequential([keras.Input((8, 8, 1))])
     for i, filters in enumerate([12, 16], 1):
-        model.add(
-            layers.Conv2D(filters, 3, padding="same", name=f"conv_{i}")
-        )
+        model.add(layers.Conv2D(filters, 3, padding="same", name=f"conv_{i}"))
         model.add(
             _Freezable(
                 False, not training.broken, momentum=0.9, name=f"norm_{i}"

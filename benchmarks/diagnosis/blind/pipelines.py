@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from benchmarks.diagnosis import data
 from benchmarks.diagnosis.blind import sources
 from benchmarks.diagnosis.case import fault
 

@@ -10,11 +10,12 @@ from keras import layers
 from benchmarks.diagnosis.case import fault
 
 
-def _states(r, n):
+def states(r, n):
+    """Returns states of four numbers from 0 to 1."""
     return r.uniform(0, 1, (n, 4)).astype("float32")
 
 
-def _best(states, actions=6):
+def best(states, actions=6):
     """Returns the action that is rewarded in each state."""
     plan = np.random.default_rng(3).normal(size=(4, actions))
     return ((states - 0.5) @ plan).argmax(1)
@@ -58,8 +59,8 @@ def action_that_is_no_constant(training):
         )
 
     for _ in range(500):
-        step(_states(r, 64))
-    s = _states(r, 500)
+        step(states(r, 64))
+    s = states(r, 500)
     return {"reward": -float(tf.reduce_mean((policy(s) - goal(s)) ** 2))}
 
 
@@ -83,11 +84,11 @@ def actor_moves_the_critic(training):
     huber = keras.losses.Huber()
 
     @tf.function
-    def step(s, best):
+    def step(s, right):
         with tf.GradientTape() as tape:
             p, v = agent(s)
             a = tf.random.categorical(tf.math.log(p), 1)[:, 0]
-            reward = tf.cast(a == best, "float32")
+            reward = tf.cast(a == right, "float32")
             log = tf.math.log(tf.gather(p, a, batch_dims=1) + 1e-8)
             difference = reward - v[:, 0]
             if not training.broken:
@@ -100,10 +101,10 @@ def actor_moves_the_critic(training):
         )
 
     for _ in range(700):
-        s = _states(r, 32)
-        step(s, _best(s))
-    s = _states(r, 1000)
-    right = np.asarray(agent(s)[0]).argmax(1) == _best(s)
+        s = states(r, 32)
+        step(s, best(s))
+    s = states(r, 1000)
+    right = np.asarray(agent(s)[0]).argmax(1) == best(s)
     return {"reward": float(right.mean())}
 
 
@@ -138,11 +139,11 @@ def observations_as_bytes(training):
 
     kind = np.uint8 if training.broken else np.float32
     for _ in range(700):
-        s = _states(r, 32)
+        s = states(r, 32)
         a = np.asarray(tf.random.categorical(agent(s)[0], 1))[:, 0]
-        reward = (a == _best(s)).astype("float32")
+        reward = (a == best(s)).astype("float32")
         memory = np.asarray(s, dtype=kind)
         step(memory.astype("float32"), a, reward)
-    s = _states(r, 1000)
-    right = np.asarray(agent(s)[0]).argmax(1) == _best(s)
+    s = states(r, 1000)
+    right = np.asarray(agent(s)[0]).argmax(1) == best(s)
     return {"reward": float(right.mean())}

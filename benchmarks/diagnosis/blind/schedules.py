@@ -16,7 +16,7 @@ from benchmarks.diagnosis.case import fault
     source="keras-team/keras #10924",
 )
 def plateau_on_a_slope(training):
-    """"Is this a bug?": the rate is cut every two epochs although the loss
+    """ "Is this a bug?": the rate is cut every two epochs although the loss
     decreases, by less than 0.04 an epoch. Accuracy BROKEN against
     REPAIRED."""
     x, y, xt, yt = sources.digits()
@@ -36,9 +36,7 @@ def plateau_on_a_slope(training):
         sources.SPARSE,
         metrics=["accuracy"],
     )
-    training.fit(
-        model, x, y, epochs=30, batch_size=32, callbacks=[reduce]
-    )
+    training.fit(model, x, y, epochs=30, batch_size=32, callbacks=[reduce])
     return sources.accuracy(model, xt, yt)
 
 
@@ -48,7 +46,7 @@ def plateau_on_a_slope(training):
     source="keras-team/keras #18798",
 )
 def best_is_the_lowest(training):
-    """"auto" means "min" for F1, recall and whatever is no accuracy: the
+    """ "auto" means "min" for F1, recall and whatever is no accuracy: the
     training stops after a few epochs and keeps the first one. Accuracy
     BROKEN against REPAIRED."""
     x, y, xt, yt = sources.digits()
@@ -87,7 +85,7 @@ def best_is_the_lowest(training):
     source="PaulRitsche/DeepACSA #36",
 )
 def bound_at_the_start(training):
-    """"It won't reduce at all since the lower bound is reached from the
+    """ "It won't reduce at all since the lower bound is reached from the
     start": the noise of the loss stays. Explained share BROKEN against
     REPAIRED."""
     r = np.random.default_rng(2)

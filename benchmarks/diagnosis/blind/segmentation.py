@@ -18,9 +18,9 @@ def _unet(middle=()):
     wide = layers.Conv2D(8, 3, padding="same", activation="relu", name="down")
     a = wide(inputs)
     h = layers.MaxPooling2D(2)(a)
-    h = layers.Conv2D(
-        16, 3, padding="same", activation="relu", name="bottom"
-    )(h)
+    h = layers.Conv2D(16, 3, padding="same", activation="relu", name="bottom")(
+        h
+    )
     h = layers.UpSampling2D(2)(h)
     h = layers.Concatenate()([a, h])
     h = layers.Conv2D(8, 3, padding="same", activation="relu", name="up")(h)
@@ -56,7 +56,7 @@ def masks_to_255(training):
     harmless=True,
 )
 def two_channels_before_the_mask(training):
-    """"I only get plain black, white, or grey images": helped by leaving out
+    """ "I only get plain black, white, or grey images": helped by leaving out
     the convolution with two channels and ReLU. Here they live on. Overlap
     BROKEN against REPAIRED."""
     x, y, xt, yt = sources.split(*sources.blobs())

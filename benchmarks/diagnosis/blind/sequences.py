@@ -19,9 +19,7 @@ def _walks(n, length=10, words=12):
     x[:, 0] = r.integers(0, words, n)
     for i in range(length):
         same = r.random(n) < 0.9
-        x[:, i + 1] = np.where(
-            same, follower[x[:, i]], r.integers(0, words, n)
-        )
+        x[:, i + 1] = np.where(same, follower[x[:, i]], r.integers(0, words, n))
     return x
 
 
@@ -32,7 +30,7 @@ def _walks(n, length=10, words=12):
     source="tensorflow/text #894",
 )
 def sees_the_future_alone(training):
-    """"A concerning 100 % accuracy": the look-ahead mask of the tutorial in
+    """ "A concerning 100 % accuracy": the look-ahead mask of the tutorial in
     Keras' own attention layer. In use, when the future is not yet written,
     it knows nothing. Accuracy of the next word BROKEN against REPAIRED."""
     walks = _walks(1200)
@@ -140,7 +138,7 @@ def state_of_another_text(training):
     source="IcedDoggie/Micro-Expression-with-Deep-Learning #7",
 )
 def reshaped_for_transposed(training):
-    """"reshape seems to mess up the data": the code runs without any issue
+    """ "reshape seems to mess up the data": the code runs without any issue
     and learns little, since times and channels are mixed. Accuracy BROKEN
     against REPAIRED."""
     r = np.random.default_rng(11)

@@ -17,7 +17,7 @@ from benchmarks.diagnosis.case import fault
     source="ageron/handson-ml3 #198",
 )
 def never_adapted(training):
-    """"Normalization does not normalise, am I missing something?": without
+    """ "Normalization does not normalise, am I missing something?": without
     `adapt` it has a mean of 0 and a variance of 1. Explained share BROKEN
     against REPAIRED."""
     x, y = sources.houses()
@@ -38,9 +38,7 @@ def never_adapted(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.003), "mse")
-    training.fit(
-        model, x, (y - mean) / spread, epochs=20, batch_size=32
-    )
+    training.fit(model, x, (y - mean) / spread, epochs=20, batch_size=32)
     return sources.r2(model, xt, yt, spread, mean)
 
 

@@ -87,9 +87,7 @@ def split_before_the_shuffle(training):
         order = np.random.default_rng(1).permutation(len(x))
         x, y = x[order], y[order]
     model = _perceptron()
-    training.fit(
-        model, x, y, epochs=12, batch_size=32, validation_split=0.3
-    )
+    training.fit(model, x, y, epochs=12, batch_size=32, validation_split=0.3)
     return sources.accuracy(model, xt, yt)
 
 
