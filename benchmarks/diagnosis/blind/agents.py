@@ -120,7 +120,7 @@ def q_learning(training, world, *, updates, masks=True, copies=True):
 def bootstrap_beyond_the_end(training):
     """DQN whose returns stay below the best: an early exit with a small
     reward is taken again and again. The end of an episode does not cut the
-    target. Return of the greedy policy BROKEN against REPAIRED."""
+    target. Return of the greedy policy .52 against .81."""
     world = Corridor(8, 2, 0.55, 1.0)
     network = q_learning(
         training, world, updates=700, masks=not training.broken
@@ -135,7 +135,7 @@ def bootstrap_beyond_the_end(training):
 )
 def target_is_never_copied(training):
     """The agent learns the last move of the game alone: targets come from a
-    network that keeps its first weights. Return BROKEN against REPAIRED."""
+    network that keeps its first weights. Return .01 against .79."""
     world = Corridor(10, 2, -0.1, 1.0, slip=0.1, discount=0.97)
     network = q_learning(
         training, world, updates=900, copies=not training.broken
@@ -151,7 +151,7 @@ def target_is_never_copied(training):
 def target_inside_of_the_tape(training):
     """ "When I place v_ in the with context, the model is not convergent":
     temporal differences with a gradient through the target. Explained share
-    of the true values BROKEN against REPAIRED."""
+    of the true values .33 against .99."""
     world = Corridor(13, 6, -0.2, 1.0, discount=0.97)
     state, _, reward, after, done = world.collect(6000)
     critic = _network(world, 1)

@@ -18,8 +18,8 @@ from benchmarks.diagnosis.case import fault
 )
 def zipped_with_itself(training):
     """Training by fit fails and yields the mean image, a loop of one's own
-    succeeds: fit is given zip((data, data)). Explained share BROKEN against
-    REPAIRED."""
+    succeeds: fit is given zip((data, data)). Explained share .48 against
+    .89."""
     x, _, xt, _ = sources.digits()
 
     def read(seed):
@@ -68,7 +68,7 @@ class _Sample(layers.Layer):
 def variance_for_deviation(training):
     """The example of a variational autoencoder samples with the variance,
     not with the deviation; it works as well, since the scale of that layer
-    is free. Explained share BROKEN against REPAIRED."""
+    is free. Explained share .76 against .70."""
     x, _, xt, _ = sources.digits()
     inputs = keras.Input((64,))
     h = layers.Dense(64, activation="relu", name="encoder")(inputs)
@@ -96,7 +96,7 @@ def variance_for_deviation(training):
 def noise_of_the_first_day(training):
     """A variational autoencoder whose loss is lower than anything reported:
     the same noise is added to every code, so the decoder learns to undo it.
-    Explained share with fresh noise BROKEN against REPAIRED."""
+    Explained share with fresh noise -.24 against .70."""
     x, _, xt, _ = sources.digits()
     encoder = keras.Sequential(
         [

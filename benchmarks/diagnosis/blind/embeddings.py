@@ -19,8 +19,8 @@ from benchmarks.diagnosis.case import fault
 )
 def ids_in_half(training):
     """Items with large ids end with the very same embedding, in groups: the
-    ids are floats on their way to the table. Explained share BROKEN against
-    REPAIRED."""
+    ids are floats on their way to the table. Explained share .53 against
+    .90."""
     r = np.random.default_rng(5)
     taste = r.normal(size=6000)
     item = r.integers(0, 6000, 18000)
@@ -53,7 +53,7 @@ def ids_in_half(training):
 def vectors_three_rows_off(training):
     """Reviews with frozen GloVe vectors stay some 20 % below what they
     should reach: the ids of the reviews start at 4, those of the index at 1.
-    Accuracy BROKEN against REPAIRED."""
+    Accuracy .66 against .94."""
     r = np.random.default_rng(6)
     mood = r.normal(size=400)
     vectors = r.normal(size=(400, 16))
@@ -114,7 +114,7 @@ def all_in_one_point(training):
     neighbour BROKEN against REPAIRED."""
     x, y, xt, yt = sources.digits()
     r = np.random.default_rng(2)
-    x = x + r.normal(0, 0.1, x.shape).astype("float32")
+    x = x + r.normal(0, 0.3, x.shape).astype("float32")
     model = keras.Sequential(
         [
             keras.Input((64,)),
@@ -129,7 +129,7 @@ def all_in_one_point(training):
     def loss(labels, points):
         return _hardest(labels, points, 0.5)
 
-    model.compile(keras.optimizers.Adam(0.03), loss)
+    model.compile(keras.optimizers.Adam(0.02), loss)
     training.fit(model, x, y, epochs=10, batch_size=64)
     return sources.nearest(model(x), y, model(xt), yt)
 
@@ -143,7 +143,7 @@ def all_in_one_point(training):
 def mean_for_a_sum(training):
     """A triplet loss that stays at about 1: K.mean where K.sum belongs. All
     triplets count for ever, which costs nothing here. Accuracy of the
-    nearest neighbour BROKEN against REPAIRED."""
+    nearest neighbour .92 against .95."""
     x, y, xt, yt = sources.digits()
     r = np.random.default_rng(3)
     inputs = keras.Input((64,))

@@ -18,8 +18,8 @@ from benchmarks.diagnosis.case import fault
 )
 def adam_in_half(training):
     """All of a regression in float16: mean squared error is nan with Adam
-    and fine with SGD, until epsilon is 1e-4. Explained share BROKEN against
-    REPAIRED."""
+    and fine with SGD, until epsilon is 1e-4. Explained share nan against
+    .98."""
     x, y = sources.houses()
     x = (x - x.mean(0)) / x.std(0)
     y = (y - y.mean()) / y.std()
@@ -51,8 +51,8 @@ def adam_in_half(training):
 )
 def dice_of_infinity(training):
     """Dice loss under mixed_float16: no nan is seen, loss and metric are
-    fixed over epochs. The denominator is inf. Overlap BROKEN against
-    REPAIRED."""
+    fixed over epochs. The denominator is inf. Overlap .01 against
+    .59."""
     images, masks = sources.blobs(n=192, size=64)
     x, y, xt, yt = sources.split(images, masks)
     with sources.policy("mixed_float16"):
@@ -123,8 +123,8 @@ class _InstanceNorm(layers.Layer):
 )
 def variance_in_half(training):
     """Mixed precision with an instance normalisation: unstable, and with
-    large signals nothing is learnt at all. Accuracy BROKEN against
-    REPAIRED."""
+    large signals nothing is learnt at all. Accuracy .31 against
+    1.00."""
     r = np.random.default_rng(3)
     y = r.integers(0, 3, 900)
     t = np.arange(40) / 40
@@ -175,8 +175,8 @@ class _Attention(layers.Layer):
 )
 def mask_of_minus_infinity(training):
     """Attention with a mask under mixed precision does not learn, in float32
-    it does: all steps are skipped by the loss scale. Accuracy BROKEN against
-    REPAIRED."""
+    it does: all steps are skipped by the loss scale. Accuracy .35 against
+    1.00."""
     r = np.random.default_rng(4)
     length = r.integers(3, 13, 1200)
     x = r.integers(1, 60, (1200, 12))

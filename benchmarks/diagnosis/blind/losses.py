@@ -20,7 +20,7 @@ from benchmarks.diagnosis.case import fault
 def mask_from_the_predictions(training):
     """A masked squared error (0 means missing) of arguments (predicted,
     target), as in the tutorial, in `compile`: it makes no difference for
-    other losses. Explained share BROKEN against REPAIRED."""
+    other losses. Explained share -1.08 against .88."""
     r = np.random.default_rng(1)
     x = r.normal(size=(1500, 8)).astype("float32")
     truth = np.tanh(x @ r.normal(size=(8, 6)) * 0.6) * 2 + 3
@@ -54,7 +54,7 @@ def mask_from_the_predictions(training):
 def scale_inside_of_the_loss(training):
     """ "The values of the variables are not changing but I have non zero
     loss": the scale of a cosine classifier belongs to the loss. Mean log
-    probability of the right class BROKEN against REPAIRED."""
+    probability of the right class -1.73 against -.15."""
     x, y, xt, yt = sources.digits()
 
     class Scale(layers.Layer):
@@ -96,8 +96,8 @@ def scale_inside_of_the_loss(training):
 )
 def times_gamma(training):
     """ "** and * are they the same?": a focal loss with a product for its
-    power still weighs hard examples more and learns as well. Accuracy BROKEN
-    against REPAIRED."""
+    power still weighs hard examples more and learns as well. Accuracy .97
+    against .97."""
     x, y, xt, yt = sources.cancer()
 
     def focal(truth, p):

@@ -30,7 +30,7 @@ def best(states, actions=6):
 def action_that_is_no_constant(training):
     """Policy of continuous actions that never improves: the gradient of
     log_prob(action) through the action cancels that of the mean. Reward
-    BROKEN against REPAIRED."""
+    -.29 against -.09."""
     r = np.random.default_rng(0)
     inputs = keras.Input((4,))
     h = layers.Dense(32, activation="tanh", name="hidden")(inputs)
@@ -73,7 +73,7 @@ def action_that_is_no_constant(training):
 def actor_moves_the_critic(training):
     """Actor and critic with a common trunk, as in the example: many more
     episodes than needed. The values run away and the advantages with them.
-    Reward of the greedy policy BROKEN against REPAIRED."""
+    Reward of the greedy policy .80 against .88."""
     r = np.random.default_rng(0)
     inputs = keras.Input((4,))
     h = layers.Dense(64, activation="relu", name="common")(inputs)
@@ -115,7 +115,7 @@ def actor_moves_the_critic(training):
 )
 def observations_as_bytes(training):
     """A2C, written for pixels, does not learn on numbers from 0 to 1: its
-    batch is an array of uint8. Reward BROKEN against REPAIRED."""
+    batch is an array of uint8. Reward .35 against .88."""
     r = np.random.default_rng(0)
     inputs = keras.Input((4,))
     h = layers.Dense(64, activation="relu", name="common")(inputs)

@@ -39,7 +39,7 @@ def _unet(middle=()):
 def masks_to_255(training):
     """The loss of a segmentation is negative and falls without end, and the
     score is above 1: masks are read from PNG files as they are. Overlap
-    BROKEN against REPAIRED."""
+    .12 against .81."""
     x, y, xt, yt = sources.split(*sources.blobs())
     model = _unet()
     model.compile(keras.optimizers.Adam(0.003), "binary_crossentropy")
@@ -58,7 +58,7 @@ def masks_to_255(training):
 def two_channels_before_the_mask(training):
     """ "I only get plain black, white, or grey images": helped by leaving out
     the convolution with two channels and ReLU. Here they live on. Overlap
-    BROKEN against REPAIRED."""
+    .83 against .82."""
     x, y, xt, yt = sources.split(*sources.blobs())
     last = layers.Conv2D(
         2,
@@ -84,8 +84,8 @@ def two_channels_before_the_mask(training):
 )
 def flipped_without_its_mask(training):
     """Sometimes the image is flipped and the mask stays as it was, as the
-    two generators do not share their random numbers. Overlap BROKEN against
-    REPAIRED."""
+    two generators do not share their random numbers. Overlap .69 against
+    .81."""
     x, y, xt, yt = sources.split(*sources.blobs())
     data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(400, seed=1)
     dice = np.random.default_rng(4)

@@ -33,7 +33,7 @@ def _perceptron(features=64, classes=10, before=()):
 )
 def folders_in_alphabetical_order(training):
     """Training accuracy is fine and nearly all predictions on other images
-    are wrong: class 1 is folder '10'. Accuracy BROKEN against REPAIRED."""
+    are wrong: class 1 is folder '10'. Accuracy .11 against .95."""
     x, y, xt, yt = sources.digits()
     names = [str(k + 1) for k in range(10)]
     order = sorted(names) if training.broken else names
@@ -57,8 +57,8 @@ def folders_in_alphabetical_order(training):
 )
 def standardised_for_training_only(training):
     """With featurewise normalisation training goes fine and validation does
-    not improve: fit leaves validation_data alone. Accuracy BROKEN against
-    REPAIRED."""
+    not improve: fit leaves validation_data alone. Accuracy .22 against
+    1.00."""
     x, y = sources.wine()
     x, y, xt, yt = sources.split(x, y)
     mean, spread = x.mean(0), x.std(0)
@@ -80,8 +80,8 @@ def standardised_for_training_only(training):
 )
 def split_before_the_shuffle(training):
     """Training and validation data have different distributions: the split
-    is made before the shuffle. Accuracy on all classes BROKEN against
-    REPAIRED."""
+    is made before the shuffle. Accuracy on all classes .66 against
+    .93."""
     x, y, xt, yt = sources.by_class()
     if not training.broken:
         order = np.random.default_rng(1).permutation(len(x))
@@ -99,8 +99,8 @@ def split_before_the_shuffle(training):
 )
 def constant_in_training(training):
     """Normalization blows the test set up to a variance of 1e10: pixels that
-    are always 0 in training are not in the test. Accuracy BROKEN against
-    REPAIRED."""
+    are always 0 in training are not in the test. Accuracy .10 against
+    .92."""
     images, labels = data.digits()
     images = images.copy()
     r = np.random.default_rng(7)
