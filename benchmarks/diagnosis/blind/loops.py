@@ -56,39 +56,6 @@ def rate_of_the_first_step(training):
     return sources.accuracy(model, xt, yt)
 
 
-@fault(
-    cause="The model is compiled anew before each epoch, which throws the "
-    "moments of Adam away.",
-    source="pythoncymetric/cymetric #4",
-)
-def compiled_each_epoch(training):
-    """Training is not smooth and ends at a higher loss: `compile` is called
-    in the loop over the epochs, with few steps in each. Explained share
-    BROKEN against REPAIRED."""
-    x, y, xt, yt = sources.split(*sources.sine())
-    model = keras.Sequential(
-        [
-            keras.Input((1,)),
-            layers.Dense(64, activation="tanh", name="hidden_1"),
-            layers.Dense(64, activation="tanh", name="hidden_2"),
-            layers.Dense(1, name="out"),
-        ]
-    )
-    epochs = 25
-
-    def build():
-        model.compile(keras.optimizers.Adam(0.02), "mse")
-
-    build()
-    if not training.broken:
-        training.fit(model, x, y, epochs=epochs, batch_size=150)
-        return sources.r2(model, xt, yt)
-    for _ in range(epochs):
-        build()
-        training.fit(model, x, y, epochs=1, batch_size=150)
-    return sources.r2(model, xt, yt)
-
-
 class _Scales(layers.Layer):
     """Multiplies by matrices in a row."""
 
@@ -120,8 +87,8 @@ class _Scales(layers.Layer):
 )
 def variables_in_a_list(training):
     """Variables appended to a list are missing in trainable_variables, and
-    nobody complains: all but the last layer is random. Accuracy BROKEN
-    against REPAIRED."""
+    nobody complains: all but the last layer is random. Accuracy .67
+    against .93."""
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
         [
@@ -145,7 +112,7 @@ def variables_in_a_list(training):
 )
 def thawed_without_compiling(training):
     """ "The model.trainable lines do nothing": the second phase of a fine
-    tuning trains the head alone. Accuracy BROKEN against REPAIRED."""
+    tuning trains the head alone. Accuracy .31 against .95."""
     images, labels = data.digits()
     few = labels < 2
     base = keras.Sequential(
