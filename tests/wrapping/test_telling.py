@@ -49,7 +49,7 @@ def test_what_is_wrong_is_printed_and_kept_as_text(fit, tmp_path, capsys):
     (found,) = gradscope.diagnose(tmp_path)
     assert found.kind == "zero-init"
     assert f"gradscope: {tmp_path}: 1 error" in printed
-    assert "error: zero-init in `dense`" in printed
+    assert f"error: zero-init in `{found.layer}`" in printed
     (text,) = texts(tmp_path)
     assert "**error: zero-init**" in text and found.remedy in text
 

@@ -136,7 +136,7 @@ def _has_learned_by_accuracy(view: View) -> bool:
     accuracy, guess = view.accuracy, chance(view)
     if accuracy is None or not guess > 0 or not len(accuracy):
         return False
-    return bool(np.nanmax(accuracy) > min(1.5 * guess, guess + 0.1))
+    return bool(np.nanmax(accuracy, initial=0) > min(1.5 * guess, guess + 0.1))
 
 
 def _has_penalties(view: View) -> bool:
