@@ -62,12 +62,12 @@ def check(
         from the batch's own.
 
         >>> import keras
+        >>> import numpy as np
         >>> import gradscope
         >>> norm = keras.layers.BatchNormalization(epsilon=0.0, name="norm")
         >>> model = keras.Sequential([keras.Input((1,)), norm])
         >>> model.compile(loss="mse")
         >>> x, y = np.array([[1.0], [3.0]]), np.zeros([2, 1])
-
         >>> result = gradscope.check(model, x, y)
         >>> result.training_loss, result.inference_loss, result.gap
         (1.0, 5.0, 4.0)

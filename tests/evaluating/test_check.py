@@ -259,7 +259,7 @@ def test_json_has_what_python_has(found):
 @pytest.mark.parametrize("closed", [0, 1, 2.0])
 def test_a_share_out_of_range(model, closed):
     with pytest.raises(
-        ValueError, match=r"`closed` must be a share.*for 0\.99"
+        ValueError, match=r"`closed` must be a share.*to use 0\.99"
     ):
         gradscope.check(model, X, Y, closed=closed)
 

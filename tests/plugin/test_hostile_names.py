@@ -72,7 +72,7 @@ def test_a_statistic_of_a_strange_name_is_told_as_text(tmp_path, capsys):
     arguments = ["export", str(tmp_path / "run"), "--csv", path]
     assert main.main([*arguments, "--statistic", "x"]) == 2
     told = capsys.readouterr().err
-    assert "there are gradient_norm, \\x1b[2J\\r\\u202e." in told
+    assert "Choose one of gradient_norm, \\x1b[2J\\r\\u202e." in told
     assert told[:-1].isprintable()
 
 
