@@ -165,10 +165,10 @@ def rate_of_the_head(training):
     x, y = x[:80], y[:80]
     base = pretrained(base_of(), epochs=20)
     base.trainable = False
-    model = compiled(headed(base), keras.optimizers.Nadam(0.05))
+    model = compiled(headed(base), keras.optimizers.Nadam(0.1))
     model.fit(x, y, epochs=8, batch_size=16, verbose=0)
     base.trainable = True
-    rate = 0.05 if training.broken else 0.0005
+    rate = 0.1 if training.broken else 0.0005
     compiled(model, keras.optimizers.Nadam(rate))
     training.fit(model, x, y, epochs=15, batch_size=16)
     return sources.accuracy(model, xt, yt)

@@ -171,7 +171,7 @@ class Average(callbacks.Callback):
 def average_in_place(training):
     """As posted: "Fix performance issue by set update_weights to False" in the
     checkpoint of averaged weights: the average is put in place of the weights
-    after each epoch."""
+    after each epoch. Accuracy .73 against .93, loss 1.41 against .26."""
     average = Average(0.995, each=training.broken)
     optimizer = optimizers.SGD(0.05)
     return classified(training, optimizer, 30, [average])

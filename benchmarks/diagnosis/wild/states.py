@@ -24,7 +24,7 @@ from benchmarks.diagnosis.report import sources
 def reshaped_and_not_transposed(training):
     """As posted: "The reshape works fine when the batch size is 1, but may
     cause problems": [feature, time] is reshaped to [time, feature], so a step
-    is four values of one sensor."""
+    is four values of one sensor. Accuracy .51 against 1.00."""
     r = np.random.default_rng(0)
     n, times = 1200, 32
     x = r.normal(0, 0.5, (n, 4, times))
@@ -84,7 +84,7 @@ class Forget(keras.callbacks.Callback):
 def state_of_another_sequence(training):
     """As posted: "`shuffle=False` is missing in call to fit()": "the final
     states from the previous batch will have nothing to do with the current
-    batch"."""
+    batch". Accuracy .74 against 1.00."""
     x, y = pieces()
     memory = layers.LSTM(16, stateful=True, name="memory")
     model = keras.Sequential(
