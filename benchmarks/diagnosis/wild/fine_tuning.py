@@ -4,8 +4,7 @@ Sources, one for each case:
 GantMan/nsfw_model #33 (all is frozen);
 keras-team/keras #9683 (weights by name, and no name fits);
 keras-team/keras #9940 (unfrozen and not compiled again);
-fchollet/deep-learning-models #96 (another preprocessing than in training);
-Welthungerhilfe/cgm-ml #326 (the head's rate for the base).
+fchollet/deep-learning-models #96 (another preprocessing than in training).
 """
 
 from __future__ import annotations
@@ -149,26 +148,4 @@ def another_preprocessing(training):
         x, xt = x * 255 - 128, xt * 255 - 128
     model = compiled(headed(base), keras.optimizers.Adam(0.001))
     training.fit(model, x, y, epochs=10, batch_size=32)
-    return sources.accuracy(model, xt, yt)
-
-
-@fault(
-    cause="the base is unfrozen and trained with the rate that suited the "
-    "new head, which destroys what it had learnt",
-    layers=["block_1", "block_2", "block_3"],
-    source="Welthungerhilfe/cgm-ml #326",
-)
-def rate_of_the_head(training):
-    """As posted: "When fine tuning starts, the loss jumps up": the rate of the
-    new head, with Nadam, is used for the unfrozen base too."""
-    x, y, xt, yt = digits_of([6, 7, 8, 9])
-    x, y = x[:80], y[:80]
-    base = pretrained(base_of(), epochs=20)
-    base.trainable = False
-    model = compiled(headed(base), keras.optimizers.Nadam(0.1))
-    model.fit(x, y, epochs=8, batch_size=16, verbose=0)
-    base.trainable = True
-    rate = 0.1 if training.broken else 0.0005
-    compiled(model, keras.optimizers.Nadam(rate))
-    training.fit(model, x, y, epochs=15, batch_size=16)
     return sources.accuracy(model, xt, yt)

@@ -5,7 +5,6 @@ keras-team/keras #9655 (the rate times `decay`);
 kiudee/cs-ranking #58 (a step schedule that steps each epoch);
 PaulRitsche/DeepACSA #36 (`min_lr` is the rate itself);
 FunctionLab/selene #115 (a plateau looked for in the wrong direction);
-pythoncymetric/cymetric #4 (an optimizer for each epoch);
 google/automl #883 (the average put in place of the weights).
 """
 
@@ -116,26 +115,6 @@ def plateau_upside_down(training):
     )
     optimizer = optimizers.SGD(0.02)
     return classified(training, optimizer, 25, [plateau])
-
-
-@fault(
-    cause="the model is compiled anew for each short epoch, which throws the "
-    "momentum away each time",
-    source="pythoncymetric/cymetric #4",
-)
-def compiled_each_epoch(training):
-    """As posted: "Each time we call model.compile it resets the optimizer and
-    loses all the momentum information": in a loop over short epochs."""
-    x, y, xt, yt = sources.digits()
-    model = tools.perceptron(64, [64], 10, "softmax")
-    for epoch in range(6):
-        if training.broken or not epoch:
-            model.compile(
-                optimizers.SGD(0.1, momentum=0.9),
-                "sparse_categorical_crossentropy",
-            )
-        training.fit(model, x, y, epochs=1, batch_size=256)
-    return sources.accuracy(model, xt, yt)
 
 
 class Average(callbacks.Callback):
