@@ -300,7 +300,7 @@ def test_a_layer_without_a_model_says_how_to_tell_it(page):
     cells.press("Home")
     cells.press("Enter")
     detail = section.locator(".detail")
-    expect(detail).to_contain_text("no histograms of this layer")
+    expect(detail).to_contain_text("This layer has no histograms")
     expect(detail.locator(".facts")).to_contain_text(
         "gradscope.wrap(optimizer, logdir, model=model)"
     )

@@ -49,7 +49,8 @@ class SummedLosses(keras.Model):
 def counter_of_the_trace(training):
     """As posted: "I found that the loss just did not decrease": PyTorch's way
     of accumulation in a `train_step`. Its counter is Python's and counts while
-    it is traced, so the optimizer is never called."""
+    it is traced, so the optimizer is never called. Accuracy .08 against
+    .95."""
     x, y, xt, yt = sources.digits()
     network = tools.perceptron(64, [64], 10, "softmax")
     model, steps = network, 4
@@ -59,7 +60,7 @@ def counter_of_the_trace(training):
         keras.optimizers.Adam(0.01, gradient_accumulation_steps=steps),
         "sparse_categorical_crossentropy",
     )
-    training.fit(model, x, y, epochs=8, batch_size=16)
+    training.fit(model, x, y, epochs=15, batch_size=16)
     return sources.accuracy(network, xt, yt)
 
 

@@ -2,8 +2,7 @@
 
 Sources, one for each case:
 aneesh-joshi/LSTM_POS_Tagger #8 (padding among the tags);
-tensorflow/text #894 (a mask of the other convention);
-keras-team/keras #1855 (the last step, of padding).
+tensorflow/text #894 (a mask of the other convention).
 """
 
 from __future__ import annotations
@@ -98,34 +97,3 @@ def mask_of_the_future(training):
     training.fit(model, x[:, :-1], x[:, 1:], epochs=12, batch_size=32)
     last = model.predict(xt[:, :-1], verbose=0)[:, -1].argmax(-1)
     return {"accuracy": float(np.mean(last == xt[:, -1]))}
-
-
-@fault(
-    "nothing-learned",
-    cause="short sequences are padded behind with zeros and not masked, so "
-    "the last state is what remains after a hundred steps of padding",
-    layers=["embed", "lstm"],
-    source="keras-team/keras #1855",
-)
-def state_after_the_padding(training):
-    """As posted: "My model is not learning at all (loss remains same), and I
-    suspect 0-padding is the problem": short texts are padded behind and not
-    masked."""
-    words, y = sources.sentences()
-    x = np.zeros((len(words), 100), "int32")
-    x[:, :20] = words
-    x, y, xt, yt = sources.split(x, y)
-    model = keras.Sequential(
-        [
-            keras.Input((100,)),
-            layers.Embedding(
-                200, 16, mask_zero=not training.broken, name="embed"
-            ),
-            layers.LSTM(16, name="lstm"),
-            layers.Dense(1, activation="sigmoid", name="out"),
-        ]
-    )
-    model.compile(keras.optimizers.Adam(0.005), "binary_crossentropy")
-    training.fit(model, x, y, epochs=5, batch_size=32)
-    guess = model.predict(xt, verbose=0) > 0.5
-    return {"accuracy": float(np.mean(guess == yt))}

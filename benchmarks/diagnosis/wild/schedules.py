@@ -5,7 +5,6 @@ keras-team/keras #9655 (the rate times `decay`);
 kiudee/cs-ranking #58 (a step schedule that steps each epoch);
 PaulRitsche/DeepACSA #36 (`min_lr` is the rate itself);
 FunctionLab/selene #115 (a plateau looked for in the wrong direction);
-pythoncymetric/cymetric #4 (an optimizer for each epoch);
 google/automl #883 (the average put in place of the weights).
 """
 
@@ -42,6 +41,7 @@ def classified(training, optimizer, epochs, chosen, batch=32, units=(64,)):
 
 @fault(
     "learning-rate",
+    "learning-rate",
     cause="the callback multiplies the rate by the decay of 0.001, a term of "
     "another formula, so it is a thousandth after each epoch",
     source="keras-team/keras #9655",
@@ -67,6 +67,7 @@ def rate_times_decay(training):
 
 @fault(
     "learning-rate",
+    "learning-rate",
     cause="the schedule multiplies the present rate by drop ** (epoch // 2), "
     "a factor that was meant for the first rate",
     source="kiudee/cs-ranking #58",
@@ -87,6 +88,7 @@ def compounded_drops(training):
 
 @fault(
     "learning-rate",
+    "learning-rate",
     cause="the lower bound of ReduceLROnPlateau is the rate that training "
     "starts with, so the rate is never reduced",
     source="PaulRitsche/DeepACSA #36",
@@ -105,6 +107,7 @@ def bound_at_the_start(training):
 
 @fault(
     "learning-rate",
+    "learning-rate",
     cause="ReduceLROnPlateau watches an accuracy with mode='min', so each "
     "epoch that improves counts as one without improvement",
     source="FunctionLab/selene #115",
@@ -120,26 +123,6 @@ def plateau_upside_down(training):
     )
     optimizer = optimizers.SGD(0.02)
     return classified(training, optimizer, 25, [plateau])
-
-
-@fault(
-    cause="the model is compiled anew for each short epoch, which throws the "
-    "momentum away each time",
-    source="pythoncymetric/cymetric #4",
-)
-def compiled_each_epoch(training):
-    """As posted: "Each time we call model.compile it resets the optimizer and
-    loses all the momentum information": in a loop over short epochs."""
-    x, y, xt, yt = sources.digits()
-    model = tools.perceptron(64, [64], 10, "softmax")
-    for epoch in range(6):
-        if training.broken or not epoch:
-            model.compile(
-                optimizers.SGD(0.1, momentum=0.9),
-                "sparse_categorical_crossentropy",
-            )
-        training.fit(model, x, y, epochs=1, batch_size=256)
-    return sources.accuracy(model, xt, yt)
 
 
 class Average(callbacks.Callback):
@@ -169,6 +152,7 @@ class Average(callbacks.Callback):
 
 @fault(
     "nothing-learned",
+    "nothing-learned",
     cause="the callback of the average puts it into the network after each "
     "epoch, so training starts each time from next to where it began",
     source="google/automl #883",
@@ -176,7 +160,7 @@ class Average(callbacks.Callback):
 def average_in_place(training):
     """As posted: "Fix performance issue by set update_weights to False" in the
     checkpoint of averaged weights: the average is put in place of the weights
-    after each epoch."""
+    after each epoch. Accuracy .73 against .93, loss 1.41 against .26."""
     average = Average(0.995, each=training.broken)
     optimizer = optimizers.SGD(0.05)
     return classified(training, optimizer, 30, [average])

