@@ -145,7 +145,7 @@ def test_one_pass_or_two_is_the_same_function(trained, capsys):
     same, other, run = capsys.readouterr().out.split("\none_pass and ")[1:]
     assert "The two are the same function: in float64" in same
     assert "they part in the forward pass, in `norm_0`;" in other
-    assert "They part in step 0, first in layer layer_0" in run
+    assert "The two runs part at step 0, first in layer `layer_0`" in run
 
 
 def test_every_example_is_in_the_index_and_in_the_demo():
