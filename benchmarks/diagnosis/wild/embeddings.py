@@ -34,8 +34,6 @@ def pairs(x, y, n, seed):
 @fault(
     "loss-metric-disagree",
     "nothing-learned",
-    "loss-metric-disagree",
-    "nothing-learned",
     cause="the loss takes 0 for like and 1 for unlike pairs and the data "
     "says the opposite, so like ones are pushed apart",
     layers=["embed_1", "embed_2", "out"],
@@ -78,8 +76,6 @@ def triplets(labels, distance, margin=0.3):
 @fault(
     "loss-metric-disagree",
     "nothing-learned",
-    "loss-metric-disagree",
-    "nothing-learned",
     cause="labels [batch, 1] make masks of one axis more, which broadcast "
     "to triplets that have nothing to do with the classes",
     layers=["out"],
@@ -106,7 +102,6 @@ def labels_of_another_shape(training):
 
 
 @fault(
-    "nothing-learned",
     "nothing-learned",
     cause="distances are a mean over the axes of unit vectors, so they can "
     "never reach the margin of 1",
@@ -163,7 +158,6 @@ def two_views(training, loss, model, optimizer, epochs=20, batch=64):
 
 @fault(
     "nothing-learned",
-    "nothing-learned",
     cause="tf.math.l2_normalize without an axis takes the norm of the whole "
     "batch, so all similarities are next to 0",
     layers=["out"],
@@ -193,7 +187,6 @@ def norm_of_the_batch(training):
 
 
 @fault(
-    "nothing-learned",
     "nothing-learned",
     cause="the gradient is not stopped at the target's branch, so both "
     "branches agree by making all embeddings the same",

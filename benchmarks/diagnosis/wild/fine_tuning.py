@@ -86,7 +86,6 @@ def nothing_left_to_train(training):
 
 @fault(
     "nothing-learned",
-    "nothing-learned",
     cause="no layer has the name of one in the file, so loading by name "
     "loads nothing, and the frozen base is a random one",
     layers=["block_1", "block_2", "block_3"],
@@ -110,7 +109,6 @@ def no_name_fits(training):
 
 
 @fault(
-    "stale-trainable",
     "stale-trainable",
     cause="the base is made trainable after the first fit and the model is "
     "not compiled again, so the traced step goes on to train the head alone",
@@ -136,9 +134,6 @@ def unfrozen_and_not_compiled(training):
 
 
 @fault(
-    "unscaled-input",
-    "nothing-learned",
-    "batchnorm-statistics",
     "unscaled-input",
     "nothing-learned",
     "batchnorm-statistics",

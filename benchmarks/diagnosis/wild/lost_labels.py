@@ -22,8 +22,6 @@ from benchmarks.diagnosis.wild import pipelines, tools
 @fault(
     "nothing-learned",
     "loss-metric-disagree",
-    "nothing-learned",
-    "loss-metric-disagree",
     cause="a shuffled data set is zipped with itself and the two copies are "
     "shuffled apart, so the target is another picture",
     source="tensorflow/tensorflow #37581",
@@ -78,8 +76,6 @@ def targets_of_the_start(training):
 @fault(
     "nothing-learned",
     "loss-metric-disagree",
-    "nothing-learned",
-    "loss-metric-disagree",
     cause="pictures and masks pass generators with seeds of their own, so a "
     "mask is mostly moved to another place than its picture",
     source="wassname/pipe-segmentation #1",
@@ -119,7 +115,6 @@ def masks_moved_apart(training):
 
 
 @fault(
-    "nothing-learned",
     "nothing-learned",
     cause="pictures and labels are read from two shuffled queues, so a "
     "picture gets the label of another",

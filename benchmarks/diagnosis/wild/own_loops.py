@@ -23,7 +23,6 @@ from benchmarks.diagnosis.wild import tools
 
 @fault(
     "loss-metric-disagree",
-    "loss-metric-disagree",
     cause="labels [batch] less predictions [batch, 1] are [batch, batch], so "
     "each prediction is pulled to the mean of the labels",
     layers=["out"],
@@ -51,8 +50,6 @@ def labels_without_an_axis(training):
 
 
 @fault(
-    "learning-rate",
-    "update-too-large",
     "learning-rate",
     "update-too-large",
     cause="the gradients of eight small batches are added up and never "
@@ -90,7 +87,6 @@ def accumulated_and_not_divided(training):
 
 
 @fault(
-    "batchnorm-statistics",
     "batchnorm-statistics",
     cause="the loop calls the model without training=True, so batch "
     "normalisation uses its initial statistics and never updates them",

@@ -24,7 +24,6 @@ from benchmarks.diagnosis.wild import tools
 
 @fault(
     "nothing-learned",
-    "nothing-learned",
     cause="the labels are given as the predictions and the predictions as "
     "the labels, so the cross-entropy is linear in what the network says",
     layers=["out"],
@@ -60,8 +59,6 @@ def few_of_a_class(x, y, share=0.06):
 
 
 @fault(
-    "loss-diverges",
-    "non-finite",
     "loss-diverges",
     "non-finite",
     cause="the factor of the focal loss is computed from the logarithm of "

@@ -34,7 +34,6 @@ def fitted(training, model, dataset, epochs, rate=0.003):
 
 @fault(
     "constant-labels",
-    "constant-labels",
     cause="`dataset.shuffle(...)` returns a new data set and the program "
     "goes on with the old one, sorted by class, so each batch has one class",
     source="tensorflow/models #4215",

@@ -41,7 +41,6 @@ def classified(training, optimizer, epochs, chosen, batch=32, units=(64,)):
 
 @fault(
     "learning-rate",
-    "learning-rate",
     cause="the callback multiplies the rate by the decay of 0.001, a term of "
     "another formula, so it is a thousandth after each epoch",
     source="keras-team/keras #9655",
@@ -67,7 +66,6 @@ def rate_times_decay(training):
 
 @fault(
     "learning-rate",
-    "learning-rate",
     cause="the schedule multiplies the present rate by drop ** (epoch // 2), "
     "a factor that was meant for the first rate",
     source="kiudee/cs-ranking #58",
@@ -88,7 +86,6 @@ def compounded_drops(training):
 
 @fault(
     "learning-rate",
-    "learning-rate",
     cause="the lower bound of ReduceLROnPlateau is the rate that training "
     "starts with, so the rate is never reduced",
     source="PaulRitsche/DeepACSA #36",
@@ -106,7 +103,6 @@ def bound_at_the_start(training):
 
 
 @fault(
-    "learning-rate",
     "learning-rate",
     cause="ReduceLROnPlateau watches an accuracy with mode='min', so each "
     "epoch that improves counts as one without improvement",
@@ -151,7 +147,6 @@ class Average(callbacks.Callback):
 
 
 @fault(
-    "nothing-learned",
     "nothing-learned",
     cause="the callback of the average puts it into the network after each "
     "epoch, so training starts each time from next to where it began",

@@ -39,7 +39,6 @@ def houses():
 
 @fault(
     "unscaled-target",
-    "unscaled-target",
     cause="the targets are put in the order of their names and the outputs "
     "are in the order of the model, so each head gets the other's target",
     layers=["price", "area"],
@@ -63,7 +62,6 @@ def targets_by_name(training):
 
 @fault(
     "unscaled-target",
-    "unscaled-target",
     cause="the squared error of prices in dollars is added to a cross-"
     "entropy without weights, so the second head's loss is next to nothing",
     layers=["price", "north"],
@@ -83,7 +81,6 @@ def losses_of_other_sizes(training):
 
 
 @fault(
-    "non-finite",
     "non-finite",
     cause="the learnt weights of the losses start at random numbers, and the "
     "logarithm of a negative one is not a number, though its gradient is",

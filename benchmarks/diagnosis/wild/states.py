@@ -17,7 +17,6 @@ from benchmarks.diagnosis.report import sources
 
 @fault(
     "nothing-learned",
-    "nothing-learned",
     cause="the array [feature, time] is reshaped to [time, feature] where it "
     "should be transposed, which mixes times and features",
     source="sherjilozair/ctc #1",
