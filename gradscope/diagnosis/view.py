@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradscope.diagnosis.guessing import guessing_loss
 from gradscope.diagnosis.spells import median
 from gradscope.format.columns import FAMILIES
 from gradscope.format.rows import Activation, State, Variable, Wiring
@@ -283,11 +284,13 @@ class View:
         """Whether the training ended with hardly an error in training mode.
 
         That is an accuracy of 0.95 or, where none was logged, a twentieth of
-        the first loss.
+        the first loss that is also clearly below the loss of guessing.
         """
         if self.accuracy is not None:
             return bool(self.accuracy[-1] >= 0.95)
-        return bool(self.loss_fall > 0.95)
+        guess = guessing_loss(self)
+        is_guessing = guess > 0 and self.last_loss > 0.5 * guess
+        return bool(self.loss_fall > 0.95 and not is_guessing)
 
     @property
     def last_step(self) -> int:
