@@ -38,6 +38,8 @@ def _discriminator(activation=None):
 
 
 @fault(
+    "stale-trainable",
+    "nothing-learned",
     cause="The discriminator is frozen for the combined model before it was "
     "ever trained, so its own training step has no weights to train either.",
     source="eriklindernoren/Keras-GAN #22",

@@ -12,6 +12,8 @@ from benchmarks.diagnosis.case import fault
 
 
 @fault(
+    "nothing-learned",
+    "loss-metric-disagree",
     cause="The same shuffled dataset is zipped with itself, and each copy "
     "shuffles on its own, so that input and target are different images.",
     source="tensorflow/tensorflow #37581",

@@ -103,6 +103,8 @@ def _hardest(labels, points, margin):
 
 
 @fault(
+    "nothing-learned",
+    "loss-metric-disagree",
     cause="The hardest triplets are used on embeddings that are not "
     "normalised, so all of them collapse onto one point.",
     layers=["embedding"],

@@ -12,6 +12,7 @@ from benchmarks.diagnosis.case import fault
 
 
 @fault(
+    "non-finite",
     cause="Adam's epsilon of 1e-7 is too small for weights and moments of "
     "type float16, where squared gradients vanish.",
     source="keras-team/keras #11860",
@@ -45,6 +46,9 @@ def adam_in_half(training):
 
 
 @fault(
+    "zero-gradient",
+    "nothing-learned",
+    "non-finite",
     cause="The sums of the Dice loss are taken in float16, and those over a "
     "batch of masks exceed 65504.",
     source="tensorflow/tensorflow #45568",
@@ -116,6 +120,9 @@ class _InstanceNorm(layers.Layer):
 
 
 @fault(
+    "non-finite",
+    "zero-gradient",
+    "nothing-learned",
     cause="An instance normalisation of one's own computes the variance in "
     "float16, where it is inf for large inputs, so it yields zeros.",
     layers=["norm"],
@@ -168,6 +175,8 @@ class _Attention(layers.Layer):
 
 
 @fault(
+    "steps-skipped",
+    "non-finite",
     cause="The mask of an attention layer adds -1e9, which is -inf in "
     "float16, so that its product with 0 is nan.",
     layers=["attention"],

@@ -12,6 +12,7 @@ from benchmarks.diagnosis.case import fault
 
 
 @fault(
+    "learning-rate",
     cause="The learning rate is a Python function of a counter, which is "
     "called once, when the step is traced, so the rate of the first step of "
     "the warm-up stays for ever.",
@@ -105,6 +106,7 @@ def variables_in_a_list(training):
 
 
 @fault(
+    "stale-trainable",
     cause="`trainable` is set to True without compiling again, which has no "
     "effect on the step that was traced before.",
     layers=["base"],

@@ -47,6 +47,7 @@ def mask_from_the_predictions(training):
 
 
 @fault(
+    "output-range",
     cause="A variable made inside of the loss function is not a weight of "
     "the model, so the optimizer never gets it.",
     source="keras-team/keras #12503",

@@ -22,6 +22,9 @@ def best(states, actions=6):
 
 
 @fault(
+    "zero-gradient",
+    "nothing-learned",
+    "disconnected-variable",
     cause="The action is sampled inside of the tape by mean plus noise "
     "without stop_gradient, so the log-probability does not depend on the "
     "mean and its gradient is 0.",
@@ -65,6 +68,8 @@ def action_that_is_no_constant(training):
 
 
 @fault(
+    "update-too-large",
+    "exploding-gradient",
     cause="The advantage of the actor's loss is not cut off from the "
     "gradient, so the actor's loss drives the critic's values upwards.",
     layers=["critic"],
@@ -109,6 +114,8 @@ def actor_moves_the_critic(training):
 
 
 @fault(
+    "nothing-learned",
+    "zero-gradient",
     cause="Observations are stored in a buffer of dtype uint8, which cuts "
     "numbers from 0 to 1 down to 0.",
     source="openai/baselines #362",

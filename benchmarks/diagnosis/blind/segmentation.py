@@ -31,6 +31,8 @@ def _unet(middle=()):
 
 
 @fault(
+    "output-range",
+    "unscaled-target",
     cause="The masks are images from 0 to 255 that nobody divided, so the "
     "cross-entropy has no lower bound.",
     layers=["mask"],

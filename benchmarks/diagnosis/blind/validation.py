@@ -27,6 +27,7 @@ def _perceptron(features=64, classes=10, before=()):
 
 
 @fault(
+    "validation-differs",
     cause="Folders are numbered in alphabetical order for training, '10' "
     "before '2', and in numerical order for validation.",
     source="keras-team/keras #7543",
@@ -51,6 +52,7 @@ def folders_in_alphabetical_order(training):
 
 
 @fault(
+    "validation-differs",
     cause="Only the training images are standardised by the generator; the "
     "validation data go in as they are.",
     source="keras-team/keras #2622",
@@ -73,6 +75,7 @@ def standardised_for_training_only(training):
 
 
 @fault(
+    "validation-differs",
     cause="The validation split is the end of data sorted by class, so the "
     "last classes are never trained on.",
     layers=["out"],
@@ -92,6 +95,7 @@ def split_before_the_shuffle(training):
 
 
 @fault(
+    "validation-differs",
     cause="A feature that is constant in the training data is divided by "
     "epsilon, so any other value of it is huge afterwards.",
     layers=["standardise"],
