@@ -37,15 +37,16 @@ _REMEDIES = {
         "(`np.isnan(y).any()`).",
     ),
     "layer": (
-        "Its inputs and the weights that are trained here were finite. So the "
-        "operation itself is the origin, unless it reads a non-finite weight "
-        "that this optimizer does not train. Look for a number that is too "
-        "large for its dtype, a division by zero, or the log of zero.",
-        "Its inputs and the weights that are trained here were finite. So the "
-        "operation itself is the origin, unless it reads a non-finite weight "
-        "that this optimizer does not train. Look for zero divided by zero, "
-        "the log or root of a negative number, or an infinity minus an "
-        "infinity.",
+        "The operations checked before it and the weights that are trained "
+        "here were finite. So the origin is this operation, one that feeds it "
+        "and was not checked, or a weight that this optimizer does not train. "
+        "Look for a number that is too large for its dtype, a division by "
+        "zero, or the log of zero.",
+        "The operations checked before it and the weights that are trained "
+        "here were finite. So the origin is this operation, one that feeds it "
+        "and was not checked, or a weight that this optimizer does not train. "
+        "Look for zero divided by zero, zero times infinity, an infinity minus "
+        "an infinity, or the log or root of a negative number.",
     ),
     "activation": (
         "Everything recorded before it was finite, so numbers grow from layer "
@@ -85,7 +86,7 @@ _REMEDIES = {
         "for the dtype.",
         "The gradient was finite, so the optimizer is the origin. Look at its "
         "learning rate and its schedule, for an epsilon of zero, and for slots "
-        "that were restored from another run.",
+        "that overflowed or were restored from another run.",
     ),
 }
 
@@ -129,7 +130,7 @@ def _clean_steps_sentence(origin: NonFinite) -> str:
             return "No step came before it."
         return "No earlier step was recorded, so it may have begun earlier."
     if origin.exact:
-        return f"In step {last}, right before, everything was finite."
+        return f"In step {last}, right before, everything recorded was finite."
     text = (
         f"Everything was finite in step {last}. The steps between were not "
         f"recorded, so it began after step {last} and no later than step "

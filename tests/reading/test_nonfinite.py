@@ -313,7 +313,7 @@ MESSAGES = {
     "input": "missing values",
     "target": "It comes from the labels",
     "weight": "something other than the optimizer set the weight",
-    "layer": "So the operation itself is the origin, unless it reads a non",
+    "layer": "So the origin is this operation, one that feeds it",
     "activation": "its own layer is the origin.",
     "output": "does after them",
     "loss": "Look at the loss function",
@@ -327,7 +327,10 @@ def test_the_message_says_what_when_and_where_to_look_next(kind):
     found = ill(Run(), 3, kind).first()
     assert found.message.count("\n") == 0
     assert "NaN" in found.message and "step 3" in found.message
-    assert "In step 2, right before, everything was finite." in found.message
+    assert (
+        "In step 2, right before, everything recorded was finite."
+        in found.message
+    )
     assert MESSAGES[kind] in found.message
     assert (found.name or "The loss") in found.message
 

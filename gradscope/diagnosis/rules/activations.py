@@ -109,16 +109,11 @@ def _cause_of_death(view: View, row: int, spell: Spell) -> str:
             "They were dead from the start. Possible reasons are large "
             "negative biases, or inputs and weights that keep them below zero."
         )
-    before = dead[: spell.start][np.isfinite(dead[: spell.start])][-10:]
-    if is_early or not before.size or before.min() < 0.5 * share:
-        return (
-            "They fired at first and died within few recorded steps: updates "
-            "pushed their biases far below zero. The learning rate is likely "
-            "too large for them."
-        )
     return (
-        "They died one after another: updates pushed their biases below zero, "
-        "and none of them came back. The learning rate may be too large."
+        "They fired at first and died later: updates of their kernel or bias "
+        "made what they receive negative for every example. A learning rate "
+        "that is too large is the usual reason; inputs of the layer that "
+        "became zero or constant are another."
     )
 
 

@@ -73,16 +73,30 @@ def constant_labels(view: View, limits: Limits) -> Findings:
     yield finding(
         view,
         "constant-labels",
-        "error",
+        "note" if _may_ignore_targets(view, limits) else "error",
         None,
         None,
         what=f"All examples have the same target (mean {np.nanmean(mean):.3g})",
         evidence={"target_mean": float(np.nanmean(mean)), "variation": 0.0},
-        cause="There is nothing to tell apart, so the labels were lost on the "
-        "way. Possible reasons are a wrong column, a cast to integers, or data "
-        "sorted by class of which only the first part is used.",
+        cause="A loss that compares outputs with such targets has nothing to "
+        "tell apart. Possible reasons are a wrong column, a cast to integers, "
+        "or data sorted by class of which only the first part is used. A loss "
+        "of your own may not use the targets at all.",
         remedy="Check `np.unique(y, return_counts=True)` right before `fit`.",
     )
+
+
+#: Parts of the names of losses that compare outputs with targets.
+_COMPARING = ("crossentropy", "error", "hinge", "huber", "cosh", "poisson")
+
+
+def _may_ignore_targets(view: View, limits: Limits) -> bool:
+    """Return whether a loss of the user's own falls all the same.
+
+    Such a loss may be computed from the outputs alone, with zeros for targets.
+    """
+    is_known = any(part in view.loss_name for part in _COMPARING)
+    return not is_known and view.loss_fall > limits["learned.fall"]
 
 
 def _is_adversarial(view: View) -> bool:

@@ -135,16 +135,16 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
             "records_limit": limits["zero-gradient.records"],
             "layers": names,
         },
-        cause="This network computes in float16, in which gradients below 6e-8 "
-        "become zero."
-        if _is_float16(view)
+        cause="The likely reason is float16, in which this network computes: "
+        "gradients below 6e-8 become zero there."
+        if _can_underflow(view)
         else "Something between this layer and the loss blocks the gradient. "
         "Possible reasons are layers whose units are all dead, a loss that "
         "does not depend on this layer, rounding or comparisons, or weights "
         "of zero.",
         remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
         'or use `"mixed_bfloat16"`.'
-        if _is_float16(view)
+        if _can_underflow(view)
         else "Check the activations of the layers after this one, and look for "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
@@ -211,6 +211,11 @@ def _is_float16(view: View) -> bool:
     """Return whether outputs are float16, which has no number below 6e-8."""
     rows = view.data_rows("output")
     return any(view.schema.data[row].dtype == "float16" for row in rows)
+
+
+def _can_underflow(view: View) -> bool:
+    """Return whether gradients are float16 and no loss scale enlarges them."""
+    return _is_float16(view) and not np.isfinite(view.get("loss_scale")).any()
 
 
 def _has_converged(view: View, zero_kernels: list[tuple[int, Spell]]) -> bool:

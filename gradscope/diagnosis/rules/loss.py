@@ -176,9 +176,9 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
         "(a penalty or a divergence). Reducing that part pays more than "
         "telling examples apart."
         if is_dominated
-        else "A good mean alone removes most of the loss, as with many zeros "
-        "among the targets. It could also be that the information that tells "
-        "examples apart does not reach the output.",
+        else "A good mean alone can remove much of the loss, as with many "
+        "zeros among the targets. It could also be that the information that "
+        "tells examples apart does not reach the output.",
         remedy="Divide the added part by 100, then increase it step by step. "
         "Sum or average both parts of the loss over the same axes."
         if is_dominated

@@ -47,6 +47,8 @@ def stale_trainable(view: View, limits: Limits) -> Findings:
         evidence={"layers": [name for name, _ in layers]},
         cause="Keras fixes the set of trained weights when it traces the step "
         "and keeps reusing that trace, with or without gradscope. A batch of "
-        "another size is traced anew, and then the change takes effect.",
+        "another size is traced anew. Then a layer that was frozen is no "
+        "longer trained, and for one that was unfrozen Keras 3 raises an "
+        "error, since the optimizer was built without its weights.",
         remedy="Call `model.compile(...)` after each change of `trainable`.",
     )
