@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -16,7 +17,10 @@ from gradscope.wrapping.optimizers import (
     keras_rates,
     loss_scale,
 )
-from gradscope.wrapping.optimizers.loss_scale import innermost
+from gradscope.wrapping.optimizers.loss_scale import (
+    KerasLossScale,
+    innermost,
+)
 from gradscope.wrapping.optimizers.seam import Seam
 
 #: Method that a `LossScaleOptimizer` calls for a step that it skips.
@@ -81,20 +85,31 @@ class KerasSeam(Seam):
         inner = innermost(optimizer)
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
-        self._skip = self._build = None
+        self._build = self._skip = self._loss_scale = None
         if outer is None:
             self._build = MethodReplacement(inner, "build", self._observe_build)
         else:
-            self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
+            self._observe_scale(outer)
 
-    def __call__(self, grads, trainable_variables=None):
+    def __call__(self, *arguments, **keywords):
+        if self._running_scale is not None:
+            return self._replacement.original(*arguments, **keywords)
+        return super().__call__(*arguments, **keywords)
+
+    def call_and_observe(
+        self,
+        replacement: MethodReplacement,
+        grads: list,
+        trainable_variables: Iterable | None = None,
+    ) -> Any:
+        """Call the replaced method, and observe the call."""
         arguments = (grads,)
         if trainable_variables is not None:
             # Often a generator; gradscope and the optimizer both read it.
             arguments = grads, list(trainable_variables)
         if not len(grads):  # the optimizer makes no step, either
-            return self._replacement.original(*arguments)
-        return super().__call__(*arguments)
+            return replacement.original(*arguments)
+        return super().call_and_observe(replacement, *arguments)
 
     def call(
         self, grads: list, trainable_variables: list | None = None
@@ -103,9 +118,16 @@ class KerasSeam(Seam):
         self._check_replicas()
         if trainable_variables is not None:
             keras_rates.assign_parts(self.optimizer, trainable_variables)
-        return keras_call.KerasCall(
-            self.optimizer, self.outer, grads, trainable_variables
+        call = keras_call.KerasCall(
+            self.optimizer,
+            self.outer,
+            grads,
+            trainable_variables,
+            self._running_scale,
         )
+        if self._running_scale is not None:
+            self._running_scale.call = call
+        return call
 
     def replica_call(
         self, grads: list, trainable_variables: list | None = None
@@ -131,9 +153,28 @@ class KerasSeam(Seam):
         return keras_rates.part_names(self.optimizer, variables)
 
     def other_replacements(self) -> list:
-        """The replacements of `build` and of the loss scale's skips."""
-        replacements = (self._skip, self._build)
+        """The replacements of `build` and of the loss scale's methods."""
+        replacements = (self._skip, self._build, self._loss_scale)
         return [each for each in replacements if each is not None]
+
+    @property
+    def _running_scale(self) -> KerasLossScale | None:
+        """The loss scale that is making a step; None without one."""
+        scale = self._loss_scale
+        return scale if scale is not None and scale.is_running else None
+
+    def _observe_scale(self, outer) -> None:
+        """Observe the steps of a loss scale.
+
+        Several replicas add up their gradients in the branch of its conditional
+        where it calls the optimizer. There they can be read, and XLA cannot
+        compile that conditional.
+        """
+        self.outer = outer
+        if strategy(self.optimizer).num_replicas_in_sync == 1:
+            self._loss_scale = KerasLossScale(self, outer)
+        else:
+            self._skip = MethodReplacement(outer, _SKIP, self._observe_skip)
 
     def _check_replicas(self) -> None:
         """Check that the optimizer belongs to the present strategy.
@@ -158,12 +199,11 @@ class KerasSeam(Seam):
         """
         build, self._build = self._build, None
         build.remove()
-        self.outer = loss_scale.outer_of(self.optimizer)
-        if self.outer is not None:
-            self._skip = MethodReplacement(
-                self.outer, _SKIP, self._observe_skip
-            )
-            self._skip.install()
+        outer = loss_scale.outer_of(self.optimizer)
+        if outer is not None:
+            self._observe_scale(outer)
+            for replacement in self.other_replacements():
+                replacement.install()
         return build.original(*arguments, **keywords)
 
     def _record_skip(self) -> None:
@@ -180,7 +220,7 @@ class KerasSeam(Seam):
 
     def _observe_skip(self):
         """Replacement of the loss scale's method for skipped steps."""
-        if not (self.plain or self.failed):
+        if self.observes:
             self._was_called = True
             try:
                 self._record_skip()

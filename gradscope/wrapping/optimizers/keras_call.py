@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +27,13 @@ class KerasCall(Call):
         optimizer: The optimizer.
         outer: The `LossScaleOptimizer` around it, or None.
         grads, trainable_variables: The arguments of `apply`.
+        loss_scale: The `KerasLossScale` if it is the outer optimizer that is
+            called, with gradients that it has not unscaled yet; else None.
     """
 
-    def __init__(self, optimizer, outer, grads, trainable_variables):
+    def __init__(
+        self, optimizer, outer, grads, trainable_variables, loss_scale=None
+    ):
         passed = trainable_variables
         if passed is None:
             passed = optimizer._trainable_variables
@@ -40,7 +45,10 @@ class KerasCall(Call):
             tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
-        self._outer = outer
+        self._loss_scale = loss_scale
+        self._scale = optimizer.loss_scale_factor
+        if outer is not None:  # which may change its scale in the step
+            self._scale = tf.identity(tf_variables.value(outer.dynamic_scale))
         self._passed = passed
         self._overwritten = {
             tf_variables.tf_variable(v).ref()
@@ -64,10 +72,13 @@ class KerasCall(Call):
 
     def loss_scale(self) -> tf.Tensor:
         """The factor of the loss, float32 scalar; NaN without one."""
-        scale = self._optimizer.loss_scale_factor
-        if self._outer is not None:
-            scale = tf_variables.value(self._outer.dynamic_scale)
-        return tf.cast(float("nan") if scale is None else scale, tf.float32)
+        scale = float("nan") if self._scale is None else self._scale
+        return tf.cast(scale, tf.float32)
+
+    def was_applied(self) -> bool | tf.Tensor:
+        """Return whether the loss scale applied the step; call this after
+        `run`."""
+        return True if self._loss_scale is None else self._loss_scale.applies
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Return whether the value passed for a variable is a gradient.
@@ -104,7 +115,9 @@ class KerasCall(Call):
         """Compute the unscaled mean of the accumulated gradients, before
         clipping."""
         factor = self._optimizer.loss_scale_factor
-        if factor is not None and self._reduction in ("none", "again"):
+        if self._loss_scale is not None:
+            grads = [self._unscale(g) for g in grads]
+        elif factor is not None and self._reduction in ("none", "again"):
             grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:
             return grads
@@ -119,6 +132,12 @@ class KerasCall(Call):
                 strict=True,
             )
         ]
+
+    def _unscale(self, gradient: gradients.Gradient) -> gradients.Gradient:
+        """Divide a gradient by the loss scale as Keras does: in float32 at
+        least."""
+        divide = sys.modules["keras"].ops.divide
+        return None if gradient is None else divide(gradient, self._scale)
 
     def clipped_gradients(self, grads: list) -> list | None:
         """Clip gradients as the optimizer does; None if clipping is off."""

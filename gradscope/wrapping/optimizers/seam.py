@@ -212,6 +212,11 @@ class Seam:
         }
 
     @property
+    def observes(self) -> bool:
+        """Whether calls are observed now."""
+        return not (self.plain or self.failed)
+
+    @property
     def suspended(self) -> bool:
         """Whether the optimizer has its own method for the present."""
         return not self._replacement.installed
@@ -320,6 +325,7 @@ class Seam:
         if not replicas.is_first():
             return self._call_on_replica(original, *arguments, **keywords)
         try:
+            _check_branch()
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
             # The optimizer runs first: if it refuses the call as well, its
@@ -407,6 +413,24 @@ class Seam:
         if reason is not None and not self.failed:
             self._was_called = True  # warn once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
+
+
+def _check_branch() -> None:
+    """Check that a step is not made in a branch that XLA compiles.
+
+    XLA turns a conditional of few operations into a selection, which it merges
+    with what is around, and rounds otherwise. With measurements it stays one.
+
+    Raises:
+        NotImplementedError: If it is.
+    """
+    if tracing.in_xla_branch(tracing.current_graph()):
+        raise NotImplementedError(
+            "it steps in a branch of a conditional (`if`, `tf.cond`) that XLA "
+            "compiles, where measurements may change the last bits of weights. "
+            "Call the optimizer outside of the conditional, or train without "
+            "`jit_compile=True`, to look at it"
+        )
 
 
 def _is_json(value) -> bool:

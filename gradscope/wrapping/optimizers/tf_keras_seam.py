@@ -10,7 +10,7 @@ from gradscope.runtime import replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers.loss_scale import (
-    LossScale,
+    TfKerasLossScale,
     innermost,
     outer_of,
 )
@@ -85,9 +85,9 @@ class TfKerasSeam(Seam):
         inner = innermost(optimizer)
         outer = None if optimizer is inner else optimizer
         super().__init__(inner, options, outer)
-        self._loss_scale: LossScale | None = None
+        self._loss_scale: TfKerasLossScale | None = None
         if outer is not None:
-            self._loss_scale = LossScale(self, outer)
+            self._loss_scale = TfKerasLossScale(self, outer)
         self._compute = MethodReplacement(
             inner, self.compute, self._observe_compute
         )
@@ -183,11 +183,6 @@ class TfKerasSeam(Seam):
         """
         return passed
 
-    @property
-    def observes(self) -> bool:
-        """Whether calls are observed now."""
-        return not (self.plain or self.failed)
-
     def current_step(self) -> int | None:
         """The optimizer's step, None in a trace or before its count exists."""
         iterations = self.iterations()
@@ -221,5 +216,5 @@ class TfKerasSeam(Seam):
     def _find_loss_scale(self) -> None:
         self.outer = outer_of(self.optimizer)
         if self.outer is not None:
-            self._loss_scale = LossScale(self, self.outer)
+            self._loss_scale = TfKerasLossScale(self, self.outer)
             self._loss_scale.install()
