@@ -58,6 +58,12 @@ _reports: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def keep_order(graphs: list[tf.Graph]) -> None:
     """Turn off the rewriting for functions that are being traced.
 
+    No term of a sum is read, and yet what is read moves the estimate: of a loop
+    with weights of 4 and 32 MB the plain program has a sum rewritten from 67 MB
+    of other tensors on, and the one that records none up to 180 MB. Without
+    this, a program that records would have rewritten sums where it is large
+    enough, and not repeat its bits (`test_sums.py`).
+
     Args:
         graphs: Graphs of the functions, the outermost first.
     """
