@@ -58,6 +58,12 @@ _reports: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 def keep_order(graphs: list[tf.Graph]) -> None:
     """Turn off the rewriting for functions that are being traced.
 
+    gradscope reads no term of a sum, but what it reads changes the estimate. Of
+    a loop with weights of 4 and 32 MB, the plain program has a rewritten sum
+    from 67 MB of other tensors on; the recording program has none up to 180 MB.
+    Without this option, a larger recording program would have rewritten sums
+    and not repeat its bits (`test_sums.py`).
+
     Args:
         graphs: Graphs of the functions, the outermost first.
     """

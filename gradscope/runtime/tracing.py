@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+# Has no public name: the graph of a branch of a conditional.
+from tensorflow.python.ops.control_flow_v2_func_graphs import (
+    CondBranchFuncGraph,
+)
+
 # Random operations whose counter lives in the kernel, one per traced program.
 _PROGRAM_STATE = {
     "Multinomial",
@@ -61,6 +66,14 @@ def in_xla(graph: tf.Graph | None) -> bool:
     """Whether a graph is traced to be compiled by XLA."""
     contexts = [g._get_control_flow_context() for g in outermost_first(graph)]
     return any(c is not None and c.IsXLAContext() for c in contexts)
+
+
+def in_xla_branch(graph: tf.Graph | None) -> bool:
+    """Whether a graph is traced inside of a conditional that XLA compiles."""
+    return any(
+        isinstance(g, CondBranchFuncGraph) and in_xla(g.outer_graph)
+        for g in outermost_first(graph)
+    )
 
 
 def has_program_state(graph: tf.Graph | None) -> bool:

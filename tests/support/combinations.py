@@ -156,16 +156,6 @@ def is_possible(case):
     return not (case.get("optimizer") == "multi" and option == "accumulation")
 
 
-def is_rounded(case):
-    """Says whether XLA is known to round a training's updates otherwise beside
-    a recorded step: a fault that is not mended yet, see docs/reliability.md."""
-    return (
-        "jit" in case["mode"]
-        and case["precision"] == "mixed_float16"
-        and case["optimizer"] in ("adafactor", "lion")
-    )
-
-
 def product(**levels):
     """Returns all cases that can be trained, or those of some levels."""
     levels = itertools.product(*(AXES | levels).values())

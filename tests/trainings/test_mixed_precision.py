@@ -176,6 +176,91 @@ def test_unscaled_gradients_are_those_of_a_plain_tape(tmp_path):
     np.testing.assert_allclose(record["gradient_norm"], expected, rtol=1e-6)
 
 
+def scaled_steps(logdir=None):
+    """Makes three steps in a function that XLA compiles."""
+    start = np.linspace(-1, 1, 15, dtype="float32").reshape(3, 5)
+    weight = keras.Variable(start)
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.Lion(0.01), dynamic_growth_steps=2
+    )
+    if logdir is not None:
+        gradscope.wrap(optimizer, logdir, every=1, histograms=None)
+    optimizer.build([weight])
+
+    @tf.function(jit_compile=True)
+    def step(x):
+        with tf.GradientTape() as tape:
+            value = optimizer.scale_loss(tf.reduce_sum(tf.tanh(x * weight)))
+        optimizer.apply([tape.gradient(value, weight.value)], [weight])
+
+    for number in (1.0, 2.0, 3.0):
+        step(tf.constant(number))
+    if logdir is not None:
+        gradscope.unwrap(optimizer)
+    return [weight.numpy(), *(v.numpy() for v in optimizer.variables)]
+
+
+@pytest.mark.xla
+def test_a_loss_scale_keeps_every_bit(tmp_path):
+    """Of a sum of two products, as in `Lion` and `Adafactor`, XLA rounds one or
+    the other, and not the same one if the loss scale's conditional changes."""
+    plain, observed = scaled_steps(), scaled_steps(tmp_path)
+    for expected, actual in zip(plain, observed, strict=True):
+        assert expected.tobytes() == actual.tobytes()
+    record = gradscope.read(tmp_path)
+    # What is recorded is that of before the step, which doubles the scale.
+    scales = [2.0**15, 2.0**15, 2.0**16]
+    assert record["loss_scale"].tolist() == scales
+    assert record.steps.tolist() == [0, 1, 2]
+    first = np.linalg.norm(1 / np.cosh(np.linspace(-1, 1, 15)) ** 2)
+    assert record["gradient_norm"][0, 0] == pytest.approx(first, rel=1e-6)
+
+
+def branches(function):
+    """Returns the types of operations in each branch of conditionals."""
+    graph = function.get_concrete_function().graph
+    return [
+        sorted(node.op for node in function.node_def)
+        for function in graph.as_graph_def().library.function
+        if "cond" in function.signature.name
+    ]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nothing_is_added_to_the_branches_of_a_loss_scale(when, tmp_path):
+    def traced(wrap):
+        inner = keras.optimizers.Adam(0.01)
+        if when == "before":
+            wrap(inner)
+        optimizer = keras.optimizers.LossScaleOptimizer(inner)
+        if when == "after":
+            wrap(optimizer)
+        weight = keras.Variable([1.0, 2.0])
+        # The first call builds it.
+        return tf.function(lambda: optimizer.apply([weight * 2], [weight]))
+
+    plain = branches(traced(lambda optimizer: None))
+    assert len(plain) == 4  # of the step, and of the growth of the scale
+    observed = branches(
+        traced(lambda optimizer: gradscope.wrap(optimizer, tmp_path))
+    )
+    for branch in plain:
+        observed.remove(branch)
+    assert observed  # that record, in branches of their own
+
+
+def test_the_optimizer_inside_of_a_loss_scale_can_step_alone(tmp_path):
+    weight = keras.Variable([4.0])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5))
+    gradscope.wrap(optimizer, tmp_path, every=1)
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([2.0**15])], [weight])
+    optimizer.inner_optimizer.apply([tf.constant([1.0])], [weight])
+    assert weight.numpy().tolist() == [3.0]
+    record = gradscope.read(tmp_path)
+    assert record["gradient_norm"].tolist() == [[1.0], [1.0]]
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_step_that_is_skipped_again_and_again_is_seen(compiled, tmp_path):
     """A loss of NaN: nothing is ever applied, and that is what is shown."""

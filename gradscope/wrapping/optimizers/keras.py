@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -16,7 +16,10 @@ from gradscope.wrapping.optimizers import (
     keras_rates,
     loss_scale,
 )
-from gradscope.wrapping.optimizers.loss_scale import innermost
+from gradscope.wrapping.optimizers.loss_scale import (
+    KerasLossScale,
+    innermost,
+)
 from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.steps.observer import Options
 
@@ -102,20 +105,32 @@ class KerasSeam(Seam):
         # still come, and that of a loss scale's method for skipped steps.
         self._build: list[MethodReplacement] = []
         self._skip: list[MethodReplacement] = []
+        self._loss_scale: KerasLossScale | None = None
         if outer is None:
             build = MethodReplacement(optimizer, "build", self._observe_build)
             self._build.append(build)
         else:
-            self._watch_skips()
+            self._observe_scale(outer)
 
-    def __call__(self, grads: Any, trainable_variables: Any = None) -> Any:
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        if self._running_scale is not None:  # which is observed itself
+            return self._replacement.original(*arguments, **keywords)
+        return self.call_and_observe(self._replacement, *arguments, **keywords)
+
+    def call_and_observe(
+        self,
+        replacement: MethodReplacement,
+        grads: Any,
+        trainable_variables: Iterable[Any] | None = None,
+    ) -> Any:
+        """Call the replaced method, and observe the call."""
         arguments: tuple[Any, ...] = (grads,)
         if trainable_variables is not None:
             # Often a generator; gradscope and the optimizer both read it.
             arguments = grads, list(trainable_variables)
         if not len(grads):  # the optimizer makes no step, either
-            return self._replacement.original(*arguments)
-        return super().__call__(*arguments)
+            return replacement.original(*arguments)
+        return super().call_and_observe(replacement, *arguments)
 
     def call(
         self, grads: list[Any], trainable_variables: list[Any] | None = None
@@ -124,9 +139,16 @@ class KerasSeam(Seam):
         self._check_replicas()
         if trainable_variables is not None:
             keras_rates.assign_parts(self.optimizer, trainable_variables)
-        return keras_call.KerasCall(
-            self.optimizer, self.outer, grads, trainable_variables
+        call = keras_call.KerasCall(
+            self.optimizer,
+            self.outer,
+            grads,
+            trainable_variables,
+            self._running_scale,
         )
+        if self._running_scale is not None:
+            self._running_scale.call = call
+        return call
 
     def replica_call(
         self, grads: list[Any], trainable_variables: list[Any] | None = None
@@ -152,12 +174,29 @@ class KerasSeam(Seam):
         return keras_rates.part_names(self.optimizer, variables)
 
     def other_replacements(self) -> list[Any]:
-        """The replacements of `build` and of the loss scale's skips."""
-        return [*self._skip, *self._build]
+        """The replacements of `build` and of the loss scale's methods."""
+        scales = [] if self._loss_scale is None else [self._loss_scale]
+        return [*self._skip, *self._build, *scales]
 
-    def _watch_skips(self) -> None:
-        skip = MethodReplacement(self.outer, _SKIP, self._observe_skip)
-        self._skip.append(skip)
+    @property
+    def _running_scale(self) -> KerasLossScale | None:
+        """The loss scale that is making a step; None without one."""
+        scale = self._loss_scale
+        return scale if scale is not None and scale.is_running else None
+
+    def _observe_scale(self, outer: Any) -> None:
+        """Observe the steps of a loss scale.
+
+        With one replica, steps are observed around the loss scale. Several
+        replicas sum their gradients in the branch of its conditional that calls
+        the optimizer. Only there can the sums be read; XLA cannot compile that
+        conditional.
+        """
+        if _replica_count(self.optimizer) == 1:
+            self._loss_scale = KerasLossScale(self, outer)
+        else:
+            skip = MethodReplacement(outer, _SKIP, self._observe_skip)
+            self._skip.append(skip)
 
     def _check_replicas(self) -> None:
         """Check that the optimizer belongs to the present strategy.
@@ -181,10 +220,12 @@ class KerasSeam(Seam):
         """
         build = self._build.pop()
         build.remove()
-        self.outer = loss_scale.outer_of(self.optimizer)
-        if self.outer is not None:
-            self._watch_skips()
-            self._skip[0].install()
+        outer = loss_scale.outer_of(self.optimizer)
+        if outer is not None:
+            self.outer = outer
+            self._observe_scale(outer)
+            for replacement in self.other_replacements():
+                replacement.install()
         return build.original(*arguments, **keywords)
 
     def _record_skip(self) -> None:
@@ -199,7 +240,7 @@ class KerasSeam(Seam):
 
     def _observe_skip(self) -> Any:
         """Replacement of the loss scale's method for skipped steps."""
-        if not (self.plain or self.failed):
+        if self.observes:
             self._was_called = True
             try:
                 self._record_skip()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -14,6 +15,9 @@ from gradscope.wrapping import call
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers import keras_rates
 from gradscope.wrapping.optimizers.keras_rates import parts_of
+
+if TYPE_CHECKING:
+    from gradscope.wrapping.optimizers.loss_scale import KerasLossScale
 
 #: Method of Keras that sums the gradients of all replicas.
 _ALL_REDUCE = "_all_reduce_sum_gradients"
@@ -26,6 +30,8 @@ class KerasCall(Call):
         optimizer: The optimizer.
         outer: The `LossScaleOptimizer` around it, or None.
         grads, trainable_variables: The arguments of `apply`.
+        loss_scale: The `KerasLossScale` if the call is one of the outer
+            optimizer, whose gradients are still scaled; else None.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class KerasCall(Call):
         outer: Any,
         grads: Sequence[Any],
         trainable_variables: Sequence[Any] | None,
+        loss_scale: KerasLossScale | None = None,
     ):
         passed = trainable_variables
         if passed is None:
@@ -46,7 +53,10 @@ class KerasCall(Call):
             tf_variables.value(optimizer.iterations),
         )
         self._optimizer = optimizer
-        self._outer = outer
+        self._loss_scale = loss_scale
+        self._scale = optimizer.loss_scale_factor
+        if outer is not None:  # the step may change its scale
+            self._scale = tf.identity(tf_variables.value(outer.dynamic_scale))
         self._passed = passed
         self._overwritten = {
             tf_variables.tf_variable(v).ref()
@@ -70,10 +80,13 @@ class KerasCall(Call):
 
     def loss_scale(self) -> tf.Tensor:
         """The factor of the loss, float32 scalar; NaN without one."""
-        scale = self._optimizer.loss_scale_factor
-        if self._outer is not None:
-            scale = tf_variables.value(self._outer.dynamic_scale)
-        return tf.cast(float("nan") if scale is None else scale, tf.float32)
+        scale = float("nan") if self._scale is None else self._scale
+        return tf.cast(scale, tf.float32)
+
+    def was_applied(self) -> bool | tf.Tensor:
+        """Return whether the loss scale applied the step; call this after
+        `run`."""
+        return True if self._loss_scale is None else self._loss_scale.applies
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Return whether the value passed for a variable is a gradient.
@@ -112,7 +125,9 @@ class KerasCall(Call):
         """Compute the unscaled mean of the accumulated gradients, before
         clipping."""
         factor = self._optimizer.loss_scale_factor
-        if factor is not None and self._reduction in ("none", "again"):
+        if self._loss_scale is not None:
+            grads = [self._unscale(g) for g in grads]
+        elif factor is not None and self._reduction in ("none", "again"):
             grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:
             return grads
@@ -127,6 +142,12 @@ class KerasCall(Call):
                 strict=True,
             )
         ]
+
+    def _unscale(self, gradient: gradients.Gradient) -> gradients.Gradient:
+        """Divide a gradient by the loss scale as Keras does: in float32 at
+        least."""
+        divide = sys.modules["keras"].ops.divide
+        return None if gradient is None else divide(gradient, self._scale)
 
     def clipped_gradients(self, grads: list[Any]) -> list[Any] | None:
         """Clip gradients as the optimizer does; None if clipping is off."""

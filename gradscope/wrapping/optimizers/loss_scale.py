@@ -1,4 +1,4 @@
-"""Find the loss scale around an optimizer, and count the steps it skips."""
+"""Find the loss scale around an optimizer, and observe its steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from gradscope.runtime import own_variables, replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
 
 if TYPE_CHECKING:
-    from gradscope.wrapping.optimizers.tf_keras_call import TfKerasCall
+    from gradscope.wrapping.call import Call
+    from gradscope.wrapping.optimizers.keras import KerasSeam
+    from gradscope.wrapping.optimizers.seam import Seam
     from gradscope.wrapping.optimizers.tf_keras_seam import TfKerasSeam
 
 #: Number of callers among which a `LossScaleOptimizer` is searched.
@@ -57,29 +59,35 @@ class LossScale:
 
     The `LossScaleOptimizer` calls the optimizer inside of a conditional. XLA
     turns a small one into a selection, but not one that also holds
-    measurements; then the last bits of a momentum change. So steps are observed
-    around the outer optimizer.
+    measurements; then the last bits of a momentum change. So nothing is added
+    to its branches: steps are observed around the outer optimizer.
 
     Args:
         seam: The seam of the inner optimizer.
         outer: The `LossScaleOptimizer`.
+        apply: Name of the outer optimizer's method that makes a step.
+        check: The owner and the name of the method that looks for overflows;
+            None if no step is skipped.
     """
 
-    def __init__(self, seam: TfKerasSeam, outer: Any):
+    def __init__(
+        self,
+        seam: Seam,
+        outer: Any,
+        apply: str,
+        check: tuple[Any, str] | None,
+    ):
         #: Whether the last step was applied: True, or a bool scalar.
         self.applies: bool | tf.Tensor = True
         #: The present call of the outer optimizer.
-        self.call: TfKerasCall | None = None
+        self.call: Call | None = None
         self._seam = seam
         self._outer = outer
-        self._apply = MethodReplacement(outer, seam.method, self._observe_apply)
+        self._apply = MethodReplacement(outer, apply, self._observe_apply)
         self._replacements = [self._apply]
-        if outer.dynamic:
-            scale = outer._loss_scale
-            self._update = MethodReplacement(
-                scale, "update", self._observe_update
-            )
-            self._replacements.append(self._update)
+        if check is not None:
+            self._check = MethodReplacement(*check, self._observe_check)
+            self._replacements.append(self._check)
 
     @property
     def copies(self) -> int:
@@ -96,39 +104,35 @@ class LossScale:
         for replacement in self._replacements:
             replacement.remove()
 
-    def current_scale(self) -> tf.Tensor:
-        """The scale of the next step, float32 scalar."""
-        scale = self._outer._loss_scale
-        if self._outer.dynamic:
-            scale = tf_variables.tf_variable(scale.current_loss_scale)
-        return tf.identity(tf.cast(scale, tf.float32))
+    def is_finite(self, result: Any) -> tf.Tensor:
+        """Take from the result of `check` whether the step is applied."""
+        return result
 
     def _observe_apply(
-        self, grads_and_vars: Any, *arguments: Any, **keywords: Any
+        self, grads: Any, *arguments: Any, **keywords: Any
     ) -> Any:
-        """Replacement of the `LossScaleOptimizer`'s `apply_gradients`."""
-        pairs = list(grads_and_vars)
+        """Replacement of the method that makes a step."""
         result = self._seam.call_and_observe(
-            self._apply, pairs, *arguments, **keywords
+            self._apply, list(grads), *arguments, **keywords
         )
         if replicas.is_first():
             self.call, self.applies = None, True  # they hold the gradients
         return result
 
-    def _observe_update(self, grads: Any) -> Any:
-        """Replacement of the method that adapts the scale and may skip the
-        step."""
-        result = self._update.original(grads)
+    def _observe_check(self, *arguments: Any, **keywords: Any) -> Any:
+        """Replacement of the method that looks for overflows."""
+        result = self._check.original(*arguments, **keywords)
         call = self.call
-        if self._seam.observes and replicas.is_first() and call is not None:
+        if self._seam.observes and call is not None:
             try:
-                self.applies = result[1]
-                self._count_skip(call)
+                if replicas.is_first():
+                    self.applies = self.is_finite(result)
+                    self._count_skip(call)
             except Exception as error:
                 self._seam.fail(error)
         return result
 
-    def _count_skip(self, call: TfKerasCall) -> None:
+    def _count_skip(self, call: Call) -> None:
         """Add the ops that count and append a skipped step."""
         observer = self._seam.observer_of(call.optimizer_variables)
         rate, scale = call.learning_rate(), call.loss_scale()
@@ -139,3 +143,42 @@ class LossScale:
 
         with own_variables.unchecked():
             tf.cond(self.applies, lambda: tf.constant(False), record_skip)
+
+
+class KerasLossScale(LossScale):
+    """Observes steps around a `LossScaleOptimizer` of Keras 3."""
+
+    def __init__(self, seam: KerasSeam, outer: Any):
+        #: Whether the outer optimizer is making a step.
+        self.is_running = False
+        # `apply` calls this method after it has built the outer optimizer.
+        super().__init__(seam, outer, "_tf_apply", (outer, "check_finite"))
+
+    def _observe_apply(
+        self, grads: Any, *arguments: Any, **keywords: Any
+    ) -> Any:
+        """Replacement of the method that makes a step."""
+        self.is_running = True
+        try:
+            return super()._observe_apply(grads, *arguments, **keywords)
+        finally:
+            self.is_running = False
+
+
+class TfKerasLossScale(LossScale):
+    """Observes steps around a `LossScaleOptimizer` of tf_keras."""
+
+    def __init__(self, seam: TfKerasSeam, outer: Any):
+        check = (outer._loss_scale, "update") if outer.dynamic else None
+        super().__init__(seam, outer, seam.method, check)
+
+    def current_scale(self) -> tf.Tensor:
+        """The scale of the next step, float32 scalar."""
+        scale = self._outer._loss_scale
+        if self._outer.dynamic:
+            scale = tf_variables.tf_variable(scale.current_loss_scale)
+        return tf.identity(tf.cast(scale, tf.float32))
+
+    def is_finite(self, result: Any) -> tf.Tensor:
+        """Take from the result of `check` whether the step is applied."""
+        return result[1]

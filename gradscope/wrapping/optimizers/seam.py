@@ -226,6 +226,11 @@ class Seam:
         }
 
     @property
+    def observes(self) -> bool:
+        """Whether calls are observed now."""
+        return not (self.plain or self.failed)
+
+    @property
     def suspended(self) -> bool:
         """Whether the optimizer has its own method for the present."""
         return not self._replacement.installed
@@ -330,6 +335,7 @@ class Seam:
         if not replicas.is_first():
             return self._call_on_replica(original, *arguments, **keywords)
         try:
+            _check_branch()
             step = self.step(self.call(*arguments, **keywords))
         except Exception as error:
             # The optimizer runs first: if it refuses the call as well, its
@@ -428,6 +434,25 @@ class Seam:
         if reason is not None and not self.failed:
             self._was_called = True  # warn once
             warnings.warn(reason, GradscopeWarning, stacklevel=5)
+
+
+def _check_branch() -> None:
+    """Check that a step is not made in a branch that XLA compiles.
+
+    XLA replaces a conditional of few operations by a selection, which it fuses
+    with the operations around it and so rounds differently. With measurements
+    in a branch it stays a conditional.
+
+    Raises:
+        NotImplementedError: If it is.
+    """
+    if tracing.in_xla_branch(tracing.current_graph()):
+        raise NotImplementedError(
+            "it steps in a branch of a conditional (`if`, `tf.cond`) that XLA "
+            "compiles, where measurements may change the last bits of weights. "
+            "Call the optimizer outside of the conditional, or train without "
+            "`jit_compile=True`, to look at it"
+        )
 
 
 def _is_json(value: Any) -> bool:

@@ -11,7 +11,7 @@ from gradscope.runtime import replicas, tf_variables
 from gradscope.wrapping.call import Call, clips
 
 if TYPE_CHECKING:
-    from gradscope.wrapping.optimizers.loss_scale import LossScale
+    from gradscope.wrapping.optimizers.loss_scale import TfKerasLossScale
 
 
 class TfKerasCall(Call):
@@ -23,7 +23,7 @@ class TfKerasCall(Call):
         optimizer_variables: All variables of the optimizer.
         aggregates: Whether the optimizer sums the gradients of all replicas
             itself.
-        loss_scale: The `LossScale` around it, or None.
+        loss_scale: The `TfKerasLossScale` around it, or None.
     """
 
     #: The method that sums the gradients of all replicas.
@@ -35,7 +35,7 @@ class TfKerasCall(Call):
         pairs: list[tuple[Any, Any]],
         optimizer_variables: list[Any],
         aggregates: bool,
-        loss_scale: LossScale | None,
+        loss_scale: TfKerasLossScale | None,
     ):
         grads, variables = zip(*pairs, strict=True)
         super().__init__(

@@ -10,7 +10,7 @@ from gradscope.runtime import replicas, tf_variables
 from gradscope.runtime.stand_in import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers.loss_scale import (
-    LossScale,
+    TfKerasLossScale,
     innermost,
     outer_of,
 )
@@ -84,9 +84,9 @@ class TfKerasSeam(Seam):
 
     def __init__(self, optimizer: Any, options: Options, outer: Any = None):
         super().__init__(optimizer, options, outer)
-        self._loss_scale: LossScale | None = None
+        self._loss_scale: TfKerasLossScale | None = None
         if outer is not None:
-            self._loss_scale = LossScale(self, outer)
+            self._loss_scale = TfKerasLossScale(self, outer)
         self._compute = MethodReplacement(
             optimizer, self.compute, self._observe_compute
         )
@@ -188,11 +188,6 @@ class TfKerasSeam(Seam):
         """
         return passed
 
-    @property
-    def observes(self) -> bool:
-        """Whether calls are observed now."""
-        return not (self.plain or self.failed)
-
     def current_step(self) -> int | None:
         """The optimizer's step, None in a trace or before its count exists."""
         iterations = self.iterations()
@@ -226,5 +221,5 @@ class TfKerasSeam(Seam):
     def _find_loss_scale(self) -> None:
         self.outer = outer_of(self.optimizer)
         if self.outer is not None:
-            self._loss_scale = LossScale(self, self.outer)
+            self._loss_scale = TfKerasLossScale(self, self.outer)
             self._loss_scale.install()
