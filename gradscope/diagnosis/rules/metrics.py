@@ -83,13 +83,17 @@ declare(
         name="validation-differs",
         rank=275,
         ceiling="warning",
-        what="Validation is worse than guessing while training goes well: its "
-        "classes are not those of the training data.",
+        what="Validation is no better than guessing, or worse, while training "
+        "goes well.",
         needs="`Callback`; accuracy and validation data",
         shown_by=Shown(("gradient_norm",)),
         limits={
             "share": Limit(
                 0.6, "validation accuracy, as a share of that of guessing"
+            ),
+            "guessing": Limit(
+                1.1,
+                "the same, where training is at least 0.3 better than guessing",
             ),
         },
         symptom_of=("batchnorm-statistics", "dropout-keep-prob"),
@@ -98,21 +102,28 @@ declare(
 
 
 @rule
-def validation_of_other_classes(view: View, limits: Limits) -> Findings:
-    """A validation accuracy below guessing beside one that is high.
+def validation_that_guesses(view: View, limits: Limits) -> Findings:
+    """A validation accuracy of guessing, or below, beside one that is high.
 
-    A network that learned its data by heart guesses on new data of the same
-    kind. Below guessing are answers that training ruled out.
+    Below guessing are answers that training ruled out. A network that only
+    guesses learned its data by heart, or sees others in validation.
     """
     accuracy, validation = view.accuracy, view.validation_accuracy
     guess = chance(view)
     if accuracy is None or validation is None or len(validation) < 2:
         return
-    limit = limits["validation-differs.share"]
-    late = validation[len(validation) // 2 :]
-    if not guess > 0 or not (late < limit * guess).all():  # NaN is not
+    if not guess > 0:
         return
-    if not accuracy[-1] > max(0.6, guess + 0.1):
+    late = validation[len(validation) // 2 :]
+    is_below = bool((late < limits["validation-differs.share"] * guess).all())
+    # A rare class makes guessing look good, and a little better than it hard.
+    is_guessing = guess <= 0.6 and bool(
+        (late < limits["validation-differs.guessing"] * guess).all()
+    )
+    margin = 0.1 if is_below else 0.3
+    if not (is_below or is_guessing) or not accuracy[-1] > max(
+        0.6, guess + margin
+    ):
         return
     yield finding(
         view,
@@ -128,15 +139,31 @@ def validation_of_other_classes(view: View, limits: Limits) -> Findings:
             "validation_accuracy": float(validation[-1]),
             "guessing_accuracy": guess,
             "share": float(late.max()) / guess,
-            "share_limit": limit,
+            "share_limit": limits[
+                "validation-differs.share"
+                if is_below
+                else "validation-differs.guessing"
+            ],
         },
-        cause="This is not overfitting: an overfitted model does no worse "
-        "than guessing. The classes "
-        "of the validation data hardly occur in the training data: "
-        "`validation_split` takes the last rows before anything is shuffled, "
-        "so of data sorted by class it takes the last classes. It could also "
-        "be labels or inputs that are prepared in another way.",
+        cause=_BELOW_GUESSING if is_below else _AT_GUESSING,
         remedy="Shuffle before `fit`: `order = np.random.permutation(len(x))`, "
         "`x, y = x[order], y[order]`; or use `train_test_split(..., "
-        "stratify=y)`.",
+        "stratify=y)`. Compare ten rows of both sets as they enter the model.",
     )
+
+
+_BELOW_GUESSING = (
+    "This is not overfitting: an overfitted model does no worse than guessing. "
+    "The classes of the validation data hardly occur in the training data: "
+    "`validation_split` takes the last rows before anything is shuffled, so of "
+    "data sorted by class it takes the last classes. It could also be labels "
+    "or inputs that are prepared in another way."
+)
+
+_AT_GUESSING = (
+    "What the network learned does not hold for the validation data at all. "
+    "Possible reasons are inputs or labels that are prepared in another way "
+    "there (a scaling that is missing, another order of the classes), classes "
+    "that are missing in training, or training data that are learned by heart, "
+    "as where they are few or the labels do not belong to the inputs."
+)
