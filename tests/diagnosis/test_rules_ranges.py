@@ -51,6 +51,20 @@ def test_an_index_beyond_the_last_row_of_an_embedding():
     assert kinds(embedded(99.0)) == []
 
 
+def test_an_input_that_is_the_same_for_all_examples():
+    same = {"data_variation": {"input": 0.0}, "data_mean": {"input": 0.0}}
+    same["data_rms"] = {"input": 0.0}
+    found, *_ = gradscope.diagnose(run(**same))
+    assert (found.kind, found.severity) == ("constant-input", "error")
+    assert found.what == "The input is zero for every example"
+    same["data_mean"] = {"input": 0.3}
+    found, *_ = gradscope.diagnose(run(**same))
+    assert found.what == "Every example has the same input"
+    # Each batch has another one: batches of one time or place.
+    same["data_mean"] = {"input": np.linspace(0, 1, 200)}
+    assert "constant-input" not in dict(kinds(run(**same)))
+
+
 def small(variation, scale=None, fall=0.0):
     layers = [("scale", "Rescaling", {"scale": scale})] if scale else []
     end = 2.5 * (1 - fall)

@@ -1,4 +1,4 @@
-"""Rules about inputs that hardly vary."""
+"""Rules about inputs that hardly vary, or not at all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.data import dtype_of
 from gradscope.diagnosis.spells import median
@@ -18,6 +19,65 @@ if TYPE_CHECKING:
 #: An input that varies by less than this is lost beside biases and noise;
 #: pixels that were divided by 255 twice vary by .001.
 _SMALL = 0.01
+
+
+declare(
+    Kind(
+        name="constant-input",
+        rank=65,
+        ceiling="error",
+        what="All examples have the same input.",
+        needs="model",
+        shown_by=Shown(("data_variation",), role="input"),
+        cause_rank=8,
+        symptoms=(
+            "dead-relu",
+            "zero-gradient",
+            "vanishing-gradient",
+            "saturated-activation",
+            "symmetric-units",
+            "init-too-small",
+            "loss-metric-disagree",
+            "nothing-learned",
+        ),
+    )
+)
+
+
+@rule
+def constant_input(view: View, limits: Limits) -> Findings:
+    """Inputs that are the same for every example of every batch."""
+    rows = view.data_rows("input")
+    if not rows or view.count < 5:
+        return
+    variation = view.get("data_variation")[:, rows]
+    # A batch of a single example has no variation (NaN).
+    if (
+        not (np.isfinite(variation).any(axis=0)).all()
+        or variation[np.isfinite(variation)].any()
+    ):
+        return
+    mean = view.get("data_mean")[:, rows].astype(float)
+    if np.ptp(mean, axis=0).any():  # it differs from batch to batch
+        return
+    is_zero = not mean.any() and not view.get("data_rms")[:, rows].any()
+    yield finding(
+        view,
+        "constant-input",
+        "error",
+        None,
+        None,
+        what="The input is zero for every example"
+        if is_zero
+        else "Every example has the same input",
+        evidence={"input_variation": 0.0, "input_mean": float(mean[0, 0])},
+        cause="The data were lost before they reached the model. Possible "
+        "reasons are an integer dtype that cuts fractions off, a division of "
+        "integers, a scaling applied twice, or an array that was allocated "
+        "and never filled.",
+        remedy="Print one batch as it enters the model: its dtype, minimum, "
+        "maximum and standard deviation.",
+    )
 
 
 @rule
