@@ -150,9 +150,9 @@ class KerasLossScale(LossScale):
 
     def __init__(self, seam: KerasSeam, outer: Any):
         #: Whether the outer optimizer is making a step.
-        self.is_running = False
         # `apply` calls this method after it has built the outer optimizer.
         super().__init__(seam, outer, "_tf_apply", (outer, "check_finite"))
+        self.is_running = False
 
     def _observe_apply(
         self, grads: Any, *arguments: Any, **keywords: Any
