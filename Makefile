@@ -53,7 +53,8 @@ WHOLE := $(wildcard tests/trainings/test_*replica*.py) \
 	tests/project/test_examples.py tests/trainings/test_modes.py
 TRAININGS := $(filter-out $(COMBINED) $(WHOLE), \
 	$(wildcard tests/trainings/test_*.py))
-WRAPPING := $(wildcard tests/wrapping/test_*.py) tests/wrapping/steps
+WRAPPING := $(wildcard tests/wrapping/test_[a-m]*.py) tests/wrapping/steps
+WRAPPED := $(filter-out $(WRAPPING),$(wildcard tests/wrapping/test_*.py))
 KINDS := tests/wrapping/optimizers tests/wrapping/sessions
 OTHERS := $(filter-out $(WHOLE), $(wildcard tests/project/test_*.py)) \
 	$(addprefix tests/,cli comparing diagnosis evaluating format frontend \
@@ -64,6 +65,7 @@ test: lint test-setup
 	failed=0; $(call PART,$(STEAL),$(COMBINED)) \
 	    $(call PART,$(STEAL),$(KINDS)) \
 	    $(call PART,$(STEAL),$(WRAPPING)) \
+	    $(call PART,$(STEAL),$(WRAPPED)) \
 	    $(call PART,$(STEAL),tests/wrapping/forward) \
 	    $(call PART,$(STEAL),$(TRAININGS)) \
 	    $(call PART,$(STEAL),$(OTHERS)) \

@@ -96,9 +96,12 @@ def test_a_link_restores_the_view(page, browser):
     section = opened(page, "b/detailed")
     press(page, "Weights and updates")
     press(page, "weight norm")
+    # Keys have nothing to move to until the numbers are there.
+    expect(section).not_to_contain_class("loading")
     cells = section.locator(".cells")
     cells.focus()
     cells.press("Home")
+    expect(readout(page)).to_contain_text("step 0")
     cells.press("+")
     cells.press("Enter")
     expect(section.locator(".detail h3")).to_be_visible()
