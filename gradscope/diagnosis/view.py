@@ -247,10 +247,10 @@ class View:
         first = float(self.loss[0])
         if 0 < first < typical / 10:
             return first
-        return min(typical, max(self.guessing_loss, first))
+        return min(typical, max(self.uniform_loss, first))
 
     @property
-    def guessing_loss(self) -> float:
+    def uniform_loss(self) -> float:
         """Cross-entropy of equal probabilities: ln C for C classes (CS231n).
 
         Infinite where the loss is no cross-entropy or is not known.
@@ -276,7 +276,7 @@ class View:
             return np.nan
         size = max(abs(self.first_loss), 1e-12)
         fall = (self.first_loss - self.last_loss) / size
-        is_guessing = self.last_loss > 0.95 * self.guessing_loss
+        is_guessing = self.last_loss > 0.95 * self.uniform_loss
         return min(fall, 0.0) if is_guessing else fall
 
     @property

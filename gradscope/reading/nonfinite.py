@@ -232,10 +232,9 @@ def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
         dirty: Whether anything else is not finite in a step, bool `[T]`.
     """
     loss = _of_row(record, "loss", "")
-    was_known = _has_been(record, np.isfinite(loss))
-    must_be_number = was_known | _loss_is_known(record)
+    must_be_number = _loss_is_known(record)
     if record.schema.loss_is_known is None:  # of an older version
-        must_be_number = was_known | (dirty & _loss_is_known(record))
+        must_be_number &= dirty | _has_been(record, np.isfinite(loss))
     return np.isinf(loss) | (np.isnan(loss) & must_be_number)
 
 
@@ -243,12 +242,20 @@ def _loss_is_known(record: Record) -> np.ndarray:
     """Find the steps in which the loss must be a number, bool `[T]`.
 
     Without a known model the loss is NaN, too, but then the model's inputs are
-    unknown as well.
+    unknown as well. In a loop that computes its own loss, after a `fit` with
+    the same optimizer, the inputs are known and the targets are not.
     """
     finite = np.isfinite(_of_row(record, "loss", ""))
-    data = np.isfinite(_column(record, "data_nonfinite")).any(axis=1)
-    is_found = record.schema.loss_is_known is not False
-    return _has_been(record, finite) | (data & is_found)
+    known = np.isfinite(_column(record, "data_nonfinite"))
+    was_found = known.any(axis=1) & (record.schema.loss_is_known is not False)
+    is_computed = _has_been(record, finite) | was_found
+    targets = [
+        row
+        for row, name in enumerate(record.schema.rows("data"))
+        if name.startswith("target")
+    ]
+    has_targets = known[:, targets].any(axis=1)
+    return is_computed & has_targets if has_targets.any() else is_computed
 
 
 def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:

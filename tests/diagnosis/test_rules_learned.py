@@ -173,7 +173,12 @@ def test_a_first_update_larger_than_the_weights():
     (found,) = gradscope.diagnose(run(update_to_weight_ratio=first))
     assert (found.kind, found.severity) == ("update-too-large", "warning")
     assert "first update is 3 times as large as the kernels" in found.what
-    assert found.steps == (0, 0)
+    assert (found.steps, found.layer) == ((0, 0), "dense_1")
+    # The ratio to a head of zeros is infinite, and no fault.
+    first = np.repeat(first, 6, axis=1)
+    first[0, 4] = np.inf
+    (found,) = gradscope.diagnose(run(update_to_weight_ratio=first))
+    assert found.layer == "dense_1"
 
 
 def test_a_layer_that_each_update_overwrites():

@@ -127,13 +127,41 @@ def test_trainable_that_was_changed_after_compile(way, tmp_path):
     assert "without effect: `hidden` is still trained" in stale.what
 
 
-@pytest.mark.parametrize("jit", [True])
-def test_a_label_out_of_range_under_xla(jit, tmp_path):
+def test_a_label_out_of_range_under_xla(tmp_path):
     model = keras.Sequential([keras.Input((8,)), layers.Dense(3, name="out")])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     x = RANDOM.normal(size=(256, 8)).astype("float32")
     y = RANDOM.integers(0, 4, 256)
-    record = fit(model, tmp_path, loss, x, y, jit_compile=jit)
+    record = fit(model, tmp_path, loss, x, y, jit_compile=True)
     first, second = gradscope.diagnose(record)
     assert (first.kind, second.kind) == ("non-finite", "label-out-of-range")
     assert "A label is 3, and the output has 3 classes" in second.what
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_loop_of_ones_own_after_a_fit_has_no_loss_that_is_nan(
+    graph, tmp_path
+):
+    model = network()
+    optimizer = gradscope.wrap(
+        keras.optimizers.SGD(0.01), tmp_path, model=model, every=1
+    )
+    model.compile(optimizer, "mse", jit_compile=False)
+    x = RANDOM.normal(size=(64, 8)).astype("float32")
+    model.fit(x, x[:, :1], verbose=0)
+
+    def step(batch):
+        with tf.GradientTape() as tape:
+            outputs = model(batch, training=True)
+            loss = tf.reduce_mean((outputs - batch[:, :1]) ** 2)
+        weights = model.trainable_variables
+        grads = tape.gradient(loss, weights)
+        optimizer.apply_gradients(zip(grads, weights, strict=True))
+
+    step = tf.function(step) if graph else step
+    for _ in range(3):
+        step(tf.constant(x[:16]))
+    gradscope.unwrap(optimizer)
+    record = gradscope.read(tmp_path)
+    assert np.isfinite(record["loss"]).tolist() == [True] * 2 + [False] * 3
+    assert record.first_nonfinite() is None

@@ -29,6 +29,7 @@ declare(
         what="All examples have the same input.",
         needs="model",
         shown_by=Shown(("data_variation",), role="input"),
+        is_note_if_learned=True,  # a network may make one picture of nothing
         cause_rank=8,
         symptoms=(
             "dead-relu",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Parts of the names of metrics that are better the smaller, or the larger.
 _SMALLER = ("mae", "mse", "rmse", "error")
-_LARGER = ("acc", "auc", "cosine_similarity", "r2", "iou", "f1", "recall")
+_LARGER = ("acc", "auc", "cosine_similarity", "r2", "iou")
 
 
 @rule

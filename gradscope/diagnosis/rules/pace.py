@@ -54,14 +54,17 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
     if not view.is_from_start or not view.kernels:
         return
     ratios = view.get("update_to_weight_ratio")[0, view.kernels].astype(float)
-    ratio = float(median(ratios[np.isfinite(ratios)]))
-    if not ratio > 1.5 or np.isfinite(ratios).mean() < 0.5:
+    # Of a kernel of zeros, which is no fault in a head, it is infinite.
+    is_finite = np.isfinite(ratios)
+    ratio = float(median(ratios[is_finite]))
+    if not ratio > 1.5 or is_finite.mean() < 0.5:
         return
+    column = int(np.argmax(np.where(is_finite, ratios, -1)))
     yield finding(
         view,
         "update-too-large",
         "note" if view.loss_fall > 0.9 else "warning",
-        view.layer(view.kernels[int(np.nanargmax(ratios))]),
+        view.layer(view.kernels[column]),
         Spell(0, 1, view.count),
         what=f"The first update is {ratio:.2g} times as large as the kernels "
         "that it changes, so little of their initial values is left",

@@ -132,7 +132,7 @@ def _dropout_gap(view: View) -> float:
         in_training, in_inference = median(losses[-3:, 0], axis=0)
         # A share of the loss of guessing is about a difference in accuracy.
         # (A share of the loss itself is large where the loss is small.)
-        size = view.guessing_loss
+        size = view.uniform_loss
         size = size if np.isfinite(size) else view.first_loss
         return float((in_training - in_inference) / max(abs(size), 1e-12))
     if training is not None:

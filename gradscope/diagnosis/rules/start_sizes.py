@@ -166,7 +166,7 @@ def init_too_large(view: View, limits: Limits) -> Findings:
 @rule
 def outputs_too_large(view: View, limits: Limits) -> Findings:
     """A first loss far above that of guessing, due to huge outputs."""
-    guessing = view.guessing_loss
+    guessing = view.uniform_loss
     if not view.is_from_start or not np.isfinite(guessing):
         return
     first, classes = float(view.loss[0]), round(np.exp(guessing))

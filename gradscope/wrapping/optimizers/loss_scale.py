@@ -149,9 +149,9 @@ class KerasLossScale(LossScale):
     """Observes steps around a `LossScaleOptimizer` of Keras 3."""
 
     def __init__(self, seam: KerasSeam, outer: Any):
-        #: Whether the outer optimizer is making a step.
         # `apply` calls this method after it has built the outer optimizer.
         super().__init__(seam, outer, "_tf_apply", (outer, "check_finite"))
+        #: Whether the outer optimizer is making a step.
         self.is_running = False
 
     def _observe_apply(
