@@ -3,6 +3,7 @@
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
 gradscope diagnose logs --fail-on error
+gradscope report logs -o report.html
 gradscope demo
 gradscope compare logs/broken logs/repaired
 gradscope check model.keras batch.npz
@@ -19,7 +20,7 @@ import numpy as np
 
 import gradscope
 from gradscope import terminal
-from gradscope.cli import check, compare, demo, diagnose
+from gradscope.cli import check, compare, demo, diagnose, report
 from gradscope.reading.by_layer import COLUMNS
 from gradscope.reading.record import Record
 
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(nonfinite)
     nonfinite.set_defaults(run_command=_nonfinite)
     diagnose.add(commands)
+    report.add(commands)
     demo.add(commands)
     compare.add(commands)
     check.add(commands)
