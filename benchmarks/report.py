@@ -87,9 +87,10 @@ def main() -> None:
     layers, steps, runs = map(int, options.size.split("x"))
     with tempfile.TemporaryDirectory() as logdir:
         write_logs(logdir, layers, steps, runs)
-        paths = {os.path.relpath(p, logdir): p for p in runs_below(logdir)}
         start = time.perf_counter()
-        report = build.build(paths, most_bytes=options.max_mb * 1e6)
+        report = build.build(
+            logdir, runs_below(logdir), megabytes=options.max_mb
+        )
         seconds = time.perf_counter() - start
         path = pathlib.Path(logdir, "report.html")
         path.write_text(report.html, encoding="utf-8")

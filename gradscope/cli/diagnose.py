@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         texts = [report.text(n, f, colour=colour) for n, f in findings.items()]
         print("\n\n".join(texts))
     code = runs.print_problems(problems)
-    return max(code, _exit_code(findings, options.fail_on))
+    return max(code, exit_code(findings, options.fail_on))
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
+def exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
     """Return `FAILED` if a finding is as severe as `fail_on`, or else 0."""
     if fail_on is None:
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
 from gradscope.cli import runs
@@ -56,9 +55,7 @@ def run(options: argparse.Namespace) -> int:
     directories = [path for _, path in runs.find(options.logdir, problems)]
     if directories:
         report = build.build(
-            runs.tensorboard_names(options.logdir, directories),
-            title=os.path.basename(os.path.abspath(options.logdir)),
-            most_bytes=build.bytes_of_megabytes(options.max_mb),
+            options.logdir, directories, megabytes=options.max_mb
         )
         with open(options.output, "w", encoding="utf-8") as file:
             file.write(report.html)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import gradscope
@@ -111,24 +110,6 @@ def report_unreadable(problems: list[dict], run: str, reason: str) -> None:
     """Add the problem that a run cannot be read at all."""
     code = NEWER if "upgrade" in reason else DAMAGED
     report_problem(problems, run, code, f"{run}: {reason}")
-
-
-def tensorboard_names(
-    logdir: str, directories: Iterable[str]
-) -> dict[str, str]:
-    """Name runs as TensorBoard does; return the directory of each.
-
-    A run that is the log directory itself is called as that, which says more
-    than TensorBoard's `.`.
-    """
-    above = os.path.dirname(os.path.abspath(logdir))
-    names = {}
-    for directory in directories:
-        name = os.path.relpath(directory, logdir)
-        if os.path.dirname(name) in ("", "."):
-            name = os.path.relpath(directory, above)
-        names[name.replace(os.sep, "/")] = directory
-    return names
 
 
 def print_problems(problems: list[dict]) -> int:

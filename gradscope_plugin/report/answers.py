@@ -17,7 +17,7 @@ from tensorboard import errors
 from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
-from gradscope.format.statistics.statistic import STATISTICS
+from gradscope.format.columns import STATISTICS
 from gradscope_plugin import plugin
 from gradscope_plugin.report.files import FileProvider
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from gradscope_plugin.report.source import RunSource
 from gradscope_plugin.report.thinning import Plan, Size
 from gradscope_plugin.runs import summary
 
-#: Bytes of a report, unless the user says otherwise: what most mail servers
+#: Megabytes of a report, unless the user says otherwise: what most mail servers
 #: and issue trackers take.
-MOST_BYTES = 10 * 10**6
+MEGABYTES = 10.0
 
 # A file of base64 has four bytes for three. The estimates of `thinning` are of
 # the file.
@@ -28,6 +28,9 @@ _BASE64 = 4 / 3
 
 # Runs that are packed first, to learn how well their numbers deflate.
 _WEIGHED = 3
+
+# Megabytes of the smallest report.
+_LEAST = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,21 +53,32 @@ class Report:
 
 
 def build(
-    runs: Mapping[str, str],
+    logdir: str | os.PathLike[str],
+    directories: Iterable[str],
     *,
-    title: str = "",
-    most_bytes: float = MOST_BYTES,
+    megabytes: float = MEGABYTES,
 ) -> Report:
     """Build a report of some runs.
 
     Args:
-        runs: For each run its name, as TensorBoard has it, and the directory
-            of its event files.
-        title: What the report is called.
-        most_bytes: Bytes of the file. What is larger is rounded and thinned
-            out, which the report says.
+        logdir: The directory below which they are. The report is called as
+            this.
+        directories: The directories of their event files.
+        megabytes: Largest size of the file. What is larger is rounded and
+            thinned out, which the report says.
+
+    Raises:
+        ValueError: If the size is too little for the page and some steps.
     """
-    room = most_bytes - document.page_bytes()
+    if not megabytes >= _LEAST:
+        raise ValueError(
+            f"a report must have {_LEAST:g} megabyte or more, since the page "
+            f"alone takes half of that; got {megabytes:g}. Give --max-mb a "
+            "larger number."
+        )
+    logdir = os.path.abspath(logdir)
+    runs = _names(logdir, directories)
+    room = megabytes * 1e6 - document.page_bytes()
     planned, weight = Plan(), 1.0
     # A layer's numbers are in a report besides those of its variables.
     sizes = [] if 2 * _bytes_of(runs) <= room else _sizes(runs)
@@ -78,7 +92,8 @@ def build(
         weight *= 1.1 * packed.file_bytes / room
         planned = thinning.plan(sizes or _sizes(runs), room / weight)
         packed = _pack(runs, planned)
-    html = document.html(title, packed.to_bytes(title))
+    title = os.path.basename(logdir)
+    html = document.html(title, packed.to_bytes(title), key=logdir)
     return Report(
         html,
         packed.runs,
@@ -88,19 +103,19 @@ def build(
     )
 
 
-def bytes_of_megabytes(megabytes: float) -> float:
-    """Return the bytes of a report as large as the user says.
+def _names(logdir: str, directories: Iterable[str]) -> dict[str, str]:
+    """Name runs as TensorBoard does; return the directory of each.
 
-    Raises:
-        ValueError: If that is too little for the page and some steps.
+    A run that is the log directory itself is called as that, which says more
+    than TensorBoard's `.`.
     """
-    if not megabytes >= 1:
-        raise ValueError(
-            f"a report must have 1 megabyte or more, since the page alone "
-            f"takes half of that; got {megabytes:g}. Give --max-mb a larger "
-            "number."
-        )
-    return megabytes * 1e6
+    names = {}
+    for directory in map(os.path.abspath, directories):
+        name = os.path.relpath(directory, logdir)
+        if os.path.dirname(name) == "":
+            name = os.path.relpath(directory, os.path.dirname(logdir))
+        names[name.replace(os.sep, "/")] = directory
+    return names
 
 
 def _bytes_of(runs: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ import pytest
 import runs
 from playwright.sync_api import expect
 
+from gradscope import notebook
 from gradscope.cli import main
 
 
@@ -160,3 +161,24 @@ def test_the_view_of_one_report_is_not_that_of_another(
     page.goto(other.as_uri())
     heatmap(page, "one_step")
     expect(chosen).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize(
+    "marks, background",
+    [
+        ("<body data-jp-theme-light='false'>", "rgb(48, 48, 48)"),
+        ("<body data-jp-theme-light='true'>", "rgb(255, 255, 255)"),
+        ("<body class='vscode-dark'>", "rgb(48, 48, 48)"),
+        ("<html theme='dark'>", "rgb(48, 48, 48)"),
+    ],
+)
+def test_in_a_cell_the_page_is_as_dark_as_the_notebook(
+    open_report, tmp_path, marks, background
+):
+    runs.one_step(tmp_path)
+    bundle = notebook._bundle(str(tmp_path), height=600, max_mb=4)
+    cell = tmp_path / "cell.html"
+    cell.write_text(f"<!doctype html>{marks}{bundle['text/html']}")
+    frame = open_report(cell).frame_locator("iframe")
+    expect(frame.locator(".heatmap .axis span").first).to_have_text("step 0")
+    expect(frame.locator("body")).to_have_css("background-color", background)
