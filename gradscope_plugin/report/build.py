@@ -11,6 +11,7 @@ import numpy as np
 
 import gradscope
 from gradscope.reading import event_files
+from gradscope.terminal import counted
 from gradscope_plugin.report import answers, document, thinning
 from gradscope_plugin.report.answers import Matrix, Refused
 from gradscope_plugin.report.packing import Archive
@@ -242,7 +243,20 @@ class _Packing:
 
     def notes(self) -> list[str]:
         """Say what the report lacks, in sentences."""
-        return list(_notes(self._plan, self.sizes, self._thinned))
+        return [
+            *_notes(self._plan, self.sizes, self._thinned),
+            *_losses([summary.fields for summary in self._summaries]),
+        ]
+
+
+def _losses(runs: Sequence[Mapping]) -> Iterator[str]:
+    """Say what was lost or skipped while the runs were recorded."""
+    lost = sum(run.get("dropped") or 0 for run in runs)
+    skipped = sum(run.get("skipped") or 0 for run in runs)
+    if lost:
+        yield f"{counted(lost, 'record')} lost during training."
+    if skipped:
+        yield f"{counted(skipped, 'step')} skipped by the loss scale."
 
 
 _PARTS = {

@@ -10,8 +10,10 @@ gradscope.notebook._EVERY = 0.05
 following = gradscope.show("live", follow=True)
 ---
 shutil.copytree("finished/vanishing", "live/vanishing")
-while following._sizes is None: time.sleep(0.01)
+while len(following._sizes or ()) < 1: time.sleep(0.01)
 shutil.copytree("finished/one_step", "live/one_step")
+while len(following._sizes) < 2: time.sleep(0.01)
+# It has no more to draw: what is shown now is from its own thread.
 following.stop()
 ---
 gradscope.show("finished")

@@ -90,6 +90,7 @@ def test_an_unknown_name_is_an_attribute_error():
         "gradscope",
         "gradscope.reading.read, gradscope.format.schema, gradscope.schedule",
         "gradscope.cli.main",
+        "gradscope.notebook, gradscope_plugin.report.build",
         "gradscope_plugin.loader",
         "gradscope_plugin.plugin",
     ],

@@ -1,6 +1,8 @@
 """How a report packs numbers, and what it leaves out where it must."""
 
 import json
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -217,3 +219,24 @@ def test_a_single_run_is_called_as_its_directory(tmp_path):
     path = tmp_path / "report.html"
     main.main(["report", str(tmp_path / "one_step"), "-o", str(path)])
     assert "<title>Gradscope: one_step</title>" in path.read_text()
+
+
+def test_a_report_needs_no_tensorflow(tmp_path):
+    runs.one_step(tmp_path)
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from gradscope.cli import main\n"
+        f"main.main(['report', {str(tmp_path)!r}, '-o', {str(tmp_path)!r} + "
+        "'/report.html'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "1 run, all recorded steps" in done.stdout
+
+
+def test_a_report_says_what_was_lost_during_training(tmp_path):
+    runs.abnormal(tmp_path)  # of which three records were lost
+    report = build.build(tmp_path, [str(tmp_path / "abnormal" / "gradscope")])
+    assert report.brief == "all recorded steps"
+    assert report.notes == ("3 records lost during training.",)

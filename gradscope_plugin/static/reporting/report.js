@@ -34,6 +34,9 @@ function textOf(id) {
 
 /** Returns the bytes that base64 stands for. */
 function bytesOf(text) {
+  // Twice as fast, in browsers of 2025 and later.
+  const {fromBase64} = /** @type {any} */ (Uint8Array);
+  if (fromBase64) return fromBase64.call(Uint8Array, text);
   const characters = atob(text);
   const bytes = new Uint8Array(characters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
