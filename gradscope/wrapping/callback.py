@@ -27,6 +27,9 @@ from gradscope.wrapping.optimizers.loss_scale import innermost
 
 PLAIN = True
 
+#: Attribute of a `train_function`: the callback that observed it last.
+_LAST = "_gradscope_callback"
+
 #: Steps after which a batch is probed without a request. The next probe comes
 #: when the run is twice as long, so that a loop of short fits stays fast.
 _PROBED_AFTER = 100
@@ -125,17 +128,7 @@ class Callback(keras.callbacks.Callback):
 
     def _untrained(self) -> dict:
         """The attributes of a callback before its first training."""
-        return vars(keras.callbacks.Callback()) | {
-            "_seam": None,
-            "_other_seams": {},
-            "_programs": {},
-            "_fit_arguments": None,
-            "_probed_at": 0,
-            "_step": 0,
-            "_is_first_batch": True,
-            "_two_programs": False,
-            "_end_reports": {},
-        }
+        return vars(keras.callbacks.Callback()) | _state()
 
     def __getstate__(self):
         # A copy starts untrained: the record belongs to this optimizer in this
@@ -149,7 +142,9 @@ class Callback(keras.callbacks.Callback):
         """Wrap the model's optimizers, or resume their last `fit`."""
         self._end_interrupted()
         if not self._resume():
-            self._start()
+            self._adopt()
+            if not self._resume():
+                self._start()
         self._step = self._iterations()
         self._is_first_batch = True
         if self._probes_unasked:
@@ -287,6 +282,29 @@ class Callback(keras.callbacks.Callback):
     def _all_seams(self) -> list:
         return [self._seam, *self._other_seams.values()]
 
+    def _adopt(self) -> None:
+        """Take over from the last callback with the same arguments.
+
+        A loop that makes a callback for each `fit` traces each program once.
+        """
+        last = getattr(self.model.train_function, _LAST, None)
+        if (
+            last is not None
+            and last._settings() == self._settings()
+            and last._has_record()
+        ):
+            vars(self).update({name: vars(last)[name] for name in _state()})
+            self._seam.callback = self
+
+    def _has_record(self) -> bool:
+        """Return whether the record is still there, to be continued."""
+        observer = self._seam.observers.latest()
+        directory = observer.drain.file.directory if observer else ""
+        return os.path.isdir(directory) and bool(os.listdir(directory))
+
+    def _settings(self) -> tuple:
+        return self._logdir, *self._arguments.values()
+
     def _resume(self) -> bool:
         """Continue with the programs of the last `fit`, if the model still has
         them.
@@ -370,6 +388,8 @@ class Callback(keras.callbacks.Callback):
             seam.drain()
         if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
+        with contextlib.suppress(Exception):  # the user's own callable
+            setattr(self.model.train_function, _LAST, self)
         if self._findings:
             self._print_findings()
 
@@ -381,6 +401,21 @@ class Callback(keras.callbacks.Callback):
                 directory = observer.drain.file.directory
                 report = self._end_reports.setdefault(directory, EndReport())
                 report.print_findings(observer.drain)
+
+
+def _state() -> dict:
+    """What a callback knows of its trainings, before the first of them."""
+    return {
+        "_seam": None,
+        "_other_seams": {},
+        "_programs": {},
+        "_fit_arguments": None,
+        "_probed_at": 0,
+        "_step": 0,
+        "_is_first_batch": True,
+        "_two_programs": False,
+        "_end_reports": {},
+    }
 
 
 def _log(seam, epoch, logs):
