@@ -28,7 +28,6 @@ ROOT = HERE.parent
 ENVIRONMENTS = ROOT / ".venv-versions"
 RESULTS = ENVIRONMENTS / "results"
 DOCUMENT = ROOT / "docs" / "versions.md"
-BEGIN, END = "<!-- begin of the table -->", "<!-- end of the table -->"
 #: What the table names, as pip does.
 LIBRARIES = "tensorflow keras tf_keras tensorboard protobuf numpy".split()
 TESTS = ("pytest", "pytest-xdist", "hypothesis", "playwright")
@@ -171,20 +170,29 @@ def run_tests(
 
 
 def write_table() -> None:
-    """Write a row for each result into docs/versions.md."""
+    """Write all results, and what is left out, into docs/versions.md."""
     rows = [
         _row(path.stem, json.loads(path.read_text()))
         for path in sorted(RESULTS.glob("*.json"))
-        if (HERE / "sets" / path.name).with_suffix(".txt").exists()
+        if (HERE / "sets" / f"{path.stem}.txt").exists()
     ]
     heads = ["set", "Python", *LIBRARIES, "tests", "left out", "date"]
-    table = "".join(
-        f"| {' | '.join(cells)} |\n"
+    table = [
+        f"| {' | '.join(cells)} |"
         for cells in (heads, ["---"] * len(heads), *rows)
-    )
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table}{END}{after}")
+    ]
+    left_out = [
+        f"* {entry['library']} before {entry['before']}: {entry['why']} "
+        f"(`{_file(entry['tests'][0])}`)"
+        for entry in _entries()
+    ]
+    text = DOCUMENT.read_text()
+    for name, lines in (("the table", table), ("what is left out", left_out)):
+        begin, end = f"<!-- begin of {name} -->", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        after = rest.split(end)[1]
+        text = "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
+    DOCUMENT.write_text(text)
 
 
 def _row(name: str, result: dict) -> list[str]:
@@ -196,7 +204,7 @@ def _row(name: str, result: dict) -> list[str]:
         result["python"],
         *(result["versions"].get(_plain(n), "-") for n in LIBRARIES),
         f"{passed} passed" + (f", {failed} failed" if failed else ""),
-        f"{len(_left_out(result['versions'])) or '-'}",
+        f"{sum(_fits(e, result['versions']) for e in _entries()) or '-'}",
         result["date"],
     ]
 
@@ -205,10 +213,24 @@ def _left_out(versions: dict[str, str]) -> list[str]:
     """Return the tests that do not fit these versions."""
     return [
         test
-        for entry in json.loads((HERE / "left_out.json").read_text())
-        if _numbers(versions[entry["library"]]) < _numbers(entry["before"])
+        for entry in _entries()
+        if _fits(entry, versions)
         for test in entry["tests"]
     ]
+
+
+def _fits(entry: dict, versions: dict[str, str]) -> bool:
+    """Return whether tests are left out with these versions."""
+    version = versions[entry["library"]]
+    return _numbers(version) < _numbers(entry["before"])
+
+
+def _entries() -> list[dict]:
+    return json.loads((HERE / "left_out.json").read_text())
+
+
+def _file(test: str) -> str:
+    return test.split("::")[0].rsplit("/", 1)[1]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
