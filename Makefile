@@ -24,7 +24,7 @@ DOCS := site
 ONLY ?=
 
 .PHONY: help demo docs test test-fast test-all test-files test-product \
-	test-bits test-packages test-setup lint format benchmark browser
+	test-bits test-packages test-versions test-setup lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -34,6 +34,7 @@ help:
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
+	@echo "make test-versions  other versions of TensorFlow and Keras (hours, 20 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -115,6 +116,14 @@ PROGRAMS ?=
 test-packages:
 	$(PYTHON) packages/run.py --table $(PROGRAMS)
 
+# A part of the tests beside older and newer libraries: all of versions/sets, or
+# SETS="2.16 nightly"; all of versions/parts.json, or PARTS="values bits".
+SETS ?=
+PARTS ?=
+test-versions: browser
+	$(PYTHON) versions/run.py --table $(if $(SETS),--sets $(SETS)) \
+	    $(if $(PARTS),--parts $(PARTS))
+
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp
 
@@ -166,23 +175,17 @@ $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
 
-# A part of the tests, on the oldest of all that setup.cfg allows.
+.PHONY: test-oldest test-pythons
+test-oldest: browser
+	$(PYTHON) versions/run.py --sets 2.16
+
 SOME := tests/trainings/test_values.py tests/trainings/test_bits.py \
 	tests/trainings/test_faults.py tests/trainings/test_endings.py \
 	tests/reading/test_reading.py tests/plugin/test_plugin_matrices.py \
 	tests/plugin/test_plugin_routes.py tests/diagnosis/test_rules_start.py \
 	tests/cli/test_cli_diagnose.py
-OLDEST := tensorflow==2.21.0 keras==3.12.0 tensorboard==2.21.0 numpy==1.26.4 \
-	protobuf==6.31.1
 
-.PHONY: test-oldest test-pythons
-test-oldest:
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --editable . $(OLDEST) \
-	    hypothesis pytest pytest-xdist
-	.venv-oldest/bin/python -m pytest -n 2 $(SOME)
-
-# The same part on other Pythons: PYTHONS="python3.10 path/to/python3.13".
+# A part of the tests on other Pythons: PYTHONS="python3.10 path/to/python3.13".
 PYTHONS ?= python3.10 python3.12 python3.13
 test-pythons:
 	for python in $(PYTHONS); do \

@@ -17,6 +17,7 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
+from gradscope.runtime import versions
 from gradscope.schedule import Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
@@ -76,6 +77,8 @@ class Callback(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
+        NotImplementedError: If Keras is too old; or as `gradscope.wrap`, when
+            training starts.
 
     Examples:
         The model is `w · x` with w = 1, and the batch is x = 2 with the target
@@ -111,6 +114,10 @@ class Callback(keras.callbacks.Callback):
         findings: bool = True,
         probe: tuple | bool | None = None,
     ):
+        if (reason := versions.too_old("keras")) is not None:
+            raise NotImplementedError(
+                f"gradscope cannot observe a `fit`: {reason}."
+            )
         super().__init__()
         self._logdir = logdir
         self._batch = None if probe is False else _batch(probe)

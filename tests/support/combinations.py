@@ -35,6 +35,11 @@ def multi(learning_rate, **options):
     )
 
 
+def named(name):
+    """Makes optimizers of a class that an older Keras may not have."""
+    return lambda *args, **options: getattr(optimizers, name)(*args, **options)
+
+
 #: Every optimizer of Keras, made with a learning rate and options.
 OPTIMIZERS = {
     "adadelta": optimizers.Adadelta,
@@ -44,13 +49,13 @@ OPTIMIZERS = {
     "adamax": optimizers.Adamax,
     "adamw": optimizers.AdamW,
     "ftrl": optimizers.Ftrl,
-    "lamb": optimizers.Lamb,
+    "lamb": named("Lamb"),
     "lion": optimizers.Lion,
     "multi": multi,
-    "muon": optimizers.Muon,
+    "muon": named("Muon"),
     "nadam": optimizers.Nadam,
     "rmsprop": optimizers.RMSprop,
-    "schedule_free": optimizers.ScheduleFreeAdamW,
+    "schedule_free": named("ScheduleFreeAdamW"),
     "sgd": optimizers.SGD,
 }
 
