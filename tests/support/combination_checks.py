@@ -1,6 +1,6 @@
 """Trains combinations twice, observed and not, and compares them.
 
-python tests/support/combination_checks.py threes OPTIMIZER MODE LOGDIR
+python tests/support/combination_checks.py triples OPTIMIZER MODE LOGDIR
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def check_all(chosen, optimizer, mode, logdir):
     """Check cases of an optimizer and a mode, and raise what failed.
 
     Args:
-        chosen: The name of the function that lists them: `threes`, `product`.
+        chosen: The name of the function that lists them: `triples`, `product`.
     """
     failures = {}
     cases = [

@@ -2,7 +2,7 @@
 
 Any two levels of different axes that can be combined meet at least once in
 `data/combinations.json`, which `make test` trains, and any three in
-`threes()`, which `make test-all` trains. `make test-product` trains all there
+`triples()`, which `make test-all` trains. `make test-product` trains all there
 are. After a change of the axes write the file anew with
 `python tests/support/combinations.py`.
 """
@@ -181,7 +181,7 @@ def matrix():
     return covering.product(AXES, is_possible, **plain | changed)
 
 
-def threes():
+def triples():
     """The matrix, and cases among which any three levels meet."""
     axes = AXES | {"mode": ALL_MODES}
     return covering.covering(axes, is_possible, 3, matrix())

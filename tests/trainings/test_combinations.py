@@ -32,7 +32,7 @@ def check(chosen, optimizer, mode, logdir):
 def test_observing_changes_no_bit_where_any_three_levels_meet(
     optimizer, mode, tmp_path
 ):
-    check("threes", optimizer, mode, tmp_path)
+    check("triples", optimizer, mode, tmp_path)
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_the_cases_of_make_test_have_any_two_levels_that_can_meet():
 
 
 def test_the_cases_of_make_test_all_have_any_three_levels_that_can_meet():
-    cases = combinations.threes()
+    cases = combinations.triples()
     possible = [
         case
         for mode in combinations.ALL_MODES
@@ -79,7 +79,7 @@ def test_the_cases_of_make_test_all_have_any_three_levels_that_can_meet():
 
 
 def test_the_cases_of_make_test_all_have_every_optimizer_in_every_mode():
-    cases = combinations.threes()
+    cases = combinations.triples()
     for optimizer, mode in itertools.product(
         combinations.OPTIMIZERS, combinations.ALL_MODES
     ):
