@@ -11,7 +11,7 @@ import pathlib
 import re
 
 from gradscope.format.columns import by_place
-from gradscope.format.statistic import OfLayer, Statistic
+from gradscope.format.statistics.statistic import OfLayer, Statistic
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "statistics.md"
 

@@ -22,7 +22,7 @@ from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.groups import group_layers
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
-from gradscope.diagnosis.rules import skipped
+from gradscope.diagnosis.rules.steps import skipped
 from gradscope.diagnosis.view import View
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from gradscope.evaluating import probe
 from gradscope.evaluating.traced_program import Program
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,18 +84,18 @@ class LayerModes:
             keywords.pop("training", None)
 
             def run(training: bool):
-                return stand_in.original(
+                return replacement.original(
                     *arguments, **keywords, training=training
                 )
 
             return tf.cond(mode, lambda: run(True), lambda: run(False))
 
-        stand_in = MethodReplacement(layer, "call", call)
-        stand_in.install()
+        replacement = MethodReplacement(layer, "call", call)
+        replacement.install()
         try:
             yield
         finally:
-            stand_in.remove()
+            replacement.remove()
 
     def loss(
         self,

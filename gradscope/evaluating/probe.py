@@ -30,7 +30,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
 
-from gradscope.runtime import lookalike
+from gradscope.runtime import same_signature
 
 _KERAS_SEEDS = "global_seed_generator"
 
@@ -234,8 +234,8 @@ def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
         raise ValueError(_no_loss(model))
     # While gradscope observes a model, a replacement of this method counts the
     # training steps, and this is none.
-    stand_in = lookalike.stand_in_of(vars(model).get("compute_loss"))
-    compute = getattr(stand_in, "original", model.compute_loss)
+    replacement = same_signature.replacement_of(vars(model).get("compute_loss"))
+    compute = getattr(replacement, "original", model.compute_loss)
     takes_mode = "training" in inspect.signature(method).parameters
     loss = compute(x, y, outputs, sample_weight, **(mode if takes_mode else {}))
     return tf.cast(loss, tf.float32)

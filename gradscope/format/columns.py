@@ -1,24 +1,26 @@
 """Columns of the record: the names of all statistics, by family.
 
-They follow from the declarations in the modules `*_statistics`, which also say
-what each family holds. Whoever needs declarations takes them from here, where
+They follow from the declarations in `format.statistics`, which also say what
+each family holds. Whoever needs declarations takes them from here, where
 they are complete.
 """
 
 from __future__ import annotations
 
-from gradscope.format import (  # noqa: F401 (they declare the statistics)
-    activation_statistics,
-    data_statistics,
-    gradient_statistics,
-    state_statistics,
-    step_statistics,
-    weight_statistics,
+from gradscope.format.statistics import (  # noqa: F401 (they declare)
+    activations,
+    data,
+    gradients,
+    states,
+    undrawn,
+    weights,
 )
-from gradscope.format.statistic import STATISTICS as STATISTICS
-from gradscope.format.statistic import by_place as by_place
-from gradscope.format.statistic import column_names
-from gradscope.format.statistic import measured_names as measured_names
+from gradscope.format.statistics.statistic import STATISTICS as STATISTICS
+from gradscope.format.statistics.statistic import by_place as by_place
+from gradscope.format.statistics.statistic import column_names
+from gradscope.format.statistics.statistic import (
+    measured_names as measured_names,
+)
 
 #: Statistics of one trainable variable in one step.
 VARIABLE_COLUMNS = column_names("variables")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-from gradscope.runtime import lookalike
+from gradscope.runtime import same_signature
 
 
 class CopyMethod:
@@ -40,8 +40,10 @@ def install(owner: object) -> None:
     """Replace the methods that copy an object and save its state."""
     for name, around in _METHODS.items():
         if name not in vars(owner) and hasattr(type(owner), name):
-            stand_in = CopyMethod(owner, name, around)
-            method = lookalike.method(owner, name, stand_in.original, stand_in)
+            replacement = CopyMethod(owner, name, around)
+            method = same_signature.method(
+                owner, name, replacement.original, replacement
+            )
             vars(owner)[name] = method
 
 
@@ -50,18 +52,22 @@ def remove(owner: object) -> None:
     if _replacements(vars(owner)):
         return
     for name in _METHODS:
-        if isinstance(lookalike.stand_in_of(vars(owner).get(name)), CopyMethod):
+        if isinstance(
+            same_signature.replacement_of(vars(owner).get(name)), CopyMethod
+        ):
             del vars(owner)[name]
 
 
 def _replacements(attributes: dict) -> dict:
     """Replacements among an object's attributes, by name, without those of
     this module."""
-    stand_ins = {n: lookalike.stand_in_of(v) for n, v in attributes.items()}
+    replacements = {
+        n: same_signature.replacement_of(v) for n, v in attributes.items()
+    }
     return {
-        name: stand_in
-        for name, stand_in in stand_ins.items()
-        if stand_in is not None and not isinstance(stand_in, CopyMethod)
+        name: replacement
+        for name, replacement in replacements.items()
+        if replacement is not None and not isinstance(replacement, CopyMethod)
     }
 
 
@@ -102,30 +108,30 @@ def _trackable_children(owner, original, save_type="checkpoint", **keywords):
 @contextlib.contextmanager
 def _replacements_removed(owner) -> Iterator[None]:
     """Give an object all of its methods back for a while."""
-    stand_ins = _replacements(vars(owner)).values()
-    for stand_in in stand_ins:
-        stand_in.remove()
+    replacements = _replacements(vars(owner)).values()
+    for replacement in replacements:
+        replacement.remove()
     try:
         yield
     finally:
-        for stand_in in stand_ins:
-            stand_in.install()
+        for replacement in replacements:
+            replacement.install()
 
 
 def _count_copy(owner) -> None:
-    for stand_in in _replacements(vars(owner)).values():
-        stand_in.copies += 1
+    for replacement in _replacements(vars(owner)).values():
+        replacement.copies += 1
 
 
 def _original_attributes(attributes: dict) -> dict:
     """Attributes of an object as they would be without gradscope."""
     originals = {}
     for name, value in attributes.items():
-        stand_in = lookalike.stand_in_of(value)
+        replacement = same_signature.replacement_of(value)
         # Without an attribute from before, the class has the method, and a copy
         # needs no attribute either.
-        value = value if stand_in is None else stand_in.before
-        if stand_in is None or value is not None:
+        value = value if replacement is None else replacement.before
+        if replacement is None or value is not None:
             originals[name] = value
     return originals
 

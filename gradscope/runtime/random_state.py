@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradscope.runtime import tracing
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 
 if TYPE_CHECKING:
     import keras
@@ -48,18 +48,20 @@ class PythonRandomState:
         # In tf_keras only: a program of Keras 3 calls the method that the model
         # had when the program was made, and its layers keep their seeds in
         # variables.
-        stand_in = MethodReplacement(self._model, "train_step", lambda *a: None)
+        replacement = MethodReplacement(
+            self._model, "train_step", lambda *a: None
+        )
 
         def train_step(*arguments, **keywords):
             self._begin(tracing.current_graph())
-            return stand_in.original(*arguments, **keywords)
+            return replacement.original(*arguments, **keywords)
 
-        stand_in.function = train_step
-        stand_in.install()
+        replacement.function = train_step
+        replacement.install()
         try:
             yield
         finally:
-            stand_in.remove()
+            replacement.remove()
 
     @contextlib.contextmanager
     def repeat(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
 from gradscope.schedule import Schedule
 from gradscope.wrapping.end_report import EndReport
-from gradscope.wrapping.fit import other_optimizers, running_fit
+from gradscope.wrapping.fit import fit_arguments, other_optimizers
 from gradscope.wrapping.fit.other_optimizers import SeamGroup
 from gradscope.wrapping.fit.recording_program import RecordingProgram
 from gradscope.wrapping.fit.step_trial import StepTrial
@@ -153,7 +153,7 @@ class Callback(keras.callbacks.Callback):
         self._step = self._iterations()
         self._is_first_batch = True
         if self._probes_unasked:
-            self._fit_arguments = running_fit.arguments(self.model)
+            self._fit_arguments = fit_arguments.arguments(self.model)
         self._two_programs = (
             self._steps_per_execution() == 1
             and not self.model.run_eagerly
@@ -234,9 +234,12 @@ class Callback(keras.callbacks.Callback):
             return
         if self.model.run_eagerly:  # `probe` cannot restore all states then
             return
-        with contextlib.suppress(Exception), running_fit.without_side_effects():
-            batch = running_fit.batch(arguments)
-            if batch is not None and running_fit.depends_on_mode(self.model):
+        with (
+            contextlib.suppress(Exception),
+            fit_arguments.without_side_effects(),
+        ):
+            batch = fit_arguments.batch(arguments)
+            if batch is not None and fit_arguments.depends_on_mode(self.model):
                 self._probe(batch)
                 self._probed_at = steps
 
@@ -258,7 +261,7 @@ class Callback(keras.callbacks.Callback):
             seam.callback._end()
 
     def _start(self):
-        logdir, trial = self._logdir, running_fit.trial_name(self.model)
+        logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 from gradscope.format.columns import by_place
-from gradscope.format.statistic import Statistic
+from gradscope.format.statistics.statistic import Statistic
 
 
 def to_json() -> str:

@@ -26,7 +26,7 @@ from training import X, Y
 
 import gradscope
 from gradscope.evaluating import probe
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 
 
 @EACH
@@ -151,11 +151,11 @@ def test_a_probe_is_no_step_to_what_stands_in_for_compute_loss():
 
     def counting(*arguments, **keywords):
         counted.append(1)
-        return stand_in.original(*arguments, **keywords)
+        return replacement.original(*arguments, **keywords)
 
-    stand_in = MethodReplacement(model, "compute_loss", counting)
+    replacement = MethodReplacement(model, "compute_loss", counting)
     expected = gradscope.probe(model, X, Y)
-    stand_in.install()
+    replacement.install()
     assert gradscope.probe(model, X, Y) == expected
     assert not counted
     epoch(model)

@@ -7,7 +7,6 @@ import typing
 
 import pytest
 
-from gradscope.format import statistic as declarations
 from gradscope.format.columns import (
     FAMILIES,
     OCCASIONAL,
@@ -16,6 +15,7 @@ from gradscope.format.columns import (
     column_names,
     measured_names,
 )
+from gradscope.format.statistics import statistic as declarations
 from gradscope.reading import by_layer
 from tools import statistics_table
 

@@ -13,7 +13,7 @@ from training import X, Y, fit
 
 import gradscope
 from gradscope.errors import GradscopeWarning
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.schedule import At, Every, Seconds
 from gradscope.wrapping import seam_of
 
@@ -54,13 +54,13 @@ def theirs(other):
 def test_a_copy_has_the_attributes_that_it_would_have(way, kind):
     owner = kind()
     plain = vars(way(owner))
-    stand_in = MethodReplacement(owner, "add", lambda x: 0)
-    stand_in.install()
+    replacement = MethodReplacement(owner, "add", lambda x: 0)
+    replacement.install()
     copied = way(owner)
     assert vars(copied) == plain
     copied.number = 5
     assert owner.add(1) == 0 and copied.add(1) == 6
-    assert stand_in.copies == 1
+    assert replacement.copies == 1
 
 
 @each_way

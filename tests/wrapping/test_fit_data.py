@@ -8,7 +8,7 @@ import tf_keras
 import training
 
 import gradscope
-from gradscope.wrapping.fit import running_fit
+from gradscope.wrapping.fit import fit_arguments
 
 random = np.random.default_rng(0)
 X = random.normal(size=(300, 12)).astype("float32")
@@ -171,7 +171,7 @@ def test_a_model_that_cannot_be_probed_trains_as_before(tmp_path):
 )
 def test_what_is_no_arrays_has_no_batch(given):
     rest = {"sample_weight": None, "batch_size": None, "shuffle": True}
-    assert running_fit.batch(given | rest) is None
+    assert fit_arguments.batch(given | rest) is None
 
 
 def test_a_batch_of_several_inputs():
@@ -182,6 +182,6 @@ def test_a_batch_of_several_inputs():
         "batch_size": 8,
         "shuffle": True,
     }
-    x, y, weight = running_fit.batch(given)
+    x, y, weight = fit_arguments.batch(given)
     assert x["b"].shape == (32, 12) and len(y[0]) == len(weight) == 32
     np.testing.assert_array_equal(x["a"], x["b"])

@@ -28,7 +28,7 @@ import gradscope
 from gradscope.measuring import data as measuring_data
 from gradscope.measuring import statistics
 from gradscope.wrapping.fit import step_trial
-from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward import fallback
 
 LATER = (
     r"An operation of gradscope failed in a recorded step: "
@@ -178,7 +178,7 @@ def test_an_error_of_the_users_in_a_first_step_is_theirs(library, tmp_path):
                 model.fit(x, y, verbose=0, callbacks=callbacks)
         gradscope.unwrap(model.optimizer) if callbacks else None
         told(caught)
-        return guard.reason(error.value), model.get_weights()
+        return fallback.reason(error.value), model.get_weights()
 
     mine, plain = train([])
     theirs, observed = train([gradscope.Callback(tmp_path)])

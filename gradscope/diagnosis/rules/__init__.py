@@ -1,42 +1,58 @@
-"""All rules, one theme a module; importing a module registers its rules."""
+"""All rules, in the order of a step; importing a module registers its rules."""
 
-from gradscope.diagnosis.rules import (
-    activations,
-    data,
-    data_labels,
+from gradscope.diagnosis.rules.backward import (
+    after_nan,
     exploding,
     gradients,
-    inputs,
-    learned,
-    learning_rate,
-    loss,
-    metrics,
+    vanishing,
+    vanishing_causes,
+)
+from gradscope.diagnosis.rules.data import (
+    data_sizes,
+    input_variation,
+    label_variation,
+    out_of_range,
+)
+from gradscope.diagnosis.rules.forward import (
+    activations,
+    batch_norms,
     normalisation,
     normalisation_batches,
     normalisation_modes,
-    out_of_range,
+    wiring,
+)
+from gradscope.diagnosis.rules.results import (
+    learned,
+    loss,
+    metrics,
     outputs,
-    pace,
+    softmax,
+)
+from gradscope.diagnosis.rules.setup import (
+    initial_sizes,
+    initial_values,
+    trainable,
+)
+from gradscope.diagnosis.rules.steps import (
+    learning_rate,
     regularisation,
     rewritten_sums,
     skipped,
-    softmax,
-    start,
-    start_sizes,
-    trainable,
+    step_sizes,
     updates,
-    vanishing,
-    vanishing_causes,
-    wiring,
 )
 
 __all__ = [
     "activations",
-    "data",
-    "data_labels",
+    "after_nan",
+    "batch_norms",
+    "data_sizes",
     "exploding",
     "gradients",
-    "inputs",
+    "initial_sizes",
+    "initial_values",
+    "input_variation",
+    "label_variation",
     "learned",
     "learning_rate",
     "loss",
@@ -46,13 +62,11 @@ __all__ = [
     "normalisation_modes",
     "out_of_range",
     "outputs",
-    "pace",
     "regularisation",
     "rewritten_sums",
     "skipped",
     "softmax",
-    "start",
-    "start_sizes",
+    "step_sizes",
     "trainable",
     "updates",
     "vanishing",

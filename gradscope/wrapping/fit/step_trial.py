@@ -24,7 +24,7 @@ from tensorflow.python.framework import op_def_registry
 
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables
-from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward import fallback
 
 #: Most bytes of weights and optimizer states that are copied: a process that
 #: trains can spare as much memory on the host.
@@ -141,12 +141,12 @@ class StepTrial:
                 GradscopeWarning,
                 stacklevel=4,
             )
-        elif isinstance(error, tf.errors.OpError) and guard.is_of_gradscope(
+        elif isinstance(error, tf.errors.OpError) and fallback.is_of_gradscope(
             error
         ):
             warnings.warn(
                 "An operation of gradscope failed in a recorded step: "
-                f"{guard.reason(error)}. It is unknown how much of the step "
+                f"{fallback.reason(error)}. It is unknown how much of the step "
                 "was done, so the step cannot be repeated. Continue from your "
                 "last checkpoint, without the callback or with "
                 "`activations=False`. Please report this.",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from gradscope.runtime import replicas, scopes, tracing
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 
 if TYPE_CHECKING:
     import keras
@@ -98,13 +98,13 @@ class LoggedLoss:
         def called(*arguments, **keywords):
             if before is not None:
                 before(*arguments, **keywords)
-            result = stand_in.original(*arguments, **keywords)
+            result = replacement.original(*arguments, **keywords)
             if after is not None:
                 after(result)
             return result
 
-        stand_in = MethodReplacement(owner, method, called)
-        self.replacements.append(stand_in)
+        replacement = MethodReplacement(owner, method, called)
+        self.replacements.append(replacement)
 
     def _capture(self, values=None, sample_weight=None, **_) -> None:
         try:

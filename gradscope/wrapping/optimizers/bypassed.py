@@ -21,7 +21,7 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from gradscope.runtime import tf_variables
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 #: All optimizers that are or were observed, by their `id`.

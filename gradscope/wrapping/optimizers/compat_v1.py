@@ -23,7 +23,7 @@ import tensorflow as tf
 from gradscope.errors import GradscopeWarning
 from gradscope.runtime import own_variables, tracing
 from gradscope.runtime.described_variables import DescribedVariables
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers.compat_v1_call import (

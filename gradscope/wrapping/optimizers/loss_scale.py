@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from gradscope.runtime import own_variables, replicas, tf_variables
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 
 if TYPE_CHECKING:
     from gradscope.wrapping.call import Call

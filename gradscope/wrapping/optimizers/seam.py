@@ -20,17 +20,17 @@ import tensorflow as tf
 from gradscope.errors import GradscopeWarning
 from gradscope.format.schema import Schema
 from gradscope.runtime import (
-    lookalike,
     replicas,
     rewritten_sums,
+    same_signature,
     tracing,
     trainable_flags,
 )
 from gradscope.runtime.described_variables import DescribedVariables
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import guard
-from gradscope.wrapping.forward.finder import ForwardFinder
+from gradscope.wrapping.forward import fallback
+from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers.bypassed import BypassDetector
 from gradscope.wrapping.steps import rehearsal
@@ -97,7 +97,9 @@ class Seam:
     @classmethod
     def of(cls, optimizer: Any) -> Seam | None:
         """The seam of an optimizer; None if the optimizer is not observed."""
-        replacement = lookalike.stand_in_of(vars(optimizer).get(cls.method))
+        replacement = same_signature.replacement_of(
+            vars(optimizer).get(cls.method)
+        )
         seam = getattr(replacement, "function", None)
         return seam if isinstance(seam, Seam) else None
 
@@ -398,8 +400,8 @@ class Seam:
             self.failed = True
             reason, request = f"{error}", ""
             if not isinstance(error, NotImplementedError):
-                reason = guard.reason(error)
-                request = f" {guard.advice(error)}"
+                reason = fallback.reason(error)
+                request = f" {fallback.advice(error)}"
             warnings.warn(
                 f"gradscope cannot observe {type(self.optimizer).__name__}: "
                 f"{reason}. Training goes on without gradscope.{request}",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from gradscope.runtime.stand_in import MethodReplacement
+from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.tf_keras_seam import (
     TfKerasSeam,

@@ -19,7 +19,7 @@ from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tracing
 from gradscope.runtime.described_variables import DescribedVariables
-from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward import fallback
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
 from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
@@ -161,7 +161,7 @@ class SessionStep:
             train_op = result.op if tf.is_tensor(result) else result
             self._check(train_op)
             with session_graph.untracked_ops(self._graph):
-                measured = guard.measure_with_fallback(
+                measured = fallback.measure_with_fallback(
                     self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._add_measurement(

@@ -16,7 +16,7 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward import guard
+from gradscope.wrapping.forward import fallback
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 
@@ -59,7 +59,7 @@ class ReplicaStep:
             ring.append(call.step, observer.measurement.measure(forward_pass))
             return tf.constant(True)
 
-        with own_variables.unchecked(), guard.scope():
+        with own_variables.unchecked(), fallback.scope():
             due = observer.gate.due("record", call.step, self._subset)
             tf.cond(due, measure, lambda: tf.constant(False))
 

@@ -16,8 +16,8 @@ from gradscope.runtime import (
     tracing,
 )
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import guard
-from gradscope.wrapping.forward.finder import ForwardFinder
+from gradscope.wrapping.forward import fallback
+from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.observer import Measurables, Observer
 
@@ -71,7 +71,7 @@ class Step:
         self._forward_pass = forward_pass
         self._subset = observer.subset(call.variables)
         if not tf.executing_eagerly():
-            with own_variables.unchecked(), guard.scope():
+            with own_variables.unchecked(), fallback.scope():
                 self._prepare_in_graph()
 
     def run(self, original: Callable[[], Any]) -> Any:
@@ -111,7 +111,7 @@ class Step:
                 return result
             with own_variables.unchecked():
                 grads = self._call.reduced_gradients()
-                guard.measure_with_fallback(
+                fallback.measure_with_fallback(
                     self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._record_eagerly(
@@ -138,13 +138,13 @@ class Step:
         result = self._call.run(original)
 
         try:
-            with own_variables.unchecked(), guard.scope():
+            with own_variables.unchecked(), fallback.scope():
                 was_applied = self._call.was_applied()
                 due = self._due
                 # True is known while tracing, and costs no operation.
                 if was_applied is not True:
                     due &= was_applied
-                guard.measure_with_fallback(
+                fallback.measure_with_fallback(
                     self._seam.finder,
                     self._forward_pass,
                     lambda forward_pass: self._add_to_graph(due, forward_pass),

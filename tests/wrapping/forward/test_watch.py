@@ -11,7 +11,7 @@ from thinning import thinned
 from training import STEPS, X, Y, batches, loop, loss
 
 import gradscope
-from gradscope.wrapping.forward import find
+from gradscope.wrapping.forward import graph_search
 
 WAYS = [(mode, "wrap") for mode in MODES] + [(fit, "callback") for fit in FITS]
 
@@ -267,7 +267,7 @@ def test_a_failure_costs_activations_and_no_gradients(tmp_path, monkeypatch):
     def fails(*arguments):
         raise ArithmeticError("no such luck")
 
-    monkeypatch.setattr(find, "find_forward_pass", fails)
+    monkeypatch.setattr(graph_search, "find_forward_pass", fails)
     model = network()
     optimizer = gradscope.wrap(keras.optimizers.SGD(0.1), tmp_path)
     model.compile(optimizer, loss(), jit_compile=False)

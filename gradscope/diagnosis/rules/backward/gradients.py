@@ -1,0 +1,230 @@
+"""Rules about gradients that are NaN, infinite, zero or missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.backward import after_nan, vanishing_causes
+from gradscope.diagnosis.spells import longest_spell, median, spells
+from gradscope.diagnosis.wording import finding, join_code
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
+    from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="non-finite",
+        rank=10,
+        ceiling="error",
+        what="A value became NaN or infinite; the finding names the first one.",
+        shown_by=Shown(("gradient_nonfinite",)),
+        shown_by_origin={
+            "input": Shown(("data_nonfinite",), role="input"),
+            "target": Shown(("data_nonfinite",), role="target"),
+            "output": Shown(("data_nonfinite",), role="output"),
+            "activation": Shown(("activation_nonfinite",)),
+            "weight": Shown(("weight_norm",)),
+            "update": Shown(("update_norm",)),
+        },
+        cause_rank=230,
+        symptoms=(
+            "loss-diverges",
+            "dead-relu",
+            "zero-gradient",
+            "saturated-activation",
+            "batchnorm-statistics",
+            "learning-rate",
+            "update-too-small",
+            "update-too-large",
+            "loss-metric-disagree",
+        ),
+    )
+)
+
+
+@rule
+def non_finite(view: View, limits: Limits) -> Findings:
+    """The first NaN or infinity of the run."""
+    origin = view.first_nonfinite
+    if origin is None:
+        return
+    index = int(np.searchsorted(view.steps, origin.step))
+    # The step itself may be one that was skipped, and so is not in the view.
+    index = min(index, view.count - 1)
+    spell = spells(np.arange(view.count) >= index)[0]
+    what, _, cause = origin.message.partition(". ")
+    evidence: dict[str, int | str | None] = {
+        "step": origin.step,
+        "first": origin.kind,
+    }
+    if origin.kind == "layer":
+        evidence["operation"] = origin.name
+    aftermath = after_nan.describe_aftermath(view, origin, index)
+    yield finding(
+        view,
+        "non-finite",
+        "error",
+        vanishing_causes.owning_layer(view, origin.name)
+        or vanishing_causes.boundary_layer(view, origin.kind),
+        spell,
+        what=what + aftermath.headline,
+        evidence={**evidence, **aftermath.evidence},
+        cause=f"{cause} {aftermath.explanation}".strip(),
+        remedy="Fix the cause, and restart from weights saved before this "
+        "step.",
+    )
+
+
+declare(
+    Kind(
+        name="zero-gradient",
+        rank=200,
+        ceiling="error",
+        what="A kernel's gradient is exactly zero, and no other finding "
+        "explains it; in float16 it may be too small to represent.",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "records": Limit(
+                20,
+                "number of consecutive recorded steps in which the whole "
+                "gradient is zero",
+            ),
+        },
+    )
+)
+
+
+@rule
+def zero_gradient(view: View, limits: Limits) -> Findings:
+    """Kernels whose gradient is exactly zero for many steps."""
+    norms, weights = view.get("gradient_norm"), view.get("weight_norm")
+    min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
+    zero_kernels = []
+    for row in view.kernels:
+        is_zero = norms[:, row] == 0
+        if not _is_float16(view):
+            # Kernels of zeros have a rule of their own, `zero_init`.
+            is_zero &= weights[:, row] != 0
+        spell = longest_spell(is_zero, min_records)
+        zero_kernels += [(row, spell)] if spell else []
+    # A network whose loss has reached zero has no gradient anywhere.
+    if not zero_kernels or _has_converged(view, zero_kernels):
+        return
+    if view.went_well or (view.loss == 0).all():  # `learned` reports it
+        return
+    names = [view.layer(row) for row, _ in zero_kernels]
+    row, spell = zero_kernels[0]
+    yield finding(
+        view,
+        "zero-gradient",
+        "error" if spell.until_the_end else "warning",
+        view.layer(row),
+        spell,
+        what=f"The gradient of {join_code(names)} is exactly zero, so nothing "
+        "is learned there",
+        evidence={
+            "gradient_norm": 0.0,
+            "records": spell.length,
+            "records_limit": limits["zero-gradient.records"],
+            "layers": names,
+        },
+        cause="The likely reason is float16, in which this network computes: "
+        "gradients below 6e-8 become zero there."
+        if _can_underflow(view)
+        else "Something between this layer and the loss blocks the gradient. "
+        "Possible reasons are layers whose units are all dead, a loss that "
+        "does not depend on this layer, rounding or comparisons, or weights "
+        "of zero.",
+        remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
+        'or use `"mixed_bfloat16"`.'
+        if _can_underflow(view)
+        else "Check the activations of the layers after this one, and look for "
+        "operations without a slope (`round`, `argmax`, `cast` to an "
+        "integer, comparisons).",
+    )
+
+
+declare(
+    Kind(
+        name="disconnected-variable",
+        rank=110,
+        ceiling="warning",
+        what="The loss does not depend on a variable.",
+        shown_by=Shown(("gradient_norm",)),
+        limits={
+            "fall": Limit(
+                0.95,
+                "share by which the loss must have fallen for a variable "
+                "without a gradient to be only a note: the network learns "
+                "without it (benchmark)",
+            ),
+        },
+    )
+)
+
+
+@rule
+def disconnected_variable(view: View, limits: Limits) -> Findings:
+    """Variables that the loss does not depend on."""
+    missing = view.get("gradient_missing")
+    took_part = ~np.isnan(missing)
+    rows = [
+        row
+        for row in range(missing.shape[1])
+        if took_part[:, row].sum() >= min(10, view.count)
+        and (missing[took_part[:, row], row] == 1).all()
+    ]
+    if not rows or len(rows) == missing.shape[1]:
+        return
+    names = [view.schema.variables[row].name for row in rows]
+    # An output without a loss may be meant, in a model of several outputs. And
+    # a network that learns well without these variables misses nothing.
+    losses = view.model.get("loss")
+    has_free_output = isinstance(losses, list) and None in losses
+    has_learned = view.loss_fall > limits["disconnected-variable.fall"]
+    yield finding(
+        view,
+        "disconnected-variable",
+        "note" if has_free_output or has_learned else "warning",
+        view.layer(rows[0]),
+        None,
+        what=f"The loss does not depend on {join_code(names)}: "
+        f"{'it has' if len(names) == 1 else 'they have'} no gradient at all "
+        "and never change" + ("s" if len(names) == 1 else ""),
+        evidence={"variables": names, "gradient_missing": 1.0},
+        cause="The layer's output is not used, or its path to the loss is cut: "
+        "by `stop_gradient`, by rounding or a cast to an integer, by numpy, or "
+        "because it is computed outside the gradient tape.",
+        remedy="Use the layer's output in the loss. If the layer is meant to "
+        "stay constant, set `layer.trainable = False`.",
+    )
+
+
+def _is_float16(view: View) -> bool:
+    """Return whether outputs are float16, which has no number below 6e-8."""
+    rows = view.data_rows("output")
+    return any(view.schema.data[row].dtype == "float16" for row in rows)
+
+
+def _can_underflow(view: View) -> bool:
+    """Return whether gradients are float16 and no loss scale enlarges them."""
+    return _is_float16(view) and not np.isfinite(view.get("loss_scale")).any()
+
+
+def _has_converged(view: View, zero_kernels: list[tuple[int, Spell]]) -> bool:
+    """Return whether gradients became zero because the loss did."""
+    are_zero_at_the_end = all(spell.until_the_end for _, spell in zero_kernels)
+    first_zero = min(spell.start for _, spell in zero_kernels)
+    if not are_zero_at_the_end or first_zero < 10:
+        return False
+    norm = view.get("global_gradient_norm").astype(float)
+    return bool(median(norm[first_zero:]) < 1e-3 * median(norm[:10])) or (
+        view.loss_fall > 0.95
+    )

@@ -1,0 +1,116 @@
+"""Look-ups of layers for findings, and causes of vanishing gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.wording import join_code
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+
+def owning_layer(view: View, name: str | None) -> str | None:
+    """Get the layer of a variable or activation by its name, or None."""
+    for variable in view.schema.variables:
+        if variable.name == name:
+            return variable.layer
+    for activation in view.schema.activations:
+        if activation.name == name:
+            return view.layer_of(activation)
+    return None
+
+
+def boundary_layer(view: View, kind: str) -> str | None:
+    """Get the layer next to the input, or next to the output and the loss.
+
+    Args:
+        view: The run.
+        kind: `"input"`, `"target"`, `"output"` or `"loss"`; None is returned
+            for others.
+    """
+    if kind in ("input", "target", "output", "loss") and view.schema.layers:
+        return view.schema.layers[0 if kind == "input" else -1]
+    return None
+
+
+def layers_starting_small(view: View, limits: Limits) -> list[str]:
+    """List the layers whose kernels start too small."""
+    # Imported late, so that rules register in the order of their modules.
+    from gradscope.diagnosis.rules.setup.initial_sizes import gains
+
+    return [
+        view.layer(row)
+        for row, (_, gain) in gains(view).items()
+        if gain < limits["init-too-small.gain"]
+    ]
+
+
+def saturated_layers(view: View, limit: float) -> list[str]:
+    """List the hidden sigmoid and tanh layers that are mostly saturated.
+
+    Args:
+        view: The run.
+        limit: Share of saturated outputs above which a layer counts.
+    """
+    share = median(view.get("saturated_fraction"), axis=0)
+    return [
+        view.layer_of(activation)
+        for row, activation in view.activations
+        if activation.kind in ("sigmoid", "tanh")
+        and not view.is_output(activation)
+        and share[row] > limit
+    ]
+
+
+def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
+    """Find the likely cause of a vanishing gradient.
+
+    Returns:
+        Cause and remedy, as sentences.
+    """
+    small = layers_starting_small(view, limits)
+    if small:
+        return (
+            f"The initial weights of {join_code(small)} are too small "
+            "(init-too-small), and each layer multiplies the gradient by its "
+            "weights.",
+            'Use `kernel_initializer="he_normal"` with ReLU, or '
+            '`kernel_initializer="glorot_uniform"`; or remove a layer.',
+        )
+    saturated = saturated_layers(view, 0.5)
+    if saturated:
+        return (
+            f"Most outputs of {join_code(saturated)} are saturated: they are "
+            "at the ends of their range, where the slope is near zero.",
+            "Scale the inputs to mean 0 and standard deviation 1, start with "
+            'smaller weights, or use `activation="relu"`.',
+        )
+    kinds = {
+        activation.kind
+        for _, activation in view.activations
+        if not view.is_output(activation)
+    }
+    if "sigmoid" in kinds:
+        return (
+            "The slope of a sigmoid is at most a quarter, so each sigmoid "
+            "layer removes three quarters of the gradient or more.",
+            'Use `activation="relu"` with `kernel_initializer="he_normal"` in '
+            "the hidden layers.",
+        )
+    if kinds & {"relu", "tanh", "softmax"} or len(view.kernels) > 5:
+        return (
+            "Each layer passes on less of the gradient than it receives. "
+            "Possible reasons are weights that are too small, units that are "
+            "dead or saturated, or simply many layers.",
+            'Use `kernel_initializer="he_normal"` with ReLU, add batch '
+            "normalisation, or add skip connections around blocks of layers.",
+        )
+    return (
+        "Each layer multiplies the gradient by its weights and by the slope "
+        "of its activation, and somewhere on the way it becomes small.",
+        "Compare the gradients of the layers, and start from the default "
+        "initializers.",
+    )

@@ -1,0 +1,131 @@
+"""Rules about labels and indices outside of the range that a layer has.
+
+On a CPU TensorFlow raises an error for these. Compiled by XLA, as `fit` does by
+itself on a GPU, a label out of range makes a loss of NaN, and an index out of
+range reads the last row of a table, which then learns for all of them (measured
+with TensorFlow 2.21).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.kinds import Kind, Shown, declare
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.data.data_sizes import target_range
+from gradscope.diagnosis.wording import code, finding
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+
+declare(
+    Kind(
+        name="label-out-of-range",
+        rank=14,
+        ceiling="error",
+        what="A label beyond the last class.",
+        needs="model",
+        shown_by=Shown(("data_max",), role="target"),
+        cause_rank=5,
+        symptoms=(
+            "non-finite",
+            "loss-diverges",
+            "loss-metric-disagree",
+            "nothing-learned",
+        ),
+    )
+)
+
+
+@rule
+def label_out_of_range(view: View, limits: Limits) -> Findings:
+    """Labels that are no index of the output's classes."""
+    outputs = view.data_rows("output")
+    if not view.loss_name.startswith("sparse") or len(outputs) != 1:
+        return
+    shape = view.schema.data[outputs[0]].shape
+    low, high = target_range(view)
+    classes = shape[-1] if shape else -1
+    if classes < 2 or not np.isfinite(low):
+        return
+    loss_config = (view.model.get("loss") or {}).get("config") or {}
+    ignored = loss_config.get("ignore_class")
+    if ignored in (low, high) or (0 <= low and high < classes):
+        return
+    wrong = high if high >= classes else low
+    yield finding(
+        view,
+        "label-out-of-range",
+        "error",
+        view.schema.layers[-1] if view.schema.layers else None,
+        None,
+        what=f"A label is {wrong:.0f}, and the output has {classes} classes, "
+        f"numbered from 0 to {classes - 1}",
+        evidence={"target_min": low, "target_max": high, "classes": classes},
+        cause="The labels count from 1, or the last layer has too few units. "
+        "Under XLA, which `fit` uses by itself on a GPU, the loss of such an "
+        "example is NaN; without XLA, a CPU raises an error.",
+        remedy=f"Give the last layer {high + 1:.0f} units, or number the "
+        "labels from 0: `np.unique(y, return_inverse=True)[1]`.",
+    )
+
+
+declare(
+    Kind(
+        name="index-out-of-range",
+        rank=16,
+        ceiling="error",
+        what="An index beyond the last row of an embedding.",
+        needs="model",
+        shown_by=Shown(("data_max",), role="input"),
+        cause_rank=7,
+        symptoms=("loss-metric-disagree", "nothing-learned"),
+    )
+)
+
+
+@rule
+def embedding_index_out_of_range(view: View, limits: Limits) -> Findings:
+    """Indices beyond the last row of the embedding that reads the input."""
+    inputs = view.data_rows("input")
+    embedding = _first_embedding(view)
+    if len(inputs) != 1 or embedding is None:
+        return
+    layer, rows = embedding
+    low = float(np.nanmin(view.get("data_min")[:, inputs], initial=np.inf))
+    high = float(np.nanmax(view.get("data_max")[:, inputs], initial=-np.inf))
+    if not np.isfinite(high) or (0 <= low and high < rows):
+        return
+    wrong = high if high >= rows else low
+    yield finding(
+        view,
+        "index-out-of-range",
+        "error",
+        layer,
+        None,
+        what=f"The input has the index {wrong:.0f}, and {code(layer)} has "
+        f"{rows} rows, numbered from 0 to {rows - 1}",
+        evidence={"input_min": low, "input_max": high, "rows": rows},
+        cause="The vocabulary is larger than `input_dim`. Under XLA, which "
+        "`fit` uses by itself on a GPU, all indices beyond the last row share "
+        "that row; without XLA, a CPU raises an error.",
+        remedy=f"Use `Embedding(input_dim={high + 1:.0f}, ...)`, or map rare "
+        "words to one index for unknown words.",
+    )
+
+
+def _first_embedding(view: View) -> tuple[str, int] | None:
+    """Find the embedding right behind the input: its name and its rows."""
+    layers = [
+        fact
+        for fact in view.model.get("layers") or ()
+        if fact.get("class") != "InputLayer"
+    ]
+    if not layers or layers[0].get("class") != "Embedding":
+        return None
+    rows = (layers[0].get("config") or {}).get("input_dim")
+    return (str(layers[0]["name"]), int(rows)) if rows else None

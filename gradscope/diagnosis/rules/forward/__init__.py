@@ -1,0 +1,1 @@
+"""Rules about the layers of the forward pass."""

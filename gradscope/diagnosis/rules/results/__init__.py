@@ -1,0 +1,1 @@
+"""Rules about outputs, loss and metrics."""

@@ -1,0 +1,1 @@
+"""Rules about the initial weights, and about which of them are trained."""

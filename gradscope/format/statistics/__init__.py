@@ -1,0 +1,1 @@
+"""Declarations of all statistics, one family of rows a module."""
