@@ -16,15 +16,19 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Each process of the tests would compile all of it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What is set up waits for the network and for pip in turn.
+# What is set up waits for the network and for pip in turn, and a test for a page
+# or another process: three at a time keep two cores busy.
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=3
+endif
 
 DOCS := site
 
 ONLY ?=
 
-.PHONY: help demo docs test test-fast test-all test-files test-product \
-	test-bits test-packages test-setup lint format benchmark browser
+.PHONY: help demo docs test test-fast test-all test-parts test-triples \
+	test-product test-bits test-packages test-setup lint format benchmark \
+	browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -42,72 +46,100 @@ demo: $(VENV)/examples.stamp
 	$(BIN)/gradscope demo --logdir $(LOGDIR) \
 	    $(if $(filter 0,$(SERVE)),--no-serve)
 
-PYTEST := $(BIN)/python -m pytest -n 2
-STEAL := --dist worksteal
-
-# A worker keeps all that it has compiled, some 15 MB for each training, so the
-# tests run in parts, each with new workers; all run even if one fails.
+# A process keeps all that it has compiled, some 15 MB for each training, so the
+# tests run in parts, each of them a process that ends after a minute or two.
+# The longest come first, so that no core waits for another one at the end.
 COMBINED := tests/trainings/test_combinations.py
-# What trains once for a whole file is left to one worker.
-WHOLE := $(wildcard tests/trainings/test_*replica*.py) \
-	tests/project/test_examples.py tests/trainings/test_modes.py
-TRAININGS := $(filter-out $(COMBINED) $(WHOLE), \
-	$(wildcard tests/trainings/test_*.py))
-WRAPPING := $(wildcard tests/wrapping/test_[a-m]*.py) tests/wrapping/steps
-WRAPPED := $(filter-out $(WRAPPING),$(wildcard tests/wrapping/test_*.py))
-KINDS := tests/wrapping/optimizers tests/wrapping/sessions
-OTHERS := $(filter-out $(WHOLE), $(wildcard tests/project/test_*.py)) \
-	$(addprefix tests/,cli comparing diagnosis evaluating format frontend \
-	measuring plugin reading recording runtime)
-PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
+REPLICAS := $(wildcard tests/trainings/test_*replica*.py)
+EXAMPLES := tests/project/test_examples.py
+TF_KERAS := tests/wrapping/optimizers/test_tf_keras.py
+trainings = $(filter-out $(COMBINED) $(REPLICAS), \
+	$(wildcard tests/trainings/test_[$(1)]*.py))
+wrapping = $(wildcard tests/wrapping/test_[$(1)]*.py)
+forward = $(wildcard tests/wrapping/forward/test_[$(1)]*.py)
 
-test: lint test-setup
-	failed=0; $(call PART,$(STEAL),$(COMBINED)) \
-	    $(call PART,$(STEAL),$(KINDS)) \
-	    $(call PART,$(STEAL),$(WRAPPING)) \
-	    $(call PART,$(STEAL),$(WRAPPED)) \
-	    $(call PART,$(STEAL),tests/wrapping/forward) \
-	    $(call PART,$(STEAL),$(TRAININGS)) \
-	    $(call PART,$(STEAL),$(OTHERS)) \
-	    $(call PART,--dist loadfile,$(WHOLE)) \
-	    $(call PART,-n 3 --dist loadfile,tests/browser) exit $$failed
+part-browser = tests/browser
+part-combined = -k "not fit_jit" $(COMBINED)
+part-examples = $(EXAMPLES)
+part-plugin = $(addprefix tests/,plugin format frontend measuring reading \
+	runtime) $(filter-out $(EXAMPLES),$(wildcard tests/project/test_*.py))
+part-evaluating = $(addprefix tests/,cli comparing diagnosis evaluating recording)
+part-trainings-1 = $(call trainings,a-e)
+part-trainings-2 = $(call trainings,f-m)
+part-trainings-3 = $(call trainings,n-z)
+part-combined-xla = -k fit_jit $(COMBINED)
+part-replicas = $(REPLICAS)
+part-tf-keras = $(TF_KERAS) tests/wrapping/steps
+part-optimizers = $(filter-out $(TF_KERAS), \
+	$(wildcard tests/wrapping/optimizers/test_*.py))
+part-forward-1 = $(call forward,a-l)
+part-forward-2 = $(call forward,m-t)
+part-forward-3 = $(call forward,u-z)
+part-wrapping-1 = $(call wrapping,a-e)
+part-wrapping-2 = $(call wrapping,f-n)
+part-wrapping-3 = $(call wrapping,o-r)
+part-wrapping-4 = $(call wrapping,s)
+part-wrapping-5 = $(call wrapping,t-z)
+part-sessions = tests/wrapping/sessions
+PARTS := $(addprefix part-,browser combined examples evaluating plugin \
+	replicas trainings-1 trainings-2 trainings-3 combined-xla forward-2 \
+	forward-1 forward-3 wrapping-2 wrapping-5 optimizers sessions tf-keras \
+	wrapping-4 wrapping-1 wrapping-3)
+
+MARKS ?= not slow
+TIMES := $(VENV)/times
+PYTEST := $(BIN)/python -m pytest
+TIMED = $(PYTEST) --durations=30 --junitxml=$(TIMES)/$@.xml
+
+.PHONY: $(PARTS)
+$(PARTS): $(VENV)/test.stamp
+	$(TIMED) -m "$(MARKS)" $($@)
+part-browser part-plugin: browser .venv-wheel/stamp node_modules/stamp
+
+test test-parts: $(PARTS) lint
+
+# The slow cases, too.
+test-parts: MARKS = not hours
+
+# All run even if one fails, and each part's lines stay together.
+ifneq ($(filter test test-parts,$(MAKECMDGOALS)),)
+MAKEFLAGS += --keep-going $(addprefix --,$(filter output-sync,$(.FEATURES)))
+endif
 
 # To be waited for while one works.
 test-fast: test-setup
-	$(PYTEST) $(STEAL) --ignore tests/browser \
+	$(PYTEST) -n 2 --dist worksteal --ignore tests/browser \
 	    -m "not (slow or xla or replicas or examples or long)" tests
 
 # Must pass before a change of the optimizers' seams, the measuring or the
 # analysis of graphs is done.
-BITS := $(addprefix tests/trainings/test_,bits*.py modes.py combinations.py \
-	values.py options.py mixed_precision.py *replica*.py) \
+BITS := $(addprefix tests/trainings/test_,bits*.py modes.py values.py \
+	options.py mixed_precision.py *replica*.py) \
 	tests/wrapping/optimizers/test_*.py tests/wrapping/sessions/test_*.py
 
 test-bits: test-setup
 	failed=0; for file in $(sort $(wildcard $(BITS))); do \
-	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
+	    $(PYTEST) -n 2 --dist worksteal --durations=30 $$file || failed=1; \
+	    done; $(MAKE) part-combined part-combined-xla test-triples || failed=1; \
 	    exit $$failed
 
 test-all:
-	failed=0; for part in test-files test-product test-oldest; do \
+	rm -rf $(TIMES)
+	failed=0; for part in test-parts test-triples test-oldest test-pythons; do \
 	    $(MAKE) $$part || failed=1; done; \
-	    for python in $(PYTHONS); do command -v $$python > /dev/null || continue; \
-	        $(MAKE) test-pythons PYTHONS=$$python || failed=1; done; \
-	    exit $$failed
+	    $(BIN)/python -m tools.slowest $(TIMES); exit $$failed
 
-# Each file has workers of its own: some hold 9 GB at their end.
-FILES := $(filter-out tests/browser/% $(COMBINED), \
-	$(wildcard $(foreach depth,* */* */*/*,tests/$(depth)/test_*.py)))
-test-files: lint test-setup
-	failed=0; for file in $(sort $(FILES)); do \
-	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
-	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
-	    exit $$failed
+# Every optimizer in every mode with and without XLA, and cases among which any
+# three levels meet, in 120 processes; ONLY="adam and fit_jit" chooses some.
+test-triples: test-setup
+	$(TIMED) -n 2 -k "$(ONLY)" \
+	    $(COMBINED)::test_observing_changes_no_bit_where_any_three_levels_meet
 
 # All optimizers x modes x options x precisions x ways to observe, in 90
-# processes; ONLY="adam and fit_jit" chooses some.
+# processes: 15 hours on one core.
 test-product: test-setup
-	$(PYTEST) --durations=30 -m slow -k "$(ONLY)" $(COMBINED)
+	$(TIMED) -n 2 -k "$(ONLY)" \
+	    $(COMBINED)::test_observing_changes_no_bit_in_the_full_product
 
 # Programs of other packages, with versions that need Python 3.11: all, or
 # PROGRAMS="name of a group or of a program".
@@ -180,14 +212,18 @@ test-oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --editable . $(OLDEST) \
 	    hypothesis pytest pytest-xdist
-	.venv-oldest/bin/python -m pytest -n 2 $(SOME)
+	.venv-oldest/bin/python -m pytest -n 2 --durations=30 $(SOME)
 
-# The same part on other Pythons: PYTHONS="python3.10 path/to/python3.13".
-PYTHONS ?= python3.10 python3.12 python3.13
+# The same part on other Pythons, where they are installed:
+# PYTHONS="python3.10 path/to/python3.13". Shims of pyenv may run none.
+PYTHONS ?= $(foreach minor,10 12 13,$(firstword \
+	$(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python) \
+	python3.$(minor)))
 test-pythons:
-	for python in $(PYTHONS); do \
+	failed=0; for python in $(PYTHONS); do \
+	    $$python --version || continue; \
 	    $$python -m venv --clear .venv-other && \
 	    .venv-other/bin/python -m pip install --quiet --editable \
 	        ".[tensorflow]" hypothesis pytest pytest-xdist && \
-	    .venv-other/bin/python --version && \
-	    .venv-other/bin/python -m pytest -n 2 $(SOME) || exit 1; done
+	    .venv-other/bin/python -m pytest -n 2 --durations=30 $(SOME) || \
+	    failed=1; done; exit $$failed

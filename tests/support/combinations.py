@@ -171,7 +171,11 @@ def read():
 
 def pairs():
     """Cases among which any two levels meet."""
-    return covering.covering(AXES, is_possible, 2)
+    cases = []
+    for mode in reversed(MODES):  # the dearer, the fewer cases
+        having = [("mode", mode)]
+        cases = covering.covering(AXES, is_possible, 2, cases, having)
+    return covering.covering(AXES, is_possible, 2, cases)
 
 
 def matrix():

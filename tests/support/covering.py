@@ -34,8 +34,8 @@ def interactions_of(case, strength):
     return set(itertools.combinations(case.items(), strength))
 
 
-def covering(axes, is_possible, strength, cases=()):
-    """Extend cases until they have all interactions.
+def covering(axes, is_possible, strength, cases=(), having=()):
+    """Extend cases until they have all interactions, or those with some levels.
 
     Greedy: an interaction that is missing is completed to the case that has
     most of what is missing. Those of the longest axes, of which each needs a
@@ -46,7 +46,7 @@ def covering(axes, is_possible, strength, cases=()):
     for case in cases:
         covered |= interactions_of(case, strength)
     for missing in interactions(axes, is_possible, strength):
-        if missing in covered:
+        if missing in covered or not set(having) <= set(missing):
             continue
         levels = {axis: [level] for axis, level in missing}
         best = max(

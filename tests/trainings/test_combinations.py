@@ -27,6 +27,7 @@ def check(chosen, optimizer, mode, logdir):
 
 
 @pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("mode", combinations.ALL_MODES)
 @pytest.mark.parametrize("optimizer", combinations.OPTIMIZERS)
 def test_observing_changes_no_bit_where_any_three_levels_meet(
@@ -36,6 +37,7 @@ def test_observing_changes_no_bit_where_any_three_levels_meet(
 
 
 @pytest.mark.slow
+@pytest.mark.hours
 @pytest.mark.parametrize("mode", combinations.MODES)
 @pytest.mark.parametrize("optimizer", combinations.OPTIMIZERS)
 def test_observing_changes_no_bit_in_the_full_product(
