@@ -27,8 +27,8 @@ DOCS := site
 ONLY ?=
 
 .PHONY: help demo docs test test-fast test-all test-parts test-triples \
-	test-product test-bits test-packages test-setup lint format benchmark \
-	browser
+	test-product test-bits test-packages test-setup slowest lint format \
+	benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -99,7 +99,7 @@ $(PARTS): $(VENV)/test.stamp
 	$(TIMED) -m "$(MARKS)" $($@)
 part-browser part-plugin: browser .venv-wheel/stamp node_modules/stamp
 
-test test-parts: $(PARTS) lint
+test test-parts: lint $(PARTS)
 
 # The slow cases, too.
 test-parts: MARKS = not hours
@@ -128,9 +128,11 @@ test-bits: test-setup
 
 test-all:
 	rm -rf $(TIMES)
-	failed=0; for part in test-parts test-triples test-oldest test-pythons; do \
-	    $(MAKE) $$part || failed=1; done; \
-	    $(BIN)/python -m tools.slowest $(TIMES); exit $$failed
+	failed=0; for part in test-parts test-triples test-oldest test-pythons \
+	    slowest; do $(MAKE) $$part || failed=1; done; exit $$failed
+
+slowest: $(VENV)/test.stamp
+	$(BIN)/python -m tools.slowest $(TIMES)
 
 # Every optimizer in every mode with and without XLA, and cases among which any
 # three levels meet, in 120 processes; ONLY="adam and fit_jit" chooses some.
