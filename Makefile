@@ -98,6 +98,7 @@ TIMED = $(PYTEST) --durations=30 --junitxml=$(TIMES)/$@.xml
 $(PARTS): $(VENV)/test.stamp
 	$(TIMED) -m "$(MARKS)" $($@)
 part-browser part-plugin: browser .venv-wheel/stamp node_modules/stamp
+part-trainings-a-d: .venv-jax/stamp
 
 test test-parts: lint $(PARTS)
 
@@ -153,7 +154,8 @@ test-packages:
 	$(PYTHON) packages/run.py --table $(PROGRAMS)
 
 # All that the tests need and that none of them installs.
-test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp
+test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp .venv-jax/stamp \
+	node_modules/stamp
 
 node_modules/stamp: package.json | browser
 	npm install --no-package-lock --no-audit
@@ -163,6 +165,11 @@ PACKAGED := $(shell git ls-files gradscope gradscope_plugin examples)
 .venv-wheel/stamp: setup.cfg pyproject.toml tests/support/install_wheel.py \
 		$(PACKAGED) | $(VENV)/test.stamp
 	$(BIN)/python tests/support/install_wheel.py .venv-wheel
+	touch $@
+
+# For one test: TensorFlow imports it wherever it is installed.
+.venv-jax/stamp: | $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --no-compile --target $(@D) "jax>=0.4.30"
 	touch $@
 
 lint: $(VENV)/test.stamp
