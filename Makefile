@@ -92,7 +92,7 @@ PARTS := $(addprefix part-,browser evaluating combined examples replicas \
 MARKS ?= not slow
 TIMES := $(VENV)/times
 PYTEST := $(BIN)/python -m pytest
-TIMED = $(PYTEST) --durations=30 --junitxml=$(TIMES)/$@.xml
+TIMED = $(PYTEST) --junitxml=$(TIMES)/$@.xml
 
 .PHONY: $(PARTS)
 $(PARTS): $(VENV)/test.stamp
