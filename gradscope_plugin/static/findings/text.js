@@ -77,6 +77,19 @@ export function summaryOf(reply) {
   return findings.length ? where : `nothing found ${where}`;
 }
 
+/**
+ * Returns what is said of runs without findings.
+ * @param {string[]} names
+ * @param {Object} first what the server said of the first one
+ */
+export function healthyText(names, first) {
+  if (names.length === 1) return `${names[0]}: ${summaryOf(first)}`;
+  const more = names.length > MOST
+    ? `${names.slice(0, MOST).join(', ')} and ${names.length - MOST} more`
+    : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  return `nothing found in ${more}`;
+}
+
 /** What a user can do where TensorBoard has not kept all steps. */
 export const SAMPLED =
   'TensorBoard kept no more steps; `gradscope diagnose LOGDIR` reads all.';

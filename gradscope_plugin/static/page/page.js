@@ -1,6 +1,6 @@
 /** Wires the choices, the requests and the pictures together. */
 
-import {chosenRuns, toDiagnose} from './run_choice.js';
+import {FirstRanks, chosenRuns, toDiagnose} from './run_choice.js';
 import {COMPARED} from '../comparison/comparison.js';
 import {Feed} from '../data/run_list.js';
 import {rankOf} from '../findings/text.js';
@@ -10,7 +10,8 @@ import {createModel} from '../data/requests.js';
 import {NOTICES} from '../heatmap/notices.js';
 import {Outlining} from './finding_outlines.js';
 import {buildParts} from './parts.js';
-import {Pointing} from './cursor.js';
+import {CursorAndZoom} from './cursor_and_zoom.js';
+import {OpenLayer} from './open_layer.js';
 import {Scaling} from './scale_choice.js';
 import {createSight} from './in_sight.js';
 import {
@@ -19,7 +20,7 @@ import {
 } from './view_state.js';
 import {describe, grouped, statisticsOf} from '../statistics/statistics.js';
 import {Thumbnails} from './thumbnails.js';
-import * as views from './controls.js';
+import {statusLines} from './status_lines.js';
 
 // So long after a part of the runs the next is asked for, in ms.
 const SOON = 100;
@@ -28,7 +29,8 @@ const SOON = 100;
 export class Page {
   #model;
   #parts;
-  #pointing;
+  #cursor;
+  #layer;
   #state = createState(() => this.show(), undefined,
     linkedView(DEFAULTS) ?? {});
   #feed;
@@ -37,6 +39,7 @@ export class Page {
   #scaling;
   #thumbnails;
   #outlining;
+  #firstRanks = new FirstRanks();
   #again = 0;
   #sight = createSight(() => this.show());
 
@@ -44,11 +47,13 @@ export class Page {
   constructor(runs = null) {
     this.#model = createModel(undefined, runs);
     this.#feed = new Feed(this.#model);
-    this.#pointing = new Pointing({state: this.#state,
+    const host = {state: this.#state,
       view: () => this.#view, parts: () => this.#parts,
       gridOf: (name) => this.#gridOf(name),
       runOf: (name) => this.#feed.of(name),
-      isSeen: (name) => this.#sight.has(name)});
+      isSeen: (name) => this.#sight.has(name)};
+    this.#cursor = new CursorAndZoom(host);
+    this.#layer = new OpenLayer(host);
     this.#scaling = new Scaling({view: () => this.#view,
       set: (changes) => this.#state.set(changes),
       legend: () => this.#parts.legend, grids: () => this.#grids()});
@@ -56,11 +61,15 @@ export class Page {
       isSeen: (run) => this.#sight.has(`card ${run.name}`),
       onNew: () => this.drawCards()});
     this.#outlining = new Outlining({view: () => this.#view,
-      parts: () => this.#parts, pointing: this.#pointing,
+      parts: () => this.#parts, cursor: this.#cursor,
       gridOf: (run) => this.#result(run).grid});
     this.#parts = buildParts(this.#actions());
     /** Goes into the document. */
     this.node = this.#parts.page;
+    for (const event of ['pointerdown', 'keydown', 'wheel']) {
+      this.node.addEventListener(event, () => this.#firstRanks.settle(),
+        {passive: true});
+    }
   }
 
   /** Returns what the parts of the page can do. */
@@ -78,14 +87,15 @@ export class Page {
       gridOf: (name) => this.#gridOf(name),
       onSeen: (node, name) => this.#sight.observe(node, name),
       onOpenRun: (name) => this.#open(name),
+      onShowRun: (name) => this.#showRun(name),
       onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#scaling.setDomain(domain),
       onFit: () => this.#scaling.fit(),
-      onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
-      onZoom: (zoom) => this.#pointing.setZoom(zoom),
+      onCursor: (cell, byKey) => this.#cursor.move(cell, byKey),
+      onZoom: (zoom) => this.#cursor.setZoom(zoom),
       onFold: (block) => this.#fold(block),
-      onOpen: (run, row) => this.#pointing.openLayer(run, row),
-      onClose: () => this.#pointing.closeLayer(),
+      onOpen: (run, row) => this.#layer.openRow(run, row),
+      onClose: () => this.#layer.close(),
     };
   }
 
@@ -134,12 +144,13 @@ export class Page {
     if (readable.length && !seen.length) return;
     if (this.#feed.isPartial) this.#reloadSoon();
     await this.#parts.findings.follow(toDiagnose(listed, readable,
-      (run) => this.#sight.has(`card ${run.name}`)));
+      (run) => this.#sight.has(`card ${run.name}`),
+      (run) => Boolean(this.#parts.findings.of(run))));
   }
 
   /** Draws what was fetched. */
   draw() {
-    const {shown} = this.#chosen();
+    const {listed, shown} = this.#chosen();
     const {statistic, rows} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
     this.#parts.notice.update(this.#noticeFor(shown));
@@ -149,13 +160,14 @@ export class Page {
     this.#parts.choices.update(
       {groups: grouped([...names, statistic]), statistic, rows});
     const scene = this.#scene(shown);
-    this.#parts.findings.draw(shown.filter((run) => !run.error),
-      this.#view.folded);
+    const isPart = this.#view.comparing || shown.some(
+      (run) => run.name === this.#view.solo);
+    this.#parts.findings.draw(listed, shown, isPart, this.#view.folded);
     this.#parts.heatmaps.draw(scene);
     this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
     this.#outlining.draw(shown);
-    this.#pointing.drawLayer();
-    this.#pointing.draw(false);
+    this.#layer.draw();
+    this.#cursor.draw(false);
     this.drawCards();
   }
 
@@ -182,7 +194,8 @@ export class Page {
         grid: this.#thumbnails.of(run.name), look})),
       problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
         || comparing,
-      lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
+      lines: statusLines(shown, this.#feed.runs?.length ?? 0,
+        this.#feed.updated, this.#feed.failure)});
   }
 
   get #view() {
@@ -194,8 +207,11 @@ export class Page {
   }
 
   #chosen() {
-    return chosenRuns(this.#feed.runs ?? [], this.#view,
-      (run) => rankOf(this.#parts.findings.of(run)));
+    const runs = this.#feed.runs ?? [];
+    const reply = (run) => this.#parts.findings.of(run);
+    const rank = (run) => rankOf(reply(run));
+    return chosenRuns(runs, this.#view, rank, this.#firstRanks.of(runs, rank,
+      (run) => !this.#feed.isPartial && Boolean(reply(run))));
   }
 
   /** Returns what was fetched of a run for the present view, or nothing. */
@@ -248,6 +264,11 @@ export class Page {
     this.#outlining.open(isOpen ? '' : name);
     this.#state.set({solo: isOpen ? null : name, comparing: false});
     window.scrollTo({top: 0});
+  }
+
+  #showRun(name) {
+    if (this.#chosen().shown.some((run) => run.name === name)) return;
+    this.#state.set({checked: {...this.#view.checked, [name]: true}});
   }
 
   #pin(name) {

@@ -11,7 +11,9 @@ import {createLegend} from '../heatmap/legend.js';
 import {createReadout} from '../heatmap/readout.js';
 import {DEFAULTS, statisticIn} from './view_state.js';
 import {WHOLE} from '../scales/viewport.js';
-import * as views from './controls.js';
+import {createChoices} from './statistic_choices.js';
+import {createNotice} from './notice.js';
+import {createShare} from './share_buttons.js';
 
 /** @param {Object} actions see `Page` */
 export function buildParts(actions) {
@@ -26,7 +28,7 @@ export function buildParts(actions) {
     onCompare: () => set({comparing: !view().comparing, solo: null}),
     onSeen: (node, name) => actions.onSeen(node, `card ${name}`),
   });
-  const choices = views.createChoices({
+  const choices = createChoices({
     onGroup: (group) => choose(statisticIn(view(), group)),
     onStatistic: choose,
     onRows: (rows) => set({rows}),
@@ -37,6 +39,7 @@ export function buildParts(actions) {
     onFold: (folded) => {
       if (folded !== view().folded) set({folded});
     },
+    onShowRun: actions.onShowRun,
     onStatistic: (name) => {
       actions.onZoom(WHOLE);
       if (name) choose(name);
@@ -66,10 +69,10 @@ function ofHeatmaps(actions) {
 function layOut({cards, choices, legend, findings, heatmaps, comparison},
     {view, statistic}) {
   const readout = createReadout();
-  const notice = views.createNotice();
+  const notice = createNotice();
   const banner = element('p', {className: 'banner', role: 'status',
     hidden: true});
-  const share = views.createShare({
+  const share = createShare({
     onLink: () => sharedLink(view(), DEFAULTS),
     onPicture: () => savePage(main, [statistic()]),
   });

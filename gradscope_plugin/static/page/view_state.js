@@ -95,11 +95,16 @@ export function statisticIn({latest}, {name, statistics}) {
 }
 
 /**
- * Applies the filter and the checkboxes.
+ * Applies the filter and the checkboxes; the worst runs are ticked at first.
+ * @param {Object[]} runs
+ * @param {Object} view
+ * @param {(name: string) => string} labelOf
+ * @param {(run: Object) => number=} rank smaller is worse
  * @return {{listed: Object[], shown: Object[], error: string}} runs that match,
  *     those of them that are checked, and what is wrong with the filter
  */
-export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
+export function chooseRuns(runs, {filter, checked, solo = null}, labelOf,
+    rank = () => 0) {
   let error = '';
   let listed = runs;
   try {
@@ -108,7 +113,8 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
   } catch (problem) {
     error = `Not a regular expression: ${problem.message}`;
   }
-  const atFirst = new Set(listed.slice(0, SHOWN_AT_FIRST));
+  const atFirst = new Set([...listed].sort((a, b) => rank(a) - rank(b))
+    .slice(0, SHOWN_AT_FIRST));
   const isChecked = (run) => Object.hasOwn(checked, run.name)
     ? checked[run.name] : atFirst.has(run);
   const alone = runs.filter((run) => run.name === solo);
