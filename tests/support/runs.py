@@ -60,7 +60,16 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
 
 
 def write(
-    logdir, name, described, steps, variables, *, dropped=0, panels=None, **more
+    logdir,
+    name,
+    described,
+    steps,
+    variables,
+    *,
+    dropped=0,
+    whole=(),
+    panels=None,
+    **more,
 ):
     """Writes one run.
 
@@ -71,6 +80,7 @@ def write(
         steps: T steps.
         variables: float32 [T, V, columns].
         dropped: How many records were lost, at every step.
+        whole: Numbers of the step as a whole, `{column: [T]}`.
         panels: Returns further values of a step, if any.
         **more: Of other families float32 [T, rows, columns], or a dictionary
             of steps to [rows, columns] where only some steps have them.
@@ -80,6 +90,7 @@ def write(
     )
     for index, (step, matrix) in enumerate(zip(steps, variables, strict=True)):
         run = {"recorded": index + 1, "dropped": dropped}
+        run |= {name: values[index] for name, values in dict(whole).items()}
         run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
         values = [
             event_writer.family_value("variables", described.id, matrix),

@@ -1,6 +1,6 @@
 /** The panel of findings above the heatmaps: run by run, the worst first. */
 
-import {withCode} from './code.js';
+import {showCode, withCode} from '../basics/code.js';
 import {element, keyed} from '../basics/dom.js';
 import {
   SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,
@@ -114,6 +114,7 @@ function runFindings(name, colorOf, onGo) {
   const hidden = element('small', {className: 'not-shown'},
     '· not shown below');
   const sampled = element('small');
+  const alarm = element('p', {className: 'alarm'});
   const list = element('ul');
   const updateItems = keyed(list, ({key}) => key,
     () => createFinding((finding) => onGo(name, finding)));
@@ -121,12 +122,13 @@ function runFindings(name, colorOf, onGo) {
   return {
     node: element('section', {},
       element('h3', {}, dot, element('b', {}, runLabel(name)), summary, hidden,
-        sampled), list),
+        sampled), alarm, list),
     /** @param {Diagnosed} now */
     update({reply, isShown}, chosen) {
       const text = summaryOf(reply);
       if (summary.textContent !== text) summary.textContent = text;
       summary.classList.toggle('error', Boolean(reply?.problem));
+      showCode(alarm, reply?.nonfinite ?? '');
       sampled.hidden = !reply?.sampled;
       hidden.hidden = isShown;
       const items = withKeys(reply?.findings ?? []);

@@ -14,21 +14,6 @@ export function sinceText({steps: [first, last], until_the_end: stays}) {
   return first === last ? `in step ${first}` : `from step ${first} to ${last}`;
 }
 
-/**
- * Splits a text at its backquotes, between which there is code.
- * @return {{text: string, isCode: boolean}[]} without empty pieces
- */
-export function pieces(text) {
-  const parts = text.split('`');
-  // A backquote that is never closed is a character like any other.
-  if (parts.length % 2 === 0) {
-    const last = parts.pop();
-    parts.push(`${parts.pop()}\`${last}`);
-  }
-  return parts.map((part, index) => ({text: part, isCode: index % 2 === 1}))
-    .filter(({text: part}) => part);
-}
-
 /** Returns `2 errors`. */
 export function counted(count, word) {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
@@ -94,8 +79,10 @@ export function healthyText(names, first) {
 export const SAMPLED =
   'TensorBoard kept no more steps; `gradscope diagnose LOGDIR` reads all.';
 
-/** Returns a number that is smaller the worse a run's findings are. */
+/** Returns a number that is smaller the worse a run's findings are; nothing is
+ * worse than an error with NaN. */
 export function rankOf(reply) {
   const worst = countsOf(reply?.findings ?? [])[0]?.severity;
+  if (worst === SEVERITIES[0] && reply.nonfinite) return -1;
   return worst ? SEVERITIES.indexOf(worst) : SEVERITIES.length;
 }

@@ -11,6 +11,7 @@ import {createOverlay} from './outlines.js';
  *     <small class="alarm">7 of 64 dead at step 390</small>
  *     <span class="value">value at the cursor</span></h2>
  *   <div class="tools"><button>fold all</button> <button>PNG</button>…</div>
+ *   <p class="alarm">loss is NaN since step 2, first at mse</p>
  *   <p class="message"></p>
  *   <div class="plot">
  *     <div class="names"><span>dense_1</span>…</div>
@@ -31,6 +32,7 @@ export function build(actions) {
     caption: element('small'),
     finding: element('small'),
     value: element('span', {className: 'value'}),
+    alarm: element('p', {className: 'alarm'}),
     message: element('p', {className: 'message'}),
     names: element('div', {className: 'names', 'aria-hidden': 'true'}),
     canvas: element('canvas'),
@@ -69,7 +71,7 @@ export function build(actions) {
   dom.more = element('div', {className: 'more-of-run'});
   dom.node = element('section', {className: 'heatmap'},
     element('div', {className: 'heatmap-head'}, dom.title, dom.flowTitle,
-      dom.tools), dom.message, dom.plot, dom.more);
+      dom.tools), dom.alarm, dom.message, dom.plot, dom.more);
   return dom;
 }
 

@@ -1,5 +1,6 @@
 /** One run's heatmap with its names, axis, cursor and flow. */
 
+import {showCode} from '../basics/code.js';
 import {columnOf} from '../scales/axis.js';
 import {drawFlow} from './depth_profile.js';
 import {build, drawAxis, drawFlowAxis} from './elements.js';
@@ -82,7 +83,7 @@ export class Heatmap {
    * Shows a grid, or a message instead of it. Without either the old picture
    * stays, pale, until there is one.
    */
-  update({run, label, color, caption, finding, message, isError, grid, look,
+  update({run, label, color, caption, finding, alarm = '', message, isError, grid, look,
     scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
     const dom = this.#dom;
     this.#run = run;
@@ -90,6 +91,7 @@ export class Heatmap {
     dom.name.textContent = label;
     dom.caption.textContent = caption;
     dom.finding.textContent = finding?.text ?? '';
+    showCode(dom.alarm, alarm);
     dom.finding.classList.toggle('alarm', Boolean(finding?.alarming));
     if (dom.message.textContent !== message) dom.message.textContent = message;
     dom.message.hidden = !message;

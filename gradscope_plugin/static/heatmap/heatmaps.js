@@ -13,7 +13,7 @@ import {deadIn} from '../data/dead_units.js';
 /**
  * What is shown.
  * @typedef {{runs: Object[], resultOf: (run: Object) => Object,
- *     description: Object, rows: string, look: Object, scale: Object,
+ *     alarmOf: (run: Object) => string, description: Object, rows: string, look: Object, scale: Object,
  *     colorOf: (name: string) => string, zoom: Object, unfolded: string[]}}
  *     Scene
  */
@@ -51,6 +51,7 @@ export class Heatmaps {
         caption: run.error ? ''
           : captionOf(description, description.rows ?? rows),
         finding: deadIn(grid),
+        alarm: scene.alarmOf(run),
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
         awaited: part.grid || run.error ? 0 : awaitedHeight(run),

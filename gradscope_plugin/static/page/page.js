@@ -235,6 +235,7 @@ export class Page {
     const description = describe(this.#view.statistic);
     const scale = this.#scaling.draw(description);
     return {runs: shown, resultOf: (run) => this.#result(run), description,
+      alarmOf: (run) => this.#parts.findings.of(run)?.nonfinite ?? '',
       rows: this.#view.rows, look: this.#scaling.look, scale,
       colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
       unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};

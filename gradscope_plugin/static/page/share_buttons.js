@@ -1,6 +1,6 @@
 /** The buttons that carry the view away. */
 
-import {copyable} from '../findings/code.js';
+import {copyable} from '../basics/code.js';
 import {element} from '../basics/dom.js';
 
 export function createShare({onLink, onPicture}) {

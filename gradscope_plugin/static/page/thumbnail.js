@@ -4,8 +4,8 @@ import {element} from '../basics/dom.js';
 import {entriesOf, paint, tableOf} from '../heatmap/raster.js';
 
 // In pixels of the page.
-const WIDTH = 190;
-const HEIGHT = 34;
+const WIDTH = 64;
+const HEIGHT = 18;
 
 /** `node` goes into a card; `update` draws a grid, if it is another one. */
 export function createThumbnail() {
