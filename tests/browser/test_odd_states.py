@@ -27,6 +27,7 @@ def logdir(tmp_path_factory):
     runs.one_step(directory, "a_one")
     runs.changed(directory, "b_changed")
     runs.restarted(directory, "c_restarted")
+    runs.replaced(directory, "c_two")
     runs.bad_schema(directory, "d_newer")
     runs.deep(directory, "e_deep", layers=2000, steps=60)
     return directory
@@ -63,6 +64,25 @@ def test_a_model_that_changed_keeps_the_rows_of_both(page):
 def test_a_restarted_run_has_each_step_once(page):
     section = heatmap(page, "c_restarted")
     expect(section.locator(".axis span").last).to_have_text("80")
+
+
+def test_an_earlier_training_in_the_same_directory_is_told_and_shown(page):
+    frame = frame_of(page)
+    section = heatmap(page, "c_two")
+    expect(section.locator(".names span").first).to_have_text("conv_1")
+    note = section.locator("> .earlier")
+    expect(note).to_contain_text(
+        "77 steps of an earlier training with another model are in the same "
+        "directory.",
+        timeout=PATIENCE,
+    )
+    label = f"c_two (earlier training {runs.network(3).id[:4]})"
+    box = frame.get_by_role("checkbox", name=f"Show {label}")
+    expect(box).not_to_be_checked()
+    note.get_by_role("button", name="show them").click()
+    expect(box).to_be_checked()
+    names = heatmap(page, label).locator(".names span")
+    expect(names).to_have_text(["dense_1", "dense_2", "dense_3"])
 
 
 def test_a_newer_format_says_what_to_do(page):

@@ -69,6 +69,7 @@ def write(
     dropped=0,
     whole=(),
     panels=None,
+    begun=WALL_TIME,
     **more,
 ):
     """Writes one run.
@@ -82,6 +83,7 @@ def write(
         dropped: How many records were lost, at every step.
         whole: Numbers of the step as a whole, `{column: [T]}`.
         panels: Returns further values of a step, if any.
+        begun: Wall time of step 0; that of step 1 is a second later.
         **more: Of other families float32 [T, rows, columns], or a dictionary
             of steps to [rows, columns] where only some steps have them.
     """
@@ -106,7 +108,7 @@ def write(
         if index == 0:
             values.append(event_writer.schema_value(described))
         values += panels(int(step)) if panels else []
-        file.write(int(step), WALL_TIME + int(step), values)
+        file.write(int(step), begun + int(step), values)
     file.close()
 
 
@@ -372,6 +374,15 @@ def changed(logdir, name="changed"):
     second = network(4, name="conv_{}")
     numbers = statistics(noisy(range(40), 8, 0.05))
     write(logdir, name, second, range(40, 80), numbers)
+
+
+def replaced(logdir, name="replaced"):
+    """A run of 77 steps, whose directory a longer one of another model took."""
+    numbers = statistics(noisy(range(77), 6, 0.5))
+    write(logdir, name, network(3), range(77), numbers)
+    numbers = statistics(noisy(range(90), 8, 0.05))
+    second = network(4, name="conv_{}")
+    write(logdir, name, second, range(90), numbers, begun=WALL_TIME + 1000)
 
 
 def one_step(logdir, name="one_step"):

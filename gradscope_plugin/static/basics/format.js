@@ -44,7 +44,10 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
-/** Returns the name that the user gave: gradscope adds a directory to it. */
+/** Returns the name that the user gave: gradscope adds a directory to it, and
+ * to an earlier training in that directory its schemas. */
 export function runLabel(name) {
-  return name === 'gradscope' ? '.' : name.replace(/\/gradscope$/, '');
+  const [, run, schema] = /^(.*?)(?:@([0-9a-f]{4})[0-9a-f+]*)?$/s.exec(name);
+  const label = run === 'gradscope' ? '.' : run.replace(/\/gradscope$/, '');
+  return schema ? `${label} (earlier training ${schema})` : label;
 }

@@ -67,7 +67,9 @@ export class Findings {
    * @param {boolean} folded
    */
   draw(listed, shown, isPart, folded) {
-    this.#listed = listed.filter((run) => !run.error);
+    // An earlier training is no run of today.
+    this.#listed = listed.filter((run) => !run.error
+      && (!run.earlier_in || shown.includes(run)));
     const all = this.#listed.map((run) => ({run, isShown: shown.includes(run),
       reply: this.#polling.of(run)}));
     this.#panel.update({listed: all.filter((one) => one.isShown || !isPart),

@@ -33,6 +33,8 @@ export function build(actions) {
     finding: element('small'),
     value: element('span', {className: 'value'}),
     alarm: element('p', {className: 'alarm'}),
+    earlierText: element('span'),
+    earlierShow: tool('show them', 'Show the earlier training', null),
     message: element('p', {className: 'message'}),
     names: element('div', {className: 'names', 'aria-hidden': 'true'}),
     canvas: element('canvas'),
@@ -66,12 +68,14 @@ export function build(actions) {
       () => actions.zoom(0.6)),
     tool('PNG', 'Save this picture', actions.png),
     tool('CSV', 'Save all numbers of this picture', actions.csv));
+  dom.earlier = element('p', {className: 'earlier', hidden: true},
+    dom.earlierText, dom.earlierShow);
   dom.title = element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding,
     dom.value);
   dom.more = element('div', {className: 'more-of-run'});
   dom.node = element('section', {className: 'heatmap'},
     element('div', {className: 'heatmap-head'}, dom.title, dom.flowTitle,
-      dom.tools), dom.alarm, dom.message, dom.plot, dom.more);
+      dom.tools), dom.alarm, dom.earlier, dom.message, dom.plot, dom.more);
   return dom;
 }
 

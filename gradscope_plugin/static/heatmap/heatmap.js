@@ -52,7 +52,8 @@ export class Heatmap {
   /**
    * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
    *     onOpen: (row: number) => void, onFold: (name: ?string) => void,
-   *     onPng: Function, onCsv: Function}} actions `onCursor` gets `{run, row,
+   *     onEarlier: (run: string) => void, onPng: Function,
+   *     onCsv: Function}} actions `onCursor` gets `{run, row,
    *     column}` and whether a key moved it; `onFold` a block, or null for all
    */
   constructor(actions) {
@@ -83,8 +84,8 @@ export class Heatmap {
    * Shows a grid, or a message instead of it. Without either the old picture
    * stays, pale, until there is one.
    */
-  update({run, label, color, caption, finding, alarm = '', message, isError, grid, look,
-    scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
+  update({run, label, color, caption, finding, alarm = '', earlier = null,
+    message, isError, grid, look, scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
     const dom = this.#dom;
     this.#run = run;
     dom.dot.style.background = color;
@@ -92,6 +93,7 @@ export class Heatmap {
     dom.caption.textContent = caption;
     dom.finding.textContent = finding?.text ?? '';
     showCode(dom.alarm, alarm);
+    this.#showEarlier(earlier);
     dom.finding.classList.toggle('alarm', Boolean(finding?.alarming));
     if (dom.message.textContent !== message) dom.message.textContent = message;
     dom.message.hidden = !message;
@@ -176,6 +178,16 @@ export class Heatmap {
   /** Returns the grid that is drawn. */
   get grid() {
     return this.#grid;
+  }
+
+  /** Says what else is in the run's directory, and shows it on a click. */
+  #showEarlier(earlier) {
+    const {earlier: node, earlierText, earlierShow} = this.#dom;
+    node.hidden = !earlier;
+    if (!earlier) return;
+    earlierText.textContent = `${earlier.steps ?? 'Some'} steps of an earlier `
+      + 'training with another model are in the same directory. ';
+    earlierShow.onclick = () => this.#actions.onEarlier(earlier.name);
   }
 
   #setHeight(height) {

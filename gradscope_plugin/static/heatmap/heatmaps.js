@@ -13,7 +13,8 @@ import {deadIn} from '../data/dead_units.js';
 /**
  * What is shown.
  * @typedef {{runs: Object[], resultOf: (run: Object) => Object,
- *     alarmOf: (run: Object) => string, description: Object, rows: string, look: Object, scale: Object,
+ *     alarmOf: (run: Object) => string, earlierOf: (run: Object) => ?Object,
+ *     description: Object, rows: string, look: Object, scale: Object,
  *     colorOf: (name: string) => string, zoom: Object, unfolded: string[]}}
  *     Scene
  */
@@ -52,6 +53,7 @@ export class Heatmaps {
           : captionOf(description, description.rows ?? rows),
         finding: deadIn(grid),
         alarm: scene.alarmOf(run),
+        earlier: scene.earlierOf(run),
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
         awaited: part.grid || run.error ? 0 : awaitedHeight(run),

@@ -88,6 +88,8 @@ export class Page {
       onSeen: (node, name) => this.#sight.observe(node, name),
       onOpenRun: (name) => this.#open(name),
       onShowRun: (name) => this.#showRun(name),
+      onEarlier: (name) => (this.#view.solo ? this.#open(name)
+        : this.#showRun(name)),
       onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#scaling.setDomain(domain),
       onFit: () => this.#scaling.fit(),
@@ -235,6 +237,8 @@ export class Page {
     const description = describe(this.#view.statistic);
     const scale = this.#scaling.draw(description);
     return {runs: shown, resultOf: (run) => this.#result(run), description,
+      earlierOf: (run) => this.#feed.runs.find(
+        ({earlier_in: later}) => later === run.name),
       alarmOf: (run) => this.#parts.findings.of(run)?.nonfinite ?? '',
       rows: this.#view.rows, look: this.#scaling.look, scale,
       colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,

@@ -57,7 +57,7 @@ export class FirstRanks {
 /**
  * Returns the runs to diagnose, those that are shown first and large ones last.
  * Each is diagnosed once, since what is found is counted over all runs; a large
- * one again only while somebody looks at it.
+ * one again only while somebody looks at it, an earlier training if shown.
  * @param {Object[]} listed
  * @param {Object[]} shown those of them that can be read
  * @param {(run: Object) => boolean} isSeen whether its card is
@@ -65,7 +65,8 @@ export class FirstRanks {
  */
 export function toDiagnose(listed, shown, isSeen, isDiagnosed) {
   const isSmall = (run) => run.steps * run.variables.length < CHEAP;
-  const others = listed.filter((run) => !run.error && !shown.includes(run));
+  const others = listed.filter((run) => !run.error && !run.earlier_in
+    && !shown.includes(run));
   const isFirst = (run) => isSmall(run) || isSeen(run);
   return [...shown, ...others.filter(isFirst),
     ...others.filter((run) => !isFirst(run) && !isDiagnosed(run))];

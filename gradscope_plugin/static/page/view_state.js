@@ -113,7 +113,7 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf,
   } catch (problem) {
     error = `Not a regular expression: ${problem.message}`;
   }
-  const atFirst = new Set([...listed].sort((a, b) => rank(a) - rank(b))
+  const atFirst = new Set(listed.filter((run) => !run.earlier_in).sort((a, b) => rank(a) - rank(b))
     .slice(0, SHOWN_AT_FIRST));
   const isChecked = (run) => Object.hasOwn(checked, run.name)
     ? checked[run.name] : atFirst.has(run);
