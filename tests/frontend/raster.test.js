@@ -6,8 +6,11 @@ import {ABOVE, BELOW, INFINITE, NAN, NUMBER, ZERO}
 import {MARKS, PATTERNS, SEQUENTIAL}
   from '../../gradscope_plugin/static/scales/colormap.js';
 import {placeRows} from '../../gradscope_plugin/static/heatmap/row_places.js';
-import {edgesOf, entriesOf, foldedLines, hasInk, kindOf, linesOf, paint, pick,
-  rowsOfPixel, tableOf}
+import {entriesOf, kindOf}
+  from '../../gradscope_plugin/static/heatmap/entries.js';
+import {foldedLines, leadOf, mergedLine, pick}
+  from '../../gradscope_plugin/static/heatmap/merged_rows.js';
+import {edgesOf, hasInk, linesOf, paint, rowsOfPixel, tableOf}
   from '../../gradscope_plugin/static/heatmap/raster.js';
 
 const position = (value) => value;
@@ -109,6 +112,31 @@ test('a folded block is one line for all of its rows', () => {
   assert.ok(lines.includes(null), 'the name of the open block');
 });
 
+test('a folded block is the same row from the first column to the last', () => {
+  // The extremes are now in the first row, now in the third.
+  const values = [0.9, 0.1, 0.9, 0.1, 0.6, 0.6, 0.6, 0.6, 0.1, 0.9, 0.1, 0.9];
+  const grid = gridOf(3, values, Array(12).fill(N));
+  const entries = entriesOf(grid, position);
+  const rows = {from: 0, to: 3};
+  assert.equal(leadOf(entries, 4, rows, [1, 3, 2]), 1);
+  assert.deepEqual([...mergedLine(entries, 4, rows, 1)],
+    [...entries.subarray(4, 8)]);
+  assert.equal(leadOf(entries, 4, rows), 0, 'of the same sizes the first');
+});
+
+test('in a folded block NaN of any row is seen, and a row that is dead', () => {
+  const values = [0.5, 0.5, 0.5, 0.5, 0.6, NaN, 0.6, 0.6, 0, 0, 0, 0.2];
+  const kinds = [N, N, N, N, N, NAN, N, N, ZERO, ZERO, ZERO, N];
+  const entries = entriesOf(gridOf(3, values, kinds), position);
+  const line = (to) => {
+    const rows = {from: 0, to};
+    const lead = leadOf(entries, 4, rows, [9, 1, 1]);
+    return [...mergedLine(entries, 4, rows, lead)].map(kindOf);
+  };
+  assert.deepEqual(line(2), [N, NAN, N, N]);
+  assert.deepEqual(line(3), [ZERO, NAN, ZERO, N]);
+});
+
 test('more rows than pixels share them, and none is left out', () => {
   const placed = {height: 1, total: 1000,
     blocks: [{from: 0, to: 1000, top: 0}]};
@@ -137,9 +165,10 @@ test('each pixel shows the cell that is told at the cursor', () => {
   const placed = placeRows({rows, blocks: [{name: 'a', from: 0, to: 20},
     {name: 'b', from: 20, to: 60}]}, (name) => name === 'b');
   const heights = [0, placed.total];
-  const folded = foldedLines(entries, columns, placed);
+  const sizes = Array.from({length: rows}, (_, row) => row * 7 % 11);
+  const folded = foldedLines(entries, columns, placed, sizes);
   const what = {entries, columns, placed, table, seen: [3, 66], heights, width,
-    height, density: 1, gap: 0, folded};
+    height, density: 1, gap: 0, folded, sizes};
   const out = new Uint32Array(width * height);
   paint(out, {...what, lines: linesOf(what)});
   const edges = edgesOf([3, 66], width, columns);
@@ -147,7 +176,7 @@ test('each pixel shows the cell that is told at the cursor', () => {
     const found = rowsOfPixel(placed, heights, y, height);
     for (let x = 0; x < width && found; x++) {
       const cell = pick(entries, columns, found, edges[x],
-        Math.max(edges[x] + 1, edges[x + 1]));
+        Math.max(edges[x] + 1, edges[x + 1]), sizes);
       assert.equal(out[y * width + x], table.colors[entries[cell]]);
     }
   }

@@ -8,7 +8,9 @@ import {listenTo} from './input.js';
 import {namesOf} from './row_labels.js';
 import {boxOf} from './outlines.js';
 import {HIGHEST, middleOf, placeRows} from './row_places.js';
-import {entriesOf, foldedLines, linesOf, paint, tableOf} from './raster.js';
+import {entriesOf} from './entries.js';
+import {foldedLines} from './merged_rows.js';
+import {linesOf, paint, tableOf} from './raster.js';
 import {WHOLE, columnsSeen, heightsSeen} from '../scales/viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
@@ -32,6 +34,7 @@ export class Heatmap {
   #placed = null;
   #entries = null;
   #folded = null;
+  #sizes = [];
   // Width and height of the cells and of the flow. To ask the browser in each
   // frame would make it lay out the page as often as there are heatmaps.
   #size = {width: 0, height: 0, flowWidth: 0, flowHeight: 0};
@@ -69,6 +72,7 @@ export class Heatmap {
     this.more = this.#dom.more;
     this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
       grid: this.#grid, placed: this.#placed, entries: this.#entries,
+      sizes: this.#sizes,
       zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
       ...this.#view()}, {...actions, hint: () => this.#hint(),
       tell: (cell, byKey) => this.#tell(cell, byKey)});
@@ -120,7 +124,9 @@ export class Heatmap {
     this.#zoom = zoom;
     this.#placed = placeRows(this.#grid, isOpen);
     this.#entries = entriesOf(this.#grid, look.position);
-    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed);
+    this.#sizes = this.#grid.named.map(({size = 0}) => size);
+    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed,
+      this.#sizes);
     look.table ??= tableOf(look);
     this.#setHeight(Math.min(HIGHEST, this.#placed.total));
     dom.plot.classList.toggle('without-flow',
@@ -218,7 +224,7 @@ export class Heatmap {
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
       names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
-        size, (name) => this.#actions.onFold(name)));
+        size, this.#folded, (name) => this.#actions.onFold(name)));
       drawFlowAxis(flowAxis, this.#scale);
     }
     whole.hidden = !this.#zoom.steps && !this.#zoom.rows;
@@ -240,7 +246,7 @@ export class Heatmap {
     }
     const what = {entries: this.#entries, columns: this.#grid.columns,
       placed: this.#placed, table: this.#look.table, seen, heights, width,
-      height, density, gap: 0, folded: this.#folded};
+      height, density, gap: 0, folded: this.#folded, sizes: this.#sizes};
     if (isChanged(this.#lined, [what.entries, what.placed, height,
       ...heights])) {
       this.#lines = linesOf(what);

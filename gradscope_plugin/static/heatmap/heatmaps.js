@@ -50,7 +50,8 @@ export class Heatmaps {
         label: runLabel(run.name),
         color: scene.colorOf(run.name),
         caption: run.error ? ''
-          : captionOf(description, description.rows ?? rows),
+          : captionOf(description, description.rows ?? rows,
+            isFolded(grid, unfolded)),
         finding: deadIn(grid),
         alarm: scene.alarmOf(run),
         earlier: scene.earlierOf(run),
@@ -118,4 +119,10 @@ export class Heatmaps {
     const {label} = this.#scene.description;
     part.showFlow(profiles, `${label} by depth, step ${own}`);
   }
+}
+
+/** Returns whether a line stands for several rows. */
+function isFolded(grid, unfolded) {
+  return Boolean(grid?.blocks?.some(({name, from, to}) =>
+    to - from > 1 && !unfolded.includes(name)));
 }

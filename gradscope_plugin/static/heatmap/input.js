@@ -3,7 +3,8 @@
 import {moved} from '../scales/axis.js';
 import {commandOf, listen} from './gestures.js';
 import {blockAt, topOf} from './row_places.js';
-import {edgesOf, pick, rowsOfPixel} from './raster.js';
+import {pick} from './merged_rows.js';
+import {edgesOf, rowsOfPixel} from './raster.js';
 import {
   WHOLE, columnsSeen, including, panRows, panSteps, zoomRows, zoomSteps,
 } from '../scales/viewport.js';
@@ -11,7 +12,7 @@ import {
 /**
  * What is drawn now.
  * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
- *     entries: Uint16Array, zoom: import('../scales/viewport.js').Zoom,
+ *     entries: Uint16Array, sizes: number[], zoom: import('../scales/viewport.js').Zoom,
  *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
  *     seen: number[], heights: number[]}} Drawn
  */
@@ -65,8 +66,9 @@ export function listenTo(cells, drawn, actions) {
 }
 
 /** Returns the cell that is drawn under a pointer. */
-function cellAt({grid, placed, entries, canvas, seen, heights}, box,
+function cellAt(now, box,
     {clientX, clientY}) {
+  const {grid, placed, canvas, seen, heights} = now;
   const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
     Math.floor(offset / size * count)));
   const x = pixel(clientX - box.left, box.width, canvas.width);
@@ -74,7 +76,7 @@ function cellAt({grid, placed, entries, canvas, seen, heights}, box,
   const rows = rowsNear(placed, heights, y, canvas.height);
   const edges = edgesOf(seen, canvas.width, grid.columns);
   const first = Math.min(edges[x], grid.columns - 1);
-  return picked(grid, entries, rows, first,
+  return picked(now, rows, first,
     Math.max(first + 1, edges[x + 1]));
 }
 
@@ -87,13 +89,14 @@ function rowsNear(placed, heights, y, height) {
   return {from: 0, to: 1};
 }
 
-function picked({columns}, entries, rows, first, last) {
-  const cell = pick(entries, columns, rows, first, last);
+function picked({grid: {columns}, entries, sizes}, rows, first, last) {
+  const cell = pick(entries, columns, rows, first, last, sizes);
   return {row: Math.floor(cell / columns), column: cell % columns};
 }
 
 /** Returns where a key leads; a folded block is one row. */
-function movedTo({grid, placed, entries, here}, key) {
+function movedTo(now, key) {
+  const {grid, placed, here} = now;
   const block = blockAt(placed, here.row);
   const from = !block.isFolded ? here
     : {...here, row: key === 'ArrowDown' ? block.to - 1 : block.from};
@@ -101,7 +104,7 @@ function movedTo({grid, placed, entries, here}, key) {
   if (!cell) return null;
   const to = blockAt(placed, cell.row);
   return to.isFolded
-    ? picked(grid, entries, to, cell.column, cell.column + 1) : cell;
+    ? picked(now, to, cell.column, cell.column + 1) : cell;
 }
 
 function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
