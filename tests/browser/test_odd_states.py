@@ -101,11 +101,30 @@ def test_2000_layers_are_seen_at_once(page):
     box = section.locator(".cells").bounding_box()
     assert box["height"] <= 700
     section.get_by_role("button", name="unfold all").click()
-    expect(section.locator(".names .fold").first).to_contain_text("▾")
-    assert section.locator(".cells").bounding_box()["height"] <= 700
-    assert section.locator(".names > *").count() < 120
+    folds = section.locator(".names .fold")
+    expect(folds.first).to_contain_text("▾")
     cells = section.locator(".cells")
+    assert cells.bounding_box()["height"] <= 700
+    assert section.locator(".names > *").count() < 120
+    # Each row has room for its name, and the block's name stays above them.
+    first, second = (
+        section.locator(".names span").nth(n).bounding_box() for n in (0, 1)
+    )
+    assert second["y"] - first["y"] >= 13.5
+    section.locator(".plot").evaluate("(plot) => plot.scrollTo(0, 5000)")
+    expect(folds.first).to_have_attribute("title", "block_321 … block_340")
+    top, names = folds.first.bounding_box(), cells.bounding_box()
+    assert top["y"] == pytest.approx(names["y"], abs=3)
+    axis = section.locator(".axis span").first
+    expect(axis).to_be_in_viewport()
+    assert axis.bounding_box()["y"] > names["y"] + names["height"] - 1
+    # The cursor is followed, whether it is below or above.
     cells.focus()
+    cells.press("End")
+    for key in ("ArrowDown", "ArrowUp"):
+        for _ in range(3):
+            cells.press(key)
+        expect(section.locator(".box")).to_be_in_viewport()
     for _ in range(9):
         cells.press("r")
     expect(section.locator(".names span").first).to_be_visible()

@@ -14,6 +14,7 @@ import {createOverlay} from './outlines.js';
  *   <p class="alarm">loss is NaN since step 2, first at mse</p>
  *   <p class="message"></p>
  *   <div class="plot">
+ *     <i class="spacer"/>
  *     <div class="names"><span>dense_1</span>…</div>
  *     <div class="cells" tabindex="0"><canvas></canvas><i/><i/></div>
  *     <div class="marks"><i class="mark error"/></div>
@@ -60,7 +61,7 @@ export function build(actions) {
     role: 'application', 'aria-roledescription': 'heatmap'},
   dom.canvas, dom.line, dom.box, dom.hint);
   dom.plot = element('div', {className: 'plot'},
-    dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
+    element('i', {className: 'spacer'}), dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
   dom.tools = element('div', {className: 'tools', hidden: true},
     dom.fold, dom.whole,
     tool('−', 'Zoom out in steps (key −)', () => actions.zoom(1 / 0.6)),

@@ -7,7 +7,8 @@ import {build, drawAxis, drawFlowAxis} from './elements.js';
 import {listenTo} from './input.js';
 import {namesOf} from './row_labels.js';
 import {boxOf} from './outlines.js';
-import {HIGHEST, middleOf, placeRows} from './row_places.js';
+import {HIGHEST, heightOf, isScrolled, middleOf, placeRows, topOf}
+  from './row_places.js';
 import {entriesOf} from './entries.js';
 import {foldedLines} from './merged_rows.js';
 import {linesOf, paint, tableOf} from './raster.js';
@@ -21,6 +22,9 @@ const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
 
 // How long the hint about the wheel stays.
 const HINT = 1600;
+
+// What is seen above and below a row that is scrolled to.
+const BESIDE = 20;
 
 /** `node` goes into the document; `update` and `showCursor` fill it. */
 export class Heatmap {
@@ -55,6 +59,7 @@ export class Heatmap {
   /**
    * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
    *     onOpen: (row: number) => void, onFold: (name: ?string) => void,
+   *     onScroll?: (top: number, total: number) => void,
    *     onEarlier: (run: string) => void, onPng: Function,
    *     onCsv: Function}} actions `onCursor` gets `{run, row,
    *     column}` and whether a key moved it; `onFold` a block, or null for all
@@ -75,8 +80,15 @@ export class Heatmap {
       sizes: this.#sizes,
       zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
       ...this.#view()}, {...actions, hint: () => this.#hint(),
-      tell: (cell, byKey) => this.#tell(cell, byKey)});
+      tell: (cell, byKey) => {
+        if (cell && byKey) this.#bring(cell.row, cell.row + 1);
+        this.#tell(cell, byKey);
+      }});
     new ResizeObserver(() => this.#drawAnew()).observe(this.#dom.cells);
+    this.#dom.plot.addEventListener('scroll', () => {
+      actions.onScroll?.(this.#dom.plot.scrollTop, this.#placed.total);
+      this.schedule();
+    });
   }
 
   /** Whether a key press goes to its cells. */
@@ -128,7 +140,8 @@ export class Heatmap {
     this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed,
       this.#sizes);
     look.table ??= tableOf(look);
-    this.#setHeight(Math.min(HIGHEST, this.#placed.total));
+    this.#setHeight(this.#placed.total);
+    this.#drawScrolling();
     dom.plot.classList.toggle('without-flow',
       Boolean(this.#grid.groups || noFlow));
     dom.fold.hidden = !this.#grid.blocks?.length;
@@ -143,6 +156,7 @@ export class Heatmap {
   setZoom(zoom) {
     if (zoom === this.#zoom) return;
     this.#zoom = zoom;
+    if (this.#placed) this.#drawScrolling();
     this.schedule();
   }
 
@@ -163,7 +177,11 @@ export class Heatmap {
   }
 
   /** Brings the outlines that were chosen into sight, or else the cells. */
-  reveal(hidden) {
+  reveal(hidden, chosen) {
+    if (chosen) {
+      this.#bring(chosen.from, chosen.to);
+      this.#dom.marks.update(this.#marks, this.#placed, this.#view());
+    }
     this.#dom.marks.reveal(hidden);
   }
 
@@ -196,14 +214,44 @@ export class Heatmap {
     earlierShow.onclick = () => this.#actions.onEarlier(earlier.name);
   }
 
-  #setHeight(height) {
-    this.#dom.plot.style.setProperty('--height', `${height}px`);
+  #setHeight(total) {
+    const {style} = this.#dom.plot;
+    style.setProperty('--height', `${Math.min(HIGHEST, total)}px`);
+    style.setProperty('--total', `${total}px`);
+  }
+
+  /** Lets rows scroll that are too many, unless somebody zoomed in on some. */
+  #drawScrolling() {
+    this.#dom.plot.classList.toggle('scrolls',
+      !this.#zoom.rows && isScrolled(this.#placed));
+  }
+
+  get #isScrolling() {
+    return this.#dom.plot.classList.contains('scrolls');
+  }
+
+  /** Scrolls to rows that lie in the same places as those of another run. */
+  scrollTo(top, total) {
+    if (this.#placed?.total === total) this.#dom.plot.scrollTop = top;
+  }
+
+  /** Scrolls as little as it takes to see some rows. */
+  #bring(from, to) {
+    if (!this.#isScrolling) return;
+    const {plot} = this.#dom;
+    const top = topOf(this.#placed, from);
+    const bottom = topOf(this.#placed, to - 1) + heightOf(this.#placed, to - 1);
+    const room = this.#size.height;
+    plot.scrollTop = Math.max(Math.min(plot.scrollTop, top - BESIDE),
+      bottom + BESIDE - room);
   }
 
   #view() {
-    return {seen: columnsSeen(this.#zoom, this.#grid.steps),
-      heights: heightsSeen(this.#zoom, this.#placed.total),
-      size: this.#size.height};
+    const size = this.#size.height;
+    const top = this.#dom.plot.scrollTop;
+    return {seen: columnsSeen(this.#zoom, this.#grid.steps), size,
+      heights: this.#isScrolling ? [top, top + size]
+        : heightsSeen(this.#zoom, this.#placed.total)};
   }
 
   #drawAnew() {

@@ -30,8 +30,10 @@ export class Heatmaps {
   constructor(actions) {
     this.node = element('div', {className: 'heatmaps'});
     this.#update = keyed(this.node, (run) => run.name, (run) => {
-      const part = new Heatmap({...actions, onOpen: (row) =>
-        actions.onOpen(run.name, row)});
+      const part = new Heatmap({...actions,
+        onOpen: (row) => actions.onOpen(run.name, row),
+        onScroll: (top, total) => this.#parts.forEach((other) =>
+          other.scrollTo(top, total))});
       actions.onSeen(part.node, run.name);
       return part;
     });

@@ -2,7 +2,7 @@
 
 import {moved} from '../scales/axis.js';
 import {commandOf, listen} from './gestures.js';
-import {blockAt, topOf} from './row_places.js';
+import {blockAt, isScrolled, topOf} from './row_places.js';
 import {pick} from './merged_rows.js';
 import {edgesOf, rowsOfPixel} from './raster.js';
 import {
@@ -14,7 +14,7 @@ import {
  * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
  *     entries: Uint16Array, sizes: number[], zoom: import('../scales/viewport.js').Zoom,
  *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
- *     seen: number[], heights: number[]}} Drawn
+ *     seen: number[], heights: number[], size: number}} Drawn
  */
 
 /**
@@ -38,9 +38,9 @@ export function listenTo(cells, drawn, actions) {
   listen(cells, {
     zoomSteps: when(({zoom, grid, seen: [from, to]}, share, factor) => onZoom(
       zoomSteps(zoom, grid.steps, from + share * (to - from), factor))),
-    zoomRows: when(({zoom}, share, factor) => {
-      const [from, to] = zoom.rows ?? [0, 1];
-      onZoom(zoomRows(zoom, from + share * (to - from), factor));
+    zoomRows: when((now, share, factor) => {
+      const [from, to] = sharesOf(now);
+      zoomRowsOf(now, from + share * (to - from), factor, onZoom);
     }),
     pan: (x, y) => Boolean(when(pan)(x, y, onZoom)),
     reset: () => onZoom(WHOLE),
@@ -80,6 +80,20 @@ function cellAt(now, box,
     Math.max(first + 1, edges[x + 1]));
 }
 
+/** Zooms rows around a share of the height; rows that scroll are never smaller
+ * than their names. */
+function zoomRowsOf(now, at, factor, onZoom) {
+  const next = zoomRows(now.zoom, at, factor, sharesOf(now));
+  const height = next.rows ? (next.rows[1] - next.rows[0]) * now.placed.total : 0;
+  const isSmall = isScrolled(now.placed) && height > now.size;
+  onZoom(isSmall ? {...next, rows: null} : next);
+}
+
+/** Returns what is seen of the height, as shares. */
+function sharesOf({heights, placed}) {
+  return heights.map((height) => height / placed.total);
+}
+
 /** Returns the rows of a line of pixels; between blocks, the last one above. */
 function rowsNear(placed, heights, y, height) {
   for (let line = y; line >= 0; line--) {
@@ -108,7 +122,7 @@ function movedTo(now, key) {
 }
 
 function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
-  const {here, placed, zoom} = now;
+  const {here, placed} = now;
   const fold = () => {
     const block = blockAt(placed, here.row);
     if (block.name && block.to - block.from > 1) onFold(block.name);
@@ -119,7 +133,7 @@ function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
     open: () => onOpen(here.row),
     fold,
     zoomSteps: () => zoomAtCursor(now, value, onZoom),
-    zoomRows: () => onZoom(zoomRows(zoom, middle, value)),
+    zoomRows: () => zoomRowsOf(now, middle, value, onZoom),
     panSteps: () => pan(now, value, 0, onZoom),
     panRows: () => pan(now, 0, value, onZoom),
   })[name]();

@@ -31,7 +31,7 @@ export function namesOf(grid, placed, heights, size, folded, onFold) {
   };
   if (grid.groups) return ofGroups(grid, placed, zoom, at);
   if (placed.blocks.length > 1) {
-    return ofBlocks(grid, placed, zoom, at, folded, onFold);
+    return ofBlocks(grid, placed, {heights, zoom, at}, folded, onFold);
   }
   return labelledRows(grid.rows, placed.height * zoom, SPACE).flatMap(
     (row) => at(topOf(placed, row) + placed.height / 2,
@@ -43,12 +43,15 @@ function rowName(name, most = 22) {
 }
 
 /** A folded block is one line, an open one a line and its rows. */
-function ofBlocks({named}, placed, zoom, at, folded, onFold) {
+function ofBlocks({named}, placed, {heights, zoom, at}, folded, onFold) {
   let free = -Infinity;
   return placed.blocks.flatMap((block) => {
     const {name, from, to, top, head, isFolded} = block;
     const isTitled = isFolded || head !== undefined;
-    const middle = (isFolded ? top : head ?? top) + 8;
+    // While its rows are scrolled through, an open block's name stays.
+    const bottom = top + (to - from) * placed.height;
+    const stays = heights[0] > (head ?? top) && heights[0] + LINE < bottom;
+    const middle = (isFolded ? top : stays ? heights[0] : head ?? top) + 8 / zoom;
     const y = middle * zoom;
     const nodes = [];
     if (isTitled && y >= free) {

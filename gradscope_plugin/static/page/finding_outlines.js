@@ -46,8 +46,8 @@ export class Outlining {
     part.showMarks(marks);
     if (grid.preview || !findings.takesUp(run)) return;
     const isFixed = getComputedStyle(header).position === 'sticky';
-    part.reveal(isFixed ? header.offsetHeight : 0);
     const chosen = marks.find((mark) => mark.isChosen)?.cells;
+    part.reveal(isFixed ? header.offsetHeight : 0, chosen);
     if (!chosen) return;
     this.#host.cursor.note(run.name, grid, chosen.from, chosen.first);
   }

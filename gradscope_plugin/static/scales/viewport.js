@@ -108,10 +108,16 @@ export function panSteps(zoom, steps, by) {
   return {...zoom, steps: range.map((c) => toStep(steps, c))};
 }
 
-/** Returns a zoom with fewer or more rows around a share of the height. */
-export function zoomRows(zoom, at, factor) {
-  return {...zoom,
-    rows: zoomed(zoom.rows ?? [0, 1], at, factor, [0, 1], LEAST_ROWS)};
+/**
+ * Returns a zoom with fewer or more rows around a share of the height.
+ * @param {Zoom} zoom
+ * @param {number} at
+ * @param {number} factor
+ * @param {number[]=} seen shares that are seen, of rows that scroll some
+ */
+export function zoomRows(zoom, at, factor, seen = zoom.rows ?? [0, 1]) {
+  if (!zoom.rows && factor > 1) return zoom;
+  return {...zoom, rows: zoomed(seen, at, factor, [0, 1], LEAST_ROWS)};
 }
 
 /** Returns a zoom moved by a share of the height. */
