@@ -34,7 +34,8 @@ def logdir(tmp_path_factory):
 
 
 def test_one_step_of_one_layer_is_a_cell(page):
-    section = heatmap(page, "a_one")
+    card(page, "a_one")
+    section = opened(page, "a_one")
     expect(section.locator(".axis span")).to_have_text(["step 0"])
     cells = section.locator(".cells")
     cells.hover(position={"x": 50, "y": 9})
@@ -62,7 +63,8 @@ def test_a_model_that_changed_keeps_the_rows_of_both(page):
 
 
 def test_a_restarted_run_has_each_step_once(page):
-    section = heatmap(page, "c_restarted")
+    card(page, "c_restarted")
+    section = opened(page, "c_restarted")
     expect(section.locator(".axis span").last).to_have_text("80")
 
 

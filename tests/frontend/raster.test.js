@@ -92,6 +92,17 @@ test('zoomed in, a cell is many pixels; the part that is not seen is not', () =>
   assert.ok(pixels.every((pixel) => String(pixel) === String(yellow)));
 });
 
+test('where a run has no step there is nothing', () => {
+  const grid = gridOf(1, [0, 1], [N, N]);
+  const out = new Uint32Array(8);
+  paint(out, {entries: entriesOf(grid, position), columns: 2, table,
+    placed: {height: 1, total: 1, blocks: [{from: 0, to: 1, top: 0}]},
+    places: [2, 3, 6], seen: [0, 8], heights: [0, 1], width: 8, height: 1,
+    density: 1, gap: 0});
+  const [first, last] = [table.colors[0], table.colors[255]];
+  assert.deepEqual([...out], [0, 0, first, last, last, last, 0, 0]);
+});
+
 test('between groups there is nothing', () => {
   const placed = placeRows({rows: 2,
     groups: [{from: 0, to: 1}, {from: 1, to: 2}]});
@@ -148,8 +159,11 @@ test('more rows than pixels share them, and none is left out', () => {
 });
 
 test('columns are spread over the pixels', () => {
-  assert.deepEqual([...edgesOf([0, 4], 4, 4)], [0, 1, 2, 3, 4]);
-  assert.deepEqual([...edgesOf([0, 2], 4, 4)], [0, 0, 1, 1, 2]);
+  assert.deepEqual([...edgesOf([0, 4], 4, [0, 1, 2, 3, 4])], [0, 1, 2, 3, 4]);
+  assert.deepEqual([...edgesOf([0, 2], 4, [0, 1, 2, 3, 4])], [0, 0, 1, 1, 2]);
+  // Long and short steps, and an axis that is longer on both sides.
+  assert.deepEqual([...edgesOf([0, 8], 8, [2, 3, 6])],
+    [-1, -1, 0, 1, 1, 1, 2, 2, 2]);
 });
 
 test('numbers within the scale have no pattern', () => {
@@ -171,7 +185,8 @@ test('each pixel shows the cell that is told at the cursor', () => {
     height, density: 1, gap: 0, folded, sizes};
   const out = new Uint32Array(width * height);
   paint(out, {...what, lines: linesOf(what)});
-  const edges = edgesOf([3, 66], width, columns);
+  const edges = edgesOf([3, 66], width,
+    Array.from({length: columns + 1}, (_, i) => i));
   for (let y = 0; y < height; y++) {
     const found = rowsOfPixel(placed, heights, y, height);
     for (let x = 0; x < width && found; x++) {

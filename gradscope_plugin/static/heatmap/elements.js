@@ -1,6 +1,6 @@
 /** The elements of one run's heatmap. */
 
-import {isEven, tickColumns} from '../scales/axis.js';
+import {changesOf, middleOf, ticksOf} from '../scales/step_axis.js';
 import {element} from '../basics/dom.js';
 import {tidy} from '../basics/format.js';
 import {createOverlay} from './outlines.js';
@@ -82,28 +82,35 @@ export function build(actions) {
 
 /**
  * Labels the steps that are seen.
- * @param {HTMLElement} axis
- * @param {any} grid
- * @param {number[]} seen columns
+ * @param {HTMLElement} node
+ * @param {{preview?: boolean, groups?: Object[]}} grid
+ * @param {import('../scales/step_axis.js').StepAxis} axis
+ * @param {number[]} seen places
  * @param {number} width
  */
-export function drawAxis(axis, {steps, groups, preview}, [from, to], width) {
-  const first = Math.floor(from);
-  const part = steps.subarray(first, Math.ceil(to));
-  const labels = tickColumns(part, width).map((column, index) => {
-    const text = index ? String(part[column]) : `step ${part[column]}`;
-    const label = element('span', {}, text);
-    const center = first + column + 0.5 - from;
-    label.style.left = `${100 * center / (to - from)}%`;
+export function drawAxis(node, {groups, preview}, axis, seen, width) {
+  const share = (place) => 100 * (place - seen[0]) / (seen[1] - seen[0]);
+  const labels = ticksOf(axis, seen, width).map((step, index) => {
+    const label = element('span', {}, index ? String(step) : `step ${step}`);
+    label.style.left = `${share(middleOf(axis, step))}%`;
     return label;
   });
   labels[0]?.classList.add('first');
   if (labels.length > 1) labels.at(-1).classList.add('last');
   const note = preview ? 'some of the steps; the others are being loaded'
-    : groups ? 'one column per eighth of a window of examples, or more'
-      : 'one column per recorded step';
-  const uneven = element('em', {hidden: !preview && isEven(steps)}, note);
-  axis.replaceChildren(...labels, uneven);
+    : axis.kind === 'linear' ? ''
+      : groups ? 'one column per eighth of a window of examples, or more'
+        : 'one column per recorded step';
+  const changes = preview || groups ? [] : changesOf(axis)
+    .filter(({place}) => place > seen[0] && place < seen[1])
+    .map(({place, every}) => {
+      const mark = element('b', {}, `every ${every === 1 ? 'step' : every}`);
+      mark.style.left = `${share(place)}%`;
+      return mark;
+    });
+  node.classList.toggle('noted', Boolean(note));
+  node.replaceChildren(...labels, ...changes,
+    element('em', {hidden: !note}, note));
 }
 
 /** Labels the ends of the flow's scale and two ticks between. */

@@ -8,6 +8,9 @@ import {entryOf} from '../scales/colormap.js';
 export const SPECIAL = 256;
 export const ENTRIES = SPECIAL + 16;
 
+/** What is drawn where a run has no step: nothing. */
+export const OUTSIDE = ENTRIES - 1;
+
 const SEVERITY = {
   [ABSENT]: 0, [MISSING]: 200, [ZERO]: 300, [DEAD]: 300, [NAN]: 400,
   [INFINITE]: 500,

@@ -12,7 +12,8 @@ import {HIGHEST, heightOf, isScrolled, middleOf, placeRows, topOf}
 import {entriesOf} from './entries.js';
 import {foldedLines} from './merged_rows.js';
 import {linesOf, paint, tableOf} from './raster.js';
-import {WHOLE, columnsSeen, heightsSeen} from '../scales/viewport.js';
+import {makeAxis, placesOf} from '../scales/step_axis.js';
+import {WHOLE, heightsSeen, placesSeen} from '../scales/viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps. Plus and '
@@ -36,6 +37,9 @@ export class Heatmap {
   #scale = null;
   #cursor = null;
   #placed = null;
+  #axis = makeAxis('linear', []);
+  // Where the columns lie on the axis.
+  #places = new Float64Array();
   #entries = null;
   #folded = null;
   #sizes = [];
@@ -101,7 +105,7 @@ export class Heatmap {
    * stays, pale, until there is one.
    */
   update({run, label, color, caption, finding, alarm = '', earlier = null,
-    message, isError, grid, look, scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
+    message, isError, grid, look, scale, axis, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
     const dom = this.#dom;
     this.#run = run;
     dom.dot.style.background = color;
@@ -122,7 +126,7 @@ export class Heatmap {
       return;
     }
     const isNew = grid !== this.#grid || look !== this.#look
-      || openKey !== this.#isOpen?.key;
+      || openKey !== this.#isOpen?.key || axis !== this.#axis;
     this.#grid = grid?.rows ? grid : null;
     this.#look = look;
     this.#scale = scale;
@@ -134,6 +138,8 @@ export class Heatmap {
       return;
     }
     this.#zoom = zoom;
+    this.#axis = axis;
+    this.#places = placesOf(axis, this.#grid.steps);
     this.#placed = placeRows(this.#grid, isOpen);
     this.#entries = entriesOf(this.#grid, look.position);
     this.#sizes = this.#grid.named.map(({size = 0}) => size);
@@ -249,7 +255,8 @@ export class Heatmap {
   #view() {
     const size = this.#size.height;
     const top = this.#dom.plot.scrollTop;
-    return {seen: columnsSeen(this.#zoom, this.#grid.steps), size,
+    return {seen: placesSeen(this.#zoom, this.#axis), size,
+      axis: this.#axis, places: this.#places,
       heights: this.#isScrolling ? [top, top + size]
         : heightsSeen(this.#zoom, this.#placed.total)};
   }
@@ -268,7 +275,7 @@ export class Heatmap {
     if (!this.#grid || width === 0 || size === 0) return;
     const view = this.#view();
     this.#paint(view);
-    drawAxis(axis, this.#grid, view.seen, width);
+    drawAxis(axis, this.#grid, this.#axis, view.seen, width);
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
       names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
@@ -281,7 +288,7 @@ export class Heatmap {
     this.#drawFlow();
   }
 
-  #paint({seen, heights}) {
+  #paint({seen, places, heights}) {
     const {canvas} = this.#dom;
     const density = window.devicePixelRatio || 1;
     const width = Math.round(this.#size.width * density);
@@ -293,7 +300,7 @@ export class Heatmap {
       this.#image = context.createImageData(width, height);
     }
     const what = {entries: this.#entries, columns: this.#grid.columns,
-      placed: this.#placed, table: this.#look.table, seen, heights, width,
+      placed: this.#placed, table: this.#look.table, seen, places, heights, width,
       height, density, gap: 0, folded: this.#folded, sizes: this.#sizes};
     if (isChanged(this.#lined, [what.entries, what.placed, height,
       ...heights])) {

@@ -15,6 +15,7 @@ import {deadIn} from '../data/dead_units.js';
  * @typedef {{runs: Object[], resultOf: (run: Object) => Object,
  *     alarmOf: (run: Object) => string, earlierOf: (run: Object) => ?Object,
  *     description: Object, rows: string, look: Object, scale: Object,
+ *     axis: Object,
  *     colorOf: (name: string) => string, zoom: Object, unfolded: string[]}}
  *     Scene
  */
@@ -42,7 +43,7 @@ export class Heatmaps {
   /** @param {Scene} scene */
   draw(scene) {
     this.#scene = scene;
-    const {description, rows, look, scale, zoom, unfolded} = scene;
+    const {description, rows, look, scale, axis, zoom, unfolded} = scene;
     this.#parts = this.#update(scene.runs);
     this.#parts.forEach((part, index) => {
       const run = scene.runs[index];
@@ -60,7 +61,7 @@ export class Heatmaps {
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
         awaited: part.grid || run.error ? 0 : awaitedHeight(run),
-        grid, look, scale, zoom, noFlow: description.rows === 'data',
+        grid, look, scale, axis, zoom, noFlow: description.rows === 'data',
         isOpen: (name) => unfolded.includes(name),
         openKey: unfolded.join('\n'),
       });

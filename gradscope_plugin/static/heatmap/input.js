@@ -6,7 +6,7 @@ import {blockAt, isScrolled, topOf} from './row_places.js';
 import {pick} from './merged_rows.js';
 import {edgesOf, rowsOfPixel} from './raster.js';
 import {
-  WHOLE, columnsSeen, including, panRows, panSteps, zoomRows, zoomSteps,
+  WHOLE, including, panRows, panSteps, zoomRows, zoomSteps,
 } from '../scales/viewport.js';
 
 /**
@@ -14,6 +14,7 @@ import {
  * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
  *     entries: Uint16Array, sizes: number[], zoom: import('../scales/viewport.js').Zoom,
  *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
+ *     axis: import('../scales/step_axis.js').StepAxis, places: Float64Array,
  *     seen: number[], heights: number[], size: number}} Drawn
  */
 
@@ -36,8 +37,8 @@ export function listenTo(cells, drawn, actions) {
   cells.addEventListener('pointermove', point);
   cells.addEventListener('pointerdown', point);
   listen(cells, {
-    zoomSteps: when(({zoom, grid, seen: [from, to]}, share, factor) => onZoom(
-      zoomSteps(zoom, grid.steps, from + share * (to - from), factor))),
+    zoomSteps: when(({zoom, axis, seen: [from, to]}, share, factor) => onZoom(
+      zoomSteps(zoom, axis, from + share * (to - from), factor))),
     zoomRows: when((now, share, factor) => {
       const [from, to] = sharesOf(now);
       zoomRowsOf(now, from + share * (to - from), factor, onZoom);
@@ -56,7 +57,8 @@ export function listenTo(cells, drawn, actions) {
     if (command) obey(now, command, actions);
     if (!cell) return;
     const share = topOf(now.placed, cell.row) / now.placed.total;
-    onZoom(including(now.zoom, now.grid.steps, cell.column, share));
+    onZoom(including(now.zoom, now.axis, now.places.subarray(
+      cell.column, cell.column + 2), share));
     tell(cell, true);
   }));
   cells.addEventListener('focus', when(({here}) => {
@@ -68,16 +70,16 @@ export function listenTo(cells, drawn, actions) {
 /** Returns the cell that is drawn under a pointer. */
 function cellAt(now, box,
     {clientX, clientY}) {
-  const {grid, placed, canvas, seen, heights} = now;
+  const {grid, placed, canvas, seen, places, heights} = now;
   const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
     Math.floor(offset / size * count)));
   const x = pixel(clientX - box.left, box.width, canvas.width);
   const y = pixel(clientY - box.top, box.height, canvas.height);
   const rows = rowsNear(placed, heights, y, canvas.height);
-  const edges = edgesOf(seen, canvas.width, grid.columns);
-  const first = Math.min(edges[x], grid.columns - 1);
+  const edges = edgesOf(seen, canvas.width, places);
+  const first = Math.max(0, Math.min(edges[x], grid.columns - 1));
   return picked(now, rows, first,
-    Math.max(first + 1, edges[x + 1]));
+    Math.max(first + 1, Math.min(edges[x + 1], grid.columns)));
 }
 
 /** Zooms rows around a share of the height; rows that scroll are never smaller
@@ -139,16 +141,16 @@ function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
   })[name]();
 }
 
-function zoomAtCursor({zoom, grid, here}, factor, onZoom) {
-  onZoom(zoomSteps(zoom, grid.steps, here.column + 0.5, factor));
+function zoomAtCursor({zoom, axis, places, here}, factor, onZoom) {
+  const middle = (places[here.column] + places[here.column + 1]) / 2;
+  onZoom(zoomSteps(zoom, axis, middle, factor));
 }
 
 /** Moves what is seen by shares of it; returns whether anything moved. */
-function pan({zoom, grid}, x, y, onZoom) {
+function pan({zoom, axis, seen: [from, to]}, x, y, onZoom) {
   if (!zoom.steps && !zoom.rows) return false;
-  const [from, to] = columnsSeen(zoom, grid.steps);
   const [low, high] = zoom.rows ?? [0, 1];
-  onZoom(panRows(panSteps(zoom, grid.steps, x * (to - from)),
+  onZoom(panRows(panSteps(zoom, axis, x * (to - from)),
     y * (high - low)));
   return true;
 }

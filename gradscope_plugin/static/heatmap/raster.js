@@ -1,7 +1,7 @@
 /** A grid as pixels: which cell each one shows, and its colour; pure. */
 
 import {ABOVE, BELOW, INFINITE, MISSING, NAN} from '../data/cell_kinds.js';
-import {ENTRIES, SPECIAL, WEIGHTS} from './entries.js';
+import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './entries.js';
 import {leadOf, mergedLine} from './merged_rows.js';
 import {heightOf, rowsAt} from './row_places.js';
 
@@ -80,15 +80,20 @@ function isPlain(line) {
 }
 
 /**
- * Returns for each pixel of a width its first column, and one more.
- * @param {number[]} seen
+ * Returns for each pixel of a width its first column, and one more: -1 before
+ * the first column, their number behind the last.
+ * @param {number[]} seen places
  * @param {number} width
- * @param {number} columns
+ * @param {ArrayLike<number>} places between the columns, see `placesOf`
  */
-export function edgesOf([from, to], width, columns) {
+export function edgesOf([from, to], width, places) {
   const edges = new Int32Array(width + 1);
+  const columns = places.length - 1;
+  let column = -1;
   for (let x = 0; x <= width; x++) {
-    edges[x] = Math.min(columns, Math.floor(from + (to - from) * x / width));
+    const place = from + (to - from) * x / width;
+    while (column < columns && places[column + 1] <= place + 1e-9) column += 1;
+    edges[x] = column;
   }
   return edges;
 }
@@ -97,16 +102,17 @@ export function edgesOf([from, to], width, columns) {
  * Paints the part of a grid that is seen.
  * @param {Uint32Array} out `width` x `height` pixels
  * @param {{entries: Uint16Array, columns: number, placed: Object,
- *     table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
+ *     places?: ArrayLike<number>, table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
  *     heights: number[], width: number, height: number,
- *     density: number, gap: number, sizes?: number[], lines?: Lines}} what `seen` in columns,
- *     `heights` in pixels of `placed`; `gap` is the colour between blocks,
+ *     density: number, gap: number, sizes?: number[], lines?: Lines}} what `seen` as places,
+ *     by default of columns; `heights` in pixels of `placed`; `gap` is the colour between blocks,
  *     `lines` are from `linesOf` where they are known
  */
 export function paint(out, what) {
   const {columns, table, seen, width, height} = what;
+  const places = what.places ?? Array.from({length: columns + 1}, (_, i) => i);
   const {of, all, isPlain: plain} = what.lines ?? linesOf(what);
-  const pixels = columnsOf(edgesOf(seen, width, columns), columns);
+  const pixels = columnsOf(edgesOf(seen, width, places), columns);
   const line = new Uint16Array(width);
   for (let y = 0; y < height; y++) {
     const index = of[y];
@@ -122,17 +128,18 @@ export function paint(out, what) {
   }
 }
 
-/** Returns of each pixel the columns that it shows, `last` excluded; and
- * whether each shows only one. */
+/** Returns of each pixel the columns that it shows, `last` excluded, the first
+ * -1 where there is none; and whether each shows only one. */
 function columnsOf(edges, columns) {
   const width = edges.length - 1;
   const first = new Int32Array(width);
   const last = new Int32Array(width);
   let isSingle = true;
   for (let x = 0; x < width; x++) {
-    first[x] = Math.min(edges[x], columns - 1);
-    last[x] = Math.max(first[x] + 1, edges[x + 1]);
-    if (last[x] - first[x] > 1) isSingle = false;
+    const isNone = edges[x] >= columns || (edges[x] < 0 && edges[x + 1] < 1);
+    first[x] = isNone ? -1 : Math.max(0, edges[x]);
+    last[x] = isNone ? 0 : Math.max(first[x] + 1, edges[x + 1]);
+    if (isNone || last[x] - first[x] > 1) isSingle = false;
   }
   return {first, last, isSingle};
 }
@@ -170,6 +177,10 @@ function fillLine(line, entries, {first, last, isSingle}) {
     return;
   }
   for (let x = 0; x < line.length; x++) {
+    if (first[x] < 0) {
+      line[x] = OUTSIDE;
+      continue;
+    }
     let best = entries[first[x]];
     for (let column = first[x] + 1; column < last[x]; column++) {
       if (WEIGHTS[entries[column]] > WEIGHTS[best]) best = entries[column];

@@ -7,7 +7,7 @@ export class OpenLayer {
 
   /**
    * @param {{view: () => Object, state: Object, parts: () => Object,
-   *     gridOf: (name: string) => ?Object,
+   *     axis: () => Object, gridOf: (name: string) => ?Object,
    *     runOf: (name: string) => ?Object}} host
    */
   constructor(host) {
@@ -45,6 +45,6 @@ export class OpenLayer {
       return;
     }
     if (detail.node.parentNode !== part.more) part.more.append(detail.node);
-    detail.update(run, layer.layer, zoom);
+    detail.update(run, layer.layer, zoom, this.#host.axis());
   }
 }

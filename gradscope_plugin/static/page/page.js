@@ -13,6 +13,7 @@ import {buildParts} from './parts.js';
 import {CursorAndZoom} from './cursor_and_zoom.js';
 import {OpenLayer} from './open_layer.js';
 import {Scaling} from './scale_choice.js';
+import {createSharedAxis} from './shared_axis.js';
 import {createSight} from './in_sight.js';
 import {
   DEFAULTS, chooseStatistic, createState, folded, pinned,
@@ -42,6 +43,7 @@ export class Page {
   #firstRanks = new FirstRanks();
   #again = 0;
   #sight = createSight(() => this.show());
+  #axisOf = createSharedAxis();
 
   /** @param {?Promise<Response>=} runs what was asked for already */
   constructor(runs = null) {
@@ -49,7 +51,7 @@ export class Page {
     this.#feed = new Feed(this.#model);
     const host = {state: this.#state,
       view: () => this.#view, parts: () => this.#parts,
-      gridOf: (name) => this.#gridOf(name),
+      axis: () => this.#axis(), gridOf: (name) => this.#gridOf(name),
       runOf: (name) => this.#feed.of(name),
       isSeen: (name) => this.#sight.has(name)};
     this.#cursor = new CursorAndZoom(host);
@@ -153,14 +155,14 @@ export class Page {
   /** Draws what was fetched. */
   draw() {
     const {listed, shown} = this.#chosen();
-    const {statistic, rows} = this.#view;
+    const {statistic, rows, axis} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
     this.#parts.notice.update(this.#noticeFor(shown));
     this.#drawBanner();
     this.#parts.header.hidden = !names.length;
     // Runs without the chosen statistic say so; it must not vanish meanwhile.
     this.#parts.choices.update(
-      {groups: grouped([...names, statistic]), statistic, rows});
+      {groups: grouped([...names, statistic]), statistic, rows, axis});
     const scene = this.#scene(shown);
     const isPart = this.#view.comparing || shown.some(
       (run) => run.name === this.#view.solo);
@@ -233,6 +235,11 @@ export class Page {
     return this.#chosen().shown.flatMap((run) => this.#result(run).grid ?? []);
   }
 
+  #axis() {
+    const runs = this.#chosen().shown.filter((run) => !run.error);
+    return this.#axisOf(this.#view.axis, runs, this.#grids());
+  }
+
   #scene(shown) {
     const description = describe(this.#view.statistic);
     const scale = this.#scaling.draw(description);
@@ -241,6 +248,7 @@ export class Page {
         ({earlier_in: later}) => later === run.name),
       alarmOf: (run) => this.#parts.findings.of(run)?.nonfinite ?? '',
       rows: this.#view.rows, look: this.#scaling.look, scale,
+      axis: this.#axis(),
       colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
       unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};
   }

@@ -32,6 +32,7 @@ export function buildParts(actions) {
     onGroup: (group) => choose(statisticIn(view(), group)),
     onStatistic: choose,
     onRows: (rows) => set({rows}),
+    onAxis: (axis) => set({axis}),
   });
   const legend = createLegend({onDomain: actions.onDomain,
     onReset: () => actions.onDomain(undefined), onFit: actions.onFit});

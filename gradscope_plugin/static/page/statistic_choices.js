@@ -1,6 +1,7 @@
-/** The choices above the heatmaps: a group, a statistic of it, and rows. */
+/** The choices above the heatmaps: a group, a statistic of it, rows, steps. */
 
 import {element, keyed} from '../basics/dom.js';
+import {KINDS} from '../scales/step_axis.js';
 import {ROWS, describe, groupOf} from '../statistics/statistics.js';
 
 const ROW_HELP = {
@@ -9,7 +10,12 @@ const ROW_HELP = {
   variables: 'one row per variable',
 };
 
-export function createChoices({onGroup, onStatistic, onRows}) {
+const AXIS_HELP = {
+  linear: 'steps are as far apart as they are',
+  columns: 'one column per recorded step',
+};
+
+export function createChoices({onGroup, onStatistic, onRows, onAxis}) {
   let groups = [];
   const names = group('Group of statistics',
     (name) => onGroup(groups.find((one) => one.name === name)),
@@ -18,10 +24,14 @@ export function createChoices({onGroup, onStatistic, onRows}) {
   const statistics = group('Statistic', onStatistic, (name) => describe(name));
   const rows = group('Rows', onRows,
     (name) => ({label: name, help: ROW_HELP[name]}));
+  const axes = group('Steps', onAxis,
+    (name) => ({label: name, help: AXIS_HELP[name]}));
   const rowsBar = element('div', {className: 'rows'}, 'rows', rows.node);
+  const axisBar = element('div', {className: 'rows'}, 'steps', axes.node);
   return {
     node: element('div', {}, names.node,
-      element('div', {className: 'bar'}, statistics.node, rowsBar)),
+      element('div', {className: 'bar'}, statistics.node,
+        element('div', {className: 'bar-end'}, rowsBar, axisBar))),
     update(now) {
       ({groups} = now);
       const chosen = groupOf(now.statistic);
@@ -31,6 +41,7 @@ export function createChoices({onGroup, onStatistic, onRows}) {
         groups.find(({name}) => name === chosen)?.statistics ?? [],
         now.statistic);
       rows.update(ROWS, now.rows);
+      axes.update(KINDS, now.axis);
       // Activations and others have rows of their own, and none to choose.
       rowsBar.hidden = Boolean(describe(now.statistic).rows);
     },

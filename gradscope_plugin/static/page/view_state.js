@@ -1,5 +1,6 @@
 /** What the user chose; survives a reload of the page. */
 
+import {KINDS} from '../scales/step_axis.js';
 import {ROWS, groupOf} from '../statistics/statistics.js';
 
 // TensorBoard's own keys live in the same storage.
@@ -13,6 +14,8 @@ export const DEFAULTS = {
   // Of each group of statistics the one chosen last.
   latest: {},
   rows: 'layers',
+  // How steps are spread, see `step_axis.js`.
+  axis: 'linear',
   filter: '',
   checked: {},
   domains: {},
@@ -65,6 +68,7 @@ export function createState(onChange, storage = browserStorage(), linked = {}) {
 function sound(view) {
   const kept = {...view};
   if (!ROWS.includes(kept.rows)) delete kept.rows;
+  if (!KINDS.includes(kept.axis)) delete kept.axis;
   const isPair = (value) => value === null || (Array.isArray(value)
     && value.length === 2 && value.every(Number.isFinite)
     && value[0] < value[1]);
