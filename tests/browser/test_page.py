@@ -112,7 +112,8 @@ def test_steps_are_even_or_a_column_each_and_it_is_remembered(page):
             """(canvas) => {
               const {data} = canvas.getContext("2d").getImageData(
                 0, 9, canvas.width, 1);
-              const end = data.findLastIndex((value, i) => i % 4 === 3 && value);
+              const end = data.findLastIndex((value, i) =>
+                i % 4 === 3 && value);
               return end / 4 / canvas.width;
             }"""
         )
