@@ -18,6 +18,13 @@ export function tidy(value) {
     : value.toExponential().replace('e+', 'e');
 }
 
+/** Returns a number with so many digits as help; what is none in words. */
+export function short(value, digits = 3) {
+  if (Number.isNaN(value)) return 'NaN';
+  return Number.isFinite(value) ? tidy(Number(value.toPrecision(digits)))
+    : value > 0 ? 'infinite' : '−infinite';
+}
+
 /** Shortens a name in its middle: both of its ends tell rows apart. */
 export function shorten(name, most = 22) {
   const letters = Array.from(name);

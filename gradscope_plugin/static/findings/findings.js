@@ -14,6 +14,7 @@ export class Findings {
   #chosen = null;
   // Whether its cells are to be brought into sight, once they are drawn.
   #isDue = false;
+  #onShowRun;
   #onStatistic;
   #listed = [];
 
@@ -28,10 +29,9 @@ export class Findings {
     this.#polling = createPolling(fetchOk, onChange);
     this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
       const run = this.#listed.find((one) => one.name === name);
-      const found = this.#of(run).find((one) => one.finding === finding);
-      onShowRun(name);
-      this.#go(run, found);
+      this.go(name, this.#of(run).find((one) => one.finding === finding)?.key);
     }});
+    this.#onShowRun = onShowRun;
     this.#onStatistic = onStatistic;
     this.node = this.#panel.node;
   }
@@ -44,6 +44,22 @@ export class Findings {
   /** Returns what the server said of a run, null while nobody knows. */
   of(run) {
     return this.#polling.of(run);
+  }
+
+  /** Goes to a finding of a run, which is shown if it is not. */
+  go(name, key) {
+    const run = this.#listed.find((one) => one.name === name);
+    this.#onShowRun(name);
+    this.#go(run, this.#of(run).find((one) => one.key === key));
+  }
+
+  /** Returns the steps of a run's findings, as spans, the worst first. */
+  spansOf(run) {
+    return this.#of(run).map(({finding, key}) => {
+      const {kind, layer, severity, steps: [from, to]} = finding;
+      return {run: run.name, key, severity, from, to,
+        title: `${kind}${layer === null ? '' : ` in ${layer}`}`};
+    });
   }
 
   /** Goes to the worst finding of a run, if it has one. */

@@ -149,7 +149,7 @@ export class Heatmap {
     this.#setHeight(this.#placed.total);
     this.#drawScrolling();
     dom.plot.classList.toggle('without-flow',
-      Boolean(this.#grid.groups || noFlow));
+      noFlow);
     dom.fold.hidden = !this.#grid.blocks?.length;
     dom.fold.textContent = openKey ? 'fold all' : 'unfold all';
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
@@ -265,6 +265,9 @@ export class Heatmap {
     const {cells, flow} = this.#dom;
     this.#size = {width: cells.clientWidth, height: cells.clientHeight,
       flowWidth: flow.clientWidth, flowHeight: flow.clientHeight};
+    // The cells are as wide as those of other runs, which do not scroll.
+    const {offsetWidth, clientWidth} = this.#dom.plot;
+    this.#dom.plot.style.setProperty('--bar', `${offsetWidth - clientWidth}px`);
     this.#draw();
   }
 

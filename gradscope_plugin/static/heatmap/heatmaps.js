@@ -4,7 +4,7 @@ import {captionOf, messageOf} from './notices.js';
 import {columnOf} from '../scales/axis.js';
 import {element, keyed} from '../basics/dom.js';
 import {runLabel} from '../basics/format.js';
-import {profileOf} from './depth_profile.js';
+import {hasNoFlow, profileOf} from './depth_profile.js';
 import {Heatmap} from './heatmap.js';
 import {awaitedHeight} from './row_places.js';
 import {silenceAt, valueAt} from './readout.js';
@@ -61,7 +61,7 @@ export class Heatmaps {
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
         awaited: part.grid || run.error ? 0 : awaitedHeight(run),
-        grid, look, scale, axis, zoom, noFlow: description.rows === 'data',
+        grid, look, scale, axis, zoom, noFlow: hasNoFlow(description),
         isOpen: (name) => unfolded.includes(name),
         openKey: unfolded.join('\n'),
       });
@@ -105,8 +105,7 @@ export class Heatmaps {
   }
 
   #drawFlow(part, run, grid, cursor) {
-    // Units and data have no depth.
-    if (!grid?.rows || grid.groups || this.#scene.description.rows === 'data') {
+    if (!grid?.rows || hasNoFlow(this.#scene.description)) {
       part.showFlow([], '');
       return;
     }

@@ -6,7 +6,7 @@ import {seriesLines} from '../saving/csv.js';
 import {element} from '../basics/dom.js';
 import {contextOf, createFigure, drawXAxis, drawYAxis, placeLine}
   from './figure.js';
-import {exact, tidy} from '../basics/format.js';
+import {short, tidy} from '../basics/format.js';
 import {fitDomain, makeScale} from '../scales/scale.js';
 import {middleOf, placesOf} from '../scales/step_axis.js';
 import {placesSeen} from '../scales/viewport.js';
@@ -137,9 +137,4 @@ function tell(dom, {steps, series, zoom, axis}, cursor) {
   const places = cursor && column !== null
     ? placesOf(axis, steps).subarray(column, column + 2) : null;
   placeLine(dom.line, places && [...places], placesSeen(zoom, axis));
-}
-
-function short(value) {
-  return Number.isFinite(value) ? tidy(Number(value.toPrecision(3)))
-    : exact(value);
 }

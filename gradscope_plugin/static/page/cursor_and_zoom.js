@@ -20,7 +20,8 @@ export class CursorAndZoom {
     const view = this.#host.view();
     if (zoom === view.zoom) return;
     view.zoom = zoom;
-    const {heatmaps, comparison, detail} = this.#host.parts();
+    const {heatmaps, comparison, detail, strip} = this.#host.parts();
+    strip.setZoom(zoom);
     heatmaps.setZoom(zoom, this.#host.isSeen);
     comparison.setZoom(zoom);
     detail.setZoom(zoom);
@@ -32,6 +33,14 @@ export class CursorAndZoom {
     this.#host.view().cursor = {run, step: grid.steps[column],
       name: grid.named[row].name};
     this.#noteSoon();
+  }
+
+  /** Moves the cursor to a step, in the row that it is in. */
+  toStep(step) {
+    const view = this.#host.view();
+    view.cursor = {run: '', name: '', ...view.cursor, step};
+    this.#noteSoon();
+    this.draw(false);
   }
 
   /** Moves the cursor, and tells its cell; aloud if a key moved it. */
@@ -47,7 +56,8 @@ export class CursorAndZoom {
   /** Shows the cursor's step in all runs, its cell in one. */
   draw(aloud) {
     const {cursor} = this.#host.view();
-    const {heatmaps, comparison, detail, readout} = this.#host.parts();
+    const {heatmaps, comparison, detail, readout, strip} = this.#host.parts();
+    strip.drawCursor(cursor);
     const cell = heatmaps.drawCursor(cursor, this.#host.isSeen);
     const ratio = comparison.drawCursor(cursor);
     detail.drawCursor(cursor);

@@ -7,6 +7,7 @@ import {rankOf} from '../findings/text.js';
 import {runLabel} from '../basics/format.js';
 import {linkedView, theme} from '../basics/tensorboard.js';
 import {createModel} from '../data/requests.js';
+import {hasNoFlow} from '../heatmap/depth_profile.js';
 import {NOTICES} from '../heatmap/notices.js';
 import {Outlining} from './finding_outlines.js';
 import {buildParts} from './parts.js';
@@ -21,6 +22,7 @@ import {
 } from './view_state.js';
 import {describe, grouped, statisticsOf} from '../statistics/statistics.js';
 import {Thumbnails} from './thumbnails.js';
+import {TrainingCurves} from './training_curves.js';
 import {statusLines} from './status_lines.js';
 
 // So long after a part of the runs the next is asked for, in ms.
@@ -39,6 +41,7 @@ export class Page {
   #results = new Map();
   #scaling;
   #thumbnails;
+  #curves;
   #outlining;
   #firstRanks = new FirstRanks();
   #again = 0;
@@ -62,6 +65,8 @@ export class Page {
     this.#thumbnails = new Thumbnails({model: this.#model,
       isSeen: (run) => this.#sight.has(`card ${run.name}`),
       onNew: () => this.drawCards()});
+    this.#curves = new TrainingCurves({model: this.#model,
+      onNew: () => this.#drawStrip()});
     this.#outlining = new Outlining({view: () => this.#view,
       parts: () => this.#parts, cursor: this.#cursor,
       gridOf: (run) => this.#result(run).grid});
@@ -96,6 +101,7 @@ export class Page {
       onDomain: (domain) => this.#scaling.setDomain(domain),
       onFit: () => this.#scaling.fit(),
       onCursor: (cell, byKey) => this.#cursor.move(cell, byKey),
+      onStep: (step) => this.#cursor.toStep(step),
       onZoom: (zoom) => this.#cursor.setZoom(zoom),
       onFold: (block) => this.#fold(block),
       onOpen: (run, row) => this.#layer.openRow(run, row),
@@ -143,6 +149,7 @@ export class Page {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
+    await this.#curves.follow(readable);
     await this.#thumbnails.follow(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
@@ -167,12 +174,25 @@ export class Page {
     const isPart = this.#view.comparing || shown.some(
       (run) => run.name === this.#view.solo);
     this.#parts.findings.draw(listed, shown, isPart, this.#view.folded);
+    this.#drawStrip();
     this.#parts.heatmaps.draw(scene);
     this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
     this.#outlining.draw(shown);
     this.#layer.draw();
     this.#cursor.draw(false);
     this.drawCards();
+  }
+
+  /** Draws the losses and rates of the runs that are shown. */
+  #drawStrip() {
+    const {zoom, metric, stripFolded, statistic} = this.#view;
+    const shown = this.#chosen().shown.filter((run) => !run.error);
+    this.#parts.strip.update({zoom, metric, folded: stripFolded,
+      axis: this.#axis(), isWide: hasNoFlow(describe(statistic)),
+      spans: shown.flatMap((run) => this.#parts.findings.spansOf(run)),
+      runs: shown.filter((run) => this.#curves.of(run.name)).map((run) => ({
+        name: run.name, color: this.#colorOf(run.name),
+        curves: this.#curves.of(run.name)}))});
   }
 
   /** Shows what a link says that was followed while the page is there. */

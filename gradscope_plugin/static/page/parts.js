@@ -10,6 +10,7 @@ import {Heatmaps} from '../heatmap/heatmaps.js';
 import {createLegend} from '../heatmap/legend.js';
 import {createReadout} from '../heatmap/readout.js';
 import {DEFAULTS, statisticIn} from './view_state.js';
+import {Strip} from '../strip/strip.js';
 import {WHOLE} from '../scales/viewport.js';
 import {createChoices} from './statistic_choices.js';
 import {createNotice} from './notice.js';
@@ -46,10 +47,16 @@ export function buildParts(actions) {
       if (name) choose(name);
       else actions.draw();
     }});
+  const strip = new Strip({onStep: actions.onStep, onZoom: actions.onZoom,
+    onMetric: (metric) => set({metric}),
+    onFoldStrip: (stripFolded) => {
+      if (stripFolded !== view().stripFolded) set({stripFolded});
+    },
+    onFinding: (run, key) => findings.go(run, key)});
   const detail = new Detail({get: actions.get, colorOf,
     onClose: actions.onClose});
-  return {cards, choices, legend, findings, detail,
-    ...layOut({...ofHeatmaps(actions), cards, choices, legend, findings},
+  return {cards, choices, legend, findings, detail, strip,
+    ...layOut({...ofHeatmaps(actions), cards, choices, legend, findings, strip},
       actions)};
 }
 
@@ -67,7 +74,7 @@ function ofHeatmaps(actions) {
 }
 
 /** Puts the parts in their places. */
-function layOut({cards, choices, legend, findings, heatmaps, comparison},
+function layOut({cards, choices, legend, findings, strip, heatmaps, comparison},
     {view, statistic}) {
   const readout = createReadout();
   const notice = createNotice();
@@ -80,7 +87,7 @@ function layOut({cards, choices, legend, findings, heatmaps, comparison},
   const header = element('header', {}, share, choices.node, legend.node,
     readout.node);
   const main = element('main', {}, findings.node, header, banner, notice.node,
-    comparison.node, heatmaps.node);
+    strip.node, comparison.node, heatmaps.node);
   return {heatmaps, comparison, readout, notice, banner, header,
     page: element('div', {className: 'page'}, cards.node, main)};
 }

@@ -21,6 +21,9 @@ export const DEFAULTS = {
   domains: {},
   // Whether the panel of findings is.
   folded: false,
+  // Whether the strip of losses and rates is, and the metric that it shows.
+  stripFolded: false,
+  metric: '',
   // The only run that is shown, where one was opened.
   solo: null,
   // Two runs to compare, and whether they are.
