@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # as in _HOMES, for editors and type checkers
     from gradscope.evaluating.probe import probe as probe
     from gradscope.evaluating.same import same as same
     from gradscope.evaluating.same_result import Sameness as Sameness
+    from gradscope.notebook import show as show
     from gradscope.reading.read import read as read
     from gradscope.reading.record import Record as Record
     from gradscope.runtime.rewritten_sums import sums_in_order as sums_in_order
@@ -55,6 +56,7 @@ _HOMES = {
     "read": "gradscope.reading.read",
     "same": "gradscope.evaluating.same",
     "schedule": "gradscope.schedule",
+    "show": "gradscope.notebook",
     "sums_in_order": "gradscope.runtime.rewritten_sums",
     "unwrap": "gradscope.wrapping",
     "wrap": "gradscope.wrapping",

@@ -41,9 +41,7 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
         >>> record.steps[[0, 1, 49, 50, 51]].tolist()  # dense up to step 50
         [0, 1, 49, 50, 52]
     """
-    if "gradscope.wrapping" in sys.modules:
-        # This process may be recording: write its steps up to the last one.
-        sys.modules["gradscope.wrapping"].flush()
+    flush_recordings()
     directory = _run_directory(os.fspath(run_dir))
     series: dict[str, list[Any]] = {}
     damage: list[str] = []
@@ -69,6 +67,12 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
             "few seconds, on `gradscope.flush()` and at the end of training."
         )
     return dataclasses.replace(record, damage=tuple(damage))
+
+
+def flush_recordings() -> None:
+    """Write what this process is recording, up to the last step."""
+    if "gradscope.wrapping" in sys.modules:
+        sys.modules["gradscope.wrapping"].flush()
 
 
 def runs_below(directory: str) -> list[str]:
