@@ -62,6 +62,10 @@ _HOMES = {
     "wrap": "gradscope.wrapping",
 }
 
+_TRAINING = set(
+    "Callback check flush probe same sums_in_order unwrap wrap".split()
+)
+
 __all__ = sorted(_HOMES)
 
 
@@ -73,6 +77,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
     try:
+        if name in _TRAINING:  # an old TensorFlow is an error at once
+            importlib.import_module("gradscope.runtime")
         module = importlib.import_module(_HOMES[name])
     except ModuleNotFoundError as error:
         if error.name not in ("tensorflow", "keras"):

@@ -21,6 +21,7 @@ from werkzeug import wrappers
 
 from gradscope.format import schema
 from gradscope_plugin.replies import (
+    curves,
     findings,
     histograms,
     later,
@@ -138,6 +139,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
             "/runs": self._serve_runs,
             "/matrix": self._serve_matrix,
             "/series": self._serve_series,
+            "/curves": self._serve_curves,
             "/layer": self._serve_layer,
             "/histograms": self._serve_histograms,
             "/findings": self._serve_findings,
@@ -214,6 +216,22 @@ class GradscopePlugin(base_plugin.TBPlugin):
             lambda r: series.select(r, rows),
             len(record.schema.columns[family]),
         )
+
+    def _serve_curves(self, request):
+        run = query.text(request, "run")
+        try:
+            record = self._runs.curves(*_context(request), run)
+        except UnreadableRun as error:
+            raise errors.PublicError(f"{run}: {error}") from error
+        if record is None:
+            raise query.run_not_found(run)
+        described = curves.describe(
+            record,
+            query.number(request, "after", -1),
+            query.number(request, "mark", -1),
+        )
+        text = json.dumps(_without_nan(described))
+        return _respond(text, "application/json", request)
 
     def _numbers(self, request, make):
         """Respond with the bytes of `make(request)`.

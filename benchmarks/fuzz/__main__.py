@@ -31,7 +31,8 @@ from benchmarks.fuzz.provider import Memory
 # Seconds, and bytes more than at the start.
 _PATIENCE, _ROOM = 10, 2**30
 
-_ROUTES = ("runs", "matrix", "series", "layer", "histograms", "findings")
+_ROUTES = ("runs", "matrix", "series", "curves", "layer", "histograms")
+_ROUTES += ("findings",)
 _PARAMETERS = (
     *("run", "rows", "statistic", "only", "after", "mark", "preview", "soon"),
     *("layer", "variable", "kind", "known", "x" * 300, "run[]", "%00"),

@@ -146,6 +146,7 @@ def show(client: Client, run: str) -> None:
         ask(client, "matrix", query)
         ask(client, "matrix", query | {"preview": 1})
     ask(client, "series", {"run": run, "rows": "layers", "only": "dense_1"})
+    ask(client, "curves", {"run": run})
     ask(client, "layer", {"run": run, "layer": "dense_1"})
     ask(client, "findings", {"run": run})
     query = {"run": run, "variable": "dense_1/kernel", "kind": "gradients"}

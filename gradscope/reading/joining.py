@@ -166,6 +166,7 @@ def _join(parts: list[Record]) -> Record:
     order = [chronological[index] for index in valid]
     # A part whose steps were all made again by a later one is left out.
     alive = [parts[n] for n in sorted({n for n, _ in order})]
+    replaced = [part for part in parts if part not in alive]
     schema = _joint_schema([part.schema for part in alive])
     joined = Record(
         run=parts[-1].run,
@@ -181,6 +182,7 @@ def _join(parts: list[Record]) -> Record:
         },
         rare=_join_rare(alive, schema),
         logs=_join_logs(alive),
+        replaced=tuple(part.schema.id for part in replaced),
     )
     for number, part in enumerate(parts):
         copies = [

@@ -74,6 +74,10 @@ class NonFinite:
             before it.
         loss_is_known: Whether the loss of the step was recorded; an unknown
             loss may have become non-finite before a gradient did.
+        lasts: Whether anything is still not finite in the last recorded step.
+        lost_loss: Since which recorded step the loss is not finite until the
+            end, and its last value; None if the loss ends finite or is not
+            known.
     """
 
     kind: str
@@ -87,6 +91,13 @@ class NonFinite:
     before: dict[str, np.ndarray]
     weights_were_finite: bool
     loss_is_known: bool
+    lasts: bool = False
+    lost_loss: tuple[int, float] | None = None
+
+    @property
+    def headline(self) -> str:
+        """What is not finite, since when, and where it began: one line."""
+        return nonfinite_text.headline(self)
 
     @property
     def message(self) -> str:
@@ -142,7 +153,22 @@ def first_nonfinite(record: Record) -> NonFinite | None:
         before={s: values[before] for s, values in series.items()},
         weights_were_finite=_weights_were_finite(record, by_kind, index),
         loss_is_known=bool(_loss_is_known(record)[index]),
+        lasts=bool(dirty[np.flatnonzero(applied)[-1]]),
+        lost_loss=_lost_loss(record, applied, by_kind["loss"][1][:, 0]),
     )
+
+
+def _lost_loss(
+    record: Record, applied: np.ndarray, lost: np.ndarray
+) -> tuple[int, float] | None:
+    """Find since when the loss is not finite until the end of the run."""
+    steps = np.flatnonzero(applied)
+    finite = np.flatnonzero(~lost[steps])
+    since = finite[-1] + 1 if len(finite) else 0
+    if since == len(steps):
+        return None
+    last = float(_of_row(record, "loss", "")[steps[-1]])
+    return int(record.steps[steps[since]]), last
 
 
 def _find_nonfinite(record: Record, applied: np.ndarray) -> _Masks:

@@ -111,6 +111,29 @@ def message(origin: NonFinite) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
+def headline(origin: NonFinite) -> str:
+    """Describe a `NonFinite` in one line, for a list of runs.
+
+    The line tells what became of the loss, since when, and where it began.
+    """
+    if origin.lost_loss is not None:
+        since, value = origin.lost_loss
+        state = "infinite" if np.isinf(value) else "NaN"
+        text = f"loss is {state} since step {since}"
+    else:
+        state = "infinity" if origin.is_overflow else "NaN"
+        text = f"{state} {'since' if origin.lasts else 'in'} step {origin.step}"
+    if origin.kind == "loss":
+        return text
+    if origin.kind == "layer":
+        name, _, operation = str(origin.name).partition(" (")
+        place = f"at `{name}`" + (f" ({operation}" if operation else "")
+    else:
+        subject = _SUBJECTS[origin.kind].format(origin.name)
+        place = f"in {subject[0].lower()}{subject[1:]}"
+    return f"{text}, first {place}"
+
+
 def _subject_sentence(origin: NonFinite) -> str:
     subject = _SUBJECTS[origin.kind].format(origin.name)
     state = "infinite (an overflow, no NaN)" if origin.is_overflow else "NaN"

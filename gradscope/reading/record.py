@@ -50,6 +50,9 @@ class Record:
         logs: The losses and metrics that a `fit` with `gradscope.Callback`
             logged at the end of each epoch, in order; `step` is the number of
             the step after the epoch.
+        replaced: Ids of the schemas of an earlier training in the same
+            directory, all of whose steps were made again with another model.
+            The record has none of them.
     """
 
     run: str
@@ -62,6 +65,7 @@ class Record:
     )
     logs: tuple[Log, ...] = ()
     damage: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Record {self.run}: {record_html.summary(self)}>"

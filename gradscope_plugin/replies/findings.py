@@ -93,10 +93,12 @@ class Findings:
 
 
 def _reply(record) -> str:
+    origin = record.first_nonfinite()
     return _json(
         [_described(finding) for finding in diagnosis.diagnose(record)],
         steps=len(record.steps),
         sampled=summary.is_sampled(record),
+        nonfinite=origin and origin.headline,
     )
 
 
@@ -110,12 +112,15 @@ def _problem(text: str) -> str:
     return _json([], problem=text)
 
 
-def _json(findings, *, steps=0, sampled=False, problem=None) -> str:
+def _json(
+    findings, *, steps=0, sampled=False, nonfinite=None, problem=None
+) -> str:
     return json.dumps(
         {
             "version": report.JSON_VERSION,
             "steps": steps,
             "sampled": sampled,
+            "nonfinite": nonfinite,
             "findings": findings,
             "problem": problem,
         },

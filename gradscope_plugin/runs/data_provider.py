@@ -9,7 +9,7 @@ from tensorboard.data import provider
 
 from gradscope.format import schema
 from gradscope.reading import joining
-from gradscope_plugin.runs import summary
+from gradscope_plugin.runs import earlier, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,17 +66,19 @@ class TagReader:
         Returns:
             `{run: {tag: time series}}`, without the points.
         """
+        directory = None if run is None else earlier.split(run)[0]
         tags_by_run = self._provider.list_tensors(
             ctx,
             experiment_id=experiment_id,
             plugin_name=schema.PLUGIN_NAME,
             run_tag_filter=provider.RunTagFilter(
-                runs=None if run is None else [run]
+                runs=None if directory is None else [directory]
             ),
         )
         return {
-            run: {t: series for t, series in tags.items() if family_of(t)}
-            for run, tags in tags_by_run.items()
+            name: earlier.select(tags, name)
+            for found, tags in tags_by_run.items()
+            for name in [found if run is None else run]
         }
 
     def read_small_tags(
@@ -96,8 +98,14 @@ class TagReader:
 
         Returns:
             `{run: {tag: points}}`. Empty where the request fails, so that a
-            damaged run then fails alone; and empty for a single run.
+            damaged run then fails alone; and empty for a single run, and for
+            earlier trainings.
         """
+        tags_by_run = {
+            run: tags
+            for run, tags in tags_by_run.items()
+            if run == earlier.split(run)[0]
+        }
         tags = {
             tag
             for tags_of_run in tags_by_run.values()
@@ -173,6 +181,7 @@ class TagReader:
 
     def _series(self, ctx, experiment_id, run, tag, most):
         """Read a tag's points `(step, wall time, value)`, in written order."""
+        run, _ = earlier.split(run)
         data = self._provider.read_tensors(
             ctx,
             experiment_id=experiment_id,

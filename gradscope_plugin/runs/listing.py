@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from gradscope_plugin.runs import data_provider, summary
+from gradscope_plugin.runs import data_provider, earlier, summary
 from gradscope_plugin.runs.caching import Locks
 from gradscope_plugin.runs.data_provider import (
     SMALL,
@@ -65,32 +65,32 @@ class Listing:
         """
         end = time.monotonic() + within
         with self._locks.of(experiment_id):
-            tags_by_run = self._source.tags(ctx, experiment_id)
-            versions = {
-                run: version_of(tags)
-                for run, tags in sorted(tags_by_run.items())
-            }
+            new = self._source.tags(ctx, experiment_id)
             previous, self._summaries = self._summaries, {}
-            states = {}
-            for run, version in versions.items():
-                state = previous.get((experiment_id, run), _UNREAD)
-                if state.version != version:
-                    state = dataclasses.replace(state, is_old=True)
-                states[run] = state
-            # The run that was read longest ago comes first, so that each has
-            # its turn.
-            old = sorted(
-                (run for run, state in states.items() if state.is_old),
-                key=lambda run: states[run].read_at,
-            )
-            old_tags = {run: tags_by_run[run] for run in old}
-            self._read_summaries(ctx, experiment_id, old_tags, states, end)
+            tags_by_run, states = {}, {}
+            # Reading a run tells whether there is an earlier training, too.
+            while new:
+                tags_by_run |= new
+                for run, tags in new.items():
+                    state = previous.get((experiment_id, run), _UNREAD)
+                    if state.version != version_of(tags):
+                        state = dataclasses.replace(state, is_old=True)
+                    states[run] = state
+                # The run that was read longest ago comes first, so that each
+                # has its turn.
+                old = sorted(
+                    (run for run in new if states[run].is_old),
+                    key=lambda run: states[run].read_at,
+                )
+                old_tags = {run: tags_by_run[run] for run in old}
+                self._read_summaries(ctx, experiment_id, old_tags, states, end)
+                new = _earlier_trainings(states, tags_by_run)
             self._summaries = {
                 (experiment_id, run): state.to_remember()
                 for run, state in states.items()
                 if state.summary
             }
-            return [state.to_send(run) for run, state in states.items()]
+            return [state.to_send(run) for run, state in sorted(states.items())]
 
     def _read_summaries(self, ctx, experiment_id, tags_by_run, states, end):
         """Read the summaries of runs into `states`, until the time `end`.
@@ -139,15 +139,17 @@ class Listing:
                 ctx, experiment_id, tags_of_batch, most
             )
             for run, tags in tags_of_batch.items():
-                summarised = self._summarise(
+                summarised, replaced = self._summarise(
                     ctx, experiment_id, run, tags, points.get(run, {}), most
                 )
                 is_old = briefly and "error" not in summarised.fields
                 if is_old:
                     fields = summarised.fields
                     fields["steps"] = self._estimate_steps(fields)
+                    # Of a few steps nobody knows whether they were all.
+                    replaced = states[run].replaced
                 states[run] = _RunState(
-                    summarised, version_of(tags), begun, is_old
+                    summarised, version_of(tags), begun, replaced, is_old
                 )
             now = time.monotonic()
             if now > end:
@@ -168,31 +170,36 @@ class Listing:
 
     def _summarise(
         self, ctx, experiment_id, run, tags, points, most
-    ) -> summary.Summary:
+    ) -> tuple[summary.Summary, tuple[str, ...]]:
+        """Summarise a run; also return the schemas that were replaced."""
         small = [t for t in tags if family_of(t) in SMALL]
         families = {family_of(tag) for tag in tags}
         try:
             record = self._source.read(
                 ctx, experiment_id, run, small, most, already_read=points
             )
-            return summary.Summary(
-                summary.describe(record, families, data_provider.ROOM),
-                self._networks.of(record.schema, families),
-            )
+            fields = summary.describe(record, families, data_provider.ROOM)
+            directory, _ = earlier.split(run)
+            if run != directory:
+                fields["earlier_in"] = directory
+            network = self._networks.of(record.schema, families)
+            return summary.Summary(fields, network), record.replaced
         except UnreadableRun as error:
-            return summary.Summary({"name": run, "error": str(error)})
+            return summary.Summary({"name": run, "error": str(error)}), ()
 
 
 @dataclasses.dataclass(frozen=True)
 class _RunState:
     """The summary of a run, read at a time when the run had a version.
 
-    It is old if the run has grown since, or if only a few steps were read.
+    It is old if the run has grown since, or if only a few steps were read. The
+    schemas of an earlier training in its directory are `replaced`.
     """
 
     summary: summary.Summary | None
     version: tuple
     read_at: float
+    replaced: tuple[str, ...] = ()
     is_old: bool = False
 
     @property
@@ -216,3 +223,17 @@ class _RunState:
 
 
 _UNREAD = _RunState(None, (), -math.inf)
+
+
+def _earlier_trainings(states, tags_by_run) -> dict[str, dict]:
+    """Find the earlier trainings that have no state yet, with their tags."""
+    names = {
+        earlier.name(run, state.replaced): run
+        for run, state in states.items()
+        if state.replaced
+    }
+    return {
+        name: earlier.select(tags_by_run[run], name)
+        for name, run in names.items()
+        if name not in states
+    }

@@ -112,7 +112,7 @@ class Runs:
         """Return a record's key in the cache, and the tags that it is of."""
         tags = self._source.tags(ctx, experiment_id, run).get(run, {})
         rare = family in schema.OCCASIONAL
-        families = {*SMALL, family} if rare else schema.FAMILIES
+        families = {*SMALL, family} if rare else {*schema.FAMILIES, "logs"}
         tags = {
             tag: series
             for tag, series in tags.items()
@@ -159,6 +159,28 @@ class Runs:
             return None
         small = {t: s for t, s in tags.items() if family_of(t) in SMALL}
         return self._read_cached(ctx, (experiment_id, run, "small"), small)
+
+    def curves(
+        self, ctx: RequestContext, experiment_id: str, run: str
+    ) -> Record | None:
+        """Read the numbers of the steps as a whole, and the logs of epochs.
+
+        Nothing is read if the whole record is in the cache. Returns None if the
+        run does not exist.
+
+        Raises:
+            UnreadableRun: If the run cannot be read.
+        """
+        whole = self.cached_record(ctx, experiment_id, run, "run")
+        if whole is not None:
+            return whole
+        tags = self._source.tags(ctx, experiment_id, run).get(run)
+        if not tags:
+            return None
+        few = {
+            t: s for t, s in tags.items() if family_of(t) in (*SMALL, "logs")
+        }
+        return self._read_cached(ctx, (experiment_id, run, "curves"), few)
 
     def _read_cached(self, ctx, key, tags, most=ALL, room=None) -> Record:
         """Read some tags, or take them from the cache of previews."""

@@ -27,13 +27,15 @@ def logdir(tmp_path_factory):
     runs.one_step(directory, "a_one")
     runs.changed(directory, "b_changed")
     runs.restarted(directory, "c_restarted")
+    runs.replaced(directory, "c_two")
     runs.bad_schema(directory, "d_newer")
     runs.deep(directory, "e_deep", layers=2000, steps=60)
     return directory
 
 
 def test_one_step_of_one_layer_is_a_cell(page):
-    section = heatmap(page, "a_one")
+    card(page, "a_one")
+    section = opened(page, "a_one")
     expect(section.locator(".axis span")).to_have_text(["step 0"])
     cells = section.locator(".cells")
     cells.hover(position={"x": 50, "y": 9})
@@ -61,8 +63,28 @@ def test_a_model_that_changed_keeps_the_rows_of_both(page):
 
 
 def test_a_restarted_run_has_each_step_once(page):
-    section = heatmap(page, "c_restarted")
+    card(page, "c_restarted")
+    section = opened(page, "c_restarted")
     expect(section.locator(".axis span").last).to_have_text("80")
+
+
+def test_an_earlier_training_in_the_same_directory_is_told_and_shown(page):
+    frame = frame_of(page)
+    section = heatmap(page, "c_two")
+    expect(section.locator(".names span").first).to_have_text("conv_1")
+    note = section.locator("> .earlier")
+    expect(note).to_contain_text(
+        "77 steps of an earlier training with another model are in the same "
+        "directory.",
+        timeout=PATIENCE,
+    )
+    label = f"c_two (earlier training {runs.network(3).id[:4]})"
+    box = frame.get_by_role("checkbox", name=f"Show {label}")
+    expect(box).not_to_be_checked()
+    note.get_by_role("button", name="show them").click()
+    expect(box).to_be_checked()
+    names = heatmap(page, label).locator(".names span")
+    expect(names).to_have_text(["dense_1", "dense_2", "dense_3"])
 
 
 def test_a_newer_format_says_what_to_do(page):
@@ -81,11 +103,30 @@ def test_2000_layers_are_seen_at_once(page):
     box = section.locator(".cells").bounding_box()
     assert box["height"] <= 700
     section.get_by_role("button", name="unfold all").click()
-    expect(section.locator(".names .fold").first).to_contain_text("▾")
-    assert section.locator(".cells").bounding_box()["height"] <= 700
-    assert section.locator(".names > *").count() < 120
+    folds = section.locator(".names .fold")
+    expect(folds.first).to_contain_text("▾")
     cells = section.locator(".cells")
+    assert cells.bounding_box()["height"] <= 700
+    assert section.locator(".names > *").count() < 120
+    # Each row has room for its name, and the block's name stays above them.
+    first, second = (
+        section.locator(".names span").nth(n).bounding_box() for n in (0, 1)
+    )
+    assert second["y"] - first["y"] >= 13.5
+    section.locator(".plot").evaluate("(plot) => plot.scrollTo(0, 5000)")
+    expect(folds.first).to_have_attribute("title", "block_321 … block_340")
+    top, names = folds.first.bounding_box(), cells.bounding_box()
+    assert top["y"] == pytest.approx(names["y"], abs=3)
+    axis = section.locator(".axis span").first
+    expect(axis).to_be_in_viewport()
+    assert axis.bounding_box()["y"] > names["y"] + names["height"] - 1
+    # The cursor is followed, whether it is below or above.
     cells.focus()
+    cells.press("End")
+    for key in ("ArrowDown", "ArrowUp"):
+        for _ in range(3):
+            cells.press(key)
+        expect(section.locator(".box")).to_be_in_viewport()
     for _ in range(9):
         cells.press("r")
     expect(section.locator(".names span").first).to_be_visible()

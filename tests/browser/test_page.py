@@ -46,7 +46,8 @@ def test_a_run_appears_with_its_layers_from_input_to_output(page):
     names = section.locator(".names span").all_text_contents()
     assert names == [f"dense_{n}" for n in range(1, 13)]
     ticks = section.locator(".axis span").all_text_contents()
-    assert ticks[0] == "step 0" and ticks[-1] == "390"
+    # All runs have the same axis, and another one is longer.
+    assert ticks[0] == "step 0" and ticks[-1] == "399"
 
 
 def test_vanishing_is_dark_at_the_top_and_bright_at_the_bottom(page):
@@ -65,9 +66,10 @@ def test_the_pointer_reads_the_exact_value(page, logdir):
     cells = heatmap(page, "mlp/vanishing").locator(".cells")
     box = cells.bounding_box()
     column, row = 60, 2
+    # From step 50 on every tenth is recorded; the axis ends at step 400.
     cells.hover(
         position={
-            "x": box["width"] * (column + 0.5) / len(record.steps),
+            "x": box["width"] * (record.steps[column] + 5) / 400,
             "y": box["height"] * (row + 0.5) / 12,
         }
     )
@@ -99,6 +101,38 @@ def test_the_keyboard_reads_the_exact_value_aloud(page, logdir):
             shortest(values[column, row])
         )
     expect(readout(page)).to_have_attribute("aria-live", "polite")
+
+
+def test_steps_are_even_or_a_column_each_and_it_is_remembered(page):
+    """By default the first 50 steps, all recorded, take an eighth of 400."""
+
+    def dark_until(section):
+        """Returns from where on a run of 120 steps is empty, as a share."""
+        return section.locator(".cells canvas").evaluate(
+            """(canvas) => {
+              const {data} = canvas.getContext("2d").getImageData(
+                0, 9, canvas.width, 1);
+              const end = data.findLastIndex((value, i) =>
+                i % 4 === 3 && value);
+              return end / 4 / canvas.width;
+            }"""
+        )
+
+    section = heatmap(page, "mlp/abnormal")
+    assert dark_until(section) == pytest.approx(120 / 400, abs=0.01)
+    expect(section.locator(".axis b")).to_have_count(0)
+    frame = frame_of(page)
+    frame.get_by_role("searchbox").fill("mlp/vanishing")
+    frame.get_by_role("button", name="columns", exact=True).click()
+    marks = heatmap(page, "mlp/vanishing").locator(".axis b")
+    expect(marks).to_have_text(["every 10"])
+    left = marks.evaluate("(mark) => parseFloat(mark.style.left)")
+    assert left == pytest.approx(100 * 51 / 85, abs=0.1)
+    page.reload()
+    section = heatmap(page, "mlp/vanishing")
+    expect(
+        frame_of(page).get_by_role("button", name="columns", exact=True)
+    ).to_have_attribute("aria-pressed", "true")
 
 
 def test_one_cursor_for_all_runs(page):

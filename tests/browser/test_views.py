@@ -150,7 +150,7 @@ def test_a_zoom_takes_one_picture_a_frame(page):
     assert draws == 1
 
 
-def test_blocks_are_folded_and_show_their_most_abnormal_cell(page):
+def test_a_folded_block_shows_one_row_and_nan_of_any(page):
     card(page, "d/blocks")
     section = opened(page, "d/blocks")
     press(page, "gradient norm")
@@ -160,10 +160,17 @@ def test_blocks_are_folded_and_show_their_most_abnormal_cell(page):
     cells = section.locator(".cells")
     cells.focus()
     cells.press("Home")
-    for _ in range(33):
-        cells.press("ArrowRight")
+    expect(section.locator("h2 small").first).to_contain_text(
+        "of a folded block its largest layer, and NaN of any"
+    )
+    expect(folds.first).to_have_attribute(
+        "title", "stage_1: drawn is stage_1/dense_1, one of 4 rows"
+    )
     for _ in range(24):
         cells.press("ArrowUp")
+    for step in range(33):
+        expect(readout(page)).to_contain_text(f"step {step} · stage_1/dense_1")
+        cells.press("ArrowRight")
     for _ in range(5):
         cells.press("ArrowDown")
     expect(readout(page)).to_contain_text("step 33 · stage_6/dense_3")

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import {pieces} from '../../gradscope_plugin/static/basics/code.js';
 import {
-  countsOf, evidenceRows, pieces, rankOf, sinceText, summaryOf,
+  countsOf, evidenceRows, rankOf, sinceText, summaryOf,
 } from '../../gradscope_plugin/static/findings/text.js';
 import {withKeys} from '../../gradscope_plugin/static/findings/panel.js';
 import {
@@ -67,6 +68,8 @@ test('the worst severity decides the order of runs', () => {
   assert.deepEqual(ranks, [0, 1, 2, 3, 3]);
   assert.deepEqual(countsOf(of('note', 'error', 'note').findings),
     [{severity: 'error', count: 1}, {severity: 'note', count: 2}]);
+  const nan = {findings: [finding({severity: 'error'})], nonfinite: 'NaN'};
+  assert.ok(rankOf(nan) < rankOf({...nan, nonfinite: null}));
 });
 
 test('findings keep their keys while their numbers change', () => {

@@ -13,7 +13,7 @@ const STATIC = fileURLToPath(
 const LAYERS = [
   ['.', 'reporting'],
   ['page'],
-  ['layer', 'comparison'],
+  ['layer', 'comparison', 'strip'],
   ['heatmap', 'findings'],
   ['scales', 'saving'],
   ['data'],

@@ -22,9 +22,10 @@ const RUN = {
 
 test('rows are named as the server orders them', () => {
   assert.deepEqual(rowsOf(RUN, 'layers'),
-    [{name: 'dense', shapes: 'kernel [3, 4], bias [4]'}]);
+    [{name: 'dense', shapes: 'kernel [3, 4], bias [4]', size: 16,
+      kind: 'kernel'}]);
   assert.deepEqual(rowsOf(RUN, 'kernels'),
-    [{name: 'dense/kernel', shapes: '[3, 4]'}]);
+    [{name: 'dense/kernel', shapes: '[3, 4]', size: 12, kind: 'kernel'}]);
   assert.deepEqual(rowsOf(RUN, 'variables').map((row) => row.name),
     ['dense/kernel', 'dense/bias']);
 });
@@ -67,7 +68,7 @@ test('activations have rows of their own', async () => {
   const run = {...RUN, activations: [{name: 'a/relu', kind: 'relu', units: 3}],
     activation_statistics: ['dead_fraction']};
   assert.deepEqual(rowsOf(run, 'activations'),
-    [{name: 'a/relu', shapes: 'relu, 3 units'}]);
+    [{name: 'a/relu', shapes: 'relu, 3 units', size: 3, kind: 'relu'}]);
   const asked = [];
   const model = createModel(async (url) => {
     asked.push(url);

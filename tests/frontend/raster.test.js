@@ -6,8 +6,11 @@ import {ABOVE, BELOW, INFINITE, NAN, NUMBER, ZERO}
 import {MARKS, PATTERNS, SEQUENTIAL}
   from '../../gradscope_plugin/static/scales/colormap.js';
 import {placeRows} from '../../gradscope_plugin/static/heatmap/row_places.js';
-import {edgesOf, entriesOf, foldedLines, hasInk, kindOf, linesOf, paint, pick,
-  rowsOfPixel, tableOf}
+import {entriesOf, kindOf}
+  from '../../gradscope_plugin/static/heatmap/entries.js';
+import {foldedLines, leadOf, mergedLine, pick}
+  from '../../gradscope_plugin/static/heatmap/merged_rows.js';
+import {edgesOf, hasInk, linesOf, paint, rowsOfPixel, tableOf}
   from '../../gradscope_plugin/static/heatmap/raster.js';
 
 const position = (value) => value;
@@ -89,6 +92,17 @@ test('zoomed in, a cell is many pixels; the part that is not seen is not', () =>
   assert.ok(pixels.every((pixel) => String(pixel) === String(yellow)));
 });
 
+test('where a run has no step there is nothing', () => {
+  const grid = gridOf(1, [0, 1], [N, N]);
+  const out = new Uint32Array(8);
+  paint(out, {entries: entriesOf(grid, position), columns: 2, table,
+    placed: {height: 1, total: 1, blocks: [{from: 0, to: 1, top: 0}]},
+    places: [2, 3, 6], seen: [0, 8], heights: [0, 1], width: 8, height: 1,
+    density: 1, gap: 0});
+  const [first, last] = [table.colors[0], table.colors[255]];
+  assert.deepEqual([...out], [0, 0, first, last, last, last, 0, 0]);
+});
+
 test('between groups there is nothing', () => {
   const placed = placeRows({rows: 2,
     groups: [{from: 0, to: 1}, {from: 1, to: 2}]});
@@ -109,6 +123,31 @@ test('a folded block is one line for all of its rows', () => {
   assert.ok(lines.includes(null), 'the name of the open block');
 });
 
+test('a folded block is the same row from the first column to the last', () => {
+  // The extremes are now in the first row, now in the third.
+  const values = [0.9, 0.1, 0.9, 0.1, 0.6, 0.6, 0.6, 0.6, 0.1, 0.9, 0.1, 0.9];
+  const grid = gridOf(3, values, Array(12).fill(N));
+  const entries = entriesOf(grid, position);
+  const rows = {from: 0, to: 3};
+  assert.equal(leadOf(entries, 4, rows, [1, 3, 2]), 1);
+  assert.deepEqual([...mergedLine(entries, 4, rows, 1)],
+    [...entries.subarray(4, 8)]);
+  assert.equal(leadOf(entries, 4, rows), 0, 'of the same sizes the first');
+});
+
+test('in a folded block NaN of any row is seen, and a row that is dead', () => {
+  const values = [0.5, 0.5, 0.5, 0.5, 0.6, NaN, 0.6, 0.6, 0, 0, 0, 0.2];
+  const kinds = [N, N, N, N, N, NAN, N, N, ZERO, ZERO, ZERO, N];
+  const entries = entriesOf(gridOf(3, values, kinds), position);
+  const line = (to) => {
+    const rows = {from: 0, to};
+    const lead = leadOf(entries, 4, rows, [9, 1, 1]);
+    return [...mergedLine(entries, 4, rows, lead)].map(kindOf);
+  };
+  assert.deepEqual(line(2), [N, NAN, N, N]);
+  assert.deepEqual(line(3), [ZERO, NAN, ZERO, N]);
+});
+
 test('more rows than pixels share them, and none is left out', () => {
   const placed = {height: 1, total: 1000,
     blocks: [{from: 0, to: 1000, top: 0}]};
@@ -120,8 +159,11 @@ test('more rows than pixels share them, and none is left out', () => {
 });
 
 test('columns are spread over the pixels', () => {
-  assert.deepEqual([...edgesOf([0, 4], 4, 4)], [0, 1, 2, 3, 4]);
-  assert.deepEqual([...edgesOf([0, 2], 4, 4)], [0, 0, 1, 1, 2]);
+  assert.deepEqual([...edgesOf([0, 4], 4, [0, 1, 2, 3, 4])], [0, 1, 2, 3, 4]);
+  assert.deepEqual([...edgesOf([0, 2], 4, [0, 1, 2, 3, 4])], [0, 0, 1, 1, 2]);
+  // Long and short steps, and an axis that is longer on both sides.
+  assert.deepEqual([...edgesOf([0, 8], 8, [2, 3, 6])],
+    [-1, -1, 0, 1, 1, 1, 2, 2, 2]);
 });
 
 test('numbers within the scale have no pattern', () => {
@@ -137,17 +179,19 @@ test('each pixel shows the cell that is told at the cursor', () => {
   const placed = placeRows({rows, blocks: [{name: 'a', from: 0, to: 20},
     {name: 'b', from: 20, to: 60}]}, (name) => name === 'b');
   const heights = [0, placed.total];
-  const folded = foldedLines(entries, columns, placed);
+  const sizes = Array.from({length: rows}, (_, row) => row * 7 % 11);
+  const folded = foldedLines(entries, columns, placed, sizes);
   const what = {entries, columns, placed, table, seen: [3, 66], heights, width,
-    height, density: 1, gap: 0, folded};
+    height, density: 1, gap: 0, folded, sizes};
   const out = new Uint32Array(width * height);
   paint(out, {...what, lines: linesOf(what)});
-  const edges = edgesOf([3, 66], width, columns);
+  const edges = edgesOf([3, 66], width,
+    Array.from({length: columns + 1}, (_, i) => i));
   for (let y = 0; y < height; y++) {
     const found = rowsOfPixel(placed, heights, y, height);
     for (let x = 0; x < width && found; x++) {
       const cell = pick(entries, columns, found, edges[x],
-        Math.max(edges[x] + 1, edges[x + 1]));
+        Math.max(edges[x] + 1, edges[x + 1]), sizes);
       assert.equal(out[y * width + x], table.colors[entries[cell]]);
     }
   }

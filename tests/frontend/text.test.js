@@ -48,6 +48,9 @@ test('a run is called as the user called it', () => {
   assert.equal(runLabel('mlp/he/gradscope'), 'mlp/he');
   assert.equal(runLabel('gradscope'), '.');
   assert.equal(runLabel('gradscope/gradscope'), 'gradscope');
+  assert.equal(runLabel('mlp/gradscope@1a2b3c4d+5e6f7a8b'),
+    'mlp (earlier training 1a2b)');
+  assert.equal(runLabel('me@home/gradscope'), 'me@home');
 });
 
 const RUNS = Array.from({length: 9}, (_, i) => ({name: `run${i}/gradscope`}));
@@ -59,6 +62,15 @@ test('the first six runs are shown, then what the user ticks', () => {
   const {shown} = chooseRuns(RUNS, {filter: '', checked}, runLabel);
   assert.deepEqual(shown.map((run) => runLabel(run.name)),
     ['run1', 'run2', 'run3', 'run4', 'run5', 'run8']);
+});
+
+test('an earlier training is shown when it is ticked', () => {
+  const name = 'run0/gradscope@1a2b3c4d';
+  const runs = [RUNS[0], {name, earlier_in: RUNS[0].name}];
+  const shown = (checked) => chooseRuns(runs, {filter: '', checked}, runLabel)
+    .shown.map((run) => run.name);
+  assert.deepEqual(shown({}), [RUNS[0].name]);
+  assert.deepEqual(shown({[name]: true}), [RUNS[0].name, name]);
 });
 
 test('the filter is a regular expression, and says so when it is none', () => {

@@ -109,7 +109,9 @@ queries = st.dictionaries(
 
 
 @given(
-    st.sampled_from(["runs", "matrix", "series", "layer", "histograms"]),
+    st.sampled_from(
+        ["runs", "matrix", "series", "curves", "layer", "histograms"]
+    ),
     queries,
 )
 @settings(max_examples=100)

@@ -68,6 +68,7 @@ def get_findings(client, run):
         "version",
         "steps",
         "sampled",
+        "nonfinite",
         "findings",
         "problem",
     }
@@ -102,6 +103,8 @@ def test_they_are_those_of_gradscope_diagnose(client, logdir, run, kinds):
     for finding in reply["findings"]:
         assert finding.pop("shown_by")["statistics"]
     assert reply["findings"] == expected
+    origin = gradscope.read(logdir / run).first_nonfinite()
+    assert reply["nonfinite"] == (origin.headline if origin else None)
 
 
 def test_of_a_sampled_run_it_is_told(tmp_path):

@@ -27,6 +27,7 @@ QUERIES = {
     "/runs": {},
     "/matrix": {"run": RUN, "rows": "layers", "statistic": "gradient_norm"},
     "/series": {"run": RUN, "rows": "layers", "only": "dense_1"},
+    "/curves": {"run": RUN},
     "/layer": {"run": RUN, "layer": "dense_1"},
     "/histograms": {
         "run": RUN,

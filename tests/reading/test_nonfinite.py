@@ -144,6 +144,22 @@ def test_each_kind_is_found_with_its_row_and_step(kind, value):
     assert found.is_overflow == (value == INF)
 
 
+def test_one_line_says_what_became_of_the_loss_and_where_it_began():
+    run = ill(Run(), 2, "layer")
+    for step in (2, 3, 4):
+        ill(run, step, "loss")
+    line = "loss is NaN since step 2, first at `second` (Log)"
+    assert run.first().headline == line
+    run = ill(Run(), 4, "loss", INF)
+    assert run.first().headline == "loss is infinite since step 4"
+    assert ill(Run(), 4, "gradient").first().headline == (
+        "NaN since step 4, first in the gradient of `third/kernel`"
+    )
+    assert ill(Run(), 3, "input", INF).first().headline == (
+        "infinity in step 3, first in the input `input` of the model"
+    )
+
+
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_in_one_step_the_first_of_the_order_is_told(value):
     run = Run()

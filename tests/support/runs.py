@@ -60,7 +60,17 @@ def statistics(gradients: np.ndarray, weights: float = 4.0) -> np.ndarray:
 
 
 def write(
-    logdir, name, described, steps, variables, *, dropped=0, panels=None, **more
+    logdir,
+    name,
+    described,
+    steps,
+    variables,
+    *,
+    dropped=0,
+    whole=(),
+    panels=None,
+    begun=WALL_TIME,
+    **more,
 ):
     """Writes one run.
 
@@ -71,7 +81,9 @@ def write(
         steps: T steps.
         variables: float32 [T, V, columns].
         dropped: How many records were lost, at every step.
+        whole: Numbers of the step as a whole, `{column: [T]}`.
         panels: Returns further values of a step, if any.
+        begun: Wall time of step 0; that of step 1 is a second later.
         **more: Of other families float32 [T, rows, columns], or a dictionary
             of steps to [rows, columns] where only some steps have them.
     """
@@ -80,6 +92,7 @@ def write(
     )
     for index, (step, matrix) in enumerate(zip(steps, variables, strict=True)):
         run = {"recorded": index + 1, "dropped": dropped}
+        run |= {name: values[index] for name, values in dict(whole).items()}
         run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
         values = [
             event_writer.family_value("variables", described.id, matrix),
@@ -95,7 +108,7 @@ def write(
         if index == 0:
             values.append(event_writer.schema_value(described))
         values += panels(int(step)) if panels else []
-        file.write(int(step), WALL_TIME + int(step), values)
+        file.write(int(step), begun + int(step), values)
     file.close()
 
 
@@ -361,6 +374,15 @@ def changed(logdir, name="changed"):
     second = network(4, name="conv_{}")
     numbers = statistics(noisy(range(40), 8, 0.05))
     write(logdir, name, second, range(40, 80), numbers)
+
+
+def replaced(logdir, name="replaced"):
+    """A run of 77 steps, whose directory a longer one of another model took."""
+    numbers = statistics(noisy(range(77), 6, 0.5))
+    write(logdir, name, network(3), range(77), numbers)
+    numbers = statistics(noisy(range(90), 8, 0.05))
+    second = network(4, name="conv_{}")
+    write(logdir, name, second, range(90), numbers, begun=WALL_TIME + 1000)
 
 
 def one_step(logdir, name="one_step"):

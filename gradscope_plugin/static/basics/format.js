@@ -18,6 +18,13 @@ export function tidy(value) {
     : value.toExponential().replace('e+', 'e');
 }
 
+/** Returns a number with so many digits as help; what is none in words. */
+export function short(value, digits = 3) {
+  if (Number.isNaN(value)) return 'NaN';
+  return Number.isFinite(value) ? tidy(Number(value.toPrecision(digits)))
+    : value > 0 ? 'infinite' : '−infinite';
+}
+
 /** Shortens a name in its middle: both of its ends tell rows apart. */
 export function shorten(name, most = 22) {
   const letters = Array.from(name);
@@ -44,7 +51,10 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
-/** Returns the name that the user gave: gradscope adds a directory to it. */
+/** Returns the name that the user gave: gradscope adds a directory to it, and
+ * to an earlier training in that directory its schemas. */
 export function runLabel(name) {
-  return name === 'gradscope' ? '.' : name.replace(/\/gradscope$/, '');
+  const [, run, schema] = /^(.*?)(?:@([0-9a-f]{4})[0-9a-f+]*)?$/s.exec(name);
+  const label = run === 'gradscope' ? '.' : run.replace(/\/gradscope$/, '');
+  return schema ? `${label} (earlier training ${schema})` : label;
 }

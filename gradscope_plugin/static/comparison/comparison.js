@@ -83,7 +83,7 @@ export class Comparison {
     this.#heatmap.update({run: COMPARED, label: `${a} : ${b}`,
       color: 'transparent', grid: ratio, look: this.#look, scale,
       caption: `ratio of ${scene.description.label}, cell by cell`,
-      finding: null, isError: false, zoom: scene.zoom,
+      finding: null, isError: false, zoom: scene.zoom, axis: scene.axis,
       message: isReady && !ratio ? this.#told
         : found.find(({error}) => error)?.error ?? '',
       isOpen: (name) => scene.unfolded.includes(name),

@@ -1,5 +1,6 @@
 /** All requests to the server; replies that come too late are dropped. */
 
+import {createCurves} from './curves.js';
 import {fetchGrid} from './grid.js';
 
 // Grids kept, so that going back to a statistic is instant. 5000 steps of 200
@@ -77,6 +78,9 @@ export function createModel(get = fetchOk, first = null) {
 
   return {
     get,
+
+    /** Returns the losses, rates and epochs of a run. */
+    curves: createCurves(get).of,
 
     /** Returns the list of runs, null if asked again in the meantime. */
     async runs() {

@@ -9,18 +9,12 @@ const KINDS = {
 };
 
 const ROWS_OF = {
-  layers: (run) => run.layers.map((name) => ({
-    name,
-    shapes: run.variables
-      .filter((variable) => variable.layer === name)
-      .map((v) => `${v.name.split('/').pop()} ${shape(v)}`)
-      .join(', '),
-  })),
+  layers: ofLayers,
   variables: (run) => run.variables.map(ofVariable),
   kernels: (run) => run.variables.filter((v) => v.shape.length >= 2)
     .map(ofVariable),
   activations: (run) => run.activations.map(({name, kind, units}) => ({
-    name, shapes: `${kind}, ${units} units`,
+    name, shapes: `${kind}, ${units} units`, size: units, kind,
   })),
   state: (run) => run.states.map(({name, kind}) => ({
     name, shapes: name.startsWith(kind) ? '' : KINDS[kind] ?? kind,
@@ -31,16 +25,46 @@ const ROWS_OF = {
 
 /**
  * Returns the rows of a run's matrix.
- * @return {{name: string, shapes: string}[]} in forward order; a row of units
- *     also has the `group` that it is of, its first unit as `label` and its
- *     `size` in units
+ * @return {{name: string, shapes: string, size?: number, kind?: string}[]} in
+ *     forward order; `size` is in weights or units. A row of units also has the
+ *     `group` that it is of, and its first unit as `label`
  */
 export function rowsOf(run, rows) {
   return ROWS_OF[rows](run);
 }
 
 function ofVariable(variable) {
-  return {name: variable.name, shapes: shape(variable)};
+  return {name: variable.name, shapes: shape(variable), size: sizeOf(variable),
+    kind: kindOf(variable)};
+}
+
+function ofLayers(run) {
+  const variables = new Map(run.layers.map((name) => [name, []]));
+  run.variables.forEach((one) => variables.get(one.layer)?.push(one));
+  return run.layers.map((name) => {
+    const own = variables.get(name);
+    const size = own.reduce((sum, variable) => sum + sizeOf(variable), 0);
+    const [largest] = [...own].sort((a, b) => sizeOf(b) - sizeOf(a));
+    return {name, size, kind: largest ? layerKind(kindOf(largest)) : '',
+      shapes: own.map((v) => `${lastPart(v)} ${shape(v)}`).join(', ')};
+  });
+}
+
+const lastPart = ({name}) => name.split('/').pop();
+
+const sizeOf = (variable) =>
+  variable.shape.reduce((product, length) => product * length, 1);
+
+/** Returns the kind of a variable: `kernel`, `bias`, `gamma`. */
+function kindOf(variable) {
+  return lastPart(variable).replace(/_\d+$/, '');
+}
+
+/** Returns the kind of a layer, of that of its largest variable: gradients of
+ * normalization are of another size than those of kernels. */
+function layerKind(kind) {
+  if (/gamma|beta|scale/.test(kind)) return 'normalization';
+  return kind.includes('kernel') ? 'kernel' : kind;
 }
 
 function ofUnits({name, kind, units, units_per_row: width}) {

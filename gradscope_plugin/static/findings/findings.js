@@ -1,6 +1,6 @@
-/** Findings of the runs shown: asked for, listed, and marked in heatmaps. */
+/** Findings of all runs: asked for, listed, and marked in heatmaps. */
 
-import {createAsking} from './asking.js';
+import {createPolling} from './polling.js';
 import {createPanel, withKeys} from './panel.js';
 import {cellsOf, columnsOf, statisticFor} from './marks.js';
 import {fetchOk} from '../data/requests.js';
@@ -8,40 +8,58 @@ import {statisticsOf} from '../statistics/statistics.js';
 
 /** `node` goes above the heatmaps. */
 export class Findings {
-  #asking;
+  #polling;
   #panel;
   // The finding that was clicked: `{run, key}`.
   #chosen = null;
   // Whether its cells are to be brought into sight, once they are drawn.
   #isDue = false;
+  #onShowRun;
   #onStatistic;
+  #listed = [];
 
   /**
    * @param {{colorOf: (name: string) => string, onChange: () => void,
    *     onFold: (folded: boolean) => void,
+   *     onShowRun: (name: string) => void,
    *     onStatistic: (name: ?string) => void}} options `onStatistic` is called
    *     with the statistic that a finding is about, or to draw again
    */
-  constructor({colorOf, onChange, onFold, onStatistic}) {
-    this.#asking = createAsking(fetchOk, onChange);
+  constructor({colorOf, onChange, onFold, onShowRun, onStatistic}) {
+    this.#polling = createPolling(fetchOk, onChange);
     this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
-      const run = this.shown.find((one) => one.name === name);
-      const found = this.#of(run).find((one) => one.finding === finding);
-      this.#go(run, found);
+      const run = this.#listed.find((one) => one.name === name);
+      this.go(name, this.#of(run).find((one) => one.finding === finding)?.key);
     }});
+    this.#onShowRun = onShowRun;
     this.#onStatistic = onStatistic;
     this.node = this.#panel.node;
-    this.shown = [];
   }
 
   /** Asks for the findings of runs that have changed. */
   follow(runs) {
-    return this.#asking.follow(runs);
+    return this.#polling.follow(runs);
   }
 
   /** Returns what the server said of a run, null while nobody knows. */
   of(run) {
-    return this.#asking.of(run);
+    return this.#polling.of(run);
+  }
+
+  /** Goes to a finding of a run, which is shown if it is not. */
+  go(name, key) {
+    const run = this.#listed.find((one) => one.name === name);
+    this.#onShowRun(name);
+    this.#go(run, this.#of(run).find((one) => one.key === key));
+  }
+
+  /** Returns the steps of a run's findings, as spans, the worst first. */
+  spansOf(run) {
+    return this.#of(run).map(({finding, key}) => {
+      const {kind, layer, severity, steps: [from, to]} = finding;
+      return {run: run.name, key, severity, from, to,
+        title: `${kind}${layer === null ? '' : ` in ${layer}`}`};
+    });
   }
 
   /** Goes to the worst finding of a run, if it has one. */
@@ -56,11 +74,23 @@ export class Findings {
     this.#onStatistic(statisticFor(found.finding, statisticsOf(run)));
   }
 
-  /** Lists the findings of the runs shown. */
-  draw(runs, folded) {
-    this.shown = runs;
-    this.#panel.update(runs.map((run) =>
-      ({run, reply: this.#asking.of(run)})), this.#chosen, folded);
+  /**
+   * Lists the findings of all runs, also of those that are not shown.
+   * @param {Object[]} listed
+   * @param {Object[]} shown
+   * @param {boolean} isPart lists those of the runs that are shown, and counts
+   *     the others
+   * @param {boolean} folded
+   */
+  draw(listed, shown, isPart, folded) {
+    // An earlier training is no run of today.
+    this.#listed = listed.filter((run) => !run.error
+      && (!run.earlier_in || shown.includes(run)));
+    const all = this.#listed.map((run) => ({run, isShown: shown.includes(run),
+      reply: this.#polling.of(run)}));
+    this.#panel.update({listed: all.filter((one) => one.isShown || !isPart),
+      others: all.filter((one) => !one.isShown && isPart),
+      chosen: this.#chosen, folded});
   }
 
   /**
@@ -93,7 +123,7 @@ export class Findings {
   }
 
   #of(run) {
-    return withKeys(this.#asking.of(run)?.findings ?? []);
+    return withKeys(this.#polling.of(run)?.findings ?? []);
   }
 
   #isChosen(run, key) {

@@ -1,12 +1,17 @@
 /** The panel of findings above the heatmaps: run by run, the worst first. */
 
-import {withCode} from './code.js';
+import {showCode, withCode} from '../basics/code.js';
 import {element, keyed} from '../basics/dom.js';
 import {
-  SAMPLED, counted, countsOf, rankOf, summaryOf,
+  SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,
 } from './text.js';
 import {createFinding, sign} from './finding.js';
 import {runLabel} from '../basics/format.js';
+
+/**
+ * A run, what the server said of it, and whether its heatmap is there.
+ * @typedef {{run: Object, reply: ?Object, isShown: boolean}} Diagnosed
+ */
 
 /**
  * @param {{colorOf: (name: string) => string,
@@ -16,32 +21,32 @@ import {runLabel} from '../basics/format.js';
 export function createPanel({colorOf, onGo, onFold}) {
   const counts = element('span', {className: 'counts', role: 'status'});
   const body = element('div', {className: 'body'});
+  const healthy = element('p', {className: 'healthy-runs'});
   const node = element('details', {className: 'findings'},
     element('summary', {}, element('h2', {}, 'Findings'), counts), body);
   node.addEventListener('toggle', () => onFold(!node.open));
-  const updateRuns = keyed(body, ({run}) => run.name,
+  const list = element('div');
+  body.append(list, healthy);
+  const updateRuns = keyed(list, ({run}) => run.name,
     ({run}) => runFindings(run.name, colorOf, onGo));
   return {
     node,
 
     /**
-     * @param {{run: Object, reply: ?Object}[]} found of the runs shown
-     * @param {?{run: string, key: string}} chosen
-     * @param {boolean} folded
+     * @param {{listed: Diagnosed[], others: Diagnosed[],
+     *     chosen: ?{run: string, key: string}, folded: boolean}} now `others`
+     *     are counted, too
      */
-    update(found, chosen, folded) {
-      node.hidden = !found.length;
+    update({listed, others, chosen, folded}) {
+      node.hidden = !listed.length;
       if (node.open === folded) node.open = !folded;
-      const now = total(found);
       // A screen reader says it whenever it changes, and only then.
-      if (texts(now) !== texts([...counts.childNodes])) {
-        counts.replaceChildren(...now);
-      }
-      const sorted = [...found].sort(
-        (a, b) => rankOf(a.reply) - rankOf(b.reply));
-      updateRuns(sorted).forEach((part, index) => part.update(
-        sorted[index].reply,
-        chosen?.run === sorted[index].run.name ? chosen.key : null));
+      replaceIfNew(counts, total(listed, others));
+      const ill = listed.filter(({reply}) => reply && !isHealthy(reply))
+        .sort((a, b) => rankOf(a.reply) - rankOf(b.reply));
+      updateRuns(ill).forEach((part, index) => part.update(ill[index],
+        chosen?.run === ill[index].run.name ? chosen.key : null));
+      replaceIfNew(healthy, healthyLine(listed));
     },
   };
 }
@@ -52,17 +57,53 @@ const isHealthy = (reply) =>
 const texts = (nodes) =>
   nodes.map((node) => node.textContent ?? node).join('|');
 
-function total(found) {
-  const replies = found.map(({reply}) => reply);
-  const counts = countsOf(replies.flatMap((reply) => reply?.findings ?? []));
-  const ill = replies.filter((reply) => reply?.findings.length).length;
-  const told = counts.map(({severity, count}) => element('span',
-    {className: severity}, sign(severity), counted(count, severity)));
-  if (!counts.length) {
-    return replies.every(isHealthy) ? [sign('none'), 'nothing found'] : [];
-  }
-  if (found.length < 2) return told;
-  return [...told, element('small', {}, `in ${ill} of ${found.length} runs`)];
+function replaceIfNew(node, now) {
+  if (texts(now) !== texts([...node.childNodes])) node.replaceChildren(...now);
+}
+
+/** Returns how many findings all runs have; nothing is said to be healthy
+ * before every run is diagnosed. */
+function total(listed, others) {
+  const told = countsOf(findingsOf(listed)).map(({severity, count}) =>
+    element('span', {className: severity}, sign(severity),
+      counted(count, severity)));
+  const small = (text) => element('small', {}, text);
+  const pending = listed.filter(({reply}) => !reply).length;
+  const ill = listed.filter(({reply}) => reply?.findings.length).length;
+  const isFine = listed.every(({reply}) => isHealthy(reply));
+  return [
+    ...told, ...isFine ? [sign('none'), 'nothing found'] : [],
+    ...told.length && listed.length > 1
+      ? [small(`in ${ill} of ${listed.length} runs`)] : [],
+    ...isFine && listed.length > 1 ? [small(`in ${listed.length} runs`)] : [],
+    ...pending ? [small(listed.length > 1
+      ? `${counted(pending, 'run')} being diagnosed…` : 'being diagnosed…')]
+      : [],
+    ...elsewhere(others),
+  ];
+}
+
+function findingsOf(all) {
+  return all.flatMap(({reply}) => reply?.findings ?? []);
+}
+
+/** Returns what the runs have that are not listed. */
+function elsewhere(others) {
+  const counts = countsOf(findingsOf(others));
+  if (!counts.length) return [];
+  const text = counts.map(({severity, count}) => counted(count, severity))
+    .join(', ');
+  const runs = others.filter(({reply}) => reply?.findings.length).length;
+  return [element('small', {className: 'elsewhere'},
+    `${text} in ${counted(runs, 'other run')}`)];
+}
+
+/** Returns the line of the runs in which nothing was found. */
+function healthyLine(listed) {
+  const runs = listed.filter(({reply}) => isHealthy(reply));
+  if (!runs.length) return [];
+  const names = runs.map(({run}) => runLabel(run.name));
+  return [sign('none'), healthyText(names, runs[0].reply)];
 }
 
 /** <section><h3>● run <small>in 85 recorded steps</small></h3><ul>…</ul> */
@@ -70,22 +111,26 @@ function runFindings(name, colorOf, onGo) {
   const dot = element('span', {className: 'dot'});
   dot.style.background = colorOf(name);
   const summary = element('small');
-  const healthy = sign('none');
+  const hidden = element('small', {className: 'not-shown'},
+    '· not shown below');
   const sampled = element('small');
+  const alarm = element('p', {className: 'alarm'});
   const list = element('ul');
   const updateItems = keyed(list, ({key}) => key,
     () => createFinding((finding) => onGo(name, finding)));
   sampled.append(...withCode(SAMPLED));
   return {
     node: element('section', {},
-      element('h3', {}, dot, element('b', {}, runLabel(name)), healthy,
-        summary, sampled), list),
-    update(reply, chosen) {
+      element('h3', {}, dot, element('b', {}, runLabel(name)), summary, hidden,
+        sampled), alarm, list),
+    /** @param {Diagnosed} now */
+    update({reply, isShown}, chosen) {
       const text = summaryOf(reply);
       if (summary.textContent !== text) summary.textContent = text;
       summary.classList.toggle('error', Boolean(reply?.problem));
+      showCode(alarm, reply?.nonfinite ?? '');
       sampled.hidden = !reply?.sampled;
-      healthy.hidden = !isHealthy(reply);
+      hidden.hidden = isShown;
       const items = withKeys(reply?.findings ?? []);
       updateItems(items).forEach((part, index) => part.update(
         items[index].finding, items[index].key === chosen));

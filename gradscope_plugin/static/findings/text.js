@@ -14,21 +14,6 @@ export function sinceText({steps: [first, last], until_the_end: stays}) {
   return first === last ? `in step ${first}` : `from step ${first} to ${last}`;
 }
 
-/**
- * Splits a text at its backquotes, between which there is code.
- * @return {{text: string, isCode: boolean}[]} without empty pieces
- */
-export function pieces(text) {
-  const parts = text.split('`');
-  // A backquote that is never closed is a character like any other.
-  if (parts.length % 2 === 0) {
-    const last = parts.pop();
-    parts.push(`${parts.pop()}\`${last}`);
-  }
-  return parts.map((part, index) => ({text: part, isCode: index % 2 === 1}))
-    .filter(({text: part}) => part);
-}
-
 /** Returns `2 errors`. */
 export function counted(count, word) {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
@@ -77,12 +62,27 @@ export function summaryOf(reply) {
   return findings.length ? where : `nothing found ${where}`;
 }
 
+/**
+ * Returns what is said of runs without findings.
+ * @param {string[]} names
+ * @param {Object} first what the server said of the first one
+ */
+export function healthyText(names, first) {
+  if (names.length === 1) return `${names[0]}: ${summaryOf(first)}`;
+  const more = names.length > MOST
+    ? `${names.slice(0, MOST).join(', ')} and ${names.length - MOST} more`
+    : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  return `nothing found in ${more}`;
+}
+
 /** What a user can do where TensorBoard has not kept all steps. */
 export const SAMPLED =
   'TensorBoard kept no more steps; `gradscope diagnose LOGDIR` reads all.';
 
-/** Returns a number that is smaller the worse a run's findings are. */
+/** Returns a number that is smaller the worse a run's findings are; nothing is
+ * worse than an error with NaN. */
 export function rankOf(reply) {
   const worst = countsOf(reply?.findings ?? [])[0]?.severity;
+  if (worst === SEVERITIES[0] && reply.nonfinite) return -1;
   return worst ? SEVERITIES.indexOf(worst) : SEVERITIES.length;
 }

@@ -13,6 +13,14 @@ const DOT = 2.5;
  */
 
 /**
+ * Returns whether the rows of a statistic have no depth: units and data.
+ * @param {{rows?: string}} description
+ */
+export function hasNoFlow({rows}) {
+  return rows === 'units' || rows === 'data';
+}
+
+/**
  * Returns the values of a grid at a step, in the rows of another grid: that of
  * the same name, or where the models have other names, at the same depth.
  * @param {{named: {name: string}[]}} rows whose rows to use

@@ -1,6 +1,6 @@
 /** The elements of one run's heatmap. */
 
-import {isEven, tickColumns} from '../scales/axis.js';
+import {changesOf, middleOf, ticksOf} from '../scales/step_axis.js';
 import {element} from '../basics/dom.js';
 import {tidy} from '../basics/format.js';
 import {createOverlay} from './outlines.js';
@@ -11,8 +11,10 @@ import {createOverlay} from './outlines.js';
  *     <small class="alarm">7 of 64 dead at step 390</small>
  *     <span class="value">value at the cursor</span></h2>
  *   <div class="tools"><button>fold all</button> <button>PNG</button>…</div>
+ *   <p class="alarm">loss is NaN since step 2, first at mse</p>
  *   <p class="message"></p>
  *   <div class="plot">
+ *     <i class="spacer"/>
  *     <div class="names"><span>dense_1</span>…</div>
  *     <div class="cells" tabindex="0"><canvas></canvas><i/><i/></div>
  *     <div class="marks"><i class="mark error"/></div>
@@ -31,6 +33,9 @@ export function build(actions) {
     caption: element('small'),
     finding: element('small'),
     value: element('span', {className: 'value'}),
+    alarm: element('p', {className: 'alarm'}),
+    earlierText: element('span'),
+    earlierShow: tool('show them', 'Show the earlier training', null),
     message: element('p', {className: 'message'}),
     names: element('div', {className: 'names', 'aria-hidden': 'true'}),
     canvas: element('canvas'),
@@ -56,7 +61,7 @@ export function build(actions) {
     role: 'application', 'aria-roledescription': 'heatmap'},
   dom.canvas, dom.line, dom.box, dom.hint);
   dom.plot = element('div', {className: 'plot'},
-    dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
+    element('i', {className: 'spacer'}), dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
   dom.tools = element('div', {className: 'tools', hidden: true},
     dom.fold, dom.whole,
     tool('−', 'Zoom out in steps (key −)', () => actions.zoom(1 / 0.6)),
@@ -64,39 +69,48 @@ export function build(actions) {
       () => actions.zoom(0.6)),
     tool('PNG', 'Save this picture', actions.png),
     tool('CSV', 'Save all numbers of this picture', actions.csv));
+  dom.earlier = element('p', {className: 'earlier', hidden: true},
+    dom.earlierText, dom.earlierShow);
   dom.title = element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding,
     dom.value);
   dom.more = element('div', {className: 'more-of-run'});
   dom.node = element('section', {className: 'heatmap'},
     element('div', {className: 'heatmap-head'}, dom.title, dom.flowTitle,
-      dom.tools), dom.message, dom.plot, dom.more);
+      dom.tools), dom.alarm, dom.earlier, dom.message, dom.plot, dom.more);
   return dom;
 }
 
 /**
  * Labels the steps that are seen.
- * @param {HTMLElement} axis
- * @param {any} grid
- * @param {number[]} seen columns
+ * @param {HTMLElement} node
+ * @param {{preview?: boolean, groups?: Object[]}} grid
+ * @param {import('../scales/step_axis.js').StepAxis} axis
+ * @param {number[]} seen places
  * @param {number} width
  */
-export function drawAxis(axis, {steps, groups, preview}, [from, to], width) {
-  const first = Math.floor(from);
-  const part = steps.subarray(first, Math.ceil(to));
-  const labels = tickColumns(part, width).map((column, index) => {
-    const text = index ? String(part[column]) : `step ${part[column]}`;
-    const label = element('span', {}, text);
-    const center = first + column + 0.5 - from;
-    label.style.left = `${100 * center / (to - from)}%`;
+export function drawAxis(node, {groups, preview}, axis, seen, width) {
+  const share = (place) => 100 * (place - seen[0]) / (seen[1] - seen[0]);
+  const labels = ticksOf(axis, seen, width).map((step, index) => {
+    const label = element('span', {}, index ? String(step) : `step ${step}`);
+    label.style.left = `${share(middleOf(axis, step))}%`;
     return label;
   });
   labels[0]?.classList.add('first');
   if (labels.length > 1) labels.at(-1).classList.add('last');
   const note = preview ? 'some of the steps; the others are being loaded'
-    : groups ? 'one column per eighth of a window of examples, or more'
-      : 'one column per recorded step';
-  const uneven = element('em', {hidden: !preview && isEven(steps)}, note);
-  axis.replaceChildren(...labels, uneven);
+    : axis.kind === 'linear' ? ''
+      : groups ? 'one column per eighth of a window of examples, or more'
+        : 'one column per recorded step';
+  const changes = preview || groups ? [] : changesOf(axis)
+    .filter(({place}) => place > seen[0] && place < seen[1])
+    .map(({place, every}) => {
+      const mark = element('b', {}, `every ${every === 1 ? 'step' : every}`);
+      mark.style.left = `${share(place)}%`;
+      return mark;
+    });
+  node.classList.toggle('noted', Boolean(note));
+  node.replaceChildren(...labels, ...changes,
+    element('em', {hidden: !note}, note));
 }
 
 /** Labels the ends of the flow's scale and two ticks between. */

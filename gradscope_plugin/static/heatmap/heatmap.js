@@ -1,14 +1,19 @@
 /** One run's heatmap with its names, axis, cursor and flow. */
 
+import {showCode} from '../basics/code.js';
 import {columnOf} from '../scales/axis.js';
 import {drawFlow} from './depth_profile.js';
 import {build, drawAxis, drawFlowAxis} from './elements.js';
 import {listenTo} from './input.js';
 import {namesOf} from './row_labels.js';
 import {boxOf} from './outlines.js';
-import {HIGHEST, middleOf, placeRows} from './row_places.js';
-import {entriesOf, foldedLines, linesOf, paint, tableOf} from './raster.js';
-import {WHOLE, columnsSeen, heightsSeen} from '../scales/viewport.js';
+import {HIGHEST, heightOf, isScrolled, middleOf, placeRows, topOf}
+  from './row_places.js';
+import {entriesOf} from './entries.js';
+import {foldedLines} from './merged_rows.js';
+import {linesOf, paint, tableOf} from './raster.js';
+import {makeAxis, placesOf} from '../scales/step_axis.js';
+import {WHOLE, heightsSeen, placesSeen} from '../scales/viewport.js';
 
 const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
   + 'last step, Page Up and Page Down move by a tenth of the steps. Plus and '
@@ -18,6 +23,9 @@ const HELP = 'Arrow keys move the cursor, Home and End go to the first and '
 
 // How long the hint about the wheel stays.
 const HINT = 1600;
+
+// What is seen above and below a row that is scrolled to.
+const BESIDE = 20;
 
 /** `node` goes into the document; `update` and `showCursor` fill it. */
 export class Heatmap {
@@ -29,8 +37,12 @@ export class Heatmap {
   #scale = null;
   #cursor = null;
   #placed = null;
+  #axis = makeAxis('linear', []);
+  // Where the columns lie on the axis.
+  #places = new Float64Array();
   #entries = null;
   #folded = null;
+  #sizes = [];
   // Width and height of the cells and of the flow. To ask the browser in each
   // frame would make it lay out the page as often as there are heatmaps.
   #size = {width: 0, height: 0, flowWidth: 0, flowHeight: 0};
@@ -51,7 +63,9 @@ export class Heatmap {
   /**
    * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
    *     onOpen: (row: number) => void, onFold: (name: ?string) => void,
-   *     onPng: Function, onCsv: Function}} actions `onCursor` gets `{run, row,
+   *     onScroll?: (top: number, total: number) => void,
+   *     onEarlier: (run: string) => void, onPng: Function,
+   *     onCsv: Function}} actions `onCursor` gets `{run, row,
    *     column}` and whether a key moved it; `onFold` a block, or null for all
    */
   constructor(actions) {
@@ -67,10 +81,18 @@ export class Heatmap {
     this.more = this.#dom.more;
     this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
       grid: this.#grid, placed: this.#placed, entries: this.#entries,
+      sizes: this.#sizes,
       zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
       ...this.#view()}, {...actions, hint: () => this.#hint(),
-      tell: (cell, byKey) => this.#tell(cell, byKey)});
+      tell: (cell, byKey) => {
+        if (cell && byKey) this.#bring(cell.row, cell.row + 1);
+        this.#tell(cell, byKey);
+      }});
     new ResizeObserver(() => this.#drawAnew()).observe(this.#dom.cells);
+    this.#dom.plot.addEventListener('scroll', () => {
+      actions.onScroll?.(this.#dom.plot.scrollTop, this.#placed.total);
+      this.schedule();
+    });
   }
 
   /** Whether a key press goes to its cells. */
@@ -82,14 +104,16 @@ export class Heatmap {
    * Shows a grid, or a message instead of it. Without either the old picture
    * stays, pale, until there is one.
    */
-  update({run, label, color, caption, finding, message, isError, grid, look,
-    scale, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
+  update({run, label, color, caption, finding, alarm = '', earlier = null,
+    message, isError, grid, look, scale, axis, zoom, isOpen, openKey, noFlow = false, awaited = 0}) {
     const dom = this.#dom;
     this.#run = run;
     dom.dot.style.background = color;
     dom.name.textContent = label;
     dom.caption.textContent = caption;
     dom.finding.textContent = finding?.text ?? '';
+    showCode(dom.alarm, alarm);
+    this.#showEarlier(earlier);
     dom.finding.classList.toggle('alarm', Boolean(finding?.alarming));
     if (dom.message.textContent !== message) dom.message.textContent = message;
     dom.message.hidden = !message;
@@ -102,7 +126,7 @@ export class Heatmap {
       return;
     }
     const isNew = grid !== this.#grid || look !== this.#look
-      || openKey !== this.#isOpen?.key;
+      || openKey !== this.#isOpen?.key || axis !== this.#axis;
     this.#grid = grid?.rows ? grid : null;
     this.#look = look;
     this.#scale = scale;
@@ -114,13 +138,18 @@ export class Heatmap {
       return;
     }
     this.#zoom = zoom;
+    this.#axis = axis;
+    this.#places = placesOf(axis, this.#grid.steps);
     this.#placed = placeRows(this.#grid, isOpen);
     this.#entries = entriesOf(this.#grid, look.position);
-    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed);
+    this.#sizes = this.#grid.named.map(({size = 0}) => size);
+    this.#folded = foldedLines(this.#entries, this.#grid.columns, this.#placed,
+      this.#sizes);
     look.table ??= tableOf(look);
-    this.#setHeight(Math.min(HIGHEST, this.#placed.total));
+    this.#setHeight(this.#placed.total);
+    this.#drawScrolling();
     dom.plot.classList.toggle('without-flow',
-      Boolean(this.#grid.groups || noFlow));
+      noFlow);
     dom.fold.hidden = !this.#grid.blocks?.length;
     dom.fold.textContent = openKey ? 'fold all' : 'unfold all';
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
@@ -133,6 +162,7 @@ export class Heatmap {
   setZoom(zoom) {
     if (zoom === this.#zoom) return;
     this.#zoom = zoom;
+    if (this.#placed) this.#drawScrolling();
     this.schedule();
   }
 
@@ -153,7 +183,11 @@ export class Heatmap {
   }
 
   /** Brings the outlines that were chosen into sight, or else the cells. */
-  reveal(hidden) {
+  reveal(hidden, chosen) {
+    if (chosen) {
+      this.#bring(chosen.from, chosen.to);
+      this.#dom.marks.update(this.#marks, this.#placed, this.#view());
+    }
     this.#dom.marks.reveal(hidden);
   }
 
@@ -176,20 +210,64 @@ export class Heatmap {
     return this.#grid;
   }
 
-  #setHeight(height) {
-    this.#dom.plot.style.setProperty('--height', `${height}px`);
+  /** Says what else is in the run's directory, and shows it on a click. */
+  #showEarlier(earlier) {
+    const {earlier: node, earlierText, earlierShow} = this.#dom;
+    node.hidden = !earlier;
+    if (!earlier) return;
+    earlierText.textContent = `${earlier.steps ?? 'Some'} steps of an earlier `
+      + 'training with another model are in the same directory. ';
+    earlierShow.onclick = () => this.#actions.onEarlier(earlier.name);
+  }
+
+  #setHeight(total) {
+    const {style} = this.#dom.plot;
+    style.setProperty('--height', `${Math.min(HIGHEST, total)}px`);
+    style.setProperty('--total', `${total}px`);
+  }
+
+  /** Lets rows scroll that are too many, unless somebody zoomed in on some. */
+  #drawScrolling() {
+    this.#dom.plot.classList.toggle('scrolls',
+      !this.#zoom.rows && isScrolled(this.#placed));
+  }
+
+  get #isScrolling() {
+    return this.#dom.plot.classList.contains('scrolls');
+  }
+
+  /** Scrolls to rows that lie in the same places as those of another run. */
+  scrollTo(top, total) {
+    if (this.#placed?.total === total) this.#dom.plot.scrollTop = top;
+  }
+
+  /** Scrolls as little as it takes to see some rows. */
+  #bring(from, to) {
+    if (!this.#isScrolling) return;
+    const {plot} = this.#dom;
+    const top = topOf(this.#placed, from);
+    const bottom = topOf(this.#placed, to - 1) + heightOf(this.#placed, to - 1);
+    const room = this.#size.height;
+    plot.scrollTop = Math.max(Math.min(plot.scrollTop, top - BESIDE),
+      bottom + BESIDE - room);
   }
 
   #view() {
-    return {seen: columnsSeen(this.#zoom, this.#grid.steps),
-      heights: heightsSeen(this.#zoom, this.#placed.total),
-      size: this.#size.height};
+    const size = this.#size.height;
+    const top = this.#dom.plot.scrollTop;
+    return {seen: placesSeen(this.#zoom, this.#axis), size,
+      axis: this.#axis, places: this.#places,
+      heights: this.#isScrolling ? [top, top + size]
+        : heightsSeen(this.#zoom, this.#placed.total)};
   }
 
   #drawAnew() {
     const {cells, flow} = this.#dom;
     this.#size = {width: cells.clientWidth, height: cells.clientHeight,
       flowWidth: flow.clientWidth, flowHeight: flow.clientHeight};
+    // The cells are as wide as those of other runs, which do not scroll.
+    const {offsetWidth, clientWidth} = this.#dom.plot;
+    this.#dom.plot.style.setProperty('--bar', `${offsetWidth - clientWidth}px`);
     this.#draw();
   }
 
@@ -200,11 +278,11 @@ export class Heatmap {
     if (!this.#grid || width === 0 || size === 0) return;
     const view = this.#view();
     this.#paint(view);
-    drawAxis(axis, this.#grid, view.seen, width);
+    drawAxis(axis, this.#grid, this.#axis, view.seen, width);
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
       names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
-        size, (name) => this.#actions.onFold(name)));
+        size, this.#folded, (name) => this.#actions.onFold(name)));
       drawFlowAxis(flowAxis, this.#scale);
     }
     whole.hidden = !this.#zoom.steps && !this.#zoom.rows;
@@ -213,7 +291,7 @@ export class Heatmap {
     this.#drawFlow();
   }
 
-  #paint({seen, heights}) {
+  #paint({seen, places, heights}) {
     const {canvas} = this.#dom;
     const density = window.devicePixelRatio || 1;
     const width = Math.round(this.#size.width * density);
@@ -225,8 +303,8 @@ export class Heatmap {
       this.#image = context.createImageData(width, height);
     }
     const what = {entries: this.#entries, columns: this.#grid.columns,
-      placed: this.#placed, table: this.#look.table, seen, heights, width,
-      height, density, gap: 0, folded: this.#folded};
+      placed: this.#placed, table: this.#look.table, seen, places, heights, width,
+      height, density, gap: 0, folded: this.#folded, sizes: this.#sizes};
     if (isChanged(this.#lined, [what.entries, what.placed, height,
       ...heights])) {
       this.#lines = linesOf(what);

@@ -4,7 +4,7 @@ import {captionOf, messageOf} from './notices.js';
 import {columnOf} from '../scales/axis.js';
 import {element, keyed} from '../basics/dom.js';
 import {runLabel} from '../basics/format.js';
-import {profileOf} from './depth_profile.js';
+import {hasNoFlow, profileOf} from './depth_profile.js';
 import {Heatmap} from './heatmap.js';
 import {awaitedHeight} from './row_places.js';
 import {silenceAt, valueAt} from './readout.js';
@@ -13,7 +13,9 @@ import {deadIn} from '../data/dead_units.js';
 /**
  * What is shown.
  * @typedef {{runs: Object[], resultOf: (run: Object) => Object,
+ *     alarmOf: (run: Object) => string, earlierOf: (run: Object) => ?Object,
  *     description: Object, rows: string, look: Object, scale: Object,
+ *     axis: Object,
  *     colorOf: (name: string) => string, zoom: Object, unfolded: string[]}}
  *     Scene
  */
@@ -29,8 +31,10 @@ export class Heatmaps {
   constructor(actions) {
     this.node = element('div', {className: 'heatmaps'});
     this.#update = keyed(this.node, (run) => run.name, (run) => {
-      const part = new Heatmap({...actions, onOpen: (row) =>
-        actions.onOpen(run.name, row)});
+      const part = new Heatmap({...actions,
+        onOpen: (row) => actions.onOpen(run.name, row),
+        onScroll: (top, total) => this.#parts.forEach((other) =>
+          other.scrollTo(top, total))});
       actions.onSeen(part.node, run.name);
       return part;
     });
@@ -39,7 +43,7 @@ export class Heatmaps {
   /** @param {Scene} scene */
   draw(scene) {
     this.#scene = scene;
-    const {description, rows, look, scale, zoom, unfolded} = scene;
+    const {description, rows, look, scale, axis, zoom, unfolded} = scene;
     this.#parts = this.#update(scene.runs);
     this.#parts.forEach((part, index) => {
       const run = scene.runs[index];
@@ -49,12 +53,15 @@ export class Heatmaps {
         label: runLabel(run.name),
         color: scene.colorOf(run.name),
         caption: run.error ? ''
-          : captionOf(description, description.rows ?? rows),
+          : captionOf(description, description.rows ?? rows,
+            isFolded(grid, unfolded)),
         finding: deadIn(grid),
+        alarm: scene.alarmOf(run),
+        earlier: scene.earlierOf(run),
         message: error ?? messageOf(grid, rows, description),
         isError: error || (grid?.rows && !description.optional),
         awaited: part.grid || run.error ? 0 : awaitedHeight(run),
-        grid, look, scale, zoom, noFlow: description.rows === 'data',
+        grid, look, scale, axis, zoom, noFlow: hasNoFlow(description),
         isOpen: (name) => unfolded.includes(name),
         openKey: unfolded.join('\n'),
       });
@@ -98,8 +105,7 @@ export class Heatmaps {
   }
 
   #drawFlow(part, run, grid, cursor) {
-    // Units and data have no depth.
-    if (!grid?.rows || grid.groups || this.#scene.description.rows === 'data') {
+    if (!grid?.rows || hasNoFlow(this.#scene.description)) {
       part.showFlow([], '');
       return;
     }
@@ -115,4 +121,10 @@ export class Heatmaps {
     const {label} = this.#scene.description;
     part.showFlow(profiles, `${label} by depth, step ${own}`);
   }
+}
+
+/** Returns whether a line stands for several rows. */
+function isFolded(grid, unfolded) {
+  return Boolean(grid?.blocks?.some(({name, from, to}) =>
+    to - from > 1 && !unfolded.includes(name)));
 }

@@ -2,18 +2,20 @@
 
 import {moved} from '../scales/axis.js';
 import {commandOf, listen} from './gestures.js';
-import {blockAt, topOf} from './row_places.js';
-import {edgesOf, pick, rowsOfPixel} from './raster.js';
+import {blockAt, isScrolled, topOf} from './row_places.js';
+import {pick} from './merged_rows.js';
+import {edgesOf, rowsOfPixel} from './raster.js';
 import {
-  WHOLE, columnsSeen, including, panRows, panSteps, zoomRows, zoomSteps,
+  WHOLE, including, panRows, panSteps, zoomRows, zoomSteps,
 } from '../scales/viewport.js';
 
 /**
  * What is drawn now.
  * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
- *     entries: Uint16Array, zoom: import('../scales/viewport.js').Zoom,
+ *     entries: Uint16Array, sizes: number[], zoom: import('../scales/viewport.js').Zoom,
  *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
- *     seen: number[], heights: number[]}} Drawn
+ *     axis: import('../scales/step_axis.js').StepAxis, places: Float64Array,
+ *     seen: number[], heights: number[], size: number}} Drawn
  */
 
 /**
@@ -35,11 +37,11 @@ export function listenTo(cells, drawn, actions) {
   cells.addEventListener('pointermove', point);
   cells.addEventListener('pointerdown', point);
   listen(cells, {
-    zoomSteps: when(({zoom, grid, seen: [from, to]}, share, factor) => onZoom(
-      zoomSteps(zoom, grid.steps, from + share * (to - from), factor))),
-    zoomRows: when(({zoom}, share, factor) => {
-      const [from, to] = zoom.rows ?? [0, 1];
-      onZoom(zoomRows(zoom, from + share * (to - from), factor));
+    zoomSteps: when(({zoom, axis, seen: [from, to]}, share, factor) => onZoom(
+      zoomSteps(zoom, axis, from + share * (to - from), factor))),
+    zoomRows: when((now, share, factor) => {
+      const [from, to] = sharesOf(now);
+      zoomRowsOf(now, from + share * (to - from), factor, onZoom);
     }),
     pan: (x, y) => Boolean(when(pan)(x, y, onZoom)),
     reset: () => onZoom(WHOLE),
@@ -55,7 +57,8 @@ export function listenTo(cells, drawn, actions) {
     if (command) obey(now, command, actions);
     if (!cell) return;
     const share = topOf(now.placed, cell.row) / now.placed.total;
-    onZoom(including(now.zoom, now.grid.steps, cell.column, share));
+    onZoom(including(now.zoom, now.axis, now.places.subarray(
+      cell.column, cell.column + 2), share));
     tell(cell, true);
   }));
   cells.addEventListener('focus', when(({here}) => {
@@ -65,17 +68,32 @@ export function listenTo(cells, drawn, actions) {
 }
 
 /** Returns the cell that is drawn under a pointer. */
-function cellAt({grid, placed, entries, canvas, seen, heights}, box,
+function cellAt(now, box,
     {clientX, clientY}) {
+  const {grid, placed, canvas, seen, places, heights} = now;
   const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
     Math.floor(offset / size * count)));
   const x = pixel(clientX - box.left, box.width, canvas.width);
   const y = pixel(clientY - box.top, box.height, canvas.height);
   const rows = rowsNear(placed, heights, y, canvas.height);
-  const edges = edgesOf(seen, canvas.width, grid.columns);
-  const first = Math.min(edges[x], grid.columns - 1);
-  return picked(grid, entries, rows, first,
-    Math.max(first + 1, edges[x + 1]));
+  const edges = edgesOf(seen, canvas.width, places);
+  const first = Math.max(0, Math.min(edges[x], grid.columns - 1));
+  return picked(now, rows, first,
+    Math.max(first + 1, Math.min(edges[x + 1], grid.columns)));
+}
+
+/** Zooms rows around a share of the height; rows that scroll are never smaller
+ * than their names. */
+function zoomRowsOf(now, at, factor, onZoom) {
+  const next = zoomRows(now.zoom, at, factor, sharesOf(now));
+  const height = next.rows ? (next.rows[1] - next.rows[0]) * now.placed.total : 0;
+  const isSmall = isScrolled(now.placed) && height > now.size;
+  onZoom(isSmall ? {...next, rows: null} : next);
+}
+
+/** Returns what is seen of the height, as shares. */
+function sharesOf({heights, placed}) {
+  return heights.map((height) => height / placed.total);
 }
 
 /** Returns the rows of a line of pixels; between blocks, the last one above. */
@@ -87,13 +105,14 @@ function rowsNear(placed, heights, y, height) {
   return {from: 0, to: 1};
 }
 
-function picked({columns}, entries, rows, first, last) {
-  const cell = pick(entries, columns, rows, first, last);
+function picked({grid: {columns}, entries, sizes}, rows, first, last) {
+  const cell = pick(entries, columns, rows, first, last, sizes);
   return {row: Math.floor(cell / columns), column: cell % columns};
 }
 
 /** Returns where a key leads; a folded block is one row. */
-function movedTo({grid, placed, entries, here}, key) {
+function movedTo(now, key) {
+  const {grid, placed, here} = now;
   const block = blockAt(placed, here.row);
   const from = !block.isFolded ? here
     : {...here, row: key === 'ArrowDown' ? block.to - 1 : block.from};
@@ -101,11 +120,11 @@ function movedTo({grid, placed, entries, here}, key) {
   if (!cell) return null;
   const to = blockAt(placed, cell.row);
   return to.isFolded
-    ? picked(grid, entries, to, cell.column, cell.column + 1) : cell;
+    ? picked(now, to, cell.column, cell.column + 1) : cell;
 }
 
 function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
-  const {here, placed, zoom} = now;
+  const {here, placed} = now;
   const fold = () => {
     const block = blockAt(placed, here.row);
     if (block.name && block.to - block.from > 1) onFold(block.name);
@@ -116,22 +135,22 @@ function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
     open: () => onOpen(here.row),
     fold,
     zoomSteps: () => zoomAtCursor(now, value, onZoom),
-    zoomRows: () => onZoom(zoomRows(zoom, middle, value)),
+    zoomRows: () => zoomRowsOf(now, middle, value, onZoom),
     panSteps: () => pan(now, value, 0, onZoom),
     panRows: () => pan(now, 0, value, onZoom),
   })[name]();
 }
 
-function zoomAtCursor({zoom, grid, here}, factor, onZoom) {
-  onZoom(zoomSteps(zoom, grid.steps, here.column + 0.5, factor));
+function zoomAtCursor({zoom, axis, places, here}, factor, onZoom) {
+  const middle = (places[here.column] + places[here.column + 1]) / 2;
+  onZoom(zoomSteps(zoom, axis, middle, factor));
 }
 
 /** Moves what is seen by shares of it; returns whether anything moved. */
-function pan({zoom, grid}, x, y, onZoom) {
+function pan({zoom, axis, seen: [from, to]}, x, y, onZoom) {
   if (!zoom.steps && !zoom.rows) return false;
-  const [from, to] = columnsSeen(zoom, grid.steps);
   const [low, high] = zoom.rows ?? [0, 1];
-  onZoom(panRows(panSteps(zoom, grid.steps, x * (to - from)),
+  onZoom(panRows(panSteps(zoom, axis, x * (to - from)),
     y * (high - low)));
   return true;
 }

@@ -44,9 +44,16 @@ const NO_ROWS = {
 
 const LACKING = 'This statistic was not recorded in this run.';
 
-/** Returns what a heatmap shows: `gradient norm of each layer, …`. */
-export function captionOf({label}, rows) {
-  return `${label} of each ${ONE[rows]}, input at the top`;
+/**
+ * Returns what a heatmap shows: `gradient norm of each layer, …`.
+ * @param {{label: string}} description
+ * @param {string} rows
+ * @param {boolean=} isFolded whether a line stands for several rows
+ */
+export function captionOf({label}, rows, isFolded = false) {
+  return `${label} of each ${ONE[rows]}, input at the top`
+    + (isFolded ? `; of a folded block its largest ${ONE[rows]}, and NaN of any`
+      : '');
 }
 
 /**

@@ -13,7 +13,8 @@ export function createOverlay() {
     /**
      * @param {{cells: Object, severity: string, isChosen: boolean}[]} marks
      * @param {import('./row_places.js').Placed} placed
-     * @param {{seen: number[], heights: number[], size: number}} view
+     * @param {{seen: number[], places: ArrayLike<number>, heights: number[],
+     *     size: number}} view
      */
     update(marks, placed, view) {
       const boxes = marks.flatMap(({cells, severity, isChosen}) => {
@@ -39,13 +40,15 @@ export function createOverlay() {
 }
 
 /** Returns where some cells are, cut to what is seen; null if they are not. */
-export function boxOf({from, to, first, last}, placed, {seen, heights, size}) {
+export function boxOf({from, to, first, last}, placed,
+    {seen, places, heights, size}) {
   const zoom = size / (heights[1] - heights[0]);
   const y = (height) => (height - heights[0]) * zoom;
   const top = Math.max(0, y(topOf(placed, from)));
   const bottom = Math.min(size,
     y(topOf(placed, to - 1) + heightOf(placed, to - 1)));
-  const x = (column) => 100 * (column - seen[0]) / (seen[1] - seen[0]);
+  const x = (column) =>
+    100 * (places[column] - seen[0]) / (seen[1] - seen[0]);
   const left = Math.max(0, x(first));
   const right = Math.min(100, x(last + 1));
   return bottom > top && right > left

@@ -1,56 +1,9 @@
 /** A grid as pixels: which cell each one shows, and its colour; pure. */
 
-import {ABOVE, ABSENT, BELOW, DEAD, INFINITE, MISSING, NAN, NUMBER, ZERO}
-  from '../data/cell_kinds.js';
-import {entryOf} from '../scales/colormap.js';
+import {ABOVE, BELOW, INFINITE, MISSING, NAN} from '../data/cell_kinds.js';
+import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './entries.js';
+import {leadOf, mergedLine} from './merged_rows.js';
 import {heightOf, rowsAt} from './row_places.js';
-
-// Entries of a look's table: 256 colours of numbers, then the other kinds.
-const SPECIAL = 256;
-const ENTRIES = SPECIAL + 16;
-
-// Where many cells share a pixel the most abnormal one is drawn: one NaN in
-// 5000 steps must not be averaged away. Among numbers it is the one furthest
-// from the middle of the scale.
-const SEVERITY = {
-  [ABSENT]: 0, [MISSING]: 200, [ZERO]: 300, [DEAD]: 300, [NAN]: 400,
-  [INFINITE]: 500,
-};
-const WEIGHTS = new Uint16Array(ENTRIES);
-for (let entry = 0; entry < SPECIAL; entry++) {
-  WEIGHTS[entry] = 1 + Math.abs(entry - 127.5);
-}
-for (const [kind, weight] of Object.entries(SEVERITY)) {
-  WEIGHTS[SPECIAL + Number(kind)] = weight;
-}
-WEIGHTS[SPECIAL + BELOW] = WEIGHTS[SPECIAL + ABOVE] = 150;
-
-/**
- * Returns the entry of each cell: the colour of its number, or its kind.
- * @param {{values: Float32Array, kinds: Uint8Array}} grid
- * @param {(value: number) => number} position of the scale
- */
-export function entriesOf({values, kinds}, position) {
-  const entries = new Uint16Array(values.length);
-  for (let cell = 0; cell < values.length; cell++) {
-    const kind = kinds[cell];
-    if (kind !== NUMBER) {
-      entries[cell] = SPECIAL + kind;
-      continue;
-    }
-    const place = position(values[cell]);
-    // A number is at the end of a scale as float32 has it, or beyond; a zero
-    // is below each log scale, and its first colour says so.
-    entries[cell] = place < -1e-6 && place > -Infinity ? SPECIAL + BELOW
-      : place > 1 + 1e-6 ? SPECIAL + ABOVE : entryOf(place);
-  }
-  return entries;
-}
-
-/** Returns the kind that an entry is drawn as. */
-export function kindOf(entry) {
-  return entry < SPECIAL ? NUMBER : entry - SPECIAL;
-}
 
 /**
  * Returns a look's table: of each entry its colour and that of its pattern, as
@@ -81,53 +34,6 @@ function pack({0: red, 1: green, 2: blue}) {
 }
 
 /**
- * Returns the cell that is drawn for some rows and columns: the first column's
- * of the most abnormal, as `linesOf` and `paint` find it.
- * @return {number} its index
- */
-export function pick(entries, columns, {from, to}, first, last) {
-  let best = from * columns + first;
-  let most = WEIGHTS[entries[best]];
-  for (let column = first; column < last; column++) {
-    for (let row = from; row < to; row++) {
-      const cell = row * columns + column;
-      if (WEIGHTS[entries[cell]] > most) {
-        most = WEIGHTS[entries[cell]];
-        best = cell;
-      }
-    }
-  }
-  return best;
-}
-
-/** Returns of some rows put together the entry of each column. */
-function together(entries, columns, {from, to}) {
-  const line = entries.slice(from * columns, (from + 1) * columns);
-  for (let row = from + 1; row < to; row++) {
-    const base = row * columns;
-    for (let column = 0; column < columns; column++) {
-      const entry = entries[base + column];
-      if (WEIGHTS[entry] > WEIGHTS[line[column]]) line[column] = entry;
-    }
-  }
-  return line;
-}
-
-/**
- * Returns of each folded block the entries of its one line: 1000 rows in a
- * hundred blocks are looked through once, and not with each zoom in rows.
- * @param {Uint16Array} entries
- * @param {number} columns
- * @param {import('./row_places.js').Placed} placed
- * @return {Map<number, {to: number, line: Uint16Array}>} by its first row
- */
-export function foldedLines(entries, columns, placed) {
-  return new Map(placed.blocks.filter(({isFolded}) => isFolded)
-    .map((block) => [block.from,
-      {to: block.to, line: together(entries, columns, block)}]));
-}
-
-/**
  * Lines of pixels: `of` says of each which one of `all` it shows, -1 between
  * blocks; `isPlain` of each of these whether nothing in it has a pattern.
  * @typedef {{of: Int32Array, all: Uint16Array[], isPlain: boolean[]}} Lines
@@ -138,11 +44,12 @@ export function foldedLines(entries, columns, placed) {
  * while somebody zooms or moves in steps.
  * @param {{entries: Uint16Array, columns: number,
  *     placed: import('./row_places.js').Placed, heights: number[],
- *     height: number,
- *     folded?: Map<number, {to: number, line: Uint16Array}>}} what
+ *     height: number, sizes?: number[],
+ *     folded?: Map<number, import('./merged_rows.js').Merged>}} what
  * @return {Lines}
  */
-export function linesOf({entries, columns, placed, heights, height, folded}) {
+export function linesOf({entries, columns, placed, heights, height, folded,
+  sizes}) {
   const found = {of: new Int32Array(height).fill(-1), all: [], isPlain: []};
   let before = null;
   for (let y = 0; y < height; y++) {
@@ -156,7 +63,8 @@ export function linesOf({entries, columns, placed, heights, height, folded}) {
       found.all.push(isOne
         ? entries.subarray(rows.from * columns, rows.to * columns)
         : block?.to === rows.to ? block.line
-          : together(entries, columns, rows));
+          : mergedLine(entries, columns, rows,
+            leadOf(entries, columns, rows, sizes)));
       found.isPlain.push(isPlain(found.all.at(-1)));
     }
     found.of[y] = found.all.length - 1;
@@ -172,15 +80,20 @@ function isPlain(line) {
 }
 
 /**
- * Returns for each pixel of a width its first column, and one more.
- * @param {number[]} seen
+ * Returns for each pixel of a width its first column, and one more: -1 before
+ * the first column, their number behind the last.
+ * @param {number[]} seen places
  * @param {number} width
- * @param {number} columns
+ * @param {ArrayLike<number>} places between the columns, see `placesOf`
  */
-export function edgesOf([from, to], width, columns) {
+export function edgesOf([from, to], width, places) {
   const edges = new Int32Array(width + 1);
+  const columns = places.length - 1;
+  let column = -1;
   for (let x = 0; x <= width; x++) {
-    edges[x] = Math.min(columns, Math.floor(from + (to - from) * x / width));
+    const place = from + (to - from) * x / width;
+    while (column < columns && places[column + 1] <= place + 1e-9) column += 1;
+    edges[x] = column;
   }
   return edges;
 }
@@ -189,16 +102,17 @@ export function edgesOf([from, to], width, columns) {
  * Paints the part of a grid that is seen.
  * @param {Uint32Array} out `width` x `height` pixels
  * @param {{entries: Uint16Array, columns: number, placed: Object,
- *     table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
+ *     places?: ArrayLike<number>, table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
  *     heights: number[], width: number, height: number,
- *     density: number, gap: number, lines?: Lines}} what `seen` in columns,
- *     `heights` in pixels of `placed`; `gap` is the colour between blocks,
+ *     density: number, gap: number, sizes?: number[], lines?: Lines}} what `seen` as places,
+ *     by default of columns; `heights` in pixels of `placed`; `gap` is the colour between blocks,
  *     `lines` are from `linesOf` where they are known
  */
 export function paint(out, what) {
   const {columns, table, seen, width, height} = what;
+  const places = what.places ?? Array.from({length: columns + 1}, (_, i) => i);
   const {of, all, isPlain: plain} = what.lines ?? linesOf(what);
-  const pixels = columnsOf(edgesOf(seen, width, columns), columns);
+  const pixels = columnsOf(edgesOf(seen, width, places), columns);
   const line = new Uint16Array(width);
   for (let y = 0; y < height; y++) {
     const index = of[y];
@@ -214,17 +128,18 @@ export function paint(out, what) {
   }
 }
 
-/** Returns of each pixel the columns that it shows, `last` excluded; and
- * whether each shows only one. */
+/** Returns of each pixel the columns that it shows, `last` excluded, the first
+ * -1 where there is none; and whether each shows only one. */
 function columnsOf(edges, columns) {
   const width = edges.length - 1;
   const first = new Int32Array(width);
   const last = new Int32Array(width);
   let isSingle = true;
   for (let x = 0; x < width; x++) {
-    first[x] = Math.min(edges[x], columns - 1);
-    last[x] = Math.max(first[x] + 1, edges[x + 1]);
-    if (last[x] - first[x] > 1) isSingle = false;
+    const isNone = edges[x] >= columns || (edges[x] < 0 && edges[x + 1] < 1);
+    first[x] = isNone ? -1 : Math.max(0, edges[x]);
+    last[x] = isNone ? 0 : Math.max(first[x] + 1, edges[x + 1]);
+    if (isNone || last[x] - first[x] > 1) isSingle = false;
   }
   return {first, last, isSingle};
 }
@@ -262,6 +177,10 @@ function fillLine(line, entries, {first, last, isSingle}) {
     return;
   }
   for (let x = 0; x < line.length; x++) {
+    if (first[x] < 0) {
+      line[x] = OUTSIDE;
+      continue;
+    }
     let best = entries[first[x]];
     for (let column = first[x] + 1; column < last[x]; column++) {
       if (WEIGHTS[entries[column]] > WEIGHTS[best]) best = entries[column];

@@ -17,10 +17,11 @@ const LINE = 12;
  * @param {import('./row_places.js').Placed} placed
  * @param {number[]} heights those that are seen
  * @param {number} size of the heatmap in pixels
+ * @param {Map<number, {lead: number}>} folded which row of a block is drawn
  * @param {(name: string) => void} onFold
  * @return {HTMLElement[]}
  */
-export function namesOf(grid, placed, heights, size, onFold) {
+export function namesOf(grid, placed, heights, size, folded, onFold) {
   const zoom = size / (heights[1] - heights[0]);
   const at = (top, node) => {
     const y = (top - heights[0]) * zoom;
@@ -29,7 +30,9 @@ export function namesOf(grid, placed, heights, size, onFold) {
     return [node];
   };
   if (grid.groups) return ofGroups(grid, placed, zoom, at);
-  if (placed.blocks.length > 1) return ofBlocks(grid, placed, zoom, at, onFold);
+  if (placed.blocks.length > 1) {
+    return ofBlocks(grid, placed, {heights, zoom, at}, folded, onFold);
+  }
   return labelledRows(grid.rows, placed.height * zoom, SPACE).flatMap(
     (row) => at(topOf(placed, row) + placed.height / 2,
       rowName(grid.named[row].name)));
@@ -40,17 +43,21 @@ function rowName(name, most = 22) {
 }
 
 /** A folded block is one line, an open one a line and its rows. */
-function ofBlocks({named}, placed, zoom, at, onFold) {
+function ofBlocks({named}, placed, {heights, zoom, at}, folded, onFold) {
   let free = -Infinity;
   return placed.blocks.flatMap((block) => {
     const {name, from, to, top, head, isFolded} = block;
     const isTitled = isFolded || head !== undefined;
-    const middle = (isFolded ? top : head ?? top) + 8;
+    // While its rows are scrolled through, an open block's name stays.
+    const bottom = top + (to - from) * placed.height;
+    const stays = heights[0] > (head ?? top) && heights[0] + LINE < bottom;
+    const middle = (isFolded ? top : stays ? heights[0] : head ?? top) + 8 / zoom;
     const y = middle * zoom;
     const nodes = [];
     if (isTitled && y >= free) {
       nodes.push(...at(middle, element('button',
-        {type: 'button', tabIndex: -1, className: 'fold', title: name,
+        {type: 'button', tabIndex: -1, className: 'fold',
+          title: foldTitle(block, named[folded.get(from)?.lead]),
           onclick: () => onFold(name)},
         `${isFolded ? '▸' : '▾'} ${shorten(name, 16)} (${to - from})`)));
       free = y + LINE;
@@ -68,6 +75,10 @@ function ofBlocks({named}, placed, zoom, at, onFold) {
     }
     return nodes;
   });
+}
+
+function foldTitle({name, from, to}, lead) {
+  return lead ? `${name}: drawn is ${lead.name}, one of ${to - from} rows` : name;
 }
 
 /**

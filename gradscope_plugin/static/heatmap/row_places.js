@@ -10,12 +10,14 @@ const ONE_LINE = 13;
 const TWO_LINES = 28;
 const UNIT_LABEL = 18;
 
-// The line with the name of an open block, and a folded block.
+// The line with the name of an open block, a folded block, and the least that a
+// row of an open block takes: each has its name.
 const HEAD = 17;
 const FOLDED = 16;
+const NAMED = 14;
 
-/** A heatmap is never higher: 200 rows of 3 pixels, or 200 units and gaps. More
- * rows share pixels. */
+/** A heatmap is never higher. Rows in blocks scroll in it, more units share
+ * pixels. */
 export const HIGHEST = 700;
 
 /**
@@ -68,7 +70,7 @@ export function awaitedHeight({layers = []}) {
 function placeBlocks(blocks, isOpen) {
   const isRow = ({name, from, to}) => to - from < 2 || isOpen(name);
   const lines = blocks.filter(isRow).reduce((n, b) => n + b.to - b.from, 0);
-  const height = rowHeight(Math.max(1, lines));
+  const height = Math.max(NAMED, rowHeight(Math.max(1, lines)));
   let top = 0;
   const placed = blocks.map((block) => {
     const isFolded = !isRow(block);
@@ -80,6 +82,11 @@ function placeBlocks(blocks, isOpen) {
     return here;
   });
   return {height, blocks: placed, total: top};
+}
+
+/** Returns whether rows are too many for their names, and scroll. */
+export function isScrolled({blocks, total}) {
+  return total > HIGHEST && blocks.some(({isFolded}) => isFolded !== undefined);
 }
 
 /** Returns the block that a row is in: of a hundred, found for each of 1000

@@ -18,6 +18,7 @@ export class Detail {
   #facts = null;
   #version = '';
   #zoom = null;
+  #axis = null;
   #found = null;
   #variable = '';
   #cursor = null;
@@ -65,16 +66,20 @@ export class Detail {
   }
 
   /** Shows a layer; what it has already stays until there is more. */
-  update(run, layer, zoom) {
+  update(run, layer, zoom, axis) {
     const isNew = this.#shown?.run.name !== run.name
       || this.#shown.layer !== layer;
     this.#zoom = zoom;
+    const isMoved = axis !== this.#axis;
+    this.#axis = axis;
     if (isNew) this.#begin(run, layer);
     this.#shown = {run, layer};
     const version = `${run.steps} ${run.last_wall_time}`;
     if (version !== this.#version) {
       this.#version = version;
       this.#fetch();
+    } else if (isMoved) {
+      this.#draw();
     }
     this.#takeFocus();
   }
@@ -169,7 +174,7 @@ export class Detail {
     const items = this.#items(this.#found);
     this.#charts = this.updateCharts(items);
     this.#charts.forEach((chart, index) => {
-      chart.update(items[index].data, this.#zoom);
+      chart.update(items[index].data, this.#zoom, this.#axis);
       chart.drawCursor(this.#cursor);
     });
   }

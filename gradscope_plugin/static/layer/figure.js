@@ -1,6 +1,6 @@
 /** What all charts of a layer have: title, axes, tools, room for a canvas. */
 
-import {tickColumns} from '../scales/axis.js';
+import {middleOf, ticksOf} from '../scales/step_axis.js';
 import {savePage} from '../saving/save.js';
 import {element} from '../basics/dom.js';
 
@@ -59,35 +59,33 @@ export function drawYAxis(axis, labels) {
 }
 
 /**
- * Labels the steps of the columns that are seen.
- * @param {HTMLElement} axis
- * @param {Float64Array} steps
- * @param {number[]} seen
+ * Labels the steps that are seen.
+ * @param {HTMLElement} node
+ * @param {import('../scales/step_axis.js').StepAxis} axis
+ * @param {number[]} seen places
  * @param {number} width
  */
-export function drawXAxis(axis, steps, [from, to], width) {
-  const first = Math.floor(from);
-  const part = steps.slice(first, Math.ceil(to));
-  const nodes = tickColumns(part, width, 70).map((column, index, all) => {
-    const node = element('span', {}, String(part[column]));
-    const place = (first + column + 0.5 - from) / (to - from);
-    node.style.left = `${100 * place}%`;
-    if (!index) node.classList.add('first');
-    else if (index === all.length - 1) node.classList.add('last');
-    return node;
+export function drawXAxis(node, axis, [from, to], width) {
+  const nodes = ticksOf(axis, [from, to], width, 70).map((step, index, all) => {
+    const label = element('span', {}, String(step));
+    label.style.left = `${100 * (middleOf(axis, step) - from) / (to - from)}%`;
+    if (!index) label.classList.add('first');
+    else if (index === all.length - 1) label.classList.add('last');
+    return label;
   });
-  axis.replaceChildren(...nodes);
+  node.replaceChildren(...nodes);
 }
 
 /**
  * Shows the cursor's column, if it is seen.
  * @param {HTMLElement} line
- * @param {?number} column
+ * @param {?number[]} column where it begins and ends
  * @param {number[]} seen
  */
 export function placeLine(line, column, [from, to]) {
-  line.hidden = column === null || column + 1 <= from || column >= to;
+  line.hidden = !column || column[1] <= from || column[0] >= to;
   if (line.hidden) return;
-  line.style.left = `${100 * (column - from) / (to - from)}%`;
-  line.style.width = `${100 / (to - from)}%`;
+  const [left, right] = column;
+  line.style.left = `${100 * (left - from) / (to - from)}%`;
+  line.style.width = `${100 * (right - left) / (to - from)}%`;
 }

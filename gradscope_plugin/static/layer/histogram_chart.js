@@ -1,6 +1,7 @@
 /** Histograms of one variable over time, on a signed log-magnitude axis. */
 
 import {columnOf} from '../scales/axis.js';
+import {makeAxis} from '../scales/step_axis.js';
 import {ZERO, bucketText, decadesIn, rangeOf, rowsShown} from './buckets.js';
 import {saveLines} from '../saving/save.js';
 import {SEQUENTIAL} from '../scales/colormap.js';
@@ -107,7 +108,7 @@ function drawHistograms(dom, matrix) {
   }
   context.putImageData(image, 0, 0);
   drawYAxis(dom.yAxis, yLabels(matrix, lines.length));
-  drawXAxis(dom.xAxis, matrix.steps, [0, columns], width);
+  drawXAxis(dom.xAxis, makeAxis('columns', [matrix.steps]), [0, columns], width);
 }
 
 function yLabels(matrix, count) {
@@ -138,7 +139,8 @@ function tell(dom, matrix, cursor, pointed) {
   const step = cursor?.step ?? steps.at(-1);
   const column = pointed?.column
     ?? (step >= steps[0] ? columnOf(steps, step) : null);
-  placeLine(dom.line, column, [0, columns]);
+  placeLine(dom.line, column === null ? null : [column, column + 1],
+    [0, columns]);
   if (column === null) {
     dom.told.textContent = '';
     return;

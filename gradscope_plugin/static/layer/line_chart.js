@@ -6,9 +6,10 @@ import {seriesLines} from '../saving/csv.js';
 import {element} from '../basics/dom.js';
 import {contextOf, createFigure, drawXAxis, drawYAxis, placeLine}
   from './figure.js';
-import {exact, tidy} from '../basics/format.js';
+import {short, tidy} from '../basics/format.js';
 import {fitDomain, makeScale} from '../scales/scale.js';
-import {columnsSeen} from '../scales/viewport.js';
+import {middleOf, placesOf} from '../scales/step_axis.js';
+import {placesSeen} from '../scales/viewport.js';
 
 /**
  * @param {{title: string, note?: string, scale: string, domain?: number[],
@@ -28,7 +29,7 @@ export function createLineChart(options) {
   return {
     node: dom.node,
 
-    /** @param {{steps: Float64Array, zoom: Object,
+    /** @param {{steps: Float64Array, zoom: Object, axis: Object,
      *     series: {name: string, label: string, values: Float32Array,
      *     color: string}[]}} now `color` is the name of a CSS variable */
     update(now) {
@@ -57,8 +58,11 @@ function drawLines(dom, data, cursor, options) {
   if (!width || !height) return;
   const scale = scaleOf(data.series, options);
   const style = getComputedStyle(dom.area);
-  const seen = columnsSeen(data.zoom, data.steps);
+  const seen = placesSeen(data.zoom, data.axis);
   const y = (value) => (1 - scale.position(value)) * height;
+  const places = data.steps.map((step) => middleOf(data.axis, step));
+  const x = (column) =>
+    (places[column] - seen[0]) / (seen[1] - seen[0]) * width;
   if (options.band) drawBand(context, options.band, {y, width, style});
   context.fillStyle = style.getPropertyValue('--border');
   const ticks = scale.ticks.filter((_, i, all) =>
@@ -66,11 +70,11 @@ function drawLines(dom, data, cursor, options) {
   ticks.forEach((tick) => context.fillRect(0, Math.round(y(tick)), width, 1));
   for (const {values, color} of data.series) {
     context.strokeStyle = context.fillStyle = style.getPropertyValue(color);
-    drawSeries(context, values, {seen, width, height, y});
+    drawSeries(context, values, {x, width, height, y});
   }
   drawYAxis(dom.yAxis, ticks.map((tick) =>
     ({text: tidy(Number(tick.toPrecision(3))), share: y(tick) / height})));
-  drawXAxis(dom.xAxis, data.steps, seen, width);
+  drawXAxis(dom.xAxis, data.axis, seen, width);
   tell(dom, data, cursor);
 }
 
@@ -89,17 +93,17 @@ function drawBand(context, {from, to, label}, {y, width, style}) {
  * a tick at the top tells it from what was not recorded.
  * @param {CanvasRenderingContext2D} context
  * @param {Float32Array} values
- * @param {{seen: number[], width: number, height: number,
+ * @param {{x: (column: number) => number, width: number, height: number,
  *     y: (value: number) => number}} place
  */
-function drawSeries(context, values, {seen: [from, to], width, height, y}) {
-  const first = Math.max(0, Math.floor(from));
-  const last = Math.min(values.length, Math.ceil(to));
+function drawSeries(context, values, {x: xOf, width, height, y}) {
   context.lineWidth = 1.5;
   context.beginPath();
   let isPen = false;
-  for (let column = first; column < last; column++) {
-    const x = (column + 0.5 - from) / (to - from) * width;
+  for (let column = 0; column < values.length; column++) {
+    const x = xOf(column);
+    // Of what is not seen the columns beside it are enough.
+    if (xOf(column + 1) < 0 || (column && xOf(column - 1) > width)) continue;
     const place = y(values[column]);
     if (!Number.isFinite(place)) {
       isPen = false;
@@ -110,7 +114,7 @@ function drawSeries(context, values, {seen: [from, to], width, height, y}) {
     if (isPen) context.lineTo(x, inside);
     else context.moveTo(x, inside);
     // One step alone is a dot.
-    if (!isPen && column + 1 === last) {
+    if (!isPen && column + 1 === values.length) {
       context.fillRect(x - 2, inside - 2, 4, 4);
     }
     isPen = true;
@@ -119,7 +123,7 @@ function drawSeries(context, values, {seen: [from, to], width, height, y}) {
 }
 
 /** Writes the numbers at the cursor beside their colours. */
-function tell(dom, {steps, series, zoom}, cursor) {
+function tell(dom, {steps, series, zoom, axis}, cursor) {
   const step = cursor?.step ?? steps.at(-1);
   const column = steps.length && step >= steps[0]
     ? columnOf(steps, step) : null;
@@ -130,10 +134,7 @@ function tell(dom, {steps, series, zoom}, cursor) {
       element('b', {}, column === null ? '' : short(values[column])));
   }));
   dom.note.textContent = column === null ? '' : `step ${steps[column]}`;
-  placeLine(dom.line, cursor ? column : null, columnsSeen(zoom, steps));
-}
-
-function short(value) {
-  return Number.isFinite(value) ? tidy(Number(value.toPrecision(3)))
-    : exact(value);
+  const places = cursor && column !== null
+    ? placesOf(axis, steps).subarray(column, column + 2) : null;
+  placeLine(dom.line, places && [...places], placesSeen(zoom, axis));
 }

@@ -1,6 +1,7 @@
 /** Units of one activation by steps: which are dead, and since when. */
 
 import {columnOf} from '../scales/axis.js';
+import {makeAxis} from '../scales/step_axis.js';
 import {saveLines} from '../saving/save.js';
 import {DEAD, KIND_NAMES, NUMBER} from '../data/cell_kinds.js';
 import {lookOf} from '../scales/colormap.js';
@@ -10,7 +11,8 @@ import {contextOf, createFigure, drawXAxis, drawYAxis, placeLine}
   from './figure.js';
 import {exact} from '../basics/format.js';
 import {theme} from '../basics/tensorboard.js';
-import {entriesOf, paint, tableOf} from '../heatmap/raster.js';
+import {entriesOf} from '../heatmap/entries.js';
+import {paint, tableOf} from '../heatmap/raster.js';
 import {makeScale} from '../scales/scale.js';
 import {describe} from '../statistics/statistics.js';
 import {byLastActivity, reordered} from './unit_order.js';
@@ -70,7 +72,8 @@ export function createUnitChart(options) {
     drawCursor(cursor) {
       if (!grid?.columns) return;
       const isThere = cursor && cursor.step >= grid.steps[0];
-      placeLine(dom.line, isThere ? columnOf(grid.steps, cursor.step) : null,
+      const column = isThere ? columnOf(grid.steps, cursor.step) : 0;
+      placeLine(dom.line, isThere ? [column, column + 1] : null,
         [0, grid.columns]);
     },
   };
@@ -93,7 +96,8 @@ function drawUnits(dom, grid, order, look) {
     color: getComputedStyle(dom.area).getPropertyValue('--accent')});
   drawYAxis(dom.yAxis, [{text: order.length > 1 ? grid.named[order[0]].label
     : '', share: 0.02}, {text: grid.named[order.at(-1)].label, share: 0.98}]);
-  drawXAxis(dom.xAxis, grid.steps, [0, grid.columns], width);
+  drawXAxis(dom.xAxis, makeAxis('columns', [grid.steps]), [0, grid.columns],
+    width);
 }
 
 /** Marks where each unit that is dead now was above zero for the last time. */

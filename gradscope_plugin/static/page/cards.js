@@ -1,6 +1,7 @@
 /** The left column: runs as cards, the worst first; filter, pins, status. */
 
 import {element, keyed} from '../basics/dom.js';
+import {showCode} from '../basics/code.js';
 import {countsOf, counted} from '../findings/text.js';
 import {sign} from '../findings/finding.js';
 import {duration, runLabel} from '../basics/format.js';
@@ -60,8 +61,9 @@ function replaceTexts(node, lines) {
 }
 
 /* <li class="card"><input type="checkbox"><button class="open">● name</button>
- *   <button class="pin">pin</button><canvas>
- *   <p class="verdict">× 2 errors</p><small>85 steps</small></li> */
+ *   <p class="alarm">loss is NaN since step 2, first at mse</p>
+ *   <canvas><p class="verdict">× 2 errors</p><button class="pin">pin</button>
+ *   <small>85 steps</small></li> */
 function card(run, {onCheck, onOpen, onPin, onSeen}) {
   const label = runLabel(run.name);
   const box = element('input', {type: 'checkbox',
@@ -76,10 +78,12 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
     onclick: () => onPin(run.name)}, 'pin');
   const picture = createThumbnail();
   const verdict = element('p', {className: 'verdict'});
+  const alarm = element('p', {className: 'alarm'});
   const detail = element('small');
   const node = element('li', {className: 'card'},
-    element('div', {className: 'card-head'}, box, open, pin),
-    picture.node, verdict, detail);
+    element('div', {className: 'card-head'}, box, open), alarm,
+    element('div', {className: 'card-facts'}, picture.node, verdict, pin),
+    detail);
   onSeen(node, run.name);
   let told = '';
   return {
@@ -90,6 +94,8 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
       open.setAttribute('aria-pressed', String(isAlone));
       pin.setAttribute('aria-pressed', String(isPinned));
       node.classList.toggle('alone', isAlone);
+      node.classList.toggle('nonfinite', Boolean(reply?.nonfinite));
+      showCode(alarm, reply?.nonfinite ?? '');
       picture.node.hidden = Boolean(now.error);
       if (grid) picture.update(grid, look);
       const text = JSON.stringify([now.error, reply?.findings.length,

@@ -8,7 +8,7 @@ export class Outlining {
   #opened = '';
 
   /**
-   * @param {{view: () => Object, parts: () => Object, pointing: Object,
+   * @param {{view: () => Object, parts: () => Object, cursor: Object,
    *     gridOf: (run: Object) => ?Object}} host
    */
   constructor(host) {
@@ -46,9 +46,9 @@ export class Outlining {
     part.showMarks(marks);
     if (grid.preview || !findings.takesUp(run)) return;
     const isFixed = getComputedStyle(header).position === 'sticky';
-    part.reveal(isFixed ? header.offsetHeight : 0);
     const chosen = marks.find((mark) => mark.isChosen)?.cells;
+    part.reveal(isFixed ? header.offsetHeight : 0, chosen);
     if (!chosen) return;
-    this.#host.pointing.note(run.name, grid, chosen.from, chosen.first);
+    this.#host.cursor.note(run.name, grid, chosen.from, chosen.first);
   }
 }

@@ -1,17 +1,20 @@
 /** Wires the choices, the requests and the pictures together. */
 
-import {chosenRuns, toDiagnose} from './run_choice.js';
+import {FirstRanks, chosenRuns, toDiagnose} from './run_choice.js';
 import {COMPARED} from '../comparison/comparison.js';
 import {Feed} from '../data/run_list.js';
 import {rankOf} from '../findings/text.js';
 import {runLabel} from '../basics/format.js';
 import {linkedView, theme} from '../basics/tensorboard.js';
 import {createModel} from '../data/requests.js';
+import {hasNoFlow} from '../heatmap/depth_profile.js';
 import {NOTICES} from '../heatmap/notices.js';
 import {Outlining} from './finding_outlines.js';
 import {buildParts} from './parts.js';
-import {Pointing} from './cursor.js';
+import {CursorAndZoom} from './cursor_and_zoom.js';
+import {OpenLayer} from './open_layer.js';
 import {Scaling} from './scale_choice.js';
+import {createSharedAxis} from './shared_axis.js';
 import {createSight} from './in_sight.js';
 import {
   DEFAULTS, chooseStatistic, createState, folded, pinned,
@@ -19,7 +22,8 @@ import {
 } from './view_state.js';
 import {describe, grouped, statisticsOf} from '../statistics/statistics.js';
 import {Thumbnails} from './thumbnails.js';
-import * as views from './controls.js';
+import {TrainingCurves} from './training_curves.js';
+import {statusLines} from './status_lines.js';
 
 // So long after a part of the runs the next is asked for, in ms.
 const SOON = 100;
@@ -28,7 +32,8 @@ const SOON = 100;
 export class Page {
   #model;
   #parts;
-  #pointing;
+  #cursor;
+  #layer;
   #state = createState(() => this.show(), undefined,
     linkedView(DEFAULTS) ?? {});
   #feed;
@@ -36,31 +41,42 @@ export class Page {
   #results = new Map();
   #scaling;
   #thumbnails;
+  #curves;
   #outlining;
+  #firstRanks = new FirstRanks();
   #again = 0;
   #sight = createSight(() => this.show());
+  #axisOf = createSharedAxis();
 
   /** @param {?Promise<Response>=} runs what was asked for already */
   constructor(runs = null) {
     this.#model = createModel(undefined, runs);
     this.#feed = new Feed(this.#model);
-    this.#pointing = new Pointing({state: this.#state,
+    const host = {state: this.#state,
       view: () => this.#view, parts: () => this.#parts,
-      gridOf: (name) => this.#gridOf(name),
+      axis: () => this.#axis(), gridOf: (name) => this.#gridOf(name),
       runOf: (name) => this.#feed.of(name),
-      isSeen: (name) => this.#sight.has(name)});
+      isSeen: (name) => this.#sight.has(name)};
+    this.#cursor = new CursorAndZoom(host);
+    this.#layer = new OpenLayer(host);
     this.#scaling = new Scaling({view: () => this.#view,
       set: (changes) => this.#state.set(changes),
       legend: () => this.#parts.legend, grids: () => this.#grids()});
     this.#thumbnails = new Thumbnails({model: this.#model,
       isSeen: (run) => this.#sight.has(`card ${run.name}`),
       onNew: () => this.drawCards()});
+    this.#curves = new TrainingCurves({model: this.#model,
+      onNew: () => this.#drawStrip()});
     this.#outlining = new Outlining({view: () => this.#view,
-      parts: () => this.#parts, pointing: this.#pointing,
+      parts: () => this.#parts, cursor: this.#cursor,
       gridOf: (run) => this.#result(run).grid});
     this.#parts = buildParts(this.#actions());
     /** Goes into the document. */
     this.node = this.#parts.page;
+    for (const event of ['pointerdown', 'keydown', 'wheel']) {
+      this.node.addEventListener(event, () => this.#firstRanks.settle(),
+        {passive: true});
+    }
   }
 
   /** Returns what the parts of the page can do. */
@@ -78,14 +94,18 @@ export class Page {
       gridOf: (name) => this.#gridOf(name),
       onSeen: (node, name) => this.#sight.observe(node, name),
       onOpenRun: (name) => this.#open(name),
+      onShowRun: (name) => this.#showRun(name),
+      onEarlier: (name) => (this.#view.solo ? this.#open(name)
+        : this.#showRun(name)),
       onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#scaling.setDomain(domain),
       onFit: () => this.#scaling.fit(),
-      onCursor: (cell, byKey) => this.#pointing.move(cell, byKey),
-      onZoom: (zoom) => this.#pointing.setZoom(zoom),
+      onCursor: (cell, byKey) => this.#cursor.move(cell, byKey),
+      onStep: (step) => this.#cursor.toStep(step),
+      onZoom: (zoom) => this.#cursor.setZoom(zoom),
       onFold: (block) => this.#fold(block),
-      onOpen: (run, row) => this.#pointing.openLayer(run, row),
-      onClose: () => this.#pointing.closeLayer(),
+      onOpen: (run, row) => this.#layer.openRow(run, row),
+      onClose: () => this.#layer.close(),
     };
   }
 
@@ -129,34 +149,50 @@ export class Page {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
+    await this.#curves.follow(readable);
     await this.#thumbnails.follow(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !seen.length) return;
     if (this.#feed.isPartial) this.#reloadSoon();
     await this.#parts.findings.follow(toDiagnose(listed, readable,
-      (run) => this.#sight.has(`card ${run.name}`)));
+      (run) => this.#sight.has(`card ${run.name}`),
+      (run) => Boolean(this.#parts.findings.of(run))));
   }
 
   /** Draws what was fetched. */
   draw() {
-    const {shown} = this.#chosen();
-    const {statistic, rows} = this.#view;
+    const {listed, shown} = this.#chosen();
+    const {statistic, rows, axis} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
     this.#parts.notice.update(this.#noticeFor(shown));
     this.#drawBanner();
     this.#parts.header.hidden = !names.length;
     // Runs without the chosen statistic say so; it must not vanish meanwhile.
     this.#parts.choices.update(
-      {groups: grouped([...names, statistic]), statistic, rows});
+      {groups: grouped([...names, statistic]), statistic, rows, axis});
     const scene = this.#scene(shown);
-    this.#parts.findings.draw(shown.filter((run) => !run.error),
-      this.#view.folded);
+    const isPart = this.#view.comparing || shown.some(
+      (run) => run.name === this.#view.solo);
+    this.#parts.findings.draw(listed, shown, isPart, this.#view.folded);
+    this.#drawStrip();
     this.#parts.heatmaps.draw(scene);
     this.#parts.comparison.draw(this.#view.comparing ? shown : [], scene);
     this.#outlining.draw(shown);
-    this.#pointing.drawLayer();
-    this.#pointing.draw(false);
+    this.#layer.draw();
+    this.#cursor.draw(false);
     this.drawCards();
+  }
+
+  /** Draws the losses and rates of the runs that are shown. */
+  #drawStrip() {
+    const {zoom, metric, stripFolded, statistic} = this.#view;
+    const shown = this.#chosen().shown.filter((run) => !run.error);
+    this.#parts.strip.update({zoom, metric, folded: stripFolded,
+      axis: this.#axis(), isWide: hasNoFlow(describe(statistic)),
+      spans: shown.flatMap((run) => this.#parts.findings.spansOf(run)),
+      runs: shown.filter((run) => this.#curves.of(run.name)).map((run) => ({
+        name: run.name, color: this.#colorOf(run.name),
+        curves: this.#curves.of(run.name)}))});
   }
 
   /** Shows what a link says that was followed while the page is there. */
@@ -182,7 +218,8 @@ export class Page {
         grid: this.#thumbnails.of(run.name), look})),
       problem: error, text: filter, pins, comparing, isAlone: Boolean(solo)
         || comparing,
-      lines: views.statusLines(shown, this.#feed.updated, this.#feed.failure)});
+      lines: statusLines(shown, this.#feed.runs?.length ?? 0,
+        this.#feed.updated, this.#feed.failure)});
   }
 
   get #view() {
@@ -194,8 +231,11 @@ export class Page {
   }
 
   #chosen() {
-    return chosenRuns(this.#feed.runs ?? [], this.#view,
-      (run) => rankOf(this.#parts.findings.of(run)));
+    const runs = this.#feed.runs ?? [];
+    const reply = (run) => this.#parts.findings.of(run);
+    const rank = (run) => rankOf(reply(run));
+    return chosenRuns(runs, this.#view, rank, this.#firstRanks.of(runs, rank,
+      (run) => !this.#feed.isPartial && Boolean(reply(run))));
   }
 
   /** Returns what was fetched of a run for the present view, or nothing. */
@@ -215,11 +255,20 @@ export class Page {
     return this.#chosen().shown.flatMap((run) => this.#result(run).grid ?? []);
   }
 
+  #axis() {
+    const runs = this.#chosen().shown.filter((run) => !run.error);
+    return this.#axisOf(this.#view.axis, runs, this.#grids());
+  }
+
   #scene(shown) {
     const description = describe(this.#view.statistic);
     const scale = this.#scaling.draw(description);
     return {runs: shown, resultOf: (run) => this.#result(run), description,
+      earlierOf: (run) => this.#feed.runs.find(
+        ({earlier_in: later}) => later === run.name),
+      alarmOf: (run) => this.#parts.findings.of(run)?.nonfinite ?? '',
       rows: this.#view.rows, look: this.#scaling.look, scale,
+      axis: this.#axis(),
       colorOf: (name) => this.#colorOf(name), zoom: this.#view.zoom,
       unfolded: this.#view.unfolded, domain: this.#view.domains[COMPARED]};
   }
@@ -248,6 +297,11 @@ export class Page {
     this.#outlining.open(isOpen ? '' : name);
     this.#state.set({solo: isOpen ? null : name, comparing: false});
     window.scrollTo({top: 0});
+  }
+
+  #showRun(name) {
+    if (this.#chosen().shown.some((run) => run.name === name)) return;
+    this.#state.set({checked: {...this.#view.checked, [name]: true}});
   }
 
   #pin(name) {

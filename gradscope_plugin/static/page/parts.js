@@ -10,8 +10,11 @@ import {Heatmaps} from '../heatmap/heatmaps.js';
 import {createLegend} from '../heatmap/legend.js';
 import {createReadout} from '../heatmap/readout.js';
 import {DEFAULTS, statisticIn} from './view_state.js';
+import {Strip} from '../strip/strip.js';
 import {WHOLE} from '../scales/viewport.js';
-import * as views from './controls.js';
+import {createChoices} from './statistic_choices.js';
+import {createNotice} from './notice.js';
+import {createShare} from './share_buttons.js';
 
 /** @param {Object} actions see `Page` */
 export function buildParts(actions) {
@@ -26,10 +29,11 @@ export function buildParts(actions) {
     onCompare: () => set({comparing: !view().comparing, solo: null}),
     onSeen: (node, name) => actions.onSeen(node, `card ${name}`),
   });
-  const choices = views.createChoices({
+  const choices = createChoices({
     onGroup: (group) => choose(statisticIn(view(), group)),
     onStatistic: choose,
     onRows: (rows) => set({rows}),
+    onAxis: (axis) => set({axis}),
   });
   const legend = createLegend({onDomain: actions.onDomain,
     onReset: () => actions.onDomain(undefined), onFit: actions.onFit});
@@ -37,15 +41,22 @@ export function buildParts(actions) {
     onFold: (folded) => {
       if (folded !== view().folded) set({folded});
     },
+    onShowRun: actions.onShowRun,
     onStatistic: (name) => {
       actions.onZoom(WHOLE);
       if (name) choose(name);
       else actions.draw();
     }});
+  const strip = new Strip({onStep: actions.onStep, onZoom: actions.onZoom,
+    onMetric: (metric) => set({metric}),
+    onFoldStrip: (stripFolded) => {
+      if (stripFolded !== view().stripFolded) set({stripFolded});
+    },
+    onFinding: (run, key) => findings.go(run, key)});
   const detail = new Detail({get: actions.get, colorOf,
     onClose: actions.onClose});
-  return {cards, choices, legend, findings, detail,
-    ...layOut({...ofHeatmaps(actions), cards, choices, legend, findings},
+  return {cards, choices, legend, findings, detail, strip,
+    ...layOut({...ofHeatmaps(actions), cards, choices, legend, findings, strip},
       actions)};
 }
 
@@ -63,20 +74,20 @@ function ofHeatmaps(actions) {
 }
 
 /** Puts the parts in their places. */
-function layOut({cards, choices, legend, findings, heatmaps, comparison},
+function layOut({cards, choices, legend, findings, strip, heatmaps, comparison},
     {view, statistic}) {
   const readout = createReadout();
-  const notice = views.createNotice();
+  const notice = createNotice();
   const banner = element('p', {className: 'banner', role: 'status',
     hidden: true});
-  const share = views.createShare({
+  const share = createShare({
     onLink: () => sharedLink(view(), DEFAULTS),
     onPicture: () => savePage(main, [statistic()]),
   });
   const header = element('header', {}, share, choices.node, legend.node,
     readout.node);
   const main = element('main', {}, findings.node, header, banner, notice.node,
-    comparison.node, heatmaps.node);
+    strip.node, comparison.node, heatmaps.node);
   return {heatmaps, comparison, readout, notice, banner, header,
     page: element('div', {className: 'page'}, cards.node, main)};
 }

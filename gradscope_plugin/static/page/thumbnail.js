@@ -1,11 +1,12 @@
 /** A run's small heatmap. */
 
 import {element} from '../basics/dom.js';
-import {entriesOf, paint, tableOf} from '../heatmap/raster.js';
+import {entriesOf} from '../heatmap/entries.js';
+import {paint, tableOf} from '../heatmap/raster.js';
 
 // In pixels of the page.
-const WIDTH = 190;
-const HEIGHT = 34;
+const WIDTH = 64;
+const HEIGHT = 18;
 
 /** `node` goes into a card; `update` draws a grid, if it is another one. */
 export function createThumbnail() {
@@ -25,7 +26,8 @@ export function createThumbnail() {
       paint(new Uint32Array(image.data.buffer), {
         entries: entriesOf(grid, look.position), columns: grid.columns, placed,
         table: look.table, seen: [0, grid.columns], heights: [0, grid.rows],
-        width: WIDTH, height: HEIGHT, density: 1, gap: 0});
+        width: WIDTH, height: HEIGHT, density: 1, gap: 0,
+        sizes: grid.named.map(({size = 0}) => size)});
       context.putImageData(image, 0, 0);
       node.classList.add('drawn');
     },

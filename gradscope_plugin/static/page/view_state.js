@@ -1,5 +1,6 @@
 /** What the user chose; survives a reload of the page. */
 
+import {KINDS} from '../scales/step_axis.js';
 import {ROWS, groupOf} from '../statistics/statistics.js';
 
 // TensorBoard's own keys live in the same storage, and so do other reports.
@@ -14,11 +15,16 @@ export const DEFAULTS = {
   // Of each group of statistics the one chosen last.
   latest: {},
   rows: 'layers',
+  // How steps are spread, see `step_axis.js`.
+  axis: 'linear',
   filter: '',
   checked: {},
   domains: {},
   // Whether the panel of findings is.
   folded: false,
+  // Whether the strip of losses and rates is, and the metric that it shows.
+  stripFolded: false,
+  metric: '',
   // The only run that is shown, where one was opened.
   solo: null,
   // Two runs to compare, and whether they are.
@@ -66,6 +72,7 @@ export function createState(onChange, storage = browserStorage(), linked = {}) {
 function sound(view) {
   const kept = {...view};
   if (!ROWS.includes(kept.rows)) delete kept.rows;
+  if (!KINDS.includes(kept.axis)) delete kept.axis;
   const isPair = (value) => value === null || (Array.isArray(value)
     && value.length === 2 && value.every(Number.isFinite)
     && value[0] < value[1]);
@@ -96,11 +103,16 @@ export function statisticIn({latest}, {name, statistics}) {
 }
 
 /**
- * Applies the filter and the checkboxes.
+ * Applies the filter and the checkboxes; the worst runs are ticked at first.
+ * @param {Object[]} runs
+ * @param {Object} view
+ * @param {(name: string) => string} labelOf
+ * @param {(run: Object) => number=} rank smaller is worse
  * @return {{listed: Object[], shown: Object[], error: string}} runs that match,
  *     those of them that are checked, and what is wrong with the filter
  */
-export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
+export function chooseRuns(runs, {filter, checked, solo = null}, labelOf,
+    rank = () => 0) {
   let error = '';
   let listed = runs;
   try {
@@ -109,7 +121,8 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf) {
   } catch (problem) {
     error = `Not a regular expression: ${problem.message}`;
   }
-  const atFirst = new Set(listed.slice(0, SHOWN_AT_FIRST));
+  const atFirst = new Set(listed.filter((run) => !run.earlier_in).sort((a, b) => rank(a) - rank(b))
+    .slice(0, SHOWN_AT_FIRST));
   const isChecked = (run) => Object.hasOwn(checked, run.name)
     ? checked[run.name] : atFirst.has(run);
   const alone = runs.filter((run) => run.name === solo);

@@ -1,28 +1,7 @@
-/** Labels of the heatmap's axes; pure. */
-
-/**
- * Chooses the columns to label. Columns are recorded steps, one beside the
- * other, so the labels are even on the screen and uneven in steps.
- * @param {ArrayLike<number>} steps of the columns, increasing
- * @param {number} width in pixels
- * @param {number=} gap least distance of two labels in pixels
- * @return {number[]} columns: the first, the last, round steps between them
- */
-export function tickColumns(steps, width, gap = 80) {
-  const last = steps.length - 1;
-  if (last <= 0) return steps.length ? [0] : [];
-  const intervals = Math.max(1, Math.min(last, Math.floor(width / gap)));
-  const reach = Math.floor(last / intervals / 4);
-  const chosen = [0];
-  for (let n = 1; n < intervals; n++) {
-    const center = Math.round(n * last / intervals);
-    chosen.push(roundest(steps, center - reach, center + reach));
-  }
-  return [...chosen, last];
-}
+/** Columns and rows: of a step, by a key, with a round number; pure. */
 
 /** Returns the column between two whose step ends in most zeros. */
-function roundest(steps, from, to) {
+export function roundest(steps, from, to) {
   const middle = (from + to) / 2;
   let best = from;
   const rank = (column) => 1000 * roundness(steps[column])
@@ -42,12 +21,6 @@ function roundness(step) {
     zeros += 1;
   }
   return 2 * zeros + (rest % 5 === 0 ? 1 : 0);
-}
-
-/** Returns whether the steps are the same distance apart throughout. */
-export function isEven(steps) {
-  const distance = steps[1] - steps[0];
-  return steps.every((step, i) => i < 2 || step - steps[i - 1] === distance);
 }
 
 /** Returns the column of the last step at or before `step`, at least 0. */

@@ -1,7 +1,6 @@
 /** Which part of a heatmap is seen: zoom and pan as arithmetic; pure. */
 
-// Zoomed in on less than these, cells are larger than anybody needs.
-const LEAST_COLUMNS = 4;
+// Zoomed in on less than this, cells are larger than anybody needs.
 const LEAST_ROWS = 0.01;
 
 /**
@@ -14,47 +13,17 @@ const LEAST_ROWS = 0.01;
 export const WHOLE = {steps: null, rows: null};
 
 /**
- * Returns the place of a step among columns: `i` where column i begins.
- * Between two recorded steps it is in proportion.
- * @param {ArrayLike<number>} steps increasing
- */
-export function toColumn(steps, step) {
-  const last = steps.length - 1;
-  if (last < 1 || step <= steps[0]) return step - (steps[0] ?? 0);
-  if (step >= steps[last]) return last + (step - steps[last]) / gapAtEnd(steps);
-  let low = 0;
-  let high = last;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (steps[middle] <= step) low = middle;
-    else high = middle;
-  }
-  return low + (step - steps[low]) / (steps[high] - steps[low]);
-}
-
-/** Returns the step at a place among columns; `toColumn` backwards. */
-export function toStep(steps, column) {
-  const last = steps.length - 1;
-  if (last < 1 || column <= 0) return (steps[0] ?? 0) + column;
-  if (column >= last) return steps[last] + (column - last) * gapAtEnd(steps);
-  const low = Math.floor(column);
-  return steps[low] + (column - low) * (steps[low + 1] - steps[low]);
-}
-
-function gapAtEnd(steps) {
-  return steps[steps.length - 1] - steps[steps.length - 2];
-}
-
-/**
- * Returns the columns that are seen, as places.
+ * Returns what is seen of the axis of steps, as places.
  * @param {Zoom} zoom
- * @return {number[]} at least a column of what there is
+ * @param {import('./step_axis.js').StepAxis} axis
+ * @return {number[]} some of what there is
  */
-export function columnsSeen({steps: range}, steps) {
-  if (!range) return [0, steps.length];
-  const [from, to] = range.map((step) => toColumn(steps, step));
-  const start = Math.max(0, Math.min(from, steps.length - 1));
-  return [start, Math.max(start + 1, Math.min(to, steps.length))];
+export function placesSeen({steps: range}, axis) {
+  if (!range) return [0, axis.length];
+  const [from, to] = range.map((step) => axis.place(step));
+  const least = Math.min(axis.least / 4, axis.length);
+  const start = Math.max(0, Math.min(from, axis.length - least));
+  return [start, Math.max(start + least, Math.min(to, axis.length))];
 }
 
 /** Returns the heights that are seen, of all of them. */
@@ -91,27 +60,34 @@ export function shifted([from, to], by, [low, high]) {
 }
 
 /**
- * Returns a zoom with fewer or more columns around a place among them.
+ * Returns a zoom on fewer or more steps around a place.
  * @param {Zoom} zoom
+ * @param {import('./step_axis.js').StepAxis} axis
  * @return {Zoom}
  */
-export function zoomSteps(zoom, steps, at, factor) {
-  const range = zoomed(columnsSeen(zoom, steps), at, factor,
-    [0, steps.length], Math.min(LEAST_COLUMNS, steps.length));
-  return {...zoom, steps: range && range.map((c) => toStep(steps, c))};
+export function zoomSteps(zoom, axis, at, factor) {
+  const range = zoomed(placesSeen(zoom, axis), at, factor, [0, axis.length],
+    axis.least);
+  return {...zoom, steps: range && range.map((place) => axis.step(place))};
 }
 
-/** Returns a zoom moved by so many columns. */
-export function panSteps(zoom, steps, by) {
+/** Returns a zoom moved by so many places. */
+export function panSteps(zoom, axis, by) {
   if (!zoom.steps) return zoom;
-  const range = shifted(columnsSeen(zoom, steps), by, [0, steps.length]);
-  return {...zoom, steps: range.map((c) => toStep(steps, c))};
+  const range = shifted(placesSeen(zoom, axis), by, [0, axis.length]);
+  return {...zoom, steps: range.map((place) => axis.step(place))};
 }
 
-/** Returns a zoom with fewer or more rows around a share of the height. */
-export function zoomRows(zoom, at, factor) {
-  return {...zoom,
-    rows: zoomed(zoom.rows ?? [0, 1], at, factor, [0, 1], LEAST_ROWS)};
+/**
+ * Returns a zoom with fewer or more rows around a share of the height.
+ * @param {Zoom} zoom
+ * @param {number} at
+ * @param {number} factor
+ * @param {number[]=} seen shares that are seen, of rows that scroll some
+ */
+export function zoomRows(zoom, at, factor, seen = zoom.rows ?? [0, 1]) {
+  if (!zoom.rows && factor > 1) return zoom;
+  return {...zoom, rows: zoomed(seen, at, factor, [0, 1], LEAST_ROWS)};
 }
 
 /** Returns a zoom moved by a share of the height. */
@@ -119,13 +95,14 @@ export function panRows(zoom, by) {
   return zoom.rows ? {...zoom, rows: shifted(zoom.rows, by, [0, 1])} : zoom;
 }
 
-/** Returns a zoom moved as little as it takes to see a cell. */
-export function including(zoom, steps, column, share) {
+/** Returns a zoom moved as little as it takes to see a column, from one place
+ * to another, and a share of the height. */
+export function including(zoom, axis, [left, right], share) {
   let seen = zoom;
   if (zoom.steps) {
-    const [from, to] = columnsSeen(zoom, steps);
-    const by = Math.min(0, column - from) || Math.max(0, column + 1 - to);
-    seen = by ? panSteps(seen, steps, by) : seen;
+    const [from, to] = placesSeen(zoom, axis);
+    const by = Math.min(0, left - from) || Math.max(0, right - to);
+    seen = by ? panSteps(seen, axis, by) : seen;
   }
   if (zoom.rows) {
     const [from, to] = zoom.rows;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {createAsking} from '../../gradscope_plugin/static/findings/asking.js';
+import {createPolling} from '../../gradscope_plugin/static/findings/polling.js';
 
 /** A server that answers when it is told to, and a clock. */
 function laboratory() {
@@ -15,7 +15,7 @@ function laboratory() {
     return {json: async () => ({findings: [], steps: asked.length})};
   };
   let changes = 0;
-  const asking = createAsking(get, () => { changes += 1; }, clock);
+  const asking = createPolling(get, () => { changes += 1; }, clock);
   return {asking, asked, clock, changes: () => changes, fail: () => {
     fails = true;
   }};

@@ -10,7 +10,7 @@ const FAILED = '';
  * @param {() => void} onChange there are other findings
  * @param {{now?: () => number, later?: Function}=} clock for tests
  */
-export function createAsking(get, onChange,
+export function createPolling(get, onChange,
     {now = Date.now, later = setTimeout} =
     /** @type {{now?: () => number, later?: Function}} */ ({})) {
   // By name: what was asked for, when the answer came, and the answer.

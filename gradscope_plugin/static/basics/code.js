@@ -1,15 +1,37 @@
 /** Texts with code between backquotes, and buttons that copy it. */
 
-import {element} from '../basics/dom.js';
-import {pieces} from './text.js';
+import {element} from './dom.js';
 
 // How long a button says what it has done.
 const ANSWER = 1500;
+
+/**
+ * Splits a text at its backquotes, between which there is code.
+ * @return {{text: string, isCode: boolean}[]} without empty pieces
+ */
+export function pieces(text) {
+  const parts = text.split('`');
+  // A backquote that is never closed is a character like any other.
+  if (parts.length % 2 === 0) {
+    const last = parts.pop();
+    parts.push(`${parts.pop()}\`${last}`);
+  }
+  return parts.map((part, index) => ({text: part, isCode: index % 2 === 1}))
+    .filter(({text: part}) => part);
+}
 
 /** Returns a text's nodes. */
 export function withCode(text) {
   return pieces(text).map(({text: part, isCode}) =>
     isCode ? element('code', {}, part) : part);
+}
+
+/** Shows a text in an element, which is hidden without any. */
+export function showCode(node, text) {
+  node.hidden = !text;
+  if (node.dataset.text === text) return;
+  node.dataset.text = text;
+  node.replaceChildren(...withCode(text));
 }
 
 /** Returns a text's nodes, with a button behind each code. */

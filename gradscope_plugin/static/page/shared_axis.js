@@ -1,0 +1,30 @@
+/** The axis of steps of all that is shown, made anew only when it changes. */
+
+import {makeAxis} from '../scales/step_axis.js';
+
+/** @return {(kind: string, runs: Object[], grids: Object[]) =>
+ *     import('../scales/step_axis.js').StepAxis} */
+export function createSharedAxis() {
+  let axis = makeAxis('linear', []);
+  let made = [];
+  return (kind, runs, grids) => {
+    const whole = grids.filter(({columns}) => columns);
+    const now = [kind, ...whole.map(({steps}) => steps),
+      ...runs.flatMap((run) => [run.first_step, run.last_step])];
+    if (now.length === made.length && now.every((one, i) => one === made[i])) {
+      return axis;
+    }
+    made = now;
+    axis = makeAxis(kind, listsOf(kind, runs, whole));
+    return axis;
+  };
+}
+
+/** Returns the steps that an axis has. Where runs begin and end is known before
+ * their numbers are there; a preview ends with a long step. */
+function listsOf(kind, runs, grids) {
+  const lists = grids.map(({steps}) => steps);
+  if (kind === 'columns' && lists.length) return lists;
+  return [...lists.filter((_, i) => !grids[i].preview), ...runs.flatMap(
+    ({first_step: first, last_step: last}) => [[first], [last]])];
+}

@@ -1,0 +1,114 @@
+/** What the strip shows of some runs: which lanes, lines and texts; pure. */
+
+import {fitDomain, makeScale} from '../scales/scale.js';
+import {short} from '../basics/format.js';
+
+// A log scale where the largest number is so many times the smallest.
+const WIDE = 30;
+
+const LOSSES = ['loss', 'val_loss'];
+
+// What `fit` logs of the optimizer is known of each step.
+const RATES = ['lr', 'learning_rate'];
+
+/**
+ * One run's numbers of one name; dashed are those of validation.
+ * @typedef {{run: string, name: string, color: string, isDashed: boolean,
+ *     steps: ArrayLike<number>, values: Float32Array}} Line
+ * @typedef {{name: string, title: string, height: number, lines: Line[],
+ *     scale: Object}} Lane
+ */
+
+/**
+ * Returns the lanes of some runs.
+ * @param {{name: string, color: string,
+ *     curves: import('../data/curves.js').Curves}[]} runs
+ * @param {string=} metric the one that is shown, where there are several
+ * @return {{lanes: Lane[], metrics: string[], texts: string[]}} `texts` say
+ *     what does not change
+ */
+export function lanesOf(runs, metric = '') {
+  const metrics = [...new Set(runs.flatMap(metricNames))];
+  const chosen = metrics.includes(metric) ? metric : metrics[0];
+  const ofStep = (name) => runs.flatMap((run) => lineOfStep(run, name));
+  const ofEpochs = (name, isDashed) =>
+    runs.flatMap((run) => lineOfEpochs(run, name, isDashed));
+  const losses = runs.flatMap((run) => {
+    const line = lineOfStep(run, 'loss');
+    return line.length ? line : lineOfEpochs(run, 'loss', false);
+  });
+  const rates = ofStep('learning_rate');
+  const scales = ofStep('loss_scale');
+  const lane = (name, title, height, lines, isShown = true) =>
+    (lines.length && isShown
+      ? [{name, title, height, lines, scale: scaleOf(lines)}] : []);
+  return {metrics,
+    lanes: [
+      ...lane('loss', 'loss', 66, [...losses, ...ofEpochs('val_loss', true)]),
+      ...chosen ? lane('metric', chosen, 44, [...ofEpochs(chosen, false),
+        ...ofEpochs(`val_${chosen}`, true)]) : [],
+      ...lane('global_gradient_norm', 'gradient norm', 44,
+        ofStep('global_gradient_norm')),
+      ...lane('learning_rate', 'learning rate', 30, rates,
+        !rates.every(isConstant)),
+      ...lane('loss_scale', 'loss scale', 30, scales,
+        !scales.every(isConstant)),
+    ],
+    texts: [...constantText('learning rate', rates),
+      ...constantText('loss scale', scales), ...skippedTexts(runs)]};
+}
+
+function metricNames({curves: {epochs}}) {
+  return epochs.flatMap(({values}) => Object.keys(values))
+    .filter((name) => !LOSSES.includes(name) && !RATES.includes(name))
+    .map((name) => name.replace(/^val_/, ''));
+}
+
+function lineOfStep({name: run, color, curves}, name) {
+  const values = curves.values.get(name);
+  return values ? [{run, name, color, isDashed: false, steps: curves.steps,
+    values}] : [];
+}
+
+function lineOfEpochs({name: run, color, curves: {epochs}}, name, isDashed) {
+  const points = epochs.filter(({values}) => name in values);
+  return points.length ? [{run, name, color, isDashed,
+    steps: points.map(({step}) => step),
+    values: Float32Array.from(points, ({values}) => values[name])}] : [];
+}
+
+const isConstant = ({values}) => values.every((value) => value === values[0]
+  || Number.isNaN(value));
+
+/** Returns what is said of lines that do not change, if all are the same. */
+function constantText(title, lines) {
+  if (!lines.length || !lines.every(isConstant)) return [];
+  const values = [...new Set(lines.map(({values: all}) =>
+    all.find((value) => !Number.isNaN(value))))];
+  return [`${title} ${values.map((value) => short(value)).join(', ')}`];
+}
+
+function skippedTexts(runs) {
+  const count = runs.reduce((sum, {curves}) =>
+    sum + (curves.values.get('skipped')?.at(-1) || 0), 0);
+  return count ? [`${count} step${count === 1 ? '' : 's'} skipped by the loss `
+    + 'scale'] : [];
+}
+
+/** Returns the steps in which a loss scale skipped some, as steps recorded. */
+export function skippedSteps({steps, values}) {
+  const skipped = values.get('skipped');
+  return skipped ? Array.from(steps).filter((_, i) =>
+    skipped[i] > (i ? skipped[i - 1] : 0)) : [];
+}
+
+/** Returns the scale of some lines: log where they span orders of magnitude. */
+export function scaleOf(lines) {
+  const all = lines.map(({values}) => values);
+  const [low, high] = fitDomain(all, 'linear') ?? [0, 1];
+  const isLog = low > 0 && high / low > WIDE;
+  if (isLog) return makeScale({scale: 'log', domain: [low, high]});
+  const margin = (high - low) * 0.05;
+  return makeScale({scale: 'linear',
+    domain: [low < 0 || low - margin > 0 ? low - margin : low, high + margin]});
+}
