@@ -26,6 +26,10 @@ Query = dict[str, str]
 #: Parts that a report may lack, the first to be left out first.
 OPTIONAL = ("histograms", "variables", "units")
 
+#: Steps of the curves of losses and rates that are spread evenly, in a report
+#: that is thinned out: twice as many as a screen has pixels for them.
+CURVE_STEPS = 2000
+
 # Statistics without a picture that the page uses to explain those that have
 # one.
 _EXPLAINING = ("gradient_missing", "unit_dead", "unit_last_fired")
@@ -127,15 +131,18 @@ class Route:
         part: The part of the report that the replies are, one of `OPTIONAL`,
             or empty for what each report has.
         is_json: Whether it replies with JSON, or else with a matrix.
+        thin: Thins out a reply of JSON in a report that is thinned out, given
+            the steps that stay. Matrices are thinned out in any case.
     """
 
     path: str
     queries: Callable[[Mapping, Asked], Iterable[Query]]
     part: str = ""
     is_json: bool = False
+    thin: Callable[[bytes, np.ndarray], bytes] | None = None
 
 
-def _findings(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _once(run: Mapping, asked: Asked) -> Iterator[Query]:
     yield {}
 
 
@@ -185,9 +192,28 @@ def _histograms(run: Mapping, asked: Asked) -> Iterator[Query]:
                 yield {"variable": variable["name"], "kind": kind}
 
 
+def _thin_curves(text: bytes, steps: np.ndarray) -> bytes:
+    """Thin out the curves of `/curves` to the steps that stay, and others."""
+    reply = json.loads(text)
+    all_steps = np.array(reply["steps"])
+    stays = np.isin(all_steps, steps)
+    others = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
+    if len(stays) <= CURVE_STEPS:
+        return text
+    stays[others] = True
+    indices = np.flatnonzero(stays).tolist()
+    reply["steps"] = [reply["steps"][index] for index in indices]
+    reply["curves"] = {
+        name: [numbers[index] for index in indices]
+        for name, numbers in reply["curves"].items()
+    }
+    return json.dumps({**reply, "total": len(indices)}).encode()
+
+
 #: What a report answers. The run is added to each query.
 ROUTES = (
-    Route("findings", _findings, is_json=True),
+    Route("findings", _once, is_json=True),
+    Route("curves", _once, is_json=True, thin=_thin_curves),
     Route("layer", _layers, is_json=True),
     Route("matrix", _matrices("layers", "activations", "state", "data")),
     Route("matrix", _matrices("variables"), part="variables"),

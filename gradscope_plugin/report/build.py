@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gradscope.reading import event_files
 from gradscope_plugin.report import document, thinning
 from gradscope_plugin.report.collected import Collected
-from gradscope_plugin.report.source import RunSource
+from gradscope_plugin.report.source import sources
 from gradscope_plugin.report.thinning import Plan, Size
 
 #: Megabytes of a report, unless the user says otherwise: what most mail servers
@@ -119,7 +119,7 @@ def _bytes_of(runs: Mapping[str, str]) -> int:
 
 
 def _sizes(runs: Mapping[str, str]) -> list[Size]:
-    return [RunSource(*run).size for run in runs.items()]
+    return [run.size for item in runs.items() for run in sources(*item)]
 
 
 def _weight(runs: Mapping[str, str], planned: Plan) -> float:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import gradscope
-from gradscope_plugin.report import answers, notes, thinning
+from gradscope_plugin.report import answers, notes, source, thinning
 from gradscope_plugin.report.answers import Refused
 from gradscope_plugin.report.packing import Archive
-from gradscope_plugin.report.source import RunSource
 from gradscope_plugin.runs import summary
 
 if TYPE_CHECKING:
     from gradscope_plugin.report.answers import Matrix
+    from gradscope_plugin.report.source import RunSource
     from gradscope_plugin.report.thinning import Plan, Size
 
 # A file of base64 has four bytes for three. The estimates of `thinning` are of
@@ -40,9 +40,10 @@ class Collected:
 
     def add(self, name: str, directory: str) -> None:
         """Read a run, and add all its replies."""
-        run = RunSource(name, directory)
-        if run.summary is None:
-            return
+        for run in source.sources(name, directory):
+            self._add_run(run)
+
+    def _add_run(self, run: RunSource) -> None:
         self.sizes.append(run.size)
         if run.described is None:
             self._summaries.append(run.summary)
@@ -55,13 +56,16 @@ class Collected:
             if route.part in self._plan.left_out:
                 continue
             for query in route.queries(run.described, run.asked):
-                self._add_reply(run, route, {"run": name, **query}, steps)
+                query = {"run": run.described["name"], **query}
+                self._add_reply(run, route, query, steps)
 
     def _add_reply(self, run, route, query, steps) -> None:
         key = answers.key_of(route.path, query)
         try:
             if route.is_json:
                 body = run.asked.bytes_of(route.path, query)
+                if route.thin and self._plan.steps is not None:
+                    body = route.thin(body, steps)
                 self._archive.add_json(key, body)
                 return
             matrix = run.asked.matrix_of(route.path, query)
@@ -114,9 +118,9 @@ class Collected:
         """Say in a few words how complete the report is."""
         if self._thinned:
             return f"thinned out to {self._plan.steps} steps a run"
-        if self._plan.rounded:
-            return "all recorded steps, rounded to three digits"
-        return "all recorded steps"
+        rounded = ", rounded to three digits" if self._plan.rounded else ""
+        lost = notes.lost_in([item.fields for item in self._summaries])
+        return f"all recorded steps{rounded}{f', {lost}' if lost else ''}"
 
     def notes(self) -> list[str]:
         """Say what the report lacks, in sentences."""

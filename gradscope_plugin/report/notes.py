@@ -55,9 +55,18 @@ def of_plan(
 
 def of_runs(runs: Sequence[Mapping]) -> Iterator[str]:
     """Say what was lost or skipped while the runs were recorded."""
-    lost = sum(run.get("dropped") or 0 for run in runs)
     skipped = sum(run.get("skipped") or 0 for run in runs)
-    if lost:
-        yield f"{counted(lost, 'record')} lost during training."
+    if lost := lost_in(runs):
+        yield f"{lost} during training."
     if skipped:
         yield f"{counted(skipped, 'step')} skipped by the loss scale."
+
+
+def lost_in(runs: Sequence[Mapping]) -> str:
+    """Count the records that were lost, as `"3 records lost"`; empty if none.
+
+    Args:
+        runs: The runs' fields of `/runs`.
+    """
+    lost = sum(run.get("dropped") or 0 for run in runs)
+    return f"{counted(lost, 'record')} lost" if lost else ""

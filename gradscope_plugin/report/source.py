@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tensorboard.context import RequestContext
@@ -14,32 +15,58 @@ from gradscope_plugin.report.files import EXPERIMENT, FileProvider
 from gradscope_plugin.report.thinning import Size
 from gradscope_plugin.runs import run_data
 
+if TYPE_CHECKING:
+    from gradscope_plugin.runs.summary import Summary
+
 #: Rows of a histogram.
 _BUCKETS = 257
+
+
+def sources(name: str, directory: str) -> list[RunSource]:
+    """Read the files of a run; return it, and earlier trainings in them.
+
+    Args:
+        name: The run's name, as TensorBoard has it.
+        directory: The directory with its event files.
+    """
+    files = FileProvider(name, directory)
+    runs = run_data.Runs(files)
+    asked = Asked(files)
+    return [
+        RunSource(summary, runs, asked, files)
+        for summary in runs.list_runs(RequestContext(), EXPERIMENT)
+    ]
 
 
 class RunSource:
     """A run, read from its files.
 
     Args:
-        name: Its name, as TensorBoard has it.
-        directory: The directory with its event files.
+        summary: Its summary for `/runs`.
+        runs: Reads the runs of the same files.
+        asked: The plugin's routes.
+        files: The files.
 
     Attributes:
-        summary: Its summary for `/runs`; None if nothing was recorded.
+        summary: Its summary.
         described: All fields of `/runs`; None if it cannot be read.
         asked: The plugin's routes.
     """
 
-    def __init__(self, name: str, directory: str):
-        self._name = name
-        self._files = FileProvider(name, directory)
-        self._runs = run_data.Runs(self._files)
-        summaries = self._runs.list_runs(RequestContext(), EXPERIMENT)
-        self.summary = summaries[0] if summaries else None
-        fields = self.summary.all_fields if self.summary else {"error": ""}
+    def __init__(
+        self,
+        summary: Summary,
+        runs: run_data.Runs,
+        asked: Asked,
+        files: FileProvider,
+    ):
+        self.summary = summary
+        self.asked = asked
+        self._name = summary.fields["name"]
+        self._runs = runs
+        self._files = files
+        fields = summary.all_fields
         self.described = None if "error" in fields else fields
-        self.asked = Asked(self._files)
 
     @property
     def _record(self):

@@ -8,6 +8,7 @@ import urllib.parse
 import numpy as np
 import pytest
 import runs
+import trained_runs
 from plugin_client import BASE, client_of, loaded, parse
 from tensorboard.plugins import base_plugin
 
@@ -26,6 +27,8 @@ def logdir(tmp_path_factory):
     runs.hostile(directory)
     runs.restarted(directory)
     runs.bad_schema(directory)
+    runs.replaced(directory)  # which has an earlier training, too
+    trained_runs.trained(directory)
     return directory
 
 
@@ -97,7 +100,7 @@ def series_urls(run):
 
 def test_matrices_are_those_of_the_routes_bit_by_bit(client, report):
     listed = [r for r in client.get(f"{BASE}/runs").get_json() if "layers" in r]
-    assert len(listed) == 4
+    assert len(listed) == 7
     urls = [u for run in listed for u in matrix_urls(run)]
     assert len(urls) > 100
     for asked, (status, body) in zip(urls, answers(report, urls), strict=True):
@@ -129,6 +132,7 @@ def test_runs_findings_and_layers_are_those_of_the_routes(client, report):
     for run in listed:
         if "layers" in run:
             urls.append(url("findings", run=run["name"], soon=1))
+            urls.append(url("curves", run=run["name"]))
             states = [state["layer"] for state in run["states"]]
             urls += [
                 url("layer", run=run["name"], layer=layer)

@@ -11,9 +11,8 @@ import runs
 
 from gradscope import read
 from gradscope.cli import main
-from gradscope_plugin.report import build, packing, thinning
+from gradscope_plugin.report import answers, build, packing, source, thinning
 from gradscope_plugin.report.answers import Matrix
-from gradscope_plugin.report.source import RunSource
 from gradscope_plugin.report.thinning import Plan, Size
 
 
@@ -155,11 +154,12 @@ def test_a_run_that_is_nan_in_every_other_step_leaves_room_for_others(tmp_path):
     assert len(chosen) <= 30 and np.diff(chosen).max() <= 16
 
 
-@pytest.fixture
-def long_run(tmp_path):
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
     """A run of many layers whose numbers deflate badly."""
-    runs.deep(tmp_path, layers=160, steps=600)
-    return tmp_path, [str(tmp_path / "deep" / "gradscope")]
+    directory = tmp_path_factory.mktemp("logs")
+    runs.deep(directory, layers=160, steps=500)
+    return directory, [str(directory / "deep" / "gradscope")]
 
 
 def test_a_report_keeps_to_its_bytes_and_says_what_it_left_out(long_run):
@@ -182,7 +182,8 @@ def test_a_report_of_all_says_so(long_run):
 
 def test_sizes_count_what_a_step_holds(tmp_path):
     runs.detailed(tmp_path)
-    run = RunSource("detailed/gradscope", str(tmp_path / "detailed/gradscope"))
+    directory = str(tmp_path / "detailed/gradscope")
+    (run,) = source.sources("detailed/gradscope", directory)
     # Three layers of a kernel and a bias; 13 statistics of them have pictures,
     # and `gradient_missing` explains cells.
     assert run.size.numbers["variables"] == 6 * 14
@@ -221,6 +222,16 @@ def test_a_single_run_is_called_as_its_directory(tmp_path):
     assert "<title>Gradscope: one_step</title>" in path.read_text()
 
 
+def test_long_curves_keep_the_steps_that_stay_and_others_between():
+    steps = list(range(10_000))
+    reply = {"start": 0, "total": 10_000, "mark": 7, "steps": steps}
+    text = json.dumps({**reply, "curves": {"loss": steps}, "epochs": []})
+    thinned = json.loads(answers._thin_curves(text.encode(), np.array([3, 8])))
+    assert {0, 3, 8, 9999} <= set(thinned["steps"])
+    assert len(thinned["steps"]) == thinned["total"] == 2002
+    assert thinned["curves"]["loss"] == thinned["steps"]
+
+
 def test_a_report_needs_no_tensorflow(tmp_path):
     runs.one_step(tmp_path)
     code = (
@@ -238,5 +249,5 @@ def test_a_report_needs_no_tensorflow(tmp_path):
 def test_a_report_says_what_was_lost_during_training(tmp_path):
     runs.abnormal(tmp_path)  # of which three records were lost
     report = build.build(tmp_path, [str(tmp_path / "abnormal" / "gradscope")])
-    assert report.brief == "all recorded steps"
+    assert report.brief == "all recorded steps, 3 records lost"
     assert report.notes == ("3 records lost during training.",)
