@@ -135,7 +135,7 @@ class Route:
     is_json: bool = False
 
 
-def _findings(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _of_run(run: Mapping, asked: Asked) -> Iterator[Query]:
     yield {}
 
 
@@ -187,7 +187,8 @@ def _histograms(run: Mapping, asked: Asked) -> Iterator[Query]:
 
 #: What a report answers. The run is added to each query.
 ROUTES = (
-    Route("findings", _findings, is_json=True),
+    Route("findings", _of_run, is_json=True),
+    Route("curves", _of_run, is_json=True),
     Route("layer", _layers, is_json=True),
     Route("matrix", _matrices("layers", "activations", "state", "data")),
     Route("matrix", _matrices("variables"), part="variables"),
