@@ -142,7 +142,7 @@ class Route:
     thin: Callable[[bytes, np.ndarray], bytes] | None = None
 
 
-def _once(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _of_run(run: Mapping, asked: Asked) -> Iterator[Query]:
     yield {}
 
 
@@ -212,8 +212,8 @@ def _thin_curves(text: bytes, steps: np.ndarray) -> bytes:
 
 #: What a report answers. The run is added to each query.
 ROUTES = (
-    Route("findings", _once, is_json=True),
-    Route("curves", _once, is_json=True, thin=_thin_curves),
+    Route("findings", _of_run, is_json=True),
+    Route("curves", _of_run, is_json=True, thin=_thin_curves),
     Route("layer", _layers, is_json=True),
     Route("matrix", _matrices("layers", "activations", "state", "data")),
     Route("matrix", _matrices("variables"), part="variables"),

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 
+from gradscope.format.schema import DIRECTORY
 from gradscope.reading import event_files
 from gradscope_plugin.report import document, thinning
 from gradscope_plugin.report.collected import Collected
@@ -100,11 +101,14 @@ def _names(logdir: str, directories: Iterable[str]) -> dict[str, str]:
     A run that is the log directory itself is called as that, which says more
     than TensorBoard's `.`.
     """
+    above = os.path.dirname(logdir)
+    if os.path.basename(logdir) == DIRECTORY:
+        above = os.path.dirname(above)
     names = {}
     for directory in map(os.path.abspath, directories):
         name = os.path.relpath(directory, logdir)
-        if os.path.dirname(name) == "":
-            name = os.path.relpath(directory, os.path.dirname(logdir))
+        if name in (os.curdir, DIRECTORY):
+            name = os.path.relpath(directory, above)
         names[name.replace(os.sep, "/")] = directory
     return names
 

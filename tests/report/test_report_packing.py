@@ -11,6 +11,7 @@ import runs
 
 from gradscope import read
 from gradscope.cli import main
+from gradscope.reading.read import runs_below
 from gradscope_plugin.report import answers, build, packing, source, thinning
 from gradscope_plugin.report.answers import Matrix
 from gradscope_plugin.report.thinning import Plan, Size
@@ -215,8 +216,22 @@ def test_a_report_of_no_run_or_a_newer_one_says_so(tmp_path, capsys):
     assert "newer/gradscope: the run was recorded in format 99" in err
 
 
-def test_a_single_run_is_called_as_its_directory(tmp_path):
+def test_runs_are_called_as_in_tensorboard_and_a_single_one_as_its_directory(
+    tmp_path,
+):
     runs.one_step(tmp_path)
+    runs.one_step(tmp_path, name="moved")
+    run = tmp_path / "one_step" / "gradscope"
+    (tmp_path / "moved" / "gradscope").rename(tmp_path / "renamed")
+
+    def names(logdir):
+        report = build.build(logdir, runs_below(logdir))
+        return report.runs
+
+    assert names(tmp_path) == ("one_step/gradscope", "renamed")
+    assert names(tmp_path / "one_step") == ("one_step/gradscope",)
+    assert names(run) == ("one_step/gradscope",)
+    assert names(tmp_path / "renamed") == ("renamed",)
     path = tmp_path / "report.html"
     main.main(["report", str(tmp_path / "one_step"), "-o", str(path)])
     assert "<title>Gradscope: one_step</title>" in path.read_text()
