@@ -16,15 +16,19 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Each process of the tests would compile all of it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What is set up waits for the network and for pip in turn.
+# What is set up waits for the network and for pip in turn, and a test for a page
+# or another process: three at a time keep two cores busy.
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=3
+endif
 
 DOCS := site
 
 ONLY ?=
 
-.PHONY: help demo docs test test-fast test-all test-files test-product \
-	test-bits test-packages test-setup lint format benchmark browser
+.PHONY: help demo docs test test-fast test-all test-parts test-triples \
+	test-product test-bits test-packages test-versions test-setup slowest \
+	lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -34,6 +38,7 @@ help:
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
+	@echo "make test-versions  other versions of TensorFlow and Keras (hours, 20 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -42,72 +47,107 @@ demo: $(VENV)/examples.stamp
 	$(BIN)/gradscope demo --logdir $(LOGDIR) \
 	    $(if $(filter 0,$(SERVE)),--no-serve)
 
-PYTEST := $(BIN)/python -m pytest -n 2
-STEAL := --dist worksteal
-
-# A worker keeps all that it has compiled, some 15 MB for each training, so the
-# tests run in parts, each with new workers; all run even if one fails.
+# A process keeps all that it has compiled, some 15 MB for each training, so the
+# tests run in parts, each of them a process that ends after a minute with
+# 2.4 GB at most. The longest come first, so that no core is idle at the end.
 COMBINED := tests/trainings/test_combinations.py
-# What trains once for a whole file is left to one worker.
-WHOLE := $(wildcard tests/trainings/test_*replica*.py) \
-	tests/project/test_examples.py tests/trainings/test_modes.py
-TRAININGS := $(filter-out $(COMBINED) $(WHOLE), \
-	$(wildcard tests/trainings/test_*.py))
-WRAPPING := $(wildcard tests/wrapping/test_[a-m]*.py) tests/wrapping/steps
-WRAPPED := $(filter-out $(WRAPPING),$(wildcard tests/wrapping/test_*.py))
-KINDS := tests/wrapping/optimizers tests/wrapping/sessions
-OTHERS := $(filter-out $(WHOLE), $(wildcard tests/project/test_*.py)) \
-	$(addprefix tests/,cli comparing diagnosis evaluating format frontend \
-	measuring plugin reading recording runtime)
-PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
+REPLICAS := $(wildcard tests/trainings/test_*replica*.py)
+EXAMPLES := tests/project/test_examples.py
+TF_KERAS := $(addprefix tests/wrapping/optimizers/test_tf_keras,.py _steps.py)
+trainings = $(filter-out $(COMBINED) $(REPLICAS), \
+	$(wildcard tests/trainings/test_[$(1)]*.py))
+wrapping = $(wildcard tests/wrapping/test_[$(1)]*.py)
+forward = $(wildcard tests/wrapping/forward/test_[$(1)]*.py)
 
-test: lint test-setup
-	failed=0; $(call PART,$(STEAL),$(COMBINED)) \
-	    $(call PART,$(STEAL),$(KINDS)) \
-	    $(call PART,$(STEAL),$(WRAPPING)) \
-	    $(call PART,$(STEAL),$(WRAPPED)) \
-	    $(call PART,$(STEAL),tests/wrapping/forward) \
-	    $(call PART,$(STEAL),$(TRAININGS)) \
-	    $(call PART,$(STEAL),$(OTHERS)) \
-	    $(call PART,--dist loadfile,$(WHOLE)) \
-	    $(call PART,-n 3 --dist loadfile,tests/browser) exit $$failed
+part-browser = tests/browser
+part-evaluating = $(addprefix tests/,evaluating recording)
+part-combined = -k "not fit_jit" $(COMBINED)
+part-examples = $(EXAMPLES)
+part-replicas = $(REPLICAS)
+part-sessions = tests/wrapping/sessions $(lastword $(TF_KERAS))
+part-plugin = $(addprefix tests/,format frontend plugin reading) \
+	$(filter-out $(EXAMPLES),$(wildcard tests/project/test_*.py))
+part-trainings-m = $(call trainings,m)
+part-forward-t-z = $(call forward,t-z)
+part-wrapping-t-z = $(call wrapping,t-z)
+part-trainings-e-l = $(call trainings,e-l)
+part-wrapping-f-n = $(call wrapping,f-n)
+part-combined-xla = -k fit_jit $(COMBINED)
+part-forward-a-l = $(call forward,a-l)
+part-trainings-n-z = $(call trainings,n-z)
+part-forward-m-s = $(call forward,m-s)
+part-wrapping-s = $(call wrapping,s)
+part-tf-keras = $(firstword $(TF_KERAS))
+part-measuring = $(addprefix tests/,cli comparing diagnosis measuring runtime)
+part-wrapping-a-e = $(call wrapping,a-e) tests/wrapping/steps
+part-optimizers = $(filter-out $(TF_KERAS), \
+	$(wildcard tests/wrapping/optimizers/test_*.py))
+part-wrapping-o-r = $(call wrapping,o-r)
+part-sharing = $(addprefix tests/,notebook report)
+part-trainings-a-d = $(call trainings,a-d)
+TEST_PARTS := $(addprefix part-,browser evaluating combined examples replicas \
+	sessions plugin trainings-m forward-t-z wrapping-t-z trainings-e-l \
+	wrapping-f-n combined-xla forward-a-l trainings-n-z forward-m-s \
+	wrapping-s tf-keras measuring wrapping-a-e optimizers wrapping-o-r \
+	sharing trainings-a-d)
+
+MARKS ?= not slow
+TIMES := $(VENV)/times
+PYTEST := $(BIN)/python -m pytest
+TIMED = $(PYTEST) --junitxml=$(TIMES)/$@.xml
+
+.PHONY: $(TEST_PARTS)
+$(TEST_PARTS): $(VENV)/test.stamp
+	$(TIMED) -m "$(MARKS)" $($@)
+part-browser part-plugin: browser .venv-wheel/stamp node_modules/stamp
+part-trainings-a-d: .venv-jax/stamp
+
+test test-parts: lint $(TEST_PARTS)
+
+# The slow cases, too.
+test-parts: MARKS = not hours
+
+# All run even if one fails, and each part's lines stay together.
+ifneq ($(filter test test-parts,$(MAKECMDGOALS)),)
+MAKEFLAGS += --keep-going $(addprefix --,$(filter output-sync,$(.FEATURES)))
+endif
 
 # To be waited for while one works.
 test-fast: test-setup
-	$(PYTEST) $(STEAL) --ignore tests/browser \
+	$(PYTEST) -n 2 --dist worksteal --ignore tests/browser \
 	    -m "not (slow or xla or replicas or examples or long)" tests
 
 # Must pass before a change of the optimizers' seams, the measuring or the
 # analysis of graphs is done.
-BITS := $(addprefix tests/trainings/test_,bits*.py modes.py combinations.py \
-	values.py options.py mixed_precision.py *replica*.py) \
+BITS := $(addprefix tests/trainings/test_,bits*.py modes.py values.py \
+	options.py mixed_precision.py *replica*.py) \
 	tests/wrapping/optimizers/test_*.py tests/wrapping/sessions/test_*.py
 
 test-bits: test-setup
 	failed=0; for file in $(sort $(wildcard $(BITS))); do \
-	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
+	    $(PYTEST) -n 2 --dist worksteal --durations=30 $$file || failed=1; \
+	    done; $(MAKE) part-combined part-combined-xla test-triples || failed=1; \
 	    exit $$failed
 
 test-all:
-	failed=0; for part in test-files test-product test-oldest; do \
-	    $(MAKE) $$part || failed=1; done; \
-	    for python in $(PYTHONS); do command -v $$python > /dev/null || continue; \
-	        $(MAKE) test-pythons PYTHONS=$$python || failed=1; done; \
-	    exit $$failed
+	rm -rf $(TIMES)
+	failed=0; for part in test-parts test-triples test-oldest test-pythons \
+	    slowest; do $(MAKE) $$part || failed=1; done; exit $$failed
 
-# Each file has workers of its own: some hold 9 GB at their end.
-FILES := $(filter-out tests/browser/% $(COMBINED), \
-	$(wildcard $(foreach depth,* */* */*/*,tests/$(depth)/test_*.py)))
-test-files: lint test-setup
-	failed=0; for file in $(sort $(FILES)); do \
-	    $(PYTEST) $(STEAL) --durations=30 $$file || failed=1; done; \
-	    $(PYTEST) --dist loadfile --durations=30 tests/browser || failed=1; \
-	    exit $$failed
+slowest: $(VENV)/test.stamp
+	$(BIN)/python -m tools.slowest $(TIMES)
+
+# Every optimizer in every mode with and without XLA, and cases among which any
+# three levels meet, in 120 processes; ONLY="adam and fit_jit" chooses some.
+test-triples: test-setup
+	$(TIMED) -n 2 -k "$(ONLY)" \
+	    $(COMBINED)::test_observing_changes_no_bit_where_any_three_levels_meet
 
 # All optimizers x modes x options x precisions x ways to observe, in 90
-# processes; ONLY="adam and fit_jit" chooses some.
+# processes: 15 hours on one core.
 test-product: test-setup
-	$(PYTEST) --durations=30 -m slow -k "$(ONLY)" $(COMBINED)
+	$(TIMED) -n 2 -k "$(ONLY)" \
+	    $(COMBINED)::test_observing_changes_no_bit_in_the_full_product
 
 # Programs of other packages, with versions that need Python 3.11: all, or
 # PROGRAMS="name of a group or of a program".
@@ -115,8 +155,17 @@ PROGRAMS ?=
 test-packages:
 	$(PYTHON) packages/run.py --table $(PROGRAMS)
 
+# A part of the tests beside older and newer libraries: all of versions/sets, or
+# SETS="2.16 nightly"; all of versions/parts.json, or PARTS="values bits".
+SETS ?=
+PARTS ?=
+test-versions: browser
+	$(PYTHON) versions/run.py --table $(if $(SETS),--sets $(SETS)) \
+	    $(if $(PARTS),--parts $(PARTS))
+
 # All that the tests need and that none of them installs.
-test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp
+test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp .venv-jax/stamp \
+	node_modules/stamp
 
 node_modules/stamp: package.json | browser
 	npm install --no-package-lock --no-audit
@@ -126,6 +175,11 @@ PACKAGED := $(shell git ls-files gradscope gradscope_plugin examples)
 .venv-wheel/stamp: setup.cfg pyproject.toml tests/support/install_wheel.py \
 		$(PACKAGED) | $(VENV)/test.stamp
 	$(BIN)/python tests/support/install_wheel.py .venv-wheel
+	touch $@
+
+# For one test: TensorFlow imports it wherever it is installed.
+.venv-jax/stamp: | $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --no-compile --target $(@D) "jax>=0.4.30"
 	touch $@
 
 lint: $(VENV)/test.stamp
@@ -162,32 +216,31 @@ browser:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
+# Python compiles what it imports, which is a third of it.
 $(VENV)/%.stamp: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	$(BIN)/python -m pip install --quiet --no-compile --editable ".[$*]"
 	touch $@
 
-# A part of the tests, on the oldest of all that setup.cfg allows.
+.PHONY: test-oldest test-pythons
+test-oldest: browser
+	$(PYTHON) versions/run.py --sets 2.16
+
 SOME := tests/trainings/test_values.py tests/trainings/test_bits.py \
 	tests/trainings/test_faults.py tests/trainings/test_endings.py \
 	tests/reading/test_reading.py tests/plugin/test_plugin_matrices.py \
 	tests/plugin/test_plugin_routes.py tests/diagnosis/test_rules_start.py \
 	tests/cli/test_cli_diagnose.py
-OLDEST := tensorflow==2.21.0 keras==3.12.0 tensorboard==2.21.0 numpy==1.26.4 \
-	protobuf==6.31.1
 
-.PHONY: test-oldest test-pythons
-test-oldest:
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --editable . $(OLDEST) \
-	    hypothesis pytest pytest-xdist
-	.venv-oldest/bin/python -m pytest -n 2 $(SOME)
-
-# The same part on other Pythons: PYTHONS="python3.10 path/to/python3.13".
-PYTHONS ?= python3.10 python3.12 python3.13
+# A part of the tests on other Pythons, where they are installed:
+# PYTHONS="python3.10 path/to/python3.13". Shims of pyenv may run none.
+PYTHONS ?= $(foreach minor,10 12 13,$(firstword \
+	$(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python) \
+	python3.$(minor)))
 test-pythons:
-	for python in $(PYTHONS); do \
+	failed=0; for python in $(PYTHONS); do \
+	    $$python --version || continue; \
 	    $$python -m venv --clear .venv-other && \
 	    .venv-other/bin/python -m pip install --quiet --editable \
 	        ".[tensorflow]" hypothesis pytest pytest-xdist && \
-	    .venv-other/bin/python --version && \
-	    .venv-other/bin/python -m pytest -n 2 $(SOME) || exit 1; done
+	    .venv-other/bin/python -m pytest -n 2 --durations=30 $(SOME) || \
+	    failed=1; done; exit $$failed

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # as in _HOMES, for editors and type checkers
     from gradscope.evaluating.probe import probe as probe
     from gradscope.evaluating.same import same as same
     from gradscope.evaluating.same_result import Sameness as Sameness
+    from gradscope.notebook import show as show
     from gradscope.reading.read import read as read
     from gradscope.reading.record import Record as Record
     from gradscope.runtime.rewritten_sums import sums_in_order as sums_in_order
@@ -55,10 +56,15 @@ _HOMES = {
     "read": "gradscope.reading.read",
     "same": "gradscope.evaluating.same",
     "schedule": "gradscope.schedule",
+    "show": "gradscope.notebook",
     "sums_in_order": "gradscope.runtime.rewritten_sums",
     "unwrap": "gradscope.wrapping",
     "wrap": "gradscope.wrapping",
 }
+
+_TRAINING = set(
+    "Callback check flush probe same sums_in_order unwrap wrap".split()
+)
 
 __all__ = sorted(_HOMES)
 
@@ -71,6 +77,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
     try:
+        if name in _TRAINING:  # an old TensorFlow is an error at once
+            importlib.import_module("gradscope.runtime")
         module = importlib.import_module(_HOMES[name])
     except ModuleNotFoundError as error:
         if error.name not in ("tensorflow", "keras"):

@@ -56,3 +56,8 @@ def json_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def counted(count: int, word: str) -> str:
+    """Format a count with its word, as in `"1 step"` or `"2 steps"`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"

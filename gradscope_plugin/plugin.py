@@ -53,7 +53,12 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     declared of each statistic.
     """
     folder = importlib.resources.files("gradscope_plugin") / "static"
-    files = dict(_files_below(folder, ""))
+    files = {
+        path: content
+        for path, content in _files_below(folder, "")
+        # A report has these, and no server.
+        if not path.startswith("reporting/")
+    }
     modules = sorted(path for path in files if path.endswith(".js"))
     files["modules.json"] = json.dumps(modules).encode()
     files["statistics.json"] = statistics.to_json().encode()

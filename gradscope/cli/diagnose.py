@@ -8,20 +8,18 @@ import sys
 from typing import TYPE_CHECKING
 
 import gradscope
-from gradscope import terminal
+from gradscope.cli import runs
+from gradscope.cli.runs import DAMAGED, NEWER, NO_RECORD, NO_RUN
 from gradscope.diagnosis import report
 from gradscope.diagnosis.finding import SEVERITIES
 from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
-from gradscope.format.schema import SchemaError
-from gradscope.reading import event_files, read
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
-    from gradscope.reading.record import Record
 
-#: Exit codes. `FAILED` is that of `--fail-on`. Where several apply, the largest
-#: is used.
-FAILED, NO_RUN, NO_RECORD, DAMAGED, NEWER = 1, 2, 3, 4, 5
+#: Exit code of `--fail-on`; `runs` has the others. Where several apply, the
+#: largest is used.
+FAILED = 1
 
 _HELP = f"""Print what is wrong with each run below a directory, worst first.
 
@@ -83,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
     for text in options.ignore:
         Ignore.parse(text)
     findings, problems = {}, []
-    for name, path in _runs(options.logdir, problems):
-        record = _read_record(name, path, problems)
+    for name, path in runs.find(options.logdir, problems):
+        record = runs.read(name, path, problems)
         if record is not None:
             findings[name] = gradscope.diagnose(
                 record, limits=overrides, ignore=options.ignore
@@ -99,87 +97,8 @@ def run(options: argparse.Namespace) -> int:
         )
         texts = [report.text(n, f, colour=colour) for n, f in findings.items()]
         print("\n\n".join(texts))
-    for problem in problems:
-        message = terminal.printable(problem["message"])
-        print(f"gradscope: {message}", file=sys.stderr)
-    codes = [problem["code"] for problem in problems]
-    return max([*codes, _exit_code(findings, options.fail_on)])
-
-
-def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
-    """List runs by name and directory, or report that none exist."""
-    if not os.path.isdir(logdir):
-        _report_problem(
-            problems, logdir, NO_RUN, f"there is no directory {logdir}."
-        )
-        return []
-    below = read.runs_below(logdir)
-    # A run is in a sub-directory of a fixed name, unless its files were moved.
-    if not below and event_files.event_files(logdir):
-        below = [logdir]
-    if below:
-        names = [os.path.dirname(os.path.relpath(p, logdir)) for p in below]
-        return [
-            (name or logdir, path)
-            for name, path in zip(names, below, strict=True)
-        ]
-    if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
-        _report_problem(
-            problems,
-            logdir,
-            NO_RECORD,
-            f"{logdir} has event files, but none that gradscope wrote. Wrap "
-            "the optimizer with gradscope.wrap(optimizer, logdir), or add "
-            "gradscope.Callback(logdir) to `fit`, and train again.",
-        )
-    else:
-        _report_problem(
-            problems,
-            logdir,
-            NO_RUN,
-            f"there is no run below {logdir}, since there is no event file. "
-            "Pass the directory that was passed to gradscope.wrap, or one "
-            "above it.",
-        )
-    return []
-
-
-def _read_record(name: str, path: str, problems: list[dict]) -> Record | None:
-    """Read a run, and report damage; None if it has no record."""
-    try:
-        record = gradscope.read(path)
-    except SchemaError as error:
-        newer = "upgrade" in str(error)
-        _report_problem(
-            problems, name, NEWER if newer else DAMAGED, f"{name}: {error}"
-        )
-        return None
-    except FileNotFoundError:
-        damage = [
-            d
-            for p in event_files.event_files(path)
-            for d in event_files.damage(p)
-        ]
-        if damage:
-            for text in damage:
-                _report_problem(problems, name, DAMAGED, f"{name}: {text}")
-        else:
-            _report_problem(
-                problems,
-                name,
-                NO_RECORD,
-                f"{name} has an event file, but no recorded step yet.",
-            )
-        return None
-    for text in record.damage:
-        _report_problem(problems, name, DAMAGED, f"{name}: {text}")
-    return record
-
-
-def _report_problem(
-    problems: list[dict], run: str, code: int, message: str
-) -> None:
-    problems.append({"run": run, "code": code, "message": message})
+    code = runs.print_problems(problems)
+    return max(code, exit_code(findings, options.fail_on))
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -193,7 +112,7 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
+def exit_code(findings: dict[str, list[Finding]], fail_on: str | None) -> int:
     """Return `FAILED` if a finding is as severe as `fail_on`, or else 0."""
     if fail_on is None:
         return 0

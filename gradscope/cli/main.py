@@ -3,6 +3,9 @@
 gradscope export logs/run --csv run.csv --statistic gradient_norm
 gradscope nonfinite logs/run
 gradscope diagnose logs --fail-on error
+gradscope report logs -o report.html
+gradscope show logs
+gradscope watch logs
 gradscope demo
 gradscope compare logs/broken logs/repaired
 gradscope check model.keras batch.npz
@@ -19,12 +22,8 @@ import numpy as np
 
 import gradscope
 from gradscope import terminal
-from gradscope.cli import check, compare, demo, diagnose
-from gradscope.reading.by_layer import COLUMNS
-from gradscope.reading.record import Record
-
-#: Row name of numbers that belong to a step as such, as the learning rate.
-WHOLE_STEP = "run"
+from gradscope.cli import check, compare, demo, diagnose, report, show, watch
+from gradscope.reading.row_values import WHOLE_STEP, values_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(nonfinite)
     nonfinite.set_defaults(run_command=_nonfinite)
     diagnose.add(commands)
+    report.add(commands)
+    show.add(commands)
+    watch.add(commands)
     demo.add(commands)
     compare.add(commands)
     check.add(commands)
@@ -121,7 +123,7 @@ def _export(options: argparse.Namespace) -> None:
     statistics = options.statistic or record.statistics
     columns = []
     for statistic in statistics:
-        names, values = _column(record, statistic, options.rows)
+        names, values = values_of(record, statistic, options.rows)
         # A carriage return or half a character in a name would break the table.
         names = [terminal.printable(name) for name in names]
         columns.append((terminal.printable(statistic), names, values))
@@ -129,23 +131,6 @@ def _export(options: argparse.Namespace) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["step", "row", "statistic", "value"])
         table.writerows(_lines(record.steps, columns))
-
-
-def _column(
-    record: Record, statistic: str, rows: str
-) -> tuple[Sequence[str], np.ndarray]:
-    """Get the names of N rows, and their values of a statistic, [T, N]."""
-    values = record[statistic]
-    if values.ndim == 1:
-        return [WHOLE_STEP], values[:, np.newaxis]
-    if statistic in COLUMNS and rows == "layers":
-        return record.layers, record.by_layer(statistic)
-    family = next(
-        family
-        for family in record.families
-        if statistic in record.schema.columns[family]
-    )
-    return record.schema.rows(family), values
 
 
 def _lines(

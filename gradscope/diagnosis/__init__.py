@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
 from gradscope.diagnosis.causes import root_causes
-from gradscope.diagnosis.finding import Finding
+from gradscope.diagnosis.finding import Finding, FindingList
 from gradscope.diagnosis.groups import group_layers
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
@@ -90,4 +90,4 @@ def diagnose(
     findings = [f for rule in rules_to_run for f in rule(view, all_limits)]
     findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
     causes = group_layers(root_causes(findings), view.count and view.last_step)
-    return sorted(causes, key=lambda finding: finding.rank)
+    return FindingList(sorted(causes, key=lambda finding: finding.rank))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from gradscope.diagnosis import finding_html
 from gradscope.diagnosis.kinds import KINDS
 
 #: Type of a number or text of the evidence, or a list of them.
@@ -49,6 +50,8 @@ class Finding:
         >>> finding.message
         'All units of dense are dead (since step 340). The learning rate is too
         large. Lower it.'
+        >>> finding
+        <error: dead-relu in dense, since step 340>
     """
 
     kind: str
@@ -61,6 +64,13 @@ class Finding:
     cause: str
     remedy: str
     until_the_end: bool = True
+
+    def __repr__(self) -> str:
+        where = f" in {self.layer}" if self.layer else ""
+        return f"<{self.severity}: {self.kind}{where}, {self.since}>"
+
+    def _repr_html_(self) -> str:
+        return finding_html.to_html(self)
 
     @property
     def since(self) -> str:
@@ -105,6 +115,16 @@ class Finding:
             KINDS[self.kind].rank,
             self.steps[0],
         )
+
+
+class FindingList(list[Finding]):
+    """The findings of a run: a list that a notebook shows in words."""
+
+    def __repr__(self) -> str:
+        return f"[{(',' + chr(10) + ' ').join(map(repr, self))}]"
+
+    def _repr_html_(self) -> str:
+        return finding_html.list_to_html(self)
 
 
 def _plain(value: EvidenceValue) -> object:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from gradscope.diagnosis.finding import EvidenceValue, Finding
+from gradscope.diagnosis.evidence_text import evidence
+from gradscope.diagnosis.finding import Finding
 from gradscope.terminal import paragraph, printable
 
 #: Version of the JSON format. It goes up when a field changes its meaning or is
@@ -79,23 +80,6 @@ def _entity(character: re.Match[str]) -> str:
     return f"&#{ord(character[0])};"
 
 
-def evidence(finding: Finding) -> str:
-    """Format the evidence in one line, as in `ratio 0.002 (limit 0.01)`.
-
-    Undefined numbers (NaN) are left out.
-    """
-    entries = []
-    for name, value in finding.evidence.items():
-        # A limit is shown with its number; NaN differs from itself.
-        if name.endswith("_limit") or value is None or value != value:
-            continue
-        limit = finding.evidence.get(f"{name}_limit")
-        words = name.replace("_", " ")
-        shown = f"{words} {_value(value)}"
-        entries.append(shown + (f" (limit {limit:.4g})" if limit else ""))
-    return printable("; ".join(entries))
-
-
 def to_json(
     runs: dict[str, list[Finding]], problems: list[dict[str, object]]
 ) -> str:
@@ -131,11 +115,3 @@ def _count(findings: list[Finding]) -> str:
         f"{count} {severity}{'s' if count > 1 else ''}"
         for severity, count in counts.items()
     )
-
-
-def _value(value: EvidenceValue) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value[:5])) + (
-            f" and {len(value) - 5} more" if len(value) > 5 else ""
-        )
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

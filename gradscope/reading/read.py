@@ -12,6 +12,9 @@ from gradscope.reading import event_files
 from gradscope.reading.joining import from_series
 from gradscope.reading.record import Record
 
+#: Bytes at the beginning of an event file in which a record is looked for.
+_BEGINNING = 2**16
+
 
 def read(run_dir: str | os.PathLike[str]) -> Record:
     """Read the record of one run.
@@ -41,9 +44,7 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
         >>> record.steps[[0, 1, 49, 50, 51]].tolist()  # dense up to step 50
         [0, 1, 49, 50, 52]
     """
-    if "gradscope.wrapping" in sys.modules:
-        # This process may be recording: write its steps up to the last one.
-        sys.modules["gradscope.wrapping"].flush()
+    flush_recordings()
     directory = _run_directory(os.fspath(run_dir))
     series: dict[str, list[Any]] = {}
     damage: list[str] = []
@@ -71,14 +72,36 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
     return dataclasses.replace(record, damage=tuple(damage))
 
 
+def flush_recordings() -> None:
+    """Write what this process is recording, up to the last step."""
+    if "gradscope.wrapping" in sys.modules:
+        sys.modules["gradscope.wrapping"].flush()
+
+
 def runs_below(directory: str) -> list[str]:
     """List the directories with a recorded run, at or below a directory."""
     return sorted(
         path
         for path, _, files in os.walk(directory)
-        if os.path.basename(os.path.abspath(path)) == schema_module.DIRECTORY
-        and any("tfevents" in name for name in files)
+        if any(
+            _holds_a_record(os.path.join(path, name))
+            for name in files
+            if "tfevents" in name
+        )
     )
+
+
+def _holds_a_record(path: str) -> bool:
+    """Test whether gradscope wrote an event file.
+
+    Its directory tells, unless it was renamed; then the first tags do, since a
+    file begins with the schema.
+    """
+    folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    if folder == schema_module.DIRECTORY:
+        return True
+    with open(path, "rb") as file:
+        return f"{schema_module.PLUGIN_NAME}/".encode() in file.read(_BEGINNING)
 
 
 def _run_directory(directory: str) -> str:

@@ -8,17 +8,25 @@ record.by_layer("gradient_norm")    # float32 [T, L], one column a layer
 record.occasional("units")          # steps [M], float32 [M, units, columns]
 record.logs                         # what `fit` logged of each epoch
 record.first_nonfinite()            # where NaN or infinity came from, or None
+record.plot("gradient_norm")        # a figure of matplotlib, layers by steps
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.drawing import figures
+from gradscope.drawing.grid import Grid, make_grid
 from gradscope.format.epoch_logs import Log
 from gradscope.format.schema import OCCASIONAL, Schema
-from gradscope.reading import by_layer, nonfinite
+from gradscope.reading import by_layer, nonfinite, record_html, row_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +66,15 @@ class Record:
     logs: tuple[Log, ...] = ()
     damage: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Record {self.run}: {record_html.summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        has_norms = "gradient_norm" in self.statistics and self.layers
+        return record_html.to_html(
+            self, self.grid("gradient_norm") if has_norms else None
+        )
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -165,3 +182,61 @@ class Record:
             all numbers are finite. See `gradscope.reading.nonfinite`.
         """
         return nonfinite.first_nonfinite(self)
+
+    def plot(
+        self,
+        statistic: str = "gradient_norm",
+        kind: str | None = None,
+        *,
+        rows: str = "layers",
+        domain: tuple[float, float] | None = None,
+        ax: Axes | None = None,
+    ) -> Figure:
+        """Draw a statistic with matplotlib, in the page's colours and scales.
+
+        Args:
+            statistic: Name of the statistic, one of `statistics`.
+            kind: `"heatmap"` (rows by steps), `"curves"` (a curve for each
+                row) or `"depth"` (the statistic from the input to the output,
+                a curve for each of some steps). By default a heatmap, and
+                curves for a number of the whole step, such as `loss`.
+            rows: `"layers"` or `"variables"`. Activations and others have rows
+                of their own.
+            domain: Ends of the colours' scale; those of the page by default.
+            ax: Where to draw; a figure of its own by default.
+
+        Raises:
+            KeyError: If the run has no such statistic; the message lists all.
+            ModuleNotFoundError: If matplotlib is not installed.
+            ValueError: If an argument has no such choice.
+        """
+        grid = self.grid(statistic, rows=rows, domain=domain)
+        if kind is None:
+            kind = "heatmap" if self[statistic].ndim > 1 else "curves"
+        return figures.plot(grid, kind, ax=ax)
+
+    def grid(
+        self,
+        statistic: str,
+        *,
+        rows: str = "layers",
+        domain: tuple[float, float] | None = None,
+    ) -> Grid:
+        """Select a statistic with what is needed to draw it.
+
+        Args:
+            statistic, rows, domain: As of `plot`.
+
+        Raises:
+            KeyError: If the run has no such statistic; the message lists all.
+            ValueError: If an argument has no such choice.
+        """
+        if rows not in ("layers", "variables"):
+            raise ValueError(
+                f"`rows` must be 'layers' or 'variables'; got {rows!r}."
+            )
+        names, values = row_values.values_of(self, statistic, rows)
+        missing = row_values.missing_of(self, statistic, rows)
+        return make_grid(
+            statistic, names, self.steps, values, missing=missing, domain=domain
+        )

@@ -76,7 +76,7 @@ def wrap(
             of its range.
         NotImplementedError: If the optimizer is used in a way that is not
             supported, as under a `TPUStrategy`, or accumulating gradients on
-            several replicas.
+            several replicas; or if Keras is too old.
 
     Examples:
         >>> import keras

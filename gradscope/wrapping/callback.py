@@ -17,6 +17,7 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
+from gradscope.runtime import versions
 from gradscope.schedule import Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
@@ -26,6 +27,9 @@ from gradscope.wrapping.fit.step_trial import StepTrial
 from gradscope.wrapping.optimizers.loss_scale import innermost
 
 PLAIN = True
+
+#: Attribute of a `train_function`: the callback that observed it last.
+_LAST = "_gradscope_callback"
 
 #: Steps after which a batch is probed without a request. The next probe comes
 #: when the run is twice as long, so that a loop of short fits stays fast.
@@ -73,6 +77,8 @@ class Callback(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
+        NotImplementedError: If Keras is too old; or as `gradscope.wrap`, when
+            training starts.
 
     Examples:
         The model is `w · x` with w = 1, and the batch is x = 2 with the target
@@ -108,6 +114,10 @@ class Callback(keras.callbacks.Callback):
         findings: bool = True,
         probe: tuple | bool | None = None,
     ):
+        if (reason := versions.too_old("keras")) is not None:
+            raise NotImplementedError(
+                f"gradscope cannot observe a `fit`: {reason}."
+            )
         super().__init__()
         self._logdir = logdir
         self._batch = None if probe is False else _batch(probe)
@@ -125,17 +135,7 @@ class Callback(keras.callbacks.Callback):
 
     def _untrained(self) -> dict:
         """The attributes of a callback before its first training."""
-        return vars(keras.callbacks.Callback()) | {
-            "_seam": None,
-            "_other_seams": {},
-            "_programs": {},
-            "_fit_arguments": None,
-            "_probed_at": 0,
-            "_step": 0,
-            "_is_first_batch": True,
-            "_two_programs": False,
-            "_end_reports": {},
-        }
+        return vars(keras.callbacks.Callback()) | _state()
 
     def __getstate__(self):
         # A copy starts untrained: the record belongs to this optimizer in this
@@ -149,7 +149,9 @@ class Callback(keras.callbacks.Callback):
         """Wrap the model's optimizers, or resume their last `fit`."""
         self._end_interrupted()
         if not self._resume():
-            self._start()
+            self._adopt()
+            if not self._resume():
+                self._start()
         self._step = self._iterations()
         self._is_first_batch = True
         if self._probes_unasked:
@@ -287,6 +289,29 @@ class Callback(keras.callbacks.Callback):
     def _all_seams(self) -> list:
         return [self._seam, *self._other_seams.values()]
 
+    def _adopt(self) -> None:
+        """Take over from the last callback with the same arguments.
+
+        A loop that makes a callback for each `fit` traces each program once.
+        """
+        last = getattr(self.model.train_function, _LAST, None)
+        if (
+            last is not None
+            and last._settings() == self._settings()
+            and last._has_record()
+        ):
+            vars(self).update({name: vars(last)[name] for name in _state()})
+            self._seam.callback = self
+
+    def _has_record(self) -> bool:
+        """Return whether the record is still there, to be continued."""
+        observer = self._seam.observers.latest()
+        directory = observer.drain.file.directory if observer else ""
+        return os.path.isdir(directory) and bool(os.listdir(directory))
+
+    def _settings(self) -> tuple:
+        return self._logdir, *self._arguments.values()
+
     def _resume(self) -> bool:
         """Continue with the programs of the last `fit`, if the model still has
         them.
@@ -370,6 +395,8 @@ class Callback(keras.callbacks.Callback):
             seam.drain()
         if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
+        with contextlib.suppress(Exception):  # the user's own callable
+            setattr(self.model.train_function, _LAST, self)
         if self._findings:
             self._print_findings()
 
@@ -381,6 +408,21 @@ class Callback(keras.callbacks.Callback):
                 directory = observer.drain.file.directory
                 report = self._end_reports.setdefault(directory, EndReport())
                 report.print_findings(observer.drain)
+
+
+def _state() -> dict:
+    """What a callback knows of its trainings, before the first of them."""
+    return {
+        "_seam": None,
+        "_other_seams": {},
+        "_programs": {},
+        "_fit_arguments": None,
+        "_probed_at": 0,
+        "_step": 0,
+        "_is_first_batch": True,
+        "_two_programs": False,
+        "_end_reports": {},
+    }
 
 
 def _log(seam, epoch, logs):

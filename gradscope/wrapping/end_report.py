@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import time
 import warnings
 from typing import TYPE_CHECKING
 
@@ -19,21 +21,48 @@ if TYPE_CHECKING:
 MOST_BYTES = 100_000_000
 
 
+#: Least time between two reports, in times that the last one took: a loop of
+#: short fits spends a twentieth of its time on them at most.
+PAUSE = 20
+
+
 class EndReport:
-    """Prints the findings of a run if they have changed since the last time."""
+    """Prints the findings of a run if they have changed since the last time.
+
+    The record is read anew for it. So after a `fit` that ends too soon after
+    the last report, the findings wait for a later one, or for the program's
+    end.
+    """
 
     def __init__(self):
         self._last_findings: list = []
+        self._not_before = -float("inf")
+        self._is_waiting = False
 
     def print_findings(self, drain: Drain) -> None:
         """Print the findings to stderr, and write them for TensorBoard's tab
         Text.
 
-        A failure here is a warning, and never an error of the training.
-
         Args:
             drain: The drain of the run; it must have written all steps.
         """
+        if time.perf_counter() >= self._not_before:
+            self._print_now(drain)
+        elif not self._is_waiting:
+            self._is_waiting = True
+            atexit.register(self._print_at_exit, drain)
+
+    def _print_at_exit(self, drain: Drain) -> None:
+        if self._is_waiting:
+            self._print_now(drain)
+
+    def _print_now(self, drain: Drain) -> None:
+        """Print the findings; a failure is a warning, and never an error of
+        the training."""
+        began = time.perf_counter()
+        if self._is_waiting:
+            self._is_waiting = False
+            atexit.unregister(self._print_at_exit)
         try:
             self._print_findings(drain)
         except Exception as error:
@@ -44,6 +73,8 @@ class EndReport:
                 GradscopeWarning,
                 stacklevel=2,
             )
+        ended = time.perf_counter()
+        self._not_before = ended + PAUSE * (ended - began)
 
     def _print_findings(self, drain) -> None:
         directory = drain.file.directory

@@ -26,7 +26,8 @@ KINDS = ("gradients", "weights", "updates")
 #: Most steps of a reply: the page has no more pixels. With 257 rows it is 1 MB.
 MOST = 1000
 
-_PLUGIN = "histograms"
+#: TensorBoard's plugin to which the histograms belong.
+PLUGIN = "histograms"
 
 # Steps of a tag that TensorBoard keeps by default: with its data server, and
 # without.
@@ -58,7 +59,7 @@ def recorded_kinds(
     recorded_tags = data_provider.list_tensors(
         ctx,
         experiment_id=experiment_id,
-        plugin_name=_PLUGIN,
+        plugin_name=PLUGIN,
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=tags),
     ).get(run, {})
     return {
@@ -91,7 +92,7 @@ def read(
     series = data_provider.read_tensors(
         ctx,
         experiment_id=experiment_id,
-        plugin_name=_PLUGIN,
+        plugin_name=PLUGIN,
         downsample=MOST,
         run_tag_filter=provider.RunTagFilter(runs=[run], tags=[tag_name]),
     )

@@ -11,8 +11,11 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 #: Of the environment that has no TensorFlow, which TensorBoard would take
-#: three seconds to import; with the plugin as it is here.
-TENSORBOARD = ROOT / ".venv-wheel" / "bin" / "tensorboard"
+#: three seconds to import; with the plugin as it is here. `TENSORBOARD` in the
+#: environment names that of another version (see versions/run.py).
+TENSORBOARD = pathlib.Path(
+    os.environ.get("TENSORBOARD", ROOT / ".venv-wheel" / "bin" / "tensorboard")
+)
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 

@@ -11,7 +11,7 @@ const STATIC = fileURLToPath(
 
 // A module may import from its own folder and from those of the lines below.
 const LAYERS = [
-  ['.'],
+  ['.', 'reporting'],
   ['page'],
   ['layer', 'comparison', 'strip'],
   ['heatmap', 'findings'],

@@ -77,13 +77,14 @@ def trained(tmp_path_factory):
     logdir = tmp_path_factory.mktemp("examples")
 
     @functools.cache
-    def train(name, variant, seed=0):
+    def train(name, variant, seed):
         path = logdir / str(seed) / name / variant
         options = running.Options(str(path), seed=seed)
         numbers, _ = running.train(example(name).VARIANTS[variant], options)
         return numbers, path
 
-    return train
+    # A default of `train` would be a second key for the same training.
+    return lambda name, variant, seed=0: train(name, variant, seed)
 
 
 CASES = [(*variant, seed) for variant in VARIANTS for seed in SEEDS]

@@ -61,6 +61,13 @@ def test_the_wheel_holds_nothing_else(wheel):
     assert any(name.endswith("LICENSE") for name in inside)
 
 
+def test_a_package_index_would_take_the_wheel_and_the_source(wheel):
+    run(sys.executable, "-m", "check_wheel_contents", wheel, cwd=ROOT)
+    files = sorted(wheel.parent.iterdir())
+    assert [path.suffix for path in files] == [".whl", ".gz"]
+    run(sys.executable, "-m", "twine", "check", "--strict", *files)
+
+
 def test_the_version_is_that_of_setup_cfg():
     assert gradscope.__version__ == metadata.version("gradscope")
     setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")

@@ -100,6 +100,14 @@ def test_a_run_of_a_newer_format_is_refused(tmp_path):
         gradscope.read(tmp_path / "newer")
 
 
+def test_a_run_in_a_renamed_directory_is_found(tmp_path):
+    write(tmp_path, [0])
+    (tmp_path / "run" / "gradscope").rename(tmp_path / "copy")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "events.out.tfevents.1").write_bytes(b"other")
+    assert read.runs_below(str(tmp_path)) == [str(tmp_path / "copy")]
+
+
 def test_runs_below_finds_all_and_only_recorded_runs(tmp_path):
     write(tmp_path, [0], name="b/deep")
     write(tmp_path, [0], name="a")

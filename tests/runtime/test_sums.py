@@ -74,6 +74,7 @@ class Loop:
                 self.step(self.ballast)
 
         count = rewritten(steps)
+        self.ballast = None  # which cycles of references would keep
         if self.logdir:
             gradscope.unwrap(self.optimizer)
         return count, self.w.numpy().tobytes()

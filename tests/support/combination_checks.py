@@ -1,6 +1,6 @@
 """Trains combinations twice, observed and not, and compares them.
 
-python tests/support/combination_checks.py OPTIMIZER MODE LOGDIR
+python tests/support/combination_checks.py triples OPTIMIZER MODE LOGDIR
 """
 
 import contextlib
@@ -64,10 +64,18 @@ def plain_training(optimizer, mode, option, policy):
         return combinations.train(case | {"recorded": "model"})
 
 
-def check_all(optimizer, mode, logdir):
-    """Checks each case of an optimizer and a mode; raises what failed."""
+def check_all(chosen, optimizer, mode, logdir):
+    """Check cases of an optimizer and a mode, and raise what failed.
+
+    Args:
+        chosen: The name of the function that lists them: `triples`, `product`.
+    """
     failures = {}
-    cases = combinations.product(optimizer=[optimizer], mode=[mode])
+    cases = [
+        case
+        for case in getattr(combinations, chosen)()
+        if (case["optimizer"], case["mode"]) == (optimizer, mode)
+    ]
     for case in cases:
         try:
             plain = plain_training(

@@ -1,16 +1,16 @@
 """What people combine in a training, as axes, and which cases are tested.
 
-`make test` trains the cases in `data/combinations.json`, among which each two
-levels of different axes that can be combined meet at least once; `make
-test-all` trains the full product. After a change of the axes write the file
-anew with `python tests/support/combinations.py`, which needs
-`pip install allpairspy`.
+Any two levels of different axes that can be combined meet at least once in
+`data/combinations.json`, which `make test` trains, and any three in
+`triples()`, which `make test-all` trains. `make test-product` trains all there
+are. After a change of the axes write the file anew with
+`python tests/support/combinations.py`.
 """
 
-import itertools
 import json
 import pathlib
 
+import covering
 import keras
 import training
 
@@ -35,6 +35,11 @@ def multi(learning_rate, **options):
     )
 
 
+def named(name):
+    """Makes optimizers of a class that an older Keras may not have."""
+    return lambda *args, **options: getattr(optimizers, name)(*args, **options)
+
+
 #: Every optimizer of Keras, made with a learning rate and options.
 OPTIMIZERS = {
     "adadelta": optimizers.Adadelta,
@@ -44,13 +49,13 @@ OPTIMIZERS = {
     "adamax": optimizers.Adamax,
     "adamw": optimizers.AdamW,
     "ftrl": optimizers.Ftrl,
-    "lamb": optimizers.Lamb,
+    "lamb": named("Lamb"),
     "lion": optimizers.Lion,
     "multi": multi,
-    "muon": optimizers.Muon,
+    "muon": named("Muon"),
     "nadam": optimizers.Nadam,
     "rmsprop": optimizers.RMSprop,
-    "schedule_free": optimizers.ScheduleFreeAdamW,
+    "schedule_free": named("ScheduleFreeAdamW"),
     "sgd": optimizers.SGD,
 }
 
@@ -68,8 +73,8 @@ OPTIONS = {
     "loss_scale": {},
 }
 
-#: The ways of training, cheapest first. XLA in a loop and with several steps in
-#: one call, and more steps in a call than a training has, are in test_modes.
+#: The ways of training, cheapest first. More steps in a call than a training
+#: has are in test_modes.
 MODES = [
     "loop_eager",
     "fit_eager",
@@ -78,6 +83,9 @@ MODES = [
     "fit_7_steps",
     "fit_jit",
 ]
+
+#: All that XLA compiles, too.
+ALL_MODES = [*MODES, "loop_jit", "fit_7_steps_jit"]
 
 #: What is recorded. `Callback` knows its model, `wrap` only if it is told.
 RECORDED = {
@@ -157,73 +165,35 @@ def is_possible(case):
 
 
 def product(**levels):
-    """Returns all cases that can be trained, or those of some levels."""
-    levels = itertools.product(*(AXES | levels).values())
-    cases = (dict(zip(AXES, case, strict=True)) for case in levels)
-    return [case for case in cases if is_possible(case)]
-
-
-def pairs_of(case):
-    """Returns the pairs of levels of different axes that a case has."""
-    return set(itertools.combinations(case.items(), 2))
-
-
-def all_pairs():
-    """Returns all pairs of levels that can be combined."""
-    return {
-        pair
-        for axes in itertools.combinations(AXES, 2)
-        for levels in itertools.product(*(AXES[axis] for axis in axes))
-        for pair in [tuple(zip(axes, levels, strict=True))]
-        if is_possible(dict(pair))
-    }
+    """All cases that can be trained, or those of some levels."""
+    return covering.product(AXES, is_possible, **levels)
 
 
 def read():
-    """Returns the cases that `make test` trains."""
+    """The cases that `make test` trains."""
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-#: The cheapest level of each axis.
-CHEAPEST = {
-    "optimizer": "sgd",
-    "mode": MODES[0],
-    "how": "wrap",
-    "option": "none",
-    "precision": "float32",
-    "recorded": "some steps",
-}
+def pairs():
+    """Cases among which any two levels meet."""
+    cases = []
+    for mode in reversed(MODES):  # the dearer, the fewer cases
+        having = [("mode", mode)]
+        cases = covering.covering(AXES, is_possible, 2, cases, having)
+    return covering.covering(AXES, is_possible, 2, cases)
 
 
-def covering():
-    """Returns few and cheap cases that have all pairs."""
-    from allpairspy import AllPairs
-
-    def is_allowed(levels):
-        return is_possible(dict(zip(AXES, levels, strict=False)))
-
-    levels = AllPairs(list(AXES.values()), filter_func=is_allowed)
-    cases = [dict(zip(AXES, case, strict=True)) for case in levels]
-    # What is not possible makes it miss a few.
-    covered = set().union(*map(pairs_of, cases))
-    for pair in sorted(all_pairs() - covered):
-        cases.append(CHEAPEST | dict(pair))
-    for case in list(cases):
-        make_cheaper(case, cases)
-    return sorted(cases, key=lambda case: tuple(case.values()))
+def matrix():
+    """Every optimizer in every mode, with and without XLA, and nothing else."""
+    plain = {name: [levels[0]] for name, levels in AXES.items()}
+    changed = {"optimizer": list(OPTIMIZERS), "mode": ALL_MODES}
+    return covering.product(AXES, is_possible, **plain | changed)
 
 
-def make_cheaper(case, cases):
-    """Changes a case to a cheaper mode, or removes it, if no pair gets lost."""
-    others = set().union(*(pairs_of(c) for c in cases if c is not case))
-    if others == all_pairs():
-        cases[:] = [c for c in cases if c is not case]
-        return
-    for mode in MODES:
-        other = case | {"mode": mode}
-        if is_possible(other) and others | pairs_of(other) == all_pairs():
-            case.update(other)
-            return
+def triples():
+    """The matrix, and cases among which any three levels meet."""
+    axes = AXES | {"mode": ALL_MODES}
+    return covering.covering(axes, is_possible, 3, matrix())
 
 
 def as_text(cases):
@@ -233,4 +203,4 @@ def as_text(cases):
 
 
 if __name__ == "__main__":
-    FILE.write_text(as_text(covering()), encoding="utf-8")
+    FILE.write_text(as_text(pairs()), encoding="utf-8")

@@ -1,6 +1,7 @@
 """Keras on other backends is refused with a reason and a remedy."""
 
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,9 @@ import textwrap
 import pytest
 from thinning import thinned
 
+#: Where jax is, and nowhere else.
+FOLDER = pathlib.Path(__file__).parents[2] / ".venv-jax"
+JAX = f"import sys; sys.path.append({str(FOLDER)!r})"
 OPTIMIZER = "import keras; optimizer = keras.optimizers.SGD(0.1)"
 WRAP = "import gradscope; gradscope.wrap(optimizer, '{logdir}')"
 FIT = """
@@ -31,7 +35,8 @@ model.fit(x, x[:, :1], verbose=0, callbacks=[callback])
     ids=["jax-wrap", "jax-callback", "numpy-wrap"],
 )
 def test_other_backends_are_refused_with_a_remedy(backend, observe, tmp_path):
-    script = "\n".join([OPTIMIZER, observe.format(logdir=tmp_path)])
+    assert FOLDER.exists(), "jax is missing: run `make test-setup`"
+    script = "\n".join([JAX, OPTIMIZER, observe.format(logdir=tmp_path)])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         env=os.environ | {"KERAS_BACKEND": backend},

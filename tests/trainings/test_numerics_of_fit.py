@@ -184,7 +184,7 @@ def test_steps_of_an_epoch_with_several_steps_a_call(package, trained):
     data = tf.data.Dataset.from_tensors((X[:BATCH], X[:BATCH, :3])).repeat()
     for epoch in (1, 2):
         model.fit(data, steps_per_epoch=10, verbose=0)
-        assert int(model.optimizer.iterations) == epoch * trained
+        assert int(model.optimizer.iterations.numpy()) == epoch * trained
 
 
 @pytest.mark.parametrize("size, is_trained", [(BATCH, True), (8, False)])

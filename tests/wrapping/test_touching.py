@@ -129,6 +129,8 @@ def test_of_a_model_in_fit_what_the_page_says_is_replaced(own_step, tmp_path):
     assert look.changed - keras_sets == expected
     assert not changed(before, model) - keras_sets - {"train_function"}
     assert not changed(optimizer, model.optimizer)
+    kind = "`train_function` of a model, after an observed `fit`"
+    assert set(vars(model.train_function)) == documented()[kind]
 
 
 def test_a_graph_of_tensorflow_1_keeps_its_observer(tmp_path):

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from gradscope.runtime import trainable_flags
 from gradscope.runtime.program_fingerprint import ProgramFingerprint
-from gradscope.runtime.random_state import PythonRandomState
+from gradscope.runtime.python_state import PythonState
 
 #: Names, in the closure of Keras 3's `train_function`, of its `tf.function`s
 #: for an iterator and for one batch. No public attribute has these functions.
@@ -107,8 +107,8 @@ class RecordingProgram:
                 self._twins[None] = self._make_program()
             return self._twins[None]
         counts = [f.experimental_get_tracing_count() for f in functions]
-        chance = PythonRandomState(self._model())
-        with self._seam.unobserved(), chance.remember():
+        python_state = PythonState(self._model())
+        with self._seam.unobserved(), python_state.remember():
             batches = iterator if _is_iterator(iterator) else iterator[0]
             traced = functions[0].get_concrete_function(batches)
             self._seam.capture_logs(_structured_outputs(functions[-1]))
@@ -119,7 +119,7 @@ class RecordingProgram:
             for f, count in zip(functions, counts, strict=True)
         )
         if traced not in self._twins:
-            with chance.repeat() if is_new else contextlib.nullcontext():
+            with python_state.repeat() if is_new else contextlib.nullcontext():
                 twin = self._build_twin(traced, iterator, is_new)
             self._twins[traced] = twin
         program, flags = self._twins[traced]
@@ -169,7 +169,7 @@ class RecordingProgram:
         try:
             with (
                 self._seam.unobserved(),
-                PythonRandomState(model).repeat(),
+                PythonState(model).repeat(),
                 warnings.catch_warnings(),
             ):
                 warnings.simplefilter("ignore")

@@ -82,12 +82,12 @@ class StepTrial:
         self._seam = seam
         self._fall_back = fall_back
         self._can_repeat = can_repeat
-        self._proven_specs: list = []
+        self._tried_specs: list = []
 
     def __call__(self, iterator):
         spec = getattr(iterator, "element_spec", None)
         is_repeatable = self._can_repeat and _can_be_repeated(iterator)
-        if not is_repeatable or spec in self._proven_specs:
+        if not is_repeatable or spec in self._tried_specs:
             return self._run_untried(iterator)
         try:
             batch = next(iterator)
@@ -100,11 +100,11 @@ class StepTrial:
             graph = self._program.graph(same_batch)
         except Exception:  # the run below raises the error again
             graph = None
+        # An iterator of one batch costs time, so that it is made for one step.
+        self._tried_specs.append(spec)
         if graph is None or not VariableBackup.has_room_for(graph):
             return self._run_untried(same_batch)
-        result = self._try(graph, batch, spec)
-        self._proven_specs.append(spec)
-        return result
+        return self._try(graph, batch, spec)
 
     def _try(self, graph, batch, spec):
         backup = VariableBackup(graph)

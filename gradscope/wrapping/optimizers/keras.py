@@ -8,12 +8,18 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from gradscope.runtime import own_variables, replicas, tf_variables
+from gradscope.runtime import (
+    own_variables,
+    replicas,
+    tf_variables,
+    versions,
+)
 from gradscope.runtime.method_replacement import MethodReplacement
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers import (
     keras_call,
     keras_rates,
+    keras_versions,
     loss_scale,
 )
 from gradscope.wrapping.optimizers.loss_scale import (
@@ -62,6 +68,8 @@ def unsupported(optimizer: Any) -> str | None:
             "only Keras on TensorFlow. Set KERAS_BACKEND=tensorflow before "
             "Keras is imported, or do not wrap the optimizer"
         )
+    if (reason := versions.too_old("keras")) is not None:
+        return reason
     optimizer = innermost(optimizer)
     parts = keras_rates.parts_of(optimizer)
     if optimizer not in parts and any(
@@ -72,7 +80,11 @@ def unsupported(optimizer: Any) -> str | None:
             "and so step at different rates. Wrap each inner optimizer with "
             "its own directory"
         )
-    if _replica_count(optimizer) > 1 and optimizer.gradient_accumulation_steps:
+    if _replica_count(optimizer) == 1:
+        return None
+    if (reason := keras_versions.replicas_apart()) is not None:
+        return reason
+    if optimizer.gradient_accumulation_steps:
         return (
             "gradients that several replicas accumulate are summed where "
             "gradscope cannot observe the sum. Train without "
@@ -137,6 +149,8 @@ class KerasSeam(Seam):
     ) -> Call:
         """Describe a call of `apply`."""
         self._check_replicas()
+        if keras_versions.clips_first(self.optimizer):
+            self.warn_once(keras_versions.clips_first_warning())
         if trainable_variables is not None:
             keras_rates.assign_parts(self.optimizer, trainable_variables)
         call = keras_call.KerasCall(
@@ -164,7 +178,7 @@ class KerasSeam(Seam):
             grads,
             variables,
             optimizer._trainable_variables,
-            tf_variables.value(optimizer.iterations),
+            keras_versions.step(optimizer),
         )
 
     def part_names(self, variables: Sequence[Any]) -> list[str]:
@@ -233,7 +247,7 @@ class KerasSeam(Seam):
         with own_variables.unchecked():
             observer = self.observer_of(optimizer._trainable_variables)
             observer.record_skip(
-                tf.cast(tf_variables.value(optimizer.iterations), tf.int64),
+                tf.cast(keras_versions.step(optimizer), tf.int64),
                 keras_rates.common_rate(optimizer),
                 tf.cast(tf_variables.value(outer.dynamic_scale), tf.float32),
             )
@@ -252,7 +266,7 @@ class KerasSeam(Seam):
         """The optimizer's step, None in a trace."""
         if not tf.executing_eagerly():
             return None
-        return int(tf_variables.tf_variable(self.optimizer.iterations).numpy())
+        return int(keras_versions.step(self.optimizer))
 
 
 SEAM = KerasSeam

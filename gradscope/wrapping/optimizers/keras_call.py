@@ -13,7 +13,7 @@ from gradscope.measuring import gradients
 from gradscope.runtime import replicas, tf_variables
 from gradscope.wrapping import call
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.optimizers import keras_rates
+from gradscope.wrapping.optimizers import keras_rates, keras_versions
 from gradscope.wrapping.optimizers.keras_rates import parts_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class KerasCall(Call):
             grads,
             passed,
             optimizer._trainable_variables if optimizer.built else passed,
-            tf_variables.value(optimizer.iterations),
+            keras_versions.step(optimizer),
         )
         self._optimizer = optimizer
         self._loss_scale = loss_scale
@@ -63,6 +63,7 @@ class KerasCall(Call):
             for v in passed
             if getattr(v, "overwrite_with_gradient", False)
         }
+        self._clips_first = keras_versions.clips_first(optimizer)
         self._accumulate(passed)
         self._reduction = reduction(optimizer)
         self._unclipped: list[Any] | None = None
@@ -123,7 +124,7 @@ class KerasCall(Call):
         self, grads: list[Any], accumulated: list[Any]
     ) -> list[Any]:
         """Compute the unscaled mean of the accumulated gradients, before
-        clipping."""
+        clipping (of the clipped ones, where Keras accumulates these)."""
         factor = self._optimizer.loss_scale_factor
         if self._loss_scale is not None:
             grads = [self._unscale(g) for g in grads]
@@ -131,6 +132,8 @@ class KerasCall(Call):
             grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:
             return grads
+        if self._clips_first:
+            grads = self._clip(grads)
         return [
             None
             if gradient is None
@@ -155,6 +158,10 @@ class KerasCall(Call):
             return None
         if self._reduction != "none":
             return self._reduced_by_optimizer()
+        return grads if self._clips_first else self._clip(grads)
+
+    def _clip(self, grads: list[Any]) -> list[Any]:
+        """Clip the gradients of each part of the optimizer."""
         result: list[Any] = [None] * len(grads)
         for part, indices in self._indices_by_part().items():
             indices = [i for i in indices if grads[i] is not None]
@@ -187,7 +194,7 @@ class KerasCall(Call):
         self._calls = optimizer.gradient_accumulation_steps or 1
         if self._calls == 1:
             return
-        calls = tf_variables.value(optimizer._iterations)
+        calls = tf_variables.value(keras_versions.call_count(optimizer))
         self.applies = calls % self._calls >= self._calls - 1
         if optimizer.built:
             self.accumulators = [

@@ -28,6 +28,7 @@ from gradscope.runtime import (
 )
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.runtime.method_replacement import MethodReplacement
+from gradscope.runtime.unordered_terms import unordered_terms
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import fallback
 from gradscope.wrapping.forward.forward_finder import ForwardFinder
@@ -330,10 +331,12 @@ class Seam:
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
             rewritten_sums.watch(graphs, self.record_unordered_sums)
+            self._record_unordered_terms(graphs)
         if self.plain or self.failed:
             return original()
         self._was_called = True
         rewritten_sums.keep_order(graphs)
+        self._record_unordered_terms(graphs)
         if not replicas.is_first():
             return self._call_on_replica(original, *arguments, **keywords)
         try:
@@ -377,6 +380,17 @@ class Seam:
         """
         sums = tuple(names)
         self._record_note(lambda schema: schema.with_unordered_sums(sums))
+
+    def _record_unordered_terms(self, graphs: list[tf.Graph]) -> None:
+        """Record the sums of the user's program that have no fixed order."""
+        try:
+            # XLA adds up in the order of the terms.
+            if graphs and not tracing.in_xla(graphs[-1]):
+                names = unordered_terms(graphs[-1])
+                if names:
+                    self.record_unordered_sums(names)
+        except Exception as error:
+            self.fail(error)
 
     def record_stale_layers(self, layers: tuple[tuple[str, bool], ...]) -> None:
         """Record that `trainable` was changed after `compile`, and warn once.

@@ -3,8 +3,9 @@
 import {KINDS} from '../scales/step_axis.js';
 import {ROWS, groupOf} from '../statistics/statistics.js';
 
-// TensorBoard's own keys live in the same storage.
-const KEY = 'gradscope.view';
+// TensorBoard's own keys live in the same storage, and so do other reports.
+const KEY = ['gradscope.view',
+  globalThis.document?.documentElement.dataset.report].filter(Boolean).join(' ');
 
 // More heatmaps than fit on a screen help nobody; the others are a click away.
 const SHOWN_AT_FIRST = 6;

@@ -21,7 +21,8 @@ declare(
         what="TensorFlow adds up sums of the plain program in no fixed order, "
         "so the training does not reproduce its last bits; see "
         "[observing.md](observing.md).",
-        needs="`Callback`, and a step that is not recorded",
+        needs="for sums of large programs `Callback`, and a step that is not "
+        "recorded",
         shown_by=Shown(("gradient_norm",)),
     )
 )
@@ -44,12 +45,13 @@ def unordered_sums(view: View, limits: Limits) -> Findings:
         what=f"TensorFlow adds up {sums} of this training in no fixed order "
         f"({join_code(list(names))})",
         evidence={"count": count, "sums": list(names)},
-        cause="To save memory when the program needs more than 80 % of the "
-        "device's memory (a CPU counts as 256 MiB), TensorFlow adds each term "
-        "as soon as it is computed. The last bit may then differ from run to "
-        "run, with and without gradscope, and in recorded steps, where these "
-        "sums are added up in order.",
-        remedy="Nothing is wrong with the training. If it must be reproducible "
-        "bit for bit, call `gradscope.sums_in_order()` at the start of the "
-        "program, or use smaller batches.",
+        cause="When the program needs more than 80 % of the device's memory (a "
+        "CPU counts as 256 MiB), TensorFlow adds each term as soon as it is "
+        "computed; and it begins a sum with the first term whose memory is not "
+        "needed elsewhere, which depends on how its threads happen to run. The "
+        "last bit may then differ from run to run, with and without gradscope, "
+        "and in recorded steps.",
+        remedy="Nothing is wrong with the training. Against the first cause "
+        "`gradscope.sums_in_order()` at the start of the program helps, or "
+        "smaller batches; against both `jit_compile=True` does.",
     )

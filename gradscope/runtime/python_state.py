@@ -1,4 +1,4 @@
-"""Repeats the random draws that Python code makes while it is traced."""
+"""Repeats what Python code computes while it is traced."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 
 from gradscope.runtime import tracing
 from gradscope.runtime.method_replacement import MethodReplacement
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
     import keras
 
 
-class PythonRandomState:
-    """Makes a second trace draw the random numbers of the first one.
+#: Modules whose layers do not count in Python while they are traced.
+_KERAS = ("keras", "tf_keras")
 
-    Seeds of TensorFlow's random operations are among these draws: in tf_keras,
-    a layer draws a new seed for each operation that is traced.
+
+class PythonState:
+    """Makes a second trace begin from the Python state of the first one.
+
+    The state has two parts. A second trace draws the random numbers of the
+    first one; seeds of TensorFlow's random operations are among these draws: in
+    tf_keras, a layer draws a new seed for each operation that is traced. And
+    the numbers and tensors are restored that the user's model and layers have
+    as attributes: a `train_step` that counts its calls counts its traces.
 
     Args:
         model: A Keras model.
@@ -28,10 +36,9 @@ class PythonRandomState:
 
     def __init__(self, model: keras.Model):
         self._model = model
-        generators = [
-            getattr(layer, "_random_generator", None)
-            for layer in model._flatten_layers()
-        ]
+        layers = list(model._flatten_layers())
+        self._owners = [x for x in layers if not _is_of_keras(x)]
+        generators = [getattr(x, "_random_generator", None) for x in layers]
         self._generators = [
             g for g in generators if getattr(g, "_seed", None) is not None
         ]
@@ -40,7 +47,7 @@ class PythonRandomState:
 
     @contextlib.contextmanager
     def remember(self) -> Iterator[None]:
-        """Remember the random state with which the first trace begins.
+        """Remember the state with which the first trace begins.
 
         TensorFlow traces a function twice if it creates variables, and goes on
         with the second trace; that one counts as the first here.
@@ -85,11 +92,33 @@ class PythonRandomState:
 
     def _read(self) -> tuple:
         seeds = [g._seed for g in self._generators]
-        return random.getstate(), np.random.get_state(), seeds
+        numbers = [_numbers(owner) for owner in self._owners]
+        return random.getstate(), np.random.get_state(), seeds, numbers
 
-    def _set(self, states: tuple) -> None:
-        of_python, of_numpy, seeds = states
+    def _set(self, state: tuple) -> None:
+        of_python, of_numpy, seeds, numbers = state
         random.setstate(of_python)
         np.random.set_state(of_numpy)
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator._seed = seed
+        for owner, values in zip(self._owners, numbers, strict=True):
+            present = _numbers(owner)
+            # An attribute that is no number any more is left alone.
+            vars(owner).update({n: values[n] for n in values if n in present})
+
+
+def _is_of_keras(layer: object) -> bool:
+    return type(layer).__module__.partition(".")[0] in _KERAS
+
+
+def _numbers(owner: object) -> dict:
+    """The attributes of an object that are numbers or tensors.
+
+    Not `bool`: a layer may have one that says that its variables exist.
+    """
+    return {
+        name: value
+        for name, value in vars(owner).items()
+        if isinstance(value, int | float | complex | tf.Tensor)
+        and not isinstance(value, bool)
+    }

@@ -1,0 +1,103 @@
+"""One run of a report: its summary, size and steps, and the routes."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from tensorboard.context import RequestContext
+
+from gradscope_plugin.replies import histograms
+from gradscope_plugin.report import answers, thinning
+from gradscope_plugin.report.answers import Asked
+from gradscope_plugin.report.files import EXPERIMENT, FileProvider
+from gradscope_plugin.report.thinning import Size
+from gradscope_plugin.runs import run_data
+
+#: Rows of a histogram.
+_BUCKETS = 257
+
+
+class RunSource:
+    """A run, read from its files.
+
+    Args:
+        name: Its name, as TensorBoard has it.
+        directory: The directory with its event files.
+
+    Attributes:
+        summary: Its summary for `/runs`; None if nothing was recorded.
+        described: All fields of `/runs`; None if it cannot be read.
+        asked: The plugin's routes.
+    """
+
+    def __init__(self, name: str, directory: str):
+        self._name = name
+        self._files = FileProvider(name, directory)
+        self._runs = run_data.Runs(self._files)
+        summaries = self._runs.list_runs(RequestContext(), EXPERIMENT)
+        self.summary = summaries[0] if summaries else None
+        fields = self.summary.all_fields if self.summary else {"error": ""}
+        self.described = None if "error" in fields else fields
+        self.asked = Asked(self._files)
+
+    @property
+    def _record(self):
+        # The runs have it in their cache.
+        return self._runs.record(
+            RequestContext(), EXPERIMENT, self._name, "variables"
+        )
+
+    @functools.cached_property
+    def size(self) -> Size:
+        """How much the run has to show."""
+        if self.described is None:
+            return Size(0, {}, {"units": 0, "histograms": 0})
+        numbers: dict[str, int] = {}
+        for route in answers.ROUTES:
+            if route.path == "matrix":
+                count = sum(
+                    self._rows(query["rows"])
+                    for query in route.queries(self.described, self.asked)
+                )
+                numbers[route.part] = numbers.get(route.part, 0) + count
+        tags = self._files.list_tensors(
+            RequestContext(),
+            experiment_id=EXPERIMENT,
+            plugin_name=histograms.PLUGIN,
+        ).get(self._name, ())
+        numbers["histograms"] = len(tags) * _BUCKETS
+        return Size(
+            len(self._record.steps),
+            numbers,
+            {
+                "units": len(self._unit_steps()),
+                "histograms": self._files.most_points(tags),
+            },
+        )
+
+    def _rows(self, kind: str) -> int:
+        """Count the rows of a kind."""
+        if kind == "layers":
+            return len(self.described["layers"])
+        family = {"units": "units", "state": "states"}.get(kind, kind)
+        return len(self._record.schema.rows(family))
+
+    def _unit_steps(self) -> np.ndarray:
+        record = self._runs.record(
+            RequestContext(), EXPERIMENT, self._name, "units"
+        )
+        return record.occasional("units")[0]
+
+    def choose_steps(self, most: int | None) -> np.ndarray:
+        """Choose the steps that a report shows, int64 `[T]`.
+
+        Args:
+            most: How many there may be; None for all.
+        """
+        record = self._record
+        if most is None:
+            return record.steps
+        found = self.asked.json_of("findings", {"run": self._name})["findings"]
+        marked = [step for finding in found for step in finding["steps"]]
+        return record.steps[thinning.choose_steps(record, most, marked)]

@@ -1,0 +1,78 @@
+"""A `train_step` that counts in Python counts its traces, as it would alone."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import gradscope
+from gradscope.errors import GradscopeWarning
+
+X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+
+
+class Counting(keras.Model):
+    """Weighs its loss by the number of its traces, and keeps the last loss."""
+
+    def __init__(self, applies=True):
+        super().__init__()
+        self.dense = keras.layers.Dense(1, name="dense")
+        self.dense.build((None, 4))
+        self.traces, self.latest, self.applies = 0, 0.0, applies
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, x):
+        self.traces += 1
+        with tf.GradientTape() as tape:
+            loss = self.traces * tf.reduce_mean(self(x) ** 2)
+        self.latest += loss
+        gradients = tape.gradient(loss, self.trainable_variables)
+        if self.applies:
+            self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+def trained(callbacks, **options):
+    keras.utils.set_random_seed(0)
+    model = Counting(**options)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(
+        X, batch_size=8, epochs=2, verbose=0, callbacks=callbacks, shuffle=False
+    )
+    return model
+
+
+def test_a_count_of_traces_is_what_it_would_be(tmp_path):
+    plain = trained([])
+    model = trained([gradscope.Callback(tmp_path, findings=False)])
+    assert model.traces == plain.traces == 1
+    assert type(model.latest) is type(plain.latest)
+    for weight, expected in zip(
+        model.get_weights(), plain.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, expected)
+    # The program that records weighs by one, too.
+    keras.utils.set_random_seed(0)
+    fresh = Counting()
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(fresh(X[:8]) ** 2)
+    gradients = tape.gradient(loss, fresh.trainable_variables)
+    np.testing.assert_allclose(
+        gradscope.read(tmp_path)["gradient_norm"][0],
+        [np.linalg.norm(gradient) for gradient in gradients],
+        rtol=1e-5,
+    )
+
+
+def test_an_optimizer_behind_a_count_that_is_never_reached_makes_no_step(
+    tmp_path,
+):
+    plain = trained([], applies=False)
+    with pytest.warns(GradscopeWarning, match="observed no step") as caught:
+        model = trained(
+            [gradscope.Callback(tmp_path, findings=False)], applies=False
+        )
+    assert sum(w.category is GradscopeWarning for w in caught) == 1
+    assert model.traces == plain.traces == 1
