@@ -79,12 +79,12 @@ test('names of groups never overlap, and small groups get one line', () => {
     [2, 1, 2]);
 });
 
-test('of thin units every so many is numbered, but none beside a name', () => {
+test('of thin units every so many is numbered, and the first of each', () => {
   const places = placed(64, 16, 130);
   assert.equal(places.height, 3);
   assert.deepEqual(labelledUnits(places).slice(0, 10),
-    [8, 16, 24, 32, 40, 48, 56, 72, 88, 96]);
-  assert.deepEqual(labelledUnits(placed(3)), [1, 2]);
+    [0, 8, 16, 24, 32, 40, 48, 56, 64, 72]);
+  assert.deepEqual(labelledUnits(placed(3)), [0, 1, 2]);
 });
 
 test('the room that is kept is that of the picture to come', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  fitDomain, isDomain, linearScale, logScale, makeScale,
+  fitDomain, isDomain, isFlat, linearScale, logScale, makeScale,
 } from '../../gradscope_plugin/static/scales/scale.js';
 
 const close = (actual, expected) =>
@@ -79,4 +79,15 @@ test('fitting a linear scale takes the smallest and the largest', () => {
   assert.deepEqual(fitDomain([Float32Array.of(0.5, 0, NaN)], 'linear'),
     [0, 0.5]);
   assert.deepEqual(fitDomain([Float32Array.of(2, 2)], 'linear'), [2, 3]);
+});
+
+test('runs are flat where a log scale gives them one colour', () => {
+  const fixed = logScale([1e-8, 10]);
+  const flat = (...ranges) => isFlat(ranges.map((range) =>
+    Float32Array.from(range)), fixed);
+  assert.ok(flat([0.2, 0.9], [0.3, 1.4]));
+  assert.ok(!flat([0.2, 0.9], [0.001, 0.002]));
+  assert.ok(!flat() && !flat([Infinity, -Infinity]));
+  assert.ok(!isFlat([Float32Array.of(0.9, 1.1)], logScale([0.1, 10], 1)));
+  assert.ok(!isFlat([Float32Array.of(0.4, 0.5)], linearScale([0, 1])));
 });

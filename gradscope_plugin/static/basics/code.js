@@ -20,10 +20,14 @@ export function pieces(text) {
     .filter(({text: part}) => part);
 }
 
-/** Returns a text's nodes. */
-export function withCode(text) {
+/**
+ * Returns a text's nodes.
+ * @param {string} text
+ * @param {(code: string) => ?Element=} linkOf a node in the place of a code
+ */
+export function withCode(text, linkOf = () => null) {
   return pieces(text).map(({text: part, isCode}) =>
-    isCode ? element('code', {}, part) : part);
+    isCode ? linkOf(part) ?? element('code', {}, part) : part);
 }
 
 /** Shows a text in an element, which is hidden without any. */

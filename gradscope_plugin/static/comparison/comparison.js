@@ -35,7 +35,7 @@ export class Comparison {
       onFit: () => actions.onDomain([0.5, 2])});
     this.#go = element('button', {type: 'button', onclick: () =>
       this.#goToFirst(actions)}, 'go there');
-    this.#heatmap = new Heatmap({...actions, onOpen: () => {}});
+    this.#heatmap = new Heatmap({...actions, onOpen: null});
     this.node = element('section', {className: 'comparison', hidden: true,
       'aria-label': 'Comparison'});
   }

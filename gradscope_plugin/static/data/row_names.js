@@ -78,7 +78,11 @@ function ofUnits({name, kind, units, units_per_row: width}) {
   });
 }
 
-/** Returns the layer of a row, nothing if it has none, as data have. */
+/**
+ * Returns the layer of a row, nothing if it has none, as data have.
+ * @param {Object} run
+ * @param {{name: string, group?: string}} row
+ */
 export function layerOf(run, {name, group}) {
   if (group) return group.slice(0, group.lastIndexOf('/')) || group;
   const variable = run.variables.find((one) => one.name === name);

@@ -15,34 +15,53 @@ export function sign(severity) {
 }
 
 /*
- * <li class="finding error">
- *   <button class="go"><i class="sign error">×</i><b>error:</b>
- *     vanishing-gradient in <b>dense_1</b>, since step 340
- *     <span class="what">The gradient of dense_1 is …</span></button>
+ * <li class="finding error"><i class="sign error">×</i>
+ *   <div class="sentence"><span class="head"><button class="go"><b>error:</b>
+ *     vanishing-gradient</button> in <button class="layer"><code>dense_1</code>
+ *     </button>, since step 340</span>
+ *     <span class="what">The gradient of dense_1 is …</span></div>
  *   <details><summary>why, what to do</summary>
  *     <p><b>Why</b> …</p><p><b>What to do</b> …</p>
  *     <table>…</table></details>
  * </li>
  */
-export function createFinding(onGo) {
+/**
+ * @param {(finding: Object) => void} onGo
+ * @param {(layer: string) => void} onLayer
+ */
+export function createFinding(onGo, onLayer) {
   let finding = null;
   let shown = '';
-  const head = element('span', {className: 'head'});
-  const what = element('span', {className: 'what'});
+  const mark = element('span');
   const go = element('button', {type: 'button', className: 'go',
-    title: 'Show it in the heatmap', onclick: () => onGo(finding)}, head, what);
+    title: 'Show it in the heatmap', onclick: () => onGo(finding)});
+  const where = element('span');
+  const head = element('span', {className: 'head'}, go, where);
+  const what = element('span', {className: 'what'});
   const more = element('div', {className: 'more'});
   const details = element('details', {},
     element('summary', {}, MORE), more);
-  const node = element('li', {}, go, details);
+  const node = element('li', {}, mark,
+    element('div', {className: 'sentence'}, head, ' ', what), details);
   details.addEventListener('toggle', () => {
     if (details.open) node.scrollIntoView({block: 'nearest'});
+  });
+  // A pointer has all of it to hit; keys have the button.
+  node.addEventListener('click', ({target}) => {
+    if (!(/** @type {Element} */ (target).closest('button, details'))) {
+      onGo(finding);
+    }
   });
   return {
     node,
 
-    /** Fills in what has changed: what is open stays so. */
-    update(now, isChosen) {
+    /**
+     * Fills in what has changed: what is open stays so.
+     * @param {Object} now
+     * @param {boolean} isChosen
+     * @param {(name: string) => ?string} layerOf the layer that a name is of
+     */
+    update(now, isChosen, layerOf) {
       finding = now;
       node.className = `finding ${now.severity}`;
       node.classList.toggle('chosen', isChosen);
@@ -50,25 +69,32 @@ export function createFinding(onGo) {
       const text = JSON.stringify(now);
       if (text === shown) return;
       shown = text;
-      head.replaceChildren(sign(now.severity), ...headOf(now));
-      what.replaceChildren(...withCode(now.what), '.');
+      const link = (name) => layerLink(name, layerOf(name), onLayer);
+      mark.replaceChildren(sign(now.severity));
+      go.replaceChildren(
+        element('b', {className: 'severity'}, `${now.severity}: `),
+        element('b', {}, now.kind));
+      where.replaceChildren(
+        ...now.layer === null ? [] : [' in ',
+          link(now.layer) ?? element('code', {}, now.layer)],
+        element('small', {}, `, ${sinceText(now)}`));
+      what.replaceChildren(...withCode(now.what, link), '.');
       details.firstChild.setAttribute('aria-label',
         `${MORE}: ${now.kind} in ${now.layer ?? 'the run'}`);
-      more.replaceChildren(...moreOf(now));
+      more.replaceChildren(...moreOf(now, link));
     },
   };
 }
 
-/** @param {any} finding */
-function headOf({severity, kind, layer, ...when}) {
-  return [element('b', {className: 'severity'}, `${severity}: `),
-    element('b', {}, kind),
-    ...layer === null ? [] : [' in ', element('b', {}, layer)],
-    element('small', {}, `, ${sinceText(when)}`)];
+/** Returns a name that shows its layer, null if it is of none. */
+function layerLink(name, layer, onLayer) {
+  return layer ? element('button', {type: 'button', className: 'layer',
+    title: `Show the layer ${layer}`, onclick: () => onLayer(layer)},
+  element('code', {}, name)) : null;
 }
 
-function moreOf({cause, remedy, evidence}) {
-  const told = [['Why', withCode(cause)], ['What to do', withCopies(remedy)]];
+function moreOf({cause, remedy, evidence}, link) {
+  const told = [['Why', withCode(cause, link)], ['What to do', withCopies(remedy)]];
   const rows = evidenceRows(evidence);
   return [
     ...told.filter(([, nodes]) => nodes.length).map(([title, nodes]) =>

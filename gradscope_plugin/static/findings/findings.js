@@ -21,13 +21,14 @@ export class Findings {
   /**
    * @param {{colorOf: (name: string) => string, onChange: () => void,
    *     onFold: (folded: boolean) => void,
+   *     onLayer: (run: string, layer: string) => void,
    *     onShowRun: (name: string) => void,
    *     onStatistic: (name: ?string) => void}} options `onStatistic` is called
    *     with the statistic that a finding is about, or to draw again
    */
-  constructor({colorOf, onChange, onFold, onShowRun, onStatistic}) {
+  constructor({colorOf, onChange, onFold, onLayer, onShowRun, onStatistic}) {
     this.#polling = createPolling(fetchOk, onChange);
-    this.#panel = createPanel({colorOf, onFold, onGo: (name, finding) => {
+    this.#panel = createPanel({colorOf, onFold, onLayer, onGo: (name, finding) => {
       const run = this.#listed.find((one) => one.name === name);
       this.go(name, this.#of(run).find((one) => one.finding === finding)?.key);
     }});

@@ -6,6 +6,7 @@ import {
   SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,
 } from './text.js';
 import {createFinding, sign} from './finding.js';
+import {layerOf} from '../data/row_names.js';
 import {runLabel} from '../basics/format.js';
 
 /**
@@ -16,9 +17,10 @@ import {runLabel} from '../basics/format.js';
 /**
  * @param {{colorOf: (name: string) => string,
  *     onGo: (run: string, finding: Object) => void,
+ *     onLayer: (run: string, layer: string) => void,
  *     onFold: (folded: boolean) => void}} options
  */
-export function createPanel({colorOf, onGo, onFold}) {
+export function createPanel({colorOf, onGo, onLayer, onFold}) {
   const counts = element('span', {className: 'counts', role: 'status'});
   const body = element('div', {className: 'body'});
   const healthy = element('p', {className: 'healthy-runs'});
@@ -28,7 +30,7 @@ export function createPanel({colorOf, onGo, onFold}) {
   const list = element('div');
   body.append(list, healthy);
   const updateRuns = keyed(list, ({run}) => run.name,
-    ({run}) => runFindings(run.name, colorOf, onGo));
+    ({run}) => runFindings(run.name, {colorOf, onGo, onLayer}));
   return {
     node,
 
@@ -107,24 +109,25 @@ function healthyLine(listed) {
 }
 
 /** <section><h3>● run <small>in 85 recorded steps</small></h3><ul>…</ul> */
-function runFindings(name, colorOf, onGo) {
+function runFindings(name, {colorOf, onGo, onLayer}) {
   const dot = element('span', {className: 'dot'});
   dot.style.background = colorOf(name);
   const summary = element('small');
   const hidden = element('small', {className: 'not-shown'},
     '· not shown below');
   const sampled = element('small');
-  const alarm = element('p', {className: 'alarm'});
+  const alarm = element('span', {className: 'alarm'});
   const list = element('ul');
   const updateItems = keyed(list, ({key}) => key,
-    () => createFinding((finding) => onGo(name, finding)));
+    () => createFinding((finding) => onGo(name, finding),
+      (layer) => onLayer(name, layer)));
   sampled.append(...withCode(SAMPLED));
   return {
     node: element('section', {},
-      element('h3', {}, dot, element('b', {}, runLabel(name)), summary, hidden,
-        sampled), alarm, list),
+      element('h3', {}, dot, element('b', {}, runLabel(name)), alarm, summary,
+        hidden, sampled), list),
     /** @param {Diagnosed} now */
-    update({reply, isShown}, chosen) {
+    update({run, reply, isShown}, chosen) {
       const text = summaryOf(reply);
       if (summary.textContent !== text) summary.textContent = text;
       summary.classList.toggle('error', Boolean(reply?.problem));
@@ -133,7 +136,8 @@ function runFindings(name, colorOf, onGo) {
       hidden.hidden = isShown;
       const items = withKeys(reply?.findings ?? []);
       updateItems(items).forEach((part, index) => part.update(
-        items[index].finding, items[index].key === chosen));
+        items[index].finding, items[index].key === chosen,
+        (one) => layerOf(run, {name: one})));
     },
   };
 }

@@ -6,10 +6,17 @@ import {columnOf} from '../scales/axis.js';
 const EDGE = 8;
 const DOT = 2.5;
 
+// A kind of rows with fewer of them has no curve of its own.
+const LEAST = 3;
+
+/** Of the curves of a run, in this order: how they are dashed. */
+export const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
+
 /**
  * One run's values at a step.
  * @typedef {{run: string, color: string, isOwn: boolean,
- *     points: {row: number, value: number, kind: number}[]}} Profile
+ *     points: {row: number, value: number, kind: number,
+ *     group: string}[]}} Profile
  */
 
 /**
@@ -26,7 +33,8 @@ export function hasNoFlow({rows}) {
  * @param {{named: {name: string}[]}} rows whose rows to use
  * @param {Object} grid
  * @param {number} step
- * @return {{row: number, value: number, kind: number}[]} in order of rows
+ * @return {{row: number, value: number, kind: number, group: string}[]} in
+ *     order of rows
  */
 export function profileOf(rows, grid, step) {
   if (!grid.columns || step < grid.steps[0]) return [];
@@ -36,12 +44,33 @@ export function profileOf(rows, grid, step) {
     : grid.named.filter(({name}) => own.has(name)).length;
   const byName = same * 2 >= grid.rows;
   const scale = (rows.named.length - 1) / Math.max(1, grid.rows - 1);
-  return grid.named.flatMap(({name}, index) => {
+  return grid.named.flatMap(({name, kind: group = ''}, index) => {
     const row = byName ? own.get(name) : index * scale;
     const cell = index * grid.columns + column;
     return row === undefined ? []
-      : [{row, value: grid.values[cell], kind: grid.kinds[cell]}];
+      : [{row, value: grid.values[cell], kind: grid.kinds[cell], group}];
   });
+}
+
+/**
+ * Returns the curves of a profile: one for each kind of rows, since a line
+ * through kernels and normalizations in turn would zigzag. A kind of which there
+ * are few is part of the largest.
+ * @param {{group: string}[]} points
+ * @return {{group: string, points: any[]}[]} the largest first
+ */
+export function curvesOf(points) {
+  const groups = new Map();
+  for (const point of points) {
+    groups.set(point.group, [...groups.get(point.group) ?? [], point]);
+  }
+  const sorted = [...groups.keys()].sort(
+    (a, b) => groups.get(b).length - groups.get(a).length);
+  const kept = sorted.filter((group, index) => index === 0
+    || (groups.get(group).length >= LEAST && index < DASHES.length));
+  const curveOf = (group) => (kept.includes(group) ? group : kept[0]);
+  return kept.map((group) => ({group,
+    points: points.filter((point) => curveOf(point.group) === group)}));
 }
 
 // A grid's names do not change, and are looked up with each move.
@@ -78,7 +107,15 @@ export function drawFlow(canvas, profiles, {scale, yOf, density, colors}) {
     {xOf, yOf, height, colors}));
 }
 
-function drawProfile(context, {points, color, isOwn}, place) {
+function drawProfile(context, profile, place) {
+  curvesOf(profile.points).forEach(({points}, index) => {
+    context.setLineDash(DASHES[index]);
+    drawCurve(context, {...profile, points}, place, index);
+    context.setLineDash([]);
+  });
+}
+
+function drawCurve(context, {points, color, isOwn}, place, index) {
   const {xOf, yOf, height, colors} = place;
   context.lineWidth = isOwn ? 2 : 1;
   context.strokeStyle = context.fillStyle = color;
@@ -103,13 +140,15 @@ function drawProfile(context, {points, color, isOwn}, place) {
     const y = yOf(row);
     if (y < 0 || y > height) continue;
     if (kind !== NUMBER) drawGap(context, kind, y, colors);
-    else if (isDotted) dot(context, xOf(value), y);
+    else if (isDotted) mark(context, xOf(value), y, index);
   }
 }
 
-function dot(context, x, y) {
+/** Draws a point: a disc, of other curves a square. */
+function mark(context, x, y, index) {
   context.beginPath();
-  context.arc(x, y, DOT, 0, 2 * Math.PI);
+  if (index) context.rect(x - DOT, y - DOT, 2 * DOT, 2 * DOT);
+  else context.arc(x, y, DOT, 0, 2 * Math.PI);
   context.fill();
 }
 

@@ -50,6 +50,8 @@ export function build(actions) {
     flowTitle: element('small', {className: 'flow-title'}),
     fold: tool('unfold all', 'Show every row, or fold the rows into blocks',
       actions.foldAll),
+    byDepth: tool('by depth', 'Show the curve by depth with names and room',
+      actions.byDepth),
     whole: tool('whole run', 'Zoom out to all steps and rows (key 0)',
       actions.reset),
   };
@@ -63,7 +65,7 @@ export function build(actions) {
   dom.plot = element('div', {className: 'plot'},
     element('i', {className: 'spacer'}), dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
   dom.tools = element('div', {className: 'tools', hidden: true},
-    dom.fold, dom.whole,
+    dom.byDepth, dom.fold, dom.whole,
     tool('−', 'Zoom out in steps (key −)', () => actions.zoom(1 / 0.6)),
     tool('+', 'Zoom in on the cursor’s step (key +)',
       () => actions.zoom(0.6)),

@@ -5,6 +5,7 @@ import {columnOf} from '../scales/axis.js';
 import {drawFlow} from './depth_profile.js';
 import {build, drawAxis, drawFlowAxis} from './elements.js';
 import {listenTo} from './input.js';
+import {createProfilePanel} from './profile_panel.js';
 import {namesOf} from './row_labels.js';
 import {boxOf} from './outlines.js';
 import {HIGHEST, heightOf, isScrolled, middleOf, placeRows, topOf}
@@ -55,14 +56,18 @@ export class Heatmap {
   #flowed = [];
   #zoom = WHOLE;
   #isOpen = null;
+  // Whether its rows are of layers.
+  #isLinked = false;
   #marks = [];
   #profiles = [];
+  #profile;
+  #profileTitle = '';
   #due = false;
   #zoomBy;
 
   /**
    * @param {{onCursor: Function, onZoom: (zoom: Object) => void,
-   *     onOpen: (row: number) => void, onFold: (name: ?string) => void,
+   *     onOpen: ?(row: number) => void, onFold: (name: ?string) => void,
    *     onScroll?: (top: number, total: number) => void,
    *     onEarlier: (run: string) => void, onPng: Function,
    *     onCsv: Function}} actions `onCursor` gets `{run, row,
@@ -72,6 +77,7 @@ export class Heatmap {
     this.#actions = actions;
     this.#dom = build({
       foldAll: () => actions.onFold(null),
+      byDepth: () => this.#openProfile(this.#profile.node.hidden),
       reset: () => actions.onZoom(WHOLE),
       zoom: (factor) => this.#zoomBy(factor),
       png: () => actions.onPng(this.node, this.#run),
@@ -79,6 +85,8 @@ export class Heatmap {
     });
     this.node = this.#dom.node;
     this.more = this.#dom.more;
+    this.#profile = createProfilePanel(() => this.#openProfile(false));
+    this.#dom.plot.after(this.#profile.node);
     this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
       grid: this.#grid, placed: this.#placed, entries: this.#entries,
       sizes: this.#sizes,
@@ -132,6 +140,7 @@ export class Heatmap {
     this.#scale = scale;
     this.#isOpen = {key: openKey};
     dom.plot.hidden = Boolean(message) && !this.#grid;
+    dom.node.classList.toggle('empty', dom.plot.hidden);
     dom.tools.hidden = !this.#grid;
     if (!this.#grid || !isNew) {
       this.setZoom(zoom);
@@ -150,6 +159,8 @@ export class Heatmap {
     this.#drawScrolling();
     dom.plot.classList.toggle('without-flow',
       noFlow);
+    this.#isLinked = Boolean(this.#actions.onOpen
+      && (!noFlow || this.#grid.groups));
     dom.fold.hidden = !this.#grid.blocks?.length;
     dom.fold.textContent = openKey ? 'fold all' : 'unfold all';
     dom.cells.setAttribute('aria-label', `${label}: ${caption}. `
@@ -201,8 +212,28 @@ export class Heatmap {
   /** Shows value against depth, see `flow.js`. */
   showFlow(profiles, title) {
     this.#profiles = profiles;
+    this.#profileTitle = title;
     this.#dom.flowTitle.textContent = title;
+    this.#dom.byDepth.hidden = !profiles.length;
     this.#drawFlow();
+    this.#drawProfile();
+  }
+
+  /** Shows the curve by depth with names and room, or no more. */
+  #openProfile(isOpen) {
+    this.#profile.node.hidden = !isOpen;
+    this.#dom.byDepth.setAttribute('aria-pressed', String(isOpen));
+    this.#drawProfile();
+    if (isOpen) this.#profile.node.scrollIntoView({block: 'nearest'});
+  }
+
+  #drawProfile() {
+    if (!this.#profiles.length || !this.#grid) {
+      this.#profile.node.hidden = true;
+      return;
+    }
+    this.#profile.update({grid: this.#grid, profiles: this.#profiles,
+      scale: this.#scale, title: this.#profileTitle});
   }
 
   /** Returns the grid that is drawn. */
@@ -282,7 +313,8 @@ export class Heatmap {
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
       names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
-        size, this.#folded, (name) => this.#actions.onFold(name)));
+        size, this.#folded, (name) => this.#actions.onFold(name),
+        this.#isLinked ? (row) => this.#actions.onOpen(row) : null));
       drawFlowAxis(flowAxis, this.#scale);
     }
     whole.hidden = !this.#zoom.steps && !this.#zoom.rows;

@@ -3,7 +3,7 @@
 import {captionOf, messageOf} from './notices.js';
 import {columnOf} from '../scales/axis.js';
 import {element, keyed} from '../basics/dom.js';
-import {runLabel} from '../basics/format.js';
+import {runLabel, short} from '../basics/format.js';
 import {hasNoFlow, profileOf} from './depth_profile.js';
 import {Heatmap} from './heatmap.js';
 import {awaitedHeight} from './row_places.js';
@@ -94,7 +94,8 @@ export class Heatmaps {
       const {grid} = resultOf(run);
       const text = valueAt(grid, cursor);
       const row = grid?.named.findIndex(({name}) => name === cursor?.name);
-      part.showCursor(cursor && {...cursor, row: row ?? -1}, text);
+      part.showCursor(cursor && {...cursor, row: row ?? -1},
+        valueAt(grid, cursor, brief));
       if (isSeen(run.name)) this.#drawFlow(part, run, grid, cursor);
       if (run.name !== cursor?.run || !text) return;
       cell = {step: cursor.step, label: runLabel(run.name), text,
@@ -122,6 +123,9 @@ export class Heatmaps {
     part.showFlow(profiles, `${label} by depth, step ${own}`);
   }
 }
+
+/** Returns the digits of a number that help beside others. */
+const brief = (value) => short(value, 2);
 
 /** Returns whether a line stands for several rows. */
 function isFolded(grid, unfolded) {

@@ -45,7 +45,7 @@ export function listenTo(cells, drawn, actions) {
     }),
     pan: (x, y) => Boolean(when(pan)(x, y, onZoom)),
     reset: () => onZoom(WHOLE),
-    click: when((now, event) => actions.onOpen(
+    click: when((now, event) => actions.onOpen?.(
       cellAt(now, cells.getBoundingClientRect(), event).row)),
     hint: actions.hint,
   });
@@ -132,7 +132,7 @@ function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
   const middle = topOf(placed, here.row) / placed.total;
   ({
     reset: () => onZoom(WHOLE),
-    open: () => onOpen(here.row),
+    open: () => onOpen?.(here.row),
     fold,
     zoomSteps: () => zoomAtCursor(now, value, onZoom),
     zoomRows: () => zoomRowsOf(now, middle, value, onZoom),

@@ -13,6 +13,10 @@ const RULES = {
   linear: 'Two numbers, the smaller one first.',
 };
 
+// Cells with an outline are those of a finding.
+const OUTLINES = [['error', 'an error'], ['warning', 'a warning'],
+  ['note', 'a note'], ['error chosen', 'the finding that was clicked']];
+
 /** Returns the marks that cells of a statistic can have. */
 function kindsOf({rows, scale, marksDead}) {
   const range = [BELOW, ABOVE];
@@ -23,10 +27,10 @@ function kindsOf({rows, scale, marksDead}) {
 
 /**
  * @param {{onDomain: (domain: number[]) => void, onFit: () => void,
- *     onReset: () => void}} actions
+ *     onReset: () => void, onFix?: () => void}} actions
  * @return {{node: Element, update: Function}}
  */
-export function createLegend({onDomain, onFit, onReset}) {
+export function createLegend({onDomain, onFit, onReset, onFix = () => {}}) {
   let kind = 'log';
   // What was drawn last; and whether what was typed since is no scale.
   let drawn = '';
@@ -35,7 +39,7 @@ export function createLegend({onDomain, onFit, onReset}) {
     isRefused = false;
     call();
   };
-  const dom = build(forgetting(onFit), forgetting(onReset));
+  const dom = build(forgetting(onFit), forgetting(onReset), forgetting(onFix));
   const change = () => {
     const domain = dom.ends.map((input) => Number(input.value));
     const valid = isDomain(domain, kind);
@@ -50,7 +54,7 @@ export function createLegend({onDomain, onFit, onReset}) {
     node: dom.node,
 
     /** Shows a scale and how many of the cells shown lie outside of it. */
-    update({description, scale, look, count, isDefault}) {
+    update({description, scale, look, count, isDefault, isFitted = false}) {
       kind = scale.kind;
       // Numbers that arrive do not take away what is said of wrong ones.
       const now = `${kind} ${scale.domain}`;
@@ -72,17 +76,21 @@ export function createLegend({onDomain, onFit, onReset}) {
         return tick;
       }));
       dom.reset.hidden = isDefault;
+      dom.fix.hidden = !isFitted;
+      dom.fit.hidden = isFitted;
       if (!isRefused) dom.status.textContent = describeOutside(count);
       dom.marks.replaceChildren(
-        ...kindsOf(description).map((k) => mark(k, look)));
+        ...kindsOf(description).map((k) => mark(k, look)),
+        ...OUTLINES.map(outline));
     },
   };
 }
 
 /* <div class="legend">vanishing <input> <div class="ramp">…</div> <input>
  *   exploding <button>fit</button> <span>3 % above this scale</span>
- *   <ul><li>exactly zero</li>…</ul></div> */
-function build(onFit, onReset) {
+ *   <details><summary>marks</summary><ul><li>exactly zero</li>…</ul></details>
+ * </div> */
+function build(onFit, onReset, onFix) {
   const dom = {
     words: [element('span'), element('span')],
     ends: [end('smallest colour'), end('largest colour')],
@@ -90,16 +98,21 @@ function build(onFit, onReset) {
     ticks: element('div', {className: 'ticks', 'aria-hidden': 'true'}),
     reset: element('button', {type: 'button', onclick: onReset,
       title: 'Reset to the default scale of this statistic'}, 'reset'),
+    fit: element('button', {type: 'button', onclick: onFit,
+      title: 'Fit the scale to the runs shown'}, 'fit'),
+    fix: element('button', {type: 'button', onclick: onFix,
+      title: 'Fitted, as all would be of one colour on the fixed scale of this '
+        + 'statistic: have that'}, 'fitted; fixed scale'),
     status: element('span', {role: 'status'}),
     marks: element('ul'),
   };
-  const fit = element('button', {type: 'button', onclick: onFit,
-    title: 'Fit the scale to the runs shown'}, 'fit');
   dom.node = element('div', {className: 'legend', role: 'group',
     'aria-label': 'Colour scale'},
   dom.words[0], dom.ends[0],
   element('div', {className: 'ramp'}, dom.ramp, dom.ticks),
-  dom.ends[1], dom.words[1], fit, dom.reset, dom.status, dom.marks);
+  dom.ends[1], dom.words[1], dom.fit, dom.fix, dom.reset, dom.status,
+  element('details', {className: 'marks-legend'},
+    element('summary', {}, 'marks'), dom.marks));
   return dom;
 }
 
@@ -132,6 +145,12 @@ function mark(kind, {marks, palette, patterns}) {
   }
   context.putImageData(image, 0, 0);
   return element('li', {}, swatch, KIND_NAMES[kind]);
+}
+
+/** The outline of a finding, as in the heatmap. */
+function outline([severity, text]) {
+  return element('li', {}, element('i', {
+    className: `mark ${severity}`, 'aria-hidden': 'true'}), text);
 }
 
 function describeOutside({below, above, numbers}) {

@@ -10,11 +10,11 @@ import {silenceText} from '../data/dead_units.js';
  * Returns a grid's value in the row and step of a cursor; an empty text where
  * it has no such row. Says so when the step recorded before is another one.
  */
-export function valueAt(grid, cursor) {
+export function valueAt(grid, cursor, write = exact) {
   const cell = cellAt(grid, cursor);
   if (cell === null) return '';
   const kind = grid.kinds[cell];
-  const text = kind === NUMBER ? exact(grid.values[cell]) : KIND_NAMES[kind];
+  const text = kind === NUMBER ? write(grid.values[cell]) : KIND_NAMES[kind];
   const step = grid.steps[cell % grid.columns];
   return step === cursor.step ? text : `${text} (step ${step})`;
 }

@@ -3,7 +3,7 @@
 import {element} from '../basics/dom.js';
 import {shorten} from '../basics/format.js';
 import {
-  HIGHEST, labelledBlocks, labelledRows, labelledUnits, topOf,
+  HIGHEST, blockAt, labelledBlocks, labelledRows, labelledUnits, topOf,
 } from './row_places.js';
 import {deadText} from '../data/dead_units.js';
 
@@ -19,9 +19,10 @@ const LINE = 12;
  * @param {number} size of the heatmap in pixels
  * @param {Map<number, {lead: number}>} folded which row of a block is drawn
  * @param {(name: string) => void} onFold
+ * @param {?(row: number) => void} onOpen null where rows are of no layer
  * @return {HTMLElement[]}
  */
-export function namesOf(grid, placed, heights, size, folded, onFold) {
+export function namesOf(grid, placed, heights, size, folded, onFold, onOpen) {
   const zoom = size / (heights[1] - heights[0]);
   const at = (top, node) => {
     const y = (top - heights[0]) * zoom;
@@ -29,21 +30,25 @@ export function namesOf(grid, placed, heights, size, folded, onFold) {
     node.style.top = `${y}px`;
     return [node];
   };
-  if (grid.groups) return ofGroups(grid, placed, zoom, at);
+  if (grid.groups) return ofGroups(grid, placed, zoom, at, onOpen);
   if (placed.blocks.length > 1) {
-    return ofBlocks(grid, placed, {heights, zoom, at}, folded, onFold);
+    return ofBlocks(grid, placed, {heights, zoom, at, onOpen}, folded, onFold);
   }
   return labelledRows(grid.rows, placed.height * zoom, SPACE).flatMap(
     (row) => at(topOf(placed, row) + placed.height / 2,
-      rowName(grid.named[row].name)));
+      rowName(grid.named[row].name, () => onOpen(row), !onOpen)));
 }
 
-function rowName(name, most = 22) {
-  return element('span', {title: name}, shorten(name, most));
+/** Returns a name that shows its layer on a click; the cells have a key for it. */
+function rowName(name, onclick, isPlain, text = name) {
+  return element('span', {title: name}, isPlain ? shorten(text)
+    : element('button', {type: 'button', tabIndex: -1, onclick},
+      shorten(text)));
 }
 
 /** A folded block is one line, an open one a line and its rows. */
-function ofBlocks({named}, placed, {heights, zoom, at}, folded, onFold) {
+function ofBlocks({named}, placed, {heights, zoom, at, onOpen}, folded,
+    onFold) {
   let free = -Infinity;
   return placed.blocks.flatMap((block) => {
     const {name, from, to, top, head, isFolded} = block;
@@ -71,7 +76,7 @@ function ofBlocks({named}, placed, {heights, zoom, at}, folded, onFold) {
       const full = named[row].name;
       const short = full.startsWith(prefix) ? full.slice(prefix.length) : full;
       nodes.push(...at(center,
-        element('span', {title: full}, shorten(short))));
+        rowName(full, () => onOpen(row), !onOpen, short)));
     }
     return nodes;
   });
@@ -87,8 +92,9 @@ function foldTitle({name, from, to}, lead) {
  * @param {any} placed
  * @param {number} zoom
  * @param {Function} at
+ * @param {(row: number) => void} onOpen
  */
-function ofGroups({named}, placed, zoom, at) {
+function ofGroups({named}, placed, zoom, at, onOpen) {
   const titles = labelledBlocks(placed, zoom).flatMap((labelled) => {
     const {lines} = labelled;
     /** @type {any} */
@@ -98,10 +104,14 @@ function ofGroups({named}, placed, zoom, at) {
       {className: block.dead ? 'alarm' : ''}, text);
     return at(block.top, element('div', {className: 'group',
       title: `${block.name}: ${text || `${block.units} units`}`},
-    element('b', {}, shorten(block.name, 20)), ...lines > 1 ? [note] : []));
+    element('button', {type: 'button', tabIndex: -1, onclick: () =>
+      onOpen(block.from)}, element('b', {}, shorten(block.name, 20))),
+    ...lines > 1 ? [note] : []));
   });
-  const labels = labelledUnits(placed, zoom).flatMap((row) => at(
+  // The first one's number is no higher than the name beside it.
+  const labels = labelledUnits(placed, zoom).flatMap((row) => at(Math.max(
     topOf(placed, row) + placed.height / 2,
+    blockAt(placed, row).top + LINE / 2 / zoom),
     element('span', {className: 'unit'}, named[row].label)));
   return [...titles, ...labels];
 }

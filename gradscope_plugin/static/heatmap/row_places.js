@@ -168,7 +168,7 @@ export function labelledBlocks({height, blocks}, zoom = 1) {
 }
 
 /** Returns the rows of units whose numbers fit: every one, 2nd, 4th and so on
- * of each group. Beside the first there is the group's name. */
+ * of each group. */
 export function labelledUnits({height, blocks}, zoom = 1) {
   let every = 1;
   while (every * height * zoom < UNIT_LABEL) every *= 2;
@@ -176,5 +176,5 @@ export function labelledUnits({height, blocks}, zoom = 1) {
     Array.from({length: Math.ceil((to - from) / every)},
       (_, i) => from + i * every)
       // The last one may be too near to the next group's name.
-      .filter((row) => row > from && (to - row) * height * zoom >= ONE_LINE));
+      .filter((row) => row === from || (to - row) * height * zoom >= ONE_LINE));
 }

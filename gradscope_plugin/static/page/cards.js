@@ -22,8 +22,6 @@ export function createCards(actions) {
     role: 'status'});
   const all = element('button', {type: 'button', hidden: true,
     onclick: actions.onAll}, '← all runs');
-  const compare = element('button', {type: 'button', className: 'compare',
-    onclick: actions.onCompare});
   const list = element('ul', {'aria-label': 'Runs, worst first'});
   const status = element('footer');
   const updateItems = keyed(list, ({run}) => run.name,
@@ -31,7 +29,7 @@ export function createCards(actions) {
   return {
     node: element('aside', {className: 'runs', 'aria-label': 'Runs'},
       element('div', {className: 'runs-head'}, element('h1', {}, 'Runs'), all),
-      filter, error, list, compare, status),
+      filter, error, list, status),
 
     /** @param {{items: Object[], problem: string, text: string,
      *     lines: string[], pins: string[], comparing: boolean,
@@ -41,13 +39,9 @@ export function createCards(actions) {
       filter.setAttribute('aria-invalid', String(Boolean(problem)));
       error.textContent = problem;
       all.hidden = !isAlone;
-      compare.hidden = !pins.length;
-      compare.disabled = pins.length < 2;
-      compare.textContent = pins.length < 2
-        ? 'pin another run to compare'
-        : comparing ? 'end the comparison' : 'compare the pinned runs';
-      compare.setAttribute('aria-pressed', String(comparing));
-      updateItems(items).forEach((item, index) => item.update(items[index]));
+      updateItems(items).forEach((item, index) => item.update(items[index],
+        pins.at(-1) === items[index].run.name
+          ? {isPair: pins.length > 1, comparing} : null));
       replaceTexts(status, lines);
     },
   };
@@ -64,7 +58,7 @@ function replaceTexts(node, lines) {
  *   <p class="alarm">loss is NaN since step 2, first at mse</p>
  *   <canvas><p class="verdict">× 2 errors</p><button class="pin">pin</button>
  *   <small>85 steps</small></li> */
-function card(run, {onCheck, onOpen, onPin, onSeen}) {
+function card(run, {onCheck, onOpen, onPin, onCompare, onSeen}) {
   const label = runLabel(run.name);
   const box = element('input', {type: 'checkbox',
     'aria-label': `Show ${label}`, title: 'Show this run with the others',
@@ -76,6 +70,8 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
   const pin = element('button', {type: 'button', className: 'pin',
     'aria-label': `Pin ${label} to compare`, title: 'Pin two runs to compare',
     onclick: () => onPin(run.name)}, 'pin');
+  const compare = element('button', {type: 'button', className: 'compare',
+    onclick: onCompare});
   const picture = createThumbnail();
   const verdict = element('p', {className: 'verdict'});
   const alarm = element('p', {className: 'alarm'});
@@ -83,12 +79,13 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
   const node = element('li', {className: 'card'},
     element('div', {className: 'card-head'}, box, open), alarm,
     element('div', {className: 'card-facts'}, picture.node, verdict, pin),
-    detail);
+    compare, detail);
   onSeen(node, run.name);
   let told = '';
   return {
     node,
-    update({run: now, isShown, isAlone, isPinned, color, reply, grid, look}) {
+    update({run: now, isShown, isAlone, isPinned, color, reply, grid, look},
+        pinnedLast) {
       box.checked = isShown;
       dot.style.background = color;
       open.setAttribute('aria-pressed', String(isAlone));
@@ -96,6 +93,7 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
       node.classList.toggle('alone', isAlone);
       node.classList.toggle('nonfinite', Boolean(reply?.nonfinite));
       showCode(alarm, reply?.nonfinite ?? '');
+      showCompare(compare, pinnedLast);
       picture.node.hidden = Boolean(now.error);
       if (grid) picture.update(grid, look);
       const text = JSON.stringify([now.error, reply?.findings.length,
@@ -107,6 +105,16 @@ function card(run, {onCheck, onOpen, onPin, onSeen}) {
       detail.classList.toggle('error', Boolean(now.error));
     },
   };
+}
+
+/** Beside the pin that was set last: what can be done with the pins. */
+function showCompare(button, pinned) {
+  button.hidden = !pinned;
+  if (!pinned) return;
+  button.disabled = !pinned.isPair;
+  button.textContent = !pinned.isPair ? 'pin another run to compare'
+    : pinned.comparing ? 'end the comparison' : 'compare the pinned runs';
+  button.setAttribute('aria-pressed', String(pinned.comparing));
 }
 
 function verdictOf(run, reply) {

@@ -100,11 +100,16 @@ export class Page {
       onPin: (name) => this.#pin(name),
       onDomain: (domain) => this.#scaling.setDomain(domain),
       onFit: () => this.#scaling.fit(),
+      onFix: () => this.#scaling.fix(),
       onCursor: (cell, byKey) => this.#cursor.move(cell, byKey),
       onStep: (step) => this.#cursor.toStep(step),
       onZoom: (zoom) => this.#cursor.setZoom(zoom),
       onFold: (block) => this.#fold(block),
       onOpen: (run, row) => this.#layer.openRow(run, row),
+      onLayer: (run, layer) => {
+        this.#showRun(run);
+        this.#layer.open(run, layer);
+      },
       onClose: () => this.#layer.close(),
     };
   }

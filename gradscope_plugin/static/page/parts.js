@@ -36,12 +36,14 @@ export function buildParts(actions) {
     onAxis: (axis) => set({axis}),
   });
   const legend = createLegend({onDomain: actions.onDomain,
-    onReset: () => actions.onDomain(undefined), onFit: actions.onFit});
+    onReset: () => actions.onDomain(undefined), onFit: actions.onFit,
+    onFix: actions.onFix});
   const findings = new Findings({colorOf, onChange: actions.draw,
     onFold: (folded) => {
       if (folded !== view().folded) set({folded});
     },
     onShowRun: actions.onShowRun,
+    onLayer: actions.onLayer,
     onStatistic: (name) => {
       actions.onZoom(WHOLE);
       if (name) choose(name);
@@ -84,8 +86,8 @@ function layOut({cards, choices, legend, findings, strip, heatmaps, comparison},
     onLink: () => sharedLink(view(), DEFAULTS),
     onPicture: () => savePage(main, [statistic()]),
   });
-  const header = element('header', {}, share, choices.node, legend.node,
-    readout.node);
+  const header = element('header', {}, share, choices.node,
+    element('div', {className: 'legend-line'}, legend.node, readout.node));
   const main = element('main', {}, findings.node, header, banner, notice.node,
     strip.node, comparison.node, heatmaps.node);
   return {heatmaps, comparison, readout, notice, banner, header,

@@ -1,9 +1,9 @@
 /** The colours of the heatmaps: their scale, which the legend sets. */
 
-import {outside} from '../data/cell_kinds.js';
+import {NUMBER, outside} from '../data/cell_kinds.js';
 import {lookOf} from '../scales/colormap.js';
 import {theme} from '../basics/tensorboard.js';
-import {fitDomain, isDomain, makeScale} from '../scales/scale.js';
+import {fitDomain, isDomain, isFlat, makeScale} from '../scales/scale.js';
 import {describe} from '../statistics/statistics.js';
 
 export class Scaling {
@@ -28,11 +28,15 @@ export class Scaling {
     const chosen = domains[statistic];
     // What an earlier version stored may not fit the statistic any more.
     const isDefault = !isDomain(chosen, description.scale);
-    const scale = makeScale(
-      {...description, domain: isDefault ? description.domain : chosen});
+    const fixed = makeScale(description);
+    // Of one colour it would show nothing.
+    const fitted = isDefault && isFlat(this.#ranges(), fixed)
+      ? fitDomain(this.#ranges(), description.scale) : null;
+    const scale = fitted ? makeScale({...description, domain: fitted})
+      : isDefault ? fixed : makeScale({...description, domain: chosen});
     this.look = lookOf(scale, description, theme(), this.look);
     this.#host.legend().update({description, scale, look: this.look,
-      isDefault, count: outside(this.#host.grids(), scale)});
+      isDefault, isFitted: Boolean(fitted), count: outside(this.#host.grids(), scale)});
     return scale;
   }
 
@@ -45,8 +49,34 @@ export class Scaling {
   /** Has the scale end where the values that are shown end. */
   fit() {
     const {scale} = describe(this.#host.view().statistic);
-    const values = this.#host.grids().map((grid) => grid.values);
-    const domain = fitDomain(values, scale);
+    const domain = fitDomain(this.#ranges(), scale);
     if (domain) this.setDomain(domain);
   }
+
+  /** Has the scale of the statistic, although all is of one colour there. */
+  fix() {
+    this.setDomain(describe(this.#host.view().statistic).domain);
+  }
+
+  /** Returns the smallest and the largest number of what is shown. */
+  #ranges() {
+    return this.#host.grids().map(rangeOf);
+  }
+}
+
+// The page is drawn with each answer, and a million cells take 5 ms.
+const ranges = new WeakMap();
+
+/** Returns a grid's smallest and largest number, which is none of its marks. */
+function rangeOf(grid) {
+  if (!ranges.has(grid)) {
+    let [low, high] = [Infinity, -Infinity];
+    for (let cell = 0; cell < grid.values.length; cell++) {
+      if (grid.kinds[cell] !== NUMBER) continue;
+      low = Math.min(low, grid.values[cell]);
+      high = Math.max(high, grid.values[cell]);
+    }
+    ranges.set(grid, Float32Array.of(low, high));
+  }
+  return ranges.get(grid);
 }

@@ -5,7 +5,8 @@ const log10 = Math.log10;
 /**
  * @param {{scale: string, domain: number[], center?: number}} description
  * @return {{kind: string, position: (value: number) => number,
- *     ticks: number[], domain: number[]}} `position` is below 0 or above 1
+ *     ticks: number[], domain: number[], center?: number}} `position` is
+ *     below 0 or above 1
  *     outside the domain
  */
 export function makeScale({scale, domain, center}) {
@@ -22,7 +23,7 @@ export function logScale(domain, center) {
   const [low, high] = checked(domain, 'log').map(log10);
   const place = between(low, high, log10(center));
   const position = (value) => place(log10(value));
-  return {kind: 'log', position, ticks: decades(low, high), domain};
+  return {kind: 'log', position, ticks: decades(low, high), domain, center};
 }
 
 /**
@@ -60,6 +61,24 @@ export function fitDomain(arrays, scale) {
   const ends = [Math.floor(log10(low)), Math.ceil(log10(high))];
   if (ends[0] === ends[1]) ends[1] += 1;
   return ends.map((exponent) => Number(`1e${exponent}`));
+}
+
+// Of a log scale's length: on less than this, all is of one colour.
+const FLAT = 0.15;
+
+/**
+ * Returns whether all numbers have nearly the same place on a log scale, whose
+ * colours have no middle. Linear ones are of shares, which mean something as
+ * they are.
+ * @param {Float32Array[]} ranges
+ * @param {{kind: string, position: (value: number) => number,
+ *     center?: number}} scale
+ */
+export function isFlat(ranges, {kind, position, center}) {
+  const ends = ranges.flatMap((range) => [...range])
+    .filter((value) => Number.isFinite(value) && value > 0).map(position);
+  if (kind !== 'log' || center !== undefined || !ends.length) return false;
+  return Math.max(...ends) - Math.min(...ends) < FLAT;
 }
 
 /** Returns whether a scale of a kind can have these two ends. */

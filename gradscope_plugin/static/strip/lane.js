@@ -11,7 +11,7 @@ const TEXT = 13;
 /* <div class="lane"><div class="lane-title"><b>loss</b><small>2.3</small>
  *   <small>0.1</small></div><div class="lane-area" role="img"><canvas/><i/></div>
  *   <div class="lane-values"><span>● 0.31</span></div></div> */
-export function createLane(title) {
+export function createLane(title, kind) {
   const high = element('small', {className: 'high'});
   const low = element('small', {className: 'low'});
   const canvas = element('canvas', {'aria-hidden': 'true'});
@@ -20,7 +20,8 @@ export function createLane(title) {
   const area = element('div', {className: 'lane-area', role: 'img'},
     canvas, line);
   const name = element('div', {className: 'lane-title'}, title, high, low);
-  const node = element('div', {className: 'lane'}, name, area, values);
+  const node = element('div', {className: `lane ${kind}`}, name, area, values);
+  let height = 0;
   let lane = null;
   return {
     node, area,
@@ -32,7 +33,7 @@ export function createLane(title) {
      */
     draw(now, shareOf, skipped) {
       lane = now;
-      area.style.height = `${now.height}px`;
+      height = area.clientHeight;
       const [bottom, top] = now.scale.domain;
       high.textContent = short(top);
       low.textContent = `${now.scale.kind === 'log' ? 'log ' : ''}${
@@ -48,7 +49,7 @@ export function createLane(title) {
       const share = step === null ? -1 : shareOf(step);
       line.hidden = share < 0 || share > 1;
       line.style.left = `${100 * share}%`;
-      values.replaceChildren(...numbersAt(lane, step, run));
+      values.replaceChildren(...numbersAt(lane, height, step, run));
     },
   };
 }
@@ -59,7 +60,7 @@ function described({run, name, values}) {
 }
 
 /** Returns the numbers at a step, as many as there is room for. */
-function numbersAt({lines, height}, step, run) {
+function numbersAt({lines}, height, step, run) {
   const sorted = [...lines].sort((a, b) =>
     Number(b.run === run) - Number(a.run === run));
   return sorted.slice(0, Math.floor(height / TEXT)).map((line) => {
@@ -85,7 +86,8 @@ function drawLines(canvas, {lines, scale}, shareOf, skipped) {
   context.setTransform(density, 0, 0, density, 0, 0);
   const style = getComputedStyle(canvas);
   const x = (step) => shareOf(step) * width;
-  const y = (value) => height - 3 - scale.position(value) * (height - 6);
+  const y = (value) => height - 2
+    - Math.min(1.02, scale.position(value)) * (height - 5);
   context.fillStyle = style.getPropertyValue('--warning');
   skipped.forEach((step) => context.fillRect(x(step) - 1, height - 7, 3, 7));
   for (const line of lines) {
@@ -138,10 +140,14 @@ function drawLine(context, {steps, values, isDashed}, x, y, [left, right]) {
 
 /** Marks at the top where a line is NaN or infinite. */
 function drawGaps(context, {steps, values}, x) {
-  for (let i = 0; i < values.length; i++) {
-    if (Number.isFinite(values[i])) continue;
-    const from = x(steps[i]);
-    const to = x(steps[i + 1] ?? steps[i]);
-    context.fillRect(from, 0, Math.max(2, to - from), NAN_HEIGHT);
+  let from = null;
+  for (let i = 0; i <= values.length; i++) {
+    const isGap = i < values.length && !Number.isFinite(values[i]);
+    if (isGap) from ??= i;
+    if (isGap || from === null) continue;
+    const [left, right] = [steps[from], steps[Math.min(i, values.length - 1)]]
+      .map(x);
+    context.fillRect(left, 0, Math.max(2, right - left), NAN_HEIGHT);
+    from = null;
   }
 }

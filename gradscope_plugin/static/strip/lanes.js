@@ -6,6 +6,12 @@ import {short} from '../basics/format.js';
 // A log scale where the largest number is so many times the smallest.
 const WIDE = 30;
 
+// What is beyond so many times the number below which nearly all others are,
+// lies beyond the scale.
+const USUAL = 0.95;
+const FAR = 10;
+const FEW = 20;
+
 const LOSSES = ['loss', 'val_loss'];
 
 // What `fit` logs of the optimizer is known of each step.
@@ -15,8 +21,7 @@ const RATES = ['lr', 'learning_rate'];
  * One run's numbers of one name; dashed are those of validation.
  * @typedef {{run: string, name: string, color: string, isDashed: boolean,
  *     steps: ArrayLike<number>, values: Float32Array}} Line
- * @typedef {{name: string, title: string, height: number, lines: Line[],
- *     scale: Object}} Lane
+ * @typedef {{name: string, title: string, lines: Line[], scale: Object}} Lane
  */
 
 /**
@@ -39,19 +44,19 @@ export function lanesOf(runs, metric = '') {
   });
   const rates = ofStep('learning_rate');
   const scales = ofStep('loss_scale');
-  const lane = (name, title, height, lines, isShown = true) =>
-    (lines.length && isShown
-      ? [{name, title, height, lines, scale: scaleOf(lines)}] : []);
+  const lane = (name, title, lines, isShown = true) =>
+    (lines.length && isShown ? [{name, title, lines, scale: scaleOf(lines)}]
+      : []);
   return {metrics,
     lanes: [
-      ...lane('loss', 'loss', 66, [...losses, ...ofEpochs('val_loss', true)]),
-      ...chosen ? lane('metric', chosen, 44, [...ofEpochs(chosen, false),
+      ...lane('loss', 'loss', [...losses, ...ofEpochs('val_loss', true)]),
+      ...chosen ? lane('metric', chosen, [...ofEpochs(chosen, false),
         ...ofEpochs(`val_${chosen}`, true)]) : [],
-      ...lane('global_gradient_norm', 'gradient norm', 44,
+      ...lane('global_gradient_norm', 'gradient norm',
         ofStep('global_gradient_norm')),
-      ...lane('learning_rate', 'learning rate', 30, rates,
+      ...lane('learning_rate', 'learning rate', rates,
         !rates.every(isConstant)),
-      ...lane('loss_scale', 'loss scale', 30, scales,
+      ...lane('loss_scale', 'loss scale', scales,
         !scales.every(isConstant)),
     ],
     texts: [...constantText('learning rate', rates),
@@ -95,6 +100,13 @@ function skippedTexts(runs) {
     + 'scale'] : [];
 }
 
+/** Returns the number below which a share of all finite ones lies, NaN of few. */
+function quantile(lists, share) {
+  const all = lists.flatMap((list) => Array.from(list).filter(Number.isFinite))
+    .sort((a, b) => a - b);
+  return all.length < FEW ? NaN : all[Math.floor(share * (all.length - 1))];
+}
+
 /** Returns the steps in which a loss scale skipped some, as steps recorded. */
 export function skippedSteps({steps, values}) {
   const skipped = values.get('skipped');
@@ -102,10 +114,14 @@ export function skippedSteps({steps, values}) {
     skipped[i] > (i ? skipped[i - 1] : 0)) : [];
 }
 
-/** Returns the scale of some lines: log where they span orders of magnitude. */
+/** Returns the scale of some lines: log where they span orders of magnitude. A
+ * few numbers far above all others lie beyond it: a run that explodes would
+ * make those beside it flat. */
 export function scaleOf(lines) {
   const all = lines.map(({values}) => values);
-  const [low, high] = fitDomain(all, 'linear') ?? [0, 1];
+  const [low, most] = fitDomain(all, 'linear') ?? [0, 1];
+  const usual = quantile(all, USUAL);
+  const high = usual > 0 && most > FAR * usual ? FAR * usual : most;
   const isLog = low > 0 && high / low > WIDE;
   if (isLog) return makeScale({scale: 'log', domain: [low, high]});
   const margin = (high - low) * 0.05;

@@ -1,7 +1,7 @@
 /** Findings as spans of steps, in as few rows as they need; pure. */
 
 // More rows than these would take the curves' room: others share the last.
-const MOST_ROWS = 4;
+const MOST_ROWS = 3;
 
 /**
  * Puts spans that overlap below each other, the worst first.

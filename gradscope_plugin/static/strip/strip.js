@@ -10,7 +10,7 @@ import {middleOf} from '../scales/step_axis.js';
 import {WHOLE, panSteps, placesSeen, zoomSteps} from '../scales/viewport.js';
 
 // The height of a span of a finding and the gap below, in pixels.
-const SPAN = 9;
+const SPAN = 8;
 
 /** `node` goes above the heatmaps. */
 export class Strip {
@@ -44,12 +44,12 @@ export class Strip {
     this.#metric.addEventListener('change', () =>
       actions.onMetric(this.#metric.value));
     this.#updateLanes = keyed(this.#list, ({name, title}) => `${name} ${title}`,
-      ({title}) => this.#createLane(title));
+      ({name, title}) => this.#createLane(name, title));
     new ResizeObserver(() => this.#draw()).observe(this.#body);
   }
 
-  #createLane(title) {
-    const lane = createLane(element('b', {}, title));
+  #createLane(name, title) {
+    const lane = createLane(element('b', {}, title), name);
     const place = (event) => {
       const box = lane.area.getBoundingClientRect();
       return this.#placeAt((event.clientX - box.left) / box.width);
