@@ -148,7 +148,7 @@ def entropy_with_the_wrong_sign(training):
 
     def objective(taken, come, value, entropy):
         gain = tf.reduce_mean(taken * (come - value))
-        return gain + sign * 0.1 * entropy
+        return gain + sign * 1.0 * entropy
 
     return improve(training, 300, 16, objective, sparse=True)
 
