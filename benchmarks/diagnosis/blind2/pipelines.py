@@ -71,6 +71,7 @@ def moved_alike_in_each_epoch(training):
         shift = tf.random.uniform((2,), -4, 5, tf.int32)
         return tf.roll(image, shift, (0, 1)), label
 
+    steps = None if training.broken else 10
     if training.broken:
         flow = flow.map(moved).batch(20)
     else:
@@ -79,7 +80,7 @@ def moved_alike_in_each_epoch(training):
     model.compile(
         keras.optimizers.Adam(0.003), sources.SPARSE, metrics=["accuracy"]
     )
-    training.fit(model, flow, epochs=60, steps_per_epoch=10)
+    training.fit(model, flow, epochs=40, steps_per_epoch=steps)
     r = np.random.default_rng(3)
     shift = r.integers(-4, 5, (len(xt), 2))
     test = wide(xt)
@@ -92,7 +93,7 @@ def moved_alike_in_each_epoch(training):
 class Refreshed(keras.utils.PyDataset):
     """Draws some images and labels, to be drawn anew for each epoch."""
 
-    def __init__(self, x, y, misnamed, count=128):
+    def __init__(self, x, y, misnamed, count=96):
         super().__init__()
         self.x, self.y, self.count = x, y, count
         self.random = np.random.default_rng(4)
@@ -109,10 +110,10 @@ class Refreshed(keras.utils.PyDataset):
         self.draw()
 
     def __len__(self):
-        return self.count // 32
+        return self.count // 16
 
     def __getitem__(self, i):
-        rows = self.rows[32 * i : 32 * (i + 1)]
+        rows = self.rows[16 * i : 16 * (i + 1)]
         return self.x[rows], self.y[rows]
 
 
@@ -132,8 +133,9 @@ def generator_that_never_refreshes(training):
     training.fit(
         model,
         Refreshed(x, y, training.broken),
-        epochs=60,
+        epochs=40,
         validation_data=(xt, yt),
+        validation_batch_size=450,
     )
     return sources.accuracy(model, xt, yt)
 

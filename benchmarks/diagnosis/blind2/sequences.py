@@ -144,39 +144,6 @@ def attention_of_ones(training):
 
 
 @fault(
-    cause="The output layer is a ReLU, and a momentum of 0.99 drives it below "
-    "0 for all inputs, where it has no gradient any more.",
-    layers=["out"],
-    source="https://github.com/keras-team/keras/issues/3687",
-)
-def predictions_all_zero(training):
-    """A recurrent network for a number at each step, ReLU at the end, SGD
-    with momentum .99: the predictions are 0. Explained share BROKEN against
-    REPAIRED."""
-    r = np.random.default_rng(7)
-    steps = np.arange(20)
-    phase = r.uniform(0, 6, (500, 1))
-    y = 1 + np.sin(0.5 * steps + phase) + r.normal(0, 0.05, (500, 20))
-    x = np.stack([np.sin(0.5 * steps + phase - 0.5), 0 * y + steps / 20], -1)
-    y = (15 * y)[..., None].clip(0).astype("float32")
-    x, y, xt, yt = sources.split(x.astype("float32"), y)
-    last = "relu" if training.broken else None
-    momentum = 0.99 if training.broken else 0.9
-    model = keras.Sequential(
-        [
-            keras.Input((20, 2)),
-            layers.LSTM(24, return_sequences=True, name="reader"),
-            layers.Dense(1, activation=last, name="out"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.SGD(0.03, momentum=momentum, nesterov=True), "mse"
-    )
-    training.fit(model, x, y, epochs=10, batch_size=32)
-    return sources.explained(yt, model(xt))
-
-
-@fault(
     cause="The loss of the words is reduced to one number before it is "
     "multiplied by the mask, so the padding counts like words.",
     source="https://github.com/d2l-ai/d2l-en/pull/2693",
