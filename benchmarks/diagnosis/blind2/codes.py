@@ -90,6 +90,7 @@ def _divergence(mean, log):
     "the half, while the divergence takes it for a log variance.",
     layers=["encoder_out"],
     source="https://github.com/keras-team/keras/issues/3283",
+    harmless=True,
 )
 def variance_for_deviation(training):
     """The example of the variational autoencoder exponentiates the log
@@ -133,7 +134,7 @@ def divergence_of_nothing(training):
     return _made(decoder)
 
 
-class _Codebook(layers.Layer):
+class Codebook(layers.Layer):
     """Replaces vectors by the nearest of a table."""
 
     def __init__(self, late, **options):
@@ -178,7 +179,7 @@ def table_behind_the_stop(training):
             keras.Input((64,)),
             layers.Dense(48, activation="relu", name="encoder"),
             layers.Dense(8, name="to_code"),
-            _Codebook(training.broken, name="codes"),
+            Codebook(training.broken, name="codes"),
             layers.Dense(48, activation="relu", name="decoder"),
             layers.Dense(64, activation="sigmoid", name="pixels"),
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from benchmarks.diagnosis.blind2 import sources
 from benchmarks.diagnosis.case import fault

@@ -109,7 +109,8 @@ def scheduler_that_is_turned_off(training):
 )
 def first_epoch_is_kept(training):
     """ "It only saves the first model": mode="auto" with a metric of one's
-    own, which was "min" then and has to be said today. Accuracy of what was kept BROKEN against REPAIRED."""
+    own, which was "min" then and has to be said today. Accuracy of what was
+    kept BROKEN against REPAIRED."""
     x, y, xt, yt = sources.digits()
     y = sources.one_hot(y)
 

@@ -78,7 +78,8 @@ def state_that_is_not_passed_on(training):
 )
 def mask_of_ones(training):
     """Masks of a BERT batch are initialised to 1 and never set to 0 where a
-    sentence has ended. Accuracy in a batch that is padded further BROKEN against REPAIRED."""
+    sentence has ended. Accuracy in a batch that is padded further BROKEN
+    against REPAIRED."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((None,), dtype="int32")
     there = keras.Input((None,), name="there")

@@ -26,11 +26,12 @@ def lambdas_of_the_last_channel(training):
     branches = []
     for i in range(13):
         if training.broken:
-            cut = layers.Lambda(lambda t: t[:, i : i + 1], name=f"cut_{i}")
-        else:
             cut = layers.Lambda(
-                lambda t, i=i: t[:, i : i + 1], name=f"cut_{i}"
+                lambda t: t[:, i : i + 1],  # noqa: B023
+                name=f"cut_{i}",
             )
+        else:
+            cut = layers.Lambda(lambda t, i=i: t[:, i : i + 1], name=f"cut_{i}")
         branches.append((i, cut))
     rows = [
         layers.Dense(4, activation="relu", name=f"branch_{k}")(cut(inputs))
@@ -150,11 +151,11 @@ def penalties_of_the_last_kernel(training):
     penalties = []
     for layer in network.layers:
         if training.broken:
-            penalties.append(lambda: 0.01 * tf.reduce_sum(layer.kernel**2))
-        else:
             penalties.append(
-                lambda w=layer.kernel: 0.01 * tf.reduce_sum(w**2)
+                lambda: 0.01 * tf.reduce_sum(layer.kernel**2)  # noqa: B023
             )
+        else:
+            penalties.append(lambda w=layer.kernel: 0.01 * tf.reduce_sum(w**2))
     model = Penalised(network, penalties)
     model.compile(keras.optimizers.Adam(0.003))
     training.fit(model, x, y, epochs=60, batch_size=32)

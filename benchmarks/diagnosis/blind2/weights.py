@@ -221,9 +221,7 @@ def forgotten_in_the_tuning(training):
     xt, yt = water(800, 1.0)
     rate = 0.01 if training.broken else 0.0005
     model.compile(keras.optimizers.Adam(rate), "mse")
-    training.fit(
-        model, x, y, epochs=40, batch_size=8, validation_data=(xt, yt)
-    )
+    training.fit(model, x, y, epochs=40, batch_size=8, validation_data=(xt, yt))
     return sources.r2(model, xt, yt)
 
 

@@ -80,8 +80,8 @@ def decoupled_decay(training):
 
 @healthy(seed=[0])
 def averaged_weights(training):
-    """An optimizer that puts the moving average of the weights in place at
-    the end of each epoch's overwrite. Accuracy REPAIRED."""
+    """A moving average of the weights is put in their place every fifty
+    steps. Accuracy REPAIRED."""
     x, y, xt, yt = sources.digits()
     optimizer = keras.optimizers.SGD(
         0.1, use_ema=True, ema_momentum=0.95, ema_overwrite_frequency=50

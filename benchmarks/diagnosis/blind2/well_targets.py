@@ -85,7 +85,7 @@ def heads_of_some_examples(training):
     examples only; the others have the weight 0. Mean accuracy REPAIRED."""
     x, y, xt, yt = sources.digits()
     tasks = {
-        "even": lambda t: (t % 2 == 0),
+        "even": lambda t: t % 2 == 0,
         "large": lambda t: t >= 5,
         "round": lambda t: np.isin(t, [0, 6, 8, 9]),
     }
@@ -102,9 +102,7 @@ def heads_of_some_examples(training):
         {name: "binary_crossentropy" for name in tasks},
     )
     labels = {k: t(y).astype("float32")[:, None] for k, t in tasks.items()}
-    weights = {
-        k: (owner == i).astype("float32") for i, k in enumerate(tasks)
-    }
+    weights = {k: (owner == i).astype("float32") for i, k in enumerate(tasks)}
     training.fit(
         model, x, labels, epochs=15, batch_size=32, sample_weight=weights
     )
