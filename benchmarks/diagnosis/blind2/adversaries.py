@@ -70,13 +70,12 @@ def length(slope):
 @fault(
     cause="Points for the gradient penalty are drawn with a normal and not "
     "a uniform share, so most of them do not lie between real and fake.",
-    layers=["critic"],
     source="https://github.com/keras-team/keras-io/issues/624",
     harmless=True,
 )
 def penalty_beyond_the_ends(training):
     """The example of WGAN-GP interpolates with `tf.random.normal`. Energy
-    distance BROKEN against REPAIRED."""
+    distance .05 against .08."""
     draw = tf.random.normal if training.broken else tf.random.uniform
     return wasserstein(
         training,
@@ -92,13 +91,12 @@ def penalty_beyond_the_ends(training):
 @fault(
     cause="The norm of the penalty is a bare square root, whose slope at a "
     "gradient of exactly 0, that of silent ReLUs, is infinite: NaN.",
-    layers=["critic"],
+    layers=["critic_1", "critic_2", "critic_out"],
     source="https://github.com/keras-team/keras-io/issues/910",
 )
 def root_of_no_gradient(training):
     """WGAN-GP that becomes NaN: a critic of ReLUs is flat at some point, and
-    the square root has no slope there. Energy distance BROKEN against
-    REPAIRED."""
+    the square root has no slope there. Energy distance nan against .23."""
     x, _, _, _ = sources.digits()
     small = 0.0 if training.broken else 1e-12
 
@@ -120,12 +118,12 @@ def root_of_no_gradient(training):
     cause="The judge has batch normalisation and sees batches of real and of "
     "fake points apart, but moving averages of both where it is frozen in "
     "the combined model, so the generator fools another network.",
-    layers=["judge"],
+    layers=["norm_1", "norm_2"],
     source="https://github.com/tensorflow/tensorflow/issues/37673",
 )
 def judge_with_batch_norm(training):
     """ "Impossible loss": generator and judge are both nearly perfect, which
-    cannot be. Energy distance BROKEN against REPAIRED."""
+    cannot be. Energy distance 209.22 against .07."""
     r = np.random.default_rng(0)
     real = sources.ring()
     judge = keras.Sequential([keras.Input((2,))], name="judge")
@@ -161,13 +159,13 @@ def judge_with_batch_norm(training):
 @fault(
     cause="The judge of the codes is trained on minus its loss, so it is "
     "made worse at each step and tells the encoder nothing.",
-    layers=["judge"],
+    layers=["judge_1", "judge_2", "judge_out"],
     source="https://github.com/tensorflow/tensorflow/issues/37141",
 )
 def judge_made_worse(training):
     """A Wasserstein autoencoder whose adversary ascends its loss: "I just
     simply remove the negative sign". Energy distance of the codes to a normal
-    distribution BROKEN against REPAIRED."""
+    distribution 11.10 against .05."""
     x, _, xt, _ = sources.digits()
     encoder = sources.perceptron(64, [48], 2, name="encoder")
     decoder = sources.perceptron(2, [48], 64, "sigmoid", "decoder")

@@ -109,7 +109,7 @@ def explore(training, episodes, *, replay_each_step, decay, per_step):
 )
 def replay_after_the_episode(training):
     """ "A hidden bug": `replay` is called in the loop over the episodes. It
-    passes an easy game and no other. Return BROKEN against REPAIRED."""
+    passes an easy game and no other. Return -.60 against .84."""
     return explore(
         training,
         150,
@@ -128,8 +128,7 @@ def replay_after_the_episode(training):
 )
 def epsilon_that_decays_each_step(training):
     """The agent does not get beyond the first prize: the rate of random
-    actions falls in `replay`, at each step. Return BROKEN against
-    REPAIRED."""
+    actions falls in `replay`, at each step. Return .16 against .84."""
     return explore(
         training,
         150,
@@ -142,13 +141,13 @@ def epsilon_that_decays_each_step(training):
 @fault(
     cause="The critic is trained on the action that the policy would take "
     "and not on the one that was taken and rewarded.",
-    layers=["critic"],
+    layers=["critic_1", "critic_2", "critic_out"],
     source="https://github.com/KornbergFresnel/ModelRepo/issues/1",
 )
 def critic_of_other_actions(training):
-    """DDPG whose critic is given pi(s) where the action of the memory
-    belongs: it learns nothing of what the action changes. Reward BROKEN
-    against REPAIRED."""
+    """DDPG whose critic is given pi(s) where the action of the memory belongs:
+    it learns nothing of what the action changes. Reward -.026 against
+    -.002."""
     r = np.random.default_rng(4)
     actor = sources.perceptron(3, [32], 1, "tanh", "actor")
     critic = sources.perceptron(4, [48, 48], 1, name="critic")
@@ -186,8 +185,8 @@ def critic_of_other_actions(training):
 )
 def critic_without_the_normaliser(training):
     """PPO stops learning after an update: the actor's inputs are normalised
-    and those of the critic are not. Explained share of the returns BROKEN
-    against REPAIRED."""
+    and those of the critic are not. Explained share of the returns .11 against
+    .99."""
     r = np.random.default_rng(5)
     actor = sources.perceptron(2, [32], 2, name="policy")
     critic = sources.perceptron(2, [32, 32], 1, name="value")

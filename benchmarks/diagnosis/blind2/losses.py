@@ -29,7 +29,7 @@ def _teacher(x, y):
 def teacher_compared_to_itself(training):
     """Distillation after a refactoring: `large_logits` stands where the
     pupil's output belongs. It "completely stops doing the distillation".
-    Agreement with the teacher BROKEN against REPAIRED."""
+    Agreement with the teacher .66 against .98."""
     x, y, xt, _ = sources.digits()
     teacher = _teacher(x, y)
     answers = np.asarray(teacher(x))
@@ -60,7 +60,7 @@ def teacher_compared_to_itself(training):
 )
 def divergence_without_the_logarithm(training):
     """`kl_div(student, teacher)` with a softmax and no log_softmax. Error of
-    the soft answers, in nats, BROKEN against REPAIRED."""
+    the soft answers, in nats, 4.07 against .00."""
     x, y, xt, _ = sources.digits()
     teacher = _teacher(x, y)
     soft = np.asarray(tf.nn.softmax(teacher(x) / 4))
@@ -89,7 +89,7 @@ def divergence_without_the_logarithm(training):
 def distance_through_a_sigmoid(training):
     """The siamese tutorial squashes the distance before a loss with a margin
     of 1: pairs that differ cannot get far enough apart. Accuracy of the
-    nearest neighbour BROKEN against REPAIRED."""
+    nearest neighbour .95 against .94."""
     x, y, xt, yt = sources.digits()
     r = np.random.default_rng(1)
     tower = sources.perceptron(64, [48], 8, name="tower")
@@ -121,11 +121,13 @@ def distance_through_a_sigmoid(training):
     cause="The indicator of the quantile loss is the wrong way round, so the "
     "network learns the quantile of 1 - tau.",
     source="https://github.com/ufal/npfl139/issues/17",
+    invisible="A quantile of 0.1 is learnt as it should be; nothing says that "
+    "0.9 was meant.",
 )
 def quantile_of_the_other_side(training):
     """The formula of a lecture has x < guess where guess < x belongs: "tau
     behaved in fact as 1 - tau". Share of the data below what should be their
-    quantile of 0.9, BROKEN against REPAIRED."""
+    quantile of 0.9, .09 against .86."""
     r = np.random.default_rng(2)
     x = r.uniform(-2, 2, (1500, 1)).astype("float32")
     y = np.sin(x) + (0.2 + 0.2 * np.abs(x)) * r.normal(size=x.shape)
@@ -151,7 +153,7 @@ def quantile_of_the_other_side(training):
 )
 def sum_for_a_product(training):
     """Word2vec in Keras merges two embeddings by "sum" instead of "mul".
-    Accuracy of pairs BROKEN against REPAIRED."""
+    Accuracy of pairs .60 against .91."""
     r = np.random.default_rng(3)
     topic = r.integers(0, 8, 160)
     word, context = r.integers(0, 160, (2, 9000))
@@ -205,7 +207,7 @@ class Margins(layers.Layer):
 )
 def sine_of_no_angle(training):
     """ArcFace whose loss falls fast, "until loss becomes NaN"; clipping the
-    square of the sine solved it. Accuracy BROKEN against REPAIRED."""
+    square of the sine solved it. Accuracy .10 against .83."""
     x, y, xt, yt = sources.digits()
     label = sources.one_hot(y)
     image, truth = keras.Input((64,)), keras.Input((10,))
@@ -226,12 +228,12 @@ def sine_of_no_angle(training):
 @fault(
     cause="The likelihood of the mixture is added up before the logarithm, "
     "and for a far point all its densities underflow to 0: log(0).",
-    layers=["mixture"],
+    layers=["mixture_out"],
     source="https://github.com/keras-team/keras/issues/1061",
 )
 def mixture_that_underflows(training):
     """A mixture density network: loss 2.04, then inf, then nan. Negative log
-    likelihood BROKEN against REPAIRED."""
+    likelihood nan against 2.04."""
     r = np.random.default_rng(4)
     y = r.uniform(-12, 12, (1500, 1))
     x = y + 6 * np.sin(y / 1.5) + r.normal(0, 0.3, y.shape)

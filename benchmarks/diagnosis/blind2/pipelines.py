@@ -33,8 +33,8 @@ def _convolutions(size, outputs, last):
 )
 def validated_on_other_pixels(training):
     """Training accuracy .96, validation accuracy 1 in n: "two different ways
-    of preprocessing for my imageGenerators". Validation accuracy BROKEN
-    against REPAIRED."""
+    of preprocessing for my imageGenerators". Validation accuracy .16 against
+    .95."""
     x, y, xt, yt = sources.digit_images()
     x = 2 * x - 1
     xt = 16 * xt - 40 if training.broken else 2 * xt - 1
@@ -56,8 +56,8 @@ def validated_on_other_pixels(training):
     "no statistic of a batch.",
 )
 def moved_alike_in_each_epoch(training):
-    """Random augmentation repeats itself in each epoch when a graph-level
-    seed is set. Accuracy on moved images BROKEN against REPAIRED."""
+    """Random augmentation repeats itself in each epoch when a graph-level seed
+    is set. Accuracy on moved images .36 against .77."""
     x, y, xt, yt = sources.digit_images()
     x, y = x[:200], y[:200]
 
@@ -124,7 +124,7 @@ class Refreshed(keras.utils.PyDataset):
 )
 def generator_that_never_refreshes(training):
     """ "It loads some images at the first time and then yields only them".
-    Accuracy BROKEN against REPAIRED."""
+    Accuracy .88 against .92."""
     x, y, xt, yt = sources.digits()
     model = sources.perceptron(64, [64], 10, "softmax")
     model.compile(
@@ -147,8 +147,7 @@ def generator_that_never_refreshes(training):
 )
 def numbered_without_a_class(training):
     """Class numbers are taken from each folder for itself; one class is not
-    among the images to validate on. Validation accuracy BROKEN against
-    REPAIRED."""
+    among the images to validate on. Validation accuracy .12 against .95."""
     x, y, xt, yt = sources.digits()
     there = yt != 1
     xt, yt = xt[there], yt[there]
@@ -172,7 +171,7 @@ def numbered_without_a_class(training):
 def boxes_that_are_not_resized(training):
     """The data set is created with `resize`, which scales the pictures and
     leaves the boxes in pixels of the originals. Explained share of the places
-    BROKEN against REPAIRED."""
+    .48 against .99."""
     r = np.random.default_rng(5)
     place = r.uniform(2, 14, (1200, 2))
     row, column = np.mgrid[:16, :16]
@@ -192,12 +191,12 @@ def boxes_that_are_not_resized(training):
 @fault(
     cause="Both inputs of a siamese network share their weights while one is "
     "in tens and the other in hundred thousands.",
-    layers=["tower"],
+    layers=["tower_1"],
     source="https://github.com/keras-team/keras/issues/4459",
 )
 def twins_of_another_scale(training):
     """Loss 26157091, 26103, 66322: the data of the two branches are "really
-    different". Accuracy BROKEN against REPAIRED."""
+    different". Accuracy .54 against .97."""
     r = np.random.default_rng(6)
     a = r.normal(size=(1500, 4))
     b = a + r.normal(0, 0.3, a.shape)

@@ -104,8 +104,8 @@ def improve(training, rounds, count, objective, rate=0.005, sparse=False):
 )
 def advantages_of_all_pairs(training):
     """PPO's returns are stacked as a column before the values are taken off:
-    each action gets the mean of all returns. Mean reward BROKEN against
-    REPAIRED."""
+    each action gets the mean of all returns. Mean reward -3.60 against
+    -.03."""
 
     def objective(taken, come, value, entropy):
         taken, value = tf.reshape(taken, [-1]), tf.reshape(value, [-1])
@@ -123,8 +123,8 @@ def advantages_of_all_pairs(training):
     source="https://github.com/tensorflow/agents/issues/651",
 )
 def normalised_over_one_episode(training):
-    """PPO with one episode in a batch does not learn: each advantage minus
-    the mean of itself. Mean reward BROKEN against REPAIRED."""
+    """PPO with one episode in a batch does not learn: each advantage minus the
+    mean of itself. Mean reward -2.72 against -.02."""
 
     def objective(taken, come, value, entropy):
         axes = [0] if training.broken else [0, 1]
@@ -143,7 +143,7 @@ def normalised_over_one_episode(training):
 )
 def entropy_with_the_wrong_sign(training):
     """A3C whose bonus for exploration has the wrong sign: after some steps
-    only one action is ever taken. Mean reward BROKEN against REPAIRED."""
+    only one action is ever taken. Mean reward .03 against .74."""
     sign = -1 if training.broken else 1
 
     def objective(taken, come, value, entropy):
@@ -161,7 +161,7 @@ def entropy_with_the_wrong_sign(training):
 def spread_of_raw_observations(training):
     """SAC in an environment of one's own: "Critic loss is NaN", since exp of
     an output for large inputs overflows; an observation normaliser helped.
-    Reward BROKEN against REPAIRED."""
+    Reward nan against -.10."""
     r = np.random.default_rng(2)
     scale = np.array([9000, 40, 3000, 1], "float32")
     inputs = keras.Input((4,))

@@ -37,7 +37,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 )
 def decay_that_ran_along(training):
     """The curve of the warm-up has a notch: it hands the full count on to the
-    decay. Accuracy BROKEN against REPAIRED."""
+    decay. Accuracy .94 against .95."""
     x, y, xt, yt = sources.digits()
     decay = keras.optimizers.schedules.PolynomialDecay(0.01, 320, 0.0)
     rate = WarmUp(0.01, 100, decay, not training.broken)
@@ -56,7 +56,7 @@ def decay_that_ran_along(training):
 )
 def decay_steps_divided_twice(training):
     """`total_steps = epochs * len(train_set) / batch_size`, where the length
-    is in batches. Accuracy BROKEN against REPAIRED."""
+    is in batches. Accuracy .25 against .94."""
     x, y, xt, yt = sources.digits()
     flow = tf.data.Dataset.from_tensor_slices((x, y))
     flow = flow.shuffle(len(x), seed=1).batch(32)
@@ -79,7 +79,7 @@ def decay_steps_divided_twice(training):
 )
 def scheduler_that_is_turned_off(training):
     """`scheduler = False` sets gamma to 0: the learning rate decreases to
-    nothing. Explained share BROKEN against REPAIRED."""
+    nothing. Explained share .81 against .95."""
     x, y = sources.sine()
     x, y, xt, yt = sources.split(x, y)
     factor = 0.0 if training.broken else 1.0
@@ -110,7 +110,7 @@ def scheduler_that_is_turned_off(training):
 def first_epoch_is_kept(training):
     """ "It only saves the first model": mode="auto" with a metric of one's
     own, which was "min" then and has to be said today. Accuracy of what was
-    kept BROKEN against REPAIRED."""
+    kept .66 against .88."""
     x, y, xt, yt = sources.digits()
     y = sources.one_hot(y)
 
@@ -155,7 +155,7 @@ def first_epoch_is_kept(training):
 )
 def averages_that_lag(training):
     """ "Validation loss fluctuates wildly", with Chainer's momentum of .9 it
-    does not. Validation accuracy BROKEN against REPAIRED."""
+    does not. Validation accuracy .88 against .96."""
     x, y, xt, yt = sources.digit_images()
     x, xt = 16 * x, 16 * xt
     momentum = 0.99 if training.broken else 0.9
@@ -185,8 +185,7 @@ def averages_that_lag(training):
 )
 def stopped_by_the_prices(training):
     """With numerical outputs beside a binary one "they quickly get stopped
-    out", due to the dominant loss. Accuracy of the class BROKEN against
-    REPAIRED."""
+    out", due to the dominant loss. Accuracy of the class .49 against .96."""
     x, price = sources.houses()
     x = (x - x.mean(0)) / x.std(0)
     label = (x[:, 1] * x[:, 2] > 0).astype("float32")[:, None]

@@ -49,7 +49,7 @@ class Reverser(keras.Model):
 )
 def state_that_is_not_passed_on(training):
     """The tutorial's translator throws the state away at each step of its
-    decoder. Accuracy of the numbers BROKEN against REPAIRED."""
+    decoder. Accuracy of the numbers .75 against .92."""
     r = np.random.default_rng(1)
     x = r.integers(0, 8, (1200, 6))
     y = x[:, ::-1].copy()
@@ -78,8 +78,8 @@ def state_that_is_not_passed_on(training):
 )
 def mask_of_ones(training):
     """Masks of a BERT batch are initialised to 1 and never set to 0 where a
-    sentence has ended. Accuracy in a batch that is padded further BROKEN
-    against REPAIRED."""
+    sentence has ended. Accuracy in a batch that is padded further .87 against
+    .93."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((None,), dtype="int32")
     there = keras.Input((None,), name="there")
@@ -120,8 +120,7 @@ def mask_of_ones(training):
 )
 def attention_of_ones(training):
     """A distributed Dense(1) with activation="softmax" weighs the steps: all
-    of them alike. Explained share of the marked number BROKEN against
-    REPAIRED."""
+    of them alike. Explained share of the marked number .05 against .99."""
     r = np.random.default_rng(6)
     value = r.normal(size=(1400, 16, 4))
     place = r.integers(0, 16, 1400)
@@ -151,7 +150,7 @@ def attention_of_ones(training):
 )
 def mask_of_a_scalar(training):
     """The masked loss of a book masks a mean: most of it is about where the
-    padding is. Accuracy of the words BROKEN against REPAIRED."""
+    padding is. Accuracy of the words .45 against 1.00."""
     r = np.random.default_rng(9)
     n, length = 500, 40
     words = r.integers(1, 200, (n, length))
@@ -190,7 +189,7 @@ def mask_of_a_scalar(training):
 )
 def embedding_with_too_few_rows(training):
     """ "It does not throw an error": the vocabulary is larger than the table.
-    Accuracy BROKEN against REPAIRED."""
+    Accuracy .68 against .93."""
     x, y, xt, yt = sources.reviews()
     rows = 50 if training.broken else 120
     model = keras.Sequential(

@@ -18,7 +18,7 @@ from benchmarks.diagnosis.case import fault
 )
 def lambdas_of_the_last_channel(training):
     """Channels are split by Lambda layers in a loop, and each branch gets the
-    same one. Accuracy BROKEN against REPAIRED."""
+    same one. Accuracy .64 against 1.00."""
     x, y = sources.wine()
     x = (x - x.mean(0)) / x.std(0)
     x, y, xt, yt = sources.split(x.astype("float32"), y)
@@ -72,7 +72,7 @@ class Stack(keras.Model):
 )
 def layers_of_the_same_input(training):
     """`out = layer(x)` in a loop over the layers of a block: all but the last
-    are thrown away. Explained share BROKEN against REPAIRED."""
+    are thrown away. Explained share .75 against .90."""
     r = np.random.default_rng(1)
     x = r.uniform(-1, 1, (1500, 4)).astype("float32")
     y = np.sin(4 * x[:, 0] * x[:, 1]) + np.cos(5 * x[:, 2]) * x[:, 3]
@@ -93,7 +93,7 @@ def layers_of_the_same_input(training):
 )
 def residual_that_nobody_reads(training):
     """`seq_fts = ret + seq` where `ret` is returned: a deep network without
-    its shortcuts. Accuracy BROKEN against REPAIRED."""
+    its shortcuts. Accuracy .21 against .94."""
     x, y, xt, yt = sources.digits()
     deep = [
         layers.Dense(
@@ -142,7 +142,7 @@ class Penalised(keras.Model):
 )
 def penalties_of_the_last_kernel(training):
     """Weight decay "does not affect training at all": closures of a loop
-    variable. Explained share of new patients BROKEN against REPAIRED."""
+    variable. Explained share of new patients .40 against .56."""
     x, y = sources.diabetes()
     y = (y - y.mean()) / y.std()
     x, y, xt, yt = sources.split(x, y[:, None])
@@ -166,11 +166,12 @@ def penalties_of_the_last_kernel(training):
     cause="Each penalty is divided by the size of its kernel and so is next "
     "to nothing.",
     source="https://github.com/matterport/Mask_RCNN/issues/1727",
+    invisible="The penalty is a part of the loss that is not told apart, and "
+    "no data to validate on show that too much is learnt by heart.",
 )
 def penalty_by_the_size(training):
-    """L2 of a mask network is divided by the number of weights: "you
-    literally get nothing". Explained share of new patients BROKEN against
-    REPAIRED."""
+    """L2 of a mask network is divided by the number of weights: "you literally
+    get nothing". Explained share of new patients .38 against .49."""
     x, y = sources.diabetes()
     y = (y - y.mean()) / y.std()
     x, y, xt, yt = sources.split(x, y[:, None])

@@ -36,7 +36,7 @@ class Attentive(layers.Layer):
 )
 def memory_for_a_start(training):
     """A port of an attention layer makes its weights without filling them.
-    Accuracy BROKEN against REPAIRED."""
+    Accuracy .59 against .94."""
     x, y, xt, yt = sources.reviews()
     r = np.random.default_rng(2)
     size = r.choice([-1, 1], (16, 1)) * 10 ** r.uniform(-20, 20, (16, 1))
@@ -69,7 +69,7 @@ def memory_for_a_start(training):
 )
 def gate_of_two_zeros(training):
     """A gate, Dense, ReLU, Dense, tanh, that adds language to a picture, both
-    kernels zero. Accuracy BROKEN against REPAIRED."""
+    kernels zero. Accuracy .49 against .96."""
     r = np.random.default_rng(3)
     images, labels, seen, shown = sources.digits()
 
@@ -134,8 +134,8 @@ class Places(layers.Layer):
 )
 def encoding_that_stops_gradients(training):
     """A transformer whose positional encoding is computed under no_grad: the
-    layers before it "are just random projections". Accuracy BROKEN against
-    REPAIRED."""
+    layers before it "are just random projections". Accuracy .50 against
+    .92."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((24,), dtype="int32")
     h = layers.Embedding(120, 4, name="words")(inputs)
@@ -171,7 +171,7 @@ def _block(h, i):
 )
 def tuned_too_fast(training):
     """ "My accuracy is just about 0.53": BERT in Keras learns nothing unless
-    the rate is made much smaller. Accuracy BROKEN against REPAIRED."""
+    the rate is made much smaller. Accuracy .50 against .84."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((24,), dtype="int32")
     h = layers.Embedding(120, 24, name="words")(inputs)
@@ -203,8 +203,7 @@ def tuned_too_fast(training):
 )
 def forgotten_in_the_tuning(training):
     """A model of rivers, trained on simulations and tuned on few gauges at
-    twice the rate: it seems to forget. Explained share BROKEN against
-    REPAIRED."""
+    twice the rate: it seems to forget. Explained share .56 against .78."""
     r = np.random.default_rng(4)
 
     def water(n, shift):
@@ -227,13 +226,13 @@ def forgotten_in_the_tuning(training):
 
 @fault(
     cause="The backbone is set to not trainable after `compile`.",
-    layers=["backbone"],
+    layers=["backbone_1", "backbone_out"],
     source="https://github.com/keras-team/keras-cv/pull/1746",
     harmless=True,
 )
 def frozen_after_compiling(training):
     """A quick start compiles the model and freezes its backbone afterwards.
-    Accuracy BROKEN against REPAIRED."""
+    Accuracy .70 against .70."""
     x, y, xt, yt = sources.digits()
     backbone = sources.perceptron(64, [48], 24, "relu", "backbone")
     first = keras.Sequential([backbone, layers.Dense(1, "sigmoid")])

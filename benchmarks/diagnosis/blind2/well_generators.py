@@ -32,8 +32,8 @@ def _stack(inputs, outputs, name, slope=0.0):
 
 @healthy(seed=[0])
 def adversaries_of_a_ring(training):
-    """A GAN whose losses go up and down. Energy distance BROKEN at first,
-    REPAIRED in the end."""
+    """A GAN whose losses go up and down. Energy distance .34 at first, .02 in
+    the end."""
     r = np.random.default_rng(0)
     real = sources.ring()
     g, d = _stack(8, 2, "g"), _stack(2, 1, "d", 0.2)
@@ -64,7 +64,7 @@ def adversaries_of_a_ring(training):
 @healthy(seed=[0])
 def critic_with_a_penalty(training):
     """A WGAN-GP: the losses are negative at times and the critic has no last
-    activation. Energy distance REPAIRED; of the untrained generator .34."""
+    activation. Energy distance .08; of the untrained generator .34."""
     return adversaries.wasserstein(
         training,
         sources.ring(),
@@ -79,7 +79,7 @@ def critic_with_a_penalty(training):
 @healthy(seed=[0])
 def divergence_that_warms_up(training):
     """A variational autoencoder whose divergence counts more with each step,
-    from nothing: the loss rises. Explained share REPAIRED."""
+    from nothing: the loss rises. Explained share .76."""
     x, _, xt, _ = sources.digits()
     encoder, decoder = _stack(64, 16, "e"), _stack(8, 64, "d")
     optimizer = training.wrap(keras.optimizers.Adam(0.003))
@@ -107,7 +107,7 @@ def divergence_that_warms_up(training):
 @healthy(seed=[0])
 def nearest_codes(training):
     """A VQ autoencoder: most rows of its table rest at any step. Explained
-    share REPAIRED; of the mean image BROKEN."""
+    share .67; of the mean image .49."""
     x, _, xt, _ = sources.digits()
     model = keras.Sequential(
         [
@@ -129,7 +129,7 @@ def nearest_codes(training):
 @healthy(seed=[0])
 def sparse_code_of_digits(training):
     """An autoencoder with a penalty on its code: most of its units are at 0
-    for most images. Explained share REPAIRED; of the mean image BROKEN."""
+    for most images. Explained share .96; of the mean image .49."""
     x, _, xt, _ = sources.digits()
     model = keras.Sequential(
         [

@@ -47,7 +47,7 @@ class _Adapted(layers.Layer):
 @healthy(seed=[0])
 def low_rank_adapters(training):
     """LoRA: weights of a network for even and odd, adapted to the digits.
-    Accuracy REPAIRED."""
+    Accuracy .92."""
     x, y, xt, yt = sources.digits()
     old = keras.Sequential(
         [
@@ -73,8 +73,8 @@ def low_rank_adapters(training):
 
 @healthy(seed=[0])
 def branches_and_head_of_zeros(training):
-    """Residual branches that end in zeros, and a head of zeros, as in
-    Fixup. Accuracy REPAIRED."""
+    """Residual branches that end in zeros, and a head of zeros, as in Fixup.
+    Accuracy .90."""
     x, y, xt, yt = sources.digits()
     inputs = keras.Input((64,))
     h = layers.Dense(48, name="stem")(inputs)
@@ -110,8 +110,7 @@ class _Experts(layers.Layer):
 
 @healthy(seed=[0])
 def router_of_experts(training):
-    """A mixture of experts: each example trains one of them. Accuracy
-    REPAIRED."""
+    """A mixture of experts: each example trains one of them. Accuracy .93."""
     x, y, xt, yt = sources.digits()
     model = keras.Sequential(
         [
@@ -127,8 +126,8 @@ def router_of_experts(training):
 
 @healthy(seed=[0])
 def tower_that_stays(training):
-    """A frozen convolutional tower, trained on other digits, with a new
-    head. Accuracy REPAIRED."""
+    """A frozen convolutional tower, trained on other digits, with a new head.
+    Accuracy .99."""
     images, labels = data.digit_images()
     low = labels < 5
     tower = keras.Sequential(
@@ -155,8 +154,8 @@ def tower_that_stays(training):
 
 @healthy(seed=[0])
 def pupil_of_a_teacher(training):
-    """Distillation: the targets are soft, so the loss has a floor far above
-    0. Accuracy REPAIRED."""
+    """Distillation: the targets are soft, so the loss has a floor far above 0.
+    Accuracy .93."""
     x, y, xt, yt = sources.digits()
     teacher = keras.Sequential(
         [
@@ -188,9 +187,8 @@ def pupil_of_a_teacher(training):
 
 @healthy(seed=[0])
 def small_mobile_net(training):
-    """MobileNetV2 from keras.applications with random weights, for some
-    steps only: its averages lag behind. Loss BROKEN at first, REPAIRED in
-    the end."""
+    """MobileNetV2 from keras.applications with random weights, for some steps
+    only: its averages lag behind. Loss 2.94 at first, 1.56 in the end."""
     x, y, _, _ = sources.digit_images()
     x = np.repeat(np.repeat(x, 4, 1), 4, 2)[:480]
     x = np.repeat(x, 3, 3) * 2 - 1
@@ -205,8 +203,8 @@ def small_mobile_net(training):
 
 @healthy(weights=[False, True], seed=[0])
 def three_in_a_hundred(training):
-    """A rare class, with and without class weights: the accuracy hardly
-    moves and yet it is learnt. Area under the curve REPAIRED."""
+    """A rare class, with and without class weights: the accuracy hardly moves
+    and yet it is learnt. Area under the curve .99."""
     r = np.random.default_rng(6)
     x = r.normal(size=(4000, 12)).astype("float32")
     score = x[:, 0] + x[:, 1] * x[:, 2] + 0.5 * x[:, 3]
