@@ -74,8 +74,8 @@ def length(slope):
     harmless=True,
 )
 def penalty_beyond_the_ends(training):
-    """The example of WGAN-GP interpolates with `tf.random.normal`. Energy
-    distance .05 against .08."""
+    """An example of WGAN-GP draws its shares from a normal distribution.
+    Energy distance .05 against .08."""
     draw = tf.random.normal if training.broken else tf.random.uniform
     return wasserstein(
         training,
@@ -122,8 +122,8 @@ def root_of_no_gradient(training):
     source="https://github.com/tensorflow/tensorflow/issues/37673",
 )
 def judge_with_batch_norm(training):
-    """ "Impossible loss": generator and judge are both nearly perfect, which
-    cannot be. Energy distance 209.22 against .07."""
+    """Generator and judge are both nearly perfect by their losses, which is
+    impossible. Energy distance 209.22 against .07."""
     r = np.random.default_rng(0)
     real = sources.ring()
     judge = keras.Sequential([keras.Input((2,))], name="judge")
@@ -163,8 +163,8 @@ def judge_with_batch_norm(training):
     source="https://github.com/tensorflow/tensorflow/issues/37141",
 )
 def judge_made_worse(training):
-    """A Wasserstein autoencoder whose adversary ascends its loss: "I just
-    simply remove the negative sign". Energy distance of the codes to a normal
+    """A Wasserstein autoencoder whose adversary ascends its loss; it works
+    once the minus is gone. Energy distance of the codes to a normal
     distribution 11.10 against .05."""
     x, _, xt, _ = sources.digits()
     encoder = sources.perceptron(64, [48], 2, name="encoder")

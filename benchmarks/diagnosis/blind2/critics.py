@@ -108,8 +108,8 @@ def explore(training, episodes, *, replay_each_step, decay, per_step):
     source="https://github.com/keon/deep-q-learning/issues/12",
 )
 def replay_after_the_episode(training):
-    """ "A hidden bug": `replay` is called in the loop over the episodes. It
-    passes an easy game and no other. Return -.60 against .84."""
+    """Learning is called in the loop over the episodes. That is enough for an
+    easy game and for no other. Return -.60 against .84."""
     return explore(
         training,
         150,
@@ -127,8 +127,8 @@ def replay_after_the_episode(training):
     "the network learns well what the memory holds.",
 )
 def epsilon_that_decays_each_step(training):
-    """The agent does not get beyond the first prize: the rate of random
-    actions falls in `replay`, at each step. Return .16 against .84."""
+    """The agent does not get beyond the first prize: the share of random
+    actions falls whenever a batch is replayed. Return .16 against .84."""
     return explore(
         training,
         150,

@@ -27,9 +27,8 @@ def _teacher(x, y):
     "annotated_deep_learning_paper_implementations/issues/66",
 )
 def teacher_compared_to_itself(training):
-    """Distillation after a refactoring: `large_logits` stands where the
-    pupil's output belongs. It "completely stops doing the distillation".
-    Agreement with the teacher .66 against .98."""
+    """Distillation after a refactoring: the teacher's logits stand twice, and
+    nothing is distilled. Agreement with the teacher .66 against .98."""
     x, y, xt, _ = sources.digits()
     teacher = _teacher(x, y)
     answers = np.asarray(teacher(x))
@@ -59,8 +58,8 @@ def teacher_compared_to_itself(training):
     source="https://github.com/microsoft/ProDA/issues/20",
 )
 def divergence_without_the_logarithm(training):
-    """`kl_div(student, teacher)` with a softmax and no log_softmax. Error of
-    the soft answers, in nats, 4.07 against .00."""
+    """A Kullback-Leibler divergence of two softmaxes, none of them a
+    logarithm. Error of the soft answers, in nats, 4.07 against .00."""
     x, y, xt, _ = sources.digits()
     teacher = _teacher(x, y)
     soft = np.asarray(tf.nn.softmax(teacher(x) / 4))
@@ -125,9 +124,8 @@ def distance_through_a_sigmoid(training):
     "0.9 was meant.",
 )
 def quantile_of_the_other_side(training):
-    """The formula of a lecture has x < guess where guess < x belongs: "tau
-    behaved in fact as 1 - tau". Share of the data below what should be their
-    quantile of 0.9, .09 against .86."""
+    """The formula of a lecture has its comparison the wrong way round. Share
+    of the data below what should be their quantile of 0.9, .09 against .86."""
     r = np.random.default_rng(2)
     x = r.uniform(-2, 2, (1500, 1)).astype("float32")
     y = np.sin(x) + (0.2 + 0.2 * np.abs(x)) * r.normal(size=x.shape)
@@ -152,8 +150,8 @@ def quantile_of_the_other_side(training):
     source="https://github.com/niitsuma/word2vec-keras-in-gensim/pull/6",
 )
 def sum_for_a_product(training):
-    """Word2vec in Keras merges two embeddings by "sum" instead of "mul".
-    Accuracy of pairs .60 against .91."""
+    """Word2vec in Keras merges two embeddings by their sum. Accuracy of pairs
+    .60 against .91."""
     r = np.random.default_rng(3)
     topic = r.integers(0, 8, 160)
     word, context = r.integers(0, 160, (2, 9000))
@@ -206,8 +204,8 @@ class Margins(layers.Layer):
     source="https://github.com/ktjonsson/keras-ArcFace/issues/2",
 )
 def sine_of_no_angle(training):
-    """ArcFace whose loss falls fast, "until loss becomes NaN"; clipping the
-    square of the sine solved it. Accuracy .10 against .83."""
+    """ArcFace whose loss falls fast and then is NaN; clipping the square of
+    the sine helps. Accuracy .10 against .83."""
     x, y, xt, yt = sources.digits()
     label = sources.one_hot(y)
     image, truth = keras.Input((64,)), keras.Input((10,))

@@ -32,8 +32,8 @@ def _convolutions(size, outputs, last):
     source="https://github.com/keras-team/keras/issues/12689",
 )
 def validated_on_other_pixels(training):
-    """Training accuracy .96, validation accuracy 1 in n: "two different ways
-    of preprocessing for my imageGenerators". Validation accuracy .16 against
+    """Training goes well, validation stays at chance: each of the two
+    generators prepares images in its own way. Validation accuracy .16 against
     .95."""
     x, y, xt, yt = sources.digit_images()
     x = 2 * x - 1
@@ -123,7 +123,7 @@ class Refreshed(keras.utils.PyDataset):
     source="https://github.com/mpkuse/cartwheel_train/issues/7",
 )
 def generator_that_never_refreshes(training):
-    """ "It loads some images at the first time and then yields only them".
+    """A generator loads a sample of images, and yields the same in all epochs.
     Accuracy .88 against .92."""
     x, y, xt, yt = sources.digits()
     model = sources.perceptron(64, [64], 10, "softmax")
@@ -169,9 +169,8 @@ def numbered_without_a_class(training):
     source="https://github.com/pierluigiferrari/ssd_keras/issues/138",
 )
 def boxes_that_are_not_resized(training):
-    """The data set is created with `resize`, which scales the pictures and
-    leaves the boxes in pixels of the originals. Explained share of the places
-    .48 against .99."""
+    """Pictures of many sizes are scaled to one, and the boxes stay in pixels
+    of the originals. Explained share of the places .48 against .99."""
     r = np.random.default_rng(5)
     place = r.uniform(2, 14, (1200, 2))
     row, column = np.mgrid[:16, :16]
@@ -195,8 +194,8 @@ def boxes_that_are_not_resized(training):
     source="https://github.com/keras-team/keras/issues/4459",
 )
 def twins_of_another_scale(training):
-    """Loss 26157091, 26103, 66322: the data of the two branches are "really
-    different". Accuracy .54 against .97."""
+    """A contrastive loss of tens of millions: the branches are fed with
+    numbers of very different sizes. Accuracy .54 against .97."""
     r = np.random.default_rng(6)
     a = r.normal(size=(1500, 4))
     b = a + r.normal(0, 0.3, a.shape)

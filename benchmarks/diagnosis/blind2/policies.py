@@ -159,9 +159,8 @@ def entropy_with_the_wrong_sign(training):
     source="https://github.com/tensorflow/agents/issues/622",
 )
 def spread_of_raw_observations(training):
-    """SAC in an environment of one's own: "Critic loss is NaN", since exp of
-    an output for large inputs overflows; an observation normaliser helped.
-    Reward nan against -.10."""
+    """SAC in an environment of one's own: the loss is NaN from the first
+    steps, until observations are normalised. Reward nan against -.10."""
     r = np.random.default_rng(2)
     scale = np.array([9000, 40, 3000, 1], "float32")
     inputs = keras.Input((4,))

@@ -55,8 +55,8 @@ def decay_that_ran_along(training):
     source="https://github.com/mindee/doctr/pull/374",
 )
 def decay_steps_divided_twice(training):
-    """`total_steps = epochs * len(train_set) / batch_size`, where the length
-    is in batches. Accuracy .25 against .94."""
+    """The length of a loader, which counts batches, is taken for a number of
+    examples. Accuracy .25 against .94."""
     x, y, xt, yt = sources.digits()
     flow = tf.data.Dataset.from_tensor_slices((x, y))
     flow = flow.shuffle(len(x), seed=1).batch(32)
@@ -78,8 +78,8 @@ def decay_steps_divided_twice(training):
     source="https://github.com/LINCellularNeuroscience/VAME/issues/26",
 )
 def scheduler_that_is_turned_off(training):
-    """`scheduler = False` sets gamma to 0: the learning rate decreases to
-    nothing. Explained share .81 against .95."""
+    """To turn the scheduler off makes it multiply by 0. Explained share .81
+    against .95."""
     x, y = sources.sine()
     x, y, xt, yt = sources.split(x, y)
     factor = 0.0 if training.broken else 1.0
@@ -108,9 +108,9 @@ def scheduler_that_is_turned_off(training):
     "it, and the validation is that of the live network.",
 )
 def first_epoch_is_kept(training):
-    """ "It only saves the first model": mode="auto" with a metric of one's
-    own, which was "min" then and has to be said today. Accuracy of what was
-    kept .66 against .88."""
+    """Only the first checkpoint is ever written: with a metric of one's own
+    the mode was guessed as the minimum, which today has to be asked for.
+    Accuracy of what was kept .66 against .88."""
     x, y, xt, yt = sources.digits()
     y = sources.one_hot(y)
 
@@ -154,8 +154,9 @@ def first_epoch_is_kept(training):
     source="https://github.com/keras-team/keras/issues/10666",
 )
 def averages_that_lag(training):
-    """ "Validation loss fluctuates wildly", with Chainer's momentum of .9 it
-    does not. Validation accuracy .88 against .96."""
+    """The validation loss swings with the momentum that is Keras' default, and
+    does not with that of another library. Validation accuracy .88 against
+    .96."""
     x, y, xt, yt = sources.digit_images()
     x, xt = 16 * x, 16 * xt
     momentum = 0.99 if training.broken else 0.9
@@ -184,8 +185,8 @@ def averages_that_lag(training):
     source="https://github.com/ludwig-ai/ludwig/issues/641",
 )
 def stopped_by_the_prices(training):
-    """With numerical outputs beside a binary one "they quickly get stopped
-    out", due to the dominant loss. Accuracy of the class .49 against .96."""
+    """A binary output learns well alone and is stopped after a few epochs
+    beside a numerical one. Accuracy of the class .49 against .96."""
     x, price = sources.houses()
     x = (x - x.mean(0)) / x.std(0)
     label = (x[:, 1] * x[:, 2] > 0).astype("float32")[:, None]

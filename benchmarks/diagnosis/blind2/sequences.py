@@ -119,8 +119,8 @@ def mask_of_ones(training):
     source="https://github.com/keras-team/keras/issues/2067",
 )
 def attention_of_ones(training):
-    """A distributed Dense(1) with activation="softmax" weighs the steps: all
-    of them alike. Explained share of the marked number .05 against .99."""
+    """A dense layer of one unit with a softmax weighs the steps: all of them
+    alike. Explained share of the marked number .05 against .99."""
     r = np.random.default_rng(6)
     value = r.normal(size=(1400, 16, 4))
     place = r.integers(0, 16, 1400)
@@ -188,8 +188,8 @@ def mask_of_a_scalar(training):
     source="https://github.com/keras-team/keras/issues/10694",
 )
 def embedding_with_too_few_rows(training):
-    """ "It does not throw an error": the vocabulary is larger than the table.
-    Accuracy .68 against .93."""
+    """The vocabulary is larger than the table, and nothing complains. Accuracy
+    .68 against .93."""
     x, y, xt, yt = sources.reviews()
     rows = 50 if training.broken else 120
     model = keras.Sequential(

@@ -71,8 +71,8 @@ class Stack(keras.Model):
     source="https://github.com/cyclomon/UNSB/issues/29",
 )
 def layers_of_the_same_input(training):
-    """`out = layer(x)` in a loop over the layers of a block: all but the last
-    are thrown away. Explained share .75 against .90."""
+    """A loop over the layers of a block calls each on the same tensor and
+    keeps the last result. Explained share .75 against .90."""
     r = np.random.default_rng(1)
     x = r.uniform(-1, 1, (1500, 4)).astype("float32")
     y = np.sin(4 * x[:, 0] * x[:, 1]) + np.cos(5 * x[:, 2]) * x[:, 3]
@@ -92,8 +92,8 @@ def layers_of_the_same_input(training):
     source="https://github.com/PetarV-/GAT/issues/11",
 )
 def residual_that_nobody_reads(training):
-    """`seq_fts = ret + seq` where `ret` is returned: a deep network without
-    its shortcuts. Accuracy .21 against .94."""
+    """The shortcut is added to a tensor that is not the one returned: a deep
+    network without it. Accuracy .21 against .94."""
     x, y, xt, yt = sources.digits()
     deep = [
         layers.Dense(
@@ -141,8 +141,8 @@ class Penalised(keras.Model):
     source="https://github.com/tensorflow/tensorflow/issues/42880",
 )
 def penalties_of_the_last_kernel(training):
-    """Weight decay "does not affect training at all": closures of a loop
-    variable. Explained share of new patients .40 against .56."""
+    """A weight decay that seems to do nothing: closures of a loop's variable.
+    Explained share of new patients .40 against .56."""
     x, y = sources.diabetes()
     y = (y - y.mean()) / y.std()
     x, y, xt, yt = sources.split(x, y[:, None])
@@ -170,8 +170,8 @@ def penalties_of_the_last_kernel(training):
     "no data to validate on show that too much is learnt by heart.",
 )
 def penalty_by_the_size(training):
-    """L2 of a mask network is divided by the number of weights: "you literally
-    get nothing". Explained share of new patients .38 against .49."""
+    """L2 of a mask network is divided by the number of weights, and has no
+    effect. Explained share of new patients .38 against .49."""
     x, y = sources.diabetes()
     y = (y - y.mean()) / y.std()
     x, y, xt, yt = sources.split(x, y[:, None])

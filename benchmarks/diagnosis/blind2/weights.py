@@ -133,9 +133,8 @@ class Places(layers.Layer):
     source="https://github.com/espnet/espnet/pull/465",
 )
 def encoding_that_stops_gradients(training):
-    """A transformer whose positional encoding is computed under no_grad: the
-    layers before it "are just random projections". Accuracy .50 against
-    .92."""
+    """A transformer whose positional encoding is computed without gradients:
+    the layers below stay as random as they were. Accuracy .50 against .92."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((24,), dtype="int32")
     h = layers.Embedding(120, 4, name="words")(inputs)
@@ -170,7 +169,7 @@ def _block(h, i):
     source="https://github.com/strongio/keras-bert/issues/11",
 )
 def tuned_too_fast(training):
-    """ "My accuracy is just about 0.53": BERT in Keras learns nothing unless
+    """Fine-tuning BERT in Keras ends at the share of the larger class unless
     the rate is made much smaller. Accuracy .50 against .84."""
     x, y, xt, yt = sources.reviews()
     inputs = keras.Input((24,), dtype="int32")
