@@ -23,9 +23,9 @@ import itertools
 import pkgutil
 from collections.abc import Callable
 
-#: `seen`, `known`, `report` and `blind` were reported on when they were new;
-#: the rules were tuned on `tune`, `seen`, `known` and `wild`.
-SETS = ["tune", "seen", "known", "report", "wild", "blind"]
+#: `seen`, `known`, `report`, `blind` and `blind2` were reported on when they
+#: were new; the rules were tuned on `tune`, `seen`, `known` and `wild`.
+SETS = ["tune", "seen", "known", "report", "wild", "blind", "blind2"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Case:
         options: Of a healthy network, one combination.
         cause: What is wrong, in one sentence, of a fault that was described
             before anybody looked for a kind that names it.
+        invisible: Why nothing that is recorded could show it; empty for a
+            fault that leaves a trace.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Case:
     source: str = ""
     options: dict = dataclasses.field(default_factory=dict)
     cause: str = ""
+    invisible: str = ""
 
     @property
     def faulty(self) -> bool:
@@ -111,6 +114,7 @@ def fault(
     source: str = "",
     harmless: bool = False,
     cause: str = "",
+    invisible: str = "",
 ):
     """Register a network with a fault; see `Case`."""
 
@@ -124,6 +128,7 @@ def fault(
                 harmless,
                 source,
                 cause=cause,
+                invisible=invisible,
             )
         )
         return train
