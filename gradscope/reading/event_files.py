@@ -27,7 +27,12 @@ _CHECKSUM = struct.Struct("<I")
 _LONGEST = 2**31 - 1
 
 #: Data types that gradscope writes, by their number in tensorflow's DataType.
-_DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 9: np.dtype("<i8")}
+_DTYPES = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    4: np.dtype("u1"),
+    9: np.dtype("<i8"),
+}
 _DT_STRING = 7
 
 

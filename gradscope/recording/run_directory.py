@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from gradscope.format import json_tensor
 from gradscope.format import schema as schema_module
 from gradscope.format.schema import DIRECTORY, Schema
 from gradscope.reading import event_files
@@ -143,6 +144,8 @@ def _last_schema(directory: str) -> Schema | None:
                 if not parsed or parsed[0] != "schema":
                     continue
                 with contextlib.suppress(ValueError, schema_module.SchemaError):
-                    text = event_files.to_numpy(value.tensor)
-                    return Schema.from_json(text)
+                    array = event_files.to_numpy(value.tensor)
+                    text = json_tensor.to_text(array)
+                    if text is not None:
+                        return Schema.from_json(text)
     return None

@@ -14,7 +14,7 @@ from gradscope.format.schema import DIRECTORY
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
-from gradscope.schedule import NEVER, Schedule, schedule_of
+from gradscope.schedule import HISTOGRAMS, NEVER, Schedule, schedule_of
 from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
@@ -32,7 +32,7 @@ def wrap(
     *,
     model: Any = None,
     every: int | Schedule = 10,
-    histograms: int | Schedule | None = 100,
+    histograms: int | Schedule | None = HISTOGRAMS,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
     activations: bool = True,
@@ -57,9 +57,11 @@ def wrap(
             50; or a `gradscope.schedule.Schedule`.
         histograms: Recorded steps that also get histograms and ratios in
             TensorBoard's own tabs: every `histograms`-th step and step 0, or a
-            schedule; None for no histograms.
+            schedule; None for no histograms. By default every 100th step, and
+            fewer as a run grows: some 200 in all.
         include: Patterns of layer or variable names, as in `"dense_*"`, that
-            get histograms and ratios; None for all.
+            get histograms and ratios, also of their updates: `"*"` for all. By
+            default all get those of their gradients and weights.
         exclude: Patterns of names that get none, even if included.
         activations: Whether to record activations, dropout, batch norm, inputs
             and outputs, too.

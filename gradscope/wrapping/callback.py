@@ -17,7 +17,7 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
-from gradscope.schedule import Schedule
+from gradscope.schedule import HISTOGRAMS, Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
 from gradscope.wrapping.fit.other_optimizers import SeamGroup
@@ -100,7 +100,7 @@ class Callback(keras.callbacks.Callback):
         logdir: str | os.PathLike,
         *,
         every: int | Schedule = 10,
-        histograms: int | Schedule | None = 100,
+        histograms: int | Schedule | None = HISTOGRAMS,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
         activations: bool = True,
@@ -380,7 +380,7 @@ class Callback(keras.callbacks.Callback):
             if observer is not None:
                 directory = observer.drain.file.directory
                 report = self._end_reports.setdefault(directory, EndReport())
-                report.print_findings(observer.drain)
+                report.print_findings(observer.drain, seam.step_count())
 
 
 def _log(seam, epoch, logs):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
 from gradscope.reading import event_files, read
+from gradscope.recording import run_scalars
 
 if TYPE_CHECKING:
     from gradscope.recording.drain import Drain
@@ -25,17 +26,18 @@ class EndReport:
     def __init__(self):
         self._last_findings: list = []
 
-    def print_findings(self, drain: Drain) -> None:
-        """Print the findings to stderr, and write them for TensorBoard's tab
-        Text.
+    def print_findings(self, drain: Drain, step: int) -> None:
+        """Print the findings to stderr, and write them for TensorBoard's tabs
+        Text and Scalars.
 
         A failure here is a warning, and never an error of the training.
 
         Args:
             drain: The drain of the run; it must have written all steps.
+            step: The optimizer's step number.
         """
         try:
-            self._print_findings(drain)
+            self._print_findings(drain, step)
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
@@ -45,7 +47,7 @@ class EndReport:
                 stacklevel=2,
             )
 
-    def _print_findings(self, drain) -> None:
+    def _print_findings(self, drain, step) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
         if not os.path.isdir(directory):
@@ -64,12 +66,14 @@ class EndReport:
         except FileNotFoundError:  # no step was recorded
             return
         findings = diagnose(record)
+        counts = run_scalars.of_findings(f.severity for f in findings)
         # Not their numbers, which change with each `fit`.
         names = [(f.kind, f.layer, f.severity) for f in findings]
         if not findings or names == self._last_findings:
+            drain.write_findings(step, "", counts)
             return
         self._last_findings = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
-        drain.write_text(int(record.steps[-1]), report.markdown(findings))
+        drain.write_findings(step, report.markdown(findings), counts)
