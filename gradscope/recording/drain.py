@@ -182,7 +182,7 @@ class Drain:
         self._dropped += lost
         new = self._await_replicas(list(zip(steps.tolist(), rows, strict=True)))
         were_held, self._held = self._held, []
-        frames = frame_order.rising([*were_held, *new], self._last_step)
+        frames = frame_order.rising([*were_held, *new])
         if frames and not (final or were_held) and is_skip(frames[-1][1]):
             # The step that is made after all has the same number.
             self._held = [frames.pop()]

@@ -17,29 +17,35 @@ Frame = tuple[int, np.ndarray]
 Source = TypeVar("Source", bound=Hashable)
 
 
-def rising(frames: Sequence[Frame], last: int) -> list[Frame]:
+def rising(frames: Sequence[Frame]) -> list[Frame]:
     """Order frames `(step, numbers)` by step, unless the training restarted.
 
     Of consecutive frames of one step the last remains: it is of the step that
-    was made, and those before are of tries that a loss scale skipped. Threads
-    may have appended frames late; a restart makes some steps again.
+    was made, and those before are of tries that a loss scale skipped. A frame
+    that another thread appended late lies between two later ones; after a
+    restart, the next step is again an early one.
 
     Args:
         frames: The frames of one ring, as they were appended.
-        last: The last step before these, -1 without any.
 
     Examples:
         >>> steps = lambda *numbers: [(n, None) for n in numbers]
-        >>> [step for step, _ in rising(steps(4, 4, 6, 5, 7), last=3)]
+        >>> [step for step, _ in rising(steps(4, 4, 6, 5, 7))]
         [4, 5, 6, 7]
-        >>> [step for step, _ in rising(steps(4, 5, 2, 3), last=3)]
+        >>> [step for step, _ in rising(steps(4, 5, 2, 3))]
         [4, 5, 2, 3]
     """
     made = [list(tries)[-1] for _, tries in groupby(frames, key=_step)]
-    steps = {step for step, _ in made}
-    if len(steps) < len(made) or min(steps, default=last) <= last:
-        return made
-    return sorted(made, key=_step)
+    late = {
+        index
+        for index, (before, frame, after) in enumerate(
+            zip(made, made[1:], made[2:], strict=False), 1
+        )
+        if frame[0] < before[0] < after[0]
+    }
+    in_time = [f for index, f in enumerate(made) if index not in late]
+    in_order = sorted(made, key=_step)
+    return in_order if _is_rising(in_time) and _is_rising(in_order) else made
 
 
 def interleave(

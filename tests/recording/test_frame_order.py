@@ -213,25 +213,27 @@ def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "steps, last, expected",
+    "steps, expected",
     [
-        ([], 3, []),
-        ([4, 5], 3, [4, 5]),
-        ([4, 4, 5], 3, [4, 5]),
-        ([6, 4, 5], 3, [4, 5, 6]),
-        ([5, 6, 5, 6], 3, [5, 6, 5, 6]),  # again
-        ([5, 3, 4], 3, [5, 3, 4]),  # again, from before
+        ([], []),
+        ([4, 5], [4, 5]),
+        ([4, 4, 5], [4, 5]),
+        ([6, 4, 7, 5, 9], [4, 5, 6, 7, 9]),
+        ([5, 6, 5, 6, 7], [5, 6, 5, 6, 7]),  # again
+        ([5, 3, 4], [5, 3, 4]),  # again, from before
+        ([50, 30], [50, 30]),
+        ([5, 4, 6, 4, 7], [5, 4, 6, 4, 7]),  # neither
     ],
 )
-def test_frames_are_sorted_unless_steps_were_made_again(steps, last, expected):
+def test_frames_are_sorted_unless_steps_were_made_again(steps, expected):
     frames = [(step, np.zeros(1)) for step in steps]
-    found = [step for step, _ in frame_order.rising(frames, last)]
+    found = [step for step, _ in frame_order.rising(frames)]
     assert found == expected
 
 
 def test_of_the_tries_of_one_step_the_last_remains():
     frames = [(4, np.array([number])) for number in range(3)]
-    ((step, numbers),) = frame_order.rising(frames, -1)
+    ((step, numbers),) = frame_order.rising(frames)
     assert (step, numbers.tolist()) == (4, [2])
 
 
