@@ -13,7 +13,7 @@ from gradscope.diagnosis import report
 from gradscope.diagnosis.finding import SEVERITIES
 from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
 from gradscope.format.schema import SchemaError
-from gradscope.reading import event_files, read
+from gradscope.reading import event_files, files, read
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.finding import Finding
@@ -108,7 +108,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
     """List runs by name and directory, or report that none exist."""
-    if not os.path.isdir(logdir):
+    try:
+        is_directory = files.is_directory(logdir)
+    except (ImportError, ValueError) as error:
+        _report_problem(problems, logdir, NO_RUN, str(error))
+        return []
+    if not is_directory:
         _report_problem(
             problems, logdir, NO_RUN, f"there is no directory {logdir}."
         )
@@ -123,7 +128,9 @@ def _runs(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             (name or logdir, path)
             for name, path in zip(names, below, strict=True)
         ]
-    if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
+    if any(
+        "tfevents" in os.path.basename(p) for p in files.files_below(logdir)
+    ):
         _report_problem(
             problems,
             logdir,

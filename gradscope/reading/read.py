@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gradscope.format import schema as schema_module
-from gradscope.reading import event_files
+from gradscope.reading import event_files, files
 from gradscope.reading.joining import from_series
 from gradscope.reading.record import Record
 
@@ -17,8 +17,8 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
     """Read the record of one run.
 
     Args:
-        run_dir: The directory given to `gradscope.wrap`, or the sub-directory
-            with the event files.
+        run_dir: The directory or URL given to `gradscope.wrap`, or the
+            sub-directory with the event files.
 
     Returns:
         The record. Damaged parts of the files are left out, and listed in
@@ -73,22 +73,26 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
 
 def runs_below(directory: str) -> list[str]:
     """List the directories with a recorded run, at or below a directory."""
+    found = {
+        os.path.dirname(path)
+        for path in files.files_below(directory)
+        if "tfevents" in os.path.basename(path)
+    }
     return sorted(
         path
-        for path, _, files in os.walk(directory)
+        for path in found
         if os.path.basename(os.path.abspath(path)) == schema_module.DIRECTORY
-        and any("tfevents" in name for name in files)
     )
 
 
 def _run_directory(directory: str) -> str:
-    if not os.path.isdir(directory):
+    if not files.is_directory(directory):
         raise FileNotFoundError(
             f"no directory {directory}. Give the directory that was passed to "
             "`gradscope.wrap`."
         )
     subdir = os.path.join(directory, schema_module.DIRECTORY)
-    if os.path.isdir(subdir) and event_files.event_files(subdir):
+    if files.is_directory(subdir) and event_files.event_files(subdir):
         return subdir
     # A directory's own event files may be those of another program.
     below = [path for path in runs_below(directory) if path != directory]

@@ -164,7 +164,7 @@ class Drain:
             for wall_time, (drain, frame) in zip(times, frames, strict=True):
                 drain._write(wall_time, *frame)
             for drain, _ in frames_of:
-                drain._end_writing()
+                drain._end_writing(final)
             if final:
                 for drain in drains:
                     drain._write_noted_schema()
@@ -269,10 +269,14 @@ class Drain:
         values = tensorboard_tabs.scalar_panels(counts)
         if text:
             values.append(event_writer.text_value("gradscope/findings", text))
-        self._write_now(step, lambda: values)
+        self._write_now(step, lambda: values, urgent=True)
 
     def _write_now(
-        self, step: int, build_values: Callable[[], list[Any]]
+        self,
+        step: int,
+        build_values: Callable[[], list[Any]],
+        *,
+        urgent: bool = False,
     ) -> None:
         """Write values that do not belong to a recorded step's event."""
         with self._lock:
@@ -280,7 +284,7 @@ class Drain:
                 return
             try:
                 self.file.write_after(step, time.time(), build_values())
-                self.file.flush()
+                self.file.flush(urgent=urgent)
             except Exception as error:
                 self._give_up_file(error)
             self._warn()
@@ -326,7 +330,7 @@ class Drain:
             self._dropped += 1
             self._give_up_file(error)
 
-    def _end_writing(self) -> None:
+    def _end_writing(self, final: bool) -> None:
         # The frames of these older histograms and rows were dropped.
         last = self._last_step
         self._counts = {s: c for s, c in self._counts.items() if s > last}
@@ -334,8 +338,8 @@ class Drain:
             s: r for s, r in self._replica_rows.items() if s > last
         }
         try:
-            self.file.flush()
-            self._unflushed = 0
+            if self.file.flush(urgent=final):
+                self._unflushed = 0
         except Exception as error:
             self._give_up_file(error)
 
@@ -370,7 +374,9 @@ class Drain:
         """Write a schema that has a note; without any event there is none."""
         if self._noted_at is not None and self._schema_step >= 0:
             step = max(self._noted_at, self._schema_step + 1)
-            self._write_now(step, lambda: self._missing_schema(step))
+            self._write_now(
+                step, lambda: self._missing_schema(step), urgent=True
+            )
 
     def _give_up_file(self, error: Exception) -> None:
         # Events that were not flushed count as lost: a full disk is noticed

@@ -1,8 +1,4 @@
-"""Writes event files: one event for each recorded step.
-
-TensorFlow's record writer computes framing and checksums in C++, which is much
-faster than TensorBoard's own writer in Python.
-"""
+"""Writes event files: one event for each recorded step."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ import tensorflow as tf
 
 from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
-from gradscope.recording import event_bytes, run_directory
+from gradscope.recording import event_bytes, record_files, run_directory
 
 # Of the enum `DataClass` (summary.proto).
 _DATA_CLASS_SCALAR = 1
@@ -40,8 +36,8 @@ class EventWriter:
     drain handles.
 
     Args:
-        directory: Any path that TensorFlow's file systems accept; created if it
-            does not exist.
+        directory: A local directory, created if it does not exist, or a URL
+            of remote storage, see `gradscope.reading.files`.
 
     Attributes:
         directory: The requested directory until a file is created, then the
@@ -57,8 +53,8 @@ class EventWriter:
         self.directory = directory
         self.notice: str | None = None
         self._training: tuple[schema.Schema, int | None] | None = None
-        self._path = ""
-        self._file = None
+        self._is_new = True
+        self._file: record_files.RecordFile | None = None
         self._tags: set[str] = set()
         # The last step of each tag that is no family's, and of all events.
         self._last_steps: dict[str, int] = {}
@@ -78,7 +74,7 @@ class EventWriter:
             step: The optimizer's step number when the training began; None for
                 the number of the first event.
         """
-        if self._training is None and not self._path:
+        if self._training is None and self._is_new:
             self._training = first_schema, step
 
     def has_tag(self, tag: str) -> bool:
@@ -104,6 +100,7 @@ class EventWriter:
                 return
             if self._file is None:
                 self._choose_and_open(step)
+            assert self._file is not None
             self._file.write(event(step, wall_time, values, self._tags))
             self._tags.update([value.tag for value in values])
             self._last_step = step
@@ -135,19 +132,25 @@ class EventWriter:
             self._last_steps[tag] = step
         return is_next
 
-    def flush(self) -> None:
-        """Flush all written events to the operating system.
+    def flush(self, *, urgent: bool = True) -> bool:
+        """Make all written events safe.
+
+        Args:
+            urgent: Whether a remote file is uploaded in any case.
+
+        Returns:
+            Whether all events are safe: in the operating system, or uploaded.
 
         Raises:
             FileNotFoundError: If the local file was removed.
         """
         with self.lock:
             if self._file is None:
-                return
-            self._file.flush()
-            # POSIX lets a process write to a removed file without an error.
-            if "://" not in self._path and not os.path.exists(self._path):
-                raise FileNotFoundError(f"{self._path} was removed")
+                return True
+            is_safe = self._file.flush(urgent=urgent or self._file.is_full)
+            if self._file.is_full:
+                self.close()
+            return is_safe
 
     def close(self) -> None:
         """Flush and close the file; a later write creates another one."""
@@ -180,15 +183,14 @@ class EventWriter:
         )
 
     def _open(self) -> None:
-        tf.io.gfile.makedirs(self.directory)
         name = (
             # Readers take the files of a directory in the order of their names,
             # which is that of time with ten digits.
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._path = os.path.join(self.directory, name)
-        self._file = tf.io.TFRecordWriter(self._path)
+        self._file = record_files.create(os.path.join(self.directory, name))
+        self._is_new = False
         # Readers expect the version as a file's first event.
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"

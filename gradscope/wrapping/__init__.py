@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradscope.format.schema import DIRECTORY
+from gradscope.reading import files
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
@@ -47,8 +48,9 @@ def wrap(
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
-        logdir: Directory of this run, as in `"logs/run"`. The event file goes
-            into its sub-directory `gradscope`.
+        logdir: Directory of this run, as in `"logs/run"` or
+            `"s3://bucket/logs/run"`. The event file goes into its sub-directory
+            `gradscope`.
         model: The Keras model that the optimizer trains. With it, the inputs,
             outputs, targets and loss are recorded, and also the forward passes
             of eager steps. If the model's `train_function` was traced before,
@@ -281,7 +283,7 @@ def _event_directory(logdir) -> str:
             f"`logdir` must be a path like 'logs/run', got {logdir!r}."
         )
     logdir = os.fspath(logdir)
-    if tf.io.gfile.exists(logdir) and not tf.io.gfile.isdir(logdir):
+    if files.is_file(logdir):
         raise ValueError(
             f"`logdir` must be a directory, but {logdir!r} is a file. Give a "
             "directory that exists or can be created."
@@ -290,6 +292,8 @@ def _event_directory(logdir) -> str:
 
 
 def _create(directory: str) -> None:
+    if files.is_remote(directory):
+        return  # remote storage has no empty directories
     try:
         tf.io.gfile.makedirs(directory)
     except tf.errors.OpError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
-from gradscope.reading import event_files, read
+from gradscope.reading import event_files, files, read
 from gradscope.recording import run_scalars
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class EndReport:
     def _print_findings(self, drain, step) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
-        if not os.path.isdir(directory):
+        if not files.is_directory(directory):
             return  # another process writes, or nothing was written
-        files = event_files.event_files(directory)
-        if sum(map(os.path.getsize, files)) > MOST_BYTES:
+        paths = event_files.event_files(directory)
+        if sum(map(files.size, paths)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
             message = (
                 "gradscope: the record is too long to be diagnosed now; "

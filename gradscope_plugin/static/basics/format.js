@@ -44,7 +44,16 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
+let directory = '.';
+
+/** Notes the name of TensorBoard's log directory. */
+export function nameDirectory(name) {
+  directory = name || '.';
+}
+
 /** Returns the name that the user gave: gradscope adds a directory to it. */
 export function runLabel(name) {
-  return name === 'gradscope' ? '.' : name.replace(/\/gradscope$/, '');
+  // The log directory itself is a run.
+  if (name === 'gradscope' || name === '.') return directory;
+  return name.replace(/\/gradscope$/, '');
 }
