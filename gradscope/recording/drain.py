@@ -326,6 +326,8 @@ class Drain:
             self.file.write(step, wall_time, self._values(step, row))
             self._recorded += 1
             self._unflushed += 1
+            if self.file.scalars is not None and self._step_values.scalars:
+                self.file.scalars.append((step, self._step_values.scalars))
         except Exception as error:
             self._dropped += 1
             self._give_up_file(error)

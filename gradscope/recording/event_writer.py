@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Container
 from typing import Any
 
@@ -17,7 +18,12 @@ import tensorflow as tf
 
 from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
-from gradscope.recording import event_bytes, record_files, run_directory
+from gradscope.recording import (
+    event_bytes,
+    record_files,
+    run_directory,
+    wandb_sync,
+)
 
 # Of the enum `DataClass` (summary.proto).
 _DATA_CLASS_SCALAR = 1
@@ -47,6 +53,8 @@ class EventWriter:
             none, or if the drain has shown it.
         lock: Held while the file is written.
         drains: The drains that share the file, the oldest first.
+        scalars: The scalars of steps for a mirror, `(step, numbers by tag)`;
+            None if there is no mirror.
     """
 
     def __init__(self, directory: str):
@@ -60,6 +68,7 @@ class EventWriter:
         self._last_steps: dict[str, int] = {}
         self._last_step = 0
         self.lock = threading.RLock()
+        self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         self.drains: weakref.WeakKeyDictionary[Any, None] = (
             weakref.WeakKeyDictionary()
         )
@@ -191,6 +200,7 @@ class EventWriter:
         )
         self._file = record_files.create(os.path.join(self.directory, name))
         self._is_new = False
+        wandb_sync.announce(self.directory)
         # Readers expect the version as a file's first event.
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"

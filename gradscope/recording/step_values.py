@@ -21,6 +21,9 @@ class StepValues:
         selected: Indices of the variables with histograms and ratios.
         kinds: Kinds of their histograms, of `tensorboard_tabs.KINDS`.
         window: Number of examples for which a dead unit is zero.
+
+    Attributes:
+        scalars: The scalars of the last step, by tag.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class StepValues:
         self._kinds = kinds
         self._tables = StepTables(schema, window)
         self._steps = 0
+        self.scalars: dict[str, float] = {}
 
     def build(
         self,
@@ -62,9 +66,10 @@ class StepValues:
             )
             for family, table in tables.items()
         ]
+        self.scalars = {}
         if run_scalars.SCHEDULE.due(self._steps):
-            scalars = run_scalars.of_step(self._schema, tables)
-            values += tensorboard_tabs.scalar_panels(scalars)
+            self.scalars = run_scalars.of_step(self._schema, tables)
+            values += tensorboard_tabs.scalar_panels(self.scalars)
         self._steps += 1
         if histograms is not None:
             values += self._of_selected(tables["variables"], histograms)

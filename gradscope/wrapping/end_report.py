@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
+from gradscope.mirroring import Mirrors
 from gradscope.reading import event_files, files, read
 from gradscope.recording import run_scalars
 
@@ -26,7 +27,9 @@ class EndReport:
     def __init__(self):
         self._last_findings: list = []
 
-    def print_findings(self, drain: Drain, step: int) -> None:
+    def print_findings(
+        self, drain: Drain, step: int, mirrors: Mirrors | None = None
+    ) -> None:
         """Print the findings to stderr, and write them for TensorBoard's tabs
         Text and Scalars.
 
@@ -35,9 +38,10 @@ class EndReport:
         Args:
             drain: The drain of the run; it must have written all steps.
             step: The optimizer's step number.
+            mirrors: Other tools that get them, too.
         """
         try:
-            self._print_findings(drain, step)
+            self._print_findings(drain, step, mirrors)
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
@@ -47,7 +51,7 @@ class EndReport:
                 stacklevel=2,
             )
 
-    def _print_findings(self, drain, step) -> None:
+    def _print_findings(self, drain, step, mirrors) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
         if not files.is_directory(directory):
@@ -67,6 +71,9 @@ class EndReport:
             return
         findings = diagnose(record)
         counts = run_scalars.of_findings(f.severity for f in findings)
+        markdown = report.markdown(findings)
+        if mirrors:
+            mirrors.log_findings(step, markdown, counts)
         # Not their numbers, which change with each `fit`.
         names = [(f.kind, f.layer, f.severity) for f in findings]
         if not findings or names == self._last_findings:
@@ -76,4 +83,4 @@ class EndReport:
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
-        drain.write_findings(step, report.markdown(findings), counts)
+        drain.write_findings(step, markdown, counts)
