@@ -7,6 +7,7 @@ only.
     Every(10)                  # each of the first 50 steps, then every 10th
     Every(100, dense=0)        # 0, 100, 200, ...
     At([0, 1, 10, 1000])       # just these
+    Thinning(100)              # 0, 100, 200, ..., and fewer as a run grows
     Seconds(30)                # the first step after every 30 seconds
     Every(100) | At([4242])    # the steps of both
 """
@@ -97,6 +98,46 @@ class Every(Schedule):
         return (step // self.steps > last // self.steps) | (
             last + 1 < self.dense
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Thinning(Schedule):
+    """Every `steps`-th step at first, and fewer as a run grows.
+
+    The distance between due steps doubles after the first `first` of them, and
+    from then on after each half of that number. So a million steps have 240
+    histograms by default; TensorBoard keeps 100 or 500 of a variable.
+
+    Examples:
+        >>> [s for s in range(500) if Thinning(10, first=4).due(s)]
+        [0, 10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 480]
+    """
+
+    steps: int
+    first: int = 50
+
+    def __post_init__(self) -> None:
+        _check_integer("steps", self.steps, at_least=1)
+        _check_integer("first", self.first, at_least=2)
+        if self.first % 2:
+            raise ValueError(
+                f"`first` must be an even number, got {self.first!r}: the "
+                "distance doubles after each half of it."
+            )
+
+    def due(self, step: Step) -> Flag:
+        return step % self._distance(step) < 1
+
+    def due_since(self, last: Step, step: Step) -> Flag:
+        return step - step % self._distance(step) > last
+
+    def _distance(self, step: Step) -> Step:
+        """Return `steps` times the next power of two above
+        `step / (first * steps)`."""
+        bits = step // (self.first * self.steps)
+        for shift in (1, 2, 4, 8, 16):  # sets all bits below the highest one
+            bits = bits | (bits // 2**shift)
+        return self.steps * (bits + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,3 +273,7 @@ def _check_integer(name: str, value: SupportsIndex, *, at_least: int) -> None:
             f"gradscope.schedule.Schedule, got {value!r}. To record nothing, "
             "do not wrap the optimizer."
         )
+
+
+#: The steps with histograms by default.
+HISTOGRAMS = Thinning(100)

@@ -10,8 +10,11 @@ import gzip
 import importlib.resources
 import json
 import math
+import pathlib
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import numpy as np
 from tensorboard import errors, plugin_util
@@ -132,6 +135,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
         self._record_queue = later.AnswerQueue("gradscope-reading")
         self._findings_queue = later.AnswerQueue("gradscope-diagnosing")
         self._provider = context.data_provider
+        self._directory_name = _directory_name(context.logdir or "")
 
     def get_plugin_apps(self) -> dict[str, Callable]:
         """Return the WSGI application of each route."""
@@ -179,6 +183,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
             text = "null"
         response = _respond(text, "application/json", request)
         response.headers["X-Gradscope-Mark"] = mark
+        response.headers["X-Gradscope-Directory"] = self._directory_name
         return response
 
     def _serve_matrix(self, request):
@@ -362,6 +367,16 @@ def _matrix(request, record, family, select, height=None) -> bytes:
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a truncated file, or one of a newer version.
         raise errors.InvalidArgumentError(error.args[0][:1000]) from error
+
+
+def _directory_name(logdir: str) -> str:
+    """The name of the log directory, quoted for a header.
+
+    It is the name of a run that TensorBoard calls `.` or `gradscope`.
+    """
+    path = logdir if "://" in logdir else str(pathlib.Path(logdir).absolute())
+    path = path.rstrip("/").removesuffix(f"/{schema.DIRECTORY}")
+    return quote(re.split(r"[/\\]", path)[-1]) if logdir else ""
 
 
 def _without_nan(value):

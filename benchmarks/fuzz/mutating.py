@@ -6,7 +6,12 @@ import json
 import math
 import random
 
+import numpy as np
 from tensorboard.compat.proto import event_pb2
+
+from gradscope.format import json_tensor
+
+_DT_UINT8, _DT_STRING = 4, 7
 
 NUMBERS = (
     *(0, 1, -1, 255, 2**16, 2**31, 2**31 - 1, -(2**31), 2**32, 10**9),
@@ -133,15 +138,35 @@ def _spoilt_event(data: bytes, chance) -> bytes:
     return event.SerializeToString()
 
 
+def _text(tensor) -> bytes | None:
+    """Return the JSON of a tensor, None if it has none."""
+    if tensor.string_val:
+        return tensor.string_val[0]
+    if tensor.dtype != _DT_UINT8:
+        return None
+    array = np.frombuffer(tensor.tensor_content, np.uint8)
+    return json_tensor.to_text(array)
+
+
 def _spoil_value(value, how, whole, chance) -> None:
     tensor = value.tensor
-    text = tensor.string_val[0] if tensor.string_val else None
+    text = _text(tensor)
     if text is not None and how < 5:
         try:
-            changed = spoilt_json(json.loads(text), chance)
-            tensor.string_val[0] = json.dumps(changed).encode()
+            changed = json.dumps(spoilt_json(json.loads(text), chance))
         except (ValueError, RecursionError):
-            tensor.string_val[0] = spoilt_bytes(text, chance)
+            changed = spoilt_bytes(text, chance).decode(errors="replace")
+        if tensor.string_val or how == 2:  # as in format 1
+            tensor.Clear()
+            tensor.dtype = _DT_STRING
+            tensor.string_val.append(changed.encode())
+        else:
+            content = json_tensor.to_array(changed).tobytes()
+            if how == 3:
+                content = spoilt_bytes(content, chance)
+            tensor.tensor_content = content
+            del tensor.tensor_shape.dim[:]
+            tensor.tensor_shape.dim.add(size=len(content))
     elif how == 2:
         parts = value.tag.split("/")
         parts[chance.randrange(len(parts))] = chance.choice(

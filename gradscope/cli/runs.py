@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import gradscope
 from gradscope import terminal
 from gradscope.format.schema import SchemaError
-from gradscope.reading import event_files
+from gradscope.reading import event_files, files
 from gradscope.reading.read import runs_below
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
     Returns:
         For each run its name and the directory of its event files.
     """
-    if not os.path.isdir(logdir):
+    try:
+        is_directory = files.is_directory(logdir)
+    except (ImportError, ValueError) as error:
+        report_problem(problems, logdir, NO_RUN, str(error))
+        return []
+    if not is_directory:
         report_problem(
             problems, logdir, NO_RUN, f"there is no directory {logdir}."
         )
@@ -49,7 +54,9 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             (name or logdir, path)
             for name, path in zip(names, below, strict=True)
         ]
-    if any("tfevents" in f for _, _, fs in os.walk(logdir) for f in fs):
+    if any(
+        "tfevents" in os.path.basename(p) for p in files.files_below(logdir)
+    ):
         report_problem(
             problems,
             logdir,

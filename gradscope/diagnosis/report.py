@@ -47,8 +47,7 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
 def markdown(findings: list[Finding]) -> str:
     """Format the findings of a run for TensorBoard's tab Text.
 
-    Characters that Markdown would interpret, as in names of layers, are
-    escaped.
+    What Markdown would interpret, as in names of layers, is code there.
     """
     parts = []
     for finding in findings:
@@ -63,17 +62,36 @@ def markdown(findings: list[Finding]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape a text for Markdown, except for code between backquotes."""
+    """Escape a text for Markdown, except for code between backquotes.
+
+    Words that Markdown would interpret, such as names of layers, become code:
+    most readers of event files show the text as it is.
+    """
     text = printable(text)
     parts = text.split("`")
     if len(parts) % 2 == 0 or not all(parts[1:-1]):
         parts = [text]  # an odd number of backquotes: one is part of a name
-    escaped = (
-        part if index % 2 else re.sub(r"[\\`*_\[\]<>&]", _entity, part)
-        for index, part in enumerate(parts)
-    )
+    last = len(parts) - 1
+    for index in range(0, len(parts), 2):
+        words = re.split(r"(\s+)", parts[index])
+        for place, word in enumerate(words):
+            # Next to code, further code would join it.
+            joins = (place == 0 and index > 0) or (
+                place == len(words) - 1 and index < last
+            )
+            if joins or "`" in word:
+                words[place] = _MARKUP.sub(_entity, word)
+            elif _MARKUP.search(word):
+                words[place] = _NAME.sub(r"\1`\2`\3", word, count=1)
+        parts[index] = "".join(words)
     # Some characters are markup only where a line begins: "1. " and "# ".
-    return re.sub(r"^[^A-Za-z`&]", _entity, "`".join(escaped))
+    return re.sub(r"^[^A-Za-z`&]", _entity, "`".join(parts))
+
+
+_MARKUP = re.compile(r"[\\`*_\[\]<>&]")
+
+# A word, without the punctuation around it.
+_NAME = re.compile(r"^([(\"']*)(.*?)([).,;:!?\"']*)$")
 
 
 def _entity(character: re.Match[str]) -> str:

@@ -39,10 +39,10 @@ class Log:
         )
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Log | None:
+    def from_json(cls, text: str | bytes | None) -> Log | None:
         """Parse text of `to_json`; None if the text is damaged."""
         try:
-            data = json.loads(text)
+            data = json.loads(text)  # type: ignore[arg-type]
             values = {str(k): float(v) for k, v in data["logs"].items()}
             return cls(int(data["step"]), int(data["epoch"]), values)
         except (*_DAMAGE, RecursionError):
@@ -69,7 +69,7 @@ def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
     return scalars
 
 
-def parse_logs(texts: Iterable[str | bytes]) -> tuple[Log, ...]:
+def parse_logs(texts: Iterable[str | bytes | None]) -> tuple[Log, ...]:
     """Parse texts in the order of writing.
 
     Damaged texts and logs of steps that were made again are left out.

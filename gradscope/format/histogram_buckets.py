@@ -57,22 +57,35 @@ def tensorboard_rows(counts: np.ndarray) -> list[np.ndarray]:
 
     Returns:
         For each histogram float32 `[k, 3]` of left edge, right edge and count,
-        from the first used bucket to the last. Values that are not finite are
-        left out; a histogram without any other value has one empty row.
+        from the first used bucket to the last. Empty buckets between two used
+        ones are one row: most of a histogram's buckets are next to zero, and
+        empty. Values that are not finite are left out; a histogram without any
+        other value has one empty row.
 
     Examples:
         >>> counts = np.zeros([1, COUNT])
-        >>> counts[0, edges().tolist().index(1.0)] = 7
+        >>> at = edges().tolist().index(1.0)
+        >>> counts[0, [at, at + 6]] = 7, 3
         >>> tensorboard_rows(counts)[0].tolist()
-        [[1.0, 1.5, 7.0]]
+        [[1.0, 1.5, 7.0], [1.5, 8.0, 0.0], [8.0, 12.0, 3.0]]
     """
     finite = np.asarray(counts)[:, :-1]
     used = finite != 0
     used[~used.any(axis=1), ZERO] = True
-    first = used.argmax(axis=1)
-    end = used.shape[1] - used[:, ::-1].argmax(axis=1)
-    rows = np.empty([*finite.shape, 3], np.float32)
-    rows[:, :, 0] = edges()[:-1]
-    rows[:, :, 1] = edges()[1:]
-    rows[:, :, 2] = finite
-    return [r[a:b] for r, a, b in zip(rows, first, end, strict=True)]
+    # A row begins at each used bucket, and behind it.
+    begins = used.copy()
+    begins[:, 1:] |= used[:, :-1]
+    number, place = np.nonzero(begins)
+    is_last = np.append(np.diff(number) > 0, True)
+    end = np.where(is_last, len(edges()) - 1, np.append(place[1:], 0))
+    table = np.empty([len(number), 3], np.float32)
+    table[:, 0] = edges()[place]
+    table[:, 1] = edges()[end]
+    table[:, 2] = finite[number, place]
+    # The row behind the last used bucket is no part of the histogram.
+    is_inside = ~is_last | used[number, place]
+    lengths = np.bincount(number[is_inside], minlength=len(finite))
+    ends = np.cumsum(lengths)
+    table = table[is_inside]
+    starts = ends - lengths
+    return [table[a:b] for a, b in zip(starts, ends, strict=True)]

@@ -2,9 +2,13 @@
 
 One recorded step is one event. For each *family* the event holds a float32
 tensor `[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the
-schema is a JSON string under `gradscope/schema/<schema id>`. The id is part of
-the tag, so that rows are never read with the names of another model. The logs
-of an epoch are JSON under `gradscope/logs/<schema id>`.
+schema is JSON under `gradscope/schema/<schema id>`. The id is part of the tag,
+so that rows are never read with the names of another model. The logs of an
+epoch are JSON under `gradscope/logs/<schema id>`.
+
+In format 1, JSON was a string, which other readers of event files show as a
+text, and tables had all columns. Since format 2 JSON is a tensor of bytes, see
+`json_tensor`, and tables have the columns that they need, see `stored_columns`.
 
 Some families have no numbers in most steps (`columns.OCCASIONAL`); the event
 of such a step leaves them out.
@@ -21,7 +25,7 @@ import json
 import math
 from typing import Any
 
-from gradscope.format import model_facts
+from gradscope.format import model_facts, stored_columns
 from gradscope.format.columns import (
     ACTIVATION_COLUMNS,
     DATA_COLUMNS,
@@ -72,7 +76,7 @@ __all__ = [
 ]
 
 PLUGIN_NAME = "gradscope"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: Sub-directory of the user's log directory that one writer has to itself.
 #: TensorBoard's Python reader loses events when two files grow in one
@@ -131,6 +135,8 @@ class Schema:
         loss_is_known: Whether the loss of any step was found, so that a loss of
             NaN is a loss that is NaN; None in records of older versions, in
             which NaN may also stand for a loss that was not found.
+        stored: Of families that have not all columns in the file: those that
+            it has, in their order. See `stored_columns`.
     """
 
     variables: tuple[Variable, ...]
@@ -149,6 +155,9 @@ class Schema:
     unordered_sums: tuple[str, ...] = ()
     stale_layers: tuple[tuple[str, bool], ...] = ()
     loss_is_known: bool | None = None
+    stored: dict[str, tuple[str, ...]] = dataclasses.field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -256,15 +265,16 @@ class Schema:
                 f"reads formats up to {FORMAT_VERSION}: upgrade gradscope."
             )
         try:
+            columns = {
+                str(family): tuple(map(str, names))
+                for family, names in data["columns"].items()
+            }
             return cls(
                 variables=tuple(_variable(v) for v in data["variables"]),
                 optimizer=model_facts.check_depth(
                     dict(data.get("optimizer", {}))
                 ),
-                columns={
-                    str(family): tuple(map(str, names))
-                    for family, names in data["columns"].items()
-                },
+                columns=columns,
                 activations=tuple(
                     _activation(a) for a in data.get("activations", ())
                 ),
@@ -286,6 +296,7 @@ class Schema:
                     for name, is_trained in data.get("stale_layers", ())
                 ),
                 loss_is_known=_optional_bool(data.get("loss_is_known")),
+                stored=stored_columns.validate(data.get("stored", {}), columns),
             )
         except _DAMAGE as error:
             raise SchemaError(

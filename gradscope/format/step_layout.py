@@ -118,6 +118,12 @@ class Layout:
         return _split(row, self.forward)
 
 
+def is_skip(frame: np.ndarray) -> bool:
+    """Test whether a frame is of a step that a loss scale skipped: it has no
+    numbers but the header."""
+    return bool(np.isnan(frame[len(HEADER) :]).all())
+
+
 def _width(shapes: dict[str, tuple[int, ...]]) -> int:
     return sum(int(np.prod(shape)) for shape in shapes.values())
 

@@ -7,10 +7,13 @@ result, on the host.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from gradscope.format import stored_columns
 from gradscope.format.schema import VARIABLE_COLUMNS
 from gradscope.format.step_layout import MEASURED
 from gradscope.measuring import (
@@ -129,21 +132,29 @@ def measure(
     return tf.stack([columns[name] for name in MEASURED], axis=1)
 
 
-def occasional(step: StepTensors, places: list[int]) -> tf.Tensor:
+def occasional(
+    step: StepTensors, places: list[int], kinds: Sequence[str]
+) -> tf.Tensor:
     """Measure histograms and sketches of selected variables.
 
     Args:
         step: Result of `stack_step`.
         places: Indices of the selected variables.
+        kinds: Kinds of histograms, of `"gradients"`, `"weights"` and
+            `"updates"`.
 
     Returns:
-        Histograms of gradients, weights and updates, followed by sketches of
-        gradients, float32 `[tensorboard_tabs.width(len(places))]`.
+        Histograms kind by kind, followed by sketches of gradients, float32
+        `[tensorboard_tabs.width(len(places), kinds)]`.
     """
-    kinds = [step.gradients, step.before, step.updates]
+    tensors: dict[str, list[Any]] = {
+        "gradients": step.gradients,
+        "weights": step.before,
+        "updates": step.updates,
+    }
     sparse = {n for n, g in enumerate(step.sources) if _is_sparse(g)}
     parts = [
-        histogram.counts(kinds, places),
+        histogram.counts([tensors[kind] for kind in kinds], places),
         gradient_sketch.sketches(step.gradients, places, sparse),
     ]
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
@@ -246,14 +257,7 @@ def complete(measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
             np.nan,
         )
         count = value["gradient_size"]
-        value["gradient_rms"] = value["gradient_norm"] / np.sqrt(count)
         value["gradient_zero_fraction"] = value["gradient_zeros"] / count
-        value["weight_rms"] = value["weight_norm"] / np.sqrt(sizes)
-        value["gradient_to_weight_ratio"] = (
-            value["gradient_norm"] / value["weight_norm"]
-        )
-        value["update_to_weight_ratio"] = (
-            value["update_norm"] / value["weight_norm"]
-        )
+        value |= stored_columns.derive(value, sizes)
         columns = [value[name] for name in VARIABLE_COLUMNS]
         return np.stack(columns, axis=1).astype(np.float32)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.reading import files
 from gradscope.reading.checksum import masked_crc
 
 if TYPE_CHECKING:
@@ -27,17 +28,23 @@ _CHECKSUM = struct.Struct("<I")
 _LONGEST = 2**31 - 1
 
 #: Data types that gradscope writes, by their number in tensorflow's DataType.
-_DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 9: np.dtype("<i8")}
+_DTYPES = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    4: np.dtype("u1"),
+    9: np.dtype("<i8"),
+}
 _DT_STRING = 7
 
 
 def event_files(directory: str) -> list[str]:
     """List the event files directly in a directory, oldest first."""
-    return sorted(
-        entry.path
-        for entry in os.scandir(directory)
-        if "tfevents" in entry.name and entry.is_file()
+    paths = (
+        os.path.join(directory, name)
+        for name in files.names_in(directory)
+        if "tfevents" in name
     )
+    return sorted(path for path in paths if files.is_file(path))
 
 
 def events(path: str) -> Iterator[Event]:
@@ -87,8 +94,8 @@ def _records(path: str) -> Iterator[bytes | str | None]:
     If the end of the file cannot be read, the last item is a sentence about
     that.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = files.size(path)
+    with files.open_file(path) as file:
         # Up to the size at the beginning: a training may append meanwhile.
         while (start := file.tell()) < size:
             header = file.read(_HEADER.size)

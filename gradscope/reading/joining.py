@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from gradscope.format import epoch_logs
+from gradscope.format import epoch_logs, json_tensor, stored_columns
 from gradscope.format import schema as schema_module
 from gradscope.format.schema import OCCASIONAL, Schema
 from gradscope.format.step_order import (
@@ -60,10 +60,11 @@ def schema_of(points: list) -> Schema:
     Raises:
         SchemaError: If the schema cannot be read.
     """
-    text = points[-1][2]
-    if not isinstance(text, bytes | str):
+    text = json_tensor.to_text(points[-1][2])
+    if text is None:
+        shape = np.shape(points[-1][2])
         raise schema_module.SchemaError(
-            f"not a gradscope schema: an array of shape {np.shape(text)}"
+            f"not a gradscope schema: an array of shape {shape}"
         )
     return _parse_schema(text)
 
@@ -83,20 +84,23 @@ def _part(
     """Build the record of one schema's points, None without any step."""
     families, occasional = {}, {}
     reference = None
-    for family, columns in schema.columns.items():
+    for family in schema.columns:
         points = series.get(schema_module.tag(family, schema_id))
         if not points:
             continue
-        shape = (len(schema.rows(family)), len(columns))
         # A damaged value may be an array of any shape.
-        points = [p for p in points if np.shape(p[2]) == shape]
+        points = [
+            point
+            for point in points
+            if stored_columns.is_table(schema, family, point[2])
+        ]
         if family in OCCASIONAL:
             occasional[family] = points
             continue
         points = valid_points(points)
         if not points:
             continue
-        steps, values = _stack(points)
+        steps, values = _stack(points, schema, family)
         if reference is None:
             reference = steps
             wall_times = np.array([p[1] for p in points], np.float64)
@@ -112,7 +116,7 @@ def _part(
             points = valid_occasional_points(points, reference, wall_times)
         points = valid_points(points)
         if points:
-            rare[family] = _stack(points)
+            rare[family] = _stack(points, schema, family)
     logs = series.get(schema_module.tag("logs", schema_id), ())
     return Record(
         run,
@@ -121,19 +125,19 @@ def _part(
         wall_times,
         families,
         rare,
-        logs=epoch_logs.parse_logs([point[2] for point in logs]),
+        logs=epoch_logs.parse_logs(
+            [json_tensor.to_text(point[2]) for point in logs]
+        ),
     )
 
 
-def _stack(points: list) -> tuple[np.ndarray, np.ndarray]:
+def _stack(
+    points: list, schema: Schema, family: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Stack points to steps, int64 `[n]`, and values, float32 `[n, ...]`."""
     steps = np.array([p[0] for p in points], np.int64)
-    # One by one: `np.stack` of a large run holds the interpreter lock for so
-    # long that other threads wait, and a cast would copy all values again.
-    values = np.empty((len(points), *np.shape(points[0][2])), np.float32)
-    for target, point in zip(values, points, strict=True):
-        target[...] = point[2]
-    return steps, values
+    tables = [point[2] for point in points]
+    return steps, stored_columns.unpack(schema, family, tables)
 
 
 def _at_steps(

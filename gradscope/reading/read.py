@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gradscope.format import schema as schema_module
-from gradscope.reading import event_files
+from gradscope.reading import event_files, files
 from gradscope.reading.joining import from_series
 from gradscope.reading.record import Record
 
@@ -20,8 +20,8 @@ def read(run_dir: str | os.PathLike[str]) -> Record:
     """Read the record of one run.
 
     Args:
-        run_dir: The directory given to `gradscope.wrap`, or the sub-directory
-            with the event files.
+        run_dir: The directory or URL given to `gradscope.wrap`, or the
+            sub-directory with the event files.
 
     Returns:
         The record. Damaged parts of the files are left out, and listed in
@@ -80,14 +80,15 @@ def flush_recordings() -> None:
 
 def runs_below(directory: str) -> list[str]:
     """List the directories with a recorded run, at or below a directory."""
+    found = {
+        os.path.dirname(path)
+        for path in files.files_below(directory)
+        if "tfevents" in os.path.basename(path)
+    }
     return sorted(
         path
-        for path, _, files in os.walk(directory)
-        if any(
-            _holds_a_record(os.path.join(path, name))
-            for name in files
-            if "tfevents" in name
-        )
+        for path in found
+        if any(map(_holds_a_record, event_files.event_files(path)))
     )
 
 
@@ -100,18 +101,18 @@ def _holds_a_record(path: str) -> bool:
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
     if folder == schema_module.DIRECTORY:
         return True
-    with open(path, "rb") as file:
+    with files.open_file(path) as file:
         return f"{schema_module.PLUGIN_NAME}/".encode() in file.read(_BEGINNING)
 
 
 def _run_directory(directory: str) -> str:
-    if not os.path.isdir(directory):
+    if not files.is_directory(directory):
         raise FileNotFoundError(
             f"no directory {directory}. Give the directory that was passed to "
             "`gradscope.wrap`."
         )
     subdir = os.path.join(directory, schema_module.DIRECTORY)
-    if os.path.isdir(subdir) and event_files.event_files(subdir):
+    if files.is_directory(subdir) and event_files.event_files(subdir):
         return subdir
     # A directory's own event files may be those of another program.
     below = [path for path in runs_below(directory) if path != directory]

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gradscope.errors import GradscopeWarning
+from gradscope.format import stored_columns
 from gradscope.format.epoch_logs import Log
-from gradscope.format.schema import (
-    Schema,
-    tag,
-)
+from gradscope.format.schema import Schema, tag
+from gradscope.format.step_layout import is_skip
 from gradscope.recording import (
     background,
     event_writer,
+    frame_order,
     tensorboard_tabs,
 )
+from gradscope.recording.frame_order import Frame
 from gradscope.recording.interfaces import FrameRing
-from gradscope.recording.step_tables import StepTables
+from gradscope.recording.step_values import StepValues
 
 #: Longest time in seconds between a step and its event in the file.
 PERIOD = 2.0
@@ -36,7 +36,8 @@ _warned: set[str] = set()
 class Drain:
     """Fetches the frames of recorded steps and writes them.
 
-    All methods may be called from any thread.
+    All methods may be called from any thread. Drains that share a file write
+    their frames together, in the order of the steps.
 
     Attributes:
         file: The writer, which several drains may share.
@@ -45,6 +46,7 @@ class Drain:
         histograms: Ring of the selected variables' histograms, or None.
         selected: Indices of the variables with histograms and ratios.
         window: Number of examples for which a dead unit is zero.
+        kinds: Kinds of histograms, of `tensorboard_tabs.KINDS`.
     """
 
     file: event_writer.EventWriter
@@ -53,14 +55,25 @@ class Drain:
     histograms: FrameRing | None
     selected: list[int]
     window: int
+    kinds: tuple[str, ...] = tensorboard_tabs.KINDS
 
     def __post_init__(self) -> None:
-        self._tables = StepTables(self.schema, self.window)
+        self.schema = stored_columns.with_stored_columns(self.schema)
+        self._step_values = StepValues(
+            self.schema, self.selected, self.kinds, self.window
+        )
         # Other replicas measure the forward pass of the same steps: their
         # rings, their rows by step, and the frames that wait for such rows.
         self._replica_rings: dict[int, FrameRing] = {}
         self._replica_rows: dict[int, list[np.ndarray]] = {}
-        self._waiting: list[tuple[int, np.ndarray]] = []
+        self._waiting: list[Frame] = []
+        # Frames that wait for a later call: others may come before them, or may
+        # replace them.
+        self._held: list[Frame] = []
+        self._last_step = -1
+        # The step of the schema's last event, and that of a note on it.
+        self._schema_step = -1
+        self._noted_at: int | None = None
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
         # Half a ring is free for the steps that run while the other half is
         # fetched.
@@ -71,11 +84,12 @@ class Drain:
         self._dropped = 0
         self._histograms_dropped = 0
         # Reentrant, since `close` drains.
-        self._lock = threading.RLock()
+        self._lock = self.file.lock
         self._process = os.getpid()
         self._drained_at = time.time()
         self._closed = False
         self._error: Exception | None = None
+        self.file.drains[self] = None
         background.watch(self)
 
     @property
@@ -89,9 +103,9 @@ class Drain:
             return
         is_old = time.time() - self._drained_at > PERIOD
         if self._room_on_device() <= 0 or (
-            is_old and self.ring.count_waiting()
+            is_old and (self.ring.count_waiting() or self._held)
         ):
-            self.drain()
+            self._drain_file(final=False)
 
     def count_steps(self, steps: int = 1) -> None:
         """Count observed steps and drain when a ring is half full.
@@ -106,7 +120,7 @@ class Drain:
         if self._room <= 0:
             self._room = self._room_on_device()
         if self._room <= 0:
-            self.drain()
+            self._drain_file(final=False)
             self._room = self._room_on_device()
 
     def _room_on_device(self) -> int:
@@ -121,21 +135,63 @@ class Drain:
         A failure causes one warning. Records that could not be written count
         as dropped; later records are tried again.
         """
+        self._drain_file(final=True)
+
+    def _drain_file(self, *, final: bool) -> None:
+        """Write the frames of all drains of the file.
+
+        Args:
+            final: Whether to write all of them. Otherwise, those that a later
+                frame may have to precede or replace wait for the next call.
+        """
         with self._lock:
             if self._is_foreign():
                 return
-            # Steps are appended with their histograms first, and fetched before
-            # them: a step that is here has its histograms by now.
-            steps, rows, lost = self.ring.fetch()
-            self._fetch_histograms()
-            self._dropped += lost
-            ready = self._await_replicas(
-                list(zip(steps.tolist(), rows, strict=True))
-            )
-            if ready:
-                self._write(ready)
-            self._drained_at = time.time()
-            self._warn()
+            drains = [d for d in self.file.drains if not d._is_foreign()]
+            frames_of = [(drain, drain._fetch(final)) for drain in drains]
+            frames_of = [
+                (drain, frames) for drain, frames in frames_of if frames
+            ]
+            if len(frames_of) > 1 and not final:
+                end = frame_order.common_end(frames_of)
+                for drain, frames in frames_of:
+                    drain._hold_after(end, frames)
+            # Nobody has looked at the clock at each of these steps, so they
+            # share the time since the last drain evenly.
+            begin = min(drain._drained_at for drain in drains)
+            frames = frame_order.interleave(frames_of)
+            times = np.linspace(begin, time.time(), len(frames) + 1)[1:]
+            for wall_time, (drain, frame) in zip(times, frames, strict=True):
+                drain._write(wall_time, *frame)
+            for drain, _ in frames_of:
+                drain._end_writing(final)
+            if final:
+                for drain in drains:
+                    drain._write_noted_schema()
+            for drain in drains:
+                drain._drained_at = time.time()
+            for drain in drains:
+                drain._warn()
+
+    def _fetch(self, final: bool) -> list[Frame]:
+        """Fetch the frames that can be written now, in order."""
+        # Steps are appended with their histograms first, and fetched before
+        # them: a step that is here has its histograms by now.
+        steps, rows, lost = self.ring.fetch()
+        self._fetch_histograms()
+        self._dropped += lost
+        new = self._await_replicas(list(zip(steps.tolist(), rows, strict=True)))
+        were_held, self._held = self._held, []
+        frames = frame_order.rising([*were_held, *new])
+        if frames and not (final or were_held) and is_skip(frames[-1][1]):
+            # The step that is made after all has the same number.
+            self._held = [frames.pop()]
+        return frames
+
+    def _hold_after(self, step: int, frames: list[Frame]) -> None:
+        """Hold the frames after a step, in place."""
+        self._held = [f for f in frames if f[0] > step] + self._held
+        frames[:] = [frame for frame in frames if frame[0] <= step]
 
     def close(self) -> None:
         """Drain for the last time and close the file."""
@@ -146,6 +202,7 @@ class Drain:
             if self._waiting:  # a second call writes frames that waited once
                 self.drain()
             self._closed = True
+            self.file.drains.pop(self, None)
             background.forget(self)
             try:
                 self.file.close()
@@ -177,15 +234,19 @@ class Drain:
         value = event_writer.family_value(
             "probe", self.schema.id, np.array([losses])
         )
-        self._write_now(step, lambda: [value, *self._missing_schema()])
+        self._write_now(step, lambda: [value, *self._missing_schema(step)])
 
     def write_epoch_log(self, log: Log) -> None:
         """Write the logs of an epoch of `fit`."""
         value = event_writer.logs_value(self.schema.id, log)
-        self._write_now(log.step, lambda: [value, *self._missing_schema()])
+        self._write_now(
+            log.step, lambda: [value, *self._missing_schema(log.step)]
+        )
 
     def write_note(self, step: int, add: Callable[[Schema], Schema]) -> None:
-        """Adds to the schema what is known later, and writes the schema.
+        """Add to the schema what is known later.
+
+        The schema is written with the next step, or by the next `drain`.
 
         Args:
             step: The optimizer's step number.
@@ -193,36 +254,42 @@ class Drain:
         """
         with self._lock:
             self.schema = add(self.schema)
-            if self.file.has_tag(tag("schema", self.schema.id)):
-                value = event_writer.schema_value(self.schema)
-                self._write_now(step, lambda: [value])
+            self._noted_at = step
 
-    def write_text(self, step: int, text: str) -> None:
-        """Write findings for TensorBoard's Text tab.
+    def write_findings(
+        self, step: int, text: str, counts: Mapping[str, float]
+    ) -> None:
+        """Write findings for TensorBoard's tabs Text and Scalars.
 
         Args:
             step: The optimizer's step number.
-            text: Markdown.
+            text: Markdown; empty to leave the text as it is.
+            counts: Numbers of findings by tag.
         """
-        self._write_now(
-            step, lambda: [event_writer.text_value("gradscope/findings", text)]
-        )
+        values = tensorboard_tabs.scalar_panels(counts)
+        if text:
+            values.append(event_writer.text_value("gradscope/findings", text))
+        self._write_now(step, lambda: values, urgent=True)
 
     def _write_now(
-        self, step: int, build_values: Callable[[], list[Any]]
+        self,
+        step: int,
+        build_values: Callable[[], list[Any]],
+        *,
+        urgent: bool = False,
     ) -> None:
         """Write values that do not belong to a recorded step's event."""
         with self._lock:
             if self._is_foreign():
                 return
             try:
-                self.file.write(step, time.time(), build_values())
-                self.file.flush()
+                self.file.write_after(step, time.time(), build_values())
+                self.file.flush(urgent=urgent)
             except Exception as error:
                 self._give_up_file(error)
             self._warn()
 
-    def _await_replicas(self, frames: list[Any]) -> list[Any]:
+    def _await_replicas(self, frames: list[Frame]) -> list[Frame]:
         """Select the frames for which the rows of all replicas are complete.
 
         The other frames wait until the next call, which returns them in any
@@ -250,27 +317,31 @@ class Drain:
             self._histograms_dropped += lost
             self._counts.update(zip(steps.tolist(), rows, strict=True))
 
-    def _write(self, rows: list[tuple[int, np.ndarray]]) -> None:
-        # Nobody has looked at the clock at each of these steps, so they share
-        # the time since the last drain evenly.
-        times = np.linspace(self._drained_at, time.time(), len(rows) + 1)[1:]
-        for wall_time, (step, row) in zip(times, rows, strict=True):
-            try:
-                self.file.write(step, wall_time, self._values(step, row))
-                self._recorded += 1
-                self._unflushed += 1
-            except Exception as error:
-                self._dropped += 1
-                self._give_up_file(error)
+    def _write(self, wall_time: float, step: int, row: np.ndarray) -> None:
+        """Write the event of a step."""
+        if step < self._last_step:
+            self.file.restart(step)
+        self._last_step = step
+        try:
+            self.file.write(step, wall_time, self._values(step, row))
+            self._recorded += 1
+            self._unflushed += 1
+            if self.file.scalars is not None and self._step_values.scalars:
+                self.file.scalars.append((step, self._step_values.scalars))
+        except Exception as error:
+            self._dropped += 1
+            self._give_up_file(error)
+
+    def _end_writing(self, final: bool) -> None:
         # The frames of these older histograms and rows were dropped.
-        last = rows[-1][0]
+        last = self._last_step
         self._counts = {s: c for s, c in self._counts.items() if s > last}
         self._replica_rows = {
             s: r for s, r in self._replica_rows.items() if s > last
         }
         try:
-            self.file.flush()
-            self._unflushed = 0
+            if self.file.flush(urgent=final):
+                self._unflushed = 0
         except Exception as error:
             self._give_up_file(error)
 
@@ -283,36 +354,31 @@ class Drain:
             "dropped": self._dropped,
             "histograms_dropped": self._histograms_dropped,
         }
-        replica_rows = self._replica_rows.pop(step, ())
-        tables = self._tables.build(step, row, replica_rows, tallies)
-        values = [
-            event_writer.family_value(family, self.schema.id, matrix)
-            for family, matrix in tables.items()
-        ]
-        values += self._missing_schema()
-        numbers = self._counts.pop(step, None)
-        if numbers is not None:
-            values += self._occasional(tables["variables"], numbers)
-        return values
+        values = self._step_values.build(
+            step,
+            row,
+            self._replica_rows.pop(step, ()),
+            tallies,
+            self._counts.pop(step, None),
+        )
+        return values + self._missing_schema(step)
 
-    def _occasional(self, table: np.ndarray, numbers: np.ndarray) -> list[Any]:
-        """Build the values of a step with histograms, beside its families."""
-        counts, sketches = tensorboard_tabs.split(numbers, len(self.selected))
-        rows = np.zeros([len(self.schema.variables), sketches.shape[1]])
-        rows[self.selected] = sketches
-        variables = [self.schema.variables[i] for i in self.selected]
-        return [
-            event_writer.family_value("sketch", self.schema.id, rows),
-            *tensorboard_tabs.step_panels(
-                variables, table[self.selected], counts
-            ),
-        ]
-
-    def _missing_schema(self) -> list[Any]:
+    def _missing_schema(self, step: int) -> list[Any]:
         """Build the value of the schema, unless the file has it already."""
-        if self.file.has_tag(tag("schema", self.schema.id)):
+        if self._noted_at is None and self.file.has_tag(
+            tag("schema", self.schema.id)
+        ):
             return []
+        self._noted_at, self._schema_step = None, step
         return [event_writer.schema_value(self.schema)]
+
+    def _write_noted_schema(self) -> None:
+        """Write a schema that has a note; without any event there is none."""
+        if self._noted_at is not None and self._schema_step >= 0:
+            step = max(self._noted_at, self._schema_step + 1)
+            self._write_now(
+                step, lambda: self._missing_schema(step), urgent=True
+            )
 
     def _give_up_file(self, error: Exception) -> None:
         # Events that were not flushed count as lost: a full disk is noticed

@@ -23,7 +23,10 @@ _METADATA = b"\x4a"  # Summary.Value.metadata
 _SHAPE = b"\x12"  # TensorProto.tensor_shape
 _DIMENSION = b"\x12"  # TensorShapeProto.dim
 _CONTENT = b"\x22"  # TensorProto.tensor_content
-_FLOAT32 = b"\x08\x01"  # TensorProto.dtype
+_STRINGS = b"\x42"  # TensorProto.string_val
+# TensorProto.dtype, by numpy's code of the dtype.
+_DTYPES = {"f": b"\x08\x01", "B": b"\x08\x04"}
+_STRING = b"\x08\x07"
 _SIZE = b"\x08"  # TensorShapeProto.Dim.size, a number
 
 
@@ -32,24 +35,34 @@ class Panel(NamedTuple):
 
     Attributes:
         tag: Name of the value.
-        metadata: A serialized `SummaryMetadata`.
+        metadata: A serialized `SummaryMetadata`, for the tag's first value in a
+            file.
+        brief_metadata: The same for its later values. It is never empty, since
+            some readers of event files look at each value by itself.
         tensor: The serialized field with the numbers.
     """
 
     tag: str
     metadata: bytes
+    brief_metadata: bytes
     tensor: bytes
 
-    def serialize(self, with_metadata: bool = True) -> bytes:
+    def serialize(self, is_first: bool = True) -> bytes:
         """Serialize the panel as a `Summary.Value`."""
-        body = _tag(self.tag) + self.tensor
-        return body + _field(_METADATA, self.metadata) * with_metadata
+        metadata = self.metadata if is_first else self.brief_metadata
+        return _tag(self.tag) + self.tensor + _field(_METADATA, metadata)
 
 
-def panel(tag: str, metadata: bytes, array: np.ndarray) -> Panel:
-    """Build the panel of a float32 array."""
-    content = _field(_CONTENT, array.tobytes())
-    return Panel(tag, metadata, _field(_TENSOR, _head(array.shape) + content))
+def tensor(array: np.ndarray) -> bytes:
+    """Serialize the field of an array, float32 or uint8."""
+    content = _field(_CONTENT, array.tobytes()) if array.size else b""
+    return _field(_TENSOR, _head(array.dtype.char, array.shape) + content)
+
+
+def text_tensor(text: str) -> bytes:
+    """Serialize the field of a string scalar."""
+    head = _STRING + _field(_SHAPE, b"")
+    return _field(_TENSOR, head + _field(_STRINGS, text.encode()))
 
 
 def event(head: bytes, values: list[bytes]) -> bytes:
@@ -81,7 +94,7 @@ def _tag(tag: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=2**12)
-def _head(shape: tuple[int, ...]) -> bytes:
+def _head(dtype: str, shape: tuple[int, ...]) -> bytes:
     """Serialize the dtype and the shape of a tensor."""
     sizes = [_field(_DIMENSION, _SIZE + _number(size)) for size in shape]
-    return _FLOAT32 + _field(_SHAPE, b"".join(sizes))
+    return _DTYPES[dtype] + _field(_SHAPE, b"".join(sizes))

@@ -1,8 +1,4 @@
-"""Writes event files: one event for each recorded step.
-
-TensorFlow's record writer computes framing and checksums in C++, which is much
-faster than TensorBoard's own writer in Python.
-"""
+"""Writes event files: one event for each recorded step."""
 
 from __future__ import annotations
 
@@ -12,25 +8,30 @@ import os
 import socket
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Container
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from gradscope.format import schema
+from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
-from gradscope.recording import event_bytes, run_directory
+from gradscope.recording import (
+    event_bytes,
+    record_files,
+    run_directory,
+    wandb_sync,
+)
 
-# Of the enums `DataClass` (summary.proto) and `DataType` (types.proto).
+# Of the enum `DataClass` (summary.proto).
 _DATA_CLASS_SCALAR = 1
 _DATA_CLASS_TENSOR = 2
-_DT_STRING = 7
 
 # Writers of one process may begin within a second, which is as exact as the
 # time in a file's name.
 _file_numbers = itertools.count()
-
-_Value = event_bytes.Panel | tf.compat.v1.Summary.Value
 
 
 class EventWriter:
@@ -41,8 +42,8 @@ class EventWriter:
     drain handles.
 
     Args:
-        directory: Any path that TensorFlow's file systems accept; created if it
-            does not exist.
+        directory: A local directory, created if it does not exist, or a URL
+            of remote storage, see `gradscope.reading.files`.
 
     Attributes:
         directory: The requested directory until a file is created, then the
@@ -50,16 +51,27 @@ class EventWriter:
             record of another training, see `begin`.
         notice: A message for the user about such a difference; None if there is
             none, or if the drain has shown it.
+        lock: Held while the file is written.
+        drains: The drains that share the file, the oldest first.
+        scalars: The scalars of steps for a mirror, `(step, numbers by tag)`;
+            None if there is no mirror.
     """
 
     def __init__(self, directory: str):
         self.directory = directory
         self.notice: str | None = None
         self._training: tuple[schema.Schema, int | None] | None = None
-        self._path = ""
-        self._file = None
+        self._is_new = True
+        self._file: record_files.RecordFile | None = None
         self._tags: set[str] = set()
-        self._lock = threading.RLock()
+        # The last step of each tag that is no family's, and of all events.
+        self._last_steps: dict[str, int] = {}
+        self._last_step = 0
+        self.lock = threading.RLock()
+        self.scalars: deque[tuple[int, dict[str, float]]] | None = None
+        self.drains: weakref.WeakKeyDictionary[Any, None] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def begin(self, first_schema: schema.Schema, step: int | None) -> None:
         """Describe the training, so that its directory can be chosen.
@@ -71,44 +83,87 @@ class EventWriter:
             step: The optimizer's step number when the training began; None for
                 the number of the first event.
         """
-        if self._training is None and not self._path:
+        if self._training is None and self._is_new:
             self._training = first_schema, step
 
     def has_tag(self, tag: str) -> bool:
         """Return whether the open file has a tag already."""
         return tag in self._tags
 
-    def write(self, step: int, wall_time: float, values: list) -> None:
+    def write(
+        self, step: int, wall_time: float, values: list[event_bytes.Panel]
+    ) -> None:
         """Write one event.
+
+        Of a tag of TensorBoard's own tabs, a value is left out unless its step
+        is after the tag's last one: it would hide that.
 
         Args:
             step: The optimizer's step number, at least 0.
             wall_time: Seconds since the epoch.
             values: Values that the functions of this module build.
         """
-        with self._lock:
+        with self.lock:
+            values = [v for v in values if self._is_next(v.tag, step)]
+            if not values:
+                return
             if self._file is None:
                 self._choose_and_open(step)
+            assert self._file is not None
             self._file.write(event(step, wall_time, values, self._tags))
             self._tags.update([value.tag for value in values])
+            self._last_step = step
 
-    def flush(self) -> None:
-        """Flush all written events to the operating system.
+    def write_after(
+        self, step: int, wall_time: float, values: list[event_bytes.Panel]
+    ) -> None:
+        """Write an event of no recorded step, behind those of such steps.
+
+        Args:
+            step, wall_time, values: As for `write`; the event's step is that of
+                the last event if that is later.
+        """
+        with self.lock:
+            self.write(max(step, self._last_step), wall_time, values)
+
+    def restart(self, step: int) -> None:
+        """Note that the training makes steps again, from this one on."""
+        self._last_steps = {
+            tag: last for tag, last in self._last_steps.items() if last < step
+        }
+
+    def _is_next(self, tag: str, step: int) -> bool:
+        """Note a value's step; return whether the value may be written."""
+        if schema.parse_tag(tag) is not None:
+            return True
+        is_next = step > self._last_steps.get(tag, -1)
+        if is_next:
+            self._last_steps[tag] = step
+        return is_next
+
+    def flush(self, *, urgent: bool = True) -> bool:
+        """Make all written events safe.
+
+        Args:
+            urgent: Whether a remote file is uploaded in any case.
+
+        Returns:
+            Whether all events are safe: in the operating system, or uploaded.
 
         Raises:
             FileNotFoundError: If the local file was removed.
         """
-        with self._lock:
+        with self.lock:
             if self._file is None:
-                return
-            self._file.flush()
-            # POSIX lets a process write to a removed file without an error.
-            if "://" not in self._path and not os.path.exists(self._path):
-                raise FileNotFoundError(f"{self._path} was removed")
+                return True
+            is_safe = self._file.flush(urgent=urgent or self._file.is_full)
+            if self._file.is_full:
+                self.close()
+            return is_safe
 
     def close(self) -> None:
         """Flush and close the file; a later write creates another one."""
-        with self._lock:
+        with self.lock:
             if self._file is not None:
                 file = self._file
                 self.abandon()
@@ -137,15 +192,15 @@ class EventWriter:
         )
 
     def _open(self) -> None:
-        tf.io.gfile.makedirs(self.directory)
         name = (
             # Readers take the files of a directory in the order of their names,
             # which is that of time with ten digits.
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._path = os.path.join(self.directory, name)
-        self._file = tf.io.TFRecordWriter(self._path)
+        self._file = record_files.create(os.path.join(self.directory, name))
+        self._is_new = False
+        wandb_sync.announce(self.directory)
         # Readers expect the version as a file's first event.
         version = tf.compat.v1.Event(
             wall_time=time.time(), file_version="brain.Event:2"
@@ -154,17 +209,19 @@ class EventWriter:
 
 
 def event(
-    step: int, wall_time: float, values: list, tags: Container[str] = ()
+    step: int,
+    wall_time: float,
+    values: list[event_bytes.Panel],
+    tags: Container[str] = (),
 ) -> bytes:
     """Serialize an event.
 
     Args:
         step, wall_time, values: As of `EventWriter.write`.
-        tags: Tags that the file has already. Their metadata is left out, since
-            readers use that of the first event and repetitions take space.
+        tags: Tags that the file has already.
     """
     head = tf.compat.v1.Event(step=step, wall_time=wall_time)
-    parts = [_serialize(value, value.tag not in tags) for value in values]
+    parts = [value.serialize(value.tag not in tags) for value in values]
     return event_bytes.event(head.SerializeToString(), parts)
 
 
@@ -174,25 +231,23 @@ def family_value(
     """Build the value of one family, float32 `[rows, columns]`."""
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
         matrix = np.asarray(matrix, np.float32)
-    metadata = _serialized_metadata(schema.PLUGIN_NAME)
-    return event_bytes.panel(schema.tag(family, schema_id), metadata, matrix)
+    tag = schema.tag(family, schema_id)
+    return _panel(tag, schema.PLUGIN_NAME, event_bytes.tensor(matrix))
 
 
-def schema_value(described: schema.Schema) -> tf.compat.v1.Summary.Value:
-    """Build the value that has a schema as a JSON string."""
-    tag = schema.tag("schema", described.id)
-    return _text_value(tag, schema.PLUGIN_NAME, described.to_json())
+def schema_value(described: schema.Schema) -> event_bytes.Panel:
+    """Build the value that has a schema as JSON."""
+    return _json_value("schema", described.id, described.to_json())
 
 
-def logs_value(schema_id: str, log: Log) -> tf.compat.v1.Summary.Value:
-    """Build the value that has the logs of an epoch as a JSON string."""
-    tag = schema.tag("logs", schema_id)
-    return _text_value(tag, schema.PLUGIN_NAME, log.to_json())
+def logs_value(schema_id: str, log: Log) -> event_bytes.Panel:
+    """Build the value that has the logs of an epoch as JSON."""
+    return _json_value("logs", schema_id, log.to_json())
 
 
-def text_value(tag: str, text: str) -> tf.compat.v1.Summary.Value:
+def text_value(tag: str, text: str) -> event_bytes.Panel:
     """Build a value for TensorBoard's Text tab, which renders Markdown."""
-    return _text_value(tag, "text", text)
+    return _panel(tag, "text", event_bytes.text_tensor(text))
 
 
 def histogram_value(tag: str, buckets: np.ndarray) -> event_bytes.Panel:
@@ -203,43 +258,34 @@ def histogram_value(tag: str, buckets: np.ndarray) -> event_bytes.Panel:
         buckets: `[k, 3]` of left edge, right edge and count. They are written
             as float32, which has exact edges, and exact counts up to 2^24.
     """
-    metadata = _serialized_metadata("histograms")
-    return event_bytes.panel(tag, metadata, np.asarray(buckets, np.float32))
+    rows = np.asarray(buckets, np.float32)
+    return _panel(tag, "histograms", event_bytes.tensor(rows))
 
 
-def scalar_value(tag: str, number: float) -> event_bytes.Panel:
+def scalar_value(tag: str, number: float | np.floating) -> event_bytes.Panel:
     """Build a value for TensorBoard's Scalars tab."""
-    metadata = _serialized_metadata("scalars")
-    return event_bytes.panel(tag, metadata, np.asarray(number, np.float32))
+    scalar = np.asarray(number, np.float32)
+    return _panel(tag, "scalars", event_bytes.tensor(scalar))
 
 
-def _text_value(tag: str, plugin: str, text: str) -> tf.compat.v1.Summary.Value:
-    value = tf.compat.v1.Summary.Value(tag=tag, metadata=_metadata(plugin))
-    value.tensor.dtype = _DT_STRING
-    value.tensor.tensor_shape.SetInParent()
-    value.tensor.string_val.append(text.encode())
-    return value
+def _json_value(family: str, schema_id: str, text: str) -> event_bytes.Panel:
+    tensor = event_bytes.tensor(json_tensor.to_array(text))
+    return _panel(schema.tag(family, schema_id), schema.PLUGIN_NAME, tensor)
 
 
-def _serialize(value: _Value, with_metadata: bool) -> bytes:
-    if isinstance(value, event_bytes.Panel):
-        return value.serialize(with_metadata)
-    if not with_metadata:
-        value.ClearField("metadata")
-    return value.SerializeToString()
+def _panel(tag: str, plugin: str, tensor: bytes) -> event_bytes.Panel:
+    return event_bytes.Panel(tag, *_metadata(plugin), tensor)
 
 
-def _metadata(plugin: str) -> tf.compat.v1.SummaryMetadata:
+@functools.cache
+def _metadata(plugin: str) -> tuple[bytes, bytes]:
+    """Serialize the metadata of a tag's first value, and of later ones."""
     is_scalar = plugin == "scalars"
     metadata = tf.compat.v1.SummaryMetadata(
         data_class=_DATA_CLASS_SCALAR if is_scalar else _DATA_CLASS_TENSOR
     )
     metadata.plugin_data.plugin_name = plugin
+    brief = metadata.SerializeToString()
     if plugin == schema.PLUGIN_NAME:
         metadata.plugin_data.content = schema.plugin_content()
-    return metadata
-
-
-@functools.cache
-def _serialized_metadata(plugin: str) -> bytes:
-    return _metadata(plugin).SerializeToString()
+    return metadata.SerializeToString(), brief

@@ -15,13 +15,12 @@ import re
 import threading
 from collections.abc import Iterator
 
-import tensorflow as tf
-
+from gradscope.format import json_tensor
 from gradscope.format import schema as schema_module
 from gradscope.format.schema import DIRECTORY, Schema
-from gradscope.reading import event_files
+from gradscope.reading import event_files, files
 
-_NUMBERED = re.compile(r"run_(\d+)/?$")
+_NUMBERED = re.compile(r"run_(\d+)$")
 
 #: Held while a directory is chosen and its first file is created.
 _lock = threading.RLock()
@@ -59,7 +58,7 @@ def exclusive_choice(directory: str) -> Iterator[None]:
     Processes are locked out only on file systems with locks.
     """
     with _lock, contextlib.ExitStack() as stack:
-        if "://" not in directory:  # a URL is on another machine
+        if not files.is_remote(directory):
             # Windows has no such module, and some network drives no locks.
             with contextlib.suppress(ImportError, OSError):
                 import fcntl
@@ -100,18 +99,18 @@ def describe_choice(
 def _find_records(run: str) -> dict[int, str]:
     """Find the directories with event files of a run, by their number."""
     directories = {1: os.path.join(run, DIRECTORY)}
-    if tf.io.gfile.isdir(run):
-        for name in tf.io.gfile.listdir(run):
+    if files.is_directory(run):
+        for name in files.names_in(run):
             numbered = _NUMBERED.match(name)
             if numbered:
-                path = os.path.join(run, name.rstrip("/"), DIRECTORY)
+                path = os.path.join(run, name, DIRECTORY)
                 directories[int(numbered[1])] = path
     return {n: path for n, path in directories.items() if _has_record(path)}
 
 
 def _has_record(directory: str) -> bool:
-    return tf.io.gfile.isdir(directory) and any(
-        "tfevents" in name for name in tf.io.gfile.listdir(directory)
+    return files.is_directory(directory) and any(
+        "tfevents" in name for name in files.names_in(directory)
     )
 
 
@@ -121,8 +120,6 @@ def _is_of_same_model(directory: str, schema: Schema) -> bool:
     One of the two may have more variables: an optimizer can be given some of
     them later.
     """
-    if not os.path.isdir(directory):
-        return True  # on another machine, where files can only be listed
     recorded = _last_schema(directory)
     if recorded is None:
         return False
@@ -143,6 +140,8 @@ def _last_schema(directory: str) -> Schema | None:
                 if not parsed or parsed[0] != "schema":
                     continue
                 with contextlib.suppress(ValueError, schema_module.SchemaError):
-                    text = event_files.to_numpy(value.tensor)
-                    return Schema.from_json(text)
+                    array = event_files.to_numpy(value.tensor)
+                    text = json_tensor.to_text(array)
+                    if text is not None:
+                        return Schema.from_json(text)
     return None

@@ -1,14 +1,16 @@
 """Panels for TensorBoard's own Histograms, Distributions and Scalars tabs.
 
-Hundreds of panels are hard to use, so users choose how often they are written
-and for which layers. The plugin's page does not depend on them.
+Hundreds of panels are hard to use, in TensorBoard and in all other readers of
+event files. So by default each variable has histograms of its gradient and its
+weight, and each layer one ratio; users choose how often they are written, and
+for which layers. The plugin's page does not depend on them.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +22,18 @@ from gradscope.recording import event_bytes, event_writer
 #: First part of the histograms' tags, in the order of the recorded rows.
 KINDS = ("gradients", "weights", "updates")
 
-RATIOS = ("gradient_to_weight_ratio", "update_to_weight_ratio")
+#: Words in the names of variables with two or more axes that a layer's ratio
+#: leaves out, as those with one axis: many of them begin at zero.
+_NO_WEIGHTS = ("bias", "gamma", "beta")
+
+
+def kinds(include: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds of panels: those of updates only of layers asked for by name.
+
+    Args:
+        include: As for `select`.
+    """
+    return KINDS if include else KINDS[:2]
 
 
 def select(
@@ -90,37 +103,43 @@ def patterns(value: str | Iterable[str] | None, name: str) -> tuple[str, ...]:
     return names
 
 
-def width(count: int) -> int:
+def width(count: int, kinds: tuple[str, ...] = KINDS) -> int:
     """Count the numbers in histograms and sketches of `count` variables."""
-    return count * (len(KINDS) * histogram_buckets.COUNT + len(SKETCH_COLUMNS))
+    return count * (len(kinds) * histogram_buckets.COUNT + len(SKETCH_COLUMNS))
 
 
-def split(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    numbers: np.ndarray, count: int, kinds: tuple[str, ...] = KINDS
+) -> tuple[np.ndarray, np.ndarray]:
     """Split a row into the histograms and the sketches of `count` variables.
 
     Returns:
-        Histograms `[KINDS, count, histogram_buckets.COUNT]`, and sketches
+        Histograms `[kinds, count, histogram_buckets.COUNT]`, and sketches
         `[count, SKETCH_COLUMNS]`.
     """
-    end = count * len(KINDS) * histogram_buckets.COUNT
-    counts = numbers[:end].reshape(len(KINDS), count, histogram_buckets.COUNT)
+    end = count * len(kinds) * histogram_buckets.COUNT
+    counts = numbers[:end].reshape(len(kinds), count, histogram_buckets.COUNT)
     return counts, numbers[end:].reshape(count, len(SKETCH_COLUMNS))
 
 
 def step_panels(
-    variables: list[Variable], statistics: np.ndarray, counts: np.ndarray
+    variables: list[Variable],
+    statistics: np.ndarray,
+    counts: np.ndarray,
+    kinds: tuple[str, ...] = KINDS,
 ) -> list[event_bytes.Panel]:
     """Build the panels of one step.
 
     Args:
         variables: The n selected variables.
         statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
-        counts: Histograms `[KINDS, n, histogram_buckets.COUNT]`. A histogram
+        counts: Histograms `[kinds, n, histogram_buckets.COUNT]`. A histogram
             without any count has no panel.
+        kinds: Of `KINDS`.
     """
     names = [variable.name for variable in variables]
     panels = []
-    for kind, numbers in zip(KINDS, counts, strict=True):
+    for kind, numbers in zip(kinds, counts, strict=True):
         is_measured = numbers.any(axis=1)
         rows = histogram_buckets.tensorboard_rows(numbers)
         for name, row, measured in zip(names, rows, is_measured, strict=True):
@@ -128,11 +147,67 @@ def step_panels(
                 panels.append(
                     event_writer.histogram_value(f"{kind}/{name}", row)
                 )
-    for ratio in RATIOS:
-        last = ratio.removesuffix("_ratio")
-        column = statistics[:, VARIABLE_COLUMNS.index(ratio)]
-        for name, number in zip(names, column, strict=True):
-            panels.append(
-                event_writer.scalar_value(f"ratios/{name}/{last}", number)
-            )
+    over = {"gradient": "gradients", "update": "updates"}
+    for quantity in (q for q, kind in over.items() if kind in kinds):
+        ratios = layer_ratios(variables, statistics, f"{quantity}_norm")
+        panels += scalar_panels(
+            {
+                f"ratios/{layer}/{quantity}_to_weight": ratio
+                for layer, ratio in ratios.items()
+            }
+        )
     return panels
+
+
+def scalar_panels(numbers: Mapping[str, float]) -> list[event_bytes.Panel]:
+    """Build panels of numbers by tag; an undefined number has none.
+
+    Not every reader of event files can show NaN and infinity.
+    """
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite
+        scalars = {tag: np.float32(number) for tag, number in numbers.items()}
+    return [
+        event_writer.scalar_value(tag, scalar)
+        for tag, scalar in scalars.items()
+        if np.isfinite(scalar)
+    ]
+
+
+def layer_ratios(
+    variables: Sequence[Variable], statistics: np.ndarray, norm: str
+) -> dict[str, float]:
+    """Divide a norm by the norm of the weights, layer by layer.
+
+    The norms of a layer are those of its kernels and embeddings. A layer
+    without any has no ratio, unless no layer has any.
+
+    Args:
+        variables: The variables.
+        statistics: Their rows of the record, `[n, VARIABLE_COLUMNS]`.
+        norm: `"gradient_norm"` or `"update_norm"`.
+    """
+    rows = [row for row, v in enumerate(variables) if _is_weight(v)]
+    squares = np.asarray(
+        statistics[
+            :, [VARIABLE_COLUMNS.index(n) for n in (norm, "weight_norm")]
+        ],
+        np.float64,
+    )
+    squares = np.square(squares)
+    sums: dict[str, np.ndarray] = {}
+    for row in rows or range(len(variables)):
+        if np.isfinite(squares[row]).all():
+            layer = variables[row].layer
+            sums[layer] = sums.get(layer, 0) + squares[row]
+    with np.errstate(all="ignore"):
+        return {
+            layer: float(np.sqrt(over / under))
+            for layer, (over, under) in sums.items()
+        }
+
+
+def _is_weight(variable: Variable) -> bool:
+    name = variable.name.rpartition("/")[2].lower()
+    return len(variable.shape) >= 2 and not any(
+        word in name for word in _NO_WEIGHTS
+    )

@@ -11,10 +11,11 @@ from typing import Any
 import tensorflow as tf
 
 from gradscope.format.schema import DIRECTORY
+from gradscope.reading import files
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
-from gradscope.schedule import NEVER, Schedule, schedule_of
+from gradscope.schedule import HISTOGRAMS, NEVER, Schedule, schedule_of
 from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
@@ -32,7 +33,7 @@ def wrap(
     *,
     model: Any = None,
     every: int | Schedule = 10,
-    histograms: int | Schedule | None = 100,
+    histograms: int | Schedule | None = HISTOGRAMS,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
     activations: bool = True,
@@ -47,8 +48,9 @@ def wrap(
 
     Args:
         optimizer: An optimizer of Keras 3, tf_keras or tf.compat.v1.train.
-        logdir: Directory of this run, as in `"logs/run"`. The event file goes
-            into its sub-directory `gradscope`.
+        logdir: Directory of this run, as in `"logs/run"` or
+            `"s3://bucket/logs/run"`. The event file goes into its sub-directory
+            `gradscope`.
         model: The Keras model that the optimizer trains. With it, the inputs,
             outputs, targets and loss are recorded, and also the forward passes
             of eager steps. If the model's `train_function` was traced before,
@@ -57,9 +59,11 @@ def wrap(
             50; or a `gradscope.schedule.Schedule`.
         histograms: Recorded steps that also get histograms and ratios in
             TensorBoard's own tabs: every `histograms`-th step and step 0, or a
-            schedule; None for no histograms.
+            schedule; None for no histograms. By default every 100th step, and
+            fewer as a run grows: some 200 in all.
         include: Patterns of layer or variable names, as in `"dense_*"`, that
-            get histograms and ratios; None for all.
+            get histograms and ratios, also of their updates: `"*"` for all. By
+            default all get those of their gradients and weights.
         exclude: Patterns of names that get none, even if included.
         activations: Whether to record activations, dropout, batch norm, inputs
             and outputs, too.
@@ -279,7 +283,7 @@ def _event_directory(logdir) -> str:
             f"`logdir` must be a path like 'logs/run', got {logdir!r}."
         )
     logdir = os.fspath(logdir)
-    if tf.io.gfile.exists(logdir) and not tf.io.gfile.isdir(logdir):
+    if files.is_file(logdir):
         raise ValueError(
             f"`logdir` must be a directory, but {logdir!r} is a file. Give a "
             "directory that exists or can be created."
@@ -288,6 +292,8 @@ def _event_directory(logdir) -> str:
 
 
 def _create(directory: str) -> None:
+    if files.is_remote(directory):
+        return  # remote storage has no empty directories
     try:
         tf.io.gfile.makedirs(directory)
     except tf.errors.OpError as error:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections import deque
+from typing import Any
 
 import keras
 
@@ -17,8 +19,9 @@ from gradscope import wrapping
 from gradscope.errors import GradscopeWarning
 from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
+from gradscope.mirroring import Mirrors
 from gradscope.runtime import versions
-from gradscope.schedule import Schedule
+from gradscope.schedule import HISTOGRAMS, Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
 from gradscope.wrapping.fit.other_optimizers import SeamGroup
@@ -34,6 +37,9 @@ _LAST = "_gradscope_callback"
 #: Steps after which a batch is probed without a request. The next probe comes
 #: when the run is twice as long, so that a loop of short fits stays fast.
 _PROBED_AFTER = 100
+
+#: Steps whose scalars wait for the end of an epoch to be mirrored.
+_MOST_MIRRORED = 10_000
 
 _IDLE = (
     "gradscope.Callback observed no step: in this `fit`, neither "
@@ -74,6 +80,10 @@ class Callback(keras.callbacks.Callback):
             is probed once, when training ends after 100 steps or more of a
             model with batch norm, dropout or custom layers that take `training`
             (not with `run_eagerly=True`); False turns that off.
+        mirror: `"wandb"`, `"mlflow"`, or a list of these: logs the scalars of
+            `gradscope/` and the findings to the tool's active run, too, after
+            each epoch. Or an object with methods `log_scalars` and
+            `log_findings`, see `gradscope.mirroring.Mirror`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -106,13 +116,14 @@ class Callback(keras.callbacks.Callback):
         logdir: str | os.PathLike,
         *,
         every: int | Schedule = 10,
-        histograms: int | Schedule | None = 100,
+        histograms: int | Schedule | None = HISTOGRAMS,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
         activations: bool = True,
         window: int = 1000,
         findings: bool = True,
         probe: tuple | bool | None = None,
+        mirror: Any = None,
     ):
         if (reason := versions.too_old("keras")) is not None:
             raise NotImplementedError(
@@ -123,6 +134,7 @@ class Callback(keras.callbacks.Callback):
         self._batch = None if probe is False else _batch(probe)
         self._probes_unasked = probe is None
         self._findings = findings
+        self._mirror = mirror
         self._arguments = {
             "every": every,
             "histograms": histograms,
@@ -204,6 +216,7 @@ class Callback(keras.callbacks.Callback):
             for seam in self._all_seams():
                 seam.drain()  # steps come before the epoch's log in the file
                 _log(seam, epoch, logs)
+            self._mirror_scalars()
             self._two_programs = self._two_programs and self._host_can_count()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -266,8 +279,12 @@ class Callback(keras.callbacks.Callback):
         logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
+        mirrors = Mirrors(self._mirror)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)
+        self._mirrors = mirrors
+        if mirrors:
+            self._seam.observers.writer.scalars = deque(maxlen=_MOST_MIRRORED)
         self._seam.callback = self
         self._seam.watch(self.model)
         self._other_seams = {}
@@ -310,7 +327,7 @@ class Callback(keras.callbacks.Callback):
         return os.path.isdir(directory) and bool(os.listdir(directory))
 
     def _settings(self) -> tuple:
-        return self._logdir, *self._arguments.values()
+        return self._logdir, self._mirror, *self._arguments.values()
 
     def _resume(self) -> bool:
         """Continue with the programs of the last `fit`, if the model still has
@@ -393,6 +410,7 @@ class Callback(keras.callbacks.Callback):
         for seam in reversed(self._all_seams()):
             seam.suspend()
             seam.drain()
+        self._mirror_scalars()
         if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
         with contextlib.suppress(Exception):  # the user's own callable
@@ -407,7 +425,20 @@ class Callback(keras.callbacks.Callback):
             if observer is not None:
                 directory = observer.drain.file.directory
                 report = self._end_reports.setdefault(directory, EndReport())
-                report.print_findings(observer.drain)
+                report.print_findings(
+                    observer.drain, seam.step_count(), self._mirrors_of(seam)
+                )
+
+    def _mirrors_of(self, seam) -> Mirrors | None:
+        # Other optimizers have the same tags.
+        return self._mirrors if seam is self._seam else None
+
+    def _mirror_scalars(self):
+        """Hand the scalars that were written to other tools."""
+        scalars = self._seam.observers.writer.scalars
+        if self._mirrors and scalars is not None:
+            points = [scalars.popleft() for _ in range(len(scalars))]
+            self._mirrors.log_scalars(points)
 
 
 def _state() -> dict:
@@ -422,6 +453,7 @@ def _state() -> dict:
         "_is_first_batch": True,
         "_two_programs": False,
         "_end_reports": {},
+        "_mirrors": None,
     }
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
-from gradscope.reading import event_files, read
+from gradscope.mirroring import Mirrors
+from gradscope.reading import event_files, files, read
+from gradscope.recording import run_scalars
 
 if TYPE_CHECKING:
     from gradscope.recording.drain import Drain
@@ -37,34 +39,41 @@ class EndReport:
     def __init__(self):
         self._last_findings: list = []
         self._not_before = -float("inf")
-        self._is_waiting = False
+        # The arguments of a report that waits.
+        self._waiting: tuple | None = None
 
-    def print_findings(self, drain: Drain) -> None:
-        """Print the findings to stderr, and write them for TensorBoard's tab
-        Text.
+    def print_findings(
+        self, drain: Drain, step: int, mirrors: Mirrors | None = None
+    ) -> None:
+        """Print the findings to stderr, and write them for TensorBoard's tabs
+        Text and Scalars.
 
         Args:
             drain: The drain of the run; it must have written all steps.
+            step: The optimizer's step number.
+            mirrors: Other tools that get them, too.
         """
+        arguments = drain, step, mirrors
         if time.perf_counter() >= self._not_before:
-            self._print_now(drain)
-        elif not self._is_waiting:
-            self._is_waiting = True
-            atexit.register(self._print_at_exit, drain)
+            self._print_now(*arguments)
+            return
+        if self._waiting is None:
+            atexit.register(self._print_at_exit)
+        self._waiting = arguments
 
-    def _print_at_exit(self, drain: Drain) -> None:
-        if self._is_waiting:
-            self._print_now(drain)
+    def _print_at_exit(self) -> None:
+        if self._waiting is not None:
+            self._print_now(*self._waiting)
 
-    def _print_now(self, drain: Drain) -> None:
+    def _print_now(self, drain, step, mirrors) -> None:
         """Print the findings; a failure is a warning, and never an error of
         the training."""
         began = time.perf_counter()
-        if self._is_waiting:
-            self._is_waiting = False
+        if self._waiting is not None:
+            self._waiting = None
             atexit.unregister(self._print_at_exit)
         try:
-            self._print_findings(drain)
+            self._print_findings(drain, step, mirrors)
         except Exception as error:
             warnings.warn(
                 f"gradscope could not diagnose {drain.file.directory}: "
@@ -76,13 +85,13 @@ class EndReport:
         ended = time.perf_counter()
         self._not_before = ended + PAUSE * (ended - began)
 
-    def _print_findings(self, drain) -> None:
+    def _print_findings(self, drain, step, mirrors) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
-        if not os.path.isdir(directory):
+        if not files.is_directory(directory):
             return  # another process writes, or nothing was written
-        files = event_files.event_files(directory)
-        if sum(map(os.path.getsize, files)) > MOST_BYTES:
+        paths = event_files.event_files(directory)
+        if sum(map(files.size, paths)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
             message = (
                 "gradscope: the record is too long to be diagnosed now; "
@@ -95,12 +104,17 @@ class EndReport:
         except FileNotFoundError:  # no step was recorded
             return
         findings = diagnose(record)
+        counts = run_scalars.of_findings(f.severity for f in findings)
+        markdown = report.markdown(findings)
+        if mirrors:
+            mirrors.log_findings(step, markdown, counts)
         # Not their numbers, which change with each `fit`.
         names = [(f.kind, f.layer, f.severity) for f in findings]
         if not findings or names == self._last_findings:
+            drain.write_findings(step, "", counts)
             return
         self._last_findings = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
-        drain.write_text(int(record.steps[-1]), report.markdown(findings))
+        drain.write_findings(step, markdown, counts)

@@ -7,6 +7,7 @@ the same in every step, so that each step is a column of counts.
 from __future__ import annotations
 
 import bisect
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,10 @@ MOST = 1000
 
 #: TensorBoard's plugin to which the histograms belong.
 PLUGIN = "histograms"
+
+# The ratios that are written with histograms, and how many of them are read.
+_RATIO = re.compile("ratios/.+/gradient_to_weight$", re.DOTALL)
+_RATIOS = 8
 
 # Steps of a tag that TensorBoard keeps by default: with its data server, and
 # without.
@@ -124,8 +129,8 @@ def count_recorded(
 ) -> int:
     """Count the recorded histograms of a variable, also those not kept.
 
-    Each histogram is written together with a ratio for the Scalars tab, and
-    TensorBoard keeps 1000 of these. With more the count is too small.
+    All histograms of a step are written together with ratios for the Scalars
+    tab, and TensorBoard keeps 1000 of each. With more the count is too small.
 
     Args:
         data_provider: Reads the scalars.
@@ -136,21 +141,30 @@ def count_recorded(
         count: Number of histograms that TensorBoard kept.
         samples: The number that TensorBoard keeps, None by default.
     """
-    # Below a limit none was dropped. (The ratios may be more, since a step
-    # without a gradient has a ratio and no histogram.)
+    # Below a limit none was dropped.
     limits = _DEFAULTS if samples is None else (samples,)
     if count not in (*limits, MOST):
         return count
-    name = f"ratios/{variable}/gradient_to_weight"
+    of_run = {"experiment_id": experiment_id, "plugin_name": "scalars"}
+    listed = data_provider.list_scalars(
+        ctx, **of_run, run_tag_filter=provider.RunTagFilter(runs=[run])
+    )
+    names = [name for name in listed.get(run, {}) if _RATIO.match(name)]
+    # Older versions wrote a ratio for each variable; now each layer with a
+    # kernel has one, in each step in which it is defined.
+    of_variable = f"ratios/{variable}/gradient_to_weight"
+    names = [of_variable] if of_variable in names else names[:_RATIOS]
     series = data_provider.read_scalars(
         ctx,
-        experiment_id=experiment_id,
-        plugin_name="scalars",
+        **of_run,
         downsample=10**9,
-        run_tag_filter=provider.RunTagFilter(runs=[run], tags=[name]),
+        run_tag_filter=provider.RunTagFilter(runs=[run], tags=names),
     )
-    points = [(p.step,) for p in series.get(run, {}).get(name, [])]
-    return max(count, len(valid_points(points)))
+    counts = [
+        len(valid_points([(point.step,) for point in points]))
+        for points in series.get(run, {}).values()
+    ]
+    return max(count, *counts, 0)
 
 
 _EDGES = histogram_buckets.edges()[:-1].tolist()

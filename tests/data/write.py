@@ -2,11 +2,11 @@
 
     python tests/data/write.py
 
-`v1` is of format 1. They are written once and stay: a later gradscope must read
-them with the same numbers. When a format is added, add a directory for it, and
-leave the older ones as they are. (The numbers are those of `numbers` below, by
-arithmetic that is the same on every machine; only the version of TensorFlow
-that framed them is not.)
+`v1` is of format 1, `v2` of format 2. They are written once and stay: a later
+gradscope must read them with the same numbers. When a format is added, add a
+directory for it, and leave the older ones as they are. (The numbers are those
+of `numbers` below, by arithmetic that is the same on every machine; only the
+version of TensorFlow that framed them is not.)
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ def write(directory: pathlib.Path) -> None:
     """Writes a run with every family, and one that was resumed with another
     network."""
     from benchmarks.fuzz import seeds
-    from gradscope.format import schema
+    from gradscope.format import schema, stored_columns
     from gradscope.format.epoch_logs import Log
     from gradscope.recording import event_writer
 
     def part(run, network, steps, later):
+        network = stored_columns.with_stored_columns(network)
         # The clock and the host would be in the name of the file.
         file = event_writer.EventWriter(str(directory / run / schema.DIRECTORY))
         for index, step in enumerate(steps):
@@ -50,7 +51,13 @@ def write(directory: pathlib.Path) -> None:
                 event_writer.family_value(
                     family,
                     network.id,
-                    numbers(at, step, len(network.rows(family)), len(columns)),
+                    stored_columns.pack(
+                        network,
+                        family,
+                        numbers(
+                            at, step, len(network.rows(family)), len(columns)
+                        ),
+                    ),
                 )
                 for at, (family, columns) in enumerate(network.columns.items())
                 if network.rows(family)
@@ -73,4 +80,4 @@ def write(directory: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parents[1]))
-    write(HERE / "v1")
+    write(HERE / "v2")

@@ -39,7 +39,7 @@ def test_a_schema_survives_json(rows, optimizer):
 def test_a_newer_format_is_refused():
     data = json.loads(Schema((KERNEL,)).to_json())
     data["version"] = schema.FORMAT_VERSION + 1
-    with pytest.raises(SchemaError, match=r"in format 2, .* up to 1: upgrade"):
+    with pytest.raises(SchemaError, match=r"in format 3, .* up to 2: upgrade"):
         Schema.from_json(json.dumps(data))
 
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {duration, exact, percent, runLabel, shorten, tidy}
+import {duration, exact, nameDirectory, percent, runLabel, shorten, tidy}
   from '../../gradscope_plugin/static/basics/format.js';
 import {captionOf, messageOf} from '../../gradscope_plugin/static/heatmap/notices.js';
 import {chooseRuns, chooseStatistic, createState, statisticIn}
@@ -51,6 +51,13 @@ test('a run is called as the user called it', () => {
   assert.equal(runLabel('mlp/gradscope@1a2b3c4d+5e6f7a8b'),
     'mlp (earlier training 1a2b)');
   assert.equal(runLabel('me@home/gradscope'), 'me@home');
+});
+
+test('the run that is the log directory is called by its name', () => {
+  nameDirectory('mlp');
+  assert.deepEqual(['gradscope', '.'].map(runLabel), ['mlp', 'mlp']);
+  nameDirectory('');
+  assert.deepEqual(['gradscope', '.'].map(runLabel), ['.', '.']);
 });
 
 const RUNS = Array.from({length: 9}, (_, i) => ({name: `run${i}/gradscope`}));

@@ -13,7 +13,9 @@ from plugin_client import (
     get_matrix,
     loaded,
 )
+from tensorboard.backend import application
 from tensorboard.plugins import base_plugin
+from werkzeug.test import Client
 
 import gradscope_plugin
 from gradscope.format.columns import STATISTICS
@@ -252,3 +254,27 @@ def test_every_route_is_documented(sources):
     for route in plugin.GradscopePlugin(context).get_plugin_apps():
         folder = re.sub(r"[^/]+\.js$", "*.js", route)
         assert f"`{route}`" in text or f"`{folder}`" in text, route
+
+
+@pytest.mark.parametrize(
+    "directory, name",
+    [
+        ("/a/b/run", "run"),
+        ("/a/b/run/", "run"),
+        ("/a/b/run/gradscope", "run"),
+        ("gs://bucket/run/gradscope", "run"),
+        ("/a/<b> ü", "%3Cb%3E%20%C3%BC"),
+        ("", ""),
+    ],
+)
+def test_the_page_learns_what_the_log_directory_is_called(
+    directory, name, sources
+):
+    context = base_plugin.TBContext(
+        data_provider=sources["python"], logdir=directory
+    )
+    tensorboard = application.TensorBoardWSGI(
+        [plugin.GradscopePlugin(context)], data_provider=sources["python"]
+    )
+    reply = Client(tensorboard).get(f"{BASE}/runs")
+    assert reply.headers["X-Gradscope-Directory"] == name

@@ -15,6 +15,7 @@ from gradscope.schedule import (
     Every,
     Schedule,
     Seconds,
+    Thinning,
     schedule_of,
 )
 
@@ -52,6 +53,28 @@ def test_a_union_is_due_when_either_is():
     assert due_steps(Every(100, dense=0) | At([7])) == [0, 7, 100, 200]
 
 
+def test_thinning_doubles_its_distance_and_leaves_no_gap():
+    assert due_steps(Thinning(10, first=4)) == [
+        *(0, 10, 20, 30, 40, 60, 80, 120, 160, 240)
+    ]
+    steps = np.flatnonzero(Thinning(100).due(np.arange(1_000_000)))
+    assert steps[:51].tolist() == [*range(0, 5001, 100)]
+    assert len(steps) == 240
+    distances = np.diff(steps)
+    assert set(distances[1:] / distances[:-1]) == {1, 2}
+    # The last point of any run is not far from its end.
+    assert max(distances / steps[1:]) <= 1
+
+
+@pytest.mark.parametrize(
+    "first, message",
+    [(5, "`first` must be an even number, got 5"), (0, "at least 2")],
+)
+def test_thinning_needs_an_even_number(first, message):
+    with pytest.raises(ValueError, match=message):
+        Thinning(10, first=first)
+
+
 def test_never_is_never():
     assert due_steps(NEVER) == []
 
@@ -64,6 +87,8 @@ def test_never_is_never():
             Every(3, dense=2),
             At([0, 1, 2, 9, 30]),
             At([5]) | Every(20, dense=0),
+            Thinning(1, first=4),
+            Thinning(3, first=2),
             NEVER,
         ]
     ),

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.format import schema
+from gradscope.format import json_tensor, schema
 from gradscope.reading import checksum, event_files
 from gradscope.recording import event_writer
 
@@ -192,6 +192,29 @@ def test_a_damaged_tensor_is_refused(damage):
         event_files.to_numpy(tensor)
 
 
+def test_a_schema_is_a_tensor_of_the_compressed_bytes_of_its_json():
+    array = event_files.to_numpy(
+        tensor_of(event_writer.schema_value(DESCRIBED))
+    )
+    assert array.dtype == np.uint8
+    assert json_tensor.to_text(array) == DESCRIBED.to_json().encode()
+
+
+@pytest.mark.parametrize("cut", [slice(0, -1), slice(1, None), slice(0, 0)])
+def test_damaged_json_is_no_text(cut):
+    array = json_tensor.to_array(DESCRIBED.to_json())
+    assert json_tensor.to_text(array[cut]) is None
+    assert json_tensor.to_text(array.astype(np.float32)) is None
+
+
+def test_json_that_takes_far_more_memory_than_its_tensor_is_damaged(
+    monkeypatch,
+):
+    monkeypatch.setattr(json_tensor, "_MOST", 1000)
+    assert json_tensor.to_text(json_tensor.to_array("a" * 1000))
+    assert json_tensor.to_text(json_tensor.to_array("a" * 1001)) is None
+
+
 def test_a_string_scalar_is_bytes():
-    tensor = event_writer.schema_value(DESCRIBED).tensor
-    assert event_files.to_numpy(tensor) == DESCRIBED.to_json().encode()
+    tensor = tensor_of(event_writer.text_value("tag", "text"))
+    assert event_files.to_numpy(tensor) == b"text"

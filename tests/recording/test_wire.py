@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tensorboard.util import tensor_util
 
 from gradscope.recording import event_bytes
 
@@ -30,12 +31,29 @@ def metadata_of(plugin):
 @hypothesis.given(st.text(min_size=1), SHAPES, st.text(max_size=300))
 def test_a_panel_is_the_message(tag, shape, plugin):
     array = np.full(shape, np.pi, np.float32)
-    metadata = metadata_of(plugin)
-    panel = event_bytes.panel(tag, metadata.SerializeToString(), array)
-    found = tf.compat.v1.Summary.Value.FromString(panel.serialize())
-    assert found == message(tag, array, metadata)
-    found = tf.compat.v1.Summary.Value.FromString(panel.serialize(False))
-    assert not found.HasField("metadata")
+    full, brief = metadata_of(plugin), metadata_of("brief")
+    panel = event_bytes.Panel(
+        tag,
+        full.SerializeToString(),
+        brief.SerializeToString(),
+        event_bytes.tensor(array),
+    )
+    for is_first, metadata in ((True, full), (False, brief)):
+        found = tf.compat.v1.Summary.Value.FromString(panel.serialize(is_first))
+        assert found == message(tag, array, metadata)
+
+
+@hypothesis.given(st.binary(max_size=300))
+def test_bytes_and_texts_are_tensors_of_their_type(data):
+    array = np.frombuffer(data, np.uint8)
+    assert np.array_equal(parsed(event_bytes.tensor(array)), array)
+    text = data.decode(errors="replace")
+    assert parsed(event_bytes.text_tensor(text)).item() == text.encode()
+
+
+def parsed(field):
+    value = tf.compat.v1.Summary.Value.FromString(field)
+    return tensor_util.make_ndarray(value.tensor)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 2000])

@@ -15,7 +15,7 @@ from tensorboard.data import provider
 from tensorboard.util import tensor_util
 
 import gradscope
-from gradscope.format import histogram_buckets, schema
+from gradscope.format import histogram_buckets, json_tensor, schema
 from gradscope.reading import event_files
 from gradscope.recording import event_writer
 
@@ -62,16 +62,23 @@ def test_our_own_reader_gets_what_was_written(directory):
     assert record["recorded"].tolist() == [0, 1, 5]
 
 
-def test_only_the_first_event_of_a_tag_has_metadata(directory):
+def test_each_value_says_what_it_is_and_the_first_of_a_tag_its_format(
+    directory,
+):
     (path,) = event_files.event_files(directory + "/run/gradscope")
-    described = [
-        [value.HasField("metadata") for value in event.summary.value]
-        for event in event_files.events(path)
-    ]
-    assert described == [[], [True] * 5, [False] * 5, [False] * 5]
+    _, *events = event_files.events(path)
+    classes = {"scalars": 1, "histograms": 2, "gradscope": 2}
+    for index, event in enumerate(events):
+        for value in event.summary.value:
+            plugin = value.metadata.plugin_data
+            assert value.metadata.data_class == classes[plugin.plugin_name]
+            is_first = plugin.plugin_name == "gradscope" and not index
+            assert plugin.content == (
+                schema.plugin_content() if is_first else b""
+            )
 
 
-def test_a_tag_that_comes_later_has_metadata_then(tmp_path):
+def test_a_tag_that_comes_later_has_its_format_then(tmp_path):
     file = event_writer.EventWriter(str(tmp_path))
     first, second, _, _, _ = values(0)
     file.write(0, 0.0, [first])
@@ -79,7 +86,8 @@ def test_a_tag_that_comes_later_has_metadata_then(tmp_path):
     file.close()
     (path,) = event_files.event_files(str(tmp_path))
     last = list(event_files.events(path))[-1]
-    assert [v.HasField("metadata") for v in last.summary.value] == [False, True]
+    contents = [v.metadata.plugin_data.content for v in last.summary.value]
+    assert contents == [b"", schema.plugin_content()]
 
 
 def test_a_write_after_close_starts_another_file_with_metadata(tmp_path):
@@ -94,7 +102,8 @@ def test_a_write_after_close_starts_another_file_with_metadata(tmp_path):
     for step, path in enumerate(paths):
         _, event = event_files.events(path)
         assert event.step == step
-        assert all(v.HasField("metadata") for v in event.summary.value)
+        contents = {v.metadata.plugin_data.content for v in event.summary.value}
+        assert schema.plugin_content() in contents
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
 
 
@@ -167,7 +176,7 @@ def test_the_accumulator_of_tensorboard_reads_it(directory):
     text = tensor_util.make_ndarray(
         read.Tensors(schema.tag("schema", DESCRIBED.id))[0].tensor_proto
     )
-    assert schema.Schema.from_json(text.item()) == DESCRIBED
+    assert schema.Schema.from_json(json_tensor.to_text(text)) == DESCRIBED
 
 
 @pytest.fixture

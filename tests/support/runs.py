@@ -11,8 +11,8 @@ import os
 
 import numpy as np
 
-from gradscope.format import histogram_buckets, schema
-from gradscope.recording import event_writer, unit_history
+from gradscope.format import histogram_buckets, json_tensor, schema
+from gradscope.recording import event_bytes, event_writer, unit_history
 
 COLUMNS = schema.VARIABLE_COLUMNS
 WALL_TIME = 1.7e9
@@ -411,9 +411,11 @@ def restarted(logdir, name="restarted"):
 def bad_schema(logdir, name="newer"):
     """A run of a later gradscope, whose format nobody here knows."""
     described = network(2)
-    text = described.to_json().replace('"version": 1', '"version": 99')
+    version = f'"version": {schema.FORMAT_VERSION}'
+    text = described.to_json().replace(version, '"version": 99')
     value = event_writer.schema_value(described)
-    value.tensor.string_val[0] = text.encode()
+    tensor = event_bytes.tensor(json_tensor.to_array(text))
+    value = value._replace(tensor=tensor)
     file = event_writer.EventWriter(
         os.path.join(logdir, name, schema.DIRECTORY)
     )

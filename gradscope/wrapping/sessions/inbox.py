@@ -88,6 +88,11 @@ class SessionInbox:
         """Whether any step has histograms."""
         return bool(self._options.histograms != NEVER)
 
+    @property
+    def histogram_kinds(self) -> tuple[str, ...]:
+        """Kinds of histograms."""
+        return self._options.histogram_kinds
+
     def announce(self, schema: Schema, train_ops: list[TrainOp]) -> bool:
         """Declare all train ops and their record, again with each new train op.
 
@@ -141,11 +146,11 @@ class SessionInbox:
 
         Variables of other train ops have zeros.
         """
-        count = len(self._schema.variables)
-        zeros = np.zeros(tensorboard_tabs.width(count), np.float32)
-        table, sketches = tensorboard_tabs.split(zeros, count)
+        count, kinds = len(self._schema.variables), self.histogram_kinds
+        zeros = np.zeros(tensorboard_tabs.width(count, kinds), np.float32)
+        table, sketches = tensorboard_tabs.split(zeros, count, kinds)
         table[:, rows], sketches[rows] = tensorboard_tabs.split(
-            numbers, len(rows)
+            numbers, len(rows), kinds
         )
         selected = table[:, self._selected], sketches[self._selected]
         return np.concatenate(
@@ -190,7 +195,9 @@ class SessionInbox:
                 schema.variables, self._options.include, self._options.exclude
             )
         if self._selected:
-            width = tensorboard_tabs.width(len(self._selected))
+            width = tensorboard_tabs.width(
+                len(self._selected), self.histogram_kinds
+            )
             self._histograms = host_ring.ring(width)
         self._placements = [
             Placement(train_op.schema(schema), train_op.variables, schema)
@@ -205,6 +212,7 @@ class SessionInbox:
             self._histograms,
             self._selected,
             self._options.window,
+            self.histogram_kinds,
         )
         return self._drain
 

@@ -320,11 +320,14 @@ class SessionStep:
     def _counts(self, step) -> tf.Tensor:
         """Count all histograms; empty if they are not due."""
         nothing = tf.zeros([0])
-        if not self._observer.drain.has_histograms:
+        inbox = self._observer.drain
+        if not inbox.has_histograms:
             return nothing
 
         def count() -> tf.Tensor:
-            return statistics.occasional(step, list(range(step.count)))
+            return statistics.occasional(
+                step, list(range(step.count)), inbox.histogram_kinds
+            )
 
         return tf.cond(self._gate.histograms_due, count, lambda: tf.zeros([0]))
 

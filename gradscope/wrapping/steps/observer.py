@@ -54,6 +54,11 @@ class Options:
     activations: bool
     window: int
 
+    @property
+    def histogram_kinds(self) -> tuple[str, ...]:
+        """Kinds of histograms, see `tensorboard_tabs.kinds`."""
+        return tensorboard_tabs.kinds(self.include)
+
 
 @dataclasses.dataclass
 class Measurables:
@@ -128,7 +133,9 @@ class Observer:
         self._ring = device_ring.ring(self._layout.width, self._device)
         self._histograms: device_ring.Ring | None = None
         if self._selected:
-            width = tensorboard_tabs.width(len(self._selected))
+            width = tensorboard_tabs.width(
+                len(self._selected), options.histogram_kinds
+            )
             self._histograms = device_ring.ring(width, self._device)
         #: Counts the steps that a loss scale skips; None without one.
         self._skip_counter: Any = None
@@ -140,7 +147,9 @@ class Observer:
             self._histograms,
             self._selected,
             options.window,
+            options.histogram_kinds,
         )
+        self._histogram_kinds = options.histogram_kinds
         if self.gate.by_time:
             background.watch(self.gate)
 
@@ -355,7 +364,9 @@ class Observer:
         measurables: Measurables,
         step: statistics.StepTensors,
     ) -> tf.Tensor:
-        numbers = statistics.occasional(step, self._selected)
+        numbers = statistics.occasional(
+            step, self._selected, self._histogram_kinds
+        )
         ring.append(measurables.step, numbers)
         self.gate.mark_recorded(
             "histograms", measurables.step, measurables.subset

@@ -51,10 +51,19 @@ export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
 
+let directory = '.';
+
+/** Notes the name of TensorBoard's log directory. */
+export function nameDirectory(name) {
+  directory = name || '.';
+}
+
 /** Returns the name that the user gave: gradscope adds a directory to it, and
  * to an earlier training in that directory its schemas. */
 export function runLabel(name) {
   const [, run, schema] = /^(.*?)(?:@([0-9a-f]{4})[0-9a-f+]*)?$/s.exec(name);
-  const label = run === 'gradscope' ? '.' : run.replace(/\/gradscope$/, '');
+  // The log directory itself is a run.
+  const label = run === 'gradscope' || run === '.' ? directory
+    : run.replace(/\/gradscope$/, '');
   return schema ? `${label} (earlier training ${schema})` : label;
 }

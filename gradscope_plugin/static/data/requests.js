@@ -1,6 +1,7 @@
 /** All requests to the server; replies that come too late are dropped. */
 
 import {createCurves} from './curves.js';
+import {nameDirectory} from '../basics/format.js';
 import {fetchGrid} from './grid.js';
 
 // Grids kept, so that going back to a statistic is instant. 5000 steps of 200
@@ -92,6 +93,8 @@ export function createModel(get = fetchOk, first = null) {
         : get(`${RUNS}${query}`));
       const reply = await response.json();
       if (mine !== reloads) return null;
+      nameDirectory(decodeURIComponent(
+        response.headers?.get('X-Gradscope-Directory') ?? ''));
       if (reply) {
         known = {runs: wholeRuns(reply),
           mark: response.headers?.get('X-Gradscope-Mark') ?? ''};

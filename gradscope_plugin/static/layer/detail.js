@@ -146,9 +146,9 @@ export class Detail {
     this.variables.replaceChildren(...names.map((name) =>
       element('option', {value: name}, name)));
     this.noHistograms.textContent = names.length || !facts.variables.length
-      ? '' : 'This layer has no histograms. They are recorded every 100 steps '
-        + 'by default; gradscope.wrap(…, histograms=, include=) chooses '
-        + 'steps and layers.';
+      ? '' : 'This layer has no histograms. By default they are recorded '
+        + 'every 100 steps, and less often later; gradscope.wrap(…, '
+        + 'histograms=, include=) chooses steps and layers.';
   }
 
   async #fetchHistograms() {

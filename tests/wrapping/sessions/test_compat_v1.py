@@ -165,7 +165,8 @@ def test_a_missing_gradient_is_told(tmp_path):
 
 
 def test_histograms_count_every_element(tmp_path):
-    _, network = train("adam", "resource", tmp_path, every=2, histograms=3)
+    options = {"every": 2, "histograms": 3, "include": "*"}
+    _, network = train("adam", "resource", tmp_path, **options)
     gradscope.flush()
     histograms = tensorboard_histograms(tmp_path)
     for variable, name in zip(network.variables, network.names, strict=True):

@@ -1,0 +1,148 @@
+"""What a mirror gets of a training, and what happens where it fails.
+
+`make test-readers` has the real packages.
+"""
+
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+
+import gradscope
+from gradscope.errors import GradscopeWarning
+from gradscope.mirroring import Mirrors
+from gradscope.recording import wandb_sync
+
+
+class Notes:
+    """A mirror that notes what it gets."""
+
+    def __init__(self):
+        self.scalars, self.findings = [], []
+
+    def log_scalars(self, step, numbers):
+        self.scalars.append((step, dict(numbers)))
+
+    def log_findings(self, step, text, counts):
+        self.findings.append((step, text, dict(counts)))
+
+
+class Broken(Notes):
+    def log_scalars(self, step, numbers):
+        raise OSError("no route to host")
+
+
+def fit(logdir, mirror):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Dense(4, "relu", kernel_initializer="zeros"),
+            keras.layers.Dense(1, name="dense_11"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.125), "mse")
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    callback = gradscope.Callback(logdir, mirror=mirror)
+    model.fit(x, x[:, :1], 2, epochs=2, verbose=0, callbacks=[callback])
+    return model.get_weights()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    logdir, notes = tmp_path_factory.mktemp("logs"), Notes()
+    return logdir, notes, fit(logdir, notes)
+
+
+def test_a_mirror_gets_the_scalars_of_each_recorded_step(trained):
+    logdir, notes, _ = trained
+    record = gradscope.read(logdir)
+    assert [step for step, _ in notes.scalars] == record.steps.tolist()
+    norms = [n["gradscope/gradient_norm"] for _, n in notes.scalars]
+    np.testing.assert_allclose(norms, record["global_gradient_norm"])
+    assert notes.scalars[0][1]["gradscope/learning_rate"] == 0.125
+    assert "gradscope/loss_scale" not in notes.scalars[0][1]
+
+
+def test_a_mirror_gets_the_findings(trained):
+    logdir, notes, _ = trained
+    ((step, text, counts),) = notes.findings
+    found = gradscope.diagnose(logdir)
+    assert step == 40 and sum(counts.values()) == len(found)
+    assert found[0].kind in text
+
+
+def test_a_mirror_that_fails_is_one_warning_and_the_training_is_the_same(
+    trained, tmp_path
+):
+    _, _, weights = trained
+    with pytest.warns(GradscopeWarning, match="stops mirroring to Broken"):
+        others = fit(tmp_path, [Broken()])
+    for a, b in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("mirror", ["clearml", 3, [None]])
+def test_an_unknown_mirror_is_refused_by_name(mirror):
+    tools = mirror if isinstance(mirror, str | list) else [mirror]
+    with pytest.raises(
+        ValueError, match="`mirror` must be of 'wandb', 'mlflow'"
+    ):
+        Mirrors(tools)
+
+
+@pytest.mark.parametrize("tool", ["wandb", "mlflow"])
+def test_a_tool_that_is_not_installed_is_named(tool, monkeypatch):
+    monkeypatch.setitem(sys.modules, tool, None)
+    monkeypatch.delitem(
+        sys.modules, f"gradscope.mirroring.{tool}_mirror", raising=False
+    )
+    with pytest.raises(
+        ImportError, match=f"`mirror='{tool}'` needs the package"
+    ):
+        Mirrors(tool)
+
+
+def test_no_mirror_is_none():
+    assert not Mirrors(None) and Mirrors([Notes()])
+
+
+class Run:
+    """A run of W&B, of which only the hook is used."""
+
+    def __init__(self):
+        self.announced = []
+
+    def _tensorboard_callback(self, logdir, save=True, root_logdir=""):
+        self.announced.append((logdir, root_logdir))
+
+
+def wandb(run, patched=True):
+    module = types.ModuleType("wandb")
+    module.run = run
+    module.patched = {"tensorboard": [["module", "name"]] if patched else []}
+    return module
+
+
+def test_a_run_that_syncs_learns_each_directory_once(monkeypatch):
+    run = Run()
+    monkeypatch.setitem(sys.modules, "wandb", wandb(run))
+    for _ in range(2):
+        wandb_sync.announce("/logs/run/gradscope")
+    assert run.announced == [("/logs/run/gradscope", "/logs/run")]
+
+
+@pytest.mark.parametrize("run, patched", [(None, True), (Run(), False)])
+def test_without_a_run_that_syncs_nothing_is_announced(
+    monkeypatch, run, patched
+):
+    monkeypatch.setitem(sys.modules, "wandb", wandb(run, patched))
+    wandb_sync.announce("/logs/run/gradscope")
+    assert run is None or not run.announced
+
+
+def test_a_run_that_cannot_be_told_is_a_warning(monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", wandb(object()))
+    with pytest.warns(GradscopeWarning, match="cannot tell W&B .* Use"):
+        wandb_sync.announce("/logs/other/gradscope")

@@ -1,0 +1,243 @@
+"""What is written under one tag rises, whoever writes it and whenever."""
+
+import collections
+
+import numpy as np
+import pytest
+from plugin_client import PROVIDERS, loaded, plugin_context
+from tensorboard.data import provider as tensorboard_provider
+
+import gradscope
+from gradscope.format import histogram_buckets, schema
+from gradscope.format.epoch_logs import Log
+from gradscope.format.step_layout import HEADER, MEASURED, Layout
+from gradscope.reading import event_files
+from gradscope.recording import (
+    background,
+    drain,
+    event_writer,
+    frame_order,
+    host_ring,
+    tensorboard_tabs,
+)
+
+
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch):
+    """No thread drains: each test does it itself."""
+    monkeypatch.setattr(background, "watch", lambda item: None)
+
+
+def network(*layers):
+    return schema.Schema(
+        tuple(
+            schema.Variable(f"{name}/kernel", name, (2, 2), "float32")
+            for name in layers
+        )
+    )
+
+
+def new(file, described):
+    count = len(described.variables)
+    return drain.Drain(
+        file,
+        described,
+        host_ring.HostRing(100),
+        host_ring.HostRing(100),
+        list(range(count)),
+        window=10,
+    )
+
+
+def append(records, *steps, skipped=False):
+    """Appends steps with histograms, or tries that a loss scale skipped."""
+    layout = Layout.of(records.schema)
+    for step in steps:
+        row = np.ones(layout.width, np.float32)
+        parts = layout.split(row)
+        parts["origin"][:] = np.nan
+        parts["variables"][:, MEASURED.index("gradient_missing")] = 0
+        parts["header"][HEADER.index("learning_rate")] = step
+        if skipped:
+            row[len(HEADER) :] = np.nan
+        else:
+            count = len(records.selected)
+            numbers = np.zeros(tensorboard_tabs.width(count), np.float32)
+            counts, _ = tensorboard_tabs.split(numbers, count)
+            counts[:, :, histogram_buckets.ZERO] = 1
+            records.histograms.put(step, numbers, 0, np.add)
+        records.ring.put(step, row, 0, np.add)
+
+
+def steps_of_tags(directory):
+    """Returns the steps of each tag in the order of writing, and those of all
+    events."""
+    of_tags, of_events = collections.defaultdict(list), []
+    for path in event_files.event_files(str(directory)):
+        for event in event_files.events(path):
+            of_events += [event.step] if event.summary.value else []
+            for value in event.summary.value:
+                of_tags[value.tag].append(event.step)
+    return of_tags, of_events
+
+
+def assert_rising(directory):
+    of_tags, of_events = steps_of_tags(directory)
+    for tag, steps in of_tags.items():
+        assert steps == sorted(set(steps)), (tag, steps)
+    assert of_events == sorted(of_events)
+    return of_tags
+
+
+def kept(logdir, provider, plugin, tag):
+    """Returns the steps of a tag that TensorBoard shows."""
+    read = "read_scalars" if plugin == "scalars" else "read_tensors"
+    found = getattr(loaded(logdir, provider), read)(
+        plugin_context(),
+        experiment_id="",
+        plugin_name=plugin,
+        downsample=10**6,
+        run_tag_filter=tensorboard_provider.RunTagFilter(tags=[tag]),
+    )
+    (tags,) = found.values()
+    return [point.step for point in tags[tag]]
+
+
+@pytest.fixture
+def alternating(tmp_path):
+    """A run of two drains that take turns, with logs, notes and findings."""
+    file = event_writer.EventWriter(str(tmp_path / schema.DIRECTORY))
+    older = new(file, network("a"))
+    newer = new(file, network("a", "b"))
+    append(older, 0, 2, 4)
+    append(newer, 1, 3)
+    older.drain()
+    newer.write_epoch_log(Log(5, 0, {"loss": 1.0}))
+    newer.write_note(5, lambda known: known.with_unordered_sums(("sum",)))
+    append(newer, 5, 7)
+    append(older, 6)
+    newer.drain()
+    newer.write_findings(8, "text", {"gradscope/errors": 1.0})
+    append(older, 8)
+    append(newer, 9)
+    older.close()
+    newer.close()
+    return tmp_path
+
+
+def test_drains_that_share_a_file_write_in_the_order_of_steps(alternating):
+    of_tags = assert_rising(alternating / schema.DIRECTORY)
+    assert of_tags["weights/a/kernel"] == list(range(10))
+    assert of_tags["gradscope/learning_rate"] == list(range(10))
+    record = gradscope.read(alternating)
+    assert record.steps.tolist() == list(range(10))
+    assert record.schema.unordered_sums == ("sum",)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_tensorboard_shows_all_that_was_written(alternating, provider):
+    for plugin, tag in (
+        ("histograms", "weights/a/kernel"),
+        ("scalars", "gradscope/learning_rate"),
+    ):
+        assert kept(alternating, provider, plugin, tag) == list(range(10))
+
+
+def test_a_frame_waits_for_those_that_may_come_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(drain, "PERIOD", -1)
+    file = event_writer.EventWriter(str(tmp_path))
+    first, second = new(file, network("a")), new(file, network("a", "b"))
+    append(first, 0)
+    append(second, 1, 3)  # 2 may be on its way
+    first.tick()
+    assert gradscope.read(tmp_path).steps.tolist() == [0]
+    append(first, 2)
+    second.tick()
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2]
+    first.tick()  # nothing came
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2, 3]
+    assert_rising(tmp_path)
+
+
+def test_a_skipped_try_is_replaced_by_the_step_that_was_made(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(drain, "PERIOD", -1)
+    records = new(event_writer.EventWriter(str(tmp_path)), network("a"))
+    append(records, 0)
+    append(records, 1, 1, skipped=True)
+    records.tick()
+    assert gradscope.read(tmp_path).steps.tolist() == [0]
+    append(records, 1)
+    records.tick()
+    records.close()
+    of_tags = assert_rising(tmp_path)
+    assert of_tags["weights/a/kernel"] == [0, 1]
+    record = gradscope.read(tmp_path)
+    assert np.isfinite(record["gradient_norm"]).all()
+
+
+def test_a_training_that_skips_for_ever_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(drain, "PERIOD", -1)
+    records = new(event_writer.EventWriter(str(tmp_path)), network("a"))
+    append(records, 0)
+    for _ in range(2):
+        append(records, 1, skipped=True)
+        records.tick()
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_restarted_training_replaces_what_it_makes_again(tmp_path, provider):
+    file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
+    records = new(file, network("a"))
+    append(records, 0, 10, 20, 30)
+    records.drain()
+    append(records, 10, 20)  # a checkpoint was restored
+    records.close()
+    assert gradscope.read(tmp_path / "run").steps.tolist() == [0, 10, 20]
+    found = kept(tmp_path, provider, "histograms", "weights/a/kernel")
+    rust, python = [0, 10, 20], [0, 10, 20, 30, 10, 20]
+    assert found == (rust if provider == "rust" else python)
+
+
+def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
+    file = event_writer.EventWriter(str(tmp_path))
+    for step in (0, 10, 5, 10, 11):
+        values = tensorboard_tabs.scalar_panels({"a": 1.0, f"b{step}": 1.0})
+        file.write(step, 0.0, values)
+    file.close()
+    of_tags, _ = steps_of_tags(tmp_path)
+    assert of_tags["a"] == [0, 10, 11]
+    assert of_tags["b5"] == [5]
+
+
+@pytest.mark.parametrize(
+    "steps, expected",
+    [
+        ([], []),
+        ([4, 5], [4, 5]),
+        ([4, 4, 5], [4, 5]),
+        ([6, 4, 7, 5, 9], [4, 5, 6, 7, 9]),
+        ([5, 6, 5, 6, 7], [5, 6, 5, 6, 7]),  # again
+        ([5, 3, 4], [5, 3, 4]),  # again, from before
+        ([50, 30], [50, 30]),
+        ([5, 4, 6, 4, 7], [5, 4, 6, 4, 7]),  # neither
+    ],
+)
+def test_frames_are_sorted_unless_steps_were_made_again(steps, expected):
+    frames = [(step, np.zeros(1)) for step in steps]
+    found = [step for step, _ in frame_order.rising(frames)]
+    assert found == expected
+
+
+def test_of_the_tries_of_one_step_the_last_remains():
+    frames = [(4, np.array([number])) for number in range(3)]
+    ((step, numbers),) = frame_order.rising(frames)
+    assert (step, numbers.tolist()) == (4, [2])
+
+
+def test_rings_that_hold_a_restart_follow_each_other():
+    pairs = [("a", [(5, None), (2, None)]), ("b", [(3, None)])]
+    found = [(name, step) for name, (step, _) in frame_order.interleave(pairs)]
+    assert found == [("a", 5), ("a", 2), ("b", 3)]
