@@ -83,7 +83,7 @@ part-wrapping-a-e = $(call wrapping,a-e) tests/wrapping/steps
 part-optimizers = $(filter-out $(TF_KERAS), \
 	$(wildcard tests/wrapping/optimizers/test_*.py))
 part-wrapping-o-r = $(call wrapping,o-r)
-part-sharing = $(addprefix tests/,drawing notebook report)
+part-sharing = $(addprefix tests/,drawing mirroring notebook report)
 part-trainings-a-d = $(call trainings,a-d)
 TEST_PARTS := $(addprefix part-,browser evaluating combined examples replicas \
 	sessions plugin trainings-m forward-t-z wrapping-t-z trainings-e-l \

@@ -321,10 +321,16 @@ class Callback(keras.callbacks.Callback):
             self._seam.callback = self
 
     def _has_record(self) -> bool:
-        """Return whether the record is still there, to be continued."""
+        """Return whether the record is as it was left, to be continued."""
+        return bool(self._sizes) and self._sizes == self._file_sizes()
+
+    def _file_sizes(self) -> dict[str, int]:
         observer = self._seam.observers.latest()
         directory = observer.drain.file.directory if observer else ""
-        return os.path.isdir(directory) and bool(os.listdir(directory))
+        if not os.path.isdir(directory):
+            return {}
+        with os.scandir(directory) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
 
     def _settings(self) -> tuple:
         return self._logdir, self._mirror, *self._arguments.values()
@@ -417,6 +423,7 @@ class Callback(keras.callbacks.Callback):
             setattr(self.model.train_function, _LAST, self)
         if self._findings:
             self._print_findings()
+        self._sizes = self._file_sizes()
 
     def _print_findings(self):
         """Print the findings of each run."""
@@ -454,6 +461,7 @@ def _state() -> dict:
         "_two_programs": False,
         "_end_reports": {},
         "_mirrors": None,
+        "_sizes": {},
     }
 
 
