@@ -27,8 +27,8 @@ def _convolutions(size, outputs, last):
 
 
 @fault(
-    cause="The images to validate on are prepared in another way, from 0 to "
-    "16, than those to train on, from -1 to 1.",
+    cause="The images to validate on are prepared in another way, from -40 to "
+    "-24, than those to train on, from -1 to 1.",
     source="https://github.com/keras-team/keras/issues/12689",
 )
 def validated_on_other_pixels(training):

@@ -165,7 +165,7 @@ def _block(h, i):
 
 @fault(
     cause="All layers of the pretrained transformer are tuned with Adam at "
-    "a rate for new networks, a thousand times too large.",
+    "a rate that is far too large, fifty times what works.",
     source="https://github.com/strongio/keras-bert/issues/11",
 )
 def tuned_too_fast(training):
