@@ -16,12 +16,14 @@ from gradscope.diagnosis.rules.data import (
 from gradscope.diagnosis.rules.forward import (
     activations,
     batch_norms,
+    inference_mode,
     normalisation,
     normalisation_batches,
     normalisation_modes,
     wiring,
 )
 from gradscope.diagnosis.rules.results import (
+    bounded_logits,
     learned,
     loss,
     metrics,
@@ -32,8 +34,10 @@ from gradscope.diagnosis.rules.setup import (
     initial_sizes,
     initial_values,
     trainable,
+    untrained,
 )
 from gradscope.diagnosis.rules.steps import (
+    changed_weights,
     learning_rate,
     regularisation,
     rewritten_sums,
@@ -46,9 +50,12 @@ __all__ = [
     "activations",
     "after_nan",
     "batch_norms",
+    "bounded_logits",
+    "changed_weights",
     "data_sizes",
     "exploding",
     "gradients",
+    "inference_mode",
     "initial_sizes",
     "initial_values",
     "input_variation",
@@ -68,6 +75,7 @@ __all__ = [
     "softmax",
     "step_sizes",
     "trainable",
+    "untrained",
     "updates",
     "vanishing",
     "vanishing_causes",

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.results.learned import are_outputs_constant
 from gradscope.diagnosis.spells import (
     longest_spell,
     median,
@@ -57,6 +58,8 @@ def dead_relu(view: View, limits: Limits) -> Findings:
     A unit is dead if it fires for no example of a window of 1000 examples or
     more; see `gradscope.recording.unit_history`. Needs activations.
     """
+    if are_outputs_constant(view) and _get_nothing(view):
+        return  # `nothing_learned` reports this
     dead = view.get("dead_fraction").astype(float)
     # Devices differ in what a ReLU and a maximum make of NaN.
     dead[~view.is_finite] = np.nan
@@ -86,6 +89,37 @@ def dead_relu(view: View, limits: Limits) -> Findings:
             'kernels with `kernel_initializer="he_normal"`, or use '
             '`activation="leaky_relu"`.',
         )
+
+
+def _get_nothing(view: View) -> bool:
+    """Return whether a layer is silent though no weight or bias makes it so.
+
+    Where biases are zero and weights as likely below as above zero, some unit
+    fires for any input that is not zero.
+    """
+    biases = {
+        variable.layer: float(view.get("weight_norm")[0, row])
+        for row, variable in enumerate(view.schema.variables)
+        if len(variable.shape) == 1
+    }
+    for row, activation in view.activations:
+        layer = view.layer_of(activation)
+        is_silent = view.get("zero_fraction")[0, row] == 1
+        if is_silent and activation.units > 10 and biases.get(layer) == 0:
+            initializer = view.config(layer, "kernel_initializer") or {}
+            return initializer.get("class_name") in _EVEN
+    return False
+
+
+#: Initializers whose weights are as likely below as above zero.
+_EVEN = (
+    "GlorotUniform",
+    "GlorotNormal",
+    "HeUniform",
+    "HeNormal",
+    "LecunUniform",
+    "LecunNormal",
+)
 
 
 def _cause_of_death(view: View, row: int, spell: Spell) -> str:

@@ -14,7 +14,7 @@ from gradscope.diagnosis.guessing import chance, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, running_median
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -42,6 +42,11 @@ declare(
                 1e-3,
                 "variation of the outputs between examples, as a share of "
                 "their rms",
+            ),
+            "stays": Limit(
+                0.08,
+                "largest difference of the loss from its first value, as a "
+                "share of that; where the loss of guessing is not known",
             ),
             "steps": Limit(
                 100, "steps of a training that should have learned something"
@@ -88,7 +93,12 @@ _CHECKS = (
 @rule
 def nothing_learned(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that nothing is learned, if there is any."""
-    for look in (_loss_of_zero, _outputs_that_are_all_the_same, _only_guesses):
+    for look in (
+        _loss_of_zero,
+        _outputs_that_are_all_the_same,
+        _only_guesses,
+        _stays_where_it_was,
+    ):
         findings = list(look(view, limits))
         if findings:
             yield from findings
@@ -131,6 +141,52 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     )
 
 
+def _stays_where_it_was(view: View, limits: Limits) -> Findings:
+    """A loss of unknown kind that never leaves its first value.
+
+    Adversaries and rewards have losses that need not fall, but they go up and
+    down.
+    """
+    if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
+        return
+    if not view.is_from_start or np.isfinite(guessing_loss(view)):
+        return
+    first = abs(view.first_loss)
+    limit = limits["nothing-learned.stays"]
+    change = float(np.max(abs(view.loss - view.first_loss)) / max(first, 1e-12))
+    if not change < limit or _has_learned_by_accuracy(view):
+        return
+    ratios = view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
+    moved = float(median(ratios)) * (view.last_step + 1)
+    if not moved > limits["learning-rate.moved"]:
+        return  # `training_too_slow` reports this
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        None,
+        None,
+        what=f"The loss stays within {percent(change)} of its first value "
+        f"({view.first_loss:.3g}) in every step, although the weights are "
+        "updated",
+        evidence={
+            "first_loss": view.first_loss,
+            "last_loss": view.last_loss,
+            "change": change,
+            "change_limit": limit,
+        },
+        cause="This is what one sees; the record does not tell why. What the "
+        "weights change is nearly nothing beside the rest of the loss: it may "
+        "be a large constant, a margin that distances never reach (a mean "
+        "where a sum belongs), similarities that are all next to 0 or to 1 (a "
+        "norm over the whole batch, no temperature), or a term that hides the "
+        "one that matters.",
+        remedy="Compute the loss by hand for a perfect and for a random "
+        "answer: if they hardly differ, its parts are of the wrong size. "
+        + _CHECKS,
+    )
+
+
 def _has_learned_by_accuracy(view: View) -> bool:
     """Return whether the logged accuracy is clearly better than guessing."""
     accuracy, guess = view.accuracy, chance(view)
@@ -154,45 +210,87 @@ def _has_penalties(view: View) -> bool:
 
 def _outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
     """Outputs that hardly differ between examples, though the inputs do."""
-    outputs, targets = view.data_rows("output"), view.data_rows("target")
-    inputs = view.data_rows("input")
-    if len(outputs) != 1 or len(inputs) != 1 or view.count < 20:
+    if view.count < 20 or view.last_step < limits["nothing-learned.steps"]:
         return
-    if view.last_step < limits["nothing-learned.steps"]:
-        return
-    variation = view.get("data_variation")
     late = slice(-max(5, view.count // 10), None)
-    with np.errstate(all="ignore"):
-        shares = variation[late] / view.get("data_rms")[late]
-    share = float(np.nanmax(shares[:, outputs[0]], initial=-1))
-    limit = limits["nothing-learned.same"]
-    # Where all targets are the same, so may be all outputs.
-    varied = median(shares[:, [inputs[0], *targets]], axis=0)
-    if not 0 <= share < limit or not (varied > 0.01).all():
-        return
     if not view.is_finite[late].all():
         return
+    share = _largest_share(view, "output", late)
+    limit = limits["nothing-learned.same"]
+    # Where all targets are the same, so may be all outputs.
+    varied = _smallest_share(view, ("input", "target"), late)
+    if not 0 <= share < limit or not varied > 0.01:
+        return
+    always = are_outputs_constant(view)
     yield finding(
         view,
         "nothing-learned",
-        "warning",
+        "error" if always else "warning",
         view.schema.layers[-1] if view.schema.layers else None,
         None,
-        what="The outputs are the same for all examples: they differ by "
+        what="The outputs are exactly the same for all examples, from the "
+        "first step on: nothing of the inputs, which differ, reaches them"
+        if always
+        else "The outputs are the same for all examples: they differ by "
         f"{share:.1g} of their size, while the inputs differ by "
-        f"{float(varied[0]):.2g} of theirs",
+        f"{varied:.2g} of theirs",
         evidence={
             "output_variation": share,
             "output_variation_limit": limit,
         },
-        cause="This is what one sees; the record does not tell why. A loss "
-        "that one constant answer makes small pulls all outputs to it: "
-        "arguments of the loss that are swapped, embeddings that nothing "
-        "pushes apart, a sign that is wrong. Units that are dead or saturated "
-        "do the same.",
-        remedy="Compute the loss by hand for a right, a wrong and a constant "
+        cause=_NOTHING_PASSES if always else _COLLAPSED,
+        remedy="Call the layers one by one on two different examples, and look "
+        "for the first whose outputs are equal."
+        if always
+        else "Compute the loss by hand for a right, a wrong and a constant "
         "answer: the right one must cost least.",
     )
+
+
+_NOTHING_PASSES = (
+    "This is what one sees; the record does not tell where it is lost. "
+    "Possible reasons are a layer that makes zeros or a constant of its input "
+    "(a division by a variance that is infinite, as in float16, a mask that is "
+    "all zero, a product with zero), units that are all dead, or inputs that "
+    "are not those that the network reads."
+)
+
+_COLLAPSED = (
+    "This is what one sees; the record does not tell why. A loss that one "
+    "constant answer makes small pulls all outputs to it: arguments of the "
+    "loss that are swapped, embeddings that nothing pushes apart, a sign that "
+    "is wrong. Units that are dead or saturated do the same."
+)
+
+
+def are_outputs_constant(view: View) -> bool:
+    """Return whether the outputs never differed between two examples."""
+    rows = view.data_rows("output")
+    variation = view.get("data_variation")[:, rows]
+    has_varied = _smallest_share(view, ("input",), slice(None)) > 0.01
+    return bool(rows and (variation == 0).all() and has_varied)
+
+
+def _largest_share(view: View, role: str, steps: slice) -> float:
+    """Largest variation of the rows of a role, as a share of their rms."""
+    shares = _shares(view, (role,), steps)
+    return float(np.nanmax(shares, initial=-1))
+
+
+def _smallest_share(view: View, roles: tuple[str, ...], steps: slice) -> float:
+    """Smallest of the typical variations of rows, as shares of their rms."""
+    shares = _shares(view, roles, steps)
+    return float(median(shares, axis=0).min(initial=np.inf))
+
+
+def _shares(view: View, roles: tuple[str, ...], steps: slice) -> np.ndarray:
+    rows = [row for role in roles for row in view.data_rows(role)]
+    with np.errstate(all="ignore"):
+        shares: np.ndarray = (
+            view.get("data_variation")[steps][:, rows]
+            / view.get("data_rms")[steps][:, rows]
+        )
+    return shares
 
 
 def _loss_of_zero(view: View, limits: Limits) -> Findings:

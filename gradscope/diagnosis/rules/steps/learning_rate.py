@@ -50,6 +50,12 @@ declare(
                 "update-to-weight ratio that is too small to learn "
                 "(TheDeepChecker uses 1e-4)",
             ),
+            "moved": Limit(
+                0.1,
+                "all updates of a training together, as a share of the "
+                "weights; an update for an update, a network that learns "
+                "moves by its own size",
+            ),
         },
         cause_rank=130,
         symptoms=(
@@ -155,6 +161,9 @@ def _overshoot_that_ruined_units(
     is_large = typical > 3 * limits["learning-rate.high_ratio"]
     if np.sum(is_large) < 2:
         return None
+    stop = 1 + int(np.flatnonzero(is_large)[-1])
+    if _gradient_died(view):
+        return Spell(0, stop, view.count)
     hidden = [
         row
         for row, activation in view.activations
@@ -173,9 +182,20 @@ def _overshoot_that_ruined_units(
             layer_share >= limit and (not is_flat or kind in _FLAT)
             for layer_share, kind in shares
         ):
-            stop = 1 + int(np.flatnonzero(is_large)[-1])
             return Spell(0, stop, view.count)
     return None
+
+
+def _gradient_died(view: View) -> bool:
+    """Return whether most kernels had a gradient at first and none at the end.
+
+    That is what dead units leave where activations are not recorded.
+    """
+    norms = view.get("gradient_norm")[:, view.kernels]
+    had_gradient = (norms[:3] > 0).all(axis=0)
+    has_none = (norms[-max(5, view.count // 10) :] == 0).all(axis=0)
+    is_loss_gone = view.loss_fall > 0.5
+    return bool((had_gradient & has_none).mean() > 0.5) and not is_loss_gone
 
 
 def has_vanished(view: View) -> bool:

@@ -52,6 +52,58 @@ def rate_that_vanished(view: View, limits: Limits) -> Findings:
 
 
 @rule
+def training_too_slow(view: View, limits: Limits) -> Findings:
+    """A training that changed hardly anything, and was still under way.
+
+    All updates together, even if they all went one way, are a small part of
+    the weights; the loss has hardly fallen, and the gradient is as it was.
+    """
+    ratios = update_ratios(view)
+    if ratios.shape[1] == 0 or view.count < 20 or not view.is_from_start:
+        return
+    if view.last_step < 200 or has_vanished(view):
+        return
+    ratio = float(median(median(ratios, axis=1)))
+    moved = ratio * (view.last_step + 1)
+    norms = view.get("global_gradient_norm").astype(float)
+    is_under_way = median(norms[view.count // 2 :]) > 0.5 * median(norms[:10])
+    low = limits["learning-rate.low_ratio"]
+    if not low < ratio or not moved < limits["learning-rate.moved"]:
+        return
+    fall = 1 - view.last_loss / view.first_loss
+    if not (abs(fall) < limits["learned.fall"] and is_under_way):
+        return
+    guess = guessing_loss(view)
+    if view.last_loss < 0.8 * guess:
+        return  # a network that knew much at the start
+    rate = float(median(view.get("learning_rate")))
+    yield finding(
+        view,
+        "learning-rate",
+        "warning",
+        None,
+        None,
+        what=f"All {view.last_step + 1} updates together are at most "
+        f"{percent(moved)} of the weights, and the loss fell by only "
+        f"{percent(max(fall, 0))}",
+        evidence={
+            "update_to_weight_ratio": ratio,
+            "moved": moved,
+            "moved_limit": limits["learning-rate.moved"],
+            "loss_fall": fall,
+        }
+        | ({"learning_rate": rate} if np.isfinite(rate) else {}),
+        cause="The learning rate is too small for a training of this length: "
+        "the value itself, a warm-up that never leaves its first steps (as "
+        "where the rate is a Python function, which a traced step calls once), "
+        "or a schedule that counts epochs where it gets steps.",
+        remedy="Print the rate after some steps: "
+        "`float(model.optimizer.learning_rate)`. A ratio of updates to weights "
+        f"of about 0.001 is healthy; here it is {ratio:.1g}.",
+    )
+
+
+@rule
 def first_step_too_large(view: View, limits: Limits) -> Findings:
     """A first update that is larger than most kernels themselves."""
     if not view.is_from_start or not view.kernels:
