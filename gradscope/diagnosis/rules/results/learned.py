@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import chance, guessing_loss
+from gradscope.diagnosis.guessing import chance, classes, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.results.constant_outputs import (
+    find_constant_outputs,
+)
 from gradscope.diagnosis.spells import median, running_median
 from gradscope.diagnosis.wording import finding, percent
 
@@ -95,9 +98,10 @@ def nothing_learned(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that nothing is learned, if there is any."""
     for look in (
         _loss_of_zero,
-        _outputs_that_are_all_the_same,
+        find_constant_outputs,
         _only_guesses,
         _stays_where_it_was,
+        _nothing_resists,
     ):
         findings = list(look(view, limits))
         if findings:
@@ -187,12 +191,55 @@ def _stays_where_it_was(view: View, limits: Limits) -> Findings:
     )
 
 
+def _nothing_resists(view: View, limits: Limits) -> Findings:
+    """A generator's loss of zero: the adversary that is frozen learns nothing.
+
+    A generator is trained through a frozen discriminator, to get one answer for
+    all that it makes. A discriminator that learns does not give it for long.
+    """
+    targets = view.data_rows("target")
+    frozen = [
+        str(fact.get("name"))
+        for fact in view.facts.values()
+        if (fact.get("config") or {}).get("trainable") is False
+    ]
+    if len(targets) != 1 or not frozen or view.count < 20:
+        return
+    if view.last_step < limits["nothing-learned.steps"]:
+        return
+    row = targets[0]
+    is_constant = not np.nan_to_num(view.get("data_variation")[:, row]).any()
+    if not is_constant or np.ptp(view.get("data_mean")[:, row]) > 0:
+        return
+    if not 0 <= view.last_loss < 0.01 or not view.first_loss > 0.1:
+        return
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        frozen[0],
+        None,
+        what=f"The loss fell to {view.last_loss:.2g} for targets that are all "
+        "the same, through layers that are frozen: they give that answer to "
+        "everything by now",
+        evidence={"last_loss": view.last_loss, "layers": frozen},
+        cause="A discriminator that learns finds out what the generator makes, "
+        "so the generator's loss does not stay near 0. The frozen part does "
+        "not learn in its own training either. Possible reasons are "
+        "`trainable = False` before its own step was traced (it then trains no "
+        "weights), steps that are too few or too small, or labels of real and "
+        "made examples that are swapped in one of the two.",
+        remedy="Look at the weights of the discriminator before and after its "
+        "own `train_on_batch`. Set `trainable = True` before, and False after.",
+    )
+
+
 def _has_learned_by_accuracy(view: View) -> bool:
     """Return whether the logged accuracy is clearly better than guessing."""
     accuracy, guess = view.accuracy, chance(view)
     if accuracy is None or not guess > 0 or not len(accuracy):
         return False
-    return bool(np.nanmax(accuracy, initial=0) > min(1.5 * guess, guess + 0.1))
+    return bool(np.nanmax(accuracy, initial=0) > min(2 * guess, guess + 0.1))
 
 
 def _has_penalties(view: View) -> bool:
@@ -208,98 +255,16 @@ def _has_penalties(view: View) -> bool:
     )
 
 
-def _outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
-    """Outputs that hardly differ between examples, though the inputs do."""
-    if view.count < 20 or view.last_step < limits["nothing-learned.steps"]:
-        return
-    late = slice(-max(5, view.count // 10), None)
-    if not view.is_finite[late].all():
-        return
-    share = _largest_share(view, "output", late)
-    limit = limits["nothing-learned.same"]
-    # Where all targets are the same, so may be all outputs.
-    varied = _smallest_share(view, ("input", "target"), late)
-    if not 0 <= share < limit or not varied > 0.01:
-        return
-    always = are_outputs_constant(view)
-    yield finding(
-        view,
-        "nothing-learned",
-        "error" if always else "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
-        None,
-        what="The outputs are exactly the same for all examples, from the "
-        "first step on: nothing of the inputs, which differ, reaches them"
-        if always
-        else "The outputs are the same for all examples: they differ by "
-        f"{share:.1g} of their size, while the inputs differ by "
-        f"{varied:.2g} of theirs",
-        evidence={
-            "output_variation": share,
-            "output_variation_limit": limit,
-        },
-        cause=_NOTHING_PASSES if always else _COLLAPSED,
-        remedy="Call the layers one by one on two different examples, and look "
-        "for the first whose outputs are equal."
-        if always
-        else "Compute the loss by hand for a right, a wrong and a constant "
-        "answer: the right one must cost least.",
-    )
-
-
-_NOTHING_PASSES = (
-    "This is what one sees; the record does not tell where it is lost. "
-    "Possible reasons are a layer that makes zeros or a constant of its input "
-    "(a division by a variance that is infinite, as in float16, a mask that is "
-    "all zero, a product with zero), units that are all dead, or inputs that "
-    "are not those that the network reads."
-)
-
-_COLLAPSED = (
-    "This is what one sees; the record does not tell why. A loss that one "
-    "constant answer makes small pulls all outputs to it: arguments of the "
-    "loss that are swapped, embeddings that nothing pushes apart, a sign that "
-    "is wrong. Units that are dead or saturated do the same."
-)
-
-
-def are_outputs_constant(view: View) -> bool:
-    """Return whether the outputs never differed between two examples."""
-    rows = view.data_rows("output")
-    variation = view.get("data_variation")[:, rows]
-    has_varied = _smallest_share(view, ("input",), slice(None)) > 0.01
-    return bool(rows and (variation == 0).all() and has_varied)
-
-
-def _largest_share(view: View, role: str, steps: slice) -> float:
-    """Largest variation of the rows of a role, as a share of their rms."""
-    shares = _shares(view, (role,), steps)
-    return float(np.nanmax(shares, initial=-1))
-
-
-def _smallest_share(view: View, roles: tuple[str, ...], steps: slice) -> float:
-    """Smallest of the typical variations of rows, as shares of their rms."""
-    shares = _shares(view, roles, steps)
-    return float(median(shares, axis=0).min(initial=np.inf))
-
-
-def _shares(view: View, roles: tuple[str, ...], steps: slice) -> np.ndarray:
-    rows = [row for role in roles for row in view.data_rows(role)]
-    with np.errstate(all="ignore"):
-        shares: np.ndarray = (
-            view.get("data_variation")[steps][:, rows]
-            / view.get("data_rms")[steps][:, rows]
-        )
-    return shares
-
-
 def _loss_of_zero(view: View, limits: Limits) -> Findings:
-    """A loss that is exactly zero from the first step on."""
+    """A loss that is zero, or rounded to it, from the first step on."""
     if view.count < 5 or not view.is_from_start:
         return
-    gradient = view.get("global_gradient_norm")
-    if not (view.loss == 0).all() or not (np.nan_to_num(gradient) == 0).all():
+    gradient = np.nan_to_num(view.get("global_gradient_norm"))
+    if not (abs(view.loss) < 1e-6).all() or not (gradient < 1e-6).all():
         return
+    is_single = "categoricalcrossentropy" in view.loss_name and (
+        view.data_rows("output") and classes(view) == 1
+    )
     yield finding(
         view,
         "nothing-learned",
@@ -307,11 +272,24 @@ def _loss_of_zero(view: View, limits: Limits) -> Findings:
         None,
         None,
         what="The loss is exactly 0 in every step from the first one on, so "
-        "there is nothing to learn from",
-        evidence={"last_loss": 0.0, "gradient_norm": 0.0},
-        cause="No example contributes to the loss: the sample weights, class "
+        "there is nothing to learn from"
+        if not view.loss.any()
+        else "The loss is 0 but for rounding in every step from the first one "
+        "on, so there is nothing to learn from",
+        evidence={
+            "last_loss": view.last_loss,
+            "gradient_norm": float(gradient.max()),
+        },
+        cause="A categorical cross-entropy takes its outputs for the "
+        "probabilities of classes, which add up to 1. There is a single "
+        "output, so it counts as 1, whatever the network says."
+        if is_single
+        else "No example contributes to the loss: the sample weights, class "
         "weights or mask are all zero, or the loss was clipped to zero before "
         "the network had learned anything.",
-        remedy="Look at the sample weights or the mask of one batch, and at "
+        remedy='For two classes use `Dense(1, activation="sigmoid")` with '
+        "`binary_crossentropy`, or two units with a softmax."
+        if is_single
+        else "Look at the sample weights or the mask of one batch, and at "
         "the loss of that batch computed by hand.",
     )

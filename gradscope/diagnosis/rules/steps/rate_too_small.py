@@ -1,4 +1,4 @@
-"""Rules about steps that hardly move, or that move far too much at once."""
+"""Rules about updates that are too small to learn from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from gradscope.diagnosis.guessing import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.steps.learning_rate import (
-    has_vanished,
+    rate_finding,
+    round_to_one_digit,
     update_ratios,
 )
-from gradscope.diagnosis.spells import Spell, median
-from gradscope.diagnosis.wording import code, finding, percent
+from gradscope.diagnosis.spells import Spell, longest_spell, median
+from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -21,9 +22,61 @@ if TYPE_CHECKING:
 
 
 @rule
+def learning_rate_too_small(view: View, limits: Limits) -> Findings:
+    """Updates so small that the loss hardly changes."""
+    ratios = update_ratios(view)
+    if ratios.shape[1] == 0 or view.count < 20:
+        return
+    with np.errstate(all="ignore"):
+        largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
+    limit = limits["learning-rate.low_ratio"]
+    is_stalled = view.loss_fall < limits["learned.fall"]
+    spell = longest_spell(largest_ratio < limit, max(10, view.count // 4))
+    if spell is None or not spell.until_the_end:
+        return
+    # Where the loss is not known, updates must be small in all records.
+    is_loss_unknown = np.isnan(view.loss_fall) and spell.length == view.count
+    if not (is_stalled or is_loss_unknown):
+        return
+    typical = float(median(largest_ratio[spell.slice]))
+    gradient = view.get("gradient_rms")[spell.slice, view.kernels]
+    if not largest_ratio.max() > 0 or not median(gradient) > 0:
+        return  # there is no gradient; `zero_gradient` reports this
+    if _has_vanished(view):
+        return  # `rate_that_vanished` reports this
+    cause = "The learning rate is too small. A ratio of about 0.001 is healthy."
+    remedy = None
+    if spell.start > 0:
+        cause = (
+            "The learning rate has become too small. Possible reasons are a "
+            "schedule that counts steps and not epochs, or one that decays "
+            "too fast. A ratio of about 0.001 is healthy."
+        )
+        remedy = (
+            "Let the learning rate fall over all steps of the training, as in "
+            "`decay_steps=epochs * len(x) // batch_size`."
+        )
+    yield rate_finding(
+        view,
+        "warning",
+        spell,
+        what=f"Each update is {typical:.2g} times as large as the weights, "
+        "which is too small to make progress",
+        evidence={
+            "update_to_weight_ratio": typical,
+            "update_to_weight_ratio_limit": limit,
+            "loss_fall": view.loss_fall,
+        },
+        cause=cause,
+        factor=round_to_one_digit(1e-3 / max(typical, 1e-12)),
+        remedy=remedy,
+    )
+
+
+@rule
 def rate_that_vanished(view: View, limits: Limits) -> Findings:
     """A learning rate that has fallen to nothing long before the end."""
-    if not has_vanished(view):
+    if not _has_vanished(view):
         return
     rate = view.get("learning_rate").astype(float)
     start, largest = int(0.6 * view.count), float(np.nanmax(rate))
@@ -51,6 +104,24 @@ def rate_that_vanished(view: View, limits: Limits) -> Findings:
     )
 
 
+def _has_vanished(view: View) -> bool:
+    """Return whether the learning rate fell to nothing long before the end.
+
+    Schedules that end at zero, such as a cosine, are near it for a few steps
+    only. Where the gradients have vanished, too, the rate does no harm.
+    """
+    rate = view.get("learning_rate").astype(float)
+    late = slice(int(0.6 * view.count), None)
+    # Of an optimizer with parts, the rate of the step is NaN.
+    if view.count < 20 or not np.isfinite(rate).all():
+        return False
+    if not rate[late].max() < 1e-3 * rate.max():
+        return False
+    norms = view.get("global_gradient_norm").astype(float)
+    has_slope = median(norms[late]) > 0.2 * median(norms[:10])
+    return bool(has_slope and view.loss_fall < 0.9)
+
+
 @rule
 def training_too_slow(view: View, limits: Limits) -> Findings:
     """A training that changed hardly anything, and was still under way.
@@ -61,7 +132,7 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
     ratios = update_ratios(view)
     if ratios.shape[1] == 0 or view.count < 20 or not view.is_from_start:
         return
-    if view.last_step < 200 or has_vanished(view):
+    if view.last_step < 200 or _has_vanished(view):
         return
     ratio = float(median(median(ratios, axis=1)))
     moved = ratio * (view.last_step + 1)
@@ -100,70 +171,4 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
         remedy="Print the rate after some steps: "
         "`float(model.optimizer.learning_rate)`. A ratio of updates to weights "
         f"of about 0.001 is healthy; here it is {ratio:.1g}.",
-    )
-
-
-@rule
-def first_step_too_large(view: View, limits: Limits) -> Findings:
-    """A first update that is larger than most kernels themselves."""
-    if not view.is_from_start or not view.kernels:
-        return
-    ratios = view.get("update_to_weight_ratio")[0, view.kernels].astype(float)
-    # Of a kernel of zeros, which is no fault in a head, it is infinite.
-    is_finite = np.isfinite(ratios)
-    ratio = float(median(ratios[is_finite]))
-    if not ratio > 1.5 or is_finite.mean() < 0.5:
-        return
-    column = int(np.argmax(np.where(is_finite, ratios, -1)))
-    yield finding(
-        view,
-        "update-too-large",
-        "note" if view.loss_fall > 0.9 else "warning",
-        view.layer(view.kernels[column]),
-        Spell(0, 1, view.count),
-        what=f"The first update is {ratio:.2g} times as large as the kernels "
-        "that it changes, so little of their initial values is left",
-        evidence={
-            "update_to_weight_ratio": ratio,
-            "update_to_weight_ratio_limit": 1.5,
-        },
-        cause="The learning rate is far too large for the first step, or the "
-        "first step divides by an epsilon that its dtype rounds to zero (Adam "
-        "in float16), or the weights start much too small.",
-        remedy="Lower the learning rate or warm it up over some hundred steps; "
-        "in float16 use `epsilon=1e-4`.",
-    )
-
-
-@rule
-def layer_overwritten(view: View, limits: Limits) -> Findings:
-    """A layer that each update overwrites, in a network that only guesses."""
-    ratios = update_ratios(view)
-    guess = guessing_loss(view)
-    if ratios.shape[1] == 0 or view.count < 20 or not view.last_loss > guess:
-        return
-    late = median(ratios[view.count // 2 :], axis=0)
-    if not np.nanmax(late, initial=0) > 0.3:
-        return
-    column = int(np.nanargmax(late))
-    row = view.kernels[column]
-    yield finding(
-        view,
-        "learning-rate",
-        "warning",
-        view.layer(row),
-        None,
-        what=f"Each update changes {code(view.layer(row))} by "
-        f"{percent(float(late[column]))} of its weights, and the loss "
-        f"({view.last_loss:.3g}) stays above that of guessing ({guess:.3g})",
-        evidence={
-            "update_to_weight_ratio": float(late[column]),
-            "last_loss": view.last_loss,
-            "guessing_loss": guess,
-        },
-        cause="The learning rate is too large for this layer, so each step "
-        "overwrites what the last ones learned. A ratio of about 0.001 is "
-        "healthy.",
-        remedy="Divide the learning rate by 30, then adjust it in factors of "
-        "three.",
     )
