@@ -24,7 +24,7 @@ DOCS := site
 ONLY ?=
 
 .PHONY: help demo docs test test-fast test-all test-files test-product \
-	test-bits test-packages test-setup lint format benchmark browser
+	test-bits test-packages test-readers test-setup lint format benchmark browser
 
 help:
 	@echo "make demo       train the examples and show them in TensorBoard"
@@ -34,6 +34,7 @@ help:
 	@echo "make test-bits  everything that compares weights bit for bit (long)"
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
+	@echo "make test-readers   other readers of event files (minutes, 2 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -114,6 +115,12 @@ test-product: test-setup
 PROGRAMS ?=
 test-packages:
 	$(PYTHON) packages/run.py --table $(PROGRAMS)
+
+# Other readers of event files, each in an environment of its own and of a
+# fixed version: some minutes, 2 GB, and Python 3.12 for one of them.
+READERS ?=
+test-readers: $(VENV)/test.stamp
+	$(PYTHON) readers/run.py $(CURDIR)/$(BIN)/python $(READERS)
 
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp node_modules/stamp

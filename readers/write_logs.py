@@ -1,6 +1,6 @@
 """Writes a directory with runs of Keras, of gradscope, and of tensorboardX.
 
-    python readers/write_logs.py LOGDIR
+python readers/write_logs.py LOGDIR
 """
 
 from __future__ import annotations
