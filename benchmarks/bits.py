@@ -114,6 +114,7 @@ def train(network: str, how: str, batch: int, steps: int) -> list:
     elif how != "plain":
         watched = model if how == "wrap-model" else None
         gradscope.wrap(optimizer, logdir, model=watched, **options)
+    # XLA adds up in the order of the terms; here it is grappler that counts.
     model.compile(
         optimizer, "sparse_categorical_crossentropy", jit_compile=False
     )
@@ -127,6 +128,7 @@ def train(network: str, how: str, batch: int, steps: int) -> list:
     if how.startswith("wrap"):
         gradscope.unwrap(optimizer)
     if how != "plain":
+        # If nothing was recorded, equal bits would prove nothing.
         recorded = gradscope.read(logdir).steps.tolist()
         assert recorded == list(range(0, steps, 2)), recorded
     return [weight.numpy() for weight in model.weights]

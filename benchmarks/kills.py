@@ -60,6 +60,7 @@ def ended(seed: int, how: str = "kill") -> tuple[int | None, int, int]:
         those that can be read, from the first on; None first if reading
         failed.
     """
+    # Memory that the child shares, and that stays when it is killed.
     numbers = mmap.mmap(-1, _NUMBERS.size)
     with tempfile.TemporaryDirectory() as logdir:
         child = os.fork()
@@ -68,6 +69,7 @@ def ended(seed: int, how: str = "kill") -> tuple[int | None, int, int]:
                 _train(logdir, numbers)
             finally:
                 os._exit(1)
+        # Before the first step there is nothing to lose.
         while not _NUMBERS.unpack(numbers[:])[0]:
             time.sleep(0.01)
         # Drains are 2 s apart: over some of them, at any moment of one.

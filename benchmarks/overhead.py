@@ -176,6 +176,7 @@ def timed(training: Training, steps: int) -> float:
     start = time.perf_counter()
     for _ in range(steps):
         loss = training.step()
+    # A step returns before the device has made it; to read its loss is to wait.
     float(loss)
     training.finish()
     return time.perf_counter() - start
@@ -213,6 +214,7 @@ def bandwidth() -> float:
         start = time.perf_counter()
         float(read())
         times.append(time.perf_counter() - start)
+    # The fastest read is the one that nothing else disturbed.
     return 4 * 64 * 2**20 / min(times)
 
 

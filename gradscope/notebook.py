@@ -93,6 +93,8 @@ class Following:
         self._handle = display(_waiting(logdir), raw=True, display_id=True)
         self._stopped = threading.Event()
         self.update()
+        # The cell returns at once, so that the training can begin in the same
+        # or in the next one.
         self._thread = threading.Thread(
             target=self._follow, name="gradscope-following", daemon=True
         )
@@ -107,6 +109,7 @@ class Following:
         if self._stopped.is_set():
             return
         self._stopped.set()
+        # A thread cannot wait for its own end.
         if threading.current_thread() is not self._thread:
             self._thread.join()
         read.flush_recordings()

@@ -92,6 +92,8 @@ class Every(Schedule):
         _check_integer("dense", self.dense, at_least=0)
 
     def due(self, step: Step) -> Flag:
+        # `== 0` would compare objects where a program of TensorFlow 1 has
+        # turned off the equality of tensors.
         return (step % self.steps < 1) | (step < self.dense)
 
     def due_since(self, last: Step, step: Step) -> Flag:

@@ -53,6 +53,7 @@ def json_value(value: Any) -> Any:
         return {str(key): json_value(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [json_value(part) for part in value]
+    # JSON has no such numbers, and a strict parser refuses a file with them.
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -51,6 +51,8 @@ class Loader(base_plugin.TBLoader):
             from gradscope_plugin import plugin
 
             return plugin.GradscopePlugin(context)
+        # A module may end the process where it cannot be imported, and
+        # TensorBoard has other plugins.
         except (Exception, SystemExit):
             logger.warning("gradscope: not available", exc_info=True)
             return None

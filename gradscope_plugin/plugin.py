@@ -366,6 +366,8 @@ def _matrix(request, record, family, select, height=None) -> bytes:
         )
     except (KeyError, matrix.TooLarge) as error:
         # KeyError: a truncated file, or one of a newer version.
+        # The text of a KeyError lists the names of a file's columns, as many
+        # and as long as they are.
         raise errors.InvalidArgumentError(error.args[0][:1000]) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-# The headless shell first: a page of it takes a sixth of the CPU's time.
+# The headless shell first: its pages take far less of the CPU's time.
 _NAMES = ["chromium-headless-shell", "chromium"]
 
 

@@ -17,7 +17,7 @@ import time
 
 from benchmarks.diagnosis import case, score
 
-_LOST_AFTER = 300  # seconds; the slowest network takes 20
+_LOST_AFTER = 300  # seconds, many times what the slowest network takes
 
 
 def main() -> None:
@@ -59,6 +59,8 @@ def run(name: str, records: str, options) -> list[score.Result]:
 def _train(name: str, records: str, one, broken: bool) -> str:
     logdir = os.path.join(records, one.title, "broken" if broken else "good")
     if not os.path.isdir(logdir):
+        # A process of its own has no names of layers, programs or seeds of
+        # another training.
         command = [sys.executable, "-m", "benchmarks.diagnosis.train"]
         command += [name, one.title, logdir] + ["--broken"] * broken
         with open(os.devnull) as nothing:

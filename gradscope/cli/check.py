@@ -108,6 +108,8 @@ def read_batch(path: str) -> dict[str, np.ndarray | dict[str, np.ndarray]]:
         ValueError: If the file is not such an archive, holds other arrays, or
             has no `x`.
     """
+    # A pickle runs code when it is loaded, and the file may come from somebody
+    # else.
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     batch: dict = {}

@@ -90,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(report.to_json(findings, problems))
     else:
+        # A pipe gets no colours, and neither does who sets `NO_COLOR` to any
+        # value, as https://no-color.org asks for.
         colour = options.color == "always" or (
             options.color == "auto"
             and sys.stdout.isatty()

@@ -127,6 +127,8 @@ def _export(options: argparse.Namespace) -> None:
         # A carriage return or half a character in a name would break the table.
         names = [terminal.printable(name) for name in names]
         columns.append((terminal.printable(statistic), names, values))
+    # Lines end in the same way on all systems: `csv` would end them with
+    # `\r\n`, and Windows would make `\r\n` of each `\n`.
     with open(options.csv, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["step", "row", "statistic", "value"])

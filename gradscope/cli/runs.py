@@ -85,6 +85,7 @@ def read(name: str, path: str, problems: list[dict]) -> Record | None:
         report_unreadable(problems, name, str(error))
         return None
     except FileNotFoundError:
+        # Damage at the beginning of a file may be why no step can be read.
         damage = [
             d
             for p in event_files.event_files(path)
@@ -115,6 +116,8 @@ def report_problem(
 
 def report_unreadable(problems: list[dict], run: str, reason: str) -> None:
     """Add the problem that a run cannot be read at all."""
+    # A `SchemaError` has no code; of its messages only that about a newer
+    # version says so.
     code = NEWER if "upgrade" in reason else DAMAGED
     report_problem(problems, run, code, f"{run}: {reason}")
 

@@ -79,6 +79,8 @@ def _print_run(
     if grid.values.size:
         picture = blocks.picture(grid, width)
         if console:
+            # The picture has the right width. `rich` may neither cut its lines
+            # nor break them at a width of its own.
             console.print(blocks.colored(picture), crop=False, soft_wrap=True)
         else:
             print(blocks.plain(picture))
@@ -98,6 +100,8 @@ def _console(color: str, width: int):
     except ModuleNotFoundError:
         return None
     always = color == "always"
+    # None leaves a choice to `rich`, which looks at the terminal and the
+    # environment; False would decide against colours.
     console = Console(
         file=sys.stdout,
         width=width,

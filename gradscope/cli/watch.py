@@ -83,6 +83,7 @@ def _follow(watched: _Watched, timeout: float) -> str:
         start = time.monotonic()
         if watched.look():
             last = start
+        # Before a run was read, there is no file whose writer could have ended.
         elif watched.findings and not watched.has_writer():
             return "the training has ended"
         if time.monotonic() - last > timeout:
@@ -120,6 +121,8 @@ class _Watched:
         grown = False
         for name, path in _list_runs(self._logdir):
             sizes = growth.sizes([path])
+            # A diagnosis reads the whole run, so one that has not grown is left
+            # out.
             if sizes == self._sizes.get(name):
                 continue
             self._sizes[name] = sizes

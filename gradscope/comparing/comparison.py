@@ -241,6 +241,8 @@ def compare(
     parting = (
         find_parting(common_a, common_b, tolerance) if comparable else None
     )
+    # Bits that differ before any number does by more than the tolerance: then
+    # rounding came first, and the rest may be its consequence.
     rounds_first = differs_from is not None and (
         parting is None or parting.step > differs_from
     )

@@ -69,6 +69,7 @@ def _keys(layers: list[dict]) -> tuple[list, list]:
 
 
 def _nest(loss) -> dict:
+    # A model with several outputs has a loss for each, by name or in a list.
     if isinstance(loss, dict):
         return loss
     return {} if loss is None else dict(enumerate(loss))
@@ -76,6 +77,8 @@ def _nest(loss) -> dict:
 
 def _differing(where: str, a: dict, b: dict) -> list[Setting]:
     flat_a, flat_b = _flat(a), _flat(b)
+    # Names are no settings: in a second run of the same process Keras continues
+    # its count, and every default name is another.
     return [
         Setting(where, path, flat_a.get(path), flat_b.get(path))
         for path in dict.fromkeys((*flat_a, *flat_b))

@@ -33,6 +33,7 @@ def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
     with np.errstate(all="ignore"):
         values = np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))
     values = np.where(np.isfinite(a) & np.isfinite(b), values, 1.0)
+    # This also covers two equal infinities, whose difference is NaN.
     values = np.where(a == b, 0.0, values)
     return np.where(np.isnan(a) & np.isnan(b), np.nan, values)
 
@@ -60,6 +61,8 @@ def noise(
         >>> noise([[1.0, 5e-5, 2e-4]], [[1.0, 5e-5, 5e-5]]).tolist()
         [[False, True, False]]
     """
+    # `fmax` ignores NaN, so a norm that one run lacks is judged by that of the
+    # other. An infinite norm would make noise of all others.
     larger = np.fmax(np.asarray(a, np.float64), np.asarray(b, np.float64))
     finite = np.where(np.isfinite(larger), larger, 0.0)
     largest = finite.max(axis=1, keepdims=True, initial=0.0)

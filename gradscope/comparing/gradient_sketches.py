@@ -71,4 +71,5 @@ def relative(
         np.logical_or.at(sketched, (..., owners), np.isfinite(squares[1]))
         squares = np.where(sketched, sums, np.nan)
     with np.errstate(all="ignore"):
+        # Two gradients cannot differ by more, but an estimate can.
         return np.minimum(np.sqrt(squares[0] / squares[1]), 2.0)

@@ -87,6 +87,7 @@ def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
         The parting, or None if the runs do not part.
     """
     is_noise = noise_masks(a, b)
+    # A number that is NaN in both runs is no difference.
     far = {
         name: np.where(
             is_noise[name], 0.0, np.nan_to_num(relative(a[name], b[name]))
@@ -144,6 +145,7 @@ def _cause_of_weights(a, at: int) -> str:
 
 def _cause_of_updates(a, b, at: int, row: int) -> str:
     rates = [_learning_rate(record, at, row) for record in (a, b)]
+    # Rates are recorded in float32, which rounds by up to 6e-8.
     if not np.isnan(rates).any() and relative(*rates) > 1e-6:
         return (
             "weights and gradients are the same, but the learning rate is "
@@ -168,6 +170,8 @@ def _cause_of_gradients(
 ) -> tuple[int, str]:
     """Choose the row of the variable to name, and words for the cause."""
     first, last = differing[0], differing[-1]
+    # The outputs of the model are data, too, but a result and no part of the
+    # batch.
     for name in _differing_rows(a, b, "data", at, tolerance):
         if not name.startswith("output"):
             return first, (
@@ -176,6 +180,8 @@ def _cause_of_gradients(
             )
     losses = [_step_value(r, "loss", at) for r in (a, b)]
     if not np.isnan(losses).any() and relative(*losses) <= tolerance:
+        # Gradients flow from the last layer to the first, so that of the last
+        # variable is the first to differ.
         return last, (
             "weights and loss are the same, but the gradients differ, so the "
             "backward pass is different (a `stop_gradient`, a different "

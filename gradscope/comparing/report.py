@@ -177,6 +177,8 @@ def _columns(rows: list[dict], columns: dict[str, str], more: int) -> list[str]:
     """Format a table with a head, a line for each layer, and the number of
     layers that it leaves out."""
     longest = max(len(printable(row["layer"])) for row in rows)
+    # The indentation of two and three columns of 18 leave 24 of 80 characters
+    # to the name.
     width = min(max(longest, len("layer")), 24)
     heads = "".join(f"{head:>18}" for head in columns.values())
     lines = [f"  {'layer':{width}}{heads}"]
@@ -194,6 +196,8 @@ def _cell(row: dict, norm: str) -> str:
     middle, most = row[norm]["median"], row[norm]["largest"]
     if middle is None:
         return "-"
+    # Only a gradient is noise, and the update that is made of it. The weight
+    # has a size of its own.
     if row["noise"] and most and norm != "weight_norm":
         return "noise"
     return f"{_number(middle)} ({_number(most)})"

@@ -70,6 +70,8 @@ def _summary(values) -> dict:
     with warnings.catch_warnings():
         # numpy warns of a column that is all NaN.
         warnings.simplefilter("ignore")
+        # Without an initial value `nanmax` fails where no step is given. No
+        # difference is negative.
         median, largest = np.nanmedian(values), np.nanmax(values, initial=-1)
     is_defined = np.isfinite(median)
     return {

@@ -274,6 +274,7 @@ class View:
         """
         if not np.isfinite(self.first_loss):
             return np.nan
+        # A first loss of zero has no share.
         size = max(abs(self.first_loss), 1e-12)
         fall = (self.first_loss - self.last_loss) / size
         is_guessing = self.last_loss > 0.95 * self.uniform_loss

@@ -96,6 +96,8 @@ def _pieces(count: int, most: int) -> list[slice]:
 def _worst(positions, kinds, steps: slice, rows: slice) -> tuple[int, int]:
     """Return step and row of the most abnormal cell of a part."""
     places = np.abs(np.nan_to_num(positions[steps, rows], nan=0.5) - 0.5)
+    # The kind decides first: no position adds as much as the step from one kind
+    # to the next.
     weights = 10.0 * kinds[steps, rows] + np.minimum(places, 9)
     step, row = np.unravel_index(np.argmax(weights), weights.shape)
     return steps.start + int(step), rows.start + int(row)

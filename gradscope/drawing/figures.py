@@ -86,6 +86,8 @@ def _heatmap(grid: Grid, ax: Axes) -> None:
         grid.kinds.T,
         two_sided=grid.scale.center is not None,
     )
+    # In a PDF each cell would else be an object of its own, and a run has
+    # thousands.
     ax.pcolormesh(edges, rows, cells, rasterized=True)
     ax.invert_yaxis()
     if len(grid.names) <= _NAMED:
@@ -204,6 +206,8 @@ def _norm(grid: Grid):
 
     low, high = grid.scale.domain
     if grid.scale.center is not None and low < grid.scale.center < high:
+        # matplotlib places the numbers of a colour bar by the inverse of its
+        # scale, which a table gives for every kind of scale.
         return colors.FuncNorm(
             (grid.scale.positions, lambda y: _inverse(grid.scale, y)), low, high
         )

@@ -131,6 +131,8 @@ def _check_statistics(
     if batch_norms:
         limit = statistics.loss_after(math.inf)
         updates = _updates(statistics, inference, limit, closed)
+        # Each simulated update is a forward pass of the model, so many of them
+        # would take longer than the training that they foretell.
         if updates and updates <= MOST_SIMULATED:
             simulated = statistics.simulate_loss(updates)
     return {
@@ -167,6 +169,8 @@ def _differ(a: float, b: float) -> bool:
 
 
 def _rank(share: float) -> float:
+    # `max` compares with `>`, which is false for NaN: a NaN in the first place
+    # would win over every number.
     return -math.inf if math.isnan(share) else share
 
 

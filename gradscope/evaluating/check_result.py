@@ -196,6 +196,8 @@ def text(check: Check) -> str:
         lines.append("  No layer computes anything different in training mode.")
         return "\n".join(lines)
     names = [printable(layer.layer) for layer in check.layers]
+    # The indentation of two and five cells of ten characters leave 28 of 80
+    # columns to the name.
     width = min(max(map(len, [*names, "layer"])), 28)
     heads = ("alone", "share", "repaired", "mean", "variance")
     lines += [

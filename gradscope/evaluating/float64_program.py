@@ -126,6 +126,8 @@ def _widen(value) -> None:
             if number in FLOATS:
                 value.list.type[index] = DOUBLE
     elif kind == "tensor" and value.tensor.dtype in FLOATS:
+        # A constant holds its numbers as bytes of its type. With another type
+        # alone the same bytes would be other numbers.
         numbers = tf.make_ndarray(value.tensor).astype("float64")
         value.tensor.CopyFrom(tf.make_tensor_proto(numbers))
     elif kind == "func":

@@ -81,6 +81,8 @@ class LayerModes:
 
         def call(*arguments, **keywords):
             order.append(number)
+            # This is the mode of the whole model. The layer's own variable
+            # takes its place.
             keywords.pop("training", None)
 
             def run(training: bool):
@@ -112,6 +114,9 @@ class LayerModes:
                 several values for a variable the last one counts.
         """
         copy = self._copies[training]
+        # Training mode moves statistics and the states of seeds. From the same
+        # start every loss draws the same dropout masks, so that only the modes
+        # make a difference.
         for variable, value in self._initial_values[training]:
             copy.assign(variable, value)
         self._set(copy, modes)
@@ -169,6 +174,8 @@ def switchable_layers(model: Any) -> list:
     """
     layers = [
         layer
+        # The public `layers` lists the direct layers only, and not those of a
+        # model within the model.
         for layer in model._flatten_layers(include_self=False)
         if "training" in inspect.signature(layer.call).parameters
         and not list(layer._flatten_layers(include_self=False))
@@ -196,6 +203,9 @@ def moving_statistics(layer: Any) -> list[tf.Variable]:
 
 
 def _has_modes(layer) -> bool:
+    # A layer of a user does with `training` what it likes. Many layers of Keras
+    # take it only to hand it on, or ignore it. Of these, the ones with two
+    # modes draw random numbers or have a state.
     if not type(layer).__module__.startswith(("keras", "tf_keras")):
         return True
     name = type(layer).__name__

@@ -62,6 +62,8 @@ class MovingStatistics:
         self, updates: float
     ) -> list[tuple[tf.Variable, np.ndarray]]:
         """Compute pairs of a variable and its value after updates."""
+        # For infinitely many updates the power is 0, or 1 where a momentum of 1
+        # lets nothing move. Both are right without a special case.
         return [
             (variable, batch + m**updates * (now - batch))
             for variable, batch, now, m in zip(
@@ -131,6 +133,8 @@ class MovingStatistics:
         """
         mean, variance = self._of_layer(layer, self.now)
         batch_mean, batch_variance = self._of_layer(layer, self.batch)
+        # Batch norm divides by the root of variance plus epsilon. So the
+        # distance of a channel that is constant in the batch stays finite, too.
         epsilon = float(layer.epsilon)
         deviations = (mean - batch_mean) / np.sqrt(batch_variance + epsilon)
         ratios = (batch_variance + epsilon) / (variance + epsilon)

@@ -115,6 +115,7 @@ def probe(
     floats = library.backend.floatx()
     batch = [to_tensors(part, floats) for part in (x, y, sample_weight)]
 
+    # Inference comes first: training moves the statistics that inference reads.
     def losses():
         return [
             model_loss(model, batch, training) for training in (False, True)
@@ -179,6 +180,7 @@ def check_ready(model: Any) -> None:
             f"the model {model.name!r} has no weights yet. Build it "
             "(`model.build(input_shape)`) or train it before you probe it."
         )
+    # Keras 3 has the attribute `compiled`, tf_keras has `_is_compiled`.
     if not (getattr(model, "compiled", False) or _is_compiled(model)):
         raise ValueError(_no_loss(model))
 
@@ -226,9 +228,12 @@ def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
     """
     x, y, sample_weight = batch
     mode = {"training": training}
+    # A `call` without this argument would refuse it.
     takes_mode = getattr(model, "_call_has_training_arg", True)
     outputs = model(x, **(mode if takes_mode else {}))
     method = type(model).compute_loss
+    # A method of the user may make a loss of the outputs although neither
+    # `compile` nor `add_loss` was given one.
     is_of_user = method.__module__.split(".")[0] not in ("keras", "tf_keras")
     if not (model.loss or model.losses or is_of_user):
         raise ValueError(_no_loss(model))
@@ -236,6 +241,8 @@ def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
     # training steps, and this is none.
     replacement = same_signature.replacement_of(vars(model).get("compute_loss"))
     compute = getattr(replacement, "original", model.compute_loss)
+    # The `compute_loss` of tf_keras has no such argument. A replacement has
+    # any, so the method of the class is asked.
     takes_mode = "training" in inspect.signature(method).parameters
     loss = compute(x, y, outputs, sample_weight, **(mode if takes_mode else {}))
     return tf.cast(loss, tf.float32)
@@ -255,6 +262,7 @@ def _variable_handles(model) -> list[tf.Tensor]:
         if hasattr(variable, "path") and hasattr(variable, "assign"):
             variable = variable.value  # the `tf.Variable` of Keras 3's variable
         is_replicated = isinstance(variable, tf.distribute.DistributedValues)
+        # Each replica has a variable of its own, with a handle of its own.
         for copy in variable.values if is_replicated else [variable]:
             if isinstance(copy, tf.Variable):
                 handles[id(copy)] = copy.handle
@@ -320,6 +328,8 @@ def _use_other_eager_seeds() -> Iterator[None]:
     eager = context.context()
     generator = getattr(eager, "_rng", None)  # None before `set_seed`
     if generator is not None:
+        # A copy, since a draw from the generator itself would change the next
+        # seeds of training.
         other = random.Random()
         other.setstate(generator.getstate())
         eager._rng = random.Random(f"gradscope {other.random()}")
@@ -331,6 +341,8 @@ def _use_other_eager_seeds() -> Iterator[None]:
 
 
 def _keras_state() -> dict:
+    # Looked up and not imported: a program with tf_keras alone does not load
+    # Keras 3.
     module = sys.modules.get("keras.src.backend.common.global_state")
     return {} if module is None else vars(module.GLOBAL_STATE_TRACKER)
 

@@ -11,10 +11,11 @@ from gradscope.evaluating import same_text
 from gradscope.evaluating.where_they_part import locate_parting
 from gradscope.format.schema import Variable
 
-#: Relative difference of gradients up to which it counts as rounding. Rounding
-#: of one function written in two ways makes less than a tenth of it. In float32
-#: XLA may make more, where a ReLU near zero flips, and so may a small fault
-#: such as another epsilon; so float32 alone decides only beyond `DIFFERENT`.
+#: Relative difference of gradients up to which it counts as rounding. That of
+#: one function written in two ways stays below it (`test_compare_functions.py`
+#: of the tests). In float32 XLA may make more, where a ReLU near zero flips,
+#: and so may a small fault such as another epsilon; so float32 alone decides
+#: only beyond `DIFFERENT`.
 SAME = {"float64": 1e-8, "float32": 1e-4}
 
 #: Relative difference above which it is no rounding in float32 either.

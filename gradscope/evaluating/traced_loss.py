@@ -60,6 +60,7 @@ class TracedLoss:
         def with_gradients(loss):
             with tf.GradientTape() as tape:
                 value = tf.convert_to_tensor(loss())
+            # A rank of None is known only when the program runs.
             if value.shape.rank not in (0, None):
                 raise ValueError(
                     f"the loss of `{name}` must be one number, got a tensor of "
@@ -70,6 +71,8 @@ class TracedLoss:
                 tf_variables.tf_variable(variable)
                 for variable in variables or tape.watched_variables()
             ]
+            # The gradient of an embedding is a `tf.IndexedSlices`, which may
+            # contain a row several times; as a tensor these are summed.
             return value, [
                 None if g is None else tf.convert_to_tensor(g)
                 for g in tape.gradient(value, self.trained)

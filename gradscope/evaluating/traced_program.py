@@ -78,6 +78,7 @@ class Copy:
             context.context().add_function_def(function)
         # A registered function stays for the life of the process otherwise.
         weakref.finalize(self, _forget, names)
+        # The traced function itself was added last, after those that it calls.
         signature = library.function[-1].signature
         self._name = signature.name
         self._types = [

@@ -126,6 +126,8 @@ def _distance(few: np.ndarray, many: np.ndarray) -> float:
     scale = max(np.linalg.norm(rows, axis=1).max() for rows in (few, many))
     if not scale:
         return 0.0
+    # The step is rounded up, so that at most `MOST_EXAMPLES` are taken, from
+    # the whole batch and not from its beginning.
     sample = few[:: -(-len(few) // MOST_EXAMPLES)]
     distances = [
         np.min(np.linalg.norm(many - example, axis=1)) for example in sample
@@ -148,12 +150,16 @@ def _locate_backward(variables, rows, stopped) -> tuple:
                 "but some variables belong to only one of the functions"
             ),
         )
+    # A gradient flows from the last layer to the first, so the last variable
+    # that differs is the first to be wrong.
     last = differing[-1]
     agreeing = [
         i
         for i, row in enumerate(rows)
         if i > last and not row.noise and row.differs is False
     ]
+    # A common factor comes from the loss (a sum in place of a mean, or a
+    # weight), and then no layer is to blame.
     scale = _common_scale(rows)
     if scale is not None:
         return (

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-#: Most elements of a tensor that is copied into a stack. Copying 16384 floats
-#: takes as long as one or two operations, and saves about ten.
+#: Most elements of a tensor that is copied into a stack: to copy more would
+#: take longer than the operations that it saves.
 SMALL = 2**14
 
 #: Most elements of padding in a stack. XLA allows more, or as many as there are

@@ -68,6 +68,7 @@ class Mirrors:
         self._call("log_findings", step, text, counts)
 
     def _call(self, method: str, *arguments: Any) -> None:
+        # A copy, since a tool that fails is taken out of the list.
         for mirror in list(self._mirrors):
             try:
                 getattr(mirror, method)(*arguments)

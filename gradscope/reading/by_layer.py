@@ -94,6 +94,8 @@ def _groups(
         layers.setdefault(variable.layer, []).append(index)
     order = [index for indices in layers.values() for index in indices]
     starts = np.cumsum([0, *map(len, layers.values())])[:-1]
+    # A slice takes a view, where an array of indices would copy a table that
+    # may have gigabytes.
     in_order = order == list(range(len(order)))
     return slice(None) if in_order else np.array(order), starts.tolist()
 
@@ -158,6 +160,7 @@ def _smallest(columns: _Columns) -> np.ndarray:
 
 
 def _all(columns: _Columns) -> np.ndarray:
+    # The number that changes no minimum of zeros and ones.
     return columns.reduce(np.minimum, columns.with_missing(columns.values, 1.0))
 
 

@@ -32,6 +32,8 @@ _FEW = 64
 
 def masked_crc(data: bytes) -> int:
     """Compute the masked checksum that follows data in a TFRecord file."""
+    # The format masks its checksums by a rotation and a constant, since the
+    # checksum of data that contain their own checksum says little.
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

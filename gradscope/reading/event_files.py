@@ -44,6 +44,7 @@ def event_files(directory: str) -> list[str]:
         for name in files.names_in(directory)
         if "tfevents" in name
     )
+    # Behind a common beginning a name has the seconds when its file was made.
     return sorted(path for path in paths if files.is_file(path))
 
 

@@ -48,6 +48,7 @@ def _is_running(process: int) -> bool:
     if os.name == "nt":
         return True  # there, signal 0 would end the process
     try:
+        # Signal 0 is not sent; the call only looks for the process.
         os.kill(process, 0)
     except ProcessLookupError:
         return False

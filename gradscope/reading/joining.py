@@ -306,6 +306,8 @@ def _joint_schema(schemas: list[Schema]) -> Schema:
 
     last = schemas[-1]
     latest = {variable.name for variable in last.variables}
+    # Whether two variables follow each other is for the last schema to say, if
+    # it has both.
     older = (
         p for s in schemas[:-1] for p in s.linear if not latest.issuperset(p)
     )

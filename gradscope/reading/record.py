@@ -107,6 +107,7 @@ class Record:
         Raises:
             KeyError: If the run has no such statistic; the message lists all.
         """
+        # Occasional families have steps of their own, see `occasional`.
         for family, names in self.schema.columns.items():
             values = self.families.get(family)
             if statistic not in names or family in OCCASIONAL:

@@ -96,6 +96,7 @@ class Ring:
         if first == count:
             return np.zeros(0, np.int64), np.zeros([0, 0], np.float32), 0
         slots = np.arange(first, count) % self._slots
+        # Gathered on the device, so that only new rows are copied to the host.
         with own_variables.eagerly():
             rows = tf.gather(self._rows, slots).numpy()
         # Steps that ran meanwhile may have overwritten the oldest rows.

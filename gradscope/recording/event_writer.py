@@ -69,6 +69,7 @@ class EventWriter:
         self._last_step = 0
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
+        # A dictionary, since a `WeakSet` has no order.
         self.drains: weakref.WeakKeyDictionary[Any, None] = (
             weakref.WeakKeyDictionary()
         )

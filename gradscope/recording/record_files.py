@@ -96,6 +96,7 @@ class RemoteFile:
         self._system, self._path = files.file_system(url)
         self._content = bytearray()
         self._uploaded = 0
+        # The first flush uploads, whatever the clock says.
         self._uploaded_at = -PERIOD
         self._system.makedirs(os.path.dirname(self._path), exist_ok=True)
 

@@ -42,6 +42,7 @@ def choose(directory: str, schema: Schema, first_step: int) -> str:
     if not directories:
         return directory
     if first_step > 0:
+        # The latest training of this model is the one that goes on.
         for number in sorted(directories, reverse=True):
             if _is_of_same_model(directories[number], schema):
                 return directories[number]

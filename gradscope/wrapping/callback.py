@@ -395,6 +395,7 @@ class Callback(keras.callbacks.Callback):
     def _fall_back(self, error: Exception) -> None:
         """Stop recording activations; if they were not recorded, stop
         recording."""
+        # The next recorded step traces it anew, with less to measure.
         self._programs.pop(not PLAIN)
         self.model.train_function = self._programs[PLAIN]
         group = SeamGroup(self._all_seams())

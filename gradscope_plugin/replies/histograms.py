@@ -105,6 +105,8 @@ def read(
         [
             (point.step, point.wall_time, point.numpy)
             for point in series.get(run, {}).get(tag_name, [])
+            # TensorBoard's histograms have the columns left edge, right edge
+            # and count; another plugin's or a damaged one may have others.
             if np.ndim(point.numpy) == 2
             and point.numpy.shape[1] == 3
             and point.numpy.dtype.kind == "f"

@@ -74,6 +74,7 @@ class Asked:
     def matrix_of(self, path: str, query: Query) -> Matrix:
         """Ask a route that replies with a matrix, part by part."""
         parts = [Matrix.parse(self.bytes_of(path, query))]
+        # A route limits the bytes of a reply, see `matrix.MAX_BYTES`.
         while parts[-1].start + len(parts[-1].steps) < parts[-1].total:
             last = parts[-1]
             more = {"after": str(int(last.steps[-1])), "mark": str(last.mark)}

@@ -79,6 +79,8 @@ class Collected:
     def _thin(self, matrix: Matrix, steps: np.ndarray) -> Matrix:
         if self._plan.steps is None:
             return matrix
+        # What only some steps have lacks some of the chosen ones; its own steps
+        # are thinned evenly instead.
         if np.isin(steps, matrix.steps).all():
             return matrix.select(np.isin(matrix.steps, steps))
         return matrix.select(thinning.evenly(len(matrix.steps), thinning.RARE))

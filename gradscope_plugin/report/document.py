@@ -66,6 +66,7 @@ def html(title: str, archive: bytes, *, key: str = "") -> str:
     map_of_modules, style, statistics_json = _page()
     return _HTML.format(
         policy=_POLICY,
+        # A path on Linux may hold bytes that are no text in UTF-8.
         checksum=f"{zlib.crc32(key.encode('utf-8', 'replace')):08x}",
         title=html_module.escape(": ".join(filter(None, ["Gradscope", title]))),
         style=style,

@@ -121,6 +121,8 @@ def encode(matrix: Matrix, *, rounded: bool) -> bytes:
 def _planes(codes: np.ndarray, count: int) -> list[bytes]:
     """Split the differences along the rows into planes of bytes."""
     codes = codes.astype(np.int64)
+    # The difference of two codes may need 33 bits. It loses the highest one,
+    # and so does the sum in the page.
     differences = np.diff(codes, prepend=0).astype(np.int32)
     # Small negative numbers become small ones, too.
     folded = (differences << 1 ^ differences >> 31).astype("<u4")
@@ -158,5 +160,6 @@ def _are_integers(values: np.ndarray) -> bool:
 
 
 def _deflate(data: bytes) -> bytes:
+    # Without the head of zlib, as the page's `deflate-raw` expects it.
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from gradscope.reading.record import Record
 
 #: Bytes of the file that a number takes: as it was recorded, rounded to three
-#: digits, and as a count of a histogram, most of which are zero. Measured with
-#: noise of 30 % from step to step, which deflates badly.
+#: digits, and as a count of a histogram, most of which are zero. The runs of
+#: `benchmarks/report.py`, whose numbers differ by 30 % from step to step,
+#: deflate as badly.
 EXACT_BYTES, ROUNDED_BYTES, COUNT_BYTES = 4.4, 1.7, 0.4
 
 #: Steps of a run above which a report leaves out whole parts before it leaves
@@ -181,6 +182,7 @@ def _departure(norms: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     logs = np.log10(np.where(positive, norms, 1.0))
     times = np.arange(len(norms))
     left = np.searchsorted(chosen, times, side="right") - 1
+    # The last step is chosen: it ends the last line and begins none.
     left = np.clip(left, 0, len(chosen) - 2)
     start, end = chosen[left], chosen[left + 1]
     share = ((times - start) / (end - start))[:, np.newaxis]

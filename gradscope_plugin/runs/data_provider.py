@@ -75,6 +75,8 @@ class TagReader:
                 runs=None if directory is None else [directory]
             ),
         )
+        # The provider does not know the names of earlier trainings. Whoever
+        # asks for one gets the tags of its directory, under its name.
         return {
             name: earlier.select(tags, name)
             for found, tags in tags_by_run.items()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Series = TypeVar("Series")
 
+# A run's own name may have an `@` or a line break, too.
 _NAME = re.compile(r"(.*)@([0-9a-f]{8}(?:\+[0-9a-f]{8})*)", re.DOTALL)
 
 

@@ -149,6 +149,7 @@ def describe(record: Record, families: Iterable[str], room: int) -> dict:
         "recorded": _last(record, "recorded"),
         "dropped": _last(record, "dropped"),
         "skipped": _last(record, "skipped"),
+        # A damaged file may have any time, and NaN is no JSON.
         "last_wall_time": float(wall_time) if np.isfinite(wall_time) else 0.0,
     }
 

@@ -40,6 +40,7 @@ def losses(model: keras.Model) -> dict | list | None:
     its outputs; None without a loss."""
     compiled = getattr(model, "loss", None)
     if isinstance(compiled, dict):
+        # A dict may have another order than the model's outputs.
         order = getattr(model, "output_names", None) or list(compiled)
         compiled = [compiled[name] for name in order if name in compiled]
     if isinstance(compiled, list | tuple):
@@ -107,6 +108,7 @@ def metrics(model: keras.Model) -> list[str]:
             )
             names.append(str(name)[:MOST_TEXT])
 
+    # Keras builds the public `metrics` of these only with the first batch.
     compiled = getattr(model, "_compile_metrics", None) or getattr(
         model, "compiled_metrics", None
     )

@@ -155,6 +155,7 @@ def _named_layers(
         return trained_name or default or "/".join(path)
 
     def add_layers_of(parent, path: tuple):
+        # A layer that holds others has no public list of them.
         for layer in parent._flatten_layers(
             include_self=False, recursive=False
         ):

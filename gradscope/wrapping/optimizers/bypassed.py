@@ -175,6 +175,7 @@ class BypassDetector:
         """
         kind = type(self._optimizer)
         config = _without_name(config)
+        # No list of all optimizers exists but that of the garbage collector.
         return (
             other
             for other in gc.get_objects()

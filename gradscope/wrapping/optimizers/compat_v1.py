@@ -176,6 +176,7 @@ class V1Seam(Seam):
 
     def config(self) -> dict[str, Any]:
         """The optimizer's configuration, from its attributes."""
+        # These optimizers have no `get_config`.
         return {n.removeprefix("_"): v for n, v in vars(self.optimizer).items()}
 
     def _latest_in(self, graph: tf.Graph) -> SessionObserver | None:

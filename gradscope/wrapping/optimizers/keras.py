@@ -46,6 +46,8 @@ _SKIP = "_stateful_handle_non_finite_grads"
 
 def is_supported(optimizer: Any) -> bool:
     """Return whether an optimizer is one of Keras 3."""
+    # Whoever has an optimizer of Keras has imported Keras. Importing it here
+    # would load it into programs that do not use it.
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(
         optimizer, keras.optimizers.Optimizer
@@ -54,6 +56,7 @@ def is_supported(optimizer: Any) -> bool:
 
 def strategy(optimizer: Any) -> tf.distribute.Strategy | None:
     """The `tf.distribute.Strategy` of an optimizer; None without one."""
+    # Keras has no public name for it.
     return getattr(innermost(optimizer), "_distribution_strategy", None)
 
 
@@ -169,10 +172,14 @@ class KerasSeam(Seam):
     ) -> Call:
         """Describe a call on another replica than the first."""
         if keras_call.reduction(self.optimizer) == "again":
+            # The first replica reads the sum. All replicas have to take part,
+            # or it would wait for them for ever.
             replicas.all_reduce(grads)
         optimizer = self.optimizer
         variables = trainable_variables
         if variables is None:
+            # The model's variables, which have no public name; `variables` are
+            # the optimizer's own.
             variables = optimizer._trainable_variables
         return Call(
             grads,

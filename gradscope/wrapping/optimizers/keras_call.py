@@ -49,6 +49,7 @@ class KerasCall(Call):
         super().__init__(
             grads,
             passed,
+            # `apply` builds the optimizer for the variables that it is given.
             optimizer._trainable_variables if optimizer.built else passed,
             keras_versions.step(optimizer),
         )
@@ -164,6 +165,8 @@ class KerasCall(Call):
         """Clip the gradients of each part of the optimizer."""
         result: list[Any] = [None] * len(grads)
         for part, indices in self._indices_by_part().items():
+            # Keras drops missing gradients before it clips, and has no public
+            # method that clips as the optimizer will.
             indices = [i for i in indices if grads[i] is not None]
             clipped = part._clip_gradients([grads[i] for i in indices])
             for index, gradient in zip(indices, clipped, strict=True):

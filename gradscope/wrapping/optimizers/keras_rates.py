@@ -90,8 +90,10 @@ def common_rate(optimizer: Any) -> tf.Tensor:
 
 
 def _rate(part: Any) -> tf.Tensor:
+    # Not at the top, since a program with tf_keras alone need not load Keras 3.
     from keras.optimizers.schedules import LearningRateSchedule
 
+    # The public `learning_rate` would call the user's function.
     rate = part._learning_rate
     if callable(rate) and not isinstance(rate, LearningRateSchedule):
         return tf.constant(float("nan"))

@@ -23,6 +23,8 @@ _FRAMES = 8
 
 def is_loss_scale(optimizer: Any) -> bool:
     """Return whether an optimizer is a `LossScaleOptimizer`, of any Keras."""
+    # By name, since tf_keras has several such classes (as
+    # `LossScaleOptimizerV3`), and neither library need be imported.
     kinds = (kind.__name__ for kind in type(optimizer).__mro__)
     return any("LossScaleOptimizer" in kind for kind in kinds)
 
@@ -181,4 +183,6 @@ class TfKerasLossScale(LossScale):
 
     def is_finite(self, result: Any) -> tf.Tensor:
         """Take from the result of `check` whether the step is applied."""
+        # `update` also returns an op; the second item says whether all
+        # gradients are finite.
         return result[1]

@@ -223,6 +223,8 @@ class Seam:
         """The optimizer's configuration; may raise any error of the user's."""
         with tf.init_scope():  # a trace cannot read a variable's value
             config = self.optimizer.get_config()
+        # Hyperparameters of tf_keras are numpy's numbers, which JSON does not
+        # take.
         return {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in config.items()
@@ -262,6 +264,7 @@ class Seam:
 
     def remove(self) -> None:
         """Give the optimizer its own method back, and close the record."""
+        # Asked before `suspend`, which changes it.
         suspended = self.suspended
         self.suspend()
         self.plain = True
@@ -356,8 +359,12 @@ class Seam:
         """Call the method on another replica than the first."""
         observer = self.observers.latest()
         replica_step = None
+        # An error here must not keep this replica from its own step, for which
+        # all others wait.
         try:
             call = self.replica_call(*arguments, **keywords)
+            # Before the first replica has made its observer there is no ring
+            # for the rows of the others.
             if observer is not None and call is not None:
                 forward_pass = self.finder.find(call, observer.described)
                 replica_step = ReplicaStep(observer, call, forward_pass)
@@ -433,6 +440,8 @@ class Seam:
         if not self.failed:
             self.failed = True
             reason, request = f"{error}", ""
+            # That one is a known limit, with its remedy in the text. Any other
+            # error is a fault, to be reported.
             if not isinstance(error, NotImplementedError):
                 reason = fallback.reason(error)
                 request = f" {fallback.advice(error)}"

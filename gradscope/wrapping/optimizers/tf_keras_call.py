@@ -104,6 +104,8 @@ class TfKerasCall(Call):
 
 def learning_rate(optimizer: Any) -> tf.Tensor:
     """The learning rate of the next step, float32 scalar; NaN without one."""
+    # Of a schedule, the public `learning_rate` is a variable with the rate of
+    # the step before.
     rate = getattr(optimizer, "_learning_rate", None)
     if rate is None:
         return tf.constant(float("nan"))

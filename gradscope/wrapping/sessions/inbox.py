@@ -127,6 +127,8 @@ class SessionInbox:
                 return False
             opened = self._drain or self._open()
         rows = self._train_ops[train_op].variables
+        # The rows of other train ops are zeros, so a sum joins the numbers of
+        # several train ops at one step.
         if counts.size and self._histograms is not None:
             self._histograms.put(
                 step,

@@ -52,12 +52,14 @@ class SessionGate:
         keys = [shared.count, shared.open]
         keys += [key for schedule in self._schedules for key in schedule.keys]
         values = self._counters.read(keys)
+        # A counter that was never written reads as -1.
         count = tf.maximum(values[shared.count], 0)
         self.step = count if global_step is None else global_step
         recorded, self.histograms_due = (
             schedule.due(self.step, values) for schedule in self._schedules
         )
         self._open = values[shared.open]
+        # Asked once, at the first step that is due, since it looks for files.
         self._open = tf.cond(
             recorded & (self._open < 0),
             lambda: tf.cast(is_in_building_process(), tf.int64),
@@ -118,6 +120,7 @@ class _ScheduleInGraph:
         if len(self.keys) == 1:
             return due
         asked_at = values[self._asked_at]
+        # Counters hold whole numbers, so times are in microseconds.
         now = tf.cast(tf.timestamp() * 1e6, tf.int64)
         pause = int(self._schedule.seconds * 1e6)
         over = (asked_at < 0) | (now - asked_at >= pause)

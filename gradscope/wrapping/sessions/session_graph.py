@@ -23,6 +23,8 @@ def _task() -> str:
 
     Some ops of gradscope cannot run on a GPU.
     """
+    # A graph has no public way to ask for the present device; a new operation
+    # has it.
     device = tf.DeviceSpec.from_string(tf.no_op("place").device)
     if device.job == "ps":
         raise NotImplementedError(

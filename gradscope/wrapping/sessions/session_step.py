@@ -262,6 +262,8 @@ class SessionStep:
             forward_pass: The forward pass, or an empty one: then its rows are
                 NaN.
         """
+        # The branches of the `tf.cond` that read these values differ in shape,
+        # so the results have none. Copies of gradients may follow them.
         before = [
             tf.ensure_shape(value, variable.shape)
             for value, variable in zip(
@@ -344,6 +346,7 @@ def as_tensors(grads: list) -> list:
 
 def _is_reference(variable) -> bool:
     """Return whether a variable is a reference variable, updated in place."""
+    # Its dtype is `float32_ref` in place of `float32`.
     return variable.dtype != variable.dtype.base_dtype
 
 

@@ -108,6 +108,8 @@ class Observers:
             forward_pass: The step's forward pass.
         """
         latest = self.latest()
+        # `describe` returns the latest observer's own, unless a variable is
+        # new.
         if latest is None or latest.described is not described:
             return None
         return latest if latest.measurement.covers(forward_pass) else None

@@ -71,9 +71,12 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     norm = view.get("global_gradient_norm").astype(float)
     growth = forward_growth(view)
     is_large = growth > limits["exploding-gradient.forward"]
+    # Written with `not`, this also holds where the loss is not known: then its
+    # fall is NaN.
     if is_large and not view.loss_fall > 0.5:
         yield _forward_growth_finding(view, limits, growth)
         return
+    # The median of several records, since the first batch may be an odd one.
     start = median(norm[: max(3, min(10, view.count // 4))])
     has_grown = norm > limits["exploding-gradient.growth"] * start
     spell = longest_spell(has_grown, 2)
@@ -139,6 +142,7 @@ def forward_growth(view: View) -> float:
         row
         for row, activation in view.activations
         if activation.kind
+        # Outputs of a sigmoid or tanh stay within bounds, and cannot grow.
         in ("relu", "gelu", "silu", "elu", "selu", "leaky_relu")
         and not view.is_output(activation)
     ]

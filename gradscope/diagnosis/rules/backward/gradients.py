@@ -105,6 +105,7 @@ declare(
 def zero_gradient(view: View, limits: Limits) -> Findings:
     """Kernels whose gradient is exactly zero for many steps."""
     norms, weights = view.get("gradient_norm"), view.get("weight_norm")
+    # A very short run has fewer records than the limit asks for.
     min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
     zero_kernels = []
     for row in view.kernels:
@@ -222,6 +223,7 @@ def _has_converged(view: View, zero_kernels: list[tuple[int, Spell]]) -> bool:
     """Return whether gradients became zero because the loss did."""
     are_zero_at_the_end = all(spell.until_the_end for _, spell in zero_kernels)
     first_zero = min(spell.start for _, spell in zero_kernels)
+    # What was zero from the start has not become so by learning.
     if not are_zero_at_the_end or first_zero < 10:
         return False
     norm = view.get("global_gradient_norm").astype(float)

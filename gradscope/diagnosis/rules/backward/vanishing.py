@@ -141,6 +141,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             continue
         if function not in ("tanh", "sigmoid"):
             continue
+        # The weights belong to the layer's cell, whose name the record has.
         parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
         yield finding(
             view,

@@ -127,6 +127,7 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
     targets, outputs = view.data_rows("target"), view.data_rows("output")
     if len(targets) != 1 or len(outputs) != 1:
         return
+    # Targets of a cross-entropy are shares or classes, and have no scale.
     if "crossentropy" in view.loss_name or view.loss_fall > 0.9:
         return
     if _are_class_indices(view, targets[0], outputs[0]):
@@ -137,6 +138,7 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
     limit = limits["unscaled-target.ratio"]
     # Outputs that have reached the size of the targets have learned it.
     is_reached = 0.5 * size < last < 2 * size
+    # Outputs near zero at the start would make any target look large.
     if not size > limit * max(first, 1) or is_reached:
         return
     yield finding(

@@ -90,6 +90,8 @@ def input_too_small(view: View, limits: Limits) -> Findings:
     scale = _first_scale(view)
     variation = float(median(view.get("data_variation")[:, row])) * scale
     size = float(median(view.get("data_rms")[:, row])) * scale
+    # An input that is larger and hardly varies is not too small: it has an
+    # offset.
     if not 0 < variation < _SMALL or not 0 < size < 5 * _SMALL:
         return
     name = view.schema.rows("data")[row]

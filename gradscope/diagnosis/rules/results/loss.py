@@ -56,9 +56,11 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         return
     start = view.first_loss
     limit = limits["loss-diverges.growth"]
+    # A ratio to a loss of zero or below says nothing.
     if start <= 0:
         return
     high_spells = spells(loss > limit * start, 3)
+    # A rise that the training has overcome is no divergence.
     if not high_spells or not high_spells[-1].stop >= view.count - 5:
         return
     spell = high_spells[-1]
@@ -95,6 +97,7 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
     if view.last_loss < -20 * max(abs(view.first_loss), 1):
         limit = limits["loss-diverges.below_zero"]
     middle = float(median(size[: view.count // 2][-5:]))
+    # Outputs that have found their level grow no more in the second half.
     if not last > limit * max(first, 1e-6) or not last > 3 * middle:
         return
     yield finding(
@@ -200,6 +203,7 @@ def _variation_ratio(view: View) -> float:
     if view.loss_takes_logits or view.loss_name.startswith("sparse"):
         return np.nan
     shapes = [view.schema.data[row].shape for row in (*outputs, *targets)]
+    # The target of a single output may lack its axis.
     if shapes[0] != shapes[1] and shapes != [(1,), ()]:
         return np.nan
     variation = view.get("data_variation").astype(float)

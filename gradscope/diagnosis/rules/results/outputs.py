@@ -75,6 +75,7 @@ def relu_output(view: View, limits: Limits) -> Findings:
         zero_share = float(median(zeros[-max(5, view.count // 5) :]))
         has_classes = "crossentropy" in view.loss_name
         is_dead = zero_share > 0.99
+        # For targets that are never negative, a ReLU that is alive suits.
         if not (has_classes or is_dead or low < 0):
             continue
         layer = view.layer_of(activation)
@@ -223,6 +224,7 @@ def clipped_output(view: View, limits: Limits) -> Findings:
     A clipped output has no gradient.
     """
     rows, targets = view.data_rows("output"), view.data_rows("target")
+    # A last activation has bounds of its own; `output_range` looks at those.
     if len(rows) != 1 or len(targets) != 1 or view.outputs:
         return
     if view.count < 20 or not view.kernels:

@@ -34,6 +34,7 @@ def peaked_attention(view: View, limits: Limits) -> Findings:
         # 1, and smaller otherwise.
         peak = view.get("activation_rms")[:, row] * np.sqrt(activation.units)
         limit = limits["saturated-activation.peaked"]
+        # Beyond 1 it is another axis along which weights add up.
         is_peaked = (peak > limit) & (peak < 1.01)
         if not is_peaked.mean() > 0.9 or not is_peaked[0]:
             continue

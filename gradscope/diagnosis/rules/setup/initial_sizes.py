@@ -224,6 +224,7 @@ def gains(view: View) -> dict[int, tuple[float, float]]:
         rms = float(view.get("weight_rms")[0, row])
         gain_a = rms * np.sqrt(inputs)
         gain_b = rms * np.sqrt((inputs + outputs) / 2)
+        # A kernel of zeros has a rule of its own, `zero_init`.
         if rms > 0 and inputs > 1:
             kernel_gains[row] = min(gain_a, gain_b), max(gain_a, gain_b)
     return kernel_gains

@@ -190,6 +190,8 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
     typical = float(median(share))
     limit = limits["penalty-dominates.share"]
     data_fall = (first - last) / max(abs(first), 1e-12)
+    # A penalty that dominates at first makes the weights small, and then is
+    # small itself.
     if not (typical > limit or float(share[0]) > 0.8) or data_fall > 0.5:
         return
     names = [n for n, facts in view.facts.items() if _penalty_factors(facts)]

@@ -45,6 +45,7 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
     skipped = view.record["skipped"]
     skipped = skipped[np.isfinite(skipped)]
     count = int(skipped.max()) if skipped.size else 0
+    # Skipped steps are not counted by the optimizer, whose first step is 0.
     applied = view.last_step + 1 if view.count else 0
     share = count / max(count + applied, 1)
     if applied and (
@@ -55,6 +56,8 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
     if not count:
         return
     steps = view.record.steps
+    # Not by `wording.finding`, which takes the steps from the view: where all
+    # were skipped, it has none.
     yield Finding(
         kind="steps-skipped",
         severity="warning" if applied else "error",
