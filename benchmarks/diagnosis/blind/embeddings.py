@@ -12,6 +12,7 @@ from benchmarks.diagnosis.case import fault
 
 
 @fault(
+    "rounded-index",
     cause="Ids pass through a layer as floats of 16 bits, which cannot tell "
     "large neighbours apart, so several items share a row of the table.",
     layers=["item_id", "items"],

@@ -81,6 +81,7 @@ class _Scales(layers.Layer):
 
 
 @fault(
+    "untracked-variable",
     cause="A layer of one's own makes its weights with tf.Variable, which "
     "Keras does not track, so they keep their first values.",
     layers=["scales"],

@@ -63,6 +63,7 @@ def compiled(model, optimizer):
 
 
 @fault(
+    "no-steps",
     cause="the layer from which all is to be trainable has another name in "
     "this network, so every layer, with the head, stays frozen",
     layers=["new_hidden", "new_head"],
@@ -85,6 +86,7 @@ def nothing_left_to_train(training):
 
 
 @fault(
+    "random-frozen-layer",
     "nothing-learned",
     cause="no layer has the name of one in the file, so loading by name "
     "loads nothing, and the frozen base is a random one",

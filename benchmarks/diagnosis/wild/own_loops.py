@@ -87,6 +87,7 @@ def accumulated_and_not_divided(training):
 
 
 @fault(
+    "inference-mode",
     "batchnorm-statistics",
     cause="the loop calls the model without training=True, so batch "
     "normalisation uses its initial statistics and never updates them",
@@ -123,6 +124,7 @@ def statistics_that_stay(training):
 
 
 @fault(
+    "loss-diverges",
     cause="gradients of the trainable variables are zipped with all the "
     "variables, so each layer after the frozen one gets its successor's",
     layers=["frozen", "hidden_1", "hidden_2", "hidden_3"],

@@ -122,6 +122,7 @@ class Cosines(layers.Layer):
 
 
 @fault(
+    "output-range",
     cause="the cross-entropy gets the cosines themselves, from -1 to 1, and "
     "not those with the margin and the scale",
     layers=["cosines"],

@@ -42,6 +42,7 @@ class SummedLosses(keras.Model):
 
 
 @fault(
+    "no-steps",
     cause="the counter of accumulated batches is Python's, so it counts when "
     "the step is traced, and the branch that applies gradients is never there",
     source="tensorflow/tensorflow #55478",

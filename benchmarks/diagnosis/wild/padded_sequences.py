@@ -29,6 +29,7 @@ def tagged(n=800, length=50, words=40, tags=8):
 
 
 @fault(
+    "unmasked-padding",
     cause="the padding is not masked, so nine of ten tags to predict are "
     "that of the padding, and the words' tags hardly count",
     layers=["embed"],

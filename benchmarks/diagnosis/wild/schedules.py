@@ -147,6 +147,7 @@ class Average(callbacks.Callback):
 
 
 @fault(
+    "weights-changed",
     "nothing-learned",
     cause="the callback of the average puts it into the network after each "
     "epoch, so training starts each time from next to where it began",

@@ -76,6 +76,7 @@ class Forget(keras.callbacks.Callback):
 
 
 @fault(
+    "shuffled-state",
     cause="a stateful layer carries its state from batch to batch and `fit` "
     "shuffles, so the state is that of other sequences",
     layers=["memory"],

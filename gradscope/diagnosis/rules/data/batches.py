@@ -9,6 +9,7 @@ import numpy as np
 from gradscope.diagnosis.guessing import chance
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     variation = view.get("data_variation")[:, rows[0]].astype(float)
     examples = view.get("data_examples")[:, rows[0]].astype(float)
     follows = np.diff(view.steps) == 1
-    if follows.sum() < 30 or not np.isfinite(mean).all():
+    # Records of before do not know how many examples a batch had.
+    is_known = np.isfinite(mean) & np.isfinite(examples)
+    if follows.sum() < 30 or not is_known.all():
         return
     total = float(np.nanmean(variation**2) + np.var(mean))
     expected = total / float(np.nanmean(examples))
@@ -146,8 +149,8 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
     if is_masked or not knows_masks:
         return
     zeros = view.get("data_zero_fraction")
-    share = float(np.nanmean(zeros[:, inputs[0]]))
-    of_targets = float(np.nanmean(zeros[:, targets[0]]))
+    share = float(median(zeros[:, inputs[0]]))
+    of_targets = float(median(zeros[:, targets[0]]))
     limit = limits["unmasked-padding.share"]
     shape, target_shape = (
         view.schema.data[row].shape for row in (inputs[0], targets[0])

@@ -70,17 +70,24 @@ def have_hardly_begun(view: View) -> bool:
     """Return whether batch norms had no time to learn their statistics.
 
     Each step closes `1 - momentum` of the distance. With a momentum of .999, as
-    in MobileNet, a hundred steps close a tenth of it: then inference differs
-    from training whatever the network is, and a longer fit cures it.
+    in MobileNet, a hundred steps close a tenth of it. In a deep network the
+    differences of all layers multiply, so nearly all of it must be closed. Till
+    then inference differs from training whatever the network is, and a longer
+    fit cures it.
     """
     momenta = [
         float((fact.get("config") or {}).get("momentum") or 0)
         for fact in view.facts.values()
         if fact.get("class") == "BatchNormalization"
     ]
-    slowest = max(momenta, default=0.0)
-    return bool(slowest ** (view.last_step + 1) > _HARDLY_BEGUN)
+    left = max(momenta, default=0.0) ** (view.last_step + 1)
+    is_deep = len(momenta) >= _DEEP
+    return bool(left > (_NEARLY_SETTLED if is_deep else _HARDLY_BEGUN))
 
 
-#: Share of the distance that is left of statistics that have hardly begun.
-_HARDLY_BEGUN = 0.85
+#: Number of batch norms in a deep network; MobileNet has 52.
+_DEEP = 20
+
+#: Share of the distance that is left of statistics that have hardly begun, and
+#: of those that have nearly settled.
+_HARDLY_BEGUN, _NEARLY_SETTLED = 0.85, 0.05

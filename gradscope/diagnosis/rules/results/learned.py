@@ -224,8 +224,8 @@ def _nothing_resists(view: View, limits: Limits) -> Findings:
         "everything by now",
         evidence={"last_loss": view.last_loss, "layers": frozen},
         cause="A discriminator that learns finds out what the generator makes, "
-        "so the generator's loss does not stay near 0. The frozen part does "
-        "not learn in its own training either. Possible reasons are "
+        "so the generator's loss does not stay near 0. The frozen part "
+        "probably does not learn in its own training. Possible reasons are "
         "`trainable = False` before its own step was traced (it then trains no "
         "weights), steps that are too few or too small, or labels of real and "
         "made examples that are swapped in one of the two.",

@@ -33,7 +33,13 @@ declare(
 
 @rule
 def random_frozen_layer(view: View, limits: Limits) -> Findings:
-    """Frozen layers whose weights were never loaded and never trained."""
+    """Frozen layers whose weights were never loaded and never trained.
+
+    In a `fit` nothing else trains them. Between the steps of a loop they may
+    be trained on their own, as the discriminator of a GAN is.
+    """
+    if not view.logs:
+        return
     layers = [
         fact
         for fact in view.facts.values()
@@ -50,13 +56,13 @@ def random_frozen_layer(view: View, limits: Limits) -> Findings:
         "note" if view.loss_fall > 0.9 else "warning",
         names[0],
         None,
-        what=f"{join_code(names)} {_is_or_are(names)} frozen with weights of "
-        "the size and range that the initializer gives"
-        + (", and biases that are all 0" if _any_bias(layers) else "")
-        + ": random ones that nobody has trained",
+        what=f"{join_code(names)} {_is_or_are(names)} frozen, and began with "
+        "weights of the size and range that the initializer gives"
+        + (" and biases that are all 0" if _any_bias(layers) else "")
+        + ", so they are random",
         evidence={"layers": names, "loss_fall": view.loss_fall},
-        cause="Weights that should have been loaded were not. Possible "
-        "reasons are `load_weights(..., by_name=True)` or `skip_mismatch=True` "
+        cause="If weights were to be loaded, they were not. Possible reasons "
+        "are `load_weights(..., by_name=True)` or `skip_mismatch=True` "
         "where no name or shape fits, `weights=None`, a model that was built "
         "anew after loading, or `trainable = False` on layers that were meant "
         "to be trained. Random features may be meant, too.",
