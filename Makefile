@@ -27,7 +27,7 @@ DOCS := site
 ONLY ?=
 
 .PHONY: help demo docs test test-fast test-all test-parts test-triples \
-	test-product test-bits test-packages test-versions test-setup slowest \
+	test-product test-bits test-packages test-versions test-readers test-setup slowest \
 	lint format benchmark browser
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
 	@echo "make test-versions  other versions of TensorFlow and Keras (hours, 20 GB)"
+	@echo "make test-readers   other readers of event files (minutes, 2 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -83,7 +84,7 @@ part-wrapping-a-e = $(call wrapping,a-e) tests/wrapping/steps
 part-optimizers = $(filter-out $(TF_KERAS), \
 	$(wildcard tests/wrapping/optimizers/test_*.py))
 part-wrapping-o-r = $(call wrapping,o-r)
-part-sharing = $(addprefix tests/,drawing notebook report)
+part-sharing = $(addprefix tests/,drawing mirroring notebook report)
 part-trainings-a-d = $(call trainings,a-d)
 TEST_PARTS := $(addprefix part-,browser evaluating combined examples replicas \
 	sessions plugin trainings-m forward-t-z wrapping-t-z trainings-e-l \
@@ -162,6 +163,12 @@ PARTS ?=
 test-versions: browser
 	$(PYTHON) versions/run.py --table $(if $(SETS),--sets $(SETS)) \
 	    $(if $(PARTS),--parts $(PARTS))
+
+# Other readers of event files, each in an environment of its own and of a
+# fixed version: some minutes, 2 GB, and Python 3.12 for one of them.
+READERS ?=
+test-readers: $(VENV)/test.stamp
+	$(PYTHON) readers/run.py $(CURDIR)/$(BIN)/python $(READERS)
 
 # All that the tests need and that none of them installs.
 test-setup: browser $(VENV)/test.stamp .venv-wheel/stamp .venv-jax/stamp \

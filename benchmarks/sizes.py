@@ -64,7 +64,11 @@ def main() -> None:
         described = gradscope.read(logdir).schema
         count = len(described.variables)
         weights = 4 * sum(v.size for v in described.variables)
-        widths = Layout.of(described).width, tensorboard_tabs.width(count)
+        kinds = tensorboard_tabs.kinds(())
+        widths = (
+            Layout.of(described).width,
+            tensorboard_tabs.width(count, kinds),
+        )
         print(
             f"| {name} | {count} | {weights / 1e6:.2f} MB "
             f"| {plain / 1e3:.1f} kB | {(full - plain) / 1e3:.1f} kB "

@@ -43,6 +43,11 @@ class Result:
         return self.broken and not self.case.harmless
 
     @property
+    def is_invisible(self) -> bool:
+        """Whether no record could show what is wrong."""
+        return self.is_faulty and bool(self.case.invisible)
+
+    @property
     def is_identified(self) -> bool:
         """Whether it is said that something is wrong."""
         return bool(self.alarms)
@@ -71,8 +76,9 @@ class Result:
         """One line about it."""
         what = "broken" if self.broken else "healthy"
         what = "harmless" if self.broken and self.case.harmless else what
+        what = "invisible" if self.is_invisible else what
         if self.findings is None:
-            return f"lost  {what:8} {self.case.title}"
+            return f"lost  {what:9} {self.case.title}"
         told = ", ".join(
             f"{f['kind']}{'@' + f['layer'] if f['layer'] else ''}"
             f"{'' if f['severity'] in ALARMS else ' (note)'}"
@@ -80,11 +86,15 @@ class Result:
         )
         sign = "ok   " if self.is_good else "WRONG"
         right = f" [{', '.join(self.case.kinds)}]" if self.is_faulty else ""
-        return f"{sign} {what:8} {self.case.title}{right}: {told or '-'}"
+        return f"{sign} {what:9} {self.case.title}{right}: {told or '-'}"
 
 
 def table(results: list[Result]) -> str:
-    """Return the rates of a set in a few lines of Markdown."""
+    """Return the rates of a set in a few lines of Markdown.
+
+    Faults that no record could show count like all others, and have a column
+    of their own beside the total.
+    """
     faulty = [r for r in results if r.is_faulty]
     harmless = [r for r in results if r.broken and r.case.harmless]
     repaired = [r for r in results if not r.broken and r.case.faulty]
@@ -101,12 +111,16 @@ def table(results: list[Result]) -> str:
     if times:
         lines.append(
             f"| seconds to diagnose, median (max) | "
-            f"{times[len(times) // 2]:.2f} ({times[-1]:.2f}) | |"
+            f"{times[len(times) // 2]:.2f} ({times[-1]:.2f}) | | |"
         )
-    return "\n".join(["| | of | share |", "|---|---|---|", *lines])
+    head = ["| | of | share | of these, invisible |", "|---|---|---|---|"]
+    return "\n".join(head + lines)
 
 
 def _line(name: str, results: list, holds) -> str:
     count = sum(bool(holds(r)) for r in results)
     share = f"{100 * count / len(results):.0f} %" if results else "-"
-    return f"| {name} | {count} of {len(results)} | {share} |"
+    invisible = [r for r in results if r.is_invisible]
+    part = sum(bool(holds(r)) for r in invisible)
+    column = f"{part} of {len(invisible)}" if invisible else "-"
+    return f"| {name} | {count} of {len(results)} | {share} | {column} |"

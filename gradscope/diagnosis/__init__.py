@@ -22,11 +22,16 @@ from gradscope.diagnosis.finding import Finding, FindingList
 from gradscope.diagnosis.groups import group_layers
 from gradscope.diagnosis.limits import Ignore, Limits
 from gradscope.diagnosis.registry import RULES
-from gradscope.diagnosis.rules.steps import skipped
+from gradscope.diagnosis.rules.steps import no_steps, skipped
 from gradscope.diagnosis.view import View
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record
+
+
+#: Of steps that were skipped nothing but their number is known, and of a
+#: training without steps nothing but the reason.
+_RULES_WITHOUT_STEPS = [skipped.skipped_steps, no_steps.no_steps]
 
 
 def diagnose(
@@ -85,8 +90,7 @@ def diagnose(
 
         run = read(run)
     view = View(run)
-    # Of steps that were skipped nothing but their number is known.
-    rules_to_run = RULES if view.count else [skipped.skipped_steps]
+    rules_to_run = RULES if view.count else _RULES_WITHOUT_STEPS
     findings = [f for rule in rules_to_run for f in rule(view, all_limits)]
     findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
     causes = group_layers(root_causes(findings), view.count and view.last_step)

@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+#: The bytes are padded to whole numbers of any type: a reader that takes each
+#: tensor for one of float32 would stumble over the event.
+_ALIGNMENT = 8
+
 #: Most bytes of a text that is read: a damaged one can have a thousand times
 #: the bytes of its tensor.
 _MOST = 2**28
@@ -24,7 +28,8 @@ def to_array(text: str) -> np.ndarray:
         >>> to_text(to_array('{"version": 2}'))
         b'{"version": 2}'
     """
-    return np.frombuffer(zlib.compress(text.encode()), np.uint8)
+    data = zlib.compress(text.encode())
+    return np.frombuffer(data + bytes(-len(data) % _ALIGNMENT), np.uint8)
 
 
 def to_text(value: Any) -> bytes | str | None:

@@ -8,10 +8,13 @@
 
 `layers` has the layers of the model and of its submodels in forward order. A
 `name` is the name that the record's rows have; `config` has the options of
-`LAYER` that the layer has. If a wrapper and its inner layer have the same name,
-the inner layer comes last. `loss` is None for a model without a loss, and a
-list for a model whose outputs have a loss each. The `class` of a function is
-its name.
+`LAYER` that the layer has. `is_initial` is there for a batch norm and for a
+frozen layer, and says whether its statistics or weights were those of its
+initializer when it was described; `untracked` lists variables that a layer
+holds and Keras does not know, `[name, shape]` each. If a wrapper and its inner
+layer have the same name, the inner layer comes last. `loss` is None for a model
+without a loss, and a list for a model whose outputs have a loss each. The
+`class` of a function is its name.
 
 `gradscope.wrapping.forward.model_facts` writes this.
 """
@@ -42,6 +45,9 @@ LAYER = (
     "bias_regularizer",
     "activity_regularizer",
     "input_dim",
+    "mask_zero",
+    "stateful",
+    "return_sequences",
     "padding",
     "strides",
     "scale",

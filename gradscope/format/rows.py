@@ -161,11 +161,18 @@ class Wiring:
             ReLU. `"broadcast"`: predictions of shape `[n, 1]` and targets of
             shape `[n]` are broadcast to `[n, n]`. `"softmax_into"`: the output
             of a softmax, which is not known to be the model's output, is used
-            further.
+            further. `"no_step"`: a `fit` ended without a step of its optimizer.
+            `"half_index"`: the index of a row of a table was a number of 16
+            bits before. `"shuffled_state"`: `fit` shuffles examples between
+            which a layer keeps its state. `"idle_plateau"`: a callback may
+            never lower the learning rate.
         name: Name of the activation, or of the place of the operation.
         detail: The operation's type, or both shapes. For `"softmax_into"`,
             `"kernel"` if only linear operations lie between the softmax and a
-            kernel, else `"other"`.
+            kernel, else `"other"`. For `"no_step"`, `"frozen"` if the model had
+            no trained weights, else `"idle"`. For `"half_index"`, the dtype
+            and the number of rows of the table. For `"idle_plateau"`, the
+            learning rate and the least that the callback sets.
     """
 
     kind: str

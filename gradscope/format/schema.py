@@ -236,6 +236,11 @@ class Schema:
         merged = tuple((dict(self.stale_layers) | dict(layers)).items())
         return dataclasses.replace(self, stale_layers=merged[:_MOST_SUMS])
 
+    def with_wiring(self, wiring: tuple[Wiring, ...]) -> Schema:
+        """Add to `wiring`."""
+        joined = tuple(dict.fromkeys((*self.wiring, *wiring)))
+        return dataclasses.replace(self, wiring=joined)
+
     def to_json(self) -> str:
         """Serialize the schema for `from_json`."""
         return json.dumps(

@@ -10,10 +10,11 @@ from gradscope.measuring import sampling
 
 
 def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Measure `DATA_COLUMNS` of n tensors, float32 `[n, 6]`.
+    """Measure `DATA_COLUMNS` of n tensors, float32 `[n, 8]`.
 
     The columns are mean, root mean square, variation, smallest and largest
-    number, and the share of NaN and infinity. An empty tensor has NaN.
+    number, the share of NaN and infinity, the share of zeros, and the number of
+    examples. An empty tensor has NaN, and no examples.
 
     Args:
         tensors: n tensors of any shape and numeric dtype.
@@ -32,6 +33,7 @@ def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
     # Not 1 - the share of finite numbers: XLA multiplies by the inverse of the
     # count, and 1440 * (1 / 1440) is not 1 in float32.
     nonfinite = [_float(tf.logical_not(tf.math.is_finite(x))) for x in flat]
+    zeros = [_float(tf.equal(x, 0.0)) for x in flat]
     mean = _stack([tf.reduce_sum(x) for x in flat]) / count
     # The maximum of a NaN is defined differently in TensorFlow and in XLA.
     nan = tf.where(tf.math.is_nan(mean), mean, 0.0)
@@ -44,6 +46,8 @@ def measure(tensors: list[tf.Tensor]) -> tf.Tensor:
         "data_min": _stack([tf.reduce_min(x) for x in flat]) + nan,
         "data_max": _stack([tf.reduce_max(x) for x in flat]) + nan,
         "data_nonfinite": _stack([tf.reduce_sum(x) for x in nonfinite]) / count,
+        "data_zero_fraction": _stack([tf.reduce_sum(x) for x in zeros]) / count,
+        "data_examples": _stack([_count(x) for x in tensors]),
     }
     return tf.stack([columns[name] for name in DATA_COLUMNS], axis=1)
 
@@ -79,6 +83,11 @@ def variation(tensors: list[tf.Tensor]) -> tf.Tensor:
         counts.append(tf.shape(examples)[0])
     root_mean_square = tf.sqrt(_stack(squares) / _stack(sizes))
     return tf.where(_stack(counts) > 1, root_mean_square, np.float32(np.nan))
+
+
+def _count(tensor: tf.Tensor) -> tf.Tensor:
+    """Number of examples of a tensor; a scalar is one."""
+    return tf.shape(tensor)[0] if tensor.shape.rank else tf.constant(1)
 
 
 def _stack(scalars: list) -> tf.Tensor:

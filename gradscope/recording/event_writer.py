@@ -87,6 +87,11 @@ class EventWriter:
         if self._training is None and self._is_new:
             self._training = first_schema, step
 
+    @property
+    def has_file(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._path)
+
     def has_tag(self, tag: str) -> bool:
         """Return whether the open file has a tag already."""
         return tag in self._tags

@@ -39,13 +39,16 @@ def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _examples(segments: dict[str, np.ndarray]) -> float:
-    """Estimate the number of examples; 1 if no activation has a count."""
-    examples = segments["activations"][:, -1]
-    counts = examples[np.isfinite(examples)]
-    if len(counts):
-        return float(counts.max())
-    data = segments["data"]
-    return 0.0 if data.size and np.isnan(data).all() else 1.0
+    """Find the number of examples; 1 if nothing that was measured has one."""
+    column = DATA_COLUMNS.index("data_examples")
+    for examples in (
+        segments["activations"][:, -1],
+        segments["data"][:, column],
+    ):
+        counts = examples[np.isfinite(examples)]
+        if len(counts):
+            return float(counts.max())
+    return 1.0
 
 
 def _combine(

@@ -13,8 +13,8 @@ import warnings
 
 from gradscope.errors import GradscopeWarning
 
-#: The run that knows a directory, by its identity.
-_announced: set[tuple[int, str]] = set()
+#: The directories that a run knows, by the run's identity.
+_announced: dict[int, list[str]] = {}
 
 
 def announce(directory: str) -> None:
@@ -24,17 +24,20 @@ def announce(directory: str) -> None:
     patched = getattr(wandb, "patched", None) or {}
     if run is None or not patched.get("tensorboard"):
         return
-    key = (id(run), directory)
-    if key in _announced:
+    directory = os.path.abspath(directory)
+    known = _announced.setdefault(id(run), [])
+    if directory in known:
         return
-    _announced.add(key)
+    known.append(directory)
+    # Names of metrics begin with the path below the root: that of the first
+    # directory has none, so that they are called as in TensorBoard.
+    first = known[0]
+    root = first if directory == first else os.path.dirname(first)
+    if not directory.startswith(root):
+        root = os.path.dirname(root)
     try:
-        # What W&B's replaced writers call (0.15 to 0.31); there is no public
-        # function. The root's name is no part of the metrics' names.
-        run._tensorboard_callback(
-            os.path.abspath(directory),
-            root_logdir=os.path.dirname(os.path.abspath(directory)),
-        )
+        # What W&B's replaced writers call; there is no public function.
+        run._tensorboard_callback(directory, root_logdir=root)
     except Exception as error:
         warnings.warn(
             f"gradscope cannot tell W&B of the event files in {directory}: "

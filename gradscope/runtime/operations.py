@@ -105,6 +105,11 @@ def is_backward(name: str) -> bool:
     return _BACKWARD.search(name) is not None
 
 
+def is_update(operation: tf.Operation) -> bool:
+    """Whether an operation updates a variable."""
+    return bool(operation.type.startswith(_UPDATES))
+
+
 def forward_operations(graph: tf.Graph) -> list[tf.Operation]:
     """List the operations of a graph that compute no gradients, without those
     that gradscope added.
@@ -125,7 +130,7 @@ def forward_operations(graph: tf.Graph) -> list[tf.Operation]:
         replica = scopes.replica_number(operation.name)
         if is_backward(operation.name):
             backward[replica] = True
-        elif operation.type.startswith(_UPDATES):
+        elif is_update(operation):
             backward[replica] = False
         if not backward.get(replica):
             forward.append(operation)

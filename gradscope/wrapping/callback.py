@@ -168,6 +168,8 @@ class Callback(keras.callbacks.Callback):
         self._is_first_batch = True
         if self._probes_unasked:
             self._fit_arguments = fit_arguments.arguments(self.model)
+        with contextlib.suppress(Exception):  # a user's callback may be odd
+            self._seam.record_wiring(fit_arguments.odd_choices(self.model))
         self._two_programs = (
             self._steps_per_execution() == 1
             and not self.model.run_eagerly
@@ -321,10 +323,16 @@ class Callback(keras.callbacks.Callback):
             self._seam.callback = self
 
     def _has_record(self) -> bool:
-        """Return whether the record is still there, to be continued."""
+        """Return whether the record is as it was left, to be continued."""
+        return bool(self._sizes) and self._sizes == self._file_sizes()
+
+    def _file_sizes(self) -> dict[str, int]:
         observer = self._seam.observers.latest()
         directory = observer.drain.file.directory if observer else ""
-        return os.path.isdir(directory) and bool(os.listdir(directory))
+        if not os.path.isdir(directory):
+            return {}
+        with os.scandir(directory) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries}
 
     def _settings(self) -> tuple:
         return self._logdir, self._mirror, *self._arguments.values()
@@ -411,6 +419,8 @@ class Callback(keras.callbacks.Callback):
         for seam in reversed(self._all_seams()):
             seam.suspend()
             seam.drain()
+        if self._step and all(seam.has_no_record for seam in self._all_seams()):
+            self._seam.record_no_step(not self.model.trainable_variables)
         self._mirror_scalars()
         if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]
@@ -418,6 +428,7 @@ class Callback(keras.callbacks.Callback):
             setattr(self.model.train_function, _LAST, self)
         if self._findings:
             self._print_findings()
+        self._sizes = self._file_sizes()
 
     def _print_findings(self):
         """Print the findings of each run."""
@@ -455,6 +466,7 @@ def _state() -> dict:
         "_two_programs": False,
         "_end_reports": {},
         "_mirrors": None,
+        "_sizes": {},
     }
 
 

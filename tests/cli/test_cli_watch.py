@@ -124,6 +124,7 @@ def test_it_ends_after_a_silence(follow, tmp_path, monkeypatch):
         ),
         ("renamed.tfevents", True),
     ],
+    ids=["another host", "this process", "no process", "renamed"],
 )
 def test_whether_a_file_may_be_written_follows_from_its_name(name, is_written):
     assert growth.has_writer([f"/logs/{name}"]) == is_written

@@ -51,9 +51,11 @@ def test_weights_of_zero_are_one_finding_with_its_symptoms():
 
 def test_a_head_that_starts_at_zero_and_moves_is_healthy():
     first = since(1, 8.0, 0.0)
-    norms = {"dense_1/kernel": since(1, 0.1, 0.0)}
     run = record(
-        network(), weight_norm={"dense_3/kernel": first}, gradient_norm=norms
+        network(),
+        weight_norm={"dense_3/kernel": first},
+        update_norm={"dense_3/kernel": 8.0},
+        gradient_norm={"dense_1/kernel": since(1, 0.1, 0.0)},
     )
     assert kinds(run) == []
 

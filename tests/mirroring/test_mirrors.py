@@ -130,7 +130,11 @@ def test_a_run_that_syncs_learns_each_directory_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", wandb(run))
     for _ in range(2):
         wandb_sync.announce("/logs/run/gradscope")
-    assert run.announced == [("/logs/run/gradscope", "/logs/run")]
+        wandb_sync.announce("/logs/run/d_optimizer/gradscope")
+    assert run.announced == [
+        ("/logs/run/gradscope", "/logs/run/gradscope"),
+        ("/logs/run/d_optimizer/gradscope", "/logs/run"),
+    ]
 
 
 @pytest.mark.parametrize("run, patched", [(None, True), (Run(), False)])

@@ -224,6 +224,8 @@ NEVER = {"pickle", "cPickle", "dill", "marshal", "shelve", "yaml", "joblib"}
 KNOWN = {
     # The modules of the public names, a constant.
     ("gradscope/__init__.py", "importlib.import_module"),
+    # One of `TOOLS`, a constant; the name is an argument of `Callback`.
+    ("gradscope/mirroring/__init__.py", "importlib.import_module"),
 }
 
 
@@ -264,15 +266,17 @@ def test_nothing_of_a_log_is_run_or_unpickled():
     assert [name for name, _ in loads] == ["gradscope/cli/check.py"]
 
 
-def test_requirements_have_two_ends_and_are_met_here():
+def test_requirements_have_a_lower_end_and_are_met_here():
     parser = configparser.ConfigParser()
     parser.read(pathlib.Path(__file__).parents[2] / "setup.cfg")
     lines = parser["options"]["install_requires"].split()
     needed = [requirements.Requirement(line) for line in lines]
     assert [one.name for one in needed] == ["numpy", "protobuf", "tensorboard"]
     for one in needed:
+        # Without an upper end, since pip would then move what a newer
+        # TensorFlow needs.
         ends = {specifier.operator for specifier in one.specifier}
-        assert ends == {">=", "<"}, one
+        assert ends == {">="}, one
         assert metadata.version(one.name) in one.specifier, one
 
 
@@ -285,13 +289,15 @@ def test_the_reader_opens_no_file_but_event_files():
     }
     assert opened == {
         "gradscope/cli/main.py",
-        "gradscope/reading/event_files.py",
+        "gradscope/cli/report.py",  # which it writes
+        "gradscope/reading/files.py",
     }
 
 
 def test_the_plugin_opens_no_file_and_starts_no_process():
     for name, tree in sources():
-        if not name.startswith("gradscope_plugin/"):
+        # A report is made by a command, not by the server.
+        if not name.startswith("gradscope_plugin/") or "/report/" in name:
             continue
         for node in ast.walk(tree):
             text = ast.unparse(node) if isinstance(node, ast.Call) else ""

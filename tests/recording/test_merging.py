@@ -64,6 +64,8 @@ def told(y, x, loss, kept):
         "data_min": x.min(),
         "data_max": x.max(),
         "data_nonfinite": 0,
+        "data_zero_fraction": np.mean(x == 0),
+        "data_examples": len(x),
     }
     state = dict.fromkeys(STATE_MEASURED, np.nan)
     state |= {"dropout_rate": 0.5, "dropped_fraction": np.mean(~kept)}
@@ -117,6 +119,7 @@ def test_a_replica_without_examples_says_nothing(with_activations):
     none["loss"][:] = 0.0
     for name in ("examples", "activation_nonfinite"):
         none["activations"][:, ACTIVATION_MEASURED.index(name)] = 0.0
+    none["data"][:, DATA_COLUMNS.index("data_examples")] = 0.0
     if not with_activations:
         for part in (some, none):
             part["activations"] = part["activations"][:0]
@@ -124,7 +127,8 @@ def test_a_replica_without_examples_says_nothing(with_activations):
         found = replica_merging.merge(parts)
         for name, values in some.items():
             np.testing.assert_allclose(found[name], values, err_msg=name)
-    assert np.isnan(replica_merging.merge([none, none])["data"]).all()
+    nothing = replica_merging.merge([none, none])["data"][0]
+    assert np.isnan(nothing[:-1]).all() and nothing[-1] == 0
 
 
 def test_a_unit_that_fired_on_any_replica_has_fired():

@@ -260,9 +260,9 @@ def _data(steps):
 
     One batch, that of step 120, has a NaN in a thousand inputs."""
     numbers = np.zeros([len(steps), 2, len(schema.DATA_COLUMNS)])
-    numbers[:, 0] = [33, 79, 60, 0, 255, 0]
-    numbers[:, 1] = [4.5, 5.3, 2.9, 0, 9, 0]
-    numbers[120, 0] = [np.nan, np.nan, np.nan, 0, 255, 1e-3]
+    numbers[:, 0] = [33, 79, 60, 0, 255, 0, 0.5, 128]
+    numbers[:, 1] = [4.5, 5.3, 2.9, 0, 9, 0, 0.1, 128]
+    numbers[120, 0] = [np.nan, np.nan, np.nan, 0, 255, 1e-3, 0.5, 128]
     return numbers
 
 

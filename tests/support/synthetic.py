@@ -45,6 +45,8 @@ HEALTHY = {
     "data_max": 1.0,
     "data_nonfinite": 0.0,
     "data_variation": 0.8,
+    "data_zero_fraction": 0.0,
+    "data_examples": 32.0,
 }
 
 

@@ -89,6 +89,7 @@ def penalty_beyond_the_ends(training):
 
 
 @fault(
+    "non-finite",
     cause="The norm of the penalty is a bare square root, whose slope at a "
     "gradient of exactly 0, that of silent ReLUs, is infinite: NaN.",
     layers=["critic_1", "critic_2", "critic_out"],
@@ -115,6 +116,8 @@ def root_of_no_gradient(training):
 
 
 @fault(
+    "shared-batchnorm",
+    "train-inference-mismatch",
     cause="The judge has batch normalisation and sees batches of real and of "
     "fake points apart, but moving averages of both where it is frozen in "
     "the combined model, so the generator fools another network.",
@@ -157,6 +160,8 @@ def judge_with_batch_norm(training):
 
 
 @fault(
+    "update-too-large",
+    "exploding-gradient",
     cause="The judge of the codes is trained on minus its loss, so it is "
     "made worse at each step and tells the encoder nothing.",
     layers=["judge_1", "judge_2", "judge_out"],

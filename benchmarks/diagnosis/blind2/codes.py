@@ -13,6 +13,8 @@ from benchmarks.diagnosis.case import fault
 
 
 @fault(
+    "relu-output",
+    "output-range",
     cause="The last layer of the autoencoder is a ReLU while the columns are "
     "standardised, so half of what it is to give it cannot give.",
     layers=["decoder_out"],
@@ -162,6 +164,8 @@ class Codebook(layers.Layer):
 
 
 @fault(
+    "disconnected-variable",
+    "zero-gradient",
     cause="The loss of the codebook is taken of the straight-through output, "
     "in which the table stands behind stop_gradient, so it is never trained.",
     layers=["codes"],

@@ -178,6 +178,7 @@ def critic_of_other_actions(training):
 
 
 @fault(
+    "unscaled-input",
     cause="After the critic was moved out of the policy its observations are "
     "no longer normalised, a thousand for one of them and one for the other.",
     layers=["value_1"],

@@ -28,6 +28,8 @@ class Normalised(layers.Layer):
 
 
 @fault(
+    "non-finite",
+    "steps-skipped",
     cause="The epsilon of the normalisation is 1e-12, which is 0 in float16, "
     "so what does not vary, the padding, is 0 times infinity.",
     layers=["norm"],

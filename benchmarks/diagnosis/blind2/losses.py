@@ -53,6 +53,7 @@ def teacher_compared_to_itself(training):
 
 
 @fault(
+    "output-range",
     cause="The divergence is given the pupil's probabilities where their "
     "logarithms belong, so it only asks for more of the likeliest class.",
     source="https://github.com/microsoft/ProDA/issues/20",
@@ -198,6 +199,7 @@ class Margins(layers.Layer):
 
 
 @fault(
+    "non-finite",
     cause="The sine is the square root of 1 - cos**2, which is 0 or below it "
     "by rounding where a cosine is 1: NaN.",
     layers=["margins"],
@@ -224,6 +226,7 @@ def sine_of_no_angle(training):
 
 
 @fault(
+    "non-finite",
     cause="The likelihood of the mixture is added up before the logarithm, "
     "and for a far point all its densities underflow to 0: log(0).",
     layers=["mixture_out"],

@@ -27,8 +27,9 @@ def _convolutions(size, outputs, last):
 
 
 @fault(
-    cause="The images to validate on are prepared in another way, from 0 to "
-    "16, than those to train on, from -1 to 1.",
+    "validation-differs",
+    cause="The images to validate on are prepared in another way, from -40 to "
+    "-24, than those to train on, from -1 to 1.",
     source="https://github.com/keras-team/keras/issues/12689",
 )
 def validated_on_other_pixels(training):
@@ -141,6 +142,7 @@ def generator_that_never_refreshes(training):
 
 
 @fault(
+    "validation-differs",
     cause="The folder to validate on lacks one of the classes, and its own "
     "numbering gives all later classes the number before.",
     source="https://github.com/weecology/DeepForest/pull/1147",
@@ -188,6 +190,7 @@ def boxes_that_are_not_resized(training):
 
 
 @fault(
+    "unscaled-input",
     cause="Both inputs of a siamese network share their weights while one is "
     "in tens and the other in hundred thousands.",
     layers=["tower_1"],

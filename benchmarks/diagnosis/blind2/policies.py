@@ -98,6 +98,7 @@ def improve(training, rounds, count, objective, rate=0.005, sparse=False):
 
 
 @fault(
+    "loss-metric-disagree",
     cause="Returns of shape (n, 1) minus values of shape (n,) make a matrix "
     "of advantages (n, n), so no action is told what it earned itself.",
     source="https://github.com/pythonlessons/Reinforcement_Learning/issues/6",
@@ -117,6 +118,8 @@ def advantages_of_all_pairs(training):
 
 
 @fault(
+    "zero-gradient",
+    "update-too-small",
     cause="Advantages are normalised over the axis of the episodes, of which "
     "a batch has one, so all of them become 0 and the actor is never trained.",
     layers=["hidden", "logits"],
@@ -154,6 +157,8 @@ def entropy_with_the_wrong_sign(training):
 
 
 @fault(
+    "unscaled-input",
+    "non-finite",
     cause="Observations of some thousands go into the actor unnormalised, "
     "and the logarithm of the spread that it gives is exponentiated to inf.",
     source="https://github.com/tensorflow/agents/issues/622",

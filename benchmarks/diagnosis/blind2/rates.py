@@ -50,6 +50,7 @@ def decay_that_ran_along(training):
 
 
 @fault(
+    "learning-rate",
     cause="The steps of the decay are batches divided by the batch size once "
     "more, so the rate is 0 after a thirty-second of the training.",
     source="https://github.com/mindee/doctr/pull/374",
@@ -73,6 +74,7 @@ def decay_steps_divided_twice(training):
 
 
 @fault(
+    "learning-rate",
     cause="With the scheduler turned off its factor is 0 and not 1, so the "
     "rate becomes 0 after the first few epochs.",
     source="https://github.com/LINCellularNeuroscience/VAME/issues/26",
@@ -148,6 +150,8 @@ def first_epoch_is_kept(training):
 
 
 @fault(
+    "batchnorm-statistics",
+    "train-inference-mismatch",
     cause="Batch normalisation averages with a momentum of 0.99 over a few "
     "dozen steps, so its averages still lag behind when it is validated.",
     layers=["norm_1", "norm_2"],
@@ -179,6 +183,7 @@ def averages_that_lag(training):
 
 
 @fault(
+    "unscaled-target",
     cause="The two outputs are a class and a price in dollars, whose squared "
     "error is all of the loss, and the early stop watches the sum.",
     layers=["class", "price"],

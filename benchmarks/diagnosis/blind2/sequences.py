@@ -42,6 +42,7 @@ class Reverser(keras.Model):
 
 
 @fault(
+    "zero-gradient",
     cause="The decoder's GRU is called for one step at a time without the "
     "state of the step before, so it never knows where it is.",
     layers=["decoder"],
@@ -71,6 +72,7 @@ def state_that_is_not_passed_on(training):
 
 
 @fault(
+    "unmasked-padding",
     cause="The attention masks are made of ones for the padding too, so all "
     "words attend to it and it is averaged over.",
     layers=["attention"],
@@ -113,6 +115,7 @@ def mask_of_ones(training):
 
 
 @fault(
+    "single-unit-softmax",
     cause="The softmax of the attention is over an axis of one unit, so all "
     "weights are 1 and all steps are added up.",
     layers=["attention"],
@@ -182,6 +185,7 @@ def mask_of_a_scalar(training):
 
 
 @fault(
+    "index-out-of-range",
     cause="The embedding has fewer rows than there are words, and compiled "
     "with XLA all words beyond the last row are read as the last one.",
     layers=["words"],

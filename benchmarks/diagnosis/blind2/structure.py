@@ -65,6 +65,7 @@ class Stack(keras.Model):
 
 
 @fault(
+    "disconnected-variable",
     cause="Each layer of the block is called on the block's input and not on "
     "the output of the layer before, so only the last one counts.",
     layers=["deep_0", "deep_1"],
@@ -87,6 +88,8 @@ def layers_of_the_same_input(training):
 
 
 @fault(
+    "vanishing-gradient",
+    "init-too-small",
     cause="The sum with the input is assigned to a name that nobody reads, "
     "so the residual connection is not there.",
     source="https://github.com/PetarV-/GAT/issues/11",

@@ -29,6 +29,8 @@ class Attentive(layers.Layer):
 
 
 @fault(
+    "init-too-large",
+    "saturated-activation",
     cause="The vector of the attention is memory that nobody initialised: "
     "numbers up to the largest there are, so one step takes all.",
     layers=["attention"],
@@ -62,6 +64,8 @@ def memory_for_a_start(training):
 
 
 @fault(
+    "zero-init",
+    "zero-gradient",
     cause="Both layers of the gate start with kernels of zeros, so neither "
     "has a gradient and what the gate would let in never comes in.",
     layers=["gate_1", "gate_2"],
@@ -127,6 +131,8 @@ class Places(layers.Layer):
 
 
 @fault(
+    "disconnected-variable",
+    "zero-gradient",
     cause="The positional encoding gives a constant, no gradient passes it, "
     "so the embedding below stays random.",
     layers=["words"],
@@ -164,8 +170,9 @@ def _block(h, i):
 
 
 @fault(
+    "learning-rate",
     cause="All layers of the pretrained transformer are tuned with Adam at "
-    "a rate for new networks, a thousand times too large.",
+    "a rate that is far too large, fifty times what works.",
     source="https://github.com/strongio/keras-bert/issues/11",
 )
 def tuned_too_fast(training):
@@ -196,6 +203,7 @@ def tuned_too_fast(training):
 
 
 @fault(
+    "learning-rate",
     cause="The rate of the fine-tuning is larger than that of the training "
     "before it, so a few observations make the network forget.",
     source="https://github.com/USGS-R/river-dl/issues/58",
@@ -224,6 +232,7 @@ def forgotten_in_the_tuning(training):
 
 
 @fault(
+    "stale-trainable",
     cause="The backbone is set to not trainable after `compile`.",
     layers=["backbone_1", "backbone_out"],
     source="https://github.com/keras-team/keras-cv/pull/1746",

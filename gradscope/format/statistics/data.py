@@ -146,3 +146,29 @@ declare(
         ),
     )
 )
+
+declare(
+    Statistic(
+        name="data_zero_fraction",
+        family="data",
+        column=6,
+        meaning="share of the elements that are exactly 0, as the padding of "
+        "sequences",
+        unit="share",
+        healthy="of padded sequences below a half",
+        reveals="padding that outweighs the data, inputs that were lost",
+    )
+)
+
+declare(
+    Statistic(
+        name="data_examples",
+        family="data",
+        column=7,
+        meaning="number of the batch's examples that are measured",
+        unit="examples",
+        healthy="the batch size",
+        reveals="whether means of batches differ by chance",
+        of_replicas="sum",
+    )
+)

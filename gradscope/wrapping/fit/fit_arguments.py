@@ -1,5 +1,5 @@
-"""Arguments of the `fit` that is running: a batch to probe, and a tuner's
-trial.
+"""Arguments of the `fit` that is running: a batch to probe, a tuner's trial,
+and choices that are hardly meant.
 
 Keras does not show its callbacks the data, but the arrays are arguments of
 `fit`, which is on the stack. A `tf.data.Dataset` or a generator is left alone:
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from gradscope.format.rows import Wiring
 
 #: Least and most examples of a batch, if training draws them at random.
 _LEAST, _MOST = 32, 256
@@ -47,6 +49,38 @@ def trial_name(model: Any) -> str | None:
         if isinstance(name, str) and name:
             return name
     return None
+
+
+def odd_choices(model: Any) -> list[Wiring]:
+    """List arguments of the `fit` that is running that are hardly meant.
+
+    Args:
+        model: The model that `fit` trains.
+    """
+    running = _running(model) or {}
+    odd = []
+    if running.get("shuffle") and _is_array_like(running.get("x")):
+        odd += [
+            Wiring("shuffled_state", str(layer.name), type(layer).__name__)
+            for layer in model._flatten_layers()
+            if getattr(layer, "stateful", False) is True
+            and hasattr(layer, "cell")
+        ]
+    callbacks = running.get("callbacks")
+    rate = getattr(model.optimizer, "learning_rate", None)
+    for callback in getattr(callbacks, "callbacks", callbacks) or ():
+        if type(callback).__name__ != "ReduceLROnPlateau" or rate is None:
+            continue
+        if not callable(rate) and callback.min_lr >= float(rate):
+            detail = f"{float(rate):.3g} {callback.min_lr:.3g}"
+            odd.append(Wiring("idle_plateau", "ReduceLROnPlateau", detail))
+    return odd
+
+
+def _is_array_like(x: Any) -> bool:
+    """Return whether `fit` can shuffle data: a data set orders itself."""
+    leaves = tf.nest.flatten(x)
+    return bool(leaves) and all(map(_is_array, leaves))
 
 
 def _running(model) -> dict | None:

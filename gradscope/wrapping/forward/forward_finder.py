@@ -25,8 +25,13 @@ from gradscope.runtime import (
 )
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import fallback, graph_search, model_facts
-from gradscope.wrapping.forward.forward_pass import ForwardPass
+from gradscope.wrapping.forward import (
+    fallback,
+    graph_search,
+    model_facts,
+    tape_loss,
+)
+from gradscope.wrapping.forward.forward_pass import NO_LOSS, ForwardPass
 from gradscope.wrapping.forward.logged_loss import LoggedLoss
 from gradscope.wrapping.forward.model_capture import ModelCapture, ModelCaptures
 
@@ -199,6 +204,11 @@ class ForwardFinder:
         forward_pass.unseen += unseen
         if forward_pass.loss is None:
             forward_pass.loss = call.loss()
+        # The loss that a `train_step` logs may be another one.
+        is_logged = self._logged_loss is not None
+        if forward_pass.loss is None and not is_logged:
+            if NO_LOSS not in forward_pass.unseen:
+                forward_pass.loss = tape_loss.find(call)
         if self._logged_loss is not None and capture.loss is None:
             forward_pass.unseen += (self._logged_loss.unknown,)
         return forward_pass

@@ -24,7 +24,12 @@ from gradscope.format.model_facts import (
 )
 from gradscope.format.schema import Schema
 from gradscope.runtime import scopes, tf_variables
-from gradscope.wrapping.forward import linear_chains, model_compiled
+from gradscope.wrapping.forward import (
+    initial_state,
+    linear_chains,
+    model_compiled,
+    untracked_variables,
+)
 from gradscope.wrapping.forward.model_compiled import quietly
 
 if TYPE_CHECKING:
@@ -83,16 +88,28 @@ def describe_model(
         named = _named_layers(model, described, schema)
         return {
             "layers": [
-                {
-                    "name": name[:MOST_TEXT],
-                    "class": type(layer).__name__,
-                    "config": _config(layer),
-                }
+                _describe_layer(name, layer, described.variables)
                 for name, layer in named[:MOST_LAYERS]
             ],
             "loss": quietly(lambda: model_compiled.losses(model), None),
             "metrics": quietly(lambda: model_compiled.metrics(model), []),
         }
+
+
+def _describe_layer(name: str, layer, trained: Sequence) -> dict:
+    config = _config(layer)
+    facts = {
+        "name": name[:MOST_TEXT],
+        "class": type(layer).__name__,
+        "config": config,
+    }
+    initial = quietly(lambda: initial_state.is_initial(layer, config), None)
+    untracked = quietly(lambda: untracked_variables.find(layer, trained), [])
+    return (
+        facts
+        | ({} if initial is None else {"is_initial": initial})
+        | ({"untracked": untracked} if untracked else {})
+    )
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import tensorflow as tf
+
 from gradscope.format.schema import Wiring
 from gradscope.runtime import operations, scopes, tf_variables
 from gradscope.wrapping.forward import linear_chains
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from gradscope.format.schema import Activation
     from gradscope.runtime.operations import Subgraph
     from gradscope.wrapping.forward.activations import ActivationTensors
@@ -61,6 +61,10 @@ def find(
                 shapes = [_shape(t) for t in operation.inputs]
                 name = scopes.of(operation.name) or operation.name
                 odd.append(Wiring("broadcast", name, " - ".join(shapes)))
+            half = _half_index(operation)
+            if half is not None:
+                name = scopes.of(operation.name) or operation.name
+                odd.append(Wiring("half_index", name, half))
     return list(dict.fromkeys(odd))
 
 
@@ -133,6 +137,24 @@ def _output_of(kind: str, tensor):
 
 def _is(operation, *kinds: str) -> bool:
     return operation is not None and operation.type in kinds
+
+
+def _half_index(operation) -> str | None:
+    """Dtype and number of rows of a table of which the index of a row was a
+    number of 16 bits; None for other operations."""
+    if not _is(operation, "GatherV2", "ResourceGather"):
+        return None
+    table, index = operation.inputs[:2]
+    while _is(index.op, "SelectV2", *operations.SAME_NUMBERS):
+        # Keras counts an index below 0 from the end, by a choice.
+        place = 2 if _is(index.op, "SelectV2") else 0
+        if len(index.op.inputs) <= place:
+            return None
+        index = index.op.inputs[place]
+        if index.dtype in (tf.float16, tf.bfloat16):
+            rows = table.shape[0] if table.shape.rank else None
+            return f"{index.dtype.name} {rows}" if rows else None
+    return None
 
 
 def _is_broadcast(operation, handles: dict) -> bool:

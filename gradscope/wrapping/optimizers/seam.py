@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
-from gradscope.format.schema import Schema
+from gradscope.format.schema import Schema, Wiring
 from gradscope.runtime import (
     replicas,
     rewritten_sums,
@@ -411,6 +411,26 @@ class Seam:
             self.warn_once(trainable_flags.describe_change(layers))
             self._record_note(lambda schema: schema.with_stale_layers(layers))
 
+    def record_wiring(self, wiring: list[Wiring]) -> None:
+        """Record what is put together in an odd way around the program."""
+        if wiring:
+            self._record_note(lambda schema: schema.with_wiring(tuple(wiring)))
+
+    def record_no_step(self, is_frozen: bool) -> None:
+        """Record that a training ended without a step of the optimizer.
+
+        Args:
+            is_frozen: Whether the model has no weights that are trained.
+        """
+        name = type(self.optimizer).__name__
+        reason = "frozen" if is_frozen else "idle"
+        try:
+            self.observers.record_no_step(
+                self.step_count(), Wiring("no_step", name, reason)
+            )
+        except Exception as error:
+            self.fail(error)
+
     def _record_note(self, add: Callable[[Schema], Schema]) -> None:
         try:
             self.observers.record_note(self.step_count(), add)
@@ -438,6 +458,15 @@ class Seam:
     def is_idle(self) -> bool:
         """Whether the optimizer made no step since `wrap`."""
         return not self._was_called and self.step_count() == self._first_step
+
+    @property
+    def has_no_record(self) -> bool:
+        """Whether the optimizer's step number stands, and nothing is written.
+
+        Steps that a loss scale skips are written.
+        """
+        is_still = self.step_count() == self._first_step
+        return is_still and not self.observers.writer.has_file
 
     def warn_if_bypassed(self) -> None:
         """Warn if a training bypassed the optimizer; call this at the end."""

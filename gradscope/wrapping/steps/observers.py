@@ -6,10 +6,14 @@ old and the new ones; programs that were traced before keep theirs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from gradscope.format.schema import Schema
+import numpy as np
+
+from gradscope.format.schema import RUN_COLUMNS, Schema, Wiring
+from gradscope.recording import event_writer
 from gradscope.recording.event_writer import EventWriter
 from gradscope.recording.interfaces import Closable, Recorder
 from gradscope.runtime import tf_variables, tracing
@@ -170,6 +174,23 @@ class Observers:
         if latest is not None:
             self.drain()  # steps come before the note in the file
             latest.drain.write_note(step, add)
+
+    def record_no_step(self, step: int, wiring: Wiring) -> None:
+        """Write a record without any step, which says why there is none.
+
+        Args:
+            step: The optimizer's step number.
+            wiring: The reason.
+        """
+        schema = Schema((), wiring=(wiring,))
+        self.writer.begin(schema, step)
+        nothing = np.full((1, len(RUN_COLUMNS)), np.nan, np.float32)
+        values = [
+            event_writer.family_value("run", schema.id, nothing),
+            event_writer.schema_value(schema),
+        ]
+        self.writer.write(step, time.time(), values)
+        self.writer.flush()
 
     def close(self) -> None:
         """Write what is left, and close the record."""

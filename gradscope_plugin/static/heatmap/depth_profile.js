@@ -110,12 +110,13 @@ export function drawFlow(canvas, profiles, {scale, yOf, density, colors}) {
 function drawProfile(context, profile, place) {
   curvesOf(profile.points).forEach(({points}, index) => {
     context.setLineDash(DASHES[index]);
-    drawCurve(context, {...profile, points}, place, index);
+    const isDotted = profile.points.length * 7 < place.height;
+    drawCurve(context, {...profile, points, isDotted}, place, index);
     context.setLineDash([]);
   });
 }
 
-function drawCurve(context, {points, color, isOwn}, place, index) {
+function drawCurve(context, {points, color, isOwn, isDotted}, place, index) {
   const {xOf, yOf, height, colors} = place;
   context.lineWidth = isOwn ? 2 : 1;
   context.strokeStyle = context.fillStyle = color;
@@ -135,7 +136,6 @@ function drawCurve(context, {points, color, isOwn}, place, index) {
   context.stroke();
   context.globalAlpha = 1;
   if (!isOwn) return;
-  const isDotted = points.length * 7 < height;
   for (const {row, value, kind} of points) {
     const y = yOf(row);
     if (y < 0 || y > height) continue;

@@ -7,11 +7,12 @@ import {createOverlay} from './outlines.js';
 
 /*
  * <section class="heatmap">
- *   <h2><span class="dot"></span><b>run</b> <small>caption</small>
+ *   <h2><span class="dot"></span><b>run</b>
+ *     <span class="alarm">loss is NaN since step 2, first at mse</span>
+ *     <small>caption</small>
  *     <small class="alarm">7 of 64 dead at step 390</small>
  *     <span class="value">value at the cursor</span></h2>
  *   <div class="tools"><button>fold all</button> <button>PNG</button>…</div>
- *   <p class="alarm">loss is NaN since step 2, first at mse</p>
  *   <p class="message"></p>
  *   <div class="plot">
  *     <i class="spacer"/>
@@ -33,7 +34,7 @@ export function build(actions) {
     caption: element('small'),
     finding: element('small'),
     value: element('span', {className: 'value'}),
-    alarm: element('p', {className: 'alarm'}),
+    alarm: element('span', {className: 'alarm'}),
     earlierText: element('span'),
     earlierShow: tool('show them', 'Show the earlier training', null),
     message: element('p', {className: 'message'}),
@@ -73,12 +74,13 @@ export function build(actions) {
     tool('CSV', 'Save all numbers of this picture', actions.csv));
   dom.earlier = element('p', {className: 'earlier', hidden: true},
     dom.earlierText, dom.earlierShow);
-  dom.title = element('h2', {}, dom.dot, dom.name, dom.caption, dom.finding,
+  dom.title = element('h2', {}, dom.dot, dom.name, dom.alarm, dom.caption,
+    dom.finding,
     dom.value);
   dom.more = element('div', {className: 'more-of-run'});
   dom.node = element('section', {className: 'heatmap'},
     element('div', {className: 'heatmap-head'}, dom.title, dom.flowTitle,
-      dom.tools), dom.alarm, dom.earlier, dom.message, dom.plot, dom.more);
+      dom.tools), dom.earlier, dom.message, dom.plot, dom.more);
   return dom;
 }
 

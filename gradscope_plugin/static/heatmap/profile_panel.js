@@ -18,7 +18,7 @@ const MOST = 6000;
  */
 export function createProfilePanel(onClose) {
   const title = element('h3');
-  const keys = element('span');
+  const keys = element('span', {className: 'profile-keys'});
   const names = element('div', {className: 'profile-names'});
   const canvas = element('canvas');
   const area = element('div', {className: 'profile-area', role: 'img'}, canvas);
@@ -85,7 +85,7 @@ function keyOf({group}, index) {
   context.moveTo(0, 4);
   context.lineTo(26, 4);
   context.stroke();
-  return element('span', {className: 'key'}, swatch, ` ${group || 'others'} `);
+  return element('span', {className: 'key'}, swatch, group || 'others');
 }
 
 function drawCurves(canvas, {profiles, scale, height, rows}) {

@@ -63,16 +63,16 @@ function described({run, name, values}) {
 function numbersAt({lines}, height, step, run) {
   const sorted = [...lines].sort((a, b) =>
     Number(b.run === run) - Number(a.run === run));
-  return sorted.slice(0, Math.floor(height / TEXT)).map((line) => {
+  const known = sorted.filter(({steps}) => step === null || steps[0] <= step);
+  return known.slice(0, Math.floor(height / TEXT)).map((line) => {
     const {color, isDashed, steps, values, name} = line;
-    const column = step === null ? values.length - 1 : columnOf(steps, step);
-    const isThere = step === null || steps[column] <= step;
+    const value = values[step === null ? values.length - 1
+      : columnOf(steps, step)];
     const swatch = element('i', {className: `key ${isDashed ? 'dashed' : ''}`});
     swatch.style.borderColor = color;
-    const value = isThere ? values[column] : NaN;
     return element('span', {title: `${name} of ${runLabel(line.run)}`}, swatch,
-      element('b', {className: isThere && !Number.isFinite(value) ? 'alarm'
-        : ''}, isThere ? short(value) : ''));
+      element('b', {className: Number.isFinite(value) ? '' : 'alarm'},
+        short(value)));
   });
 }
 

@@ -91,12 +91,17 @@ _COMPARING = ("crossentropy", "error", "hinge", "huber", "cosh", "poisson")
 
 
 def _may_ignore_targets(view: View, limits: Limits) -> bool:
-    """Return whether a loss of the user's own falls all the same.
+    """Return whether a loss of the user's own may do without targets.
 
-    Such a loss may be computed from the outputs alone, with zeros for targets.
+    Such a loss is computed from the outputs alone, and falls all the same; or
+    the targets are zeros of another shape, which `fit` asks for.
     """
-    is_known = any(part in view.loss_name for part in _COMPARING)
-    return not is_known and view.loss_fall > limits["learned.fall"]
+    if any(part in view.loss_name for part in _COMPARING):
+        return False
+    rows = [*view.data_rows("target"), *view.data_rows("output")]
+    shapes = {view.schema.data[row].shape for row in rows}
+    is_filler = not view.get("data_rms")[:, rows[0]].any() and len(shapes) > 1
+    return is_filler or view.loss_fall > limits["learned.fall"]
 
 
 def _is_adversarial(view: View) -> bool:

@@ -118,6 +118,51 @@ def embedding_index_out_of_range(view: View, limits: Limits) -> Findings:
     )
 
 
+declare(
+    Kind(
+        name="rounded-index",
+        rank=17,
+        ceiling="warning",
+        what="Indices of an embedding pass through a dtype of 16 bits, which "
+        "rounds large ones to their neighbours.",
+        shown_by=Shown(("gradient_norm",)),
+        is_note_if_learned=True,
+        cause_rank=11,
+        symptoms=("nothing-learned",),
+    )
+)
+
+#: Integers up to which all are numbers of a dtype.
+_EXACT = {"float16": 2048, "bfloat16": 256}
+
+
+@rule
+def rounded_index(view: View, limits: Limits) -> Findings:
+    """Indices that were rounded on their way to a table."""
+    for wiring in view.wiring("half_index"):
+        dtype, _, rows = wiring.detail.partition(" ")
+        exact = _EXACT.get(dtype, 0)
+        if not exact or not rows.isdecimal() or int(rows) <= exact + 1:
+            continue
+        layer = wiring.name.rpartition("/")[2]
+        yield finding(
+            view,
+            "rounded-index",
+            "warning",
+            layer,
+            None,
+            what=f"The indices of {code(layer)}, a table of {rows} rows, were "
+            f"{dtype} before, which has every integer only up to {exact}",
+            evidence={"rows": int(rows), "exact": exact, "dtype": dtype},
+            cause="Under a policy such as `mixed_float16` Keras casts the "
+            "inputs of a layer to 16 bits, and so ids that are floats. Larger "
+            "ones are rounded, so that neighbours share a row.",
+            remedy="Pass ids as integers (`dtype='int32'`), or give the layers "
+            'in front of the embedding `dtype="float32"`.',
+        )
+        return
+
+
 def _first_embedding(view: View) -> tuple[str, int] | None:
     """Find the embedding right behind the input: its name and its rows."""
     layers = [

@@ -64,3 +64,23 @@ def ratio_limit(view: View) -> str:
 def last_norm_distance(view: View, row: int) -> float:
     """Compute the median distance of the last five records."""
     return float(median(norm_distances(view)[-5:, row]))
+
+
+def have_hardly_begun(view: View) -> bool:
+    """Return whether batch norms had no time to learn their statistics.
+
+    Each step closes `1 - momentum` of the distance. With a momentum of .999, as
+    in MobileNet, a hundred steps close a tenth of it: then inference differs
+    from training whatever the network is, and a longer fit cures it.
+    """
+    momenta = [
+        float((fact.get("config") or {}).get("momentum") or 0)
+        for fact in view.facts.values()
+        if fact.get("class") == "BatchNormalization"
+    ]
+    slowest = max(momenta, default=0.0)
+    return bool(slowest ** (view.last_step + 1) > _HARDLY_BEGUN)
+
+
+#: Share of the distance that is left of statistics that have hardly begun.
+_HARDLY_BEGUN = 0.85

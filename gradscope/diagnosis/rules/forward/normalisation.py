@@ -10,6 +10,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
     SETTLING_STEPS,
+    have_hardly_begun,
     last_norm_distance,
     norm_distances,
     probe_gap,
@@ -167,7 +168,9 @@ def _lag_findings(
     is_short = not is_small and _is_too_short(view, largest, limits)
     if not is_harmful and (is_known or is_short):
         return  # statistics always lag at first, and a longer run cures that
-    severity = "note" if is_small and not is_harmful else "warning"
+    is_early = have_hardly_begun(view)
+    is_note = is_early or (is_small and not is_harmful)
+    severity = "note" if is_note else "warning"
     names = [name for name, _ in lagging]
     worst_layer, distance = max(lagging, key=lambda pair: pair[1])
     position = "have not settled"
@@ -189,7 +192,11 @@ def _lag_findings(
             "accuracy_gap": gap,
             "layers": names,
         },
-        cause="The moving statistics follow too slowly. Each step closes only "
+        cause="The training is too short for their momentum, so this says "
+        "little yet. Each step closes `1 - momentum` of the distance: with "
+        "0.999, which MobileNet has, 3000 steps close 95 %."
+        if is_early
+        else "The moving statistics follow too slowly. Each step closes only "
         "`1 - momentum` of the distance (1 % if it is 0.99), while the weights "
         "change; or there were too few steps.",
         remedy="Use `BatchNormalization(momentum=0.9)`, train longer, or let "

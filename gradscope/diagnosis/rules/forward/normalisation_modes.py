@@ -8,6 +8,7 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
     has_batch_norm,
+    have_hardly_begun,
     probe_gap,
     ratio_limit,
 )
@@ -64,7 +65,7 @@ def train_inference_mismatch(view: View, limits: Limits) -> Findings:
     arrays, or `probe=`.
     """
     ratio, is_gap = probe_gap(view, limits)
-    if not is_gap:
+    if not is_gap or have_hardly_begun(view):
         return
     has_norm = has_batch_norm(view)
     limit = limits[f"train-inference-mismatch.{ratio_limit(view)}"]

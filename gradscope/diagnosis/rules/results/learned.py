@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import chance, guessing_loss
+from gradscope.diagnosis.guessing import chance, classes, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.results.constant_outputs import (
+    find_constant_outputs,
+)
 from gradscope.diagnosis.spells import median, running_median
-from gradscope.diagnosis.wording import finding
+from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -42,6 +45,11 @@ declare(
                 1e-3,
                 "variation of the outputs between examples, as a share of "
                 "their rms",
+            ),
+            "stays": Limit(
+                0.08,
+                "largest difference of the loss from its first value, as a "
+                "share of that; where the loss of guessing is not known",
             ),
             "steps": Limit(
                 100, "steps of a training that should have learned something"
@@ -88,7 +96,13 @@ _CHECKS = (
 @rule
 def nothing_learned(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that nothing is learned, if there is any."""
-    for look in (_loss_of_zero, _outputs_that_are_all_the_same, _only_guesses):
+    for look in (
+        _loss_of_zero,
+        find_constant_outputs,
+        _only_guesses,
+        _stays_where_it_was,
+        _nothing_resists,
+    ):
         findings = list(look(view, limits))
         if findings:
             yield from findings
@@ -131,12 +145,101 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     )
 
 
+def _stays_where_it_was(view: View, limits: Limits) -> Findings:
+    """A loss of unknown kind that never leaves its first value.
+
+    Adversaries and rewards have losses that need not fall, but they go up and
+    down.
+    """
+    if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
+        return
+    if not view.is_from_start or np.isfinite(guessing_loss(view)):
+        return
+    first = abs(view.first_loss)
+    limit = limits["nothing-learned.stays"]
+    change = float(np.max(abs(view.loss - view.first_loss)) / max(first, 1e-12))
+    if not change < limit or _has_learned_by_accuracy(view):
+        return
+    ratios = view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
+    moved = float(median(ratios)) * (view.last_step + 1)
+    if not moved > limits["learning-rate.moved"]:
+        return  # `training_too_slow` reports this
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        None,
+        None,
+        what=f"The loss stays within {percent(change)} of its first value "
+        f"({view.first_loss:.3g}) in every step, although the weights are "
+        "updated",
+        evidence={
+            "first_loss": view.first_loss,
+            "last_loss": view.last_loss,
+            "change": change,
+            "change_limit": limit,
+        },
+        cause="This is what one sees; the record does not tell why. What the "
+        "weights change is nearly nothing beside the rest of the loss: it may "
+        "be a large constant, a margin that distances never reach (a mean "
+        "where a sum belongs), similarities that are all next to 0 or to 1 (a "
+        "norm over the whole batch, no temperature), or a term that hides the "
+        "one that matters.",
+        remedy="Compute the loss by hand for a perfect and for a random "
+        "answer: if they hardly differ, its parts are of the wrong size. "
+        + _CHECKS,
+    )
+
+
+def _nothing_resists(view: View, limits: Limits) -> Findings:
+    """A generator's loss of zero: the adversary that is frozen learns nothing.
+
+    A generator is trained through a frozen discriminator, to get one answer for
+    all that it makes. A discriminator that learns does not give it for long.
+    """
+    targets = view.data_rows("target")
+    frozen = [
+        str(fact.get("name"))
+        for fact in view.facts.values()
+        if (fact.get("config") or {}).get("trainable") is False
+    ]
+    if len(targets) != 1 or not frozen or view.count < 20:
+        return
+    if view.last_step < limits["nothing-learned.steps"]:
+        return
+    row = targets[0]
+    is_constant = not np.nan_to_num(view.get("data_variation")[:, row]).any()
+    if not is_constant or np.ptp(view.get("data_mean")[:, row]) > 0:
+        return
+    if not 0 <= view.last_loss < 0.01 or not view.first_loss > 0.1:
+        return
+    yield finding(
+        view,
+        "nothing-learned",
+        "warning",
+        frozen[0],
+        None,
+        what=f"The loss fell to {view.last_loss:.2g} for targets that are all "
+        "the same, through layers that are frozen: they give that answer to "
+        "everything by now",
+        evidence={"last_loss": view.last_loss, "layers": frozen},
+        cause="A discriminator that learns finds out what the generator makes, "
+        "so the generator's loss does not stay near 0. The frozen part does "
+        "not learn in its own training either. Possible reasons are "
+        "`trainable = False` before its own step was traced (it then trains no "
+        "weights), steps that are too few or too small, or labels of real and "
+        "made examples that are swapped in one of the two.",
+        remedy="Look at the weights of the discriminator before and after its "
+        "own `train_on_batch`. Set `trainable = True` before, and False after.",
+    )
+
+
 def _has_learned_by_accuracy(view: View) -> bool:
     """Return whether the logged accuracy is clearly better than guessing."""
     accuracy, guess = view.accuracy, chance(view)
     if accuracy is None or not guess > 0 or not len(accuracy):
         return False
-    return bool(np.nanmax(accuracy, initial=0) > min(1.5 * guess, guess + 0.1))
+    return bool(np.nanmax(accuracy, initial=0) > min(2 * guess, guess + 0.1))
 
 
 def _has_penalties(view: View) -> bool:
@@ -152,56 +255,16 @@ def _has_penalties(view: View) -> bool:
     )
 
 
-def _outputs_that_are_all_the_same(view: View, limits: Limits) -> Findings:
-    """Outputs that hardly differ between examples, though the inputs do."""
-    outputs, targets = view.data_rows("output"), view.data_rows("target")
-    inputs = view.data_rows("input")
-    if len(outputs) != 1 or len(inputs) != 1 or view.count < 20:
-        return
-    if view.last_step < limits["nothing-learned.steps"]:
-        return
-    variation = view.get("data_variation")
-    late = slice(-max(5, view.count // 10), None)
-    with np.errstate(all="ignore"):
-        shares = variation[late] / view.get("data_rms")[late]
-    share = float(np.nanmax(shares[:, outputs[0]], initial=-1))
-    limit = limits["nothing-learned.same"]
-    # Where all targets are the same, so may be all outputs.
-    varied = median(shares[:, [inputs[0], *targets]], axis=0)
-    if not 0 <= share < limit or not (varied > 0.01).all():
-        return
-    if not view.is_finite[late].all():
-        return
-    yield finding(
-        view,
-        "nothing-learned",
-        "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
-        None,
-        what="The outputs are the same for all examples: they differ by "
-        f"{share:.1g} of their size, while the inputs differ by "
-        f"{float(varied[0]):.2g} of theirs",
-        evidence={
-            "output_variation": share,
-            "output_variation_limit": limit,
-        },
-        cause="This is what one sees; the record does not tell why. A loss "
-        "that one constant answer makes small pulls all outputs to it: "
-        "arguments of the loss that are swapped, embeddings that nothing "
-        "pushes apart, a sign that is wrong. Units that are dead or saturated "
-        "do the same.",
-        remedy="Compute the loss by hand for a right, a wrong and a constant "
-        "answer: the right one must cost least.",
-    )
-
-
 def _loss_of_zero(view: View, limits: Limits) -> Findings:
-    """A loss that is exactly zero from the first step on."""
+    """A loss that is zero, or rounded to it, from the first step on."""
     if view.count < 5 or not view.is_from_start:
         return
-    gradient = view.get("global_gradient_norm")
-    if not (view.loss == 0).all() or not (np.nan_to_num(gradient) == 0).all():
+    gradient = np.nan_to_num(view.get("global_gradient_norm"))
+    if not (abs(view.loss) < 1e-6).all() or not (gradient < 1e-6).all():
         return
+    is_single = "categoricalcrossentropy" in view.loss_name and (
+        view.data_rows("output") and classes(view) == 1
+    )
     yield finding(
         view,
         "nothing-learned",
@@ -209,11 +272,24 @@ def _loss_of_zero(view: View, limits: Limits) -> Findings:
         None,
         None,
         what="The loss is exactly 0 in every step from the first one on, so "
-        "there is nothing to learn from",
-        evidence={"last_loss": 0.0, "gradient_norm": 0.0},
-        cause="No example contributes to the loss: the sample weights, class "
+        "there is nothing to learn from"
+        if not view.loss.any()
+        else "The loss is 0 but for rounding in every step from the first one "
+        "on, so there is nothing to learn from",
+        evidence={
+            "last_loss": view.last_loss,
+            "gradient_norm": float(gradient.max()),
+        },
+        cause="A categorical cross-entropy takes its outputs for the "
+        "probabilities of classes, which add up to 1. There is a single "
+        "output, so it counts as 1, whatever the network says."
+        if is_single
+        else "No example contributes to the loss: the sample weights, class "
         "weights or mask are all zero, or the loss was clipped to zero before "
         "the network had learned anything.",
-        remedy="Look at the sample weights or the mask of one batch, and at "
+        remedy='For two classes use `Dense(1, activation="sigmoid")` with '
+        "`binary_crossentropy`, or two units with a softmax."
+        if is_single
+        else "Look at the sample weights or the mask of one batch, and at "
         "the loss of that batch computed by hand.",
     )

@@ -12,6 +12,10 @@ import numpy as np
 from gradscope.diagnosis.guessing import chance
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.forward.batch_norms import (
+    has_batch_norm,
+    have_hardly_begun,
+)
 from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
@@ -83,9 +87,9 @@ declare(
         name="validation-differs",
         rank=275,
         ceiling="warning",
-        what="Validation is no better than guessing, or worse, while training "
-        "goes well.",
-        needs="`Callback`; accuracy and validation data",
+        what="Validation is no better than guessing, or worse than an "
+        "untrained network, while training goes well.",
+        needs="`Callback`; validation data",
         shown_by=Shown(("gradient_norm",)),
         limits={
             "share": Limit(
@@ -94,6 +98,11 @@ declare(
             "guessing": Limit(
                 1.1,
                 "the same, where training is at least 0.3 better than guessing",
+            ),
+            "scale": Limit(
+                1.5,
+                "smallest validation loss, divided by the training loss of the "
+                "first steps",
             ),
         },
         symptom_of=("batchnorm-statistics", "dropout-keep-prob"),
@@ -112,7 +121,7 @@ def validation_that_guesses(view: View, limits: Limits) -> Findings:
     guess = chance(view)
     if accuracy is None or validation is None or len(validation) < 2:
         return
-    if not guess > 0:
+    if not guess > 0 or have_hardly_begun(view):
         return
     late = validation[len(validation) // 2 :]
     is_below = bool((late < limits["validation-differs.share"] * guess).all())
@@ -149,6 +158,57 @@ def validation_that_guesses(view: View, limits: Limits) -> Findings:
         remedy="Shuffle before `fit`: `order = np.random.permutation(len(x))`, "
         "`x, y = x[order], y[order]`; or use `train_test_split(..., "
         "stratify=y)`. Compare ten rows of both sets as they enter the model.",
+    )
+
+
+@rule
+def validation_of_another_scale(view: View, limits: Limits) -> Findings:
+    """A validation loss that is never as small as that of the first step.
+
+    Data of the same kind have the loss of an untrained network, or less, at
+    least in the first epochs, before a network can learn its data by heart.
+    """
+    loss, validation = view.logs.get("loss"), view.logs.get("val_loss")
+    if loss is None or validation is None or len(validation) < 3:
+        return
+    start, first = view.first_loss, float(loss[0])
+    if not view.is_from_start or not np.isfinite(validation).all():
+        return
+    least = float(validation.min())
+    limit = limits["validation-differs.scale"]
+    worst = max(start, first)
+    # A batch norm's moving statistics settle in the first epochs.
+    if has_batch_norm(view) or not worst > 0 or not least > limit * worst:
+        return
+    if not view.loss_fall > 0.5:
+        return
+    accuracy = view.validation_accuracy
+    if accuracy is not None and accuracy[-1] > 1.5 * chance(view):
+        return
+    if any(validation_that_guesses(view, limits)):
+        return
+    yield finding(
+        view,
+        "validation-differs",
+        "warning",
+        None,
+        None,
+        what=f"The validation loss is never below {least:.3g}, and the loss "
+        f"in training was {start:.3g} even in the first steps",
+        evidence={
+            "validation_loss": least,
+            "first_loss": start,
+            "last_loss": view.last_loss,
+            "scale": least / worst,
+            "scale_limit": limit,
+        },
+        cause="This is not overfitting, which begins after the first epochs: "
+        "the untrained network was better on the training data than it ever is "
+        "on the validation data. They are of another scale or kind: inputs or "
+        "targets that are not scaled there (or scaled with another mean and "
+        "deviation), another order of columns or classes.",
+        remedy="Compare minimum, maximum, mean and standard deviation of both "
+        "sets, inputs and targets, as they enter the model.",
     )
 
 

@@ -1,0 +1,189 @@
+"""Rules about batches that are no fair sample of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gradscope.diagnosis.guessing import chance
+from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
+from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.wording import finding, percent
+
+if TYPE_CHECKING:
+    from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.view import View
+
+declare(
+    Kind(
+        name="unshuffled-data",
+        rank=62,
+        ceiling="warning",
+        what="The targets of batches differ far more than chance allows, and "
+        "those of consecutive batches are alike: the data are hardly shuffled.",
+        needs="model; targets",
+        shown_by=Shown(("data_mean",), role="target"),
+        is_note_if_learned=True,
+        limits={
+            "excess": Limit(
+                5,
+                "variance of the batches' mean targets, divided by that of "
+                "random samples of the same size; those have 1",
+            ),
+            "order": Limit(
+                0.7,
+                "correlation of the mean targets of consecutive batches; "
+                "random samples have 0",
+            ),
+        },
+        symptoms=("nothing-learned", "loss-metric-disagree"),
+        cause_rank=52,
+    )
+)
+
+
+@rule
+def unshuffled_data(view: View, limits: Limits) -> Findings:
+    """Mean targets that drift from batch to batch, as those of sorted data.
+
+    The mean of n random examples varies by their variance over n.
+    """
+    rows = view.data_rows("target")
+    if len(rows) != 1 or not chance(view) > 0:
+        return  # of series, neighbours may be alike
+    mean = view.get("data_mean")[:, rows[0]].astype(float)
+    variation = view.get("data_variation")[:, rows[0]].astype(float)
+    examples = view.get("data_examples")[:, rows[0]].astype(float)
+    follows = np.diff(view.steps) == 1
+    if follows.sum() < 30 or not np.isfinite(mean).all():
+        return
+    total = float(np.nanmean(variation**2) + np.var(mean))
+    expected = total / float(np.nanmean(examples))
+    excess = float(np.var(mean)) / expected if expected > 0 else np.nan
+    before, after = mean[:-1][follows], mean[1:][follows]
+    order = _correlation(before, after)
+    if not excess > limits["unshuffled-data.excess"]:
+        return
+    if not order > limits["unshuffled-data.order"]:
+        return
+    yield finding(
+        view,
+        "unshuffled-data",
+        "note" if view.loss_fall > 0.9 else "warning",
+        None,
+        None,
+        what=f"The mean targets of batches vary {excess:.2g} times as much as "
+        "those of random samples would, and consecutive batches are alike "
+        f"(a correlation of {order:.2g})",
+        evidence={
+            "excess": excess,
+            "excess_limit": limits["unshuffled-data.excess"],
+            "order": order,
+            "order_limit": limits["unshuffled-data.order"],
+        },
+        cause="The data are in an order, as that of their classes, and are not "
+        "shuffled, or by a buffer that is much smaller than the data "
+        "(`shuffle(100)` of thousands). Each step then pulls the network to "
+        "the classes of its batch, and the next ones pull it elsewhere.",
+        remedy="Shuffle all examples once before they are batched: "
+        "`order = np.random.permutation(len(x))`, or "
+        "`dataset.shuffle(len(x))` before `batch` and `repeat`.",
+    )
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if not np.ptp(a) > 0 or not np.ptp(b) > 0:
+        return np.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+declare(
+    Kind(
+        name="unmasked-padding",
+        rank=64,
+        ceiling="warning",
+        what="Most tokens are padding, and no mask tells the layers so.",
+        needs="model; targets or a recurrent layer",
+        shown_by=Shown(("data_zero_fraction", "data_mean"), role="input"),
+        is_note_if_learned=True,
+        limits={
+            "share": Limit(
+                0.5, "share of the input's tokens that are 0, the padding"
+            ),
+        },
+        cause_rank=54,
+        symptoms=("nothing-learned", "vanishing-gradient"),
+    )
+)
+
+#: Layers that read padding as tokens if there is no mask.
+_READERS = (
+    "LSTM",
+    "GRU",
+    "SimpleRNN",
+    "Bidirectional",
+    "RNN",
+    "GlobalAveragePooling1D",
+)
+
+
+@rule
+def unmasked_padding(view: View, limits: Limits) -> Findings:
+    """Sequences of tokens that are mostly padding, behind no mask."""
+    inputs, targets = view.data_rows("input"), view.data_rows("target")
+    embedding = next(
+        (f for f in view.facts.values() if f.get("class") == "Embedding"), None
+    )
+    if len(inputs) != 1 or len(targets) != 1 or embedding is None:
+        return
+    is_masked = any(
+        (fact.get("config") or {}).get("mask_zero")
+        or fact.get("class") == "Masking"
+        for fact in view.facts.values()
+    )
+    knows_masks = "mask_zero" in (embedding.get("config") or {})
+    if is_masked or not knows_masks:
+        return
+    zeros = view.get("data_zero_fraction")
+    share = float(np.nanmean(zeros[:, inputs[0]]))
+    of_targets = float(np.nanmean(zeros[:, targets[0]]))
+    limit = limits["unmasked-padding.share"]
+    shape, target_shape = (
+        view.schema.data[row].shape for row in (inputs[0], targets[0])
+    )
+    is_tagged = target_shape[:1] == shape[:1] and of_targets > limit
+    reads = [
+        str(fact.get("name"))
+        for fact in view.facts.values()
+        if fact.get("class") in _READERS
+    ]
+    if not share > limit or len(shape) != 1 or not (is_tagged or reads):
+        return
+    # Where only the end of a sequence is asked for, padding may be bridged.
+    is_harmful = is_tagged or view.loss_fall < limits["learned.fall"]
+    yield finding(
+        view,
+        "unmasked-padding",
+        "warning" if is_harmful else "note",
+        str(embedding.get("name")),
+        None,
+        what=f"{percent(share)} of the tokens are 0, which is most likely the "
+        "padding, and no layer masks them"
+        + (
+            f"; so are {percent(of_targets)} of the targets, and the loss "
+            "counts them like the others"
+            if is_tagged
+            else ""
+        ),
+        evidence={
+            "zeros": share,
+            "zeros_limit": limit,
+            "zeros_of_targets": of_targets,
+        },
+        cause="Without a mask a recurrent layer reads the padding as words, "
+        "pooling averages over it, and a loss for each position is mostly that "
+        "of the padding: it looks small while the words are hardly learned.",
+        remedy="Use `Embedding(..., mask_zero=True)`, which also leaves the "
+        "padding out of the loss, or pass sample weights of 0 for it.",
+    )

@@ -1,0 +1,61 @@
+"""The sets of `make test-versions`, and what the requirements promise."""
+
+import configparser
+import json
+import pathlib
+import re
+
+from gradscope.runtime import versions
+
+ROOT = pathlib.Path(__file__).parents[2]
+SETS = ROOT / "versions" / "sets"
+
+
+def pinned(name):
+    """Returns the versions of a set, as major and minor number."""
+    text = (SETS / f"{name}.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^(\w+)==(\d+)\.(\d+)", text, re.MULTILINE)
+    return {name: (int(major), int(minor)) for name, major, minor in pins}
+
+
+def required():
+    """Returns the requirements of gradscope, each with its lower end."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = setup["options"]["install_requires"].split()
+    found = [re.fullmatch(r"(\w+)>=(\d+)\.(\d+)[\d.]*", line) for line in lines]
+    return {m[1]: (int(m[2]), int(m[3])) for m in found}
+
+
+def test_the_oldest_set_has_the_oldest_versions_that_are_allowed():
+    oldest = pinned("2.16")
+    for module, (version, _) in versions.OLDEST.items():
+        assert oldest[module] == version
+    for name, version in required().items():
+        assert oldest[name] == version
+
+
+def test_no_requirement_is_tensorflow_or_has_an_upper_end():
+    # `required` has matched each line as a whole.
+    assert set(required()) == {"numpy", "protobuf", "tensorboard"}
+
+
+def test_there_is_a_set_for_each_tensorflow_and_one_of_what_comes():
+    names = {path.stem for path in SETS.glob("*.txt")}
+    assert names == {*(f"2.{minor}" for minor in range(16, 22)), "nightly"}
+    assert "# may fail" in (SETS / "nightly.txt").read_text()
+    for name in names - {"nightly"}:
+        assert pinned(name)["tensorflow"] == tuple(map(int, name.split(".")))
+
+
+def test_parts_and_what_is_left_out_name_tests_that_there_are():
+    parts = json.loads((ROOT / "versions" / "parts.json").read_text())
+    left_out = json.loads((ROOT / "versions" / "left_out.json").read_text())
+    entries = [test for entry in left_out for test in entry["tests"]]
+    chosen = [test for tests in parts.values() for test in tests]
+    for test in [*chosen, *entries]:
+        path, *name = test.split("::")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert not name or f"def {name[0].split('[')[0]}(" in text, test
+    files = {test.split("::")[0] for test in chosen}
+    assert {test.split("::")[0] for test in entries} <= files

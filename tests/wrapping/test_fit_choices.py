@@ -1,0 +1,80 @@
+"""What `Callback` records of a `fit` besides its steps."""
+
+import keras
+import numpy as np
+import pytest
+
+import gradscope
+from gradscope.errors import GradscopeWarning
+from gradscope.format.schema import Wiring
+
+X = np.random.default_rng(0).normal(size=(16, 4, 2)).astype("float32")
+Y = X[:, 0, :1]
+
+
+def fit(model, logdir, x=X, y=Y, callbacks=(), **options):
+    callback = gradscope.Callback(logdir, findings=False)
+    callbacks = [*callbacks, callback]
+    model.fit(x, y, verbose=0, callbacks=callbacks, **options)
+
+
+def recurrent(stateful=True):
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(8, 4, 2)),
+            keras.layers.GRU(2, stateful=stateful, name="memory"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model
+
+
+def test_a_state_that_fit_shuffles(tmp_path):
+    fit(recurrent(), tmp_path / "shuffled", batch_size=8)
+    wiring = gradscope.read(tmp_path / "shuffled").schema.wiring
+    assert wiring == (Wiring("shuffled_state", "memory", "GRU"),)
+    fit(recurrent(), tmp_path / "in order", batch_size=8, shuffle=False)
+    assert gradscope.read(tmp_path / "in order").schema.wiring == ()
+
+
+def test_a_plateau_that_begins_at_its_end(tmp_path):
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", min_lr=0.01)
+    model = recurrent(stateful=False)
+    fit(model, tmp_path, batch_size=8, callbacks=[plateau])
+    (wiring,) = gradscope.read(tmp_path).schema.wiring
+    assert (wiring.kind, wiring.detail) == ("idle_plateau", "0.01 0.01")
+
+
+def test_a_model_without_weights_to_train(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.trainable = False
+    model.compile("sgd", "mse")
+    with pytest.warns(GradscopeWarning, match="observed no step"):
+        fit(model, tmp_path, np.ones((8, 3)), np.ones((8, 1)))
+    (found,) = gradscope.diagnose(tmp_path)
+    assert (found.kind, found.severity) == ("no-steps", "error")
+    record = gradscope.read(tmp_path)
+    assert record.variables == () and np.isnan(record["loss"]).all()
+
+
+def test_indices_of_sixteen_bits(tmp_path):
+    half = keras.DTypePolicy("mixed_float16")
+    table = keras.layers.Embedding(3000, 2, name="items", dtype=half)
+    model = keras.Sequential(
+        [
+            keras.Input((1,), dtype="float32"),
+            keras.layers.Identity(dtype=half),
+            table,
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, dtype="float32"),
+        ]
+    )
+    model.compile("sgd", "mse", jit_compile=False)
+    x = np.arange(16, dtype="float32")[:, np.newaxis]
+    fit(model, tmp_path, x, x)
+    wiring = gradscope.read(tmp_path).schema.wiring
+    assert [(w.kind, w.detail) for w in wiring] == [
+        ("half_index", "float16 3000")
+    ]
+    assert "items" in wiring[0].name
