@@ -220,6 +220,7 @@ class SessionStep:
         values = tf.cond(
             self._gate.due,
             lambda: [*map(_copy, self._variables), *self._copied_grads()],
+            # Both branches must return tensors of the same types.
             lambda: [
                 tf.zeros([0], dtype)
                 for dtype in [
