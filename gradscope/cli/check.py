@@ -61,6 +61,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check a model, print the result, and return the exit code."""
     batch = read_batch(options.batch)
+    # Looked at before TensorFlow is loaded, which takes long.
     if not os.path.exists(options.model):
         raise FileNotFoundError(
             f"there is no model {options.model}. Give the file that "
@@ -86,6 +87,8 @@ def _load_model(path: str) -> keras.Model:
 
     try:
         return keras.saving.load_model(path)
+    # Keras raises these of a file that it cannot read, and of classes that it
+    # does not know.
     except (OSError, TypeError, ValueError) as error:
         # The error may quote names from the file.
         lines = (printable(line) for line in str(error).splitlines())

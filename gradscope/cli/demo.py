@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _example_names(only: list[str] | None) -> list[str]:
     """List the examples to train; all of them if `only` is None."""
     for need in ("gradscope_examples", "tensorflow", "keras"):
+        # Not imported: the examples run in processes of their own.
         if importlib.util.find_spec(need) is None:
             raise ValueError(
                 f"`gradscope demo` trains networks, and {need} is missing. "

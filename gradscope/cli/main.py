@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run_command(options) or 0
+    # What a wrong path, option or name raises. All else is a fault of
+    # gradscope's, of which the traceback says more.
     except (OSError, ValueError, KeyError) as error:
         # `str` of a KeyError would put its message in quotes.
         message = error.args[0] if isinstance(error, KeyError) else error

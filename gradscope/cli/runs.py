@@ -36,6 +36,7 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
     """
     try:
         is_directory = files.is_directory(logdir)
+    # Of remote storage: its package is missing, or its protocol unknown.
     except (ImportError, ValueError) as error:
         report_problem(problems, logdir, NO_RUN, str(error))
         return []

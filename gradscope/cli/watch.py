@@ -142,6 +142,7 @@ class _Watched:
             severity = SEVERITIES.index(finding.severity)
             if severity < self._printed.get(key, len(SEVERITIES)):
                 self._printed[key] = severity
+                # A pipe, as in CI, would hold lines back until there are many.
                 print(_line(name, finding), flush=True)
 
     def has_writer(self) -> bool:

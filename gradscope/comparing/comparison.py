@@ -26,6 +26,7 @@ from gradscope.reading.record import Record
 TOLERANCE = 1e-3
 
 
+# Without `==`, which would compare arrays, and their comparison is no bool.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
     """The comparison of two runs; `print(comparison)` describes it in words.

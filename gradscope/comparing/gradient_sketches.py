@@ -43,6 +43,7 @@ def sketches(
     difference, squares_a, squares_b = (
         np.sum(sums**2, axis=2) for sums in (sums_a - sums_b, sums_a, sums_b)
     )
+    # Missing and sparse gradients have zeros in place of a sketch.
     both_sketched = (squares_a > 0) & (squares_b > 0)
     squares = np.stack([difference, np.maximum(squares_a, squares_b)])
     return steps, np.where(both_sketched, squares, np.nan)

@@ -86,6 +86,7 @@ def _names(comparison: Comparison) -> tuple[str, str]:
         pathlib.PurePath(run).parts
         for run in (comparison.run_a, comparison.run_b)
     )
+    # A part of each stays, also where one directory is inside of the other.
     while len(a) > 1 and len(b) > 1 and a[0] == b[0]:
         a, b = a[1:], b[1:]
     return "/".join(a), "/".join(b)

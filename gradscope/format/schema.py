@@ -167,6 +167,8 @@ class Schema:
     @functools.cached_property
     def id(self) -> str:
         """Eight hex digits that change when a row or a column changes."""
+        # Not the facts of optimizer and model: notes are added to these while
+        # steps go on under the same tags.
         rows: list[list[object]] = [
             [v.name, v.layer, list(v.shape)] for v in self.variables
         ]

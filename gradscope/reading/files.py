@@ -72,6 +72,7 @@ def names_in(directory: str) -> list[str]:
         return os.listdir(directory)
     system, path = file_system(directory)
     entries = system.ls(path, detail=False)
+    # Some kinds of storage end the names of directories in a slash.
     return [os.path.basename(entry.rstrip("/")) for entry in entries]
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Without `==`, which would compare arrays, and their comparison is no bool.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """The record of one run with T steps, V variables and L layers.

@@ -110,6 +110,7 @@ def wrap(
         activations=_flag(activations, "activations"),
         window=_window(window),
     )
+    # Of several workers only the chief writes, and needs the directory.
     if replicas.is_writer(kind.strategy(optimizer)):
         _create(options.directory)
     inner = kind.innermost(optimizer)

@@ -68,6 +68,7 @@ def build(
             f"alone takes half of that; got {megabytes:g}. Give --max-mb a "
             "larger number."
         )
+    # The directory `.` has no name for the title.
     logdir = os.path.abspath(logdir)
     runs = _names(logdir, directories)
     room = megabytes * 1e6 - document.page_bytes()
@@ -79,6 +80,7 @@ def build(
         weight = _weight(runs, planned)
         planned = thinning.plan(sizes, room / weight)
     packed = _pack(runs, planned)
+    # With `LEAST` steps nothing further can be left out.
     while packed.file_bytes > room and planned.steps != thinning.LEAST:
         # Other runs deflate worse than those that were weighed.
         weight *= 1.1 * packed.file_bytes / room

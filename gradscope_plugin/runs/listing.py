@@ -64,6 +64,7 @@ class Listing:
                 a summary has the field `pending`.
         """
         end = time.monotonic() + within
+        # A second request waits, and then finds the summaries of the first.
         with self._locks.of(experiment_id):
             new = self._source.tags(ctx, experiment_id)
             previous, self._summaries = self._summaries, {}

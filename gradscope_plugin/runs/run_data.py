@@ -55,6 +55,7 @@ class Runs:
         self._locks = Locks()
         self._listing = Listing(self._source, self._locks, samples)
         self._records = Cache(_RECORDS, _CACHE_BYTES)
+        # Limited in number alone, since each is limited in bytes.
         self._previews = Cache(_PREVIEWS)
 
     def summaries(self, ctx: RequestContext, experiment_id: str) -> list[dict]:

@@ -88,6 +88,7 @@ class Networks:
         key = (id(schema), frozenset(families))
         with self._lock:
             cached_schema, network = self._networks.pop(key, (None, None))
+            # A schema that is cached exists, so no other one can have its id.
             if cached_schema is not schema:
                 network = Network(schema, families)
             self._networks[key] = schema, network

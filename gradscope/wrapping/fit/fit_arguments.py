@@ -43,6 +43,7 @@ def trial_name(model: Any) -> str | None:
     Args:
         model: The model that `fit` trains.
     """
+    # `fit` makes a `CallbackList` of the list before training begins.
     callbacks = (_running(model) or {}).get("callbacks")
     for callback in getattr(callbacks, "callbacks", callbacks) or ():
         name = getattr(getattr(callback, "trial", None), "trial_id", None)

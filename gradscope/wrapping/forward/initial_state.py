@@ -42,6 +42,7 @@ def is_initial(layer: Any, config: Mapping[str, Any]) -> bool | None:
     """
     mean = getattr(layer, "moving_mean", None)
     variance = getattr(layer, "moving_variance", None)
+    # No optimizer trains these, whether the layer is frozen or not.
     if mean is not None and variance is not None:
         return bool((_read(mean) == 0).all() and (_read(variance) == 1).all())
     if config.get("trainable", True) is not False:
@@ -63,6 +64,8 @@ def _is_random(layer, weights, initializer, config) -> bool | None:
         return None
     bias = getattr(layer, "bias", None)
     starts_at_zero = _class_name(config.get("bias_initializer")) == "Zeros"
+    # Trained kernels may have the initializer's size, but their biases are no
+    # longer 0.
     if bias is not None and starts_at_zero and _read(bias).any():
         return False
     rms, bound = expected
@@ -70,6 +73,7 @@ def _is_random(layer, weights, initializer, config) -> bool | None:
     # Of n numbers the rms is exact to 1 / sqrt(2 n) of itself.
     margin = 4 / math.sqrt(2 * size)
     is_expected = abs(np.sqrt(np.mean(values**2)) / rms - 1) < margin
+    # The bound is rounded in float32.
     return bool(is_expected and abs(values).max() <= bound * 1.0001)
 
 
@@ -100,6 +104,7 @@ def _rms_and_bound(
     }.get(scale[1])
     if fan is None:
         return None
+    # Keras, too, divides by 1 at least.
     rms = math.sqrt(scale[0] / max(1.0, fan))
     if scale[2] == "uniform":
         return rms, rms * math.sqrt(3)

@@ -110,6 +110,7 @@ def _ends(
 def _without_scale(loss: tf.Tensor, call: Call) -> tf.Tensor | None:
     """Undo the product with a loss scale, if there is one."""
     scale = tf.get_static_value(call.loss_scale())
+    # NaN says that there is no scale.
     if scale is not None and scale != scale:
         return loss
     if loss.op.type != "Mul":

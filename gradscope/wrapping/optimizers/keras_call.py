@@ -59,6 +59,8 @@ class KerasCall(Call):
         if outer is not None:  # the step may change its scale
             self._scale = tf.identity(tf_variables.value(outer.dynamic_scale))
         self._passed = passed
+        # For training in float8, Keras has scales whose "gradient" is their
+        # next value.
         self._overwritten = {
             tf_variables.tf_variable(v).ref()
             for v in passed

@@ -247,6 +247,8 @@ class Seam:
 
     def suspend(self) -> None:
         """Give the optimizer its own method back."""
+        # The last one first: it may replace a method that an earlier one has
+        # replaced.
         for replacement in reversed(self._replacements()):
             replacement.remove()
         self.finder.forget_operations()

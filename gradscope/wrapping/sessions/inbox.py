@@ -125,6 +125,8 @@ class SessionInbox:
         with self._lock:
             if self._closed:
                 return False
+            # The first step fixes the rows. A train op that is made later has
+            # an inbox of its own.
             opened = self._drain or self._open()
         rows = self._train_ops[train_op].variables
         # The rows of other train ops are zeros, so a sum joins the numbers of
@@ -239,6 +241,7 @@ def deliver(
         return np.int64(0)
     try:
         return np.int64(inbox.add_step(int(train_op), int(step), row, counts))
+    # Raised, it would end the user's run of the session.
     except Exception as error:
         inbox.fail(error)
         return np.int64(0)

@@ -43,6 +43,7 @@ def untracked_ops(graph: tf.Graph) -> Iterator[None]:
     The graph's collections stay as they are.
     """
     graphs = tracing.outermost_first(graph)
+    # `get_collection` returns copies, so these stay as they are.
     before = [{n: g.get_collection(n) for n in g.collections} for g in graphs]
     try:
         with own_variables.unchecked(), graph.name_scope(scopes.SCOPE):

@@ -189,6 +189,8 @@ class SessionStep:
                 "Let `apply_gradients` return `tf.group(updates)`"
             )
         # A session refuses an op that was changed after its first run.
+        # This has no public name: a graph numbers its operations as they are
+        # made.
         is_older = train_op._id < self._gate.due.op._id
         if train_op.graph is not self._graph or is_older:
             raise NotImplementedError(
@@ -218,6 +220,7 @@ class SessionStep:
         values = tf.cond(
             self._gate.due,
             lambda: [*map(_copy, self._variables), *self._copied_grads()],
+            # Both branches must return tensors of the same types.
             lambda: [
                 tf.zeros([0], dtype)
                 for dtype in [

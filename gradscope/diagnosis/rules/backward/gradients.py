@@ -59,6 +59,7 @@ def non_finite(view: View, limits: Limits) -> Findings:
     # The step itself may be one that was skipped, and so is not in the view.
     index = min(index, view.count - 1)
     spell = spells(np.arange(view.count) >= index)[0]
+    # The first sentence says what happened, and the others why.
     what, _, cause = origin.message.partition(". ")
     evidence: dict[str, int | str | None] = {
         "step": origin.step,

@@ -71,6 +71,7 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
     Returns:
         Cause and remedy, as sentences.
     """
+    # From what the record shows to what is only likely.
     small = layers_starting_small(view, limits)
     if small:
         return (

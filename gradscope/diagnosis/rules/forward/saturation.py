@@ -54,6 +54,7 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
     Needs activations.
     """
     share = view.get("saturated_fraction").astype(float)
+    # A short run may have fewer records than the limit.
     min_records = min(
         limits["saturated-activation.records"], max(10, view.count // 2)
     )

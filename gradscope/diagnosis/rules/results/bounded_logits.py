@@ -30,6 +30,7 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
     row = view.data_rows("output")[0]
     low = float(np.nanmin(view.get("data_min")[:, row]))
     high = float(np.nanmax(view.get("data_max")[:, row]))
+    # Cosines of rounded vectors may be a little beyond 1.
     if not (-1.0005 <= low < -0.1 and 0.1 < high <= 1.0005):
         return
     share = np.exp(2) / (np.exp(2) + count - 1)

@@ -292,6 +292,7 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
     limit = limits["loss-metric-disagree.fall"]
     accuracy_range = float(np.nanmax(accuracy) - np.nanmin(accuracy))
     best = float(np.nanmax(accuracy))
+    # An accuracy that is high already has little room to rise.
     if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return
     # Even guesses are right at times. A metric of exactly zero in all epochs is

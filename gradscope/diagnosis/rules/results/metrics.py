@@ -37,6 +37,7 @@ def metric_against_loss(view: View, limits: Limits) -> Findings:
     if fall < limits["loss-metric-disagree.fall"]:
         return
     for name, values in view.logs.items():
+        # Overfitting, too, makes those of validation worse.
         if name.startswith("val_") or not np.isfinite(values).all():
             continue
         if not _gets_worse(view, name, values):

@@ -142,6 +142,7 @@ declare(
 def output_range(view: View, limits: Limits) -> Findings:
     """Targets that outputs cannot reach, or outputs that need a softmax."""
     low, high = target_range(view)
+    # The labels of a sparse loss are classes, which outputs need not reach.
     if view.loss_name.startswith("sparse") or not np.isfinite(low):
         yield from _raw_output_findings(view)
         return

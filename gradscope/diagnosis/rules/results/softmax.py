@@ -99,6 +99,7 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
     """
     consumers = {w.name: w.detail for w in view.wiring("softmax_into")}
     for row, activation in view.activations:
+        # A softmax of one unit has a rule of its own, `single_unit_softmax`.
         if activation.kind != "softmax" or activation.units < 2:
             continue
         layer = view.layer_of(activation)

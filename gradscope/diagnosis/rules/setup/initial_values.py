@@ -154,6 +154,7 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
     for row in view.kernels:
         are_alike = spread[:, row] < limits["symmetric-units.spread"]
         alike_spells = spells(are_alike, min_records)
+        # A single unit has no other that it could be like.
         if not alike_spells or view.schema.variables[row].shape[-1] < 2:
             continue
         if _makes_outputs(view, row):

@@ -50,6 +50,7 @@ def weights_changed(view: View, limits: Limits) -> Findings:
     if view.count < 20 or not view.is_finite.all():
         return
     weights = view.get("weight_norm").astype(float)
+    # Weights are recorded before their update, so the last one shows in none.
     updates = view.get("update_norm").astype(float)[:-1]
     change = abs(np.diff(weights, axis=0))
     # Smaller changes may be rounded.
@@ -95,6 +96,7 @@ def weights_changed(view: View, limits: Limits) -> Findings:
 
 def _rise(view: View, indices: np.ndarray) -> float:
     """Median share by which the loss is higher after jumps than before."""
+    # The loss of a single batch varies by itself.
     before = [median(view.loss[max(0, i - 2) : i + 1]) for i in indices]
     after = [median(view.loss[i + 1 : i + 4]) for i in indices]
     sizes = np.maximum(np.abs(before), 1e-12)

@@ -43,10 +43,13 @@ _IDLE = (
 def no_steps(view: View, limits: Limits) -> Findings:
     """A training that ended before its optimizer was called."""
     wirings = view.wiring("no_step")
+    # Steps that a loss scale skipped are those of `skipped_steps`.
     if view.count or not wirings or view.record["skipped"].max() > 0:
         return
     is_frozen = wirings[-1].detail == "frozen"
     steps = view.record.steps
+    # Not by `wording.finding`, which takes the steps from the view: it has
+    # none.
     yield Finding(
         kind="no-steps",
         severity="error" if is_frozen else "warning",

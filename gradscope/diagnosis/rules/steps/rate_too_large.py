@@ -100,6 +100,7 @@ def _overshoot_before_nan(
 ) -> Spell | None:
     """Find steps with huge updates just before the first NaN or infinity."""
     origin = view.first_nonfinite
+    # Data that are not finite are no fault of the rate.
     if origin is None or origin.kind in ("input", "target"):
         return None
     index = int(np.searchsorted(view.steps, origin.step))

@@ -139,6 +139,7 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
     norms = view.get("global_gradient_norm").astype(float)
     is_under_way = median(norms[view.count // 2 :]) > 0.5 * median(norms[:10])
     low = limits["learning-rate.low_ratio"]
+    # `learning_rate_too_small` reports smaller ones.
     if not low < ratio or not moved < limits["learning-rate.moved"]:
         return
     fall = 1 - view.last_loss / view.first_loss

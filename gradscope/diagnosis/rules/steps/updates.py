@@ -135,6 +135,7 @@ def weights_run_away(view: View, limits: Limits) -> Findings:
     inputs = [
         np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
     ]
+    # Weights that start very small grow many times in a healthy run, too.
     is_usual = rms[0] * np.sqrt(inputs) > 0.2
     with np.errstate(all="ignore"):
         growth = rms[-1] / rms[0]
