@@ -90,7 +90,7 @@ class EventWriter:
     @property
     def has_file(self) -> bool:
         """Whether anything was written."""
-        return bool(self._path)
+        return not self._is_new
 
     def has_tag(self, tag: str) -> bool:
         """Return whether the open file has a tag already."""

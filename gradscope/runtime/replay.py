@@ -73,7 +73,7 @@ def replay(
             inputs = [copies.get(t.name, t) for t in operation.inputs]
             output = repeat(operation, inputs) if repeat else None
             if output is None:
-                _copy(operation, inputs, copies)
+                copy_operation(operation, inputs, copies)
             else:
                 copies[operation.outputs[0].name] = output
     return [
@@ -135,7 +135,7 @@ def _replay_end(tensor, graph, copies, depth):
         inputs = [
             _replay_end(t, graph, copies, depth - 1) for t in operation.inputs
         ]
-        _copy(operation, inputs, copies)
+        copy_operation(operation, inputs, copies)
     return copies[tensor.name]
 
 
@@ -174,8 +174,16 @@ def _has_three_terms(operation) -> bool:
     return terms + len(pending) > 2
 
 
-def _copy(operation, inputs: list, copies: dict) -> None:
-    """Repeat an operation in the graph that is being built."""
+def copy_operation(
+    operation: tf.Operation, inputs: list, copies: dict[str, tf.Tensor]
+) -> None:
+    """Repeat an operation in the graph that is being built.
+
+    Args:
+        operation: The operation.
+        inputs: Its new inputs.
+        copies: Gets the new outputs, by the names of the old ones.
+    """
     attributes = operation.node_def.attr.items()
     repeated = tf.compat.v1.get_default_graph().create_op(
         operation.type,

@@ -12,6 +12,7 @@ from gradscope.runtime import (
     own_variables,
     replay,
     replay_convolution,
+    replay_fusion,
     tf_variables,
     tracing,
 )
@@ -183,6 +184,7 @@ class Step:
         read here."""
         grads = self._call.reduced_gradients()
         if not tracing.in_xla(self._graph):
+            self._make_data_readable()
             return [gradients.regenerate(g, self._graph) for g in grads]
         gradient_tensors = [t for g in grads for t in gradients.tensors(g)]
         suspects = self._forward_pass.suspects
@@ -199,6 +201,19 @@ class Step:
         if suspects:
             self._forward_pass.suspects = suspects.with_outputs(outputs)
         return grads
+
+    def _make_data_readable(self) -> None:
+        """Replace outputs of the model that the step does not store."""
+        inside = {
+            name: tensor
+            for name, tensor in self._forward_pass.data.items()
+            if replay_fusion.is_inside(tensor, self._graph)
+        }
+        weights = self._weights() if inside else {}
+        for name, tensor in inside.items():
+            self._forward_pass.data[name] = replay_fusion.repeat(
+                tensor, self._graph, weights
+            )
 
     def _is_on_cpu(self) -> bool:
         return all("CPU" in v.device for v in self._call.variables)
