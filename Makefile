@@ -86,7 +86,9 @@ part-optimizers = $(filter-out $(TF_KERAS), \
 part-wrapping-o-r = $(call wrapping,o-r)
 part-sharing = $(addprefix tests/,drawing mirroring notebook report)
 part-trainings-a-d = $(call trainings,a-d)
-TEST_PARTS := $(addprefix part-,browser evaluating combined examples replicas \
+# Make looks at them in this order, and returns to those that wait for what is set
+# up only after all others: what needs the wheel is not among the first.
+TEST_PARTS := $(addprefix part-,evaluating combined examples browser replicas \
 	sessions plugin trainings-m forward-t-z wrapping-t-z trainings-e-l \
 	wrapping-f-n combined-xla forward-a-l trainings-n-z forward-m-s \
 	wrapping-s tf-keras measuring wrapping-a-e optimizers wrapping-o-r \
@@ -103,7 +105,7 @@ $(TEST_PARTS): $(VENV)/test.stamp
 part-browser part-plugin: browser .venv-wheel/stamp node_modules/stamp
 part-trainings-a-d: .venv-jax/stamp
 
-test test-parts: lint $(TEST_PARTS)
+test test-parts: test-setup lint $(TEST_PARTS)
 
 # The slow cases, too.
 test-parts: MARKS = not hours
