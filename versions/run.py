@@ -36,7 +36,7 @@ TESTS = ("pytest", "pytest-xdist", "hypothesis", "playwright")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     sets = sorted(path.stem for path in (HERE / "sets").glob("*.txt"))
-    parts = json.loads((HERE / "parts.json").read_text())
+    parts = _parts()
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--sets", nargs="*", choices=sets, default=sets)
     parser.add_argument("--parts", nargs="*", choices=parts, default=[*parts])
@@ -176,7 +176,7 @@ def write_table() -> None:
         for path in sorted(RESULTS.glob("*.json"))
         if (HERE / "sets" / f"{path.stem}.txt").exists()
     ]
-    heads = ["set", "Python", *LIBRARIES, "tests", "left out", "date"]
+    heads = ["set", "Python", *LIBRARIES, "parts", "tests", "left out", "date"]
     table = [
         f"| {' | '.join(cells)} |"
         for cells in (heads, ["---"] * len(heads), *rows)
@@ -203,6 +203,7 @@ def _row(name: str, result: dict) -> list[str]:
         f"`{name}`",
         result["python"],
         *(result["versions"].get(_plain(n), "-") for n in LIBRARIES),
+        f"{len(parts)} of {len(_parts())}",
         f"{passed} passed" + (f", {failed} failed" if failed else ""),
         f"{sum(_fits(e, result['versions']) for e in _entries()) or '-'}",
         result["date"],
@@ -217,6 +218,10 @@ def _left_out(versions: dict[str, str]) -> list[str]:
         if _fits(entry, versions)
         for test in entry["tests"]
     ]
+
+
+def _parts() -> dict[str, list[str]]:
+    return json.loads((HERE / "parts.json").read_text())
 
 
 def _fits(entry: dict, versions: dict[str, str]) -> bool:
