@@ -9,6 +9,7 @@ import pathlib
 
 import pytest
 import runs
+import trained_runs
 from node_packages import tool
 from playwright.sync_api import expect
 from reader import PATIENCE, card, frame_of, heatmap, opened, press
@@ -26,6 +27,8 @@ def logdir(tmp_path_factory):
     runs.detailed(directory, "mlp/units")
     runs.diverging(directory, "pair/seed")
     runs.blocks(directory, "resnet")
+    trained_runs.trained(directory, "fit/nan", nan_at=90)
+    runs.replaced(directory, "fit/twice")
     return directory
 
 
@@ -82,6 +85,20 @@ def layer(page):
     )
 
 
+def story(page):
+    section = opened(page, "fit/nan")
+    press(page, "gradient norm")
+    expect(frame_of(page).locator(".lane.metric")).to_be_visible()
+    frame_of(page).locator("header .marks-legend summary").click()
+    section.get_by_role("button", name="by depth").click()
+    frame_of(page).evaluate("scrollTo(0, 0)")
+
+
+def two_trainings(page):
+    section = opened(page, "fit/twice")
+    expect(section.locator(".earlier")).to_be_visible()
+
+
 def comparison(page):
     for name in "ab":
         press(page, f"Pin pair/seed_{name} to compare")
@@ -97,6 +114,8 @@ VIEWS = [
     folded,
     units,
     layer,
+    story,
+    two_trainings,
     comparison,
 ]
 

@@ -38,7 +38,9 @@ def logdir(tmp_path_factory):
 
 
 def test_cards_are_sorted_by_the_worst_and_have_a_picture(page):
-    for run in ("a/healthy", "c/abnormal", "f/seed_b"):
+    for run in ("a/healthy", "b/vanishing", "c/abnormal", "f/seed_b"):
+        card(page, run)
+    for run in ("d/blocks", "e/detailed", "f/seed_a"):
         card(page, run)
     names = frame_of(page).locator(".card .name").all_text_contents()
     worst = {"c/abnormal", "d/blocks", "e/detailed"}

@@ -111,7 +111,6 @@ function healthyLine(listed) {
 /** <section><h3>● run <small>in 85 recorded steps</small></h3><ul>…</ul> */
 function runFindings(name, {colorOf, onGo, onLayer}) {
   const dot = element('span', {className: 'dot'});
-  dot.style.background = colorOf(name);
   const summary = element('small');
   const hidden = element('small', {className: 'not-shown'},
     '· not shown below');
@@ -128,6 +127,7 @@ function runFindings(name, {colorOf, onGo, onLayer}) {
         hidden, sampled), list),
     /** @param {Diagnosed} now */
     update({run, reply, isShown}, chosen) {
+      dot.style.background = colorOf(name);
       const text = summaryOf(reply);
       if (summary.textContent !== text) summary.textContent = text;
       summary.classList.toggle('error', Boolean(reply?.problem));

@@ -119,7 +119,9 @@ function showCompare(button, pinned) {
 
 function verdictOf(run, reply) {
   if (run.error) return [];
-  if (!reply) return ['being diagnosed…'];
+  if (!reply) {
+    return run.earlier_in ? ['diagnosed if shown'] : ['being diagnosed…'];
+  }
   if (reply.problem) return ['not diagnosed'];
   const counts = countsOf(reply.findings);
   if (!counts.length) {
