@@ -59,7 +59,7 @@ WRAPPED := $(filter-out $(WRAPPING),$(wildcard tests/wrapping/test_*.py))
 KINDS := tests/wrapping/optimizers tests/wrapping/sessions
 OTHERS := $(filter-out $(WHOLE), $(wildcard tests/project/test_*.py)) \
 	$(addprefix tests/,cli comparing diagnosis evaluating format frontend \
-	measuring plugin reading recording runtime)
+	measuring mirroring plugin reading recording runtime)
 PART = $(PYTEST) $(1) -m "not slow" $(2) || failed=1;
 
 test: lint test-setup
