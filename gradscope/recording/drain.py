@@ -89,7 +89,8 @@ class Drain:
         self._drained_at = time.time()
         self._closed = False
         self._error: Exception | None = None
-        self.file.drains[self] = None
+        with self._lock:
+            self.file.drains[self] = None
         background.watch(self)
 
     @property

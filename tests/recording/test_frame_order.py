@@ -154,7 +154,7 @@ def test_a_frame_waits_for_those_that_may_come_before(tmp_path, monkeypatch):
     append(first, 2)
     second.tick()
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2]
-    first.tick()  # nothing came
+    second.tick()  # nothing came
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2, 3]
     assert_rising(tmp_path)
 
