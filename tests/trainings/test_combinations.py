@@ -9,8 +9,9 @@ import combinations
 import pytest
 from combination_checks import assert_observing_changes_no_bit, name
 
-#: Which differ by one rounding, where XLA compiles: a fault. With SGD, without
-#: clipping or in float32 they don't.
+#: These differ by one rounding, since XLA compiles the update otherwise if the
+#: weights before it are still read after it; see docs/limits.md. With SGD,
+#: without clipping or in float32 they do not.
 FAULTS = {"adagrad-fit_jit-wrap-clipnorm-mixed_float16-model"}
 
 

@@ -186,7 +186,7 @@ def _growth_finding(
     peak = float(np.nanmax(norm[spell.slice]))
     norms = view.get("gradient_norm")[spell.slice].astype(float)
     norms = np.where(np.isinf(norms), np.nan, norms)
-    row = int(np.nanargmax(np.nanmax(norms, axis=0)))
+    row = int(np.argmax(np.nan_to_num(norms, nan=-1).max(axis=0)))
     return finding(
         view,
         "exploding-gradient",
