@@ -159,7 +159,7 @@ def _matrices(*rows: str) -> Callable[[Mapping, Asked], Iterator[Query]]:
     def queries(run: Mapping, asked: Asked) -> Iterator[Query]:
         for kind in rows:
             for statistic in run[_STATISTICS_OF[kind]]:
-                if _is_shown(statistic):
+                if is_shown(statistic):
                     yield {"statistic": statistic, "rows": kind}
 
     return queries
@@ -176,7 +176,7 @@ _STATISTICS_OF = {
 }
 
 
-def _is_shown(name: str) -> bool:
+def is_shown(name: str) -> bool:
     """Test whether the page asks for a statistic; later ones it does."""
     return (
         name not in STATISTICS

@@ -73,7 +73,7 @@ def matrix_urls(run):
         ("data", "data_statistics"),
         ("units", "unit_statistics"),
     ):
-        for statistic in run[listed]:
+        for statistic in filter(report_answers.is_shown, run[listed]):
             query = {"run": run["name"], "rows": rows, "statistic": statistic}
             yield url("matrix", **query, soon=1)
     for activation in run["activations"]:

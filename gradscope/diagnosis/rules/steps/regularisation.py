@@ -283,7 +283,9 @@ def _penalty_factors(
         regularizer = config.get(f"{part}_regularizer")
         if not isinstance(regularizer, dict):
             continue
-        arguments = regularizer.get("config") or {}
+        arguments = regularizer.get("config")
+        if not isinstance(arguments, dict):  # the name of a function
+            continue
         l1, l2 = arguments.get("l1", 0) or 0, arguments.get("l2", 0) or 0
         if l1 or l2:
             factors.append((float(l1), float(l2), part))
