@@ -8,6 +8,7 @@ import pytest
 
 import gradscope
 from gradscope.reading import event_files
+from gradscope.wrapping import end_report
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,12 @@ def events(tmp_path_factory):
     )
     model.compile("adam", "mse")
     x = np.random.default_rng(0).normal(size=(48, 3)).astype("float32")
-    for _ in range(2):
-        callback = gradscope.Callback(logdir, every=10, histograms=10)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(end_report, "PAUSE", 0)  # short fits would have none
+    for window in (1000, 999):  # other arguments: another file
+        callback = gradscope.Callback(
+            logdir, every=10, histograms=10, window=window
+        )
         for epochs in (2, 1):
             model.fit(
                 x,
@@ -35,6 +40,7 @@ def events(tmp_path_factory):
                 callbacks=[callback],
             )
     gradscope.flush()
+    monkeypatch.undo()
     return [
         [event for event in event_files.events(path) if event.summary.value]
         for path in event_files.event_files(str(logdir / "gradscope"))
