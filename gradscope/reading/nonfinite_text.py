@@ -40,13 +40,14 @@ _REMEDIES = {
         "The operations checked before it and the weights that are trained "
         "here were finite. So the origin is this operation, one that feeds it "
         "and was not checked, or a weight that this optimizer does not train. "
-        "Look for a number that is too large for its dtype, a division by "
-        "zero, or the log of zero.",
+        "If those weights are finite, look for a number that is too large for "
+        "its dtype, a division by zero, or the log of zero.",
         "The operations checked before it and the weights that are trained "
         "here were finite. So the origin is this operation, one that feeds it "
         "and was not checked, or a weight that this optimizer does not train. "
-        "Look for zero divided by zero, zero times infinity, an infinity minus "
-        "an infinity, or the log or root of a negative number.",
+        "If those weights are finite, look for zero divided by zero, zero "
+        "times infinity, an infinity minus an infinity, or the log or root of "
+        "a negative number.",
     ),
     "activation": (
         "Everything recorded before it was finite, so numbers grow from layer "
@@ -142,7 +143,9 @@ def _subject_sentence(origin: NonFinite) -> str:
     if origin.kind in ("input", "target"):
         values = "infinite (no NaN)" if origin.is_overflow else "NaN"
         return f"{subject} has values that are {values} in step {origin.step}."
-    verb = "is" if origin.last_clean_step is None else "became"
+    # Where steps before it were not recorded, it may have begun in those.
+    has_begun = origin.exact and origin.last_clean_step is not None
+    verb = "became" if has_begun else "is"
     return f"{subject} {verb} {state} in step {origin.step}."
 
 
@@ -193,8 +196,13 @@ def _trend(statistic: str, values: np.ndarray | None) -> str | None:
         return None
     first, last = float(finite[0]), float(finite[-1])
     name = _WORDS.get(statistic, f"its {statistic}")
-    if abs(last - first) <= 0.1 * abs(first):
+    low, high = float(finite.min()), float(finite.max())
+    if high - low <= 0.1 * abs(first):
         return f"{name} stayed near {last:.3g}"
+    # The ends say little about values that go up and down between them.
+    beyond = max(min(first, last) - low, high - max(first, last))
+    if beyond > 0.5 * abs(last - first):
+        return f"{name} varied between {low:.3g} and {high:.3g}"
     verb = "rose" if last > first else "fell"
     return f"{name} {verb} from {first:.3g} to {last:.3g}"
 

@@ -97,7 +97,7 @@ def test_a_forward_pass_that_overflows_in_every_step(tmp_path):
     record = fit(model, tmp_path, "mse", x)
     (found,) = gradscope.diagnose(record)
     assert (found.kind, found.severity) == ("steps-skipped", "error")
-    assert "No step was made: all 16 steps were skipped" in found.what
+    assert "at least 16 steps were skipped" in found.what
 
 
 @pytest.mark.parametrize("way", ["callback", "wrap"])

@@ -226,7 +226,7 @@ declare(
         unit="flag",
         formula="1 where the optimizer got None",
         healthy="0",
-        reveals="a variable that the loss does not depend on",
+        reveals="a variable that no gradient reaches",
         of_layer=OfLayer("all"),
     )
 )

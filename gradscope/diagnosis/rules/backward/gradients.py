@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
+    from gradscope.reading.nonfinite import NonFinite
 
 
 declare(
@@ -78,9 +79,18 @@ def non_finite(view: View, limits: Limits) -> Findings:
         what=what + aftermath.headline,
         evidence={**evidence, **aftermath.evidence},
         cause=f"{cause} {aftermath.explanation}".strip(),
-        remedy="Fix the cause, and restart from weights saved before this "
-        "step.",
+        remedy=f"Fix the cause, and {_restart(origin)}.",
     )
+
+
+def _restart(origin: NonFinite) -> str:
+    """Advise from which weights to train again."""
+    if origin.last_clean_step is None:
+        return "start again from weights that are finite"
+    if origin.exact:
+        return "restart from weights saved before this step"
+    # It may have begun in a step in between, which was not recorded.
+    return f"restart from weights saved before step {origin.last_clean_step}"
 
 
 declare(
@@ -158,7 +168,7 @@ declare(
         name="disconnected-variable",
         rank=110,
         ceiling="warning",
-        what="The loss does not depend on a variable.",
+        what="No gradient of the loss reaches a variable.",
         shown_by=Shown(("gradient_norm",)),
         limits={
             "fall": Limit(
@@ -168,13 +178,14 @@ declare(
                 "without it (benchmark)",
             ),
         },
+        cause_rank=225,
     )
 )
 
 
 @rule
 def disconnected_variable(view: View, limits: Limits) -> Findings:
-    """Variables that the loss does not depend on."""
+    """Variables that no gradient of the loss reaches."""
     missing = view.get("gradient_missing")
     took_part = ~np.isnan(missing)
     rows = [
@@ -197,15 +208,16 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
         "note" if has_free_output or has_learned else "warning",
         view.layer(rows[0]),
         None,
-        what=f"The loss does not depend on {join_code(names)}: "
-        f"{'it has' if len(names) == 1 else 'they have'} no gradient at all "
-        "and never change" + ("s" if len(names) == 1 else ""),
+        what=f"No gradient of the loss reaches {join_code(names)}, so the "
+        "optimizer does not change " + ("it" if len(names) == 1 else "them"),
         evidence={"variables": names, "gradient_missing": 1.0},
-        cause="The layer's output is not used, or its path to the loss is cut: "
-        "by `stop_gradient`, by rounding or a cast to an integer, by numpy, or "
-        "because it is computed outside the gradient tape.",
-        remedy="Use the layer's output in the loss. If the layer is meant to "
-        "stay constant, set `layer.trainable = False`.",
+        cause="Possible reasons are a layer whose output the loss does not "
+        "use, and a path to the loss that is cut: by `stop_gradient`, by "
+        "rounding or a cast to an integer, by numpy, or because it is computed "
+        "outside the gradient tape.",
+        remedy="Follow the layer's output to the loss, and remove what cuts "
+        "the path, or add a term of the loss that trains the layer. If it is "
+        "meant to stay constant, set `layer.trainable = False`.",
     )
 
 

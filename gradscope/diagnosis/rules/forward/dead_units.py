@@ -69,7 +69,8 @@ def dead_relu(view: View, limits: Limits) -> Findings:
             layer,
             spell,
             what=f"{percent(share)} of the units of {code(layer)} are dead: "
-            "they are zero for every example, so no gradient can revive them",
+            "they were zero for every example of the last window, so no "
+            "gradient reaches their own weights",
             evidence={
                 "dead_fraction": share,
                 "dead_fraction_limit": limits[
@@ -79,11 +80,29 @@ def dead_relu(view: View, limits: Limits) -> Findings:
                 ],
                 "dead_or_always_on": median(constant[spell.slice, row]),
             },
-            cause=_cause_of_death(view, row, spell),
-            remedy="Lower the learning rate, start the biases at zero and the "
-            'kernels with `kernel_initializer="he_normal"`, or use '
+            cause=_cause_of_death(view, row, spell)
+            + " Whatever changes what they receive may revive them: layers "
+            "before this one that are trained, or other inputs.",
+            remedy="Lower the learning rate, start "
+            + (
+                ""
+                if _starts_at_zero(view, layer)
+                else "the biases at zero and "
+            )
+            + 'the kernels with `kernel_initializer="he_normal"`, or use '
             '`activation="leaky_relu"`.',
         )
+
+
+def _starts_at_zero(view: View, layer: str) -> bool:
+    """Return whether the biases of a layer were recorded to start at zero."""
+    biases = [
+        row
+        for row, variable in enumerate(view.schema.variables)
+        if variable.layer == layer and len(variable.shape) == 1
+    ]
+    starts = view.get("weight_norm")[0, biases]
+    return view.is_from_start and bool(biases) and not starts.any()
 
 
 def _get_nothing(view: View) -> bool:
@@ -139,10 +158,10 @@ def _cause_of_death(view: View, row: int, spell: Spell) -> str:
             "negative biases, or inputs and weights that keep them below zero."
         )
     return (
-        "They fired at first and died later: updates of their kernel or bias "
-        "made what they receive negative for every example. A learning rate "
-        "that is too large is the usual reason; inputs of the layer that "
-        "became zero or constant are another."
+        "They fired at first and died later: what the ReLU receives became "
+        "zero or negative for every example. A learning rate that is too large "
+        "is the usual reason; inputs of the layer that became zero or constant "
+        "are another."
     )
 
 

@@ -15,7 +15,7 @@ from gradscope.diagnosis.rules.forward.batch_norms import (
     norm_distances,
     probe_gap,
 )
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import Spell, median
 from gradscope.diagnosis.wording import finding, join_code
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _lag_findings(
         "batchnorm-statistics",
         severity,
         worst_layer,
-        None,
+        Spell(view.count - _late(view), view.count, view.count),
         what=f"At the end, the moving statistics of {join_code(names)} "
         f"{position}, so the network computes something different in inference "
         "mode than in training mode",
@@ -197,12 +197,19 @@ def _lag_findings(
         "takes 300 steps with 0.99, the default, and 3000 with 0.999, which "
         "MobileNet has; and in a deep network all differences multiply."
         if is_early
-        else "The moving statistics follow too slowly. Each step closes only "
-        "`1 - momentum` of the distance (1 % if it is 0.99), while the weights "
-        "change; or there were too few steps.",
+        else "Possible reasons are moving statistics that follow too slowly "
+        "(each step closes only `1 - momentum` of the distance, 1 % if it is "
+        "0.99, while the weights change), too few steps, and batches of "
+        "several kinds, whose statistics have no mean that suits any of them.",
         remedy="Use `BatchNormalization(momentum=0.9)`, train longer, or let "
-        "the learning rate decay towards the end.",
+        "the learning rate decay towards the end. If batches of several kinds "
+        "pass the layer, mix the kinds in each batch.",
     )
+
+
+def _late(view: View) -> int:
+    """Count the recorded steps that are the end of the run."""
+    return min(view.count, max(5, view.count // 10))
 
 
 def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:

@@ -58,8 +58,8 @@ def relu_logits(view: View, limits: Limits) -> Findings:
             "so they are never negative",
             evidence={"operation": wiring.detail},
             cause="An unlikely class needs a negative logit. And where a ReLU "
-            "is zero, its slope is zero as well, so such a logit gets no "
-            "gradient and no example can raise it again.",
+            "is zero, its slope is zero as well, so a logit gets no gradient "
+            "from the examples for which it is zero.",
             remedy="Remove the activation of the last layer.",
         )
 
@@ -72,15 +72,26 @@ def broadcast(view: View, limits: Limits) -> Findings:
             view,
             "loss-metric-disagree",
             "warning",
-            view.layer(view.kernels[-1]) if view.kernels else None,
+            _layer_of_single_units(view),
             None,
-            what="The loss compares each prediction with the targets of all "
-            f"examples: the shapes {wiring.detail} broadcast to a table in "
-            f"{code(wiring.name)}",
+            what="Each example is compared with all examples: the shapes "
+            f"{wiring.detail} broadcast to a table in {code(wiring.name)}",
             evidence={"shapes": wiring.detail, "operation": wiring.name},
             cause="One of them has an extra axis. TensorFlow broadcasts both "
-            "to N times N without an error, and the best prediction is then "
-            "the same for all examples: the mean.",
+            "to N times N without an error. If the loss is a squared error of "
+            "this table, the best prediction is the same for all examples: the "
+            "mean.",
             remedy="Give both the same shape: `y = y[:, tf.newaxis]`, or "
             "`tf.squeeze(prediction, axis=-1)`.",
         )
+
+
+def _layer_of_single_units(view: View) -> str | None:
+    """Get the only layer with a single unit, which makes numbers `[N, 1]`.
+
+    A network without or with several of them does not tell which it is.
+    """
+    rows = [
+        row for row in view.kernels if view.schema.variables[row].shape[-1] == 1
+    ]
+    return view.layer(rows[0]) if len(rows) == 1 else None

@@ -79,6 +79,7 @@ declare(
             "penalty-dominates",
             "batchnorm-statistics",
             "shared-batchnorm",
+            "disconnected-variable",
         ),
     )
 )
@@ -138,9 +139,11 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
             "share": view.last_loss / guess,
             "share_limit": limit,
         },
-        cause="This is what one sees; the record does not tell why. Either the "
-        "inputs say nothing about the targets as they reach the network, or "
-        "the loss does not reward telling them apart.",
+        cause="This is what one sees; the record does not tell why. Possible "
+        "reasons are inputs that say nothing about the targets as they reach "
+        "the network, a loss that does not reward telling them apart, a part "
+        "of the network that is not trained, and a network that cannot "
+        "express what is to be learned.",
         remedy=_CHECKS,
     )
 

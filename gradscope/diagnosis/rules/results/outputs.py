@@ -89,11 +89,37 @@ def relu_output(view: View, limits: Limits) -> Findings:
             f"{percent(zero_share)} of its outputs are zero, and none can be "
             "negative",
             evidence={"zero_fraction": zero_share, "target_min": low},
-            cause="Where a ReLU is zero, its slope is zero as well. Such "
-            "outputs get no gradient, so no example can raise them again.",
+            cause=_cause_of_zeros(view, row, low),
             remedy="Remove the activation of the last layer, or use a softmax "
             "(for classes) or a sigmoid (for yes or no).",
         )
+
+
+def _cause_of_zeros(view: View, row: int, low: float) -> str:
+    """Tell what the zeros of a last ReLU mean, as far as was measured.
+
+    Args:
+        view: The run.
+        row: Row of the activation.
+        low: The smallest target; NaN if not known.
+    """
+    cause = (
+        "Where a ReLU is zero, its slope is zero as well, so an output gets no "
+        "gradient from the examples for which it is zero."
+    )
+    if low < 0:
+        cause = (
+            f"Targets go down to {low:.3g}, and a ReLU gives nothing below 0. "
+            + cause
+        )
+    dead = view.get("dead_fraction")[:, row].astype(float)
+    late = float(median(dead[-max(5, view.count // 5) :]))
+    if late > 0:
+        cause += (
+            f" At the end, {percent(late)} of the units were zero for all "
+            "examples of a window, so none of these raises them again."
+        )
+    return cause
 
 
 declare(

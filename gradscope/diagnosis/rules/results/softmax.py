@@ -177,9 +177,23 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
             evidence={"units": 1},
             cause="The outputs of a softmax sum to 1. A single unit always "
             "has all of this sum, so it gets no gradient.",
-            remedy='For two classes, use `Dense(1, activation="sigmoid")` with '
-            "binary cross-entropy, or two units with the softmax.",
+            remedy=_better_than_single_unit(view, activation),
         )
+
+
+def _better_than_single_unit(view: View, activation: Activation) -> str:
+    """Advise what to use instead, by the place of the softmax if known."""
+    for_output = (
+        'For two classes, use `Dense(1, activation="sigmoid")` with binary '
+        "cross-entropy, or two units with the softmax."
+    )
+    for_weights = (
+        "If it is to weigh positions, as attention does, apply it along these: "
+        '`Softmax(axis=1)`. For a gate, use `activation="sigmoid"`.'
+    )
+    if view.is_output(activation):
+        return for_output
+    return for_weights if view.outputs else f"{for_output} {for_weights}"
 
 
 declare(

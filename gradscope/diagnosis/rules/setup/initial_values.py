@@ -76,7 +76,7 @@ def zero_init(view: View, limits: Limits) -> Findings:
         view.layer(row),
         spell,
         what=f"All weights of {join_code(layers)} are zero, and so are their "
-        "gradients, so they stay zero",
+        "gradients" + (", so they stay zero" if spell.until_the_end else ""),
         evidence={
             "weight_norm": 0.0,
             "gradient_norm": 0.0,
@@ -85,10 +85,31 @@ def zero_init(view: View, limits: Limits) -> Findings:
             "layers": layers,
         },
         cause="Weights of zero multiply the inputs and the backpropagated "
-        "gradient by zero. No layer before or after gets a gradient, whatever "
-        "the learning rate.",
-        remedy=f"Start kernels with small random numbers: {HE}{GLOROT}. Only "
-        "biases may start at zero.",
+        f"gradient by zero.{_reach_of_zeros(view, spell, layers)}",
+        remedy=f"Start kernels with small random numbers: {HE}{GLOROT}. "
+        "Biases may start at zero.",
+    )
+
+
+def _reach_of_zeros(view: View, spell: Spell, layers: list[str]) -> str:
+    """Tell which of the other layers get no gradient either.
+
+    Args:
+        view: The run.
+        spell: Recorded steps in which kernels are zero.
+        layers: The layers of these kernels.
+    """
+    gradients = view.get("gradient_norm")[spell.slice]
+    others = [row for row in view.kernels if view.layer(row) not in layers]
+    silent = [row for row in others if (gradients[:, row] == 0).all()]
+    if not silent:
+        return " The other layers get a gradient." if others else ""
+    if len(silent) == len(others):
+        return " No other layer gets a gradient, whatever the learning rate."
+    names = [view.layer(row) for row in silent]
+    verb = "gets" if len(set(names)) == 1 else "get"
+    return (
+        f" Besides, {join_code(names)} {verb} no gradient; the other layers do."
     )
 
 

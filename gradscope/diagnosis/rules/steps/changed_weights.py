@@ -84,10 +84,13 @@ def weights_changed(view: View, limits: Limits) -> Findings:
             "loss_rise": rise,
             "variables": names,
         },
-        cause="Something else writes to these weights: `set_weights` or "
+        cause="Something else writes to these weights. Possible writers are "
+        "`set_weights` or "
         "`assign` in a callback or a loop (an average that is put in place of "
         "the weights, a checkpoint that is loaded again), a clip or a "
-        "constraint outside of the optimizer, or a second optimizer.",
+        "constraint outside of the optimizer, a second optimizer, or the "
+        "layer's own call (as that of `SpectralNormalization`, which is meant "
+        "so).",
         remedy="Look for what writes to the model's weights while it trains. "
         "Evaluate an average in a copy of the model, and train on the weights "
         "themselves.",

@@ -64,11 +64,12 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
         run=view.run,
         layer=None,
         steps=(int(steps[0]), int(steps[-1])),
-        what=f"{percent(share)} of the steps ({count}) were skipped: their "
-        "gradients were not finite"
+        what=f"{percent(share)} of the steps ({count} up to the last record) "
+        "were skipped: their gradients were not finite"
         if applied
-        else f"No step was made: all {count} steps were skipped, because "
-        "their gradients were not finite, and the weights are as they were",
+        else "No step was made up to the last record: at least "
+        f"{count} {'step was' if count == 1 else 'steps were'} skipped, "
+        "because their gradients were not finite",
         evidence={
             "skipped": count,
             "applied": applied,
@@ -76,13 +77,16 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
             "share_limit": limits["steps-skipped.share"],
             "loss_scale": float(view.record["loss_scale"][-1]),
         },
-        cause="The loss scale halves itself after each such step, and that "
-        "did not help: so it is the forward pass or the loss that overflows, "
-        "and not the scale. In float16 everything beyond 65504 is infinite. A "
+        cause="A dynamic loss scale halves itself after each such step. If "
+        "that does not help, possible reasons are a forward pass or a loss "
+        "that overflows (in float16 everything beyond 65504 is infinite), and "
+        "a number that becomes zero (in float16 everything below 3e-8, as an "
+        "epsilon of 1e-8) and is divided by, or whose log or root is taken. A "
         "step that is skipped is not measured, so the record does not tell "
-        "where.",
-        remedy="Compute the layers that make large numbers (powers, exp, sums, "
-        'softmax, the loss) with `dtype="float32"`, scale the inputs, or use '
+        "which, or where.",
+        remedy="Use epsilons that float16 can hold (1e-4), and compute powers, "
+        'exp, sums, softmax and the loss with `dtype="float32"`; or use '
         '`"mixed_bfloat16"`. One epoch with the policy `"float32"` and '
-        "gradscope shows which `activation_max` is beyond 65504.",
+        "gradscope shows whether any `activation_max` is beyond 65504; if so, "
+        "scaling the inputs may help.",
     )
