@@ -123,6 +123,8 @@ class View:
 
         A kernel has two or more axes and a gradient, and is no embedding.
         """
+        # A matrix named `b` is a kernel if the model is known to multiply it.
+        multiplied = {n for p in getattr(self.schema, "linear", ()) for n in p}
         had_gradient = np.isfinite(self.get("gradient_norm")).any(axis=0)
         size = median(self.get("gradient_size"), axis=0)
         return [
@@ -135,7 +137,10 @@ class View:
             and not any(
                 word in _variable_name(variable).lower() for word in _NO_KERNELS
             )
-            and _variable_name(variable) not in _NO_KERNEL_NAMES
+            and (
+                variable.name in multiplied
+                or _variable_name(variable) not in _NO_KERNEL_NAMES
+            )
         ]
 
     @property

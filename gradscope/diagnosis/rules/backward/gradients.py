@@ -131,23 +131,39 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         return
     if view.went_well or (view.loss == 0).all():  # `learned` reports it
         return
-    names = [view.layer(row) for row, _ in zero_kernels]
+    # Where other variables of a layer learn, only the kernel has no gradient.
+    alone = [
+        pair for pair in zero_kernels if _has_learning_sibling(view, *pair)
+    ]
+    is_alone = len(alone) == len(zero_kernels)
+    if not is_alone:
+        zero_kernels = [pair for pair in zero_kernels if pair not in alone]
     row, spell = zero_kernels[0]
+    layers = [view.layer(row) for row, _ in zero_kernels]
+    names = [view.schema.variables[row].name for row, _ in zero_kernels]
     yield finding(
         view,
         "zero-gradient",
         "error" if spell.until_the_end else "warning",
         view.layer(row),
         spell,
-        what=f"The gradient of {join_code(names)} is exactly zero, so nothing "
-        "is learned there",
+        what=f"The gradient of {join_code(names if is_alone else layers)} is "
+        "exactly zero, so "
+        + (
+            "nothing is learned there, while other variables of the layer "
+            "have a gradient"
+            if is_alone
+            else "nothing is learned there"
+        ),
         evidence={
             "gradient_norm": 0.0,
             "records": spell.length,
             "records_limit": limits["zero-gradient.records"],
-            "layers": names,
+            "layers": layers,
         },
-        cause="The likely reason is float16, in which this network computes: "
+        cause=_ZERO_INPUT
+        if is_alone and not _can_underflow(view)
+        else "The likely reason is float16, in which this network computes: "
         "gradients below 6e-8 become zero there."
         if _can_underflow(view)
         else "Something between this layer and the loss blocks the gradient. "
@@ -157,6 +173,10 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
         'or use `"mixed_bfloat16"`.'
         if _can_underflow(view)
+        else "Look at what this variable multiplies: for a recurrent layer, "
+        "whether the state is passed on from call to call "
+        "(`initial_state=...`)."
+        if is_alone
         else "Check the activations of the layers after this one, and look for "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
@@ -219,6 +239,26 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
         "the path, or add a term of the loss that trains the layer. If it is "
         "meant to stay constant, set `layer.trainable = False`.",
     )
+
+
+#: Why a variable may have no gradient where others of its layer have one.
+_ZERO_INPUT = (
+    "The layer itself is reached by the gradient. Possible reasons are that "
+    "what this variable multiplies is always zero (for a recurrent kernel the "
+    "state, as where each call has one time step and starts from zeros), or "
+    "that its product is not used."
+)
+
+
+def _has_learning_sibling(view: View, row: int, spell: Spell) -> bool:
+    """Return whether a matrix or bias of the same layer has a gradient."""
+    norms = view.get("gradient_norm")[spell.slice]
+    siblings = [
+        other
+        for other, variable in enumerate(view.schema.variables)
+        if variable.layer == view.layer(row) and other != row
+    ]
+    return any(median(norms[:, other]) > 0 for other in siblings)
 
 
 def _is_float16(view: View) -> bool:

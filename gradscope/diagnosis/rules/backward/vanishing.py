@@ -10,10 +10,11 @@ from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward import vanishing_causes
 from gradscope.diagnosis.spells import longest_spell, median, running_median
-from gradscope.diagnosis.wording import code, finding
+from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 
@@ -97,23 +98,29 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
     spell = longest_spell((ratio < limit) & (ratio > 0), min_records)
     if spell is None:
         return
-    typical = float(median(ratio[spell.slice]))
-    first_layer = view.layer(kernels[0])
+    # Both layers are named whose gradients the ratio is of.
+    typical_rms = median(rms[spell.slice], axis=0)
+    large_first = int(np.nanargmax(typical_rms[:third]))
+    large_last = len(kernels) - third + int(np.nanargmax(typical_rms[-third:]))
+    first, last = rms[spell.slice, large_first], rms[spell.slice, large_last]
+    with np.errstate(all="ignore"):
+        typical = float(median(first / last))
     cause, remedy = vanishing_causes.explain_vanishing(view, limits)
     yield finding(
         view,
         "vanishing-gradient",
         "error" if _is_stalled(view, limits) else "warning",
-        first_layer,
+        view.layer(kernels[0]),
         spell,
         what="The gradient vanishes during backpropagation: its rms in "
-        f"{code(first_layer)} is {_fraction(typical)} of its rms in "
-        f"{code(view.layer(kernels[-1]))}, so the first layers hardly learn",
+        f"{code(view.layer(kernels[large_first]))} is {_fraction(typical)} of "
+        f"its rms in {code(view.layer(kernels[large_last]))}"
+        + _effect(view, kernels[:third], spell),
         evidence={
             "ratio": typical,
             "ratio_limit": limit,
-            "first_gradient_rms": median(first[spell.slice]),
-            "last_gradient_rms": median(last[spell.slice]),
+            "first_gradient_rms": median(first),
+            "last_gradient_rms": median(last),
             "loss_fall": view.loss_fall,
         },
         cause=cause,
@@ -164,6 +171,23 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             remedy="Use `LSTM` or `GRU`, which carry the gradient along.",
         )
         return
+
+
+def _effect(view: View, first: list[int], spell: Spell) -> str:
+    """Say what the updates of the first kernels are, in a part of a sentence.
+
+    An optimizer that divides by the gradient's size moves them all the same.
+    """
+    ratios = view.get("update_to_weight_ratio")[spell.slice, first]
+    moved = float(np.nanmax(median(ratios, axis=0), initial=-1))
+    if moved < 0:
+        return ""
+    if moved < 1e-4:
+        return ", so the first layers hardly learn"
+    return (
+        "; a typical update still moves the first layers by up to "
+        f"{percent(moved)}"
+    )
 
 
 def _is_query_or_key(view: View, row: int) -> bool:

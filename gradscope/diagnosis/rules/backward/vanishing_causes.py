@@ -105,9 +105,9 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
         return (
             "Each layer passes on less of the gradient than it receives. "
             "Possible reasons are weights that are too small, units that are "
-            "dead or saturated, or simply many layers.",
-            'Use `kernel_initializer="he_normal"` with ReLU, add batch '
-            "normalisation, or add skip connections around blocks of layers.",
+            "dead or saturated, simply many layers, or a learning rate that is "
+            "too large, above all for weights that were trained before.",
+            _remedies(view),
         )
     return (
         "Each layer multiplies the gradient by its weights and by the slope "
@@ -115,3 +115,14 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
         "Compare the gradients of the layers, and start from the default "
         "initializers.",
     )
+
+
+def _remedies(view: View) -> str:
+    """List what may help, but for what the model has already."""
+    remedies = ['use `kernel_initializer="he_normal"` with ReLU']
+    if not view.is_normalised:
+        remedies.append("add batch normalisation")
+    if not any(f.get("class") == "Add" for f in view.facts.values()):
+        remedies.append("add skip connections around blocks of layers")
+    text = ", or ".join(["try a tenth of the learning rate", *remedies])
+    return f"{text[0].upper()}{text[1:]}."

@@ -51,8 +51,8 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     The mean of n random examples varies by their variance over n.
     """
     rows = view.data_rows("target")
-    if len(rows) != 1 or not chance(view) > 0:
-        return  # of series, neighbours may be alike
+    if len(rows) != 1 or not chance(view) > 0 or not _has_classes(view):
+        return  # of series, neighbours may be alike, and other targets drift
     mean = view.get("data_mean")[:, rows[0]].astype(float)
     variation = view.get("data_variation")[:, rows[0]].astype(float)
     examples = view.get("data_examples")[:, rows[0]].astype(float)
@@ -95,6 +95,19 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     )
 
 
+def _has_classes(view: View) -> bool:
+    """Return whether the targets are classes, and no numbers that may drift.
+
+    The targets of a regression that are computed by a network (as in
+    Q-learning) drift with it, even in random batches.
+    """
+    if view.is_regression:
+        return False
+    target = view.schema.data[view.data_rows("target")[0]]
+    is_integer = "int" in target.dtype or target.dtype == "bool"
+    return is_integer or "crossentropy" in view.loss_name
+
+
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     if not np.ptp(a) > 0 or not np.ptp(b) > 0:
         return np.nan
@@ -130,6 +143,24 @@ _READERS = (
     "GlobalAveragePooling1D",
 )
 
+#: Losses of Keras, which count all positions unless a mask or weights say
+#: otherwise.
+_LOSSES_OF_EACH_POSITION = (
+    "sparsecategoricalcrossentropy",
+    "categoricalcrossentropy",
+    "binarycrossentropy",
+    "categoricalfocalcrossentropy",
+    "binaryfocalcrossentropy",
+    "meansquarederror",
+    "meanabsoluteerror",
+    "mse",
+    "mae",
+    "huber",
+    "logcosh",
+    "poisson",
+    "kldivergence",
+)
+
 
 @rule
 def unmasked_padding(view: View, limits: Limits) -> Findings:
@@ -163,8 +194,20 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
     ]
     if not share > limit or len(shape) != 1 or not (is_tagged or reads):
         return
+    # A loss of one's own may leave the padding out.
+    loss = view.model.get("loss")
+    config = (loss.get("config") if isinstance(loss, dict) else None) or {}
+    counts_all = (
+        is_tagged
+        and view.loss_name in _LOSSES_OF_EACH_POSITION
+        and config.get("ignore_class") is None
+    )
+    if is_tagged and not counts_all and not reads:
+        return
     # Where only the end of a sequence is asked for, padding may be bridged.
-    is_harmful = is_tagged or view.loss_fall < limits["learned.fall"]
+    is_harmful = counts_all or (
+        not is_tagged and view.loss_fall < limits["learned.fall"]
+    )
     yield finding(
         view,
         "unmasked-padding",
@@ -173,12 +216,8 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
         None,
         what=f"{percent(share)} of the tokens are 0, which is most likely the "
         "padding, and no layer masks them"
-        + (
-            f"; so are {percent(of_targets)} of the targets, and the loss "
-            "counts them like the others"
-            if is_tagged
-            else ""
-        ),
+        + (f"; so are {percent(of_targets)} of the targets" * is_tagged)
+        + (", and the loss counts them like the others" * counts_all),
         evidence={
             "zeros": share,
             "zeros_limit": limit,
@@ -186,7 +225,14 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
         },
         cause="Without a mask a recurrent layer reads the padding as words, "
         "pooling averages over it, and a loss for each position is mostly that "
-        "of the padding: it looks small while the words are hardly learned.",
+        "of the padding: it looks small while the words are hardly learned."
+        if counts_all or not is_tagged
+        else "Without a mask a recurrent layer reads the padding as words, and "
+        "pooling averages over it. Whether the loss leaves the padding out, "
+        "the record does not tell.",
         remedy="Use `Embedding(..., mask_zero=True)`, which also leaves the "
-        "padding out of the loss, or pass sample weights of 0 for it.",
+        "padding out of the loss, or pass sample weights of 0 for it."
+        if counts_all or not is_tagged
+        else "Check that the loss leaves the padding out, and that its mean is "
+        "over the words alone.",
     )

@@ -43,11 +43,14 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     by_name = {v.name: v for v in view.schema.variables}
     kernels = [view.schema.variables[row].name for row in view.kernels]
     linear_pairs = [p for p in pairs if p[0] in by_name and p[1] in by_name]
-    layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
     # All but the first kernel follow another one without a nonlinearity.
     all_linear = len(kernels) > 1 and len({b for _, b in linear_pairs}) >= (
         len(kernels) - 1
     )
+    # Two matrices of one layer may be a factorisation, and are no two layers.
+    linear_pairs = [
+        p for p in linear_pairs if by_name[p[0]].layer != by_name[p[1]].layer
+    ]
     if not all_linear:
         linear_pairs = [
             (a, b) for a, b in linear_pairs if not _is_bottleneck(a, b, by_name)
@@ -55,9 +58,9 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
         linear_pairs = [
             p for p in linear_pairs if not _is_projection(p[0], linear_pairs)
         ]
-        layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
     if not linear_pairs:
         return
+    layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
     yield finding(
         view,
         "missing-nonlinearity",

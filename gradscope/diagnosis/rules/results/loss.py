@@ -16,6 +16,7 @@ from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 
@@ -65,19 +66,58 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         return
     spell = high_spells[-1]
     last = float(median(loss[spell.slice][-5:]))
+    # The median of the first records may be above what the loss was at first.
+    is_first = view.is_from_start and 0 < view.loss[0] <= start
+    cause, remedy = _explain_divergence(view, limits, spell)
     yield finding(
         view,
         "loss-diverges",
         "error",
         None,
         spell,
-        what=f"The loss rises from {start:.3g} at the start to {last:.3g}",
+        what=f"The loss rises from {view.loss[0]:.3g} at the start to "
+        f"{last:.3g}"
+        if is_first
+        else f"The loss rises from {start:.3g}, the median of the first "
+        f"records, to {last:.3g}",
         evidence={"growth": last / start, "growth_limit": limit},
-        cause="The learning rate is too large: each step overshoots further "
-        "than the one before. It could also be a wrong sign (a loss that is "
-        "maximised instead of minimised).",
-        remedy="Divide the learning rate by ten, and clip gradients with "
-        "`global_clipnorm=1.0`.",
+        cause=cause,
+        remedy=remedy,
+    )
+
+
+def _explain_divergence(
+    view: View, limits: Limits, spell: Spell
+) -> tuple[str, str]:
+    """Find why a loss rises: cause and remedy, as sentences."""
+    remedy = (
+        "Divide the learning rate by ten, and clip gradients with "
+        "`global_clipnorm=1.0`."
+    )
+    ratios = view.get("update_to_weight_ratio")[: spell.stop, view.kernels]
+    if ratios.size and median(ratios) > limits["learning-rate.high_ratio"]:
+        return (
+            "The updates are large beside the weights, so the learning rate "
+            "is too large: steps overshoot. It could also be a wrong sign (a "
+            "loss that is maximised instead of minimised).",
+            remedy,
+        )
+    missing = view.get("gradient_missing")
+    is_cut = (missing == 1).any(axis=0) & ~(missing == 0).any(axis=0)
+    return (
+        "Possible reasons are a learning rate that is too large, so that each "
+        "step overshoots, a wrong sign (a loss that is maximised instead of "
+        "minimised), or a loss whose terms pull against each other"
+        + (
+            ", as where a part that gets no gradient cannot follow the others "
+            "(disconnected-variable)."
+            if is_cut.any()
+            else "."
+        ),
+        remedy
+        if not is_cut.any()
+        else "Connect what gets no gradient to the loss. If the loss still "
+        f"rises: {remedy[0].lower()}{remedy[1:]}",
     )
 
 

@@ -140,27 +140,64 @@ def init_too_large(view: View, limits: Limits) -> Findings:
         return
     layers = [view.layer(row) for row, _ in large]
     row, gain = max(large, key=lambda pair: pair[1])
+    signs = _signs_of_growth(view, limits)
     yield finding(
         view,
         "init-too-large",
         "warning",
         view.layer(large[0][0]),
         None,
-        what=f"The initial weights of {join_code(layers)} are so large that "
-        "the signal grows out of control",
+        what=f"The initial weights of {join_code(layers)} are "
+        + (
+            "so large that the signal grows out of control"
+            if signs
+            else "far larger than those of the usual initializers"
+        ),
         evidence={
             "gain": gain,
             "gain_limit": limits["init-too-large.gain"],
             "weight_rms": view.get("weight_rms")[0, row],
             "first_loss": view.first_loss,
         },
-        cause="Each layer multiplies the size of the signal by about its "
-        f"gain, which is {gain:.3g} here; a gain of 1 preserves the signal. "
-        "The outputs and the first loss are huge, and sigmoid and tanh "
-        "saturate.",
+        cause=(
+            "Each layer multiplies the size of the signal by about its gain, "
+            f"which is {gain:.3g} here; a gain of 1 preserves the signal. At "
+            f"the first step {', and '.join(signs)}."
+        )
+        if signs
+        else "A gain (the rms of the weights times the root of the number of "
+        f"inputs) of 1 preserves the size of a signal; here it is {gain:.3g}. "
+        "The record shows no huge outputs and no huge loss at the first step, "
+        "so what it does to the signal is not known.",
         remedy=f"Use {HE}{GLOROT}. (A standard deviation of 1 is too large "
         "for a layer with many inputs.)",
     )
+
+
+def _signs_of_growth(view: View, limits: Limits) -> list[str]:
+    """List what the first record shows of a signal that is too large."""
+    signs = []
+    sizes = view.get("data_rms")[0, view.data_rows("output")]
+    if sizes.size and np.nanmax(sizes, initial=0) > 10:
+        signs.append(f"the outputs have an rms of {np.nanmax(sizes):.3g}")
+    guessing, first = view.uniform_loss, float(view.loss[0])
+    if (
+        np.isfinite(guessing)
+        and first > limits["init-too-large.loss"] * guessing
+    ):
+        signs.append(f"the loss is {first:.3g}")
+    rms = view.get("activation_rms")[0]
+    if np.nanmax(rms, initial=0) > 10:
+        signs.append(f"activations have an rms of up to {np.nanmax(rms):.3g}")
+    saturated = [
+        view.layer_of(activation)
+        for row, activation in view.activations
+        if activation.kind in ("sigmoid", "tanh")
+        and view.get("saturated_fraction")[0, row] > 0.5
+    ]
+    if saturated:
+        signs.append(f"most outputs of {join_code(saturated)} are saturated")
+    return signs
 
 
 @rule

@@ -79,7 +79,9 @@ def rate_that_vanished(view: View, limits: Limits) -> Findings:
     if not _has_vanished(view):
         return
     rate = view.get("learning_rate").astype(float)
-    start, largest = int(0.6 * view.count), float(np.nanmax(rate))
+    largest = float(np.nanmax(rate))
+    # It has vanished right after the last record in which it was larger.
+    start = int(np.flatnonzero(~(rate < 1e-3 * largest))[-1]) + 1
     last = float(rate[-1])
     yield finding(
         view,
@@ -89,7 +91,7 @@ def rate_that_vanished(view: View, limits: Limits) -> Findings:
         Spell(start, view.count, view.count),
         what=f"The learning rate has fallen from {largest:.2g} to {last:.2g}, "
         "while the gradients have not: the rest of the training changes "
-        "nothing",
+        + ("nothing" if last == 0 else "hardly anything"),
         evidence={
             "learning_rate": last,
             "largest_learning_rate": largest,
