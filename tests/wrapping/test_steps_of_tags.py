@@ -15,6 +15,7 @@ from gradscope.wrapping import end_report
 def events(tmp_path_factory):
     """The events of each file of a run of four fits with two callbacks."""
     logdir = tmp_path_factory.mktemp("logs")
+    keras.backend.clear_session()  # the names are those of a first model
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
