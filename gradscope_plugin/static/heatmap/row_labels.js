@@ -64,7 +64,8 @@ function ofBlocks({named}, placed, {heights, zoom, at, onOpen}, folded,
         {type: 'button', tabIndex: -1, className: 'fold',
           title: foldTitle(block, named[folded.get(from)?.lead]),
           onclick: () => onFold(name)},
-        `${isFolded ? '▸' : '▾'} ${shorten(name, 16)} (${to - from})`)));
+        `${isFolded ? '▸' : '▾'} `, element('b', {}, shorten(name, 16)),
+        ` (${to - from})`)));
       free = y + LINE;
     }
     if (isFolded) return nodes;
