@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
+from gradscope.cli import watch
 from gradscope.cli.main import main
 from gradscope.errors import GradscopeWarning
 from gradscope.format import schema
@@ -152,6 +153,23 @@ def test_storage_that_fails_costs_a_warning_and_not_the_training(
         warnings.simplefilter("error")
         train(url)
     assert gradscope.read(url).steps.tolist() == [0, 1, 2]
+
+
+def test_commands_read_a_remote_run(url, tmp_path, monkeypatch, capsys):
+    train(url)
+
+    def end(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "rest", end)
+    assert main(["watch", url]) == 0
+    assert "in 1 run" in capsys.readouterr().out
+    path = tmp_path / "report.html"
+    for logdir in (url, f"{url}/"):
+        assert main(["report", logdir, "-o", str(path)]) == 0
+        assert ": 1 run, all recorded steps" in capsys.readouterr().out
+    assert main(["show", url, "--color", "never"]) == 0
+    assert "logs: gradient norm" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
