@@ -119,9 +119,10 @@ def _train(logdir: str, numbers) -> None:
         write(self, step, *arguments)
         written.append(step)
 
-    def noted_flush(self):
-        flush(self)
+    def noted_flush(self, **options):
+        is_safe = flush(self, **options)
         numbers[8:] = struct.pack("q", max(written, default=-1) + 1)
+        return is_safe
 
     event_writer.EventWriter.write = noted_write
     event_writer.EventWriter.flush = noted_flush

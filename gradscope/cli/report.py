@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from gradscope.cli import runs
-from gradscope.terminal import printable
+from gradscope.terminal import counted, printable
 
 if TYPE_CHECKING:
     from gradscope_plugin.report import build
@@ -67,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _describe(report: build.Report) -> str:
     """Describe a report in a line."""
-    count = len(report.runs)
     size = len(report.html.encode()) / 1e6
-    runs_text = f"{count} run{'' if count == 1 else 's'}"
-    return f"{runs_text}, {report.brief}, {size:.1f} MB"
+    count = counted(len(report.runs), "run")
+    return f"{count}, {report.brief}, {size:.1f} MB"

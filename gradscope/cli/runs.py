@@ -34,13 +34,9 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
     Returns:
         For each run its name and the directory of its event files.
     """
-    try:
-        is_directory = files.is_directory(logdir)
-    # Of remote storage: its package is missing, or its protocol unknown.
-    except (ImportError, ValueError) as error:
-        report_problem(problems, logdir, NO_RUN, str(error))
+    if not has_storage(logdir, problems):
         return []
-    if not is_directory:
+    if not files.is_directory(logdir):
         report_problem(
             problems, logdir, NO_RUN, f"there is no directory {logdir}."
         )
@@ -76,6 +72,20 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             "above it.",
         )
     return []
+
+
+def has_storage(logdir: str, problems: list[dict]) -> bool:
+    """Test whether a directory's storage can be read, or report why not.
+
+    The package of remote storage may be missing, or its protocol unknown.
+    """
+    try:
+        if files.is_remote(logdir):
+            files.file_system(logdir)
+    except (ImportError, ValueError) as error:
+        report_problem(problems, logdir, NO_RUN, str(error))
+        return False
+    return True
 
 
 def read(name: str, path: str, problems: list[dict]) -> Record | None:

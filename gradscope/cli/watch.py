@@ -60,6 +60,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print findings until the training has ended; return the exit code."""
+    problems: list[dict] = []
+    # No waiting would mend that.
+    if not runs.has_storage(options.logdir, problems):
+        return runs.print_problems(problems)
     watched = _Watched(options.logdir)
     try:
         end = _follow(watched, options.timeout)
@@ -68,7 +72,6 @@ def run(options: argparse.Namespace) -> int:
     # The last look: what was printed and is no more does not count.
     watched.look()
     print(f"{end}: {watched.count()}", flush=True)
-    problems: list[dict] = []
     if not watched.findings:
         runs.find(options.logdir, problems)
     problems += watched.problems

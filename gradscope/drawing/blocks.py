@@ -66,7 +66,7 @@ def picture(grid: Grid, width: int) -> Picture:
 
     Where several cells share a character, the most abnormal one is shown: NaN
     before zero, and among numbers the one furthest from the middle of the
-    scale, as in the page.
+    scale. (A line of the page is the same row throughout.)
 
     Args:
         grid: The grid.

@@ -132,7 +132,8 @@ def make_grid(
         values,
         _classify(
             values,
-            missing if declared and declared.needs_gradient else None,
+            missing,
+            of_gradient=bool(declared and declared.needs_gradient),
             is_log=is_log,
             optional=bool(drawing and drawing.absent),
         ),
@@ -145,14 +146,15 @@ def make_grid(
     )
 
 
-def _classify(values, missing, *, is_log, optional) -> np.ndarray:
+def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
     """Say what each cell is, as `data/cell_kinds.js` of the page does."""
     kinds = np.full(values.shape, Kind.NUMBER, np.int8)
     kinds[np.isnan(values)] = Kind.ABSENT if optional else Kind.NAN
     if missing is not None:
         undefined = np.isnan(values)
         kinds[undefined & np.isnan(missing)] = Kind.ABSENT
-        kinds[undefined & (missing == 1)] = Kind.MISSING
+        if of_gradient:
+            kinds[undefined & (missing == 1)] = Kind.MISSING
     kinds[np.isinf(values)] = Kind.INFINITE
     if is_log:
         kinds[values == 0] = Kind.ZERO

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from gradscope.format.schema import DIRECTORY
-from gradscope.reading import event_files
+from gradscope.reading import files, growth
 from gradscope_plugin.report import document, thinning
 from gradscope_plugin.report.collected import Collected
 from gradscope_plugin.report.source import sources
@@ -69,7 +69,7 @@ def build(
             "larger number."
         )
     # The directory `.` has no name for the title.
-    logdir = os.path.abspath(logdir)
+    logdir = _absolute(os.fspath(logdir))
     runs = _names(logdir, directories)
     room = megabytes * 1e6 - document.page_bytes()
     planned, weight = Plan(), 1.0
@@ -107,7 +107,7 @@ def _names(logdir: str, directories: Iterable[str]) -> dict[str, str]:
     if os.path.basename(logdir) == DIRECTORY:
         above = os.path.dirname(above)
     names = {}
-    for directory in map(os.path.abspath, directories):
+    for directory in map(_absolute, directories):
         name = os.path.relpath(directory, logdir)
         if name in (os.curdir, DIRECTORY):
             name = os.path.relpath(directory, above)
@@ -115,13 +115,14 @@ def _names(logdir: str, directories: Iterable[str]) -> dict[str, str]:
     return names
 
 
+def _absolute(path: str) -> str:
+    """Return an absolute path; a URL is one."""
+    return path.rstrip("/") if files.is_remote(path) else os.path.abspath(path)
+
+
 def _bytes_of(runs: Mapping[str, str]) -> int:
     """Return the bytes of the runs' event files."""
-    return sum(
-        os.path.getsize(path)
-        for directory in runs.values()
-        for path in event_files.event_files(directory)
-    )
+    return sum(growth.sizes(runs.values()).values())
 
 
 def _sizes(runs: Mapping[str, str]) -> list[Size]:

@@ -81,6 +81,10 @@ def test_an_earlier_training_in_the_same_directory_is_told_and_shown(page):
     label = f"c_two (earlier training {runs.network(3).id[:4]})"
     box = frame.get_by_role("checkbox", name=f"Show {label}")
     expect(box).not_to_be_checked()
+    facts = card(page, label).locator(".card-facts")
+    expect(facts).to_contain_text("diagnosed if shown")
+    # The pin beside the words is within the card.
+    assert facts.evaluate("node => node.scrollWidth <= node.clientWidth")
     note.get_by_role("button", name="show them").click()
     expect(box).to_be_checked()
     names = heatmap(page, label).locator(".names span")

@@ -11,23 +11,31 @@ import runs
 
 import gradscope
 from gradscope.drawing import palette, png
-from gradscope.drawing.grid import Kind, Scale, make_grid
+from gradscope.drawing.grid import KIND_NAMES, Kind, Scale, make_grid
 
 #: What the page's own modules make of the same scales and numbers.
 OF_THE_PAGE = """
 import {SEQUENTIAL, TWO_SIDED, MARKS, entryOf}
   from './gradscope_plugin/static/scales/colormap.js';
 import {makeScale} from './gradscope_plugin/static/scales/scale.js';
+import {classify, KIND_NAMES}
+  from './gradscope_plugin/static/data/cell_kinds.js';
 const log = makeScale({scale: 'log', domain: [1e-8, 10]});
 const centered = makeScale({scale: 'log', domain: [1e-6, 1], center: 1e-3});
 const linear = makeScale({scale: 'linear', domain: [0, 2]});
 const numbers = [1e-9, 1e-8, 3e-5, 0.001, 0.02, 1, 10, 50];
+const cells = new Float32Array([1, 0, NaN, Infinity, NaN, NaN]);
+const missing = new Float32Array([0, 0, 0, 0, 1, NaN]);
+const namesOf = (ofGradient, optional) =>
+  [...classify(cells, {missing, ofGradient, optional, zeroIsSpecial: true})]
+    .map((kind) => KIND_NAMES[kind] ?? 'a number');
 console.log(JSON.stringify({
   tables: [SEQUENTIAL, TWO_SIDED].map((table) => Array.from(table)),
   marks: Object.values(MARKS.light),
   positions: [log, centered, linear].map(({position}) =>
     numbers.map(position)),
   entries: numbers.map((number) => entryOf(log.position(number))),
+  kinds: [namesOf(true, false), namesOf(false, false), namesOf(true, true)],
 }));
 """
 
@@ -72,13 +80,20 @@ def grid_of(values, statistic="gradient_norm", **more):
     return make_grid(statistic, names, np.arange(len(values)), values, **more)
 
 
-def test_a_cell_without_a_number_says_why():
+def test_a_cell_without_a_number_says_why_as_in_the_page(of_the_page):
     nan = np.nan
     values = [[1, 0, nan, np.inf, nan, nan]]
     missing = np.array([[0, 0, 0, 0, 1, nan]], np.float32)
     (kinds,) = grid_of(values, missing=missing).kinds.tolist()
     assert kinds[:3] == [Kind.NUMBER, Kind.ZERO, Kind.NAN]
     assert kinds[3:] == [Kind.INFINITE, Kind.MISSING, Kind.ABSENT]
+    # The last one is recorded only where the optimizer clips.
+    statistics = "gradient_norm", "weight_norm", "clipped_gradient_norm"
+    for statistic, expected in zip(
+        statistics, of_the_page["kinds"], strict=True
+    ):
+        (kinds,) = grid_of(values, statistic, missing=missing).kinds.tolist()
+        assert [KIND_NAMES.get(kind, "a number") for kind in kinds] == expected
     # A share of zero is a number as any other.
     shares = grid_of([[0, 1]], "zero_fraction")
     assert shares.kinds.tolist() == [[Kind.NUMBER, Kind.NUMBER]]

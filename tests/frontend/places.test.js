@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import {
-  awaitedHeight, HIGHEST, labelledBlocks, labelledRows, labelledUnits, placeRows, rowAt, rowHeight,
+  awaitedHeight, HIGHEST, labelledBlocks, labelledRows, labelledUnits, placeRows, rowHeight, rowsAt,
   topOf, unitHeight,
 } from '../../gradscope_plugin/static/heatmap/row_places.js';
+
+const rowAt = (places, y) => rowsAt(places, y).from;
 
 const groupsOfSizes = (...sizes) => {
   let from = 0;

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import gradscope
+from gradscope.cli import watch
 from gradscope.cli.main import main
 from gradscope.errors import GradscopeWarning
 from gradscope.format import schema
@@ -154,6 +155,23 @@ def test_storage_that_fails_costs_a_warning_and_not_the_training(
     assert gradscope.read(url).steps.tolist() == [0, 1, 2]
 
 
+def test_commands_read_a_remote_run(url, tmp_path, monkeypatch, capsys):
+    train(url)
+
+    def end(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "rest", end)
+    assert main(["watch", url]) == 0
+    assert "in 1 run" in capsys.readouterr().out
+    path = tmp_path / "report.html"
+    for logdir in (url, f"{url}/"):
+        assert main(["report", logdir, "-o", str(path)]) == 0
+        assert ": 1 run, all recorded steps" in capsys.readouterr().out
+    assert main(["show", url, "--color", "never"]) == 0
+    assert "logs: gradient norm" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "logdir, error, message",
     [
@@ -179,8 +197,9 @@ def test_without_fsspec_the_remedy_is_to_install_it(monkeypatch, capsys):
         gradscope.Callback("gs://bucket/logs") and gradscope.read(
             "gs://bucket/logs"
         )
-    assert main(["diagnose", "gs://bucket/logs"]) != 0
-    assert "pip install fsspec" in capsys.readouterr().err
+    for command in ("diagnose", "watch"):  # which does not wait for it
+        assert main([command, "gs://bucket/logs"]) == 2
+        assert "pip install fsspec" in capsys.readouterr().err
 
 
 def test_a_remote_directory_needs_no_lock(url):

@@ -135,11 +135,6 @@ export function rowsAt({height, blocks}, y) {
   return {from: kept, to: kept + 1};
 }
 
-/** Returns the first row at a height. */
-export function rowAt(placed, y) {
-  return rowsAt(placed, y).from;
-}
-
 /** Returns the rows whose names fit, `space` pixels each. */
 export function labelledRows(rows, height, space = 14) {
   const every = Math.max(1, Math.ceil(space / height));

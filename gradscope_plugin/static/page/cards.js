@@ -120,9 +120,10 @@ function showCompare(button, pinned) {
 function verdictOf(run, reply) {
   if (run.error) return [];
   if (!reply) {
-    return run.earlier_in ? ['diagnosed if shown'] : ['being diagnosed…'];
+    return [pending(run.earlier_in ? 'diagnosed if shown'
+      : 'being diagnosed…')];
   }
-  if (reply.problem) return ['not diagnosed'];
+  if (reply.problem) return [pending('not diagnosed')];
   const counts = countsOf(reply.findings);
   if (!counts.length) {
     return [element('span', {className: 'healthy'}, sign('none'),
@@ -131,6 +132,8 @@ function verdictOf(run, reply) {
   return counts.map(({severity, count}) => element('span',
     {className: severity}, sign(severity), counted(count, severity)));
 }
+
+const pending = (text) => element('span', {className: 'pending'}, text);
 
 function summary({steps, last_wall_time: wallTime}) {
   const age = duration(Date.now() / 1000 - wallTime);
