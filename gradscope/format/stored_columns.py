@@ -34,7 +34,8 @@ _SOURCES = {"gradient_norm", "weight_norm", "update_norm", "gradient_size"}
 _SIZE = "size"
 
 #: The value that a column has in most steps, for the columns that come last, in
-#: this order: a column is left out only with all that come after it.
+#: this order: a column is left out only with all that come after it. A value
+#: here stays for good, since there are files without these numbers.
 _USUAL: dict[str, Any] = {
     "clipped_gradient_norm": np.nan,
     "gradient_size": _SIZE,

@@ -4,7 +4,8 @@ Grappler merges a product, a bias and the activation behind them into a single
 operation, whose last bits are others. It does so only if nobody else reads what
 is between them. Of layers only the outputs of their activations are read, which
 end such an operation. But the output of a model may be in the middle of one: a
-loss that begins with `tf.sigmoid(logits)` makes it so.
+loss that begins with `tf.sigmoid(logits)` makes it so. Other readers may be no
+hindrance: grappler takes those away first whose results nobody needs.
 """
 
 from __future__ import annotations
@@ -49,17 +50,13 @@ _ENDS = (
 _TRANSPARENT = ("ExpandDims", "Identity", "Reshape", "Squeeze")
 
 
-def is_inside(tensor: tf.Tensor, graph: tf.Graph) -> bool:
-    """Test whether a tensor of a graph may be between two operations that
-    merge."""
+def is_inside(tensor: tf.Tensor) -> bool:
+    """Test whether a tensor may be between two operations that merge."""
     if not tf.is_symbolic_tensor(tensor):
         return False
-    while tensor.op.type in _TRANSPARENT and tensor.op.graph is graph:
+    while tensor.op.type in _TRANSPARENT:
         tensor = tensor.op.inputs[0]
-    if tensor.op.graph is not graph or tensor.op.type not in _MERGED:
-        return False
-    uses = _uses(tensor)
-    return len(uses) == 1 and uses[0].type in _ENDS
+    return tensor.op.type in _MERGED and _is_continued(tensor)
 
 
 def repeat(
@@ -68,31 +65,34 @@ def repeat(
     """Compute a tensor again, from what is stored.
 
     Args:
-        tensor: A tensor of `graph`.
-        graph: The graph of the step; the copy belongs to the current graph.
-        weights: Values of the weights, by the names of the tensors that read
-            them. To hold what was read would cost time in each step.
+        tensor: A tensor of `graph`, or of one around it; the copy belongs to
+            the current graph.
+        graph: The graph of the step.
+        weights: Values of the weights, by the names of the tensors of `graph`
+            that read them. To hold what was read would cost time in each step.
     """
     return _repeat(tensor, graph, weights, {})
 
 
-def _uses(tensor) -> list:
-    """Operations that use a tensor's numbers, behind a change of shape."""
-    uses = []
-    for operation in tensor.consumers():
-        if operation.type in _TRANSPARENT:
-            uses += _uses(operation.outputs[0])
-        elif operation.type != "Shape":
-            uses.append(operation)
-    return uses
+def _is_continued(tensor) -> bool:
+    """Return whether an operation that uses a tensor may merge with it, also
+    behind a change of shape."""
+    return any(
+        operation.type in _ENDS
+        or (
+            operation.type in _TRANSPARENT
+            and _is_continued(operation.outputs[0])
+        )
+        for operation in tensor.consumers()
+    )
 
 
 def _repeat(tensor, graph, weights, copies) -> tf.Tensor:
-    if tensor.name in weights:
+    if tensor.graph is graph and tensor.name in weights:
         return weights[tensor.name]
     operation = tensor.op
-    repeated = (*_MERGED, *_TRANSPARENT)
-    if operation.graph is not graph or operation.type not in repeated:
+    # What no other operation merges with is stored: a copy may read it.
+    if operation.type not in _TRANSPARENT and not is_inside(tensor):
         return tensor
     if tensor.name not in copies:
         inputs = [_repeat(t, graph, weights, copies) for t in operation.inputs]

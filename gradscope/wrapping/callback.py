@@ -328,11 +328,15 @@ class Callback(keras.callbacks.Callback):
 
     def _file_sizes(self) -> dict[str, int]:
         observer = self._seam.observers.latest()
-        directory = observer.drain.file.directory if observer else ""
-        if not os.path.isdir(directory):
+        if observer is None:
             return {}
-        with os.scandir(directory) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries}
+        try:
+            with os.scandir(observer.drain.file.directory) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries}
+        # The directory is remote, or somebody removes a file just now. Without
+        # sizes the record is not continued, and the training goes on.
+        except OSError:
+            return {}
 
     def _settings(self) -> tuple:
         return self._logdir, self._mirror, *self._arguments.values()

@@ -62,7 +62,7 @@ def train(strategy, case, logdir):
             gradscope.wrap(optimizer, logdir, model=model, **options)
         model.compile(optimizer, loss(), jit_compile=False)
     if case == "function":
-        loop(strategy, model, optimizer)
+        loop(strategy, model, optimizer, loss(reduction="sum"))
     else:
         model.fit(
             X,
@@ -76,9 +76,23 @@ def train(strategy, case, logdir):
     return [v.numpy() for v in model.variables]
 
 
-def loop(strategy, model, optimizer):
-    compute = loss(reduction="sum")
+def train_inside(strategy, logdir):
+    """Trains a model whose output TensorFlow merges with the loss."""
+    with strategy.scope():
+        model, optimizer = network(), keras.optimizers.SGD(0.1)
+    if logdir:
+        gradscope.wrap(optimizer, logdir, model=model, every=2)
+    loop(
+        strategy,
+        model,
+        optimizer,
+        lambda y, logits: tf.reduce_sum((tf.sigmoid(logits) - 0.3) ** 2),
+    )
+    gradscope.flush()
+    return [v.numpy() for v in model.variables]
 
+
+def loop(strategy, model, optimizer, compute):
     def step(x, y):
         with tf.GradientTape() as tape:
             value = compute(y, model(x, training=True)) / BATCH
@@ -108,6 +122,9 @@ def main(out):
             logdir = f"{out}.logs/{case}_{count}"
             results[case, count, False] = train(strategy, case, None)
             results[case, count, True] = train(strategy, case, logdir)
+    for observed in (False, True):
+        logdir = f"{out}.logs/inside" if observed else None
+        results["inside", observed] = train_inside(strategy, logdir)
     with open(out, "wb") as file:
         pickle.dump(results, file)
 

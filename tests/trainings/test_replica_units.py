@@ -34,6 +34,14 @@ def test_observing_activations_changes_no_bit(case, trained):
             np.testing.assert_array_equal(actual, expected)
 
 
+def test_an_output_that_is_merged_is_read_without_a_change_of_bits(trained):
+    weights, _ = trained
+    for expected, actual in zip(
+        weights["inside", False], weights["inside", True], strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.parametrize("case", replicas.CASES)
 def test_a_unit_that_fires_on_any_replica_is_alive(case, trained):
     _, logs = trained

@@ -25,6 +25,7 @@ from training import state
 
 import gradscope
 from gradscope.measuring import sampling
+from gradscope.wrapping.steps.observers import Observers
 
 
 def raising(*arguments, **keywords):
@@ -73,6 +74,14 @@ def test_nothing_where_variables_cannot_be_measured(
 ):
     monkeypatch.setattr(*VARIABLES, raising)
     train = functools.partial(fit, library, how=how, **FITS[name])
+    caught = trains_as_it_would(train, tmp_path)
+    reason = "ZeroDivisionError: of our own"
+    told(caught, NOTHING.format(optimizer="Adam", reason=reason))
+
+
+def test_steps_that_cannot_be_fetched_end_no_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Observers, "drain", raising)
+    train = functools.partial(fit, keras, **FITS["graph"])
     caught = trains_as_it_would(train, tmp_path)
     reason = "ZeroDivisionError: of our own"
     told(caught, NOTHING.format(optimizer="Adam", reason=reason))

@@ -1,5 +1,6 @@
 """Loops of many short fits: a program is traced once, and reports wait."""
 
+import os
 import subprocess
 import sys
 
@@ -84,6 +85,18 @@ def test_a_record_that_was_removed_is_begun_anew(tmp_path):
         path.unlink()
     fits(model, [[gradscope.Callback(tmp_path)]])
     assert gradscope.read(tmp_path).steps.tolist() == list(range(4, 8))
+
+
+def test_a_record_whose_files_cannot_be_listed_is_begun_anew(
+    tmp_path, monkeypatch
+):
+    def refuse(directory):
+        raise PermissionError(directory)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    model = network()
+    callbacks = [[gradscope.Callback(tmp_path, findings=False)] for _ in "12"]
+    assert min(fits(model, callbacks)) > 0
 
 
 class Clock:

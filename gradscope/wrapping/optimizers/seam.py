@@ -315,9 +315,15 @@ class Seam:
             self.fail(error)
 
     def drain(self) -> None:
-        """Write all steps recorded so far."""
+        """Write all steps recorded so far; a failure is a warning."""
         self._warn_of_bypassing_steps()
-        self.observers.drain()
+        try:
+            self.observers.drain()
+        except GradscopeWarning:  # a filter of the user makes it an error
+            raise
+        # Raised, it would end a training at the end of an epoch.
+        except Exception as error:
+            self.fail(error)
 
     def due(self, step: int) -> bool:
         """Return whether a step is recorded; True if unknown."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from gradscope.runtime import (
     own_variables,
     replay,
+    replay_fusion,
     replicas,
     tf_variables,
     tracing,
@@ -56,6 +57,13 @@ class ReplicaStep:
             if tracing.in_xla(self._graph):
                 tensors = replay.replay(forward_pass.tensors(), self._graph)
                 forward_pass = forward_pass.with_tensors(tensors)
+            else:
+                forward_pass.data = {
+                    name: replay_fusion.repeat(tensor, self._graph, {})
+                    if replay_fusion.is_inside(tensor)
+                    else tensor
+                    for name, tensor in forward_pass.data.items()
+                }
             ring.append(call.step, observer.measurement.measure(forward_pass))
             return tf.constant(True)
 

@@ -207,7 +207,7 @@ class Step:
         inside = {
             name: tensor
             for name, tensor in self._forward_pass.data.items()
-            if replay_fusion.is_inside(tensor, self._graph)
+            if replay_fusion.is_inside(tensor)
         }
         weights = self._weights() if inside else {}
         for name, tensor in inside.items():

@@ -12,6 +12,12 @@ X = random.normal(size=(16, 8, 8, 1)).astype("float32")
 Y = random.uniform(size=(16, 3)).astype("float32")
 layers = keras.layers
 
+
+def read_in_vain(x):
+    tf.reduce_mean(x)  # which TensorFlow takes away before it merges
+    return tf.sigmoid(x)
+
+
 ENDS = {
     "sigmoid": tf.sigmoid,
     "tanh": tf.tanh,
@@ -20,6 +26,7 @@ ENDS = {
     "leaky_relu": tf.nn.leaky_relu,
     "sum": lambda x: x + Y,
     "squeezed": lambda x: tf.sigmoid(tf.squeeze(x[:, tf.newaxis], 1)),
+    "read_in_vain": read_in_vain,
 }
 
 
@@ -39,23 +46,29 @@ def loss(y, predicted, end):
     return tf.reduce_mean((y - ENDS[end](predicted)) ** 2)
 
 
-def looped(end, normed, logdir):
+def looped(end, normed, logdir, in_branch=False):
     model, optimizer = network(normed), keras.optimizers.Adam(0.01)
     if logdir is not None:
         gradscope.wrap(optimizer, logdir, every=2, model=model)
 
     @tf.function
-    def step(x):
+    def step(x, due):
         with tf.GradientTape() as tape:
             value = loss(Y, model(x, training=True), end)
         weights = model.trainable_variables
-        optimizer.apply(tape.gradient(value, weights), weights)
+        gradients = tape.gradient(value, weights)
+        if due:
+            optimizer.apply(gradients, weights)
 
     for _ in range(4):
-        step(tf.constant(X))
+        step(tf.constant(X), tf.constant(True) if in_branch else True)
     if logdir is not None:
         gradscope.unwrap(optimizer, model=model)
     return model.get_weights()
+
+
+def branched(end, normed, logdir):
+    return looped(end, normed, logdir, in_branch=True)
 
 
 def fitted(end, normed, logdir):
@@ -77,6 +90,7 @@ def fitted(end, normed, logdir):
     [
         *((looped, end, False) for end in ENDS),
         (looped, "relu", True),
+        (branched, "sigmoid", False),
         (fitted, "sigmoid", False),
     ],
 )
