@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from model_runs import STUCK
-from synthetic import network, record
+from synthetic import network, record, since
 
 import gradscope
 
@@ -32,6 +32,13 @@ def test_a_gradient_beside_none_at_all_is_no_explosion():
     run = record(SIX, gradient_rms=none, gradient_norm=none, loss=STUCK)
     (finding,) = gradscope.diagnose(run)
     assert (finding.kind, finding.layer) == ("zero-gradient", "dense_5")
+
+
+def test_a_gradient_that_begins_after_a_while_has_not_exploded():
+    """As behind a layer of zeros, which gets its weights first."""
+    late = since(12, 0.3, 0.0)
+    run = record(SIX, global_gradient_norm=late, loss=STUCK)
+    assert gradscope.diagnose(run) == []
 
 
 @pytest.mark.parametrize("records", [1, 20])

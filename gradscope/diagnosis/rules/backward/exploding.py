@@ -79,7 +79,9 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         return
     # The median of several records, since the first batch may be an odd one.
     start = median(norm[: max(3, min(10, view.count // 4))])
-    has_grown = norm > limits["exploding-gradient.growth"] * start
+    # From a gradient of zero, any other one is infinite growth.
+    limit = limits["exploding-gradient.growth"]
+    has_grown = (norm > limit * start) & (start > 0)
     spell = longest_spell(has_grown, 2)
     if (
         spell is not None

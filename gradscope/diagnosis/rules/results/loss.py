@@ -133,12 +133,14 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         return
     size = view.get("data_rms")[:, rows[0]].astype(float)
     first, last = float(median(size[:3])), float(median(size[-5:]))
+    # A head of zeros starts with outputs of zero.
+    growth = last / max(first, 1e-6)
     limit = limits["loss-diverges.outputs"]
     if view.last_loss < -20 * max(abs(view.first_loss), 1):
         limit = limits["loss-diverges.below_zero"]
     middle = float(median(size[: view.count // 2][-5:]))
     # Outputs that have found their level grow no more in the second half.
-    if not last > limit * max(first, 1e-6) or not last > 3 * middle:
+    if not growth > limit or not last > 3 * middle:
         return
     yield finding(
         view,
@@ -148,7 +150,7 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         None,
         what="The outputs grow without limit: their rms rises from "
         f"{first:.3g} to {last:.3g}",
-        evidence={"growth": last / first, "growth_limit": limit},
+        evidence={"growth": growth, "growth_limit": limit},
         cause="Nothing holds the outputs back. Possible reasons are a loss "
         "without a lower bound (a wrong sign, or a difference that is not "
         "squared), gradients that are applied to other weights than their "
