@@ -1,6 +1,7 @@
 """What must hold of batches, of `fit`'s arguments and of validation."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -34,6 +35,20 @@ def test_targets_that_drift_from_batch_to_batch():
     chance = 4.5 + np.random.default_rng(0).normal(0, 2.9 / np.sqrt(32), 200)
     fair = {"target": chance}, {"target": 2.9}
     assert kinds(run(data_mean=fair[0], data_variation=fair[1])) == []
+    empty = run(**drift, data_examples={"target": 0})
+    assert kinds(empty) == []
+
+
+def test_a_rate_below_zero_has_not_vanished():
+    """It climbs; the sign is the user's."""
+    assert kinds(run(learning_rate=-0.01, loss=np.full(200, 1.0))) == []
+
+
+def test_infinite_numbers_make_no_warning_of_numpy():
+    rise = {"target": np.r_[np.zeros(100), np.full(100, np.inf)]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gradscope.diagnose(run(data_mean=rise)) == []
 
 
 def tokens(mask, target=(50,), **config):

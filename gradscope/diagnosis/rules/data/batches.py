@@ -58,7 +58,7 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     examples = view.get("data_examples")[:, rows[0]].astype(float)
     follows = np.diff(view.steps) == 1
     # Records of before do not know how many examples a batch had.
-    is_known = np.isfinite(mean) & np.isfinite(examples)
+    is_known = np.isfinite(mean) & (examples > 0)
     if follows.sum() < 30 or not is_known.all():
         return
     total = float(np.nanmean(variation**2) + np.var(mean))
