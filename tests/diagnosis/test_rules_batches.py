@@ -85,7 +85,9 @@ def test_padding_before_a_single_answer_may_be_bridged():
         "data_max": {"input": 39.0, "target": 8.0},
     }
     one = tokens(False, target=())
-    assert kinds(run(one, **padded)) == [("unmasked-padding", "note")]
+    (note,) = gradscope.diagnose(run(one, **padded))
+    assert (note.kind, note.severity) == ("unmasked-padding", "note")
+    assert "loss" not in note.cause + note.remedy  # it has no positions
     stays = np.linspace(2.2, 2.0, 200)
     found = dict(kinds(run(one, loss=stays, **padded)))
     assert found["unmasked-padding"] == "warning"

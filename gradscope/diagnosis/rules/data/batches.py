@@ -188,9 +188,10 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
     is_harmful = counts_all or (
         not is_tagged and view.loss_fall < limits["learned.fall"]
     )
-    cause, remedy = (
-        _MAY_BE_LEFT_OUT if is_tagged and not counts_all else _COUNTS
-    )
+    if counts_all:
+        cause, remedy = _COUNTS
+    else:
+        cause, remedy = _MAY_BE_LEFT_OUT if is_tagged else _SINGLE_ANSWER
     yield finding(
         view,
         "unmasked-padding",
@@ -235,8 +236,8 @@ def _loss_counts_all_positions(view: View) -> bool:
     )
 
 
-#: Cause and remedy where the padding counts in the loss, and where the record
-#: does not tell whether it does.
+#: Cause and remedy where the padding counts in the loss, where the record does
+#: not tell whether it does, and where no target belongs to a position.
 _COUNTS = (
     "Without a mask a recurrent layer reads the padding as words, "
     "pooling averages over it, and a loss for each position is mostly that "
@@ -250,4 +251,10 @@ _MAY_BE_LEFT_OUT = (
     "the record does not tell.",
     "Check that the loss leaves the padding out, and that its mean is "
     "over the words alone.",
+)
+_SINGLE_ANSWER = (
+    "Without a mask a recurrent layer reads the padding as words, and pooling "
+    "averages over it.",
+    "Use `Embedding(..., mask_zero=True)`: the layers after it then leave the "
+    "padding out.",
 )
