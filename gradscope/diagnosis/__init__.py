@@ -16,6 +16,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradscope.diagnosis import rules  # noqa: F401 (they register themselves)
 from gradscope.diagnosis.causes import root_causes
 from gradscope.diagnosis.finding import Finding, FindingList
@@ -91,7 +93,9 @@ def diagnose(
         run = read(run)
     view = View(run)
     rules_to_run = RULES if view.count else _RULES_WITHOUT_STEPS
-    findings = [f for rule in rules_to_run for f in rule(view, all_limits)]
+    # Of numbers that are not finite the rules speak themselves, not numpy.
+    with np.errstate(all="ignore"):
+        findings = [f for rule in rules_to_run for f in rule(view, all_limits)]
     findings = [f for f in findings if not any(i.covers(f) for i in ignored)]
     causes = group_layers(root_causes(findings), view.count and view.last_step)
     return FindingList(sorted(causes, key=lambda finding: finding.rank))

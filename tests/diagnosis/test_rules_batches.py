@@ -1,6 +1,7 @@
 """What must hold of batches, of `fit`'s arguments and of validation."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -34,6 +35,20 @@ def test_targets_that_drift_from_batch_to_batch():
     chance = 4.5 + np.random.default_rng(0).normal(0, 2.9 / np.sqrt(32), 200)
     fair = {"target": chance}, {"target": 2.9}
     assert kinds(run(data_mean=fair[0], data_variation=fair[1])) == []
+    empty = run(**drift, data_examples={"target": 0})
+    assert kinds(empty) == []
+
+
+def test_a_rate_below_zero_has_not_vanished():
+    """It climbs; the sign is the user's."""
+    assert kinds(run(learning_rate=-0.01, loss=np.full(200, 1.0))) == []
+
+
+def test_infinite_numbers_make_no_warning_of_numpy():
+    rise = {"target": np.r_[np.zeros(100), np.full(100, np.inf)]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gradscope.diagnose(run(data_mean=rise)) == []
 
 
 def tokens(mask, target=(50,), **config):
@@ -70,7 +85,9 @@ def test_padding_before_a_single_answer_may_be_bridged():
         "data_max": {"input": 39.0, "target": 8.0},
     }
     one = tokens(False, target=())
-    assert kinds(run(one, **padded)) == [("unmasked-padding", "note")]
+    (note,) = gradscope.diagnose(run(one, **padded))
+    assert (note.kind, note.severity) == ("unmasked-padding", "note")
+    assert "loss" not in note.cause + note.remedy  # it has no positions
     stays = np.linspace(2.2, 2.0, 200)
     found = dict(kinds(run(one, loss=stays, **padded)))
     assert found["unmasked-padding"] == "warning"

@@ -44,6 +44,13 @@ def test_a_variable_that_keras_does_not_know():
     assert (found.kind, found.severity) == ("untracked-variable", "warning")
     assert "`scales` holds 1 variable" in found.what and "`w0:0`" in found.what
     assert "add_weight" in found.remedy
+    layers = [(f"scales_{n}", "Dense", {}) for n in range(40)]
+    described = classifier(layers=layers)
+    for fact in described.model["layers"]:
+        fact["untracked"] = [["w0:0", [8, 8]]]
+    (found,) = gradscope.diagnose(run(described))
+    assert "(found in 40 layers, from `scales_0` to" in found.what
+    assert len(found.evidence["layers"]) == 40
 
 
 def normalised(is_initial):

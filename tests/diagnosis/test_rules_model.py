@@ -133,6 +133,16 @@ def test_a_loss_that_falls_far_below_zero():
     assert kinds(record(described, loss=loss, data_rms=growth)) == []
 
 
+def test_outputs_that_run_away_from_a_head_of_zeros():
+    described = network(data=(Data("output"),), model={"layers": []})
+    growth = np.geomspace(1e-3, 1e3, 100)[:, np.newaxis]
+    growth[:3] = 0
+    run = record(described, loss=-np.linspace(0, 9, 100), data_rms=growth)
+    (finding,) = gradscope.diagnose(run)
+    assert finding.kind == "loss-diverges"
+    assert "their rms rises from 0 to " in finding.what
+
+
 def test_a_projection_for_several_kernels_may_be_linear():
     pairs = [("dense_1/kernel", f"dense_{n}/kernel") for n in (2, 3)]
     described = network(layers=5, linear=tuple(pairs))

@@ -30,8 +30,10 @@ from gradscope.diagnosis.rules.results import (
     constant_outputs,
     learned,
     loss,
+    loss_against_outputs,
     metrics,
     outputs,
+    relu_outputs,
     softmax,
 )
 from gradscope.diagnosis.rules.setup import (
@@ -73,6 +75,7 @@ __all__ = [
     "learned",
     "learning_rate",
     "loss",
+    "loss_against_outputs",
     "metrics",
     "no_steps",
     "nonlinearity",
@@ -84,6 +87,7 @@ __all__ = [
     "rate_too_large",
     "rate_too_small",
     "regularisation",
+    "relu_outputs",
     "rewritten_sums",
     "saturation",
     "skipped",

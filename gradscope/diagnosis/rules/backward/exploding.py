@@ -8,7 +8,8 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import longest_spell, median, running_median
+from gradscope.diagnosis.rules.backward.ends import Ends
+from gradscope.diagnosis.spells import longest_spell, median
 from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
         return
     # The median of several records, since the first batch may be an odd one.
     start = median(norm[: max(3, min(10, view.count // 4))])
-    has_grown = norm > limits["exploding-gradient.growth"] * start
+    # From a gradient of zero, any other one is infinite growth.
+    limit = limits["exploding-gradient.growth"]
+    has_grown = (norm > limit * start) & (start > 0)
     spell = longest_spell(has_grown, 2)
     if (
         spell is not None
@@ -87,29 +90,30 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     ):
         yield _growth_finding(view, limits, spell, norm, start)
         return
-    rms = view.get("gradient_rms")[:, view.kernels].astype(float)
-    # The largest of several kernels: a single one may have a small gradient.
-    third = max(1, len(view.kernels) // 3)
-    with np.errstate(all="ignore"):
-        ratio = rms[:, :third].max(axis=1) / rms[:, -third:].max(axis=1)
+    yield from _growth_in_depth(view, limits)
+
+
+def _growth_in_depth(view: View, limits: Limits) -> Findings:
+    """Find gradients that grow from layer to layer on their way back."""
+    ends = Ends(view, view.kernels)
     limit = limits["exploding-gradient.ratio"]
-    spell = longest_spell(running_median(ratio) > limit, 10)
+    # Last gradients of exactly zero have a rule of their own, `zero_gradient`.
+    is_large = (ends.ratio > limit) & np.isfinite(ends.ratio)
+    spell = longest_spell(is_large, 10)
     if spell is None or view.loss_fall > 0.5:
         return
-    first_layer = view.layer(view.kernels[0])
+    first, last = ends.typical(spell)
+    ratio = first.rms / last.rms
     yield finding(
         view,
         "exploding-gradient",
         "warning",
-        first_layer,
+        view.layer(view.kernels[0]),
         spell,
         what="The gradient explodes during backpropagation: its rms in "
-        f"{code(first_layer)} is {median(ratio[spell.slice]):.0f} times its "
-        f"rms in {code(view.layer(view.kernels[-1]))}",
-        evidence={
-            "ratio": median(ratio[spell.slice]),
-            "ratio_limit": limit,
-        },
+        f"{code(view.layer(first.row))} is {ratio:.0f} times its "
+        f"rms in {code(view.layer(last.row))}",
+        evidence={"ratio": ratio, "ratio_limit": limit},
         cause="Each layer makes the gradient larger. Possible reasons are "
         "initial weights that are too large, or a recurrent layer over many "
         "time steps.",

@@ -115,32 +115,22 @@ declare(
 @rule
 def zero_gradient(view: View, limits: Limits) -> Findings:
     """Kernels whose gradient is exactly zero for many steps."""
-    norms, weights = view.get("gradient_norm"), view.get("weight_norm")
-    # A very short run has fewer records than the limit asks for.
-    min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
-    zero_kernels = []
-    for row in view.kernels:
-        is_zero = norms[:, row] == 0
-        if not _is_float16(view):
-            # Kernels of zeros have a rule of their own, `zero_init`.
-            is_zero &= weights[:, row] != 0
-        spell = longest_spell(is_zero, min_records)
-        zero_kernels += [(row, spell)] if spell else []
+    zero_kernels = _zero_kernels(view, limits)
     # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
         return
     if view.went_well or (view.loss == 0).all():  # `learned` reports it
         return
     # Where other variables of a layer learn, only the kernel has no gradient.
-    alone = [
-        pair for pair in zero_kernels if _has_learning_sibling(view, *pair)
+    whole_layers = [
+        pair for pair in zero_kernels if not _has_learning_sibling(view, *pair)
     ]
-    is_alone = len(alone) == len(zero_kernels)
-    if not is_alone:
-        zero_kernels = [pair for pair in zero_kernels if pair not in alone]
+    is_alone = not whole_layers
+    zero_kernels = whole_layers or zero_kernels
     row, spell = zero_kernels[0]
     layers = [view.layer(row) for row, _ in zero_kernels]
     names = [view.schema.variables[row].name for row, _ in zero_kernels]
+    cause, remedy = _explain_zero(view, is_alone)
     yield finding(
         view,
         "zero-gradient",
@@ -148,12 +138,11 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
         view.layer(row),
         spell,
         what=f"The gradient of {join_code(names if is_alone else layers)} is "
-        "exactly zero, so "
+        "exactly zero, so nothing is learned there"
         + (
-            "nothing is learned there, while other variables of the layer "
-            "have a gradient"
+            ", while other variables of the layer have a gradient"
             if is_alone
-            else "nothing is learned there"
+            else ""
         ),
         evidence={
             "gradient_norm": 0.0,
@@ -161,23 +150,56 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
             "records_limit": limits["zero-gradient.records"],
             "layers": layers,
         },
-        cause=_ZERO_INPUT
-        if is_alone and not _can_underflow(view)
-        else "The likely reason is float16, in which this network computes: "
-        "gradients below 6e-8 become zero there."
-        if _can_underflow(view)
-        else "Something between this layer and the loss blocks the gradient. "
+        cause=cause,
+        remedy=remedy,
+    )
+
+
+def _zero_kernels(view: View, limits: Limits) -> list[tuple[int, Spell]]:
+    """List the kernels without any gradient for many steps, with the steps."""
+    # Kernels of zeros have a rule of their own, `zero_init`.
+    is_zero = view.get("gradient_norm") == 0
+    if not _is_float16(view):
+        is_zero &= view.get("weight_norm") != 0
+    # A very short run has fewer records than the limit asks for.
+    min_records = min(limits["zero-gradient.records"], max(5, view.count - 1))
+    zero_spells = (
+        (row, longest_spell(is_zero[:, row], min_records))
+        for row in view.kernels
+    )
+    return [(row, spell) for row, spell in zero_spells if spell]
+
+
+def _explain_zero(view: View, is_alone: bool) -> tuple[str, str]:
+    """Find why a gradient may be zero: cause and remedy, as sentences.
+
+    Args:
+        view: The run.
+        is_alone: Whether other variables of the layer have a gradient.
+    """
+    if _can_underflow(view):
+        return (
+            "The likely reason is float16, in which this network computes: "
+            "gradients below 6e-8 become zero there.",
+            "Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, or "
+            'use `"mixed_bfloat16"`.',
+        )
+    if is_alone:
+        return (
+            "The layer itself is reached by the gradient. Possible reasons are "
+            "that what this variable multiplies is always zero (for a "
+            "recurrent kernel the state, as where each call has one time step "
+            "and starts from zeros), or that its product is not used.",
+            "Look at what this variable multiplies: for a recurrent layer, "
+            "whether the state is passed on from call to call "
+            "(`initial_state=...`).",
+        )
+    return (
+        "Something between this layer and the loss blocks the gradient. "
         "Possible reasons are layers whose units are all dead, a loss that "
         "does not depend on this layer, rounding or comparisons, or weights "
         "of zero.",
-        remedy="Wrap the optimizer in `keras.optimizers.LossScaleOptimizer`, "
-        'or use `"mixed_bfloat16"`.'
-        if _can_underflow(view)
-        else "Look at what this variable multiplies: for a recurrent layer, "
-        "whether the state is passed on from call to call "
-        "(`initial_state=...`)."
-        if is_alone
-        else "Check the activations of the layers after this one, and look for "
+        "Check the activations of the layers after this one, and look for "
         "operations without a slope (`round`, `argmax`, `cast` to an "
         "integer, comparisons).",
     )
@@ -239,15 +261,6 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
         "the path, or add a term of the loss that trains the layer. If it is "
         "meant to stay constant, set `layer.trainable = False`.",
     )
-
-
-#: Why a variable may have no gradient where others of its layer have one.
-_ZERO_INPUT = (
-    "The layer itself is reached by the gradient. Possible reasons are that "
-    "what this variable multiplies is always zero (for a recurrent kernel the "
-    "state, as where each call has one time step and starts from zeros), or "
-    "that its product is not used."
-)
 
 
 def _has_learning_sibling(view: View, row: int, spell: Spell) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward import vanishing_causes
-from gradscope.diagnosis.spells import longest_spell, median, running_median
-from gradscope.diagnosis.wording import code, finding, percent
+from gradscope.diagnosis.rules.backward.ends import Ends
+from gradscope.diagnosis.spells import longest_spell, median
+from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -42,6 +43,11 @@ declare(
                 "(benchmark)",
             ),
             "records": Limit(20, "number of consecutive recorded steps"),
+            "moved": Limit(
+                1e-4,
+                "update-to-weight ratio of the first kernels below which they "
+                "hardly learn: a tenth of the usual 0.001",
+            ),
             "time_steps": Limit(
                 20,
                 "number of time steps of a simple recurrent layer after which "
@@ -78,33 +84,18 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
     kernels = [row for row in view.kernels if not _is_query_or_key(view, row)]
     if len(kernels) < 2:
         return
-    rms = view.get("gradient_rms")[:, kernels].astype(float)
-    # The largest of several kernels: a single one may have a small gradient.
-    third = max(1, len(kernels) // 3)
-    with np.errstate(all="ignore"):
-        first, last = rms[:, :third].max(axis=1), rms[:, -third:].max(axis=1)
-        ratio = running_median(first / last)
-    limit = limits["vanishing-gradient.ratio"]
-    # An adaptive optimizer makes up for small gradients. Normalised networks
-    # learn with gradients of all sizes, even if the loss falls late.
-    if view.is_adaptive and (
-        view.is_normalised or not _is_stalled(view, limits)
-    ):
-        limit = limits["vanishing-gradient.adaptive_ratio"]
+    ends = Ends(view, kernels)
+    limit = _ratio_limit(view, limits)
     min_records = min(
         limits["vanishing-gradient.records"], max(10, view.count // 2)
     )
     # Gradients of exactly zero have a rule of their own, `zero_gradient`.
-    spell = longest_spell((ratio < limit) & (ratio > 0), min_records)
+    is_small = (ends.ratio < limit) & (ends.ratio > 0)
+    spell = longest_spell(is_small, min_records)
     if spell is None:
         return
-    # Both layers are named whose gradients the ratio is of.
-    typical_rms = median(rms[spell.slice], axis=0)
-    large_first = int(np.nanargmax(typical_rms[:third]))
-    large_last = len(kernels) - third + int(np.nanargmax(typical_rms[-third:]))
-    first, last = rms[spell.slice, large_first], rms[spell.slice, large_last]
-    with np.errstate(all="ignore"):
-        typical = float(median(first / last))
+    first, last = ends.typical(spell)
+    ratio = first.rms / last.rms
     cause, remedy = vanishing_causes.explain_vanishing(view, limits)
     yield finding(
         view,
@@ -113,19 +104,35 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
         view.layer(kernels[0]),
         spell,
         what="The gradient vanishes during backpropagation: its rms in "
-        f"{code(view.layer(kernels[large_first]))} is {_fraction(typical)} of "
-        f"its rms in {code(view.layer(kernels[large_last]))}"
-        + _effect(view, kernels[:third], spell),
+        f"{code(view.layer(first.row))} is {_fraction(ratio)} of "
+        f"its rms in {code(view.layer(last.row))}"
+        + _effect(view, limits, ends.first, spell),
         evidence={
-            "ratio": typical,
+            "ratio": ratio,
             "ratio_limit": limit,
-            "first_gradient_rms": median(first),
-            "last_gradient_rms": median(last),
+            "first_gradient_rms": first.rms,
+            "last_gradient_rms": last.rms,
             "loss_fall": view.loss_fall,
         },
         cause=cause,
         remedy=remedy,
     )
+
+
+def _ratio_limit(view: View, limits: Limits) -> float:
+    """Choose the limit of the ratio by what small gradients do.
+
+    An adaptive optimizer makes up for small gradients. Normalised networks
+    learn with gradients of all sizes, even if the loss falls late.
+    """
+    makes_up = view.is_adaptive and (
+        view.is_normalised or not _is_stalled(view, limits)
+    )
+    return limits[
+        "vanishing-gradient.adaptive_ratio"
+        if makes_up
+        else "vanishing-gradient.ratio"
+    ]
 
 
 @rule
@@ -173,7 +180,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
         return
 
 
-def _effect(view: View, first: list[int], spell: Spell) -> str:
+def _effect(view: View, limits: Limits, first: list[int], spell: Spell) -> str:
     """Say what the updates of the first kernels are, in a part of a sentence.
 
     An optimizer that divides by the gradient's size moves them all the same.
@@ -182,11 +189,11 @@ def _effect(view: View, first: list[int], spell: Spell) -> str:
     moved = float(np.nanmax(median(ratios, axis=0), initial=-1))
     if moved < 0:
         return ""
-    if moved < 1e-4:
+    if moved < limits["vanishing-gradient.moved"]:
         return ", so the first layers hardly learn"
     return (
         "; a typical update still moves the first layers by up to "
-        f"{percent(moved)}"
+        f"{100 * moved:.2g} %"
     )
 
 

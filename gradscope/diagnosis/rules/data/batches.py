@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     examples = view.get("data_examples")[:, rows[0]].astype(float)
     follows = np.diff(view.steps) == 1
     # Records of before do not know how many examples a batch had.
-    is_known = np.isfinite(mean) & np.isfinite(examples)
+    is_known = np.isfinite(mean) & (examples > 0)
     if follows.sum() < 30 or not is_known.all():
         return
     total = float(np.nanmean(variation**2) + np.var(mean))
@@ -166,18 +166,8 @@ _LOSSES_OF_EACH_POSITION = (
 def unmasked_padding(view: View, limits: Limits) -> Findings:
     """Sequences of tokens that are mostly padding, behind no mask."""
     inputs, targets = view.data_rows("input"), view.data_rows("target")
-    embedding = next(
-        (f for f in view.facts.values() if f.get("class") == "Embedding"), None
-    )
+    embedding = _unmasked_embedding(view)
     if len(inputs) != 1 or len(targets) != 1 or embedding is None:
-        return
-    is_masked = any(
-        (fact.get("config") or {}).get("mask_zero")
-        or fact.get("class") == "Masking"
-        for fact in view.facts.values()
-    )
-    knows_masks = "mask_zero" in (embedding.get("config") or {})
-    if is_masked or not knows_masks:
         return
     zeros = view.get("data_zero_fraction")
     share = float(median(zeros[:, inputs[0]]))
@@ -186,28 +176,22 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
     shape, target_shape = (
         view.schema.data[row].shape for row in (inputs[0], targets[0])
     )
-    is_tagged = target_shape[:1] == shape[:1] and of_targets > limit
-    reads = [
-        str(fact.get("name"))
-        for fact in view.facts.values()
-        if fact.get("class") in _READERS
-    ]
-    if not share > limit or len(shape) != 1 or not (is_tagged or reads):
+    if not share > limit or len(shape) != 1:
         return
+    is_tagged = target_shape[:1] == shape[:1] and of_targets > limit
+    counts_all = is_tagged and _loss_counts_all_positions(view)
+    reads = any(f.get("class") in _READERS for f in view.facts.values())
     # A loss of one's own may leave the padding out.
-    loss = view.model.get("loss")
-    config = (loss.get("config") if isinstance(loss, dict) else None) or {}
-    counts_all = (
-        is_tagged
-        and view.loss_name in _LOSSES_OF_EACH_POSITION
-        and config.get("ignore_class") is None
-    )
-    if is_tagged and not counts_all and not reads:
+    if not (counts_all or reads):
         return
     # Where only the end of a sequence is asked for, padding may be bridged.
     is_harmful = counts_all or (
         not is_tagged and view.loss_fall < limits["learned.fall"]
     )
+    if counts_all:
+        cause, remedy = _COUNTS
+    else:
+        cause, remedy = _MAY_BE_LEFT_OUT if is_tagged else _SINGLE_ANSWER
     yield finding(
         view,
         "unmasked-padding",
@@ -223,16 +207,54 @@ def unmasked_padding(view: View, limits: Limits) -> Findings:
             "zeros_limit": limit,
             "zeros_of_targets": of_targets,
         },
-        cause="Without a mask a recurrent layer reads the padding as words, "
-        "pooling averages over it, and a loss for each position is mostly that "
-        "of the padding: it looks small while the words are hardly learned."
-        if counts_all or not is_tagged
-        else "Without a mask a recurrent layer reads the padding as words, and "
-        "pooling averages over it. Whether the loss leaves the padding out, "
-        "the record does not tell.",
-        remedy="Use `Embedding(..., mask_zero=True)`, which also leaves the "
-        "padding out of the loss, or pass sample weights of 0 for it."
-        if counts_all or not is_tagged
-        else "Check that the loss leaves the padding out, and that its mean is "
-        "over the words alone.",
+        cause=cause,
+        remedy=remedy,
     )
+
+
+def _unmasked_embedding(view: View) -> dict[str, Any] | None:
+    """Get the facts of the first embedding; None without, or with a mask."""
+    for fact in view.facts.values():
+        config = fact.get("config") or {}
+        if config.get("mask_zero") or fact.get("class") == "Masking":
+            return None
+    embedding = next(
+        (f for f in view.facts.values() if f.get("class") == "Embedding"), {}
+    )
+    # Records of before do not know of masks.
+    knows_masks = "mask_zero" in (embedding.get("config") or {})
+    return embedding if knows_masks else None
+
+
+def _loss_counts_all_positions(view: View) -> bool:
+    """Return whether the loss counts the positions of the padding, too."""
+    loss = view.model.get("loss")
+    config = (loss.get("config") if isinstance(loss, dict) else None) or {}
+    return (
+        view.loss_name in _LOSSES_OF_EACH_POSITION
+        and config.get("ignore_class") is None
+    )
+
+
+#: Cause and remedy where the padding counts in the loss, where the record does
+#: not tell whether it does, and where no target belongs to a position.
+_COUNTS = (
+    "Without a mask a recurrent layer reads the padding as words, "
+    "pooling averages over it, and a loss for each position is mostly that "
+    "of the padding: it looks small while the words are hardly learned.",
+    "Use `Embedding(..., mask_zero=True)`, which also leaves the "
+    "padding out of the loss, or pass sample weights of 0 for it.",
+)
+_MAY_BE_LEFT_OUT = (
+    "Without a mask a recurrent layer reads the padding as words, and "
+    "pooling averages over it. Whether the loss leaves the padding out, "
+    "the record does not tell.",
+    "Check that the loss leaves the padding out, and that its mean is "
+    "over the words alone.",
+)
+_SINGLE_ANSWER = (
+    "Without a mask a recurrent layer reads the padding as words, and pooling "
+    "averages over it.",
+    "Use `Embedding(..., mask_zero=True)`: the layers after it then leave the "
+    "padding out.",
+)

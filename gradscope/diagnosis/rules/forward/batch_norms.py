@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 SETTLING_STEPS = 100
 
 
-def norm_distances(view: View) -> np.ndarray:
+def norm_distances(view: View, steps: slice = slice(None)) -> np.ndarray:
     """Get the larger of the distances of mean and variance, [T, rows]."""
-    means = view.get("mean_distance").astype(float)
-    variances = view.get("variance_distance").astype(float)
+    means = view.get("mean_distance")[steps].astype(float)
+    variances = view.get("variance_distance")[steps].astype(float)
     distances: np.ndarray = np.fmax(means, variances)
     return distances
 
@@ -63,7 +63,7 @@ def ratio_limit(view: View) -> str:
 
 def last_norm_distance(view: View, row: int) -> float:
     """Compute the median distance of the last five records."""
-    return float(median(norm_distances(view)[-5:, row]))
+    return float(median(norm_distances(view, slice(-5, None))[:, row]))
 
 
 def have_hardly_begun(view: View) -> bool:

@@ -107,6 +107,12 @@ declare(
                 "first loss divided by the loss of equal probabilities, ln C "
                 "for C classes (CS231n)",
             ),
+            "rms": Limit(
+                10,
+                "rms of outputs or activations in the first step, where a gain "
+                "of 1 keeps it near 1; only beyond it, or of the loss, the "
+                "finding says that the signal grows",
+            ),
         },
         cause_rank=100,
         symptoms=(
@@ -177,8 +183,9 @@ def init_too_large(view: View, limits: Limits) -> Findings:
 def _signs_of_growth(view: View, limits: Limits) -> list[str]:
     """List what the first record shows of a signal that is too large."""
     signs = []
+    limit = limits["init-too-large.rms"]
     sizes = view.get("data_rms")[0, view.data_rows("output")]
-    if sizes.size and np.nanmax(sizes, initial=0) > 10:
+    if sizes.size and np.nanmax(sizes, initial=0) > limit:
         signs.append(f"the outputs have an rms of {np.nanmax(sizes):.3g}")
     guessing, first = view.uniform_loss, float(view.loss[0])
     if (
@@ -187,7 +194,7 @@ def _signs_of_growth(view: View, limits: Limits) -> list[str]:
     ):
         signs.append(f"the loss is {first:.3g}")
     rms = view.get("activation_rms")[0]
-    if np.nanmax(rms, initial=0) > 10:
+    if np.nanmax(rms, initial=0) > limit:
         signs.append(f"activations have an rms of up to {np.nanmax(rms):.3g}")
     saturated = [
         view.layer_of(activation)

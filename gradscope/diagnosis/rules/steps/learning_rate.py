@@ -47,6 +47,11 @@ declare(
                 "weights; one that learns from the start moves by about its "
                 "own size",
             ),
+            "overwritten": Limit(
+                0.3,
+                "update-to-weight ratio of a single layer, where the loss "
+                "stays above that of guessing: three steps overwrite it",
+            ),
         },
         cause_rank=130,
         symptoms=(

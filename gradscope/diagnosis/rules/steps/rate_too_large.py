@@ -175,7 +175,8 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
     # Of a kernel of zeros, which is no fault in a head, it is infinite.
     is_finite = np.isfinite(ratios)
     ratio = float(median(ratios[is_finite]))
-    if not ratio > 1.5 or is_finite.mean() < 0.5:
+    limit = limits["update-too-large.first"]
+    if not ratio > limit or is_finite.mean() < 0.5:
         return
     column = int(np.argmax(np.where(is_finite, ratios, -1)))
     yield finding(
@@ -188,7 +189,7 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
         "that it changes, so little of their initial values is left",
         evidence={
             "update_to_weight_ratio": ratio,
-            "update_to_weight_ratio_limit": 1.5,
+            "update_to_weight_ratio_limit": limit,
         },
         cause="The learning rate is far too large for the first step, or the "
         "first step divides by an epsilon that its dtype rounds to zero (Adam "
@@ -206,7 +207,8 @@ def layer_overwritten(view: View, limits: Limits) -> Findings:
     if ratios.shape[1] == 0 or view.count < 20 or not view.last_loss > guess:
         return
     late = median(ratios[view.count // 2 :], axis=0)
-    if not np.nanmax(late, initial=0) > 0.3:
+    limit = limits["learning-rate.overwritten"]
+    if not np.nanmax(late, initial=0) > limit:
         return
     column = int(np.nanargmax(late))
     row = view.kernels[column]
@@ -221,6 +223,7 @@ def layer_overwritten(view: View, limits: Limits) -> Findings:
         f"({view.last_loss:.3g}) stays above that of guessing ({guess:.3g})",
         evidence={
             "update_to_weight_ratio": float(late[column]),
+            "update_to_weight_ratio_limit": limit,
             "last_loss": view.last_loss,
             "guessing_loss": guess,
         },

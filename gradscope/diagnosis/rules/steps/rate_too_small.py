@@ -117,7 +117,8 @@ def _has_vanished(view: View) -> bool:
     # Of an optimizer with parts, the rate of the step is NaN.
     if view.count < 20 or not np.isfinite(rate).all():
         return False
-    if not rate[late].max() < 1e-3 * rate.max():
+    # A rate below zero climbs, and has not vanished.
+    if not 0 <= rate[late].max() < 1e-3 * rate.max():
         return False
     norms = view.get("global_gradient_norm").astype(float)
     has_slope = median(norms[late]) > 0.2 * median(norms[:10])

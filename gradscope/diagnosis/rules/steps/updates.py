@@ -116,6 +116,11 @@ declare(
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
             "ratio": Limit(0.3, "update-to-weight ratio of a single layer"),
+            "first": Limit(
+                1.5,
+                "median update-to-weight ratio of the kernels in the first "
+                "step; above 1, it leaves little of what they began with",
+            ),
             "growth": Limit(
                 20,
                 "rms of the weights at the end divided by that at the start "
