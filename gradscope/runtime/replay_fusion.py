@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gradscope.runtime.replay import copy_operation
+from gradscope.runtime import operations
+from gradscope.runtime.replay import copy_operation, is_stateful
 
 #: Operations that begin or continue what is merged.
 _MERGED = (
@@ -71,7 +72,32 @@ def repeat(
         weights: Values of the weights, by the names of the tensors of `graph`
             that read them. To hold what was read would cost time in each step.
     """
-    return _repeat(tensor, graph, weights, {})
+    return _repeat(tensor, graph, weights, {}, lambda tensor: False)
+
+
+def repeat_unneeded(
+    tensor: tf.Tensor,
+    needed: set[tuple],
+    graph: tf.Graph,
+    weights: dict[str, tf.Tensor],
+) -> tf.Tensor:
+    """Compute a tensor again that TensorFlow need not compute.
+
+    To read it would bring back operations that TensorFlow takes away, and these
+    might read what it merges.
+
+    Args:
+        tensor, graph, weights: As of `repeat`.
+        needed: Keys of the operations that TensorFlow keeps, see
+            `operations.key`.
+    """
+
+    def is_unneeded(tensor: tf.Tensor) -> bool:
+        return operations.key(tensor.op) not in needed and not is_stateful(
+            tensor.op
+        )
+
+    return _repeat(tensor, graph, weights, {}, is_unneeded)
 
 
 def _is_continued(tensor) -> bool:
@@ -87,14 +113,18 @@ def _is_continued(tensor) -> bool:
     )
 
 
-def _repeat(tensor, graph, weights, copies) -> tf.Tensor:
+def _repeat(tensor, graph, weights, copies, is_unneeded) -> tf.Tensor:
     if tensor.graph is graph and tensor.name in weights:
         return weights[tensor.name]
     operation = tensor.op
     # What no other operation merges with is stored: a copy may read it.
-    if operation.type not in _TRANSPARENT and not is_inside(tensor):
+    is_stored = operation.type not in _TRANSPARENT and not is_inside(tensor)
+    if is_stored and not is_unneeded(tensor):
         return tensor
     if tensor.name not in copies:
-        inputs = [_repeat(t, graph, weights, copies) for t in operation.inputs]
+        inputs = [
+            _repeat(t, graph, weights, copies, is_unneeded)
+            for t in operation.inputs
+        ]
         copy_operation(operation, inputs, copies)
     return copies[tensor.name]

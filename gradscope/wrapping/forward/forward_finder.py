@@ -209,6 +209,7 @@ class ForwardFinder:
         if forward_pass.loss is None and not is_logged:
             if NO_LOSS not in forward_pass.unseen:
                 forward_pass.loss = tape_loss.find(call)
+                forward_pass.loss_is_computed = False
         if self._logged_loss is not None and capture.loss is None:
             forward_pass.unseen += (self._logged_loss.unknown,)
         return forward_pass

@@ -32,6 +32,9 @@ class ForwardPass:
         states: Layers that drop units or keep a state, in forward order.
         data: Inputs, targets and outputs by name.
         loss: Loss in training mode, a scalar; None where it is unknown.
+        loss_is_computed: Whether the step computes its loss in any case. Of a
+            loss that nobody asks for, TensorFlow computes only what the
+            gradients need.
         unseen: Names of the parts that cannot be observed.
         find_linear_chains: Finds pairs of kernels, see `linear_chains.find`.
         find_odd_wiring: Finds likely mistakes, see `odd_wiring.find`.
@@ -50,6 +53,7 @@ class ForwardPass:
     find_linear_chains: Callable[[], list[tuple]] = list
     find_odd_wiring: Callable[[], list[Wiring]] = list
     suspects: Suspects | None = None
+    loss_is_computed: bool = True
 
     def schema(
         self,
@@ -117,6 +121,7 @@ class ForwardPass:
             self.find_linear_chains,
             self.find_odd_wiring,
             self.suspects,
+            self.loss_is_computed,
         )
 
 

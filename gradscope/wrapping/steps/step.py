@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gradscope.measuring import first_nonfinite, gradients
 from gradscope.runtime import (
+    operations,
     own_variables,
     replay,
     replay_convolution,
@@ -203,16 +204,25 @@ class Step:
         return grads
 
     def _make_data_readable(self) -> None:
-        """Replace outputs of the model that the step does not store."""
+        """Replace outputs of the model, and a loss, that the step does not
+        store."""
         inside = {
             name: tensor
             for name, tensor in self._forward_pass.data.items()
             if replay_fusion.is_inside(tensor)
         }
-        weights = self._weights() if inside else {}
+        loss = self._forward_pass.loss
+        if self._forward_pass.loss_is_computed:
+            loss = None
+        weights = self._weights() if inside or loss is not None else {}
         for name, tensor in inside.items():
             self._forward_pass.data[name] = replay_fusion.repeat(
                 tensor, self._graph, weights
+            )
+        if loss is not None:
+            needed = operations.ancestor_keys(self._call.grads)
+            self._forward_pass.loss = replay_fusion.repeat_unneeded(
+                loss, needed, self._graph, weights
             )
 
     def _is_on_cpu(self) -> bool:

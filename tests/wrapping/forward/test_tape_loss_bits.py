@@ -40,6 +40,26 @@ def squared(logits):
     return tf.reduce_mean((tf.one_hot(Y, 3) - logits) ** 2)
 
 
+def two_terms(logits):
+    """The gradient needs the logits' sigmoid, and not the logits."""
+    share = tf.sigmoid(logits)
+    return tf.reduce_mean(share**2) - 0.1 * tf.reduce_mean(logits)
+
+
+def cross_entropy_of_bits(logits):
+    bits = tf.one_hot(Y, 3)
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(bits, logits)
+    return tf.reduce_mean(loss)
+
+
+LOSSES = [
+    ("relu", crossentropy),
+    ("tanh", squared),
+    ("relu", two_terms),
+    ("relu", cross_entropy_of_bits),
+]
+
+
 def weights_after(hidden, loss, logdir, **options):
     """Weights after steps that do not return their loss."""
     model = network(hidden)
@@ -63,9 +83,7 @@ def weights_after(hidden, loss, logdir, **options):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize(
-    "hidden, loss", [("relu", crossentropy), ("tanh", squared)]
-)
+@pytest.mark.parametrize("hidden, loss", LOSSES)
 def test_a_loss_that_nobody_returns_is_read(
     hidden, loss, jit_compile, tmp_path
 ):
@@ -74,3 +92,6 @@ def test_a_loss_that_nobody_returns_is_read(
     observed = weights_after(hidden, loss, tmp_path, **options)
     for before, after in zip(plain, observed, strict=True):
         np.testing.assert_array_equal(before, after)
+    value = loss(network(hidden)(X, training=True)).numpy()
+    recorded = gradscope.read(tmp_path)["loss"]
+    assert recorded[0] == pytest.approx(value, rel=1e-5)
