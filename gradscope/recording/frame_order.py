@@ -8,10 +8,12 @@ restarted from an earlier step is to hide them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise, zip_longest
 from typing import TypeVar
 
 import numpy as np
+
+from gradscope.format.step_layout import is_skip
 
 Frame = tuple[int, np.ndarray]
 Source = TypeVar("Source", bound=Hashable)
@@ -20,22 +22,26 @@ Source = TypeVar("Source", bound=Hashable)
 def rising(frames: Sequence[Frame]) -> list[Frame]:
     """Order frames `(step, numbers)` by step, unless the training restarted.
 
-    Of consecutive frames of one step the last remains: it is of the step that
-    was made, and those before are of tries that a loss scale skipped. A frame
-    that another thread appended late lies between two later ones; after a
-    restart, the next step is again an early one.
+    A try that a loss scale skipped is left out if the next frame has the same
+    step: that is the step that was made, or the next try. A frame that another
+    thread appended late lies between two later ones; after a restart, the next
+    step is again an early one.
 
     Args:
         frames: The frames of one ring, as they were appended.
 
     Examples:
-        >>> steps = lambda *numbers: [(n, None) for n in numbers]
-        >>> [step for step, _ in rising(steps(4, 4, 6, 5, 7))]
+        >>> steps = lambda *numbers: [(n, np.zeros(8)) for n in numbers]
+        >>> [step for step, _ in rising(steps(4, 6, 5, 7))]
         [4, 5, 6, 7]
         >>> [step for step, _ in rising(steps(4, 5, 2, 3))]
         [4, 5, 2, 3]
     """
-    made = [list(tries)[-1] for _, tries in groupby(frames, key=_step)]
+    made = [
+        frame
+        for frame, after in zip_longest(frames, frames[1:])
+        if after is None or frame[0] != after[0] or not is_skip(frame[1])
+    ]
     late = {
         index
         for index, (before, frame, after) in enumerate(
