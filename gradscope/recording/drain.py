@@ -95,7 +95,8 @@ class Drain:
 
     @property
     def dropped(self) -> int:
-        """Number of lost records: overwritten in a ring, or not written."""
+        """Number of lost records: overwritten in a ring, of a step that another
+        thread recorded too, or not written."""
         return self._dropped
 
     def tick(self) -> None:
@@ -183,7 +184,9 @@ class Drain:
         self._dropped += lost
         new = self._await_replicas(list(zip(steps.tolist(), rows, strict=True)))
         were_held, self._held = self._held, []
-        frames = frame_order.rising([*were_held, *new])
+        made, lost = frame_order.last_of_each_step([*were_held, *new])
+        self._dropped += lost
+        frames = frame_order.rising(made)
         if frames and not (final or were_held) and is_skip(frames[-1][1]):
             # The step that is made after all has the same number.
             self._held = [frames.pop()]

@@ -8,7 +8,7 @@ restarted from an earlier step is to hide them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import pairwise, zip_longest
+from itertools import groupby, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -19,16 +19,33 @@ Frame = tuple[int, np.ndarray]
 Source = TypeVar("Source", bound=Hashable)
 
 
-def rising(frames: Sequence[Frame]) -> list[Frame]:
-    """Order frames `(step, numbers)` by step, unless the training restarted.
+def last_of_each_step(frames: Sequence[Frame]) -> tuple[list[Frame], int]:
+    """Select the last of consecutive frames of one step.
 
-    A try that a loss scale skipped is left out if the next frame has the same
-    step: that is the step that was made, or the next try. A frame that another
-    thread appended late lies between two later ones; after a restart, the next
-    step is again an early one.
+    It is of the step that was made; those before are of tries that a loss scale
+    skipped, or of threads that trained one model at once. A tag has one value
+    for each step.
 
     Args:
         frames: The frames of one ring, as they were appended.
+
+    Returns:
+        The frames, and the number of steps that are lost: all that are left out
+        but skipped tries.
+    """
+    groups = [list(group) for _, group in groupby(frames, key=_step)]
+    lost = sum(not is_skip(row) for group in groups for _, row in group[:-1])
+    return [group[-1] for group in groups], lost
+
+
+def rising(frames: Sequence[Frame]) -> list[Frame]:
+    """Order frames `(step, numbers)` by step, unless the training restarted.
+
+    A frame that another thread appended late lies between two later ones; after
+    a restart, the next step is again an early one.
+
+    Args:
+        frames: The frames of one ring, consecutive ones of different steps.
 
     Examples:
         >>> steps = lambda *numbers: [(n, np.zeros(8)) for n in numbers]
@@ -37,21 +54,18 @@ def rising(frames: Sequence[Frame]) -> list[Frame]:
         >>> [step for step, _ in rising(steps(4, 5, 2, 3))]
         [4, 5, 2, 3]
     """
-    made = [
-        frame
-        for frame, after in zip_longest(frames, frames[1:])
-        if after is None or frame[0] != after[0] or not is_skip(frame[1])
-    ]
     late = {
         index
         for index, (before, frame, after) in enumerate(
-            zip(made, made[1:], made[2:], strict=False), 1
+            zip(frames, frames[1:], frames[2:], strict=False), 1
         )
         if frame[0] < before[0] < after[0]
     }
-    in_time = [f for index, f in enumerate(made) if index not in late]
-    in_order = sorted(made, key=_step)
-    return in_order if _is_rising(in_time) and _is_rising(in_order) else made
+    in_time = [f for index, f in enumerate(frames) if index not in late]
+    in_order = sorted(frames, key=_step)
+    if _is_rising(in_time) and _is_rising(in_order):
+        return in_order
+    return list(frames)
 
 
 def interleave(

@@ -217,7 +217,6 @@ def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
     [
         ([], []),
         ([4, 5], [4, 5]),
-        ([4, 4, 5], [4, 4, 5]),  # two threads
         ([6, 4, 7, 5, 9], [4, 5, 6, 7, 9]),
         ([5, 6, 5, 6, 7], [5, 6, 5, 6, 7]),  # again
         ([5, 3, 4], [5, 3, 4]),  # again, from before
@@ -226,17 +225,21 @@ def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
     ],
 )
 def test_frames_are_sorted_unless_steps_were_made_again(steps, expected):
-    frames = [(step, np.zeros(len(HEADER) + 1)) for step in steps]
+    frames = [(step, np.zeros(1)) for step in steps]
     found = [step for step, _ in frame_order.rising(frames)]
     assert found == expected
 
 
-def test_of_the_tries_of_one_step_the_last_remains():
-    frames = [(4, np.full(len(HEADER) + 1, np.nan)) for _ in range(3)]
+@pytest.mark.parametrize("skipped, lost", [(True, 0), (False, 2)])
+def test_of_the_frames_of_one_step_the_last_remains(skipped, lost):
+    numbers = np.nan if skipped else 1.0
+    frames = [(4, np.full(len(HEADER) + 1, numbers)) for _ in range(3)]
     for number, (_, row) in enumerate(frames):
         row[0] = number
-    ((step, numbers),) = frame_order.rising(frames)
-    assert (step, numbers[0]) == (4, 2)
+    frames = [(3, np.zeros(1)), *frames, (5, np.zeros(1))]
+    made, number_lost = frame_order.last_of_each_step(frames)
+    assert [(step, row[0]) for step, row in made] == [(3, 0), (4, 2), (5, 0)]
+    assert number_lost == lost
 
 
 def test_rings_that_hold_a_restart_follow_each_other():
