@@ -204,12 +204,12 @@ class ForwardFinder:
         forward_pass.unseen += unseen
         if forward_pass.loss is None:
             forward_pass.loss = call.loss()
+            forward_pass.loss_is_computed = False
         # The loss that a `train_step` logs may be another one.
         is_logged = self._logged_loss is not None
         if forward_pass.loss is None and not is_logged:
             if NO_LOSS not in forward_pass.unseen:
                 forward_pass.loss = tape_loss.find(call)
-                forward_pass.loss_is_computed = False
         if self._logged_loss is not None and capture.loss is None:
             forward_pass.unseen += (self._logged_loss.unknown,)
         return forward_pass

@@ -19,7 +19,7 @@ from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tracing
 from gradscope.runtime.described_variables import DescribedVariables
-from gradscope.wrapping.forward import fallback
+from gradscope.wrapping.forward import fallback, unstored
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
 from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
@@ -27,6 +27,9 @@ from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
 _NOT_ASKED = -1
+
+#: Operations that read a resource variable, and a reference variable.
+_READS = ("ReadVariableOp", "Identity")
 
 
 class SessionObserver:
@@ -265,14 +268,7 @@ class SessionStep:
             forward_pass: The forward pass, or an empty one: then its rows are
                 NaN.
         """
-        # The branches of the `tf.cond` that read these values differ in shape,
-        # so the results have none. Copies of gradients may follow them.
-        before = [
-            tf.ensure_shape(value, variable.shape)
-            for value, variable in zip(
-                self._values_before, self._variables, strict=False
-            )
-        ]
+        before = self._weights_before()
         after = [variable.read_value() for variable in self._variables]
         touched = [
             gradients.gradient_values(
@@ -285,9 +281,12 @@ class SessionStep:
         missing = [gradient is None for gradient in touched]
         step = statistics.stack_step(touched, None, before, after)
         measured = statistics.measure(step, missing)
+        readable = unstored.repeat_unstored(
+            forward_pass, self._call.grads, self._graph, self._weights_read
+        )
         forward = ForwardMeasurement(
             self._forward_pass.schema((), {}, None)
-        ).measure(forward_pass)
+        ).measure(readable)
         row = tf.concat(
             [
                 self._header(),
@@ -313,6 +312,29 @@ class SessionStep:
                 ),
                 [],
             )
+
+    def _weights_before(self) -> list[tf.Tensor]:
+        """The weights before the step, in the order of the variables."""
+        # The branches of the `tf.cond` that read these values differ in shape,
+        # so the results have none. Copies of gradients may follow them.
+        return [
+            tf.ensure_shape(value, variable.shape)
+            for value, variable in zip(
+                self._values_before, self._variables, strict=False
+            )
+        ]
+
+    def _weights_read(self) -> dict[str, tf.Tensor]:
+        """The weights before the step, by the names of the tensors that read
+        them."""
+        return {
+            operation.outputs[0].name: value
+            for variable, value in zip(
+                self._variables, self._weights_before(), strict=True
+            )
+            for operation in _state(variable).consumers()
+            if operation.type in _READS
+        }
 
     def _header(self) -> tf.Tensor:
         nan = tf.constant(float("nan"))

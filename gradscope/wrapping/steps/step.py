@@ -9,16 +9,14 @@ import tensorflow as tf
 
 from gradscope.measuring import first_nonfinite, gradients
 from gradscope.runtime import (
-    operations,
     own_variables,
     replay,
     replay_convolution,
-    replay_fusion,
     tf_variables,
     tracing,
 )
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import fallback
+from gradscope.wrapping.forward import fallback, unstored
 from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.observer import Measurables, Observer
@@ -185,7 +183,9 @@ class Step:
         read here."""
         grads = self._call.reduced_gradients()
         if not tracing.in_xla(self._graph):
-            self._make_data_readable()
+            self._forward_pass = unstored.repeat_unstored(
+                self._forward_pass, self._call.grads, self._graph, self._weights
+            )
             return [gradients.regenerate(g, self._graph) for g in grads]
         gradient_tensors = [t for g in grads for t in gradients.tensors(g)]
         suspects = self._forward_pass.suspects
@@ -202,28 +202,6 @@ class Step:
         if suspects:
             self._forward_pass.suspects = suspects.with_outputs(outputs)
         return grads
-
-    def _make_data_readable(self) -> None:
-        """Replace outputs of the model, and a loss, that the step does not
-        store."""
-        inside = {
-            name: tensor
-            for name, tensor in self._forward_pass.data.items()
-            if replay_fusion.is_inside(tensor)
-        }
-        loss = self._forward_pass.loss
-        if self._forward_pass.loss_is_computed:
-            loss = None
-        weights = self._weights() if inside or loss is not None else {}
-        for name, tensor in inside.items():
-            self._forward_pass.data[name] = replay_fusion.repeat(
-                tensor, self._graph, weights
-            )
-        if loss is not None:
-            needed = operations.ancestor_keys(self._call.grads)
-            self._forward_pass.loss = replay_fusion.repeat_unneeded(
-                loss, needed, self._graph, weights
-            )
 
     def _is_on_cpu(self) -> bool:
         return all("CPU" in v.device for v in self._call.variables)
