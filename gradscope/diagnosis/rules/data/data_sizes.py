@@ -75,8 +75,8 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
         "note" if learns else "warning",
         view.layer(view.kernels[0]) if view.kernels else None,
         None,
-        what=f"The model's {code(name)} has an rms of {size:.3g}, with "
-        f"values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
+        what=f"The model's {code(name)} is not scaled: its rms is {size:.3g}, "
+        f"with values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
         f"{np.nanmax(view.get('data_max')[:, row]):.3g}",
         evidence={
             "input_rms": size,

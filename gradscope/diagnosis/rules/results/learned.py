@@ -132,7 +132,8 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
         None,
         None,
         what=f"The loss ends at {view.last_loss:.3g}, no better than guessing "
-        f"({guess:.3g}), although the weights are updated",
+        f"({guess:.3g}), although the weights are updated: check first that "
+        "inputs and targets belong together",
         evidence={
             "last_loss": view.last_loss,
             "guessing_loss": guess,

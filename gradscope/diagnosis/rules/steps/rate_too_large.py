@@ -62,8 +62,8 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         view,
         "error" if is_stalled or not np.isfinite(view.last_loss) else "warning",
         spell,
-        what=f"Each update is {value:.2g} times as large as the weights, and "
-        "the loss does not settle",
+        what=f"The steps are too large: each update is {value:.2g} times as "
+        "large as the weights, and the loss does not settle",
         evidence={
             "update_to_weight_ratio": value,
             "update_to_weight_ratio_limit": limit,

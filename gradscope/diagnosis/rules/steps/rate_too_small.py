@@ -158,9 +158,9 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"All {view.last_step + 1} updates together are at most "
-        f"{percent(moved)} of the weights, and the loss fell by only "
-        f"{percent(max(fall, 0))}",
+        what=f"The steps are too small: all {view.last_step + 1} updates "
+        f"together are at most {percent(moved)} of the weights, and the loss "
+        f"fell by only {percent(max(fall, 0))}",
         evidence={
             "update_to_weight_ratio": ratio,
             "moved": moved,
