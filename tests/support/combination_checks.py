@@ -15,7 +15,6 @@ import numpy as np
 import gradscope
 from gradscope.schedule import Every
 
-
 #: These differ by one rounding, since XLA compiles the update otherwise if the
 #: weights before it are still read after it; see docs/limits.md. With SGD, Adam
 #: and most others they do not, and Adagrad does not in float32 or without

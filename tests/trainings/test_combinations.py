@@ -9,6 +9,7 @@ import combinations
 import pytest
 from combination_checks import assert_observing_changes_no_bit, name
 
+
 def marked(case):
     fault = pytest.mark.xfail(reason="one rounding under a loss scale in XLA")
     marks = [fault] if name(case) in combination_checks.FAULTS else []
