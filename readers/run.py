@@ -136,7 +136,12 @@ def main(writer: str, names: list[str]) -> int:
     failures = 0
     for name in names or TOOLS:
         tool = TOOLS[name]
-        python = _environment(name, tool, writer)
+        try:
+            python = _environment(name, tool, writer)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{name}: no environment: {error}", flush=True)
+            failures += 1
+            continue
         done = subprocess.run(
             [python, HERE / f"{name}_reader.py", logdir],
             env=environment,
