@@ -51,6 +51,7 @@ class EventWriter:
             record of another training, see `begin`.
         notice: A message for the user about such a difference; None if there is
             none, or if the drain has shown it.
+        last_step: The step of the last event.
         lock: Held while the file is written.
         drains: The drains that share the file, the oldest first.
         scalars: The scalars of steps for a mirror, `(step, numbers by tag)`;
@@ -64,9 +65,9 @@ class EventWriter:
         self._is_new = True
         self._file: record_files.RecordFile | None = None
         self._tags: set[str] = set()
-        # The last step of each tag that is no family's, and of all events.
+        # Of each tag that is no family's.
         self._last_steps: dict[str, int] = {}
-        self._last_step = 0
+        self.last_step = 0
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         # A dictionary, since a `WeakSet` has no order.
@@ -118,7 +119,7 @@ class EventWriter:
             assert self._file is not None
             self._file.write(event(step, wall_time, values, self._tags))
             self._tags.update([value.tag for value in values])
-            self._last_step = step
+            self.last_step = step
 
     def write_after(
         self, step: int, wall_time: float, values: list[event_bytes.Panel]
@@ -130,7 +131,7 @@ class EventWriter:
                 the last event if that is later.
         """
         with self.lock:
-            self.write(max(step, self._last_step), wall_time, values)
+            self.write(max(step, self.last_step), wall_time, values)
 
     def restart(self, step: int) -> None:
         """Note that the training makes steps again, from this one on."""

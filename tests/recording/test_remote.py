@@ -172,6 +172,19 @@ def test_commands_read_a_remote_run(url, tmp_path, monkeypatch, capsys):
     assert "logs: gradient norm" in capsys.readouterr().out
 
 
+def test_remote_runs_are_compared(url, tmp_path, capsys):
+    train(f"{url}/a")
+    train(str(tmp_path))
+    assert gradscope.compare(f"{url}/a", tmp_path).same_bits
+    for other in (f"{url}/a", f"{url}/a/gradscope", str(tmp_path)):
+        assert main(["compare", f"{url}/a", other, "--exit-code"]) == 0
+        assert "the same bit for bit in 3" in capsys.readouterr().out
+    assert main(["compare", f"{url}/a", f"{url}/nowhere"]) == 2
+    assert f"no directory {url}/nowhere" in capsys.readouterr().err
+    assert main(["compare", f"{url}/a", "nonsense://logs"]) == 2
+    assert "does not know" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "logdir, error, message",
     [
