@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.spells import median
 from gradscope.format.columns import FAMILIES
 from gradscope.format.rows import Activation, State, Variable, Wiring

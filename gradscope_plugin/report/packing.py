@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradscope_plugin.report.answers import Matrix
+    from gradscope_plugin.report.routes import Matrix
 
 #: Bytes from which a block is complete. Small replies share a block, since
 #: their names and numbers are alike; large ones are read alone.

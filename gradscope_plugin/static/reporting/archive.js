@@ -53,7 +53,7 @@ export async function openArchive(bytes) {
   };
 }
 
-/** Returns what a reply is called, as `answers.key_of` does. */
+/** Returns what a reply is called, as `routes.key_of` does. */
 export function keyOf(path, query) {
   const names = Object.keys(query).sort();
   return [path, ...names.map((name) => `${name}=${query[name]}`)].join('\n');

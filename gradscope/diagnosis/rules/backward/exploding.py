@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.backward.ends import Ends
+from gradscope.diagnosis.rules.backward.first_and_last import Ends
 from gradscope.diagnosis.spells import longest_spell, median
 from gradscope.diagnosis.wording import code, finding
 

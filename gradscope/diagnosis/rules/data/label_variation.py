@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import target_range
+from gradscope.diagnosis.rules.data.data_scale import target_range
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.example_variation import are_outputs_constant
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, spells
-from gradscope.diagnosis.variation import are_outputs_constant
 from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import classes
+from gradscope.diagnosis.guessing_loss import classes
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import dtype_of
 from gradscope.diagnosis.spells import running_median
 from gradscope.diagnosis.wording import finding, percent
 

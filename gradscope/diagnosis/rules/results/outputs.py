@@ -11,7 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import (
+from gradscope.diagnosis.rules.data.data_scale import (
     has_integer_targets,
     target_range,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.steps.learning_rate import (
     rate_finding,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import chance, classes, guessing_loss
+from gradscope.diagnosis.guessing_loss import chance, classes, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.results.constant_outputs import (
