@@ -37,9 +37,10 @@ from gradscope.diagnosis.rules.results import (
     softmax,
 )
 from gradscope.diagnosis.rules.setup import (
+    all_zeros,
+    equal_units,
     fit_choices,
     initial_sizes,
-    initial_values,
     trainable,
     untrained,
 )
@@ -57,6 +58,7 @@ from gradscope.diagnosis.rules.steps import (
 
 __all__ = [
     "after_nan",
+    "all_zeros",
     "batch_norms",
     "batches",
     "bounded_logits",
@@ -64,12 +66,12 @@ __all__ = [
     "constant_outputs",
     "data_scale",
     "dead_units",
+    "equal_units",
     "exploding",
     "fit_choices",
     "gradients",
     "inference_mode",
     "initial_sizes",
-    "initial_values",
     "input_variation",
     "label_variation",
     "learning_rate",

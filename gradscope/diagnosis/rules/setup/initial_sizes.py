@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.setup.initial_values import GLOROT, HE
+from gradscope.diagnosis.rules.setup.initial_weights import GLOROT, HE
 from gradscope.diagnosis.spells import median, running_median
 from gradscope.diagnosis.wording import finding, join_code
 
