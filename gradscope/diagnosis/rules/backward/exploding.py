@@ -82,6 +82,7 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     # From a gradient of zero, any other one is infinite growth.
     limit = limits["exploding-gradient.growth"]
     has_grown = (norm > limit * start) & (start > 0)
+    # A single large gradient may be due to one odd batch.
     spell = longest_spell(has_grown, 2)
     if (
         spell is not None
@@ -128,6 +129,7 @@ def _is_of_a_level(spell: Spell, norm: np.ndarray) -> bool:
     Those of a critic, whose targets grow with what it learns, reach a level,
     and go up and down around it.
     """
+    # A gradient that is large at the end may go on growing.
     if spell.until_the_end or spell.start < _LONG:
         return False
     level = median(norm[spell.start // 2 : spell.start])

@@ -119,7 +119,7 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
     # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
         return
-    if view.went_well or (view.loss == 0).all():  # `learned` reports it
+    if view.went_well or (view.loss == 0).all():  # `nothing_learned` reports it
         return
     # Where other variables of a layer learn, only the kernel has no gradient.
     whole_layers = [

@@ -153,6 +153,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
         function = str((fact.get("config") or {}).get("activation", "tanh"))
         if fact.get("class") != "SimpleRNN" or length < min_steps:
             continue
+        # The slope of these is below 1 but for a point; that of a ReLU is 1.
         if function not in ("tanh", "sigmoid"):
             continue
         # The weights belong to the layer's cell, whose name the record has.

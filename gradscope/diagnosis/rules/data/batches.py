@@ -56,11 +56,14 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     mean = view.get("data_mean")[:, rows[0]].astype(float)
     variation = view.get("data_variation")[:, rows[0]].astype(float)
     examples = view.get("data_examples")[:, rows[0]].astype(float)
+    # Only batches of steps in a row are neighbours.
     follows = np.diff(view.steps) == 1
     # Records of before do not know how many examples a batch had.
     is_known = np.isfinite(mean) & (examples > 0)
     if follows.sum() < 30 or not is_known.all():
         return
+    # The variance of all examples is that within batches plus that between
+    # them.
     total = float(np.nanmean(variation**2) + np.var(mean))
     expected = total / float(np.nanmean(examples))
     excess = float(np.var(mean)) / expected if expected > 0 else np.nan

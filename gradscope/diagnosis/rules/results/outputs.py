@@ -139,6 +139,7 @@ def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
     shape, target_shape = (
         view.schema.data[r[0]].shape for r in (rows, targets)
     )
+    # A shape without axes is less than `(2,)`, too.
     is_categorical = view.loss_name == "categoricalcrossentropy"
     if not is_categorical or shape != target_shape or shape[-1:] < (2,):
         return

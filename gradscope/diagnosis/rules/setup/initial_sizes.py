@@ -213,6 +213,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
     guessing = view.uniform_loss
     if not view.is_from_start or not np.isfinite(guessing):
         return
+    # `uniform_loss` is the logarithm of the number of classes.
     first, classes = float(view.loss[0]), round(np.exp(guessing))
     inputs = median(view.get("data_rms")[:, view.data_rows("input")])
     if not first > limits["init-too-large.loss"] * guessing:
