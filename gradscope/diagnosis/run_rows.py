@@ -147,6 +147,7 @@ class RunRows:
         """Whether the optimizer, or a part, divides by the gradient's size."""
         names = [str(self.schema.optimizer.get("class", ""))]
         names += [variable.optimizer for variable in self.schema.variables]
+        # A part of a name will do: `AdamW`, `Nadam`.
         return any(word in name.lower() for name in names for word in _ADAPTIVE)
 
     @functools.cached_property

@@ -149,6 +149,7 @@ def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:
     """
     result = np.zeros(len(flags), bool)
     groups: dict[bytes, list[int]] = {}
+    # Packed, the flags of a step are a short key.
     for step, absent in enumerate(np.packbits(_absent(record), axis=1)):
         groups.setdefault(absent.tobytes(), []).append(step)
     for indices in groups.values():

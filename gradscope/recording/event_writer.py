@@ -63,10 +63,12 @@ class EventWriter:
         self._training: tuple[schema.Schema, int | None] | None = None
         self._is_new = True
         self._file: tfrecord_files.RecordFile | None = None
+        # Only the first value of a tag in a file has its metadata.
         self._tags: set[str] = set()
         # The last step of each tag that is no family's, and of all events.
         self._last_steps: dict[str, int] = {}
         self._last_step = 0
+        # Reentrant, since `flush` and `write_after` call methods that take it.
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         # A dictionary, since a `WeakSet` has no order.

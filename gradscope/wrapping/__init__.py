@@ -116,6 +116,7 @@ def wrap(
     inner = kind.innermost(optimizer)
     outer = None if inner is optimizer else optimizer
     seam = kind.SEAM(inner, options, outer)
+    # Not by the seam's `__init__`, at whose end a subclass is not complete.
     seam.resume()
     optimizer_per_step.stop_if_repeated(seam, options.directory)
     _seams.add(seam)

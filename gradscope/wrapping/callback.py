@@ -155,10 +155,10 @@ class Callback(keras.callbacks.Callback):
         return vars(self) | self._untrained()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        """Wrap the model's optimizers, or resume their last `fit`."""
         # Not in `set_model`, which `evaluate` and `predict` call, too. `fit`
         # has made its function by now, but has not traced it, or has traced it
         # before: then it is the plain program.
-        """Wrap the model's optimizers, or resume their last `fit`."""
         self._end_interrupted()
         if not self._resume():
             self._adopt()

@@ -136,6 +136,7 @@ def _constant_recurrent_layers(view: View) -> Findings:
         kind = _constant_initializer(fact, "kernel_initializer")
         if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN") or not kind:
             continue
+        # The weights belong to the layer's cell, whose name the record has.
         parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
         yield finding(
             view,
@@ -164,6 +165,7 @@ def _constant_embeddings(view: View) -> Findings:
         kind = _constant_initializer(fact, "embeddings_initializer")
         if fact.get("class") != "Embedding" or not kind:
             continue
+        # A single column has no other that it could be like.
         if fact["config"].get("output_dim") == 1:
             continue
         yield finding(
