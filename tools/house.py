@@ -6,7 +6,7 @@
     python -m tools.house --mood gradscope    # docstrings in the third person
     python -m tools.house --comments          # comment density of each folder
     python -m tools.house --check             # in `make lint`: the limits,
-                                              # and those of the tests
+                                              # and those of tests and page
 
 The counts are of Python files, without tests. Well-kept libraries have 0 to 2
 indefinite names in 1000, "what" in 0.1 to 0.3 of 1000 words of docstrings, and
@@ -310,6 +310,18 @@ def problems_of_tests(folder: pathlib.Path) -> list[str]:
     return problems
 
 
+def problems_of_page(folder: pathlib.Path) -> list[str]:
+    """List the functions of the page whose comment begins "Returns what"."""
+    return [
+        f"{path.relative_to(folder)}:{number}: {line.strip(' /*')} Name it."
+        for path in sorted(folder.rglob("*.js"))
+        for number, line in enumerate(
+            path.read_text(encoding="utf-8").splitlines(), 1
+        )
+        if re.match(r"\s*/?\*+ Returns what\b", line)
+    ]
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("paths", nargs="*", default=PACKAGES)
@@ -326,6 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.check:
         problems = outside_limits(numbers)
         problems += problems_of_tests(ROOT / "tests")
+        problems += problems_of_page(ROOT / "gradscope_plugin" / "static")
         print("\n".join(problems), file=sys.stderr)
         return 1 if problems else 0
     for name, number in numbers.items():

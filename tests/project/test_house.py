@@ -92,3 +92,13 @@ def test_examples_are_counted_by_docstrings(tmp_path):
     )
     numbers = house.counts([house.Module(file)])
     assert numbers["docstrings with an example"] == 1
+
+
+def test_a_function_of_the_page_that_returns_what_is_named(tmp_path):
+    (tmp_path / "view.js").write_text(
+        "/** Returns what is seen. */\nfunction seen() {}\n"
+        "/**\n * Returns the view.\n */\nfunction view() {}\n"
+    )
+    assert house.problems_of_page(tmp_path) == [
+        "view.js:1: Returns what is seen. Name it."
+    ]

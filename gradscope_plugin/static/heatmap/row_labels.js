@@ -12,7 +12,7 @@ const SPACE = 14;
 const LINE = 12;
 
 /**
- * Returns what to write beside a grid whose rows are placed.
+ * Returns the labels beside a grid whose rows are placed.
  * @param {Object} grid
  * @param {import('./row_places.js').Placed} placed
  * @param {number[]} heights those that are seen
