@@ -68,7 +68,6 @@ class EventWriter:
         # The last step of each tag that is no family's, and of all events.
         self._last_steps: dict[str, int] = {}
         self._last_step = 0
-        # Reentrant, since `flush` and `write_after` call methods that take it.
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         # A dictionary, since a `WeakSet` has no order.

@@ -129,7 +129,6 @@ def _is_of_a_level(spell: Spell, norm: np.ndarray) -> bool:
     Those of a critic, whose targets grow with what it learns, reach a level,
     and go up and down around it.
     """
-    # A gradient that is large at the end may go on growing.
     if spell.until_the_end or spell.start < _LONG:
         return False
     level = median(norm[spell.start // 2 : spell.start])

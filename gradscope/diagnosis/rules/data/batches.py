@@ -62,8 +62,6 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     is_known = np.isfinite(mean) & (examples > 0)
     if follows.sum() < 30 or not is_known.all():
         return
-    # The variance of all examples is that within batches plus that between
-    # them.
     total = float(np.nanmean(variation**2) + np.var(mean))
     expected = total / float(np.nanmean(examples))
     excess = float(np.var(mean)) / expected if expected > 0 else np.nan

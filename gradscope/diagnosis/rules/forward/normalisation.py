@@ -120,8 +120,6 @@ def _outweighs_loss(view: View, row: int) -> bool:
     means = median(view.get("mean_distance")[late, row])
     variances = median(view.get("variance_distance")[late, row])
     spread = median(view.get("data_variation")[:, targets[0]])
-    # Variances that differ by a factor of e^v are standard deviations that
-    # differ by e^(v/2): by about v/2 of themselves.
     added_loss = (means**2 + (variances / 2) ** 2) * spread**2
     return bool(added_loss > 10 * view.last_loss)
 
