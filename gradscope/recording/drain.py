@@ -22,9 +22,9 @@ from gradscope.recording import (
     frame_order,
     tensorboard_tabs,
 )
-from gradscope.recording.event_values import EventValues
 from gradscope.recording.frame_order import Frame
 from gradscope.recording.interfaces import FrameRing
+from gradscope.recording.step_values import StepValues
 
 #: Longest time in seconds between a step and its event in the file.
 PERIOD = 2.0
@@ -59,7 +59,7 @@ class Drain:
 
     def __post_init__(self) -> None:
         self.schema = stored_columns.with_stored_columns(self.schema)
-        self._event_values = EventValues(
+        self._step_values = StepValues(
             self.schema, self.selected, self.kinds, self.window
         )
         # Other replicas measure the forward pass of the same steps: their
@@ -330,8 +330,8 @@ class Drain:
             self.file.write(step, wall_time, self._values(step, row))
             self._recorded += 1
             self._unflushed += 1
-            if self.file.scalars is not None and self._event_values.scalars:
-                self.file.scalars.append((step, self._event_values.scalars))
+            if self.file.scalars is not None and self._step_values.scalars:
+                self.file.scalars.append((step, self._step_values.scalars))
         except Exception as error:
             self._dropped += 1
             self._give_up_file(error)
@@ -358,7 +358,7 @@ class Drain:
             "dropped": self._dropped,
             "histograms_dropped": self._histograms_dropped,
         }
-        values = self._event_values.build(
+        values = self._step_values.build(
             step,
             row,
             self._replica_rows.pop(step, ()),

@@ -269,8 +269,6 @@ def _loss_of_zero(view: View, limits: Limits) -> Findings:
     if view.count < 5 or not view.is_from_start:
         return
     gradient = np.nan_to_num(view.get("global_gradient_norm"))
-    # Keras clips probabilities at 1 - 1e-7, so that a certain answer costs
-    # 1.2e-7 and not 0.
     if not (abs(view.loss) < 1e-6).all() or not (gradient < 1e-6).all():
         return
     is_single = "categoricalcrossentropy" in view.loss_name and (

@@ -13,7 +13,7 @@ from gradscope.recording.event_bytes import Panel
 from gradscope.recording.step_tables import StepTables
 
 
-class EventValues:
+class StepValues:
     """Builds the values of steps, each once and in order.
 
     Args:
