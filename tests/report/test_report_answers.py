@@ -182,7 +182,7 @@ def test_what_a_report_lacks_is_an_error_with_a_remedy(report):
         assert b"gradscope report --max-mb" in body
 
 
-def test_a_report_routes_every_route_of_the_plugin():
+def test_a_report_answers_every_route_of_the_plugin():
     context = base_plugin.TBContext(data_provider=None)
     routes = {
         path[1:]
