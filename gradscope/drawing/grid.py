@@ -157,6 +157,7 @@ def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
     kinds[np.isnan(values)] = Kind.ABSENT if optional else Kind.NAN
     if missing is not None:
         undefined = np.isnan(values)
+        # It is NaN itself where the variable was no part of the step.
         kinds[undefined & np.isnan(missing)] = Kind.ABSENT
         if of_gradient:
             kinds[undefined & (missing == 1)] = Kind.MISSING

@@ -20,8 +20,8 @@ from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
 from gradscope.recording import (
     event_bytes,
-    record_files,
     run_directory,
+    tfrecord_files,
     wandb_sync,
 )
 
@@ -43,7 +43,7 @@ class EventWriter:
 
     Args:
         directory: A local directory, created if it does not exist, or a URL
-            of remote storage, see `gradscope.reading.files`.
+            of remote storage, see `gradscope.reading.storage`.
 
     Attributes:
         directory: The requested directory until a file is created, then the
@@ -63,7 +63,8 @@ class EventWriter:
         self.notice: str | None = None
         self._training: tuple[schema.Schema, int | None] | None = None
         self._is_new = True
-        self._file: record_files.RecordFile | None = None
+        self._file: tfrecord_files.RecordFile | None = None
+        # Only the first value of a tag in a file has its metadata.
         self._tags: set[str] = set()
         # Of each tag that is no family's.
         self._last_steps: dict[str, int] = {}
@@ -205,7 +206,7 @@ class EventWriter:
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._file = record_files.create(os.path.join(self.directory, name))
+        self._file = tfrecord_files.create(os.path.join(self.directory, name))
         self._is_new = False
         wandb_sync.announce(self.directory)
         # Readers expect the version as a file's first event.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
 from gradscope.mirroring import Mirrors
-from gradscope.reading import event_files, files, read
+from gradscope.reading import event_files, read, storage
 from gradscope.recording import run_scalars
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ class EndReport:
     def _print_findings(self, drain, step, mirrors) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
-        if not files.is_directory(directory):
+        if not storage.is_directory(directory):
             return  # another process writes, or nothing was written
         paths = event_files.event_files(directory)
-        if sum(map(files.size, paths)) > MOST_BYTES:
+        if sum(map(storage.size, paths)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
             message = (
                 "gradscope: the record is too long to be diagnosed now; "

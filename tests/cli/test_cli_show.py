@@ -9,7 +9,7 @@ import runs
 
 import gradscope
 from gradscope.cli import main
-from gradscope.drawing import blocks, palette
+from gradscope.drawing import palette, terminal_heatmap
 from gradscope.drawing.grid import Kind, make_grid
 
 
@@ -103,7 +103,7 @@ def test_where_cells_share_a_place_the_most_abnormal_one_is_shown():
     values[8, 2] = 1e-7
     names = ("a", "b", "c", "d")
     grid = make_grid("gradient_norm", names, np.arange(10), values)
-    shown = blocks.picture(grid, 23 + 2)
+    shown = terminal_heatmap.picture(grid, 23 + 2)
     assert shown.kinds[1].tolist() == [Kind.NAN, Kind.NUMBER]
     assert shown.positions[2].tolist() == pytest.approx(
         [0.8554, 1 / 9], abs=2e-3
@@ -114,10 +114,10 @@ def test_more_rows_than_lines_share_them():
     names = [f"layer_{number}" for number in range(100)]
     values = np.full([3, 100], 0.5, np.float32)
     grid = make_grid("gradient_norm", names, np.arange(3), values)
-    shown = blocks.picture(grid, 80)
-    assert len(shown.names) == blocks.MOST_LINES
+    shown = terminal_heatmap.picture(grid, 80)
+    assert len(shown.names) == terminal_heatmap.MOST_LINES
     assert shown.names[0] == "layer_0 +1"
-    assert shown.kinds.shape == (blocks.MOST_LINES, 3)
+    assert shown.kinds.shape == (terminal_heatmap.MOST_LINES, 3)
 
 
 def test_rows_that_share_a_line_are_one_of_them_from_first_to_last():

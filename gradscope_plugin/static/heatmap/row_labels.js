@@ -15,7 +15,7 @@ const LINE = 12;
 const LONG = 15;
 
 /**
- * Returns what to write beside a grid whose rows are placed.
+ * Returns the labels beside a grid whose rows are placed.
  * @param {Object} grid
  * @param {import('./row_places.js').Placed} placed
  * @param {number[]} heights those that are seen

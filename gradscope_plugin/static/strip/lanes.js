@@ -85,7 +85,7 @@ function lineOfEpochs({name: run, color, curves: {epochs}}, name, isDashed) {
 const isConstant = ({values}) => values.every((value) => value === values[0]
   || Number.isNaN(value));
 
-/** Returns what is said of lines that do not change, if all are the same. */
+/** Returns the text for lines that do not change, if all are the same. */
 function constantText(title, lines) {
   if (!lines.length || !lines.every(isConstant)) return [];
   const values = [...new Set(lines.map(({values: all}) =>

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median
@@ -173,6 +173,7 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
     first = view.get("data_rms")[0, outputs]
     limit = limits["unscaled-target.ratio"]
     largest = int(np.argmax(np.nan_to_num(sizes)))
+    # Other targets near zero would make any target look large.
     other_size = float(max(np.delete(sizes, largest).max(), 1))
     if not sizes[largest] > limit * max(float(first[largest]), other_size):
         return
@@ -262,4 +263,5 @@ def _rescales(view: View) -> bool:
 def _starts_wild(view: View) -> bool:
     """Return whether the first losses were far above the last loss."""
     loss = view.loss[np.isfinite(view.loss)]
+    # Beside a last loss near zero any first loss is large; hence the sum.
     return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)
