@@ -130,7 +130,7 @@ def test_rows_that_share_a_line_are_one_of_them_from_first_to_last():
     grid = make_grid(
         "gradient_norm", names, np.arange(4), values, sizes=[1, 2] * 40
     )
-    shown = blocks.picture(grid, 80)
+    shown = terminal_heatmap.picture(grid, 80)
     assert shown.names[:2] == ("layer_1 +1", "layer_3 +1")
     assert len(set(shown.positions[0])) == 1
     assert shown.kinds[1, 2] == Kind.INFINITE
@@ -144,7 +144,7 @@ def test_a_row_that_is_mostly_zero_stands_for_larger_ones():
     grid = make_grid(
         "gradient_norm", names, np.arange(4), values, sizes=[1, 2] * 40
     )
-    shown = blocks.picture(grid, 80)
+    shown = terminal_heatmap.picture(grid, 80)
     assert shown.names[:2] == ("layer_0 +1", "layer_3 +1")
     assert shown.kinds[0].tolist() == [Kind.NUMBER] + 3 * [Kind.ZERO]
     assert (shown.kinds[1] == Kind.NUMBER).all()
@@ -164,7 +164,7 @@ def test_a_row_that_was_not_recorded_gives_way_to_the_first_that_was():
         missing=missing,
         sizes=[1, 2] * 40,
     )
-    shown = blocks.picture(grid, 80)
+    shown = terminal_heatmap.picture(grid, 80)
     assert shown.names[0] == "layer_1 +1"
     assert (shown.kinds[0] == Kind.NUMBER).all()
 
