@@ -13,6 +13,7 @@ from gradscope.diagnosis.rules.data import (
     input_variation,
     label_variation,
     out_of_range,
+    padding,
 )
 from gradscope.diagnosis.rules.forward import (
     batch_norms,
@@ -34,7 +35,9 @@ from gradscope.diagnosis.rules.results import (
     metrics,
     outputs,
     relu_outputs,
+    soft_targets,
     softmax,
+    validation,
 )
 from gradscope.diagnosis.rules.setup import (
     fit_choices,
@@ -84,6 +87,7 @@ __all__ = [
     "normalisation_modes",
     "out_of_range",
     "outputs",
+    "padding",
     "rate_too_large",
     "rate_too_small",
     "regularisation",
@@ -91,10 +95,12 @@ __all__ = [
     "rewritten_sums",
     "saturation",
     "skipped",
+    "soft_targets",
     "softmax",
     "trainable",
     "untrained",
     "updates",
+    "validation",
     "vanishing",
     "vanishing_causes",
     "wiring",

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import average, largest, median, smallest
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def single_answer(view: View, limits: Limits) -> Findings:
     lowest, highest = (
         view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
     )
-    share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
+    share = average(view.get("data_mean")[:, targets[0]])
     rare = min(share, 1 - share)
     has_one_answer = (highest < 0.5).all() or (lowest > 0.5).all()
     if not 0 < rare < 0.3 or not has_one_answer:
@@ -191,8 +191,8 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
         return
     fall = (loss[0] - loss[-1]) / max(abs(loss[0]), 1e-12)
     limit = limits["loss-metric-disagree.fall"]
-    accuracy_range = float(np.nanmax(accuracy) - np.nanmin(accuracy))
-    best = float(np.nanmax(accuracy))
+    accuracy_range = largest(accuracy) - smallest(accuracy)
+    best = largest(accuracy)
     # An accuracy that is high already has little room to rise.
     if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 #: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
-#: Update-to-weight ratio for which a learning rate alone is rarely the cause.
-_LARGE = 10
-
 
 @rule
 def learning_rate_too_large(view: View, limits: Limits) -> Findings:
@@ -71,7 +68,7 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         },
         cause="The learning rate is too large, so each step overshoots. A "
         "ratio of about 0.001 is healthy."
-        if value <= _LARGE
+        if value <= limits["learning-rate.beyond_rate"]
         else "The learning rate is too large for gradients of this size. "
         "Possible reasons are the rate itself, or gradients that are far too "
         "large: inputs or targets in the hundreds, or a loss that grows "
