@@ -43,6 +43,7 @@ from gradscope.diagnosis.rules.setup import (
     fit_choices,
     initial_sizes,
     initial_values,
+    symmetric_units,
     trainable,
     untrained,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "skipped",
     "soft_targets",
     "softmax",
+    "symmetric_units",
     "trainable",
     "untrained",
     "updates",

@@ -210,9 +210,10 @@ def _growth_finding(
             "global_gradient_norm": peak,
             "start": start,
         },
-        cause="Updates that are too large lead to where the loss is steep, and "
-        "its slope makes the next update even larger. It could also be a "
-        "single odd batch, or a recurrent layer over many time steps.",
+        cause="The record does not tell why. Possible reasons, the likeliest "
+        "first, are updates that are too large (they lead to where the loss is "
+        "steep, and its slope makes the next one even larger), odd batches, "
+        "and a recurrent layer over many time steps.",
         remedy="Clip the gradient with `global_clipnorm=1.0` in the optimizer, "
         "or divide the learning rate by ten.",
     )

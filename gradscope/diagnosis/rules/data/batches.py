@@ -85,10 +85,11 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
             "order": order,
             "order_limit": limits["unshuffled-data.order"],
         },
-        cause="The data are in an order, as that of their classes, and are not "
-        "shuffled, or by a buffer that is much smaller than the data "
-        "(`shuffle(100)` of thousands). Each step then pulls the network to "
-        "the classes of its batch, and the next ones pull it elsewhere.",
+        cause="Most likely the data are in an order, as that of their classes, "
+        "and are not shuffled, or by a buffer that is much smaller than the "
+        "data (`shuffle(100)` of thousands). Each step then pulls the network "
+        "to the classes of its batch, and the next ones pull it elsewhere. An "
+        "order that is meant, as from easy to hard, looks the same.",
         remedy="Shuffle all examples once before they are batched: "
         "`order = np.random.permutation(len(x))`, or "
         "`dataset.shuffle(len(x))` before `batch` and `repeat`.",

@@ -67,7 +67,7 @@ def constant_input(view: View, limits: Limits) -> Findings:
         if is_zero
         else "Every example has the same input",
         evidence={"input_variation": 0.0, "input_mean": float(mean[0, 0])},
-        cause="The data were lost before they reached the model. Possible "
+        cause="Nothing that tells examples apart reaches the model. Possible "
         "reasons are an integer dtype that cuts fractions off, a division of "
         "integers, a scaling applied twice, or an array that was allocated "
         "and never filled.",

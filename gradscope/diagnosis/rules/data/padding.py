@@ -19,8 +19,8 @@ declare(
         name="unmasked-padding",
         rank=64,
         ceiling="warning",
-        what="Most tokens are padding, and no mask tells the layers so; or an "
-        "input that is the mask is 1 for the padding, too.",
+        what="Most tokens are 0, which is most likely the padding, and no mask "
+        "tells the layers so; or an input for the mask is 1 for these, too.",
         needs="model; targets or a recurrent layer, or an input for the mask",
         shown_by=Shown(("data_zero_fraction", "data_mean"), role="input"),
         is_note_if_learned=True,
@@ -210,7 +210,7 @@ def _loss_counts_all_positions(view: View) -> bool:
 _COUNTS = (
     "Without a mask a recurrent layer reads the padding as words, "
     "pooling averages over it, and a loss for each position is mostly that "
-    "of the padding: it looks small while the words are hardly learned.",
+    "of the padding: it may look small while the words are hardly learned.",
     "Use `Embedding(..., mask_zero=True)`, which also leaves the "
     "padding out of the loss, or pass sample weights of 0 for it.",
 )

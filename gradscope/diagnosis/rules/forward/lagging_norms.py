@@ -37,7 +37,7 @@ def lag_findings(
     is_harmful = (
         is_gap
         or gap > limits["dropout-keep-prob.gap"]
-        or _costs_in_validation(view, limits)
+        or costs_in_validation(view, limits)
     )
     is_known = np.isfinite(ratio) or np.isfinite(gap)
     largest = max(distance for _, distance in lagging)
@@ -136,7 +136,7 @@ def _accuracy_gap(view: View) -> float:
     return float(median(training[-3:]) - median(validation[-3:]))
 
 
-def _costs_in_validation(view: View, limits: Limits) -> bool:
+def costs_in_validation(view: View, limits: Limits) -> bool:
     """Return whether validation costs far more, with statistics of the start.
 
     So few steps seldom overfit. Later, validation may cost more without a lag.

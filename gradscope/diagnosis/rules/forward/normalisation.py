@@ -12,9 +12,9 @@ from gradscope.diagnosis.rules.forward.batch_norms import (
     last_norm_distance,
     norm_distances,
     probe_gap,
-    share_of_start,
 )
 from gradscope.diagnosis.rules.forward.lagging_norms import (
+    costs_in_validation,
     lag_findings,
     outweighs_loss,
 )
@@ -97,7 +97,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     distance = norm_distances(view)
     limit = limits["batchnorm-statistics.distance"]
     late = slice(-max(5, view.count // 10), None)
-    is_start = share_of_start(view) > limits["batchnorm-statistics.start"]
+    is_costly = costs_in_validation(view, limits)
     start_limit = limits["batchnorm-statistics.start_distance"]
     frozen, lagging = [], []
     for row, state in view.states:
@@ -113,7 +113,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
             frozen.append((state.name, layer_distance))
         elif (
             layer_distance > limit
-            or (is_start and layer_distance > start_limit)
+            or (is_costly and layer_distance > start_limit)
             or outweighs_loss(view, row)
             or (is_precise and last_norm_distance(view, row) > precise_limit)
             or (is_precise and _is_drifting(movement[:, row]))
@@ -149,9 +149,9 @@ def _frozen_finding(
             "layers": names,
         },
         cause="Training uses the statistics of each batch, but inference uses "
-        "the moving statistics, which still have their initial values. The "
-        "operations that update them are not run, or their result is "
-        "discarded.",
+        "the moving statistics, which are still those that training began "
+        "with. Possible reasons are operations that update them and are not "
+        "run, and updates whose result is discarded.",
         remedy="In TensorFlow 1, run `tf.compat.v1.get_collection("
         "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step. With Keras's "
         "`stateless_call`, keep the non-trainable variables that it returns.",

@@ -56,9 +56,9 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
             "last_loss": view.last_loss,
             "least_loss": least,
         },
-        cause="Something bounds the logits: they are cosines of vectors of "
-        "length 1 without a scale, or come from a `tanh`; or a scale that was "
-        "to be learned is not trained.",
+        cause="Something bounds the logits; the record does not tell what. "
+        "Possible reasons are cosines of vectors of length 1 without a scale, "
+        "a `tanh`, and a scale that was to be learned and is not trained.",
         remedy="Multiply cosines by a scale of 10 to 30, or by one that is a "
         "weight of the model (`add_weight`); remove a `tanh` from the last "
         "layer.",

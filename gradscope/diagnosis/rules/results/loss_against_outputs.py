@@ -80,15 +80,19 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
         "(a penalty or a divergence). Reducing that part pays more than "
         "telling examples apart."
         if is_dominated
-        else "A good mean alone can remove much of the loss, as with many "
-        "zeros among the targets. It could also be that the information that "
-        "tells examples apart does not reach the output.",
+        else "The record does not tell why. A good mean alone can remove much "
+        "of the loss, as with many zeros among the targets. It could also be "
+        "that the information that tells examples apart does not reach the "
+        "output.",
         remedy="Divide the added part by 100, then increase it step by step. "
         "Sum or average both parts of the loss over the same axes."
         if is_dominated
-        else "Compare the loss with that of always predicting `y.mean(axis=0)`."
-        " For one of many classes, use a softmax with "
-        "`categorical_crossentropy`.",
+        else "Check, the likeliest first: (1) compare the loss with that of "
+        "always predicting `y.mean(axis=0)`; for one of many classes, use a "
+        "softmax with `categorical_crossentropy`. (2) Look at ten inputs with "
+        "their targets right before `fit`: do they belong together? (3) Train "
+        "on 20 examples alone, which a network that is put together well "
+        "learns by heart.",
     )
 
 

@@ -52,10 +52,11 @@ def metric_against_loss(view: View, limits: Limits) -> Findings:
                 "metric_first": float(values[0]),
                 "metric_last": float(values[-1]),
             },
-            cause="The loss rewards the opposite of what the metric measures: "
-            "a sign that is wrong (a similarity is to be maximised, so its "
-            "loss is negative), or labels that are the wrong way round (0 for "
-            "what should be 1).",
+            cause="Possible reasons, the likeliest first, are a loss that "
+            "rewards the opposite of what the metric measures (a sign that is "
+            "wrong: a similarity is to be maximised, so its loss is negative), "
+            "labels that are the wrong way round (0 for what should be 1), and "
+            "a metric of other outputs or targets than those of the loss.",
             remedy="Compute the loss by hand for a right and for a wrong "
             "answer: the right one must cost less.",
         )

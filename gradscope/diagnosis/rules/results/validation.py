@@ -165,11 +165,11 @@ def _has_another_scale(view: View, limits: Limits) -> Findings:
             "scale": least / worst,
             "scale_limit": limit,
         },
-        cause="This is not overfitting, which begins after the first epochs: "
-        "the untrained network was better on the training data than it ever is "
-        "on the validation data. They are of another scale or kind: inputs or "
-        "targets that are not scaled there (or scaled with another mean and "
-        "deviation), another order of columns or classes.",
+        cause="Overfitting begins after the first epochs, and here the "
+        "untrained network was better on the training data than it ever is on "
+        "the validation data. So these are most likely of another scale or "
+        "kind: inputs or targets that are not scaled there (or scaled with "
+        "another mean and deviation), another order of columns or classes.",
         remedy="Compare minimum, maximum, mean and standard deviation of both "
         "sets, inputs and targets, as they enter the model.",
     )

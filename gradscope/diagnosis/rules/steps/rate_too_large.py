@@ -188,9 +188,9 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
             "update_to_weight_ratio": ratio,
             "update_to_weight_ratio_limit": limit,
         },
-        cause="The learning rate is far too large for the first step, or the "
-        "first step divides by an epsilon that its dtype rounds to zero (Adam "
-        "in float16), or the weights start much too small.",
+        cause="Possible reasons are a learning rate that is far too large for "
+        "the first step, an epsilon that its dtype rounds to zero (Adam in "
+        "float16), and weights that start much too small.",
         remedy="Lower the learning rate or warm it up over some hundred steps; "
         "in float16 use `epsilon=1e-4`.",
     )
