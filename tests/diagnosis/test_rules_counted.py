@@ -1,4 +1,4 @@
-"""What counts in a loss: steps of zero, padding and shares of classes."""
+"""What counts: steps of zero, padding, soft targets, validation; and texts."""
 
 import dataclasses
 
@@ -119,3 +119,36 @@ def test_a_validation_far_below_the_first_epoch():
     first["accuracy"] = [0.2, 0.9, 0.95]
     logs = epochs(**first, val_accuracy=[0.12, 0.12, 0.11])
     assert kinds(run(logs=logs)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence", "statistics"),
+    [
+        (
+            "loss-diverges",
+            "Check, the likeliest first: (1) divide the learning rate by ten",
+            {"loss": np.linspace(1, 20, 200)},
+        ),
+        (
+            "exploding-gradient",
+            "The record does not tell why. Possible reasons, the likeliest",
+            {
+                "global_gradient_norm": np.repeat([0.3, 90.0], [150, 50]),
+                "loss": np.full(200, 2.0) + 0.3 * np.sin(np.arange(200)),
+            },
+        ),
+        (
+            "constant-labels",
+            "Most likely the data are sorted by class and not shuffled",
+            {
+                "data_mean": {"target": np.repeat([0.0, 9.0], 100)},
+                "data_variation": {"target": 0.0},
+            },
+        ),
+    ],
+)
+def test_a_symptom_says_what_to_check(kind, sentence, statistics):
+    messages = {
+        f.kind: f.message for f in gradscope.diagnose(run(**statistics))
+    }
+    assert sentence in messages[kind]

@@ -44,6 +44,10 @@ declare(
 )
 
 
+#: Largest number of float16.
+_LARGEST = 65504
+
+
 @rule
 def skipped_steps(view: View, limits: Limits) -> Findings:
     """All or most steps skipped under a loss scale."""
@@ -100,10 +104,11 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
 def _word_scale(scale: float, limits: Limits) -> str:
     """Say what a loss scale proves that was halved again and again."""
     halves = "A dynamic loss scale halves itself after each such step. "
-    if not 0 <= scale < limits["steps-skipped.scale"]:
+    if not 0 < scale < limits["steps-skipped.scale"]:
         return f"{halves}If that does not help, look at what is not finite. "
     return (
-        f"{halves}It fell to {scale:.1g}, and no gradient is too large for "
-        "float16 when it is multiplied by so little. So a value in the forward "
-        "pass, the loss or a slope was itself infinite or NaN. "
+        f"{halves}It fell to {scale:.1g}, with which only gradients above "
+        f"{_LARGEST / scale:.1g} are too large for float16. So most likely a "
+        "value in the forward pass, the loss or a slope was itself infinite or "
+        "NaN. "
     )
