@@ -17,9 +17,11 @@ with mlflow.start_run() as run:
         norms = {"gradscope/gradient_norm": step - 1.5}
         mirrors.log_scalars([(step, norms)])
     mirrors.log_findings(9, "`dense_11`", {"gradscope/errors": 1.0})
+    mirrors.log_report("<p>a</p>")
 history = mlflow.MlflowClient().get_metric_history(
     run.info.run_id, "gradscope/gradient_norm"
 )
 print("mirrored", [(metric.step, metric.value) for metric in history])
-uri = f"{run.info.artifact_uri}/gradscope/findings.md"
-print("findings", mlflow.artifacts.load_text(uri))
+uri = f"{run.info.artifact_uri}/gradscope"
+print("findings", mlflow.artifacts.load_text(f"{uri}/findings.md"))
+print("report", mlflow.artifacts.load_text(f"{uri}/report.html"))

@@ -2,10 +2,10 @@
 
     python readers/run.py PYTHON [TOOL ...]
 
-PYTHON is one with gradscope and TensorFlow, which writes the logs. Each tool
-gets an environment of its own in `.venv-readers`, of a fixed version; a program
-`readers/TOOL.py` prints what it shows, and this one fails if that has changed.
-`docs/other-tools.md` has the table.
+PYTHON is one with gradscope and TensorFlow, which writes the logs; tensorboardX
+adds a run. Each tool gets an environment of its own in `.venv-readers`, of a
+fixed version; a program `readers/TOOL_reader.py` prints what it shows, and this
+one fails if that has changed. `docs/other-tools.md` has the table.
 """
 
 from __future__ import annotations
@@ -42,30 +42,78 @@ class Tool:
 TOOLS = {
     "aim": Tool(
         ("aim==3.29.1", "tensorboard"),
-        ("good: 8 scalars", "keras: 2 scalars", "exit 0"),
+        (
+            "good: 8 scalars",
+            "keras: 2 scalars",
+            "tensorboardx: 2 scalars",
+            "exit 0",
+        ),
         needs_tensorflow=True,
     ),
     "terminalboard": Tool(
         ("terminalboard==0.5.3",),
-        ("good: 8 histograms", "69 gradscope/gradient_norm", "1 text"),
+        (
+            "good: 8 histograms",
+            "69 gradscope/gradient_norm",
+            "1 text",
+            "tensorboardx: 1 histograms",
+        ),
     ),
     "tboardfs": Tool(
         ("tboardfs==0.2.3",),
-        ("good: 8 scalars", "good: 524 entries"),
+        ("good: 8 scalars", "good: 524 entries", "tensorboardx: 1 scalars"),
         python="python3.12",
     ),
     "tbparse": Tool(
-        ("tbparse==0.0.9",), ("69 gradscope/gradient_norm", "2 texts")
+        ("tbparse==0.0.9",), ("69 gradscope/gradient_norm", "3 texts")
+    ),
+    "tensorboard_book": Tool(
+        ("tensorboard-book==0.9.0",),
+        (
+            "good: 8 scalars, 1 texts",
+            "69 gradscope/gradscope/gradient_norm",
+            "tensorboardx: 1 scalars, 1 texts",
+            "error None",
+        ),
+    ),
+    "tb_like": Tool(
+        ("tb-like==0.3.6",),
+        (
+            "good: 8 scalars, 1 texts",
+            "69 gradscope/gradscope/gradient_norm",
+            "tensorboardx: 1 scalars, 1 texts",
+        ),
     ),
     "wandb": Tool(
         ("wandb==0.31.0", "tensorboard==2.21.0"),
-        ("synced gradscope/gradient_norm", "mirrored gradscope/errors"),
+        (
+            "synced gradscope/gradient_norm",
+            "mirrored gradscope/errors",
+            "report.html of an artifact True",
+        ),
     ),
     "mlflow": Tool(
         ("mlflow-skinny==3.17.2",),
-        ("mirrored [(3, 1.5), (4, 2.5)]", "findings `dense_11`"),
+        (
+            "mirrored [(3, 1.5), (4, 2.5)]",
+            "findings `dense_11`",
+            "report <p>a</p>",
+        ),
+    ),
+    "clearml": Tool(
+        ("clearml==2.1.12",),
+        (
+            "mirrored scalar gradscope/gradient_norm: 40",
+            "mirrored file gradscope/report: 1",
+            "findings",
+            "`dense_10`",
+        ),
+        needs_tensorflow=True,
     ),
 }
+
+#: Writes a run, too.
+TENSORBOARDX = Tool(("tensorboardX==2.6.5",), ())
 
 
 def main(writer: str, names: list[str]) -> int:
@@ -77,16 +125,23 @@ def main(writer: str, names: list[str]) -> int:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    subprocess.run(
-        [writer, HERE / "write_logs.py", logdir],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+    other_writer = _environment("tensorboardx", TENSORBOARDX, writer)
+    for command in (
+        [writer, HERE / "write_logs.py"],
+        [other_writer, HERE / "write_tensorboardx.py"],
+    ):
+        subprocess.run(
+            [*command, logdir], env=environment, check=True, capture_output=True
+        )
     failures = 0
     for name in names or TOOLS:
         tool = TOOLS[name]
-        python = _environment(name, tool, writer)
+        try:
+            python = _environment(name, tool, writer)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{name}: no environment: {error}", flush=True)
+            failures += 1
+            continue
         done = subprocess.run(
             [python, HERE / f"{name}_reader.py", logdir],
             env=environment,

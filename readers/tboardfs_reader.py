@@ -11,7 +11,11 @@ sys.modules["mfusepy"] = stub
 
 from tboardfs.indexer import parse_file  # noqa: E402
 
-for name, below in (("keras", "train"), ("good", "gradscope")):
+for name, below in (
+    ("keras", "train"),
+    ("good", "gradscope"),
+    ("tensorboardx", "."),
+):
     (path,) = glob.glob(f"{sys.argv[1]}/{name}/{below}/*")
     index = parse_file(path)
     print(f"{name}: {len(index['scalars'])} scalars")

@@ -7,7 +7,11 @@ import sys
 from terminalboard import reader_light
 from terminalboard.model import Run
 
-for name, below in (("keras", "train"), ("good", "gradscope")):
+for name, below in (
+    ("keras", "train"),
+    ("good", "gradscope"),
+    ("tensorboardx", "."),
+):
     directory = f"{sys.argv[1]}/{name}/{below}"
     run = Run(name, directory)
     reader_light.collect_run(run, glob.glob(f"{directory}/*"), {})

@@ -44,7 +44,9 @@ with wandb.init(project="gradscope"):
     mirrors = Mirrors("wandb")
     mirrors.log_scalars([(3, {"gradscope/gradient_norm": 1.5})])
     mirrors.log_findings(9, "a `dense_11` <b>", {"gradscope/errors": 1.0})
+    mirrors.log_report("<p>a</p>")
 data = logged()
 for tag in ("gradient_norm", "errors", "findings"):
     if f"gradscope/{tag}".encode() in data:
         print(f"mirrored gradscope/{tag}")
+print("report.html of an artifact", b"report.html" in data)

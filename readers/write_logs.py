@@ -1,4 +1,4 @@
-"""Writes a directory with runs of Keras and of gradscope.
+"""Writes runs of Keras and of gradscope.
 
 python readers/write_logs.py LOGDIR
 """

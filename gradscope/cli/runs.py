@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import gradscope
 from gradscope import terminal
 from gradscope.format.schema import SchemaError
-from gradscope.reading import event_files, files
+from gradscope.reading import event_files, storage
 from gradscope.reading.read import runs_below
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
     """
     if not has_storage(logdir, problems):
         return []
-    if not files.is_directory(logdir):
+    if not storage.is_directory(logdir):
         report_problem(
             problems, logdir, NO_RUN, f"there is no directory {logdir}."
         )
@@ -52,7 +52,7 @@ def find(logdir: str, problems: list[dict]) -> list[tuple[str, str]]:
             for name, path in zip(names, below, strict=True)
         ]
     if any(
-        "tfevents" in os.path.basename(p) for p in files.files_below(logdir)
+        "tfevents" in os.path.basename(p) for p in storage.files_below(logdir)
     ):
         report_problem(
             problems,
@@ -80,8 +80,8 @@ def has_storage(logdir: str, problems: list[dict]) -> bool:
     The package of remote storage may be missing, or its protocol unknown.
     """
     try:
-        if files.is_remote(logdir):
-            files.file_system(logdir)
+        if storage.is_remote(logdir):
+            storage.file_system(logdir)
     except (ImportError, ValueError) as error:
         report_problem(problems, logdir, NO_RUN, str(error))
         return False

@@ -9,7 +9,7 @@ import sys
 import gradscope
 from gradscope.cli import runs
 from gradscope.diagnosis import report
-from gradscope.drawing import blocks
+from gradscope.drawing import terminal_heatmap
 from gradscope.reading.record import Record
 from gradscope.terminal import printable
 
@@ -77,13 +77,15 @@ def _print_run(
     print(f"{printable(name)}: {grid.label}, input at the top")
     console = _console(options.color, width)
     if grid.values.size:
-        picture = blocks.picture(grid, width)
+        picture = terminal_heatmap.picture(grid, width)
         if console:
             # The picture has the right width. `rich` may neither cut its lines
             # nor break them at a width of its own.
-            console.print(blocks.colored(picture), crop=False, soft_wrap=True)
+            console.print(
+                terminal_heatmap.colored(picture), crop=False, soft_wrap=True
+            )
         else:
-            print(blocks.plain(picture))
+            print(terminal_heatmap.plain(picture))
     else:
         print("  the run has no such row")
     findings = gradscope.diagnose(record)

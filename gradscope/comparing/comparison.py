@@ -225,6 +225,7 @@ def compare(
         >>> comparison["update_norm"].round(3).tolist()  # 0.2 and 0.4
         [[0.5]]
     """
+    # Norms differ by no more than the larger one, a relative difference of 1.
     if not 0 <= tolerance < 1:
         raise ValueError(
             "`tolerance` must be a relative difference, at least 0 and below "

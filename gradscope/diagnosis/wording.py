@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -49,10 +50,10 @@ def finding(
         run=view.run,
         layer=layer,
         steps=(int(steps[0]), int(steps[1])),
-        what=what,
+        what=plain_numbers(what),
         evidence={k: _number(v) for k, v in evidence.items()},
-        cause=cause,
-        remedy=remedy,
+        cause=plain_numbers(cause),
+        remedy=plain_numbers(remedy),
         until_the_end=spell.until_the_end,
     )
 
@@ -88,6 +89,18 @@ def join_words(names: list[str], max_names: int = 3) -> str:
 def percent(share: float) -> str:
     """Format a share in percent: `0.25` as `25 %`."""
     return f"{100 * share:.0f} %"
+
+
+def plain_numbers(text: str) -> str:
+    """Write numbers below a million without an exponent.
+
+    Examples:
+        >>> plain_numbers("values from 0.5 to 4.25e+03, and 1e-08")
+        'values from 0.5 to 4250, and 1e-08'
+    """
+    return re.sub(
+        r"\b\d(\.\d+)?e\+0[1-5]\b", lambda match: f"{float(match[0]):.0f}", text
+    )
 
 
 def _number(value: EvidenceValue) -> EvidenceValue:

@@ -1,6 +1,6 @@
 """Draws a statistic as the page does: in a figure, a terminal or a notebook.
 
 `grid` says what each cell is, `palette` has the page's colours, `figures` draws
-with matplotlib, `blocks` in a terminal, and `png` a small picture. Nothing here
-knows of files or records; only `figures` needs more than numpy.
+with matplotlib, `terminal_heatmap` in a terminal, and `png` a small picture.
+Nothing here knows of files or records; only `figures` needs more than numpy.
 """

@@ -102,6 +102,7 @@ def _heatmap(grid: Grid, ax: Axes) -> None:
     if grid.scale.is_log:
         low, high = np.log10(grid.scale.domain)
         powers = np.arange(np.ceil(low), np.floor(high) + 1).astype(int)
+        # Rounded up, so that at most `_TICKS` remain.
         powers = powers[:: -(-len(powers) // _TICKS)] if len(powers) else powers
         bar.set_ticks(10.0**powers, labels=[f"$10^{{{p}}}$" for p in powers])
         bar.minorticks_off()

@@ -80,6 +80,7 @@ class Grid:
         steps: int64 [T].
         values: float32 [T, R].
         kinds: `Kind` of each cell, [T, R].
+        sizes: Weights or units of each row, [R]; 0 where they are not known.
         scale: The scale of its numbers.
         ends: What small and large numbers mean, in words.
     """
@@ -90,6 +91,7 @@ class Grid:
     steps: np.ndarray
     values: np.ndarray
     kinds: np.ndarray
+    sizes: np.ndarray
     scale: Scale
     ends: tuple[str, str]
 
@@ -106,6 +108,7 @@ def make_grid(
     values: np.ndarray,
     *,
     missing: np.ndarray | None = None,
+    sizes: Sequence[int] | None = None,
     domain: tuple[float, float] | None = None,
 ) -> Grid:
     """Make a grid.
@@ -116,6 +119,7 @@ def make_grid(
         steps: int64 [T].
         values: float32 [T, R].
         missing: `gradient_missing` of the same cells, where it is known.
+        sizes: Weights or units of the rows, where they are known.
         domain: Ends of the scale; those of the page by default.
 
     Raises:
@@ -137,6 +141,7 @@ def make_grid(
             is_log=is_log,
             optional=bool(drawing and drawing.absent),
         ),
+        np.zeros(len(names), int) if sizes is None else np.array(sizes),
         Scale(
             is_log,
             _checked(domain, is_log) or _domain(drawing, values, is_log),
@@ -152,6 +157,7 @@ def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
     kinds[np.isnan(values)] = Kind.ABSENT if optional else Kind.NAN
     if missing is not None:
         undefined = np.isnan(values)
+        # It is NaN itself where the variable was no part of the step.
         kinds[undefined & np.isnan(missing)] = Kind.ABSENT
         if of_gradient:
             kinds[undefined & (missing == 1)] = Kind.MISSING

@@ -80,6 +80,7 @@ def same(
     batch = [x, y, sample_weight]
     sides = [TracedLoss(n, s, batch, training) for n, s in (("a", a), ("b", b))]
     pairs = _pairs(*sides)
+    # Trained variables come first, see `_variables`.
     trained = [p for p in pairs if p[0] < len(sides[0].trained)]
     if not trained:
         raise ValueError(
@@ -157,6 +158,7 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
             # Pairs by name alone may have other shapes.
             if descriptions[0][i].shape == descriptions[1][j].shape
         ]
+    # In the order of the first side, which is that of its forward pass.
     return sorted(pairs)
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from gradscope.evaluating import same_text
-from gradscope.evaluating.where_they_part import locate_parting
+from gradscope.evaluating.parting_layer import locate_parting
 from gradscope.format.schema import Variable
 
 #: Relative difference of gradients up to which it counts as rounding. That of

@@ -1,6 +1,6 @@
-"""Hands the scalars and findings of a run to other tools, one module each.
+"""Hands scalars, findings and the report of a run to other tools.
 
-A tool is imported only if it is asked for.
+Each tool has a module, which is imported only if it is asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from typing import Any, Protocol
 from gradscope.errors import GradscopeWarning
 
 #: The tools that are known by name, each a module of this package.
-TOOLS = ("wandb", "mlflow")
+TOOLS = ("wandb", "mlflow", "clearml")
 
 
 class Mirror(Protocol):
-    """What `Callback(mirror=)` takes besides the name of a tool."""
+    """What `Callback(mirror=)` takes besides the name of a tool.
+
+    If there is a method `log_report(html)`, it gets the page of the run, as
+    `gradscope report` writes it, after the findings.
+    """
 
     def log_scalars(self, step: int, numbers: Mapping[str, float]) -> None:
         """Take the scalars of a recorded step, by tag."""
@@ -67,9 +71,20 @@ class Mirrors:
         """Hand on findings, see `Mirror.log_findings`."""
         self._call("log_findings", step, text, counts)
 
+    @property
+    def take_report(self) -> bool:
+        """Whether one of them takes a report."""
+        return any(hasattr(mirror, "log_report") for mirror in self._mirrors)
+
+    def log_report(self, html: str) -> None:
+        """Hand on a report to those that take one."""
+        self._call("log_report", html)
+
     def _call(self, method: str, *arguments: Any) -> None:
         # A copy, since a tool that fails is taken out of the list.
         for mirror in list(self._mirrors):
+            if not hasattr(mirror, method):
+                continue
             try:
                 getattr(mirror, method)(*arguments)
             except Exception as error:

@@ -1,4 +1,4 @@
-"""Scalars and findings for MLflow."""
+"""Scalars, findings and report for MLflow."""
 
 from __future__ import annotations
 
@@ -25,3 +25,7 @@ class MlflowMirror:
         """Log the findings as a text, and their numbers as metrics."""
         mlflow.log_metrics(dict(counts), step=step)
         mlflow.log_text(text or "nothing found", "gradscope/findings.md")
+
+    def log_report(self, html: str) -> None:
+        """Log the report as an artifact."""
+        mlflow.log_text(html, "gradscope/report.html")

@@ -1,4 +1,4 @@
-"""Scalars and findings for Weights & Biases.
+"""Scalars, findings and report for Weights & Biases.
 
 A number gets the step as a metric of its own, `gradscope/step`: W&B drops what
 is logged with a smaller step than the last, and the user's own code may be
@@ -39,6 +39,14 @@ class WandbMirror:
             html = text.replace("&", "&amp;").replace("<", "&lt;")
             panel = wandb.Html(f"<pre>{html}</pre>", inject=False)
             run.log({"gradscope/findings": panel})
+
+    def log_report(self, html: str) -> None:
+        """Log the report as an artifact, of which each `fit` is a version."""
+        run = self._active_run()
+        artifact = wandb.Artifact(f"gradscope-{run.id}", type="report")
+        with artifact.new_file("report.html", encoding="utf-8") as file:
+            file.write(html)
+        run.log_artifact(artifact)
 
     def _active_run(self) -> Any:
         if wandb.run is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.reading import files
+from gradscope.reading import storage
 from gradscope.reading.checksum import masked_crc
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def event_files(directory: str) -> list[str]:
     """List the event files directly in a directory, oldest first."""
     paths = (
         os.path.join(directory, name)
-        for name in files.names_in(directory)
+        for name in storage.names_in(directory)
         if "tfevents" in name
     )
     # Behind a common beginning a name has the seconds when its file was made.
-    return sorted(path for path in paths if files.is_file(path))
+    return sorted(path for path in paths if storage.is_file(path))
 
 
 def events(path: str) -> Iterator[Event]:
@@ -95,8 +95,8 @@ def _records(path: str) -> Iterator[bytes | str | None]:
     If the end of the file cannot be read, the last item is a sentence about
     that.
     """
-    size = files.size(path)
-    with files.open_file(path) as file:
+    size = storage.size(path)
+    with storage.open_file(path) as file:
         # Up to the size at the beginning: a training may append meanwhile.
         while (start := file.tell()) < size:
             header = file.read(_HEADER.size)

@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Iterable
 
-from gradscope.reading import event_files, files
+from gradscope.reading import event_files, storage
 
 _WRITER = re.compile(r"tfevents\.\d+\.(?P<host>.+)\.(?P<pid>\d+)\.\d+$")
 
@@ -22,7 +22,7 @@ SILENCE = 600.0
 def sizes(directories: Iterable[str]) -> dict[str, int]:
     """Return the bytes of each event file of some runs."""
     return {
-        path: files.size(path)
+        path: storage.size(path)
         for directory in directories
         for path in event_files.event_files(directory)
     }

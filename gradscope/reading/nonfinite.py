@@ -5,9 +5,8 @@ activations and outputs to the loss, and from the loss to the gradients (those
 of the last layer first) and the updates. The first non-finite number in this
 order is the cause; all later ones are its consequences.
 
-A record also has NaN for numbers that are undefined or were not recorded. So
-the proof is a count of non-finite elements; NaN itself is a proof only where
-the number must be defined.
+`nonfinite_steps` tells which numbers are not finite, and which are NaN because
+they are undefined.
 """
 
 from __future__ import annotations
@@ -17,8 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.format.schema import FAMILIES
 from gradscope.reading import nonfinite_text
+from gradscope.reading.nonfinite_steps import (
+    Masks,
+    any_row,
+    applied_steps,
+    column_values,
+    find_nonfinite,
+    loss_is_known,
+    operation_outputs,
+    row_series,
+)
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record
@@ -43,10 +51,6 @@ _SIZES = {
 #: Statistics of the steps before that `NonFinite.before` has in any case.
 _OF_VARIABLE = ("gradient_norm", "weight_norm", "update_norm")
 _OF_STEP = ("global_gradient_norm", "learning_rate", "loss")
-
-
-#: For each kind the names of its R rows, and bool `[T, R]`: not finite.
-_Masks = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,21 +118,18 @@ def first_nonfinite(record: Record) -> NonFinite | None:
     Args:
         record: A `gradscope.Record`.
     """
-    applied = _applied(record)
-    by_kind = _find_nonfinite(record, applied)
-    dirty = _any(by_kind)
+    applied = applied_steps(record)
+    by_kind = find_nonfinite(record, applied)
+    dirty = any_row(by_kind)
     if not dirty.any():
         return None
     index = int(np.argmax(dirty))
-    kind, (names, masks) = next(
-        (kind, by_kind[kind])
-        for kind in _SIZES
-        if by_kind[kind][1][index].any()
-    )
+    kind = next(kind for kind in _SIZES if by_kind[kind][1][index].any())
+    names, masks = by_kind[kind]
     # Going backward, the last layer comes first.
     last_first = -1 if kind == "gradient" else 1
     name = names[::last_first][int(np.argmax(masks[index][::last_first]))]
-    series = {s: _of_row(record, s, name) for s in _statistics_of(kind)}
+    series = {s: row_series(record, s, name) for s in _statistics_of(kind)}
     # All steps before the first that is not finite are clean, but for skipped
     # ones.
     clean = np.flatnonzero(applied[:index])
@@ -136,26 +137,33 @@ def first_nonfinite(record: Record) -> NonFinite | None:
     last = int(record.steps[clean[-1]]) if len(clean) else None
     since = record.steps[:index] > (-1 if last is None else last)
     before = clean[-_BEFORE:]
-    # Sizes are infinite if there are infinities alone, and NaN if there is any
-    # NaN.
-    sizes = np.array([series[size][index] for size in _SIZES[kind]])
-    if kind == "layer":
-        sizes = _operations(record)[index]
     return NonFinite(
         kind=kind,
         name=name or None,
         step=step,
         last_clean_step=last,
-        is_overflow=bool(np.isinf(sizes).any() and not np.isnan(sizes).any()),
+        is_overflow=_is_overflow(record, kind, series, index),
         dtype=_dtype(record, name),
         exact=step - (-1 if last is None else last) == 1 + int(since.sum()),
         steps_before=record.steps[before],
         before={s: values[before] for s, values in series.items()},
         weights_were_finite=_weights_were_finite(record, by_kind, index),
-        loss_is_known=bool(_loss_is_known(record)[index]),
+        loss_is_known=bool(loss_is_known(record)[index]),
         lasts=bool(dirty[np.flatnonzero(applied)[-1]]),
         lost_loss=_lost_loss(record, applied, by_kind["loss"][1][:, 0]),
     )
+
+
+def _is_overflow(
+    record: Record, kind: str, series: dict[str, np.ndarray], index: int
+) -> bool:
+    """Return whether a row has infinities and no NaN in a step."""
+    # Sizes are infinite if there are infinities alone, and NaN if there is any
+    # NaN.
+    sizes = np.array([series[size][index] for size in _SIZES[kind]])
+    if kind == "layer":
+        sizes = operation_outputs(record)[index]
+    return bool(np.isinf(sizes).any() and not np.isnan(sizes).any())
 
 
 def _lost_loss(
@@ -167,142 +175,12 @@ def _lost_loss(
     since = finite[-1] + 1 if len(finite) else 0
     if since == len(steps):
         return None
-    last = float(_of_row(record, "loss", "")[steps[-1]])
+    last = float(row_series(record, "loss", "")[steps[-1]])
     return int(record.steps[steps[since]]), last
 
 
-def _find_nonfinite(record: Record, applied: np.ndarray) -> _Masks:
-    """Find for each kind the steps at which its rows are not finite."""
-    variables = record.variables
-    # A share of at most 2^18 numbers, to which older records add rounding.
-    data = _column(record, "data_nonfinite") > 1e-6
-    by_kind = {
-        "weight": (variables, _not_finite(record, "weight_norm")),
-        "layer": (record.schema.rows("operations"), _operations(record) != 0),
-        "activation": (
-            record.activations,
-            _column(record, "activation_nonfinite") > 0,
-        ),
-        "gradient": (variables, _column(record, "gradient_nonfinite") > 0),
-        "update": (variables, _not_finite(record, "update_norm")),
-    }
-    for kind in ("input", "target", "output"):
-        data_rows = record.schema.rows("data")
-        rows = [n for n, name in enumerate(data_rows) if name.startswith(kind)]
-        names = tuple(data_rows[row] for row in rows)
-        by_kind[kind] = names, data[:, rows]
-    by_kind = {
-        kind: (names, mask & applied[:, np.newaxis])
-        for kind, (names, mask) in by_kind.items()
-    }
-    loss = applied & _loss_not_finite(record, _any(by_kind))
-    return by_kind | {"loss": (("",), loss[:, np.newaxis])}
-
-
-def _operations(record: Record) -> np.ndarray:
-    """Read the outputs of operations as infinity, NaN or 0, `[T, rows]`.
-
-    0 stands for a finite output.
-    """
-    out = np.zeros([len(record.steps), len(record.schema.operations)])
-    steps, values = record.occasional("operations")
-    for step, codes in zip(steps, values[:, :, 0], strict=True):
-        out[record.steps == step] = np.select(
-            [codes == 1, codes == 2], [np.inf, np.nan], 0.0
-        )
-    return out
-
-
-def _applied(record: Record) -> np.ndarray:
-    """Find the steps in which any variable took part, bool `[T]`.
-
-    A step that a loss scale skipped has a header and nothing else.
-    """
-    return (~_absent(record)).any(axis=1)
-
-
-def _absent(record: Record) -> np.ndarray:
-    """Find the variables that are no part of a step, bool `[T, V]`."""
-    values = record.families["variables"]
-    absent = np.ones(values.shape[:2], bool)
-    # In most runs the first column decides, and the rest of a table that may
-    # have gigabytes is not looked at.
-    for column in np.moveaxis(values, 2, 0):
-        absent &= np.isnan(column)
-        if not absent.any():
-            break
-    return absent
-
-
-def _any(by_kind: _Masks) -> np.ndarray:
-    """Find the steps in which any row is not finite, bool `[T]`."""
-    return np.any([mask.any(axis=1) for _, mask in by_kind.values()], axis=0)
-
-
-def _not_finite(record: Record, norm: str) -> np.ndarray:
-    """Find where a norm is not finite although it is defined, bool `[T, V]`.
-
-    A variable that took no part in a step has NaN in all columns; of one that
-    took part, the count of non-finite elements of the gradient is a number.
-    """
-    values = _column(record, norm)
-    took_part = np.isfinite(_column(record, "gradient_nonfinite"))
-    if norm == "update_norm":  # a variable without a gradient has one, too
-        took_part |= np.isfinite(_column(record, "weight_norm"))
-    return np.isinf(values) | (np.isnan(values) & took_part)
-
-
-def _loss_not_finite(record: Record, dirty: np.ndarray) -> np.ndarray:
-    """Find the steps in which the loss is not finite, bool `[T]`.
-
-    Args:
-        record: The record.
-        dirty: Whether anything else is not finite in a step, bool `[T]`.
-    """
-    loss = _of_row(record, "loss", "")
-    must_be_number = _loss_is_known(record)
-    if record.schema.loss_is_known is None:  # of an older version
-        must_be_number &= dirty | _has_been(record, np.isfinite(loss))
-    return np.isinf(loss) | (np.isnan(loss) & must_be_number)
-
-
-def _loss_is_known(record: Record) -> np.ndarray:
-    """Find the steps in which the loss must be a number, bool `[T]`.
-
-    Without a known model the loss is NaN, too, but then the model's inputs are
-    unknown as well. In a loop that computes its own loss, after a `fit` with
-    the same optimizer, the inputs are known and the targets are not.
-    """
-    finite = np.isfinite(_of_row(record, "loss", ""))
-    known = np.isfinite(_column(record, "data_nonfinite"))
-    was_found = known.any(axis=1) & (record.schema.loss_is_known is not False)
-    is_computed = _has_been(record, finite) | was_found
-    targets = [
-        row
-        for row, name in enumerate(record.schema.rows("data"))
-        if name.startswith("target")
-    ]
-    has_targets = known[:, targets].any(axis=1)
-    return is_computed & has_targets if has_targets.any() else is_computed
-
-
-def _has_been(record: Record, flags: np.ndarray) -> np.ndarray:
-    """Find the steps at or after which a flag was set for the same variables.
-
-    Steps of other variables do not count: a run may have several optimizers,
-    and the model of one may be known while that of another is not.
-    """
-    result = np.zeros(len(flags), bool)
-    groups: dict[bytes, list[int]] = {}
-    for step, absent in enumerate(np.packbits(_absent(record), axis=1)):
-        groups.setdefault(absent.tobytes(), []).append(step)
-    for indices in groups.values():
-        result[indices] = np.logical_or.accumulate(flags[indices])
-    return result
-
-
-def _weights_were_finite(record: Record, by_kind: _Masks, index: int) -> bool:
-    has_weights = np.isfinite(_column(record, "weight_norm")[index]).any()
+def _weights_were_finite(record: Record, by_kind: Masks, index: int) -> bool:
+    has_weights = np.isfinite(column_values(record, "weight_norm")[index]).any()
     return bool(has_weights and not by_kind["weight"][1][index].any())
 
 
@@ -312,25 +190,6 @@ def _statistics_of(kind: str) -> tuple[str, ...]:
     if kind in ("weight", "gradient", "update"):
         of_row = of_row + _OF_VARIABLE
     return tuple(dict.fromkeys(of_row + _OF_STEP))
-
-
-def _family(statistic: str) -> str:
-    return next(f for f, names in FAMILIES.items() if statistic in names)
-
-
-def _column(record: Record, statistic: str) -> np.ndarray:
-    """Read a statistic, `[T, rows]`; NaN if it was not recorded."""
-    shape = len(record.steps), len(record.schema.rows(_family(statistic)))
-    if statistic not in record.statistics:
-        return np.full(shape, np.nan, np.float32)
-    return record[statistic].reshape(shape)
-
-
-def _of_row(record: Record, statistic: str, name: str) -> np.ndarray:
-    """Read a statistic of one row, or of the step as a whole, `[T]`."""
-    family = _family(statistic)
-    row = 0 if family == "run" else record.schema.rows(family).index(name)
-    return _column(record, statistic)[:, row]
 
 
 def _dtype(record: Record, name: str) -> str | None:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gradscope.format import schema as schema_module
-from gradscope.reading import event_files, files
+from gradscope.reading import event_files, storage
 from gradscope.reading.joining import from_series
 from gradscope.reading.record import Record
 
@@ -83,7 +83,7 @@ def runs_below(directory: str) -> list[str]:
     """List the directories with a recorded run, at or below a directory."""
     found = {
         os.path.dirname(path)
-        for path in files.files_below(directory)
+        for path in storage.files_below(directory)
         if "tfevents" in os.path.basename(path)
     }
     return sorted(
@@ -102,18 +102,18 @@ def _holds_a_record(path: str) -> bool:
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
     if folder == schema_module.DIRECTORY:
         return True
-    with files.open_file(path) as file:
+    with storage.open_file(path) as file:
         return f"{schema_module.PLUGIN_NAME}/".encode() in file.read(_BEGINNING)
 
 
 def _run_directory(directory: str) -> str:
-    if not files.is_directory(directory):
+    if not storage.is_directory(directory):
         raise FileNotFoundError(
             f"no directory {directory}. Give the directory that was passed to "
             "`gradscope.wrap`."
         )
     subdir = os.path.join(directory, schema_module.DIRECTORY)
-    if files.is_directory(subdir) and event_files.event_files(subdir):
+    if storage.is_directory(subdir) and event_files.event_files(subdir):
         return subdir
     # A directory's own event files may be those of another program.
     below = [path for path in runs_below(directory) if path != directory]

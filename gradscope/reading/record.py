@@ -239,6 +239,13 @@ class Record:
             )
         names, values = row_values.values_of(self, statistic, rows)
         missing = row_values.missing_of(self, statistic, rows)
+        sizes = row_values.sizes_of(self, statistic, rows)
         return make_grid(
-            statistic, names, self.steps, values, missing=missing, domain=domain
+            statistic,
+            names,
+            self.steps,
+            values,
+            missing=missing,
+            sizes=sizes,
+            domain=domain,
         )

@@ -57,3 +57,22 @@ def missing_of(record: Record, statistic: str, rows: str) -> np.ndarray | None:
         return values_of(record, "gradient_missing", rows)[1]
     except KeyError:  # a record of an early version
         return None
+
+
+def sizes_of(record: Record, statistic: str, rows: str) -> list[int] | None:
+    """Count the weights or units of the rows of a statistic.
+
+    Returns None for rows that have neither.
+    """
+    columns = record.schema.columns
+    if statistic in columns.get("activations", ()):
+        return [activation.units for activation in record.schema.activations]
+    if statistic not in COLUMNS:
+        return None
+    variables = record.schema.variables
+    if rows == "variables":
+        return [variable.size for variable in variables]
+    sizes = dict.fromkeys(record.layers, 0)
+    for variable in variables:
+        sizes[variable.layer] += variable.size
+    return list(sizes.values())

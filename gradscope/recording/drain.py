@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import time
 import warnings
@@ -25,6 +26,7 @@ from gradscope.recording import (
 from gradscope.recording.frame_order import Frame
 from gradscope.recording.interfaces import FrameRing
 from gradscope.recording.step_values import StepValues
+from gradscope.recording.waiting_rows import WaitingRows
 
 #: Longest time in seconds between a step and its event in the file.
 PERIOD = 2.0
@@ -63,9 +65,8 @@ class Drain:
             self.schema, self.selected, self.kinds, self.window
         )
         # Other replicas measure the forward pass of the same steps: their
-        # rings, their rows by step, and the frames that wait for such rows.
-        self._replica_rings: dict[int, FrameRing] = {}
-        self._replica_rows: dict[int, list[np.ndarray]] = {}
+        # rows, and the frames that wait for such rows.
+        self._replica_rows: dict[int, WaitingRows] = {}
         self._waiting: list[Frame] = []
         # Frames that wait for a later call: others may come before them, or may
         # replace them.
@@ -74,11 +75,13 @@ class Drain:
         # The step of the schema's last event, and that of a note on it.
         self._schema_step = -1
         self._noted_at: int | None = None
+        self._counts = (
+            None if self.histograms is None else WaitingRows(self.histograms)
+        )
         self._rings = [r for r in (self.ring, self.histograms) if r is not None]
         # Half a ring is free for the steps that run while the other half is
         # fetched.
         self._room = min(ring.rows for ring in self._rings) // 2
-        self._counts: dict[int, np.ndarray] = {}
         self._recorded = 0
         self._unflushed = 0
         self._dropped = 0
@@ -105,7 +108,8 @@ class Drain:
             return
         is_old = time.time() - self._drained_at > PERIOD
         if self._room_on_device() <= 0 or (
-            is_old and (self.ring.count_waiting() or self._held)
+            is_old
+            and (self.ring.count_waiting() or self._held or self._waiting)
         ):
             self._drain_file(final=False)
 
@@ -150,22 +154,23 @@ class Drain:
             if self._is_foreign():
                 return
             drains = [d for d in self.file.drains if not d._is_foreign()]
-            frames_of = [(drain, drain._fetch(final)) for drain in drains]
-            frames_of = [
-                (drain, frames) for drain, frames in frames_of if frames
-            ]
-            if len(frames_of) > 1 and not final:
-                end = frame_order.common_end(frames_of)
-                for drain, frames in frames_of:
-                    drain._hold_after(end, frames)
+            rounds = frame_order.rounds(
+                [(d, d._fetch(final)) for d in drains], self.file.last_step
+            )
+            if rounds and not final:
+                rounds[-1], later = frame_order.split_at_common_end(
+                    rounds[-1], [step for d in drains for step in d._awaited()]
+                )
+                for drain, held in later.items():
+                    drain._held = held + drain._held
+            frames = list(itertools.chain(*rounds))
             # Nobody has looked at the clock at each of these steps, so they
             # share the time since the last drain evenly.
             begin = min(drain._drained_at for drain in drains)
-            frames = frame_order.interleave(frames_of)
             times = np.linspace(begin, time.time(), len(frames) + 1)[1:]
             for wall_time, (drain, frame) in zip(times, frames, strict=True):
                 drain._write(wall_time, *frame)
-            for drain, _ in frames_of:
+            for drain in dict.fromkeys(drain for drain, _ in frames):
                 drain._end_writing(final)
             if final:
                 for drain in drains:
@@ -180,22 +185,26 @@ class Drain:
         # Steps are appended with their histograms first, and fetched before
         # them: a step that is here has its histograms by now.
         steps, rows, lost = self.ring.fetch()
-        self._fetch_histograms()
+        if self._counts is not None:
+            self._histograms_dropped += self._counts.fetch()
         self._dropped += lost
         new = self._await_replicas(list(zip(steps.tolist(), rows, strict=True)))
         were_held, self._held = self._held, []
-        made, lost = frame_order.last_of_each_step([*were_held, *new])
-        self._dropped += lost
+        made, unwritten = frame_order.last_of_each_step([*were_held, *new])
+        for step in unwritten:
+            self._dropped += 1
+            self._take_rows(step)
         frames = frame_order.rising(made)
-        if frames and not (final or were_held) and is_skip(frames[-1][1]):
+        if frames and not final and is_skip(frames[-1][1]):
             # The step that is made after all has the same number.
-            self._held = [frames.pop()]
+            has_waited = were_held and were_held[-1][0] == frames[-1][0]
+            if not has_waited:
+                self._held = [frames.pop()]
         return frames
 
-    def _hold_after(self, step: int, frames: list[Frame]) -> None:
-        """Hold the frames after a step, in place."""
-        self._held = [f for f in frames if f[0] > step] + self._held
-        frames[:] = [frame for frame in frames if frame[0] <= step]
+    def _awaited(self) -> list[int]:
+        """List the steps that the last `_fetch` held back."""
+        return [step for step, _ in (*self._held, *self._waiting)]
 
     def close(self) -> None:
         """Drain for the last time and close the file."""
@@ -226,7 +235,7 @@ class Drain:
             ring: Ring of rows of `Layout.forward`, for the same steps.
         """
         with self._lock:
-            self._replica_rings[replica] = ring
+            self._replica_rows[replica] = WaitingRows(ring)
 
     def write_probe(self, step: int, losses: tuple[float, float]) -> None:
         """Write the two losses of a probe.
@@ -300,12 +309,10 @@ class Drain:
         case: a replica may be slow, or may have stopped.
         """
         late, self._waiting = self._waiting, []
-        for ring in self._replica_rings.values():
-            steps, rows, _ = ring.fetch()
-            for step, row in zip(steps.tolist(), rows, strict=True):
-                self._replica_rows.setdefault(step, []).append(row)
+        for rows in self._replica_rows.values():
+            rows.fetch()
         incomplete = [
-            len(self._replica_rows.get(step, ())) < len(self._replica_rings)
+            not all(rows.has(step) for rows in self._replica_rows.values())
             for step, _ in frames
         ]
         if any(incomplete):
@@ -313,13 +320,13 @@ class Drain:
             frames, self._waiting = frames[:first], frames[first:]
         return late + frames
 
-    def _fetch_histograms(self) -> None:
-        # Histograms are fetched after the frames, so a histogram may arrive
-        # before the frame of its step; then it waits in `_counts`.
-        if self.histograms is not None:
-            steps, rows, lost = self.histograms.fetch()
-            self._histograms_dropped += lost
-            self._counts.update(zip(steps.tolist(), rows, strict=True))
+    def _take_rows(
+        self, step: int
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """Take the rows of other replicas, and the histograms, of a frame."""
+        of_replicas = [rows.take(step) for rows in self._replica_rows.values()]
+        histograms = None if self._counts is None else self._counts.take(step)
+        return [row for row in of_replicas if row is not None], histograms
 
     def _write(self, wall_time: float, step: int, row: np.ndarray) -> None:
         """Write the event of a step."""
@@ -338,11 +345,9 @@ class Drain:
 
     def _end_writing(self, final: bool) -> None:
         # The frames of these older histograms and rows were dropped.
-        last = self._last_step
-        self._counts = {s: c for s, c in self._counts.items() if s > last}
-        self._replica_rows = {
-            s: r for s, r in self._replica_rows.items() if s > last
-        }
+        for rows in (self._counts, *self._replica_rows.values()):
+            if rows is not None:
+                rows.forget(self._last_step)
         try:
             if self.file.flush(urgent=final):
                 self._unflushed = 0
@@ -358,12 +363,9 @@ class Drain:
             "dropped": self._dropped,
             "histograms_dropped": self._histograms_dropped,
         }
+        replica_rows, histograms = self._take_rows(step)
         values = self._step_values.build(
-            step,
-            row,
-            self._replica_rows.pop(step, ()),
-            tallies,
-            self._counts.pop(step, None),
+            step, row, replica_rows, tallies, histograms
         )
         return values + self._missing_schema(step)
 

@@ -20,8 +20,8 @@ from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
 from gradscope.recording import (
     event_bytes,
-    record_files,
     run_directory,
+    tfrecord_files,
     wandb_sync,
 )
 
@@ -43,7 +43,7 @@ class EventWriter:
 
     Args:
         directory: A local directory, created if it does not exist, or a URL
-            of remote storage, see `gradscope.reading.files`.
+            of remote storage, see `gradscope.reading.storage`.
 
     Attributes:
         directory: The requested directory until a file is created, then the
@@ -51,6 +51,7 @@ class EventWriter:
             record of another training, see `begin`.
         notice: A message for the user about such a difference; None if there is
             none, or if the drain has shown it.
+        last_step: The step of the last event.
         lock: Held while the file is written.
         drains: The drains that share the file, the oldest first.
         scalars: The scalars of steps for a mirror, `(step, numbers by tag)`;
@@ -62,11 +63,12 @@ class EventWriter:
         self.notice: str | None = None
         self._training: tuple[schema.Schema, int | None] | None = None
         self._is_new = True
-        self._file: record_files.RecordFile | None = None
+        self._file: tfrecord_files.RecordFile | None = None
+        # Only the first value of a tag in a file has its metadata.
         self._tags: set[str] = set()
-        # The last step of each tag that is no family's, and of all events.
+        # Of each tag that is no family's.
         self._last_steps: dict[str, int] = {}
-        self._last_step = 0
+        self.last_step = 0
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         # A dictionary, since a `WeakSet` has no order.
@@ -118,7 +120,7 @@ class EventWriter:
             assert self._file is not None
             self._file.write(event(step, wall_time, values, self._tags))
             self._tags.update([value.tag for value in values])
-            self._last_step = step
+            self.last_step = step
 
     def write_after(
         self, step: int, wall_time: float, values: list[event_bytes.Panel]
@@ -130,7 +132,7 @@ class EventWriter:
                 the last event if that is later.
         """
         with self.lock:
-            self.write(max(step, self._last_step), wall_time, values)
+            self.write(max(step, self.last_step), wall_time, values)
 
     def restart(self, step: int) -> None:
         """Note that the training makes steps again, from this one on."""
@@ -204,7 +206,7 @@ class EventWriter:
             f"events.out.tfevents.{int(time.time()):010d}."
             f"{socket.gethostname()}.{os.getpid()}.{next(_file_numbers):06d}"
         )
-        self._file = record_files.create(os.path.join(self.directory, name))
+        self._file = tfrecord_files.create(os.path.join(self.directory, name))
         self._is_new = False
         wandb_sync.announce(self.directory)
         # Readers expect the version as a file's first event.

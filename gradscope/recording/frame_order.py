@@ -19,7 +19,9 @@ Frame = tuple[int, np.ndarray]
 Source = TypeVar("Source", bound=Hashable)
 
 
-def last_of_each_step(frames: Sequence[Frame]) -> tuple[list[Frame], int]:
+def last_of_each_step(
+    frames: Sequence[Frame],
+) -> tuple[list[Frame], list[int]]:
     """Select the last of consecutive frames of one step.
 
     It is of the step that was made; those before are of tries that a loss scale
@@ -30,11 +32,13 @@ def last_of_each_step(frames: Sequence[Frame]) -> tuple[list[Frame], int]:
         frames: The frames of one ring, as they were appended.
 
     Returns:
-        The frames, and the number of steps that are lost: all that are left out
-        but skipped tries.
+        The frames, and the numbers of the steps that are lost: all that are
+        left out but skipped tries.
     """
     groups = [list(group) for _, group in groupby(frames, key=_step)]
-    lost = sum(not is_skip(row) for group in groups for _, row in group[:-1])
+    lost = [
+        step for group in groups for step, row in group[:-1] if not is_skip(row)
+    ]
     return [group[-1] for group in groups], lost
 
 
@@ -68,29 +72,62 @@ def rising(frames: Sequence[Frame]) -> list[Frame]:
     return list(frames)
 
 
-def interleave(
-    frames_of: Sequence[tuple[Source, list[Frame]]],
-) -> list[tuple[Source, Frame]]:
-    """Merge the frames of several rings by step.
+def rounds(
+    frames_of: Sequence[tuple[Source, list[Frame]]], last_step: int
+) -> list[list[tuple[Source, Frame]]]:
+    """Merge the frames of several rings by step, one list for each restart.
 
-    If a training restarted, the rings follow each other: then no order of steps
-    is the right one.
+    The frames of each ring keep their order: those of before a restart are in
+    an earlier round.
 
     Args:
-        frames_of: Frames by their source.
+        frames_of: For each ring its source and its frames.
+        last_step: The step that was written last.
+
+    Examples:
+        Of steps 4 to 7, the training went back to 2.
+
+        >>> steps = lambda *numbers: [(n, np.zeros(8)) for n in numbers]
+        >>> rings = [("a", steps(4, 6, 2)), ("b", steps(5, 7, 3))]
+        >>> [[step for _, (step, _) in each] for each in rounds(rings, 3)]
+        [[4, 5, 6, 7], [2, 3]]
     """
-    frames = [(source, frame) for source, each in frames_of for frame in each]
-    if all(_is_rising(each) for _, each in frames_of):
-        frames.sort(key=lambda pair: pair[1][0])
-    return frames
+    of_number: dict[int, list[tuple[Source, Frame]]] = {}
+    for source, frames in frames_of:
+        number, before = 0, last_step
+        for frame in frames:
+            number += frame[0] < before
+            before = frame[0]
+            of_number.setdefault(number, []).append((source, frame))
+    return [
+        sorted(of_number[number], key=lambda pair: pair[1][0])
+        for number in sorted(of_number)
+    ]
 
 
-def common_end(frames_of: Sequence[tuple[Source, list[Frame]]]) -> int:
-    """Find the step up to which all rings that have frames are complete.
+def split_at_common_end(
+    frames: Sequence[tuple[Source, Frame]], awaited: Sequence[int] = ()
+) -> tuple[list[tuple[Source, Frame]], dict[Source, list[Frame]]]:
+    """Split a round where the first of its rings ends.
 
-    While one ring was fetched, the program appended to the others.
+    While one ring was fetched, the program appended to the others: frames may
+    be missing between the later ones.
+
+    Args:
+        frames: The frames of a round, with their sources.
+        awaited: Steps whose frames are not complete yet; none of those from
+            there on is written before.
+
+    Returns:
+        The frames up to there, and the later ones by source.
     """
-    return min(frames[-1][0] for _, frames in frames_of)
+    last_steps = {source: frame[0] for source, frame in frames}
+    end = min([*last_steps.values(), *(step - 1 for step in awaited)])
+    complete = [pair for pair in frames if pair[1][0] <= end]
+    later: dict[Source, list[Frame]] = {}
+    for source, frame in frames[len(complete) :]:
+        later.setdefault(source, []).append(frame)
+    return complete, later
 
 
 def _is_rising(frames: list[Frame]) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from gradscope.format import json_tensor
 from gradscope.format import schema as schema_module
 from gradscope.format.schema import DIRECTORY, Schema
-from gradscope.reading import event_files, files
+from gradscope.reading import event_files, storage
 
 _NUMBERED = re.compile(r"run_(\d+)$")
 
@@ -59,7 +59,7 @@ def exclusive_choice(directory: str) -> Iterator[None]:
     Processes are locked out only on file systems with locks.
     """
     with _lock, contextlib.ExitStack() as stack:
-        if not files.is_remote(directory):
+        if not storage.is_remote(directory):
             # Windows has no such module, and some network drives no locks.
             with contextlib.suppress(ImportError, OSError):
                 import fcntl
@@ -100,8 +100,8 @@ def describe_choice(
 def _find_records(run: str) -> dict[int, str]:
     """Find the directories with event files of a run, by their number."""
     directories = {1: os.path.join(run, DIRECTORY)}
-    if files.is_directory(run):
-        for name in files.names_in(run):
+    if storage.is_directory(run):
+        for name in storage.names_in(run):
             numbered = _NUMBERED.match(name)
             if numbered:
                 path = os.path.join(run, name, DIRECTORY)
@@ -110,8 +110,8 @@ def _find_records(run: str) -> dict[int, str]:
 
 
 def _has_record(directory: str) -> bool:
-    return files.is_directory(directory) and any(
-        "tfevents" in name for name in files.names_in(directory)
+    return storage.is_directory(directory) and any(
+        "tfevents" in name for name in storage.names_in(directory)
     )
 
 

@@ -130,7 +130,9 @@ def _run(
 
 def _global(table: np.ndarray, column: str) -> float:
     """Compute the norm of all gradients as one vector, NaN without any."""
+    # In float64, since the square of a norm of 1.8e19 overflows float32.
     norms = table[:, VARIABLE_COLUMNS.index(column)].astype(np.float64)
+    # NaN, of a variable that is no part of the step, is not 0 either.
     has_gradient = table[:, VARIABLE_COLUMNS.index("gradient_missing")] == 0
     return (
         np.sqrt(np.sum(norms[has_gradient] ** 2))

@@ -119,6 +119,6 @@ def _numbers(owner: object) -> dict:
     return {
         name: value
         for name, value in vars(owner).items()
-        if isinstance(value, int | float | complex | tf.Tensor)
+        if isinstance(value, int | float | complex | np.number | tf.Tensor)
         and not isinstance(value, bool)
     }

@@ -75,6 +75,28 @@ def repeat(
     return _repeat(tensor, graph, weights, {}, lambda tensor: False)
 
 
+def brings_back_a_reader(tensor: tf.Tensor, needed: set[tuple]) -> bool:
+    """Test whether to read a tensor would bring back operations that read what
+    TensorFlow merges.
+
+    Args:
+        tensor: A tensor that TensorFlow need not compute.
+        needed: Keys of the operations that TensorFlow keeps, see
+            `operations.key`.
+    """
+    pending, visited = [tensor], set()
+    while pending:
+        tensor = pending.pop()
+        key = operations.tensor_key(tensor)
+        if not _is_unneeded(tensor, needed):
+            if is_inside(tensor):
+                return True
+        elif key not in visited:
+            visited.add(key)
+            pending += tensor.op.inputs
+    return False
+
+
 def repeat_unneeded(
     tensor: tf.Tensor,
     needed: set[tuple],
@@ -83,21 +105,20 @@ def repeat_unneeded(
 ) -> tf.Tensor:
     """Compute a tensor again that TensorFlow need not compute.
 
-    To read it would bring back operations that TensorFlow takes away, and these
-    might read what it merges.
-
     Args:
         tensor, graph, weights: As of `repeat`.
-        needed: Keys of the operations that TensorFlow keeps, see
-            `operations.key`.
+        needed: As of `brings_back_a_reader`.
     """
+    return _repeat(
+        tensor, graph, weights, {}, lambda tensor: _is_unneeded(tensor, needed)
+    )
 
-    def is_unneeded(tensor: tf.Tensor) -> bool:
-        return operations.key(tensor.op) not in needed and not is_stateful(
-            tensor.op
-        )
 
-    return _repeat(tensor, graph, weights, {}, is_unneeded)
+def _is_unneeded(tensor, needed) -> bool:
+    operation = tensor.op
+    return operations.key(operation) not in needed and not is_stateful(
+        operation
+    )
 
 
 def _is_continued(tensor) -> bool:

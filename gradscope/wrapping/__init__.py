@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradscope.format.schema import DIRECTORY
-from gradscope.reading import files
+from gradscope.reading import storage
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
@@ -116,6 +116,7 @@ def wrap(
     inner = kind.innermost(optimizer)
     outer = None if inner is optimizer else optimizer
     seam = kind.SEAM(inner, options, outer)
+    # Not by the seam's `__init__`, at whose end a subclass is not complete.
     seam.resume()
     optimizer_per_step.stop_if_repeated(seam, options.directory)
     _seams.add(seam)
@@ -284,7 +285,7 @@ def _event_directory(logdir) -> str:
             f"`logdir` must be a path like 'logs/run', got {logdir!r}."
         )
     logdir = os.fspath(logdir)
-    if files.is_file(logdir):
+    if storage.is_file(logdir):
         raise ValueError(
             f"`logdir` must be a directory, but {logdir!r} is a file. Give a "
             "directory that exists or can be created."
@@ -293,7 +294,7 @@ def _event_directory(logdir) -> str:
 
 
 def _create(directory: str) -> None:
-    if files.is_remote(directory):
+    if storage.is_remote(directory):
         return  # remote storage has no empty directories
     try:
         tf.io.gfile.makedirs(directory)

@@ -80,10 +80,11 @@ class Callback(keras.callbacks.Callback):
             is probed once, when training ends after 100 steps or more of a
             model with batch norm, dropout or custom layers that take `training`
             (not with `run_eagerly=True`); False turns that off.
-        mirror: `"wandb"`, `"mlflow"`, or a list of these: logs the scalars of
-            `gradscope/` and the findings to the tool's active run, too, after
-            each epoch. Or an object with methods `log_scalars` and
-            `log_findings`, see `gradscope.mirroring.Mirror`.
+        mirror: `"wandb"`, `"mlflow"`, `"clearml"`, or a list of these: logs the
+            scalars of `gradscope/` to the tool's active run, too, after each
+            epoch, and at the end the findings and the page as `report.html`. Or
+            an object with methods `log_scalars` and `log_findings`, see
+            `gradscope.mirroring.Mirror`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -155,10 +156,10 @@ class Callback(keras.callbacks.Callback):
         return vars(self) | self._untrained()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        """Wrap the model's optimizers, or resume their last `fit`."""
         # Not in `set_model`, which `evaluate` and `predict` call, too. `fit`
         # has made its function by now, but has not traced it, or has traced it
         # before: then it is the plain program.
-        """Wrap the model's optimizers, or resume their last `fit`."""
         self._end_interrupted()
         if not self._resume():
             self._adopt()
@@ -169,7 +170,9 @@ class Callback(keras.callbacks.Callback):
         if self._probes_unasked:
             self._fit_arguments = fit_arguments.arguments(self.model)
         with contextlib.suppress(Exception):  # a user's callback may be odd
-            self._seam.record_wiring(fit_arguments.odd_choices(self.model))
+            self._seam.run_notes.record_wiring(
+                fit_arguments.odd_choices(self.model)
+            )
         self._two_programs = (
             self._steps_per_execution() == 1
             and not self.model.run_eagerly
@@ -424,7 +427,10 @@ class Callback(keras.callbacks.Callback):
             seam.suspend()
             seam.drain()
         if self._step and all(seam.has_no_record for seam in self._all_seams()):
-            self._seam.record_no_step(not self.model.trainable_variables)
+            self._seam.run_notes.record_no_step(
+                type(self._seam.optimizer).__name__,
+                not self.model.trainable_variables,
+            )
         self._mirror_scalars()
         if self._is_ours(self.model.train_function):
             self.model.train_function = self._programs[PLAIN]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gradscope.diagnosis import diagnose, report
 from gradscope.errors import GradscopeWarning
 from gradscope.mirroring import Mirrors
-from gradscope.reading import event_files, files, read
+from gradscope.reading import event_files, read, storage
 from gradscope.recording import run_scalars
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ class EndReport:
     def _print_findings(self, drain, step, mirrors) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
-        if not files.is_directory(directory):
+        if not storage.is_directory(directory):
             return  # another process writes, or nothing was written
         paths = event_files.event_files(directory)
-        if sum(map(files.size, paths)) > MOST_BYTES:
+        if sum(map(storage.size, paths)) > MOST_BYTES:
             command = f"gradscope diagnose {logdir}"
             message = (
                 "gradscope: the record is too long to be diagnosed now; "
@@ -108,6 +108,7 @@ class EndReport:
         markdown = report.markdown(findings)
         if mirrors:
             mirrors.log_findings(step, markdown, counts)
+            _mirror_report(mirrors, directory)
         # Not their numbers, which change with each `fit`.
         names = [(f.kind, f.layer, f.severity) for f in findings]
         if not findings or names == self._last_findings:
@@ -118,3 +119,24 @@ class EndReport:
         text = report.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
         drain.write_findings(step, markdown, counts)
+
+
+def _mirror_report(mirrors: Mirrors, directory: str) -> None:
+    """Hand a report of a run to the mirrors that take one."""
+    if not mirrors.take_report:
+        return
+    try:
+        # Imported late, as it takes TensorBoard's modules along.
+        from gradscope_plugin.report import build
+
+        html = build.build(os.path.dirname(directory), [directory]).html
+    except Exception as error:
+        warnings.warn(
+            f"gradscope could not make the report of {directory} for "
+            f"`mirror=`: {error!r}. The record is still there; run `gradscope "
+            "report` on it.",
+            GradscopeWarning,
+            stacklevel=2,
+        )
+    else:
+        mirrors.log_report(html)

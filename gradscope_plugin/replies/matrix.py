@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: of a notebook may not. The page asks for longer ones in parts.
 MAX_BYTES = 16 * 2**20
 
+# 24 bytes, so that the steps behind them lie at a multiple of their 8 bytes, as
+# arrays of JavaScript must.
 _HEAD = struct.Struct("<6I")
 
 
@@ -116,5 +118,6 @@ def encode(
     total = start + columns if total is None else total
     head = _HEAD.pack(rows, columns, start, total, mark, written)
     return (
+        # JavaScript counts in float64, which has all integers below 2**53.
         head + steps.astype("<f8").tobytes() + values.T.astype("<f4").tobytes()
     )

@@ -3,9 +3,9 @@
     report = build.build("logs", read.runs_below("logs"))
     pathlib.Path("report.html").write_text(report.html, encoding="utf-8")
 
-`files` hands event files to the plugin in the place of TensorBoard, `source` is
-a run that is read so, and `answers` asks the plugin's routes all that the page
-may ask. `thinning` chooses what of it stays where a report would be too large,
-`collected` gathers it, `packing` makes it small, `notes` says what is missing,
-and `document` puts all into a file with the page's own modules.
+`file_provider` hands event files to the plugin in the place of TensorBoard,
+`run_source` is a run that is read so, and `routes` asks the plugin's routes all
+that the page may ask. `thinning` chooses what of it stays where a report would
+be too large, `collected` gathers it, `packing` makes it small, `omissions` says
+what is missing, and `document` puts all into a file with the page's modules.
 """

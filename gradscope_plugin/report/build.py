@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 
 from gradscope.format.schema import DIRECTORY
-from gradscope.reading import files, growth
+from gradscope.reading import growth, storage
 from gradscope_plugin.report import document, thinning
 from gradscope_plugin.report.collected import Collected
-from gradscope_plugin.report.source import sources
+from gradscope_plugin.report.run_source import sources
 from gradscope_plugin.report.thinning import Plan, Size
 
 #: Megabytes of a report, unless the user says otherwise: what most mail servers
@@ -117,7 +117,9 @@ def _names(logdir: str, directories: Iterable[str]) -> dict[str, str]:
 
 def _absolute(path: str) -> str:
     """Return an absolute path; a URL is one."""
-    return path.rstrip("/") if files.is_remote(path) else os.path.abspath(path)
+    return (
+        path.rstrip("/") if storage.is_remote(path) else os.path.abspath(path)
+    )
 
 
 def _bytes_of(runs: Mapping[str, str]) -> int:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import gradscope
-from gradscope_plugin.report import answers, notes, source, thinning
-from gradscope_plugin.report.answers import Refused
+from gradscope_plugin.report import omissions, routes, run_source, thinning
 from gradscope_plugin.report.packing import Archive
+from gradscope_plugin.report.routes import Refused
 from gradscope_plugin.runs import summary
 
 if TYPE_CHECKING:
-    from gradscope_plugin.report.answers import Matrix
-    from gradscope_plugin.report.source import RunSource
+    from gradscope_plugin.report.routes import Matrix
+    from gradscope_plugin.report.run_source import RunSource
     from gradscope_plugin.report.thinning import Plan, Size
 
 # A file of base64 has four bytes for three. The estimates of `thinning` are of
@@ -40,7 +40,7 @@ class Collected:
 
     def add(self, name: str, directory: str) -> None:
         """Read a run, and add all its replies."""
-        for run in source.sources(name, directory):
+        for run in run_source.sources(name, directory):
             self._add_run(run)
 
     def _add_run(self, run: RunSource) -> None:
@@ -52,7 +52,7 @@ class Collected:
         self._thinned += len(steps) < run.size.steps
         fields = {**run.summary.fields, "steps": len(steps)}
         self._summaries.append(dataclasses.replace(run.summary, fields=fields))
-        for route in answers.ROUTES:
+        for route in routes.ROUTES:
             if route.part in self._plan.left_out:
                 continue
             for query in route.queries(run.described, run.asked):
@@ -60,7 +60,7 @@ class Collected:
                 self._add_reply(run, route, query, steps)
 
     def _add_reply(self, run, route, query, steps) -> None:
-        key = answers.key_of(route.path, query)
+        key = routes.key_of(route.path, query)
         try:
             if route.is_json:
                 body = run.asked.bytes_of(route.path, query)
@@ -103,7 +103,7 @@ class Collected:
 
     def to_bytes(self, title: str) -> bytes:
         """Return the archive of the report."""
-        key = answers.key_of("runs", {})
+        key = routes.key_of("runs", {})
         self._archive.add_json(key, summary.to_json(self._summaries).encode())
         return self._archive.to_bytes(
             {
@@ -121,12 +121,12 @@ class Collected:
         if self._thinned:
             return f"thinned out to {self._plan.steps} steps a run"
         rounded = ", rounded to three digits" if self._plan.rounded else ""
-        lost = notes.lost_in([item.fields for item in self._summaries])
+        lost = omissions.lost_in([item.fields for item in self._summaries])
         return f"all recorded steps{rounded}{f', {lost}' if lost else ''}"
 
     def notes(self) -> list[str]:
         """Say what the report lacks, in sentences."""
         return [
-            *notes.of_plan(self._plan, self.sizes, self._thinned),
-            *notes.of_runs([summary.fields for summary in self._summaries]),
+            *omissions.of_plan(self._plan, self.sizes, self._thinned),
+            *omissions.of_runs([summary.fields for summary in self._summaries]),
         ]

@@ -26,6 +26,8 @@ _ENTRY = "reporting/report.js"
 #: The page's own files.
 _STATIC = "gradscope_plugin", "static"
 
+# Modules are `data:` URLs of an import map, which is inline, as all of the file
+# is; nothing comes from the network.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' data:; "
     "style-src 'unsafe-inline'; img-src data: blob:"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradscope_plugin.report.answers import Matrix
+    from gradscope_plugin.report.routes import Matrix
 
 #: Bytes from which a block is complete. Small replies share a block, since
 #: their names and numbers are alike; large ones are read alone.
@@ -141,6 +141,7 @@ def codes_of(values: np.ndarray) -> np.ndarray:
     is_number = np.isfinite(size) & (size > 0)
     size = np.where(is_number, size, 1)
     powers = np.floor(np.log10(size))
+    # Three digits: a number from 100 to 999.
     digits = np.rint(size / 10.0 ** (powers - 2))
     # 9.996 is 10.0, and log10 may be off by an ulp.
     up, down = digits >= 1000, digits < 100

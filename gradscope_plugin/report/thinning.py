@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope_plugin.report.answers import OPTIONAL
+from gradscope_plugin.report.routes import OPTIONAL
 
 if TYPE_CHECKING:
     from gradscope.reading.record import Record

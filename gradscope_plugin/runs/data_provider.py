@@ -9,7 +9,7 @@ from tensorboard.data import provider
 
 from gradscope.format import schema
 from gradscope.reading import joining
-from gradscope_plugin.runs import earlier, summary
+from gradscope_plugin.runs import earlier_trainings, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +66,7 @@ class TagReader:
         Returns:
             `{run: {tag: time series}}`, without the points.
         """
-        directory = None if run is None else earlier.split(run)[0]
+        directory = None if run is None else earlier_trainings.split(run)[0]
         tags_by_run = self._provider.list_tensors(
             ctx,
             experiment_id=experiment_id,
@@ -78,7 +78,7 @@ class TagReader:
         # The provider does not know the names of earlier trainings. Whoever
         # asks for one gets the tags of its directory, under its name.
         return {
-            name: earlier.select(tags, name)
+            name: earlier_trainings.select(tags, name)
             for found, tags in tags_by_run.items()
             for name in [found if run is None else run]
         }
@@ -106,7 +106,7 @@ class TagReader:
         tags_by_run = {
             run: tags
             for run, tags in tags_by_run.items()
-            if run == earlier.split(run)[0]
+            if run == earlier_trainings.split(run)[0]
         }
         tags = {
             tag
@@ -183,7 +183,7 @@ class TagReader:
 
     def _series(self, ctx, experiment_id, run, tag, most):
         """Read a tag's points `(step, wall time, value)`, in written order."""
-        run, _ = earlier.split(run)
+        run, _ = earlier_trainings.split(run)
         data = self._provider.read_tensors(
             ctx,
             experiment_id=experiment_id,

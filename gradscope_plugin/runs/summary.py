@@ -139,6 +139,8 @@ def describe(record: Record, families: Iterable[str], room: int) -> dict:
         room: Largest number of bytes of a family that can be read at once.
     """
     sizes = [step_bytes(record.schema, f) for f in families if f in FAMILIES]
+    # The largest family decides for all: a data provider drops the same steps
+    # of each only if all are asked for the same number.
     readable = room // max(1, *sizes)
     wall_time = record.wall_times[-1]
     return {

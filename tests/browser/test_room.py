@@ -1,5 +1,6 @@
 """Names, scale and room: what is read at a glance."""
 
+import itertools
 import re
 
 import pytest
@@ -14,6 +15,7 @@ def logdir(tmp_path_factory):
     runs.healthy(directory, "a/healthy")
     runs.vanishing(directory, "b/vanishing")
     runs.detailed(directory, "c/detailed")
+    runs.hostile(directory, "d/long")
     return directory
 
 
@@ -97,3 +99,31 @@ def test_the_first_heatmap_is_high_up_in_a_small_window(page):
     top = frame.locator(".heatmaps .cells").first.bounding_box()["y"]
     assert top < 400
     assert frame.locator("header").bounding_box()["height"] < 120
+
+
+def test_in_a_small_window_values_and_the_ends_of_names_are_whole(page):
+    page.set_viewport_size({"width": 1000, "height": 736})
+    card(page, "b/vanishing")
+    section = heatmap(page, "b/vanishing")
+    cells = section.locator(".cells")
+    cells.focus()
+    cells.press("End")
+    line = readout(page)
+    expect(line).to_contain_text("step 390")
+    is_cut = "(node) => node.scrollWidth > node.clientWidth"
+    assert line.locator(".place").first.evaluate(is_cut)
+    value, box = line.locator(".value").bounding_box(), line.bounding_box()
+    assert value["x"] > box["x"]
+    assert value["x"] + value["width"] <= box["x"] + box["width"] + 1
+    ticks = frame_of(page).locator(".ticks span:visible")
+    lefts = [tick.bounding_box() for tick in ticks.all()]
+    for left, right in itertools.pairwise(lefts):
+        assert left["x"] + left["width"] < right["x"]
+    names = heatmap(page, "d/long").locator(".names button")
+    expect(names).to_have_count(3)
+    for name in names.all():
+        end = name.locator(".end").bounding_box()
+        room = name.bounding_box()
+        assert end["x"] + end["width"] <= room["x"] + room["width"] + 1
+        assert not name.locator(".end").evaluate(is_cut)
+        assert name.locator("i").first.evaluate(is_cut)

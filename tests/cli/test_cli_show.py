@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import runs
 
+import gradscope
 from gradscope.cli import main
-from gradscope.drawing import blocks, palette
+from gradscope.drawing import palette, terminal_heatmap
 from gradscope.drawing.grid import Kind, make_grid
 
 
@@ -102,7 +103,7 @@ def test_where_cells_share_a_place_the_most_abnormal_one_is_shown():
     values[8, 2] = 1e-7
     names = ("a", "b", "c", "d")
     grid = make_grid("gradient_norm", names, np.arange(10), values)
-    shown = blocks.picture(grid, 23 + 2)
+    shown = terminal_heatmap.picture(grid, 23 + 2)
     assert shown.kinds[1].tolist() == [Kind.NAN, Kind.NUMBER]
     assert shown.positions[2].tolist() == pytest.approx(
         [0.8554, 1 / 9], abs=2e-3
@@ -113,10 +114,74 @@ def test_more_rows_than_lines_share_them():
     names = [f"layer_{number}" for number in range(100)]
     values = np.full([3, 100], 0.5, np.float32)
     grid = make_grid("gradient_norm", names, np.arange(3), values)
-    shown = blocks.picture(grid, 80)
-    assert len(shown.names) == blocks.MOST_LINES
+    shown = terminal_heatmap.picture(grid, 80)
+    assert len(shown.names) == terminal_heatmap.MOST_LINES
     assert shown.names[0] == "layer_0 +1"
-    assert shown.kinds.shape == (blocks.MOST_LINES, 3)
+    assert shown.kinds.shape == (terminal_heatmap.MOST_LINES, 3)
+
+
+def test_rows_that_share_a_line_are_one_of_them_from_first_to_last():
+    """The layer furthest from the middle of the scale is another in each
+    step."""
+    names = [f"layer_{number}" for number in range(80)]
+    values = np.full([4, 80], 0.5, np.float32)
+    values[:, 0] = [1e-7, 0.5, 1e-7, 0.5]
+    values[2, 3] = np.inf
+    grid = make_grid(
+        "gradient_norm", names, np.arange(4), values, sizes=[1, 2] * 40
+    )
+    shown = terminal_heatmap.picture(grid, 80)
+    assert shown.names[:2] == ("layer_1 +1", "layer_3 +1")
+    assert len(set(shown.positions[0])) == 1
+    assert shown.kinds[1, 2] == Kind.INFINITE
+
+
+def test_a_row_that_is_mostly_zero_stands_for_larger_ones():
+    names = [f"layer_{number}" for number in range(80)]
+    values = np.full([4, 80], 0.5, np.float32)
+    values[1:, 0] = 0
+    values[1, 2] = 0
+    grid = make_grid(
+        "gradient_norm", names, np.arange(4), values, sizes=[1, 2] * 40
+    )
+    shown = terminal_heatmap.picture(grid, 80)
+    assert shown.names[:2] == ("layer_0 +1", "layer_3 +1")
+    assert shown.kinds[0].tolist() == [Kind.NUMBER] + 3 * [Kind.ZERO]
+    assert (shown.kinds[1] == Kind.NUMBER).all()
+
+
+def test_a_row_that_was_not_recorded_gives_way_to_the_first_that_was():
+    names = [f"layer_{number}" for number in range(80)]
+    values = np.full([2, 80], 0.5, np.float32)
+    values[0, 1] = np.nan
+    missing = np.zeros_like(values)
+    missing[0, 1] = np.nan
+    grid = make_grid(
+        "gradient_norm",
+        names,
+        np.arange(2),
+        values,
+        missing=missing,
+        sizes=[1, 2] * 40,
+    )
+    shown = terminal_heatmap.picture(grid, 80)
+    assert shown.names[0] == "layer_1 +1"
+    assert (shown.kinds[0] == Kind.NUMBER).all()
+
+
+def test_rows_have_the_sizes_of_their_weights_and_units(tmp_path):
+    runs.layered(tmp_path, steps=160)
+    record = gradscope.read(tmp_path / "layered")
+    schema = record.schema
+    layers = record.grid("gradient_norm").sizes
+    variables = record.grid("gradient_norm", rows="variables").sizes
+    assert (
+        layers.sum() == variables.sum() == sum(v.size for v in schema.variables)
+    )
+    assert len(layers) == len(record.layers)
+    units = record.grid("dead_fraction").sizes.tolist()
+    assert units == [activation.units for activation in schema.activations]
+    assert record.grid("learning_rate").sizes.tolist() == [0]
 
 
 def test_a_table_of_rows_that_a_run_lacks_is_empty(tmp_path):

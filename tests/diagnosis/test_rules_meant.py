@@ -117,7 +117,7 @@ def test_a_training_that_hardly_moves():
     }
     (found,) = gradscope.diagnose(run(count=300, **slow))
     assert (found.kind, found.severity) == ("learning-rate", "warning")
-    assert "All 300 updates together are at most 3 %" in found.what
+    assert "too small: all 300 updates together are at most 3 %" in found.what
     assert found.evidence["moved"] == pytest.approx(0.03, rel=1e-3)
     assert "never leaves its first steps" in found.cause
     # A network that learns by little steps, and one that has learned.

@@ -44,7 +44,7 @@ def test_steps_too_small_to_get_anywhere():
     run = record(network(), update_to_weight_ratio=1e-7, loss=STUCK)
     (found,) = gradscope.diagnose(run)
     assert (found.kind, found.severity) == ("learning-rate", "warning")
-    assert "Try `learning_rate=1e+01`" in found.remedy
+    assert "Try `learning_rate=10`" in found.remedy
     assert kinds(record(network(), update_to_weight_ratio=1e-7)) == []
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradscope.evaluating import same_text
+from gradscope.evaluating.parting_layer import largest_distance
 from gradscope.evaluating.same_result import Evaluation, judge_sameness
-from gradscope.evaluating.where_they_part import largest_distance
 from gradscope.format.schema import Variable
 
 NAMES = ("first/kernel", "first/bias", "second/kernel")

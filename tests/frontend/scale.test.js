@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import {everyThatFits}
+  from '../../gradscope_plugin/static/heatmap/legend.js';
 import {
   fitDomain, isDomain, isFlat, linearScale, logScale, makeScale,
 } from '../../gradscope_plugin/static/scales/scale.js';
@@ -90,4 +92,17 @@ test('runs are flat where a log scale gives them one colour', () => {
   assert.ok(!flat() && !flat([Infinity, -Infinity]));
   assert.ok(!isFlat([Float32Array.of(0.9, 1.1)], logScale([0.1, 10], 1)));
   assert.ok(!isFlat([Float32Array.of(0.4, 0.5)], linearScale([0, 1])));
+});
+
+test('numbers below the ramp do not touch each other', () => {
+  const short = ['1', '2', '3', '4'];
+  const places = [0.2, 0.4, 0.6, 0.8];
+  assert.equal(everyThatFits(short, places, 150), 1);
+  const decades = ['1e-5', '1e-4', '0.001', '0.01', '0.1'];
+  const sixths = [1, 2, 3, 4, 5].map((n) => n / 6);
+  assert.equal(everyThatFits(decades, sixths, 150), 2);
+  // What little room has is among what much room has.
+  assert.equal(everyThatFits(decades, sixths, 80, 2), 4);
+  assert.equal(everyThatFits([], [], 150), 1);
+  assert.equal(everyThatFits(['a long one', 'another'], [0.4, 0.6], 50), 2);
 });

@@ -87,6 +87,18 @@ test('a scale is log over orders of magnitude, and one run is not all', () => {
   assert.deepEqual(scale([NaN]).kind, 'linear');
 });
 
+test('an accuracy has its own numbers beside it, and one that stays a middle', () => {
+  const scale = (...values) => scaleOf([{values}]);
+  assert.deepEqual(scale(0.5, 1).ends, [0.5, 1]);
+  assert.deepEqual(scale(1e-3, NaN, 10).ends, [1e-3, 10]);
+  for (const value of [0.9, -3, 1e-9]) {
+    assert.deepEqual(scale(value, NaN, value).ends, [value, value]);
+    const place = scale(value, value).position(value);
+    assert.ok(Math.abs(place - 0.5) < 1e-6, `${value} lies at ${place}`);
+  }
+  assert.equal(scale(0, 0).position(0), 0);
+});
+
 test('spans that overlap lie below each other, in three rows at most', () => {
   const span = (from, to) => ({from, to});
   const rows = (...spans) => packed(spans).map(({row}) => row);

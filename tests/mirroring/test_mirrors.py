@@ -12,8 +12,10 @@ import pytest
 
 import gradscope
 from gradscope.errors import GradscopeWarning
-from gradscope.mirroring import Mirrors
+from gradscope.mirroring import TOOLS, Mirrors
 from gradscope.recording import wandb_sync
+from gradscope.wrapping import end_report
+from gradscope_plugin.report import build
 
 
 class Notes:
@@ -27,6 +29,17 @@ class Notes:
 
     def log_findings(self, step, text, counts):
         self.findings.append((step, text, dict(counts)))
+
+
+class Archive(Notes):
+    """A mirror that takes reports, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.reports = []
+
+    def log_report(self, html):
+        self.reports.append(html)
 
 
 class Broken(Notes):
@@ -51,7 +64,7 @@ def fit(logdir, mirror):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    logdir, notes = tmp_path_factory.mktemp("logs"), Notes()
+    logdir, notes = tmp_path_factory.mktemp("logs"), Archive()
     return logdir, notes, fit(logdir, notes)
 
 
@@ -73,6 +86,73 @@ def test_a_mirror_gets_the_findings(trained):
     assert found[0].kind in text
 
 
+def test_a_mirror_gets_the_page_if_it_takes_reports(trained):
+    logdir, notes, _ = trained
+    (html,) = notes.reports
+    assert html.startswith("<!doctype html>")
+    assert "data-report" in html
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(build, "build", lambda *_: 1 / 0)
+        with pytest.warns(
+            GradscopeWarning, match="could not make the report of .*ZeroDivis"
+        ):
+            end_report._mirror_report(Mirrors(notes), str(logdir))
+        # The page is not built for nobody.
+        end_report._mirror_report(Mirrors(Notes()), str(logdir))
+
+
+@pytest.fixture
+def clearml(monkeypatch):
+    """The package, of which only the logger of the task is used."""
+    calls = []
+
+    class Logger:
+        def report_scalar(self, title, series, value, iteration):
+            calls.append((title, series, value, iteration))
+
+        def report_media(self, title, series, stream, file_extension):
+            calls.append((title, series + file_extension, stream.read()))
+
+    class Task:
+        active = True
+
+        @classmethod
+        def current_task(cls):
+            return cls if cls.active else None
+
+        @staticmethod
+        def get_logger():
+            return Logger()
+
+    module = types.ModuleType("clearml")
+    module.Task, module.calls = Task, calls
+    monkeypatch.setitem(sys.modules, "clearml", module)
+    name = "gradscope.mirroring.clearml_mirror"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return module
+
+
+def test_clearml_gets_a_chart_for_each_scalar_and_two_files(clearml):
+    mirrors = Mirrors("clearml")
+    mirrors.log_scalars([(3, {"gradscope/loss_scale": 8.0})])
+    mirrors.log_findings(9, "", {"gradscope/errors": 0.0})
+    mirrors.log_report("<p>")
+    assert clearml.calls == [
+        ("gradscope/loss_scale", "loss_scale", 8.0, 3),
+        ("gradscope/errors", "errors", 0.0, 9),
+        ("gradscope", "findings.md", "nothing found"),
+        ("gradscope", "report.html", "<p>"),
+    ]
+
+
+def test_without_a_task_of_clearml_the_remedy_is_to_begin_one(clearml):
+    clearml.Task.active = False
+    mirrors = Mirrors("clearml")
+    with pytest.warns(GradscopeWarning, match="call `Task.init` before `fit`"):
+        mirrors.log_scalars([(3, {"gradscope/loss_scale": 8.0})])
+    assert not mirrors
+
+
 def test_a_mirror_that_fails_is_one_warning_and_the_training_is_the_same(
     trained, tmp_path
 ):
@@ -83,16 +163,16 @@ def test_a_mirror_that_fails_is_one_warning_and_the_training_is_the_same(
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("mirror", ["clearml", 3, [None]])
+@pytest.mark.parametrize("mirror", ["neptune", 3, [None]])
 def test_an_unknown_mirror_is_refused_by_name(mirror):
     tools = mirror if isinstance(mirror, str | list) else [mirror]
     with pytest.raises(
-        ValueError, match="`mirror` must be of 'wandb', 'mlflow'"
+        ValueError, match="`mirror` must be of 'wandb', 'mlflow', 'clearml'"
     ):
         Mirrors(tools)
 
 
-@pytest.mark.parametrize("tool", ["wandb", "mlflow"])
+@pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_that_is_not_installed_is_named(tool, monkeypatch):
     monkeypatch.setitem(sys.modules, tool, None)
     monkeypatch.delitem(

@@ -60,10 +60,13 @@ def test_a_first_picture_takes_few_requests_and_none_of_what_is_not_seen(
     asked = set(found.asked)
     matrices = [path for path in asked if path.startswith("matrix?")]
     runs = [path for path in asked if path.startswith("runs?")]
+    # The strip above them is seen as well.
+    curves = [path for path in asked if path.startswith("curves?")]
     # At most one for each run that fits on the screen.
     assert 1 <= len(matrices) <= RUNS
+    assert len(curves) <= RUNS
     assert 1 <= len(runs) <= 2
-    assert len(asked) == len(matrices) + len(runs)
+    assert len(asked) == len(matrices) + len(curves) + len(runs)
     assert all("statistic=gradient_norm" in path for path in matrices)
     assert found.whole >= found.first > 0
     assert calls["layer"] and calls["series"] and calls["histograms"]

@@ -290,7 +290,7 @@ def test_the_reader_opens_no_file_but_event_files():
     assert opened == {
         "gradscope/cli/main.py",
         "gradscope/cli/report.py",  # which it writes
-        "gradscope/reading/files.py",
+        "gradscope/reading/storage.py",
     }
 
 

@@ -1,23 +1,20 @@
 """What is written under one tag rises, whoever writes it and whenever."""
 
-import collections
-
 import numpy as np
 import pytest
+from drains import append, network, new, steps_of_tags
 from plugin_client import PROVIDERS, loaded, plugin_context
 from tensorboard.data import provider as tensorboard_provider
 
 import gradscope
-from gradscope.format import histogram_buckets, schema
+from gradscope.format import schema
 from gradscope.format.epoch_logs import Log
-from gradscope.format.step_layout import HEADER, MEASURED, Layout
-from gradscope.reading import event_files
+from gradscope.format.step_layout import HEADER
 from gradscope.recording import (
     background,
     drain,
     event_writer,
     frame_order,
-    host_ring,
     tensorboard_tabs,
 )
 
@@ -26,59 +23,6 @@ from gradscope.recording import (
 def by_hand(monkeypatch):
     """No thread drains: each test does it itself."""
     monkeypatch.setattr(background, "watch", lambda item: None)
-
-
-def network(*layers):
-    return schema.Schema(
-        tuple(
-            schema.Variable(f"{name}/kernel", name, (2, 2), "float32")
-            for name in layers
-        )
-    )
-
-
-def new(file, described):
-    count = len(described.variables)
-    return drain.Drain(
-        file,
-        described,
-        host_ring.HostRing(100),
-        host_ring.HostRing(100),
-        list(range(count)),
-        window=10,
-    )
-
-
-def append(records, *steps, skipped=False):
-    """Appends steps with histograms, or tries that a loss scale skipped."""
-    layout = Layout.of(records.schema)
-    for step in steps:
-        row = np.ones(layout.width, np.float32)
-        parts = layout.split(row)
-        parts["origin"][:] = np.nan
-        parts["variables"][:, MEASURED.index("gradient_missing")] = 0
-        parts["header"][HEADER.index("learning_rate")] = step
-        if skipped:
-            row[len(HEADER) :] = np.nan
-        else:
-            count = len(records.selected)
-            numbers = np.zeros(tensorboard_tabs.width(count), np.float32)
-            counts, _ = tensorboard_tabs.split(numbers, count)
-            counts[:, :, histogram_buckets.ZERO] = 1
-            records.histograms.put(step, numbers, 0, np.add)
-        records.ring.put(step, row, 0, np.add)
-
-
-def steps_of_tags(directory):
-    """Returns the steps of each tag in the order of writing, and those of all
-    events."""
-    of_tags, of_events = collections.defaultdict(list), []
-    for path in event_files.event_files(str(directory)):
-        for event in event_files.events(path):
-            of_events += [event.step] if event.summary.value else []
-            for value in event.summary.value:
-                of_tags[value.tag].append(event.step)
-    return of_tags, of_events
 
 
 def assert_rising(directory):
@@ -230,19 +174,13 @@ def test_frames_are_sorted_unless_steps_were_made_again(steps, expected):
     assert found == expected
 
 
-@pytest.mark.parametrize("skipped, lost", [(True, 0), (False, 2)])
+@pytest.mark.parametrize("skipped, lost", [(True, []), (False, [4, 4])])
 def test_of_the_frames_of_one_step_the_last_remains(skipped, lost):
     numbers = np.nan if skipped else 1.0
     frames = [(4, np.full(len(HEADER) + 1, numbers)) for _ in range(3)]
     for number, (_, row) in enumerate(frames):
         row[0] = number
     frames = [(3, np.zeros(1)), *frames, (5, np.zeros(1))]
-    made, number_lost = frame_order.last_of_each_step(frames)
+    made, steps_lost = frame_order.last_of_each_step(frames)
     assert [(step, row[0]) for step, row in made] == [(3, 0), (4, 2), (5, 0)]
-    assert number_lost == lost
-
-
-def test_rings_that_hold_a_restart_follow_each_other():
-    pairs = [("a", [(5, None), (2, None)]), ("b", [(3, None)])]
-    found = [(name, step) for name, (step, _) in frame_order.interleave(pairs)]
-    assert found == [("a", 5), ("a", 2), ("b", 3)]
+    assert steps_lost == lost

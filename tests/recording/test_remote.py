@@ -15,8 +15,8 @@ from gradscope.cli import watch
 from gradscope.cli.main import main
 from gradscope.errors import GradscopeWarning
 from gradscope.format import schema
-from gradscope.reading import event_files, files, read
-from gradscope.recording import event_writer, record_files, run_directory
+from gradscope.reading import event_files, read, storage
+from gradscope.recording import event_writer, run_directory, tfrecord_files
 
 _numbers = itertools.count()
 KERNEL = schema.Variable("dense/kernel", "dense", (2, 2), "float32")
@@ -58,11 +58,11 @@ def test_a_remote_record_is_the_same_as_a_local_one(url, tmp_path):
 
 def test_the_bytes_are_those_of_tensorflows_writer(url, tmp_path):
     for directory in (url, str(tmp_path)):
-        file = record_files.create(f"{directory}/events.out.tfevents.1")
+        file = tfrecord_files.create(f"{directory}/events.out.tfevents.1")
         for size in (0, 1, 100, 70_000):
             file.write(bytes(range(256)) * size)
         file.close()
-    with files.open_file(f"{url}/events.out.tfevents.1") as file:
+    with storage.open_file(f"{url}/events.out.tfevents.1") as file:
         remote = file.read()
     assert remote == (tmp_path / "events.out.tfevents.1").read_bytes()
 
@@ -99,7 +99,7 @@ def test_a_file_is_uploaded_now_and_then_and_where_it_is_urgent(
     url, monkeypatch
 ):
     now = [100.0]
-    monkeypatch.setattr(record_files.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tfrecord_files.time, "monotonic", lambda: now[0])
     writer = event_writer.EventWriter(url)
 
     def count():
@@ -112,7 +112,7 @@ def test_a_file_is_uploaded_now_and_then_and_where_it_is_urgent(
     writer.write(1, 0.0, [value(1)])
     assert not writer.flush(urgent=False)
     assert count() == 1
-    now[0] += record_files.PERIOD
+    now[0] += tfrecord_files.PERIOD
     assert writer.flush(urgent=False)
     assert count() == 2
     writer.write(2, 0.0, [value(2)])
@@ -124,7 +124,7 @@ def test_a_file_is_uploaded_now_and_then_and_where_it_is_urgent(
 
 
 def test_a_large_file_is_followed_by_another(url, monkeypatch):
-    monkeypatch.setattr(record_files, "MOST_BYTES", 1000)
+    monkeypatch.setattr(tfrecord_files, "MOST_BYTES", 1000)
     writer = event_writer.EventWriter(url)
     for step in range(20):
         schema_value = [] if step else [event_writer.schema_value(DESCRIBED)]
@@ -133,7 +133,7 @@ def test_a_large_file_is_followed_by_another(url, monkeypatch):
     writer.close()
     paths = event_files.event_files(url)
     assert len(paths) > 2
-    assert all(files.size(path) < 2000 for path in paths)
+    assert all(storage.size(path) < 2000 for path in paths)
     assert gradscope.read(url).steps.tolist() == [*range(20)]
 
 
@@ -172,6 +172,19 @@ def test_commands_read_a_remote_run(url, tmp_path, monkeypatch, capsys):
     assert "logs: gradient norm" in capsys.readouterr().out
 
 
+def test_remote_runs_are_compared(url, tmp_path, capsys):
+    train(f"{url}/a")
+    train(str(tmp_path))
+    assert gradscope.compare(f"{url}/a", tmp_path).same_bits
+    for other in (f"{url}/a", f"{url}/a/gradscope", str(tmp_path)):
+        assert main(["compare", f"{url}/a", other, "--exit-code"]) == 0
+        assert "the same bit for bit in 3" in capsys.readouterr().out
+    assert main(["compare", f"{url}/a", f"{url}/nowhere"]) == 2
+    assert f"no directory {url}/nowhere" in capsys.readouterr().err
+    assert main(["compare", f"{url}/a", "nonsense://logs"]) == 2
+    assert "does not know" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "logdir, error, message",
     [
@@ -204,4 +217,4 @@ def test_without_fsspec_the_remedy_is_to_install_it(monkeypatch, capsys):
 
 def test_a_remote_directory_needs_no_lock(url):
     with run_directory.exclusive_choice(url):
-        assert not files.is_directory(url)
+        assert not storage.is_directory(url)

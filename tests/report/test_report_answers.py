@@ -16,7 +16,7 @@ from gradscope.cli import main
 from gradscope.format import schema
 from gradscope_plugin import plugin
 from gradscope_plugin.replies import histograms
-from gradscope_plugin.report import answers as report_answers
+from gradscope_plugin.report import routes as report_routes
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def matrix_urls(run):
         ("data", "data_statistics"),
         ("units", "unit_statistics"),
     ):
-        for statistic in filter(report_answers.is_shown, run[listed]):
+        for statistic in filter(report_routes.is_shown, run[listed]):
             query = {"run": run["name"], "rows": rows, "statistic": statistic}
             yield url("matrix", **query, soon=1)
     for activation in run["activations"]:
@@ -191,14 +191,14 @@ def test_a_report_answers_every_route_of_the_plugin():
     }
     # The list of runs is put together from that of each, and series are
     # derived from matrices.
-    answered = {route.path for route in report_answers.ROUTES}
+    answered = {route.path for route in report_routes.ROUTES}
     assert routes == answered | {"runs", "series"}
 
 
 def test_the_reply_of_a_route_that_refuses_is_its_error(tmp_path, monkeypatch):
-    routes = report_answers.ROUTES
-    route = report_answers.Route("matrix", lambda run, _: [{"rows": "layers"}])
-    monkeypatch.setattr(report_answers, "ROUTES", (*routes, route))
+    routes = report_routes.ROUTES
+    route = report_routes.Route("matrix", lambda run, _: [{"rows": "layers"}])
+    monkeypatch.setattr(report_routes, "ROUTES", (*routes, route))
     runs.one_step(tmp_path)
     path = tmp_path / "report.html"
     main.main(["report", str(tmp_path), "-o", str(path)])

@@ -12,8 +12,8 @@ import runs
 from gradscope import read
 from gradscope.cli import main
 from gradscope.reading.read import runs_below
-from gradscope_plugin.report import answers, build, packing, source, thinning
-from gradscope_plugin.report.answers import Matrix
+from gradscope_plugin.report import build, packing, routes, run_source, thinning
+from gradscope_plugin.report.routes import Matrix
 from gradscope_plugin.report.thinning import Plan, Size
 
 
@@ -184,7 +184,7 @@ def test_a_report_of_all_says_so(long_run):
 def test_sizes_count_what_a_step_holds(tmp_path):
     runs.detailed(tmp_path)
     directory = str(tmp_path / "detailed/gradscope")
-    (run,) = source.sources("detailed/gradscope", directory)
+    (run,) = run_source.sources("detailed/gradscope", directory)
     # Three layers of a kernel and a bias; 13 statistics of them have pictures,
     # and `gradient_missing` explains cells.
     assert run.size.numbers["variables"] == 6 * 14
@@ -241,7 +241,7 @@ def test_long_curves_keep_the_steps_that_stay_and_others_between():
     steps = list(range(10_000))
     reply = {"start": 0, "total": 10_000, "mark": 7, "steps": steps}
     text = json.dumps({**reply, "curves": {"loss": steps}, "epochs": []})
-    thinned = json.loads(answers._thin_curves(text.encode(), np.array([3, 8])))
+    thinned = json.loads(routes._thin_curves(text.encode(), np.array([3, 8])))
     assert {0, 3, 8, 9999} <= set(thinned["steps"])
     assert len(thinned["steps"]) == thinned["total"] == 2002
     assert thinned["curves"]["loss"] == thinned["steps"]

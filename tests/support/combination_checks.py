@@ -15,6 +15,17 @@ import numpy as np
 import gradscope
 from gradscope.schedule import Every
 
+#: These differ by one rounding, since XLA compiles the update otherwise if the
+#: weights before it are still read after it; see docs/limits.md. With SGD, Adam
+#: and most others they do not, and Adagrad does not in float32 or without
+#: clipping.
+FAULTS = {
+    "adagrad-fit_jit-wrap-clipnorm-mixed_float16-model",
+    "rmsprop-fit_jit-wrap-loss_scale-float32-some_steps",
+    "rmsprop-fit_7_steps_jit-wrap-loss_scale-float32-some_steps",
+    "rmsprop-loop_jit-wrap-loss_scale-float32-some_steps",
+}
+
 
 @contextlib.contextmanager
 def precision(policy):
@@ -85,7 +96,12 @@ def check_all(chosen, optimizer, mode, logdir):
             assert_observing_changes_no_bit(case, path, plain)
         except Exception as error:
             failures[name(case)] = f"{type(error).__name__}: {error}"
-    assert not failures, failures
+    # One that is a fault no more leaves the list, and the documentation.
+    faults = FAULTS.intersection(map(name, cases))
+    if chosen == "triples":
+        assert failures.keys() >= faults, faults - failures.keys()
+    unknown = {n: text for n, text in failures.items() if n not in faults}
+    assert not unknown, unknown
     print(f"{len(cases)} cases of {optimizer} in {mode}: the same bits")
 
 

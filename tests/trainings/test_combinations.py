@@ -9,15 +9,10 @@ import combinations
 import pytest
 from combination_checks import assert_observing_changes_no_bit, name
 
-#: These differ by one rounding, since XLA compiles the update otherwise if the
-#: weights before it are still read after it; see docs/limits.md. With SGD,
-#: without clipping or in float32 they do not.
-FAULTS = {"adagrad-fit_jit-wrap-clipnorm-mixed_float16-model"}
-
 
 def marked(case):
     fault = pytest.mark.xfail(reason="one rounding under a loss scale in XLA")
-    marks = [fault] if name(case) in FAULTS else []
+    marks = [fault] if name(case) in combination_checks.FAULTS else []
     return pytest.param(case, id=name(case), marks=marks)
 
 

@@ -92,6 +92,12 @@ def test_fits_with_new_callbacks_leave_no_ring_behind(tmp_path):
         fit(model, optimizer, [gradscope.Callback(tmp_path)])
     gc.collect()
     gradscope.flush()
+    # The model has the programs of the last one, which a next fit goes on with.
+    assert len(set(background._watched) - before) == 1
+    del model, optimizer
+    keras.backend.clear_session()
+    gc.collect()
+    gradscope.flush()
     assert not set(background._watched) - before
     assert len(gradscope.read(tmp_path).steps) == 50 + 2
 

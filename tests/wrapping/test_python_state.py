@@ -14,11 +14,11 @@ X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 class Counting(keras.Model):
     """Weighs its loss by the number of its traces, and keeps the last loss."""
 
-    def __init__(self, applies=True):
+    def __init__(self, applies=True, number=int):
         super().__init__()
         self.dense = keras.layers.Dense(1, name="dense")
         self.dense.build((None, 4))
-        self.traces, self.latest, self.applies = 0, 0.0, applies
+        self.traces, self.latest, self.applies = number(0), 0.0, applies
 
     def call(self, x):
         return self.dense(x)
@@ -26,7 +26,7 @@ class Counting(keras.Model):
     def train_step(self, x):
         self.traces += 1
         with tf.GradientTape() as tape:
-            loss = self.traces * tf.reduce_mean(self(x) ** 2)
+            loss = float(self.traces) * tf.reduce_mean(self(x) ** 2)
         self.latest += loss
         gradients = tape.gradient(loss, self.trainable_variables)
         if self.applies:
@@ -44,9 +44,11 @@ def trained(callbacks, **options):
     return model
 
 
-def test_a_count_of_traces_is_what_it_would_be(tmp_path):
-    plain = trained([])
-    model = trained([gradscope.Callback(tmp_path, findings=False)])
+@pytest.mark.parametrize("number", [int, np.int64])
+def test_a_count_of_traces_is_what_it_would_be(number, tmp_path):
+    plain = trained([], number=number)
+    callback = gradscope.Callback(tmp_path, findings=False)
+    model = trained([callback], number=number)
     assert model.traces == plain.traces == 1
     assert type(model.latest) is type(plain.latest)
     for weight, expected in zip(

@@ -240,7 +240,7 @@ def test_rates_that_are_all_too_small_are_named_with_each_part():
     run = run_of_parts(update_to_weight_ratio=1e-7, loss=STUCK)
     (finding,) = gradscope.diagnose(run)
     assert (
-        "Try `learning_rate=1e+02` for `Adam` and `learning_rate=1e+03` for "
+        "Try `learning_rate=100` for `Adam` and `learning_rate=1000` for "
         "`SGD`, then" in finding.remedy
     )
 

@@ -30,6 +30,7 @@ declare(
         healthy="near 0",
         reveals="units that no gradient reaches any more: a learning rate that "
         "was too high, biases far below zero",
+        # Counted over steps, see `recording.unit_history`.
         is_derived=True,
         drawing=Drawing(
             group="Units",
@@ -192,6 +193,7 @@ declare(
             place=60,
             label="non-finite outputs",
             scale="linear",
+            # A single one is as bad as many.
             domain=(0, 1),
             ends=("none", "one or more"),
         ),

@@ -126,6 +126,7 @@ declare(
         "standard deviations; of other states relative to their norm",
         healthy="moves, unless it is frozen",
         reveals="statistics that are never updated",
+        # Needs the first recorded step, see `recording.state_movement`.
         is_derived=True,
         drawing=Drawing(
             group="Dropout and batch norm",

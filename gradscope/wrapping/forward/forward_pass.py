@@ -82,6 +82,7 @@ class ForwardPass:
             unseen=tuple(
                 name
                 for name in _union(previous.unseen, self.unseen)
+                # A loss that was found since is not unseen any more.
                 if name != NO_LOSS or self.loss is None
             ),
             loss_is_known=bool(previous.loss_is_known) or self.loss is not None,
@@ -99,6 +100,7 @@ class ForwardPass:
 
     def forget_operations(self) -> None:
         """Free the operations of the graph, which hold all of its tensors."""
+        # Called without arguments, `list` finds nothing.
         self.find_linear_chains = list
         self.find_odd_wiring = list
 

@@ -25,9 +25,9 @@ from gradscope.format.model_facts import (
 from gradscope.format.schema import Schema
 from gradscope.runtime import scopes, tf_variables
 from gradscope.wrapping.forward import (
-    initial_state,
     linear_chains,
     model_compiled,
+    still_initial,
     untracked_variables,
 )
 from gradscope.wrapping.forward.model_compiled import quietly
@@ -103,7 +103,7 @@ def _describe_layer(name: str, layer, trained: Sequence) -> dict:
         "class": type(layer).__name__,
         "config": config,
     }
-    initial = quietly(lambda: initial_state.is_initial(layer, config), None)
+    initial = quietly(lambda: still_initial.is_initial(layer, config), None)
     untracked = quietly(lambda: untracked_variables.find(layer, trained), [])
     return (
         facts

@@ -38,8 +38,13 @@ def repeat_unstored(
         for name, tensor in forward_pass.data.items()
         if replay_fusion.is_inside(tensor)
     }
-    loss = None if forward_pass.loss_is_computed else forward_pass.loss
-    if not inside and loss is None:
+    loss, needed = forward_pass.loss, operations.ancestor_keys(grads)
+    loss_is_stored = (
+        loss is None
+        or forward_pass.loss_is_computed
+        or not replay_fusion.brings_back_a_reader(loss, needed)
+    )
+    if not inside and loss_is_stored:
         return forward_pass
     values = weights()
     data = {
@@ -49,8 +54,7 @@ def repeat_unstored(
     readable = dataclasses.replace(
         forward_pass, data={**forward_pass.data, **data}
     )
-    if loss is not None:
-        needed = operations.ancestor_keys(grads)
+    if not loss_is_stored:
         readable.loss = replay_fusion.repeat_unneeded(
             loss, needed, graph, values
         )

@@ -143,16 +143,16 @@ class V1Seam(Seam):
         return V1Call(*arguments, step)
 
     def other_replacements(self) -> list[Any]:
-        # An outer optimizer passes a scaled loss, or that of one worker.
         """The replacement of `compute_gradients`, which shows the loss."""
+        # An outer optimizer passes a scaled loss, or that of one worker.
         return [self._loss_replacement] if self.outer is None else []
 
     def _observe_compute(
         self, loss: Any, *arguments: Any, **keywords: Any
     ) -> Any:
+        """Replacement of `compute_gradients`."""
         # Two losses are enough to know that there are several. A program that
         # never applies its gradients would otherwise collect them for ever.
-        """Replacement of `compute_gradients`."""
         self._losses = [*self._losses, loss][-2:]
         return self._loss_replacement.original(loss, *arguments, **keywords)
 

@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.errors import GradscopeWarning
-from gradscope.format.schema import Schema, Wiring
 from gradscope.runtime import (
     replicas,
     rewritten_sums,
@@ -28,12 +27,12 @@ from gradscope.runtime import (
 )
 from gradscope.runtime.described_variables import DescribedVariables
 from gradscope.runtime.method_replacement import MethodReplacement
-from gradscope.runtime.unordered_terms import unordered_terms
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.forward import fallback
 from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.optimizers.bypassed import BypassDetector
+from gradscope.wrapping.optimizers.run_notes import RunNotes
 from gradscope.wrapping.steps import rehearsal
 from gradscope.wrapping.steps.observer import Observer, Options
 from gradscope.wrapping.steps.observers import Observers, OptimizerState
@@ -85,6 +84,7 @@ class Seam:
             options.activations, self._captures_now, rehearsal.rehearse
         )
         self.observers = Observers(self, options, self.finder.with_facts)
+        self.run_notes = RunNotes(self.observers, self.step_count, self.fail)
         #: Whether observing has failed, and has stopped.
         self.failed = False
         self._was_called = False
@@ -341,13 +341,13 @@ class Seam:
         )
         graphs = tracing.outermost_first(tracing.current_graph())
         if self.plain:
-            rewritten_sums.watch(graphs, self.record_unordered_sums)
-            self._record_unordered_terms(graphs)
+            self.run_notes.watch_sums(graphs)
+            self.run_notes.record_unordered_terms(graphs)
         if self.plain or self.failed:
             return original()
         self._was_called = True
         rewritten_sums.keep_order(graphs)
-        self._record_unordered_terms(graphs)
+        self.run_notes.record_unordered_terms(graphs)
         if not replicas.is_first():
             return self._call_on_replica(original, *arguments, **keywords)
         try:
@@ -386,27 +386,6 @@ class Seam:
             self.fail(error)
         return result
 
-    def record_unordered_sums(self, names: list[str]) -> None:
-        """Record that TensorFlow may sum in any order in the user's own
-        program.
-
-        Args:
-            names: Names of these sums.
-        """
-        sums = tuple(names)
-        self._record_note(lambda schema: schema.with_unordered_sums(sums))
-
-    def _record_unordered_terms(self, graphs: list[tf.Graph]) -> None:
-        """Record the sums of the user's program that have no fixed order."""
-        try:
-            # XLA adds up in the order of the terms.
-            if graphs and not tracing.in_xla(graphs[-1]):
-                names = unordered_terms(graphs[-1])
-                if names:
-                    self.record_unordered_sums(names)
-        except Exception as error:
-            self.fail(error)
-
     def record_stale_layers(self, layers: tuple[tuple[str, bool], ...]) -> None:
         """Record that `trainable` was changed after `compile`, and warn once.
 
@@ -415,33 +394,7 @@ class Seam:
         """
         if layers:
             self.warn_once(trainable_flags.describe_change(layers))
-            self._record_note(lambda schema: schema.with_stale_layers(layers))
-
-    def record_wiring(self, wiring: list[Wiring]) -> None:
-        """Record what is put together in an odd way around the program."""
-        if wiring:
-            self._record_note(lambda schema: schema.with_wiring(tuple(wiring)))
-
-    def record_no_step(self, is_frozen: bool) -> None:
-        """Record that a training ended without a step of the optimizer.
-
-        Args:
-            is_frozen: Whether the model has no weights that are trained.
-        """
-        name = type(self.optimizer).__name__
-        reason = "frozen" if is_frozen else "idle"
-        try:
-            self.observers.record_no_step(
-                self.step_count(), Wiring("no_step", name, reason)
-            )
-        except Exception as error:
-            self.fail(error)
-
-    def _record_note(self, add: Callable[[Schema], Schema]) -> None:
-        try:
-            self.observers.record_note(self.step_count(), add)
-        except Exception as error:
-            self.fail(error)
+            self.run_notes.record_stale_layers(layers)
 
     def fail(self, error: Exception) -> None:
         """Stop to observe, with one warning."""

@@ -116,9 +116,9 @@ class LegacySeam(TfKerasSeam):
         experimental_aggregate_gradients: bool = True,
         **_: Any,
     ) -> bool:
-        # No other positional argument may be a bool.
         """Return whether the optimizer sums the gradients of all replicas
         itself."""
+        # No other positional argument may be a bool.
         return experimental_aggregate_gradients and False not in arguments
 
     def check_supported(self) -> None:
@@ -134,16 +134,16 @@ class LegacySeam(TfKerasSeam):
             optimizer._create_hypers()
 
     def config(self) -> dict[str, Any]:
-        # `get_config` would call a user's functions, as for the learning rate.
         """The optimizer's configuration; empty if a user's function is part of
         it."""
+        # `get_config` would call a user's functions, as for the learning rate.
         if any(map(_is_function, self.optimizer._hyper.values())):
             return {}
         return super().config()
 
     def iterations(self) -> tf.Variable | None:
-        # The property `iterations` would create one.
         """The optimizer's count of steps; None before it exists."""
+        # The property `iterations` would create one.
         return self.optimizer._iterations
 
 

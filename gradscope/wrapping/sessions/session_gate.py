@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from gradscope.schedule import Schedule
 from gradscope.wrapping.sessions.inbox import is_in_building_process
-from gradscope.wrapping.sessions.session_cells import SessionCounters
+from gradscope.wrapping.sessions.session_counters import SessionCounters
 
 
 class SharedCounters:

@@ -131,6 +131,7 @@ class Observers:
         before = None if latest is None else latest.drain.schema
         schema = forward_pass.schema(described.rows, state.description, before)
         schema = self._with_facts(schema, described, forward_pass, before)
+        # Notes are about the training, and stay when new rows come.
         for add in self._notes:
             schema = add(schema)
         schema = schema.with_parts(state.part_names)

@@ -60,7 +60,7 @@ export function theme() {
 }
 
 /**
- * Returns what the link says that led here, null if nothing.
+ * Returns the view of the link that led here, null without one.
  * @param {Object} defaults
  */
 export function linkedView(defaults) {

@@ -17,7 +17,7 @@ export function hashOf(view, defaults) {
 }
 
 /**
- * Returns what a link says, nothing of what it should not.
+ * Returns the view of a link, without settings that a link may not have.
  * @param {string} hash
  * @param {Object} defaults
  * @return {?Object} null where it says nothing

@@ -118,6 +118,6 @@ function told({a, b, others}) {
   const ratio = a / b;
   const times = Number.isFinite(ratio) && ratio
     ? `, ${tidy(Number(ratio.toPrecision(3)))} times` : '';
-  const more = others ? ` (and ${others} other rows)` : '';
+  const more = others ? ` (and ${others} other row${others === 1 ? '' : 's'})` : '';
   return `${exact(a)} against ${exact(b)}${times}${more}.`;
 }

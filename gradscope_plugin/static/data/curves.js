@@ -40,7 +40,7 @@ export function createCurves(get) {
 }
 
 /**
- * Returns what is known of a run, with what a reply adds to it.
+ * Returns the curves of a run with those of a further reply.
  * @param {?Curves} before
  * @param {Object} reply
  * @return {Curves}

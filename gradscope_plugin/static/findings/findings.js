@@ -42,7 +42,7 @@ export class Findings {
     return this.#polling.follow(runs);
   }
 
-  /** Returns what the server said of a run, null while nobody knows. */
+  /** Returns the server's reply about a run, null before the first. */
   of(run) {
     return this.#polling.of(run);
   }
@@ -95,8 +95,8 @@ export class Findings {
   }
 
   /**
-   * Returns what to outline in a run's grid; what was clicked comes last, and
-   * so lies above the others.
+   * Returns the outlines in a run's grid; that of the chosen finding comes last,
+   * and so lies above the others.
    */
   marksOf(run, grid, rows) {
     const marks = this.#of(run).flatMap(({finding, key}) => {

@@ -89,7 +89,7 @@ function findingsOf(all) {
   return all.flatMap(({reply}) => reply?.findings ?? []);
 }
 
-/** Returns what the runs have that are not listed. */
+/** Returns a line about the findings of runs that are not listed. */
 function elsewhere(others) {
   const counts = countsOf(findingsOf(others));
   if (!counts.length) return [];

@@ -56,7 +56,7 @@ export function createPolling(get, onChange,
   }
 
   return {
-    /** Returns what was found in a run, null while nobody knows. */
+    /** Returns the reply about a run, null before the first. */
     of: (run) => known.get(run.name)?.reply ?? null,
 
     /** Asks for what has changed in these runs, now or when it is time. */

@@ -49,7 +49,7 @@ function shown(value) {
 }
 
 /**
- * Returns what is said of a run without findings, or beside them.
+ * Returns the sentence for a run without findings, or beside them.
  * @param {?{findings: Object[], steps: number, sampled: boolean,
  *     problem: ?string}} reply null while there is none
  */
@@ -63,7 +63,7 @@ export function summaryOf(reply) {
 }
 
 /**
- * Returns what is said of runs without findings.
+ * Returns the sentence for runs without findings.
  * @param {string[]} names
  * @param {Object} first what the server said of the first one
  */

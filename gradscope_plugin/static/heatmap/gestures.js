@@ -66,7 +66,7 @@ function listenDrag(node, actions) {
 }
 
 /**
- * Returns what a key does to the part that is seen, null for other keys.
+ * Returns the command of a key: to zoom, pan, open or fold; null for others.
  * @param {KeyboardEvent} event
  * @return {?{name: string, value: (number|undefined)}}
  */

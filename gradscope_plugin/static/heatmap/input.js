@@ -91,7 +91,7 @@ function zoomRowsOf(now, at, factor, onZoom) {
   onZoom(isSmall ? {...next, rows: null} : next);
 }
 
-/** Returns what is seen of the height, as shares. */
+/** Returns the visible part of the height, as shares. */
 function sharesOf({heights, placed}) {
   return heights.map((height) => height / placed.total);
 }

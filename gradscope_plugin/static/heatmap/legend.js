@@ -17,6 +17,46 @@ const RULES = {
 const OUTLINES = [['error', 'an error'], ['warning', 'a warning'],
   ['note', 'a note'], ['error chosen', 'the finding that was clicked']];
 
+// Widths of the ramp with much and with little room, and of a letter below it.
+const WIDE = 150;
+const NARROW = 96;
+const LETTER = 6.5;
+
+/**
+ * Returns which of some texts can stand beside each other: 1 is all of them, 2
+ * each second one.
+ * @param {string[]} texts
+ * @param {number[]} places of their middles, from 0 to 1
+ * @param {number} width in pixels
+ * @param {number} unit what the answer is a multiple of
+ */
+export function everyThatFits(texts, places, width, unit = 1) {
+  const fits = (every) => texts.every((text, i) => {
+    if (i % every || i + every >= texts.length) return true;
+    const letters = (text.length + texts[i + every].length) / 2 + 1;
+    return (places[i + every] - places[i]) * width >= letters * LETTER;
+  });
+  let every = unit;
+  while (!fits(every)) every += unit;
+  return every;
+}
+
+/** Returns the numbers below the ramp; `spare` are those that little room has
+ * no place for. */
+function ticksOf({ticks, position}) {
+  const inner = ticks.slice(1, -1);
+  const texts = inner.map(tidy);
+  const places = inner.map(position);
+  const every = everyThatFits(texts, places, WIDE);
+  const narrow = everyThatFits(texts, places, NARROW, every);
+  return texts.flatMap((text, i) => {
+    if (i % every) return [];
+    const tick = element('span', {className: i % narrow ? 'spare' : ''}, text);
+    tick.style.left = `${100 * places[i]}%`;
+    return [tick];
+  });
+}
+
 /** Returns the marks that cells of a statistic can have. */
 function kindsOf({rows, scale, marksDead}) {
   const range = [BELOW, ABOVE];
@@ -70,15 +110,14 @@ export function createLegend({onDomain, onFit, onReset, onFix = () => {}}) {
         }
         dom.words[index].textContent = description.ends[index];
       });
-      dom.ticks.replaceChildren(...scale.ticks.slice(1, -1).map((value) => {
-        const tick = element('span', {}, tidy(value));
-        tick.style.left = `${100 * scale.position(value)}%`;
-        return tick;
-      }));
+      dom.ticks.replaceChildren(...ticksOf(scale));
       dom.reset.hidden = isDefault;
       dom.fix.hidden = !isFitted;
       dom.fit.hidden = isFitted;
-      if (!isRefused) dom.status.textContent = describeOutside(count);
+      if (!isRefused) {
+        // Where there is little room it is cut, and all of it on demand.
+        dom.status.textContent = dom.status.title = describeOutside(count);
+      }
       dom.marks.replaceChildren(
         ...kindsOf(description).map((k) => mark(k, look)),
         ...OUTLINES.map(outline));

@@ -45,7 +45,7 @@ const NO_ROWS = {
 const LACKING = 'This statistic was not recorded in this run.';
 
 /**
- * Returns what a heatmap shows: `gradient norm of each layer, …`.
+ * Returns the caption of a heatmap: `gradient norm of each layer, …`.
  * @param {{label: string}} description
  * @param {string} rows
  * @param {boolean=} isFolded whether a line stands for several rows

@@ -40,8 +40,8 @@ function pack({0: red, 1: green, 2: blue}) {
  */
 
 /**
- * Returns what each line of pixels shows, in all columns: it stays the same
- * while somebody zooms or moves in steps.
+ * Returns the cells that each line of pixels shows, in all columns: they stay
+ * the same while somebody zooms or moves in steps.
  * @param {{entries: Uint16Array, columns: number,
  *     placed: import('./row_places.js').Placed, heights: number[],
  *     height: number, sizes?: number[],

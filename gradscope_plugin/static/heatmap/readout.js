@@ -50,16 +50,19 @@ export function createReadout() {
       node.setAttribute('aria-live', aloud ? 'polite' : 'off');
       if (!cell) {
         node.replaceChildren(element('span', {className: 'hint'},
-          'Point at a cell, or Tab to a heatmap and use the arrow keys.'));
+          'Point at a cell, or use Tab and the arrow keys.'));
         return;
       }
       const dot = element('span', {className: 'dot'});
       dot.style.background = cell.color;
-      node.replaceChildren(dot, `${cell.label} · step ${cell.step} · `,
-        element('b', {}, cell.row.name),
-        cell.row.shapes ? ` ${cell.row.shapes} · ` : ' · ',
-        element('b', {className: 'value'}, cell.text),
-        cell.more ? ` · ${cell.more}` : '');
+      // Where there is little room the place gives way, and not the value.
+      node.replaceChildren(
+        element('span', {className: 'place'}, dot,
+          `${cell.label} · step ${cell.step} · `,
+          element('b', {}, cell.row.name),
+          cell.row.shapes ? ` ${cell.row.shapes}` : ''),
+        element('span', {}, ' · ', element('b', {className: 'value'}, cell.text)),
+        element('span', {className: 'place'}, cell.more ? ` · ${cell.more}` : ''));
     },
   };
 }

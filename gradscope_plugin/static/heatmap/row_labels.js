@@ -11,8 +11,11 @@ const SPACE = 14;
 // A little closer where a block's name is among them.
 const LINE = 12;
 
+// Names of so many letters have room in narrow windows, too.
+const LONG = 15;
+
 /**
- * Returns what to write beside a grid whose rows are placed.
+ * Returns the labels beside a grid whose rows are placed.
  * @param {Object} grid
  * @param {import('./row_places.js').Placed} placed
  * @param {number[]} heights those that are seen
@@ -41,9 +44,19 @@ export function namesOf(grid, placed, heights, size, folded, onFold, onOpen) {
 
 /** Returns a name that shows its layer on a click; the cells have a key for it. */
 function rowName(name, onclick, isPlain, text = name) {
-  return element('span', {title: name}, isPlain ? shorten(text)
-    : element('button', {type: 'button', tabIndex: -1, onclick},
-      shorten(text)));
+  const parts = partsOf(shorten(text));
+  return element('span', {title: name}, ...isPlain ? parts
+    : [element('button', {type: 'button', tabIndex: -1, onclick}, ...parts)]);
+}
+
+/** Returns a name whose first part gives way where there is little room: its end
+ * tells rows apart. */
+function partsOf(text) {
+  const letters = Array.from(text);
+  const half = Math.ceil(letters.length / 2);
+  return letters.length <= LONG ? [text]
+    : [element('i', {}, letters.slice(0, half).join('')),
+      element('i', {className: 'end'}, letters.slice(half).join(''))];
 }
 
 /** A folded block is one line, an open one a line and its rows. */

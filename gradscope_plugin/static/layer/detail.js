@@ -166,7 +166,7 @@ export class Detail {
     this.#draw();
   }
 
-  /** Returns what files are called. */
+  /** Returns the parts of the name of a saved file. */
   #name = () => [runLabel(this.#shown.run.name), this.#shown.layer];
 
   #draw() {

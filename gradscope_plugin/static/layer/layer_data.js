@@ -29,7 +29,7 @@ export function createLayerData(get, layer) {
   }
 
   return {
-    /** Returns what `/layer` tells. */
+    /** Returns the reply of `/layer`. */
     async facts(run) {
       const query = new URLSearchParams({run: run.name, layer});
       return (await get(`layer?${query}`)).json();

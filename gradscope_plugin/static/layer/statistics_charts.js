@@ -33,7 +33,7 @@ export function createStatisticsChart(kind, prefix, nameOf) {
   };
 }
 
-/** Returns what is usual of one of the statistics, nothing if none says so. */
+/** Returns the band of usual values, undefined if no statistic has one. */
 function bandOf(lines) {
   const usual = lines.find(({line}) => line.band);
   if (!usual) return undefined;

@@ -79,7 +79,7 @@ export class Page {
     }
   }
 
-  /** Returns what the parts of the page can do. */
+  /** Returns the actions of the parts of the page, by name. */
   #actions() {
     const set = (changes) => this.#state.set(changes);
     const choose = (name) => set(chooseStatistic(this.#view, name));
@@ -243,7 +243,7 @@ export class Page {
       (run) => !this.#feed.isPartial && Boolean(reply(run))));
   }
 
-  /** Returns what was fetched of a run for the present view, or nothing. */
+  /** Returns the result of a run for the present view, or an empty object. */
   #result(run) {
     if (run.error) return {error: run.error};
     const result = this.#results.get(run.name);

@@ -11,7 +11,7 @@ const NAN_CODE = 90_000;
 const INFINITY_CODE = 90_001;
 
 /**
- * Returns what a report says of itself, and a way to read its replies.
+ * Opens an archive: its description, and a function that reads a reply.
  * @param {Uint8Array} bytes
  */
 export async function openArchive(bytes) {
@@ -53,7 +53,7 @@ export async function openArchive(bytes) {
   };
 }
 
-/** Returns what a reply is called, as `answers.key_of` does. */
+/** Returns the name of a reply, as `routes.key_of` does. */
 export function keyOf(path, query) {
   const names = Object.keys(query).sort();
   return [path, ...names.map((name) => `${name}=${query[name]}`)].join('\n');

@@ -12,7 +12,7 @@ const LACKING = 'This report lacks it, as it would be too large with it. Make '
   + 'a larger one: gradscope report --max-mb.';
 
 /**
- * Returns what fetches a relative URL of the page.
+ * Returns a function that fetches a relative URL of the page.
  * @param {{about: {runs: string[]},
  *     read: (key: string) => Promise<?ArrayBuffer>}} archive
  * @return {(url: string) => Promise<Response>}

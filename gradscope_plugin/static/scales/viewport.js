@@ -13,7 +13,7 @@ const LEAST_ROWS = 0.01;
 export const WHOLE = {steps: null, rows: null};
 
 /**
- * Returns what is seen of the axis of steps, as places.
+ * Returns the visible part of the axis of steps, as two places.
  * @param {Zoom} zoom
  * @param {import('./step_axis.js').StepAxis} axis
  * @return {number[]} some of what there is

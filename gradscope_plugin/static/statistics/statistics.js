@@ -36,7 +36,7 @@ export function declareAll(statistics) {
 }
 
 /**
- * Returns what is known of a statistic; little of those of later files.
+ * Returns the description of a statistic; a short one where it is unknown.
  * @return {Statistic}
  */
 export function describe(name) {

@@ -34,10 +34,13 @@ export function createLane(title, kind) {
     draw(now, shareOf, skipped) {
       lane = now;
       height = area.clientHeight;
-      const [bottom, top] = now.scale.domain;
+      const [bottom, top] = now.scale.ends;
+      // What stays the same has one number, beside its line.
+      const isFlat = bottom === top;
       high.textContent = short(top);
-      low.textContent = `${now.scale.kind === 'log' ? 'log ' : ''}${
-        short(bottom)}`;
+      high.classList.toggle('flat', isFlat);
+      low.textContent = isFlat ? ''
+        : `${now.scale.kind === 'log' ? 'log ' : ''}${short(bottom)}`;
       area.setAttribute('aria-label', `${now.title}: ${
         now.lines.map(described).join('; ')}`);
       drawLines(canvas, now, shareOf, skipped);

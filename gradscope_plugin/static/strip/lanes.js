@@ -1,6 +1,6 @@
 /** What the strip shows of some runs: which lanes, lines and texts; pure. */
 
-import {fitDomain, makeScale} from '../scales/scale.js';
+import {makeScale} from '../scales/scale.js';
 import {short} from '../basics/format.js';
 
 // A log scale where the largest number is so many times the smallest.
@@ -85,7 +85,7 @@ function lineOfEpochs({name: run, color, curves: {epochs}}, name, isDashed) {
 const isConstant = ({values}) => values.every((value) => value === values[0]
   || Number.isNaN(value));
 
-/** Returns what is said of lines that do not change, if all are the same. */
+/** Returns the text for lines that do not change, if all are the same. */
 function constantText(title, lines) {
   if (!lines.length || !lines.every(isConstant)) return [];
   const values = [...new Set(lines.map(({values: all}) =>
@@ -100,12 +100,13 @@ function skippedTexts(runs) {
     + 'scale'] : [];
 }
 
-/** Returns the number below which a share of all finite ones lies, NaN of few. */
-function quantile(lists, share) {
-  const all = lists.flatMap((list) => Array.from(list).filter(Number.isFinite))
-    .sort((a, b) => a - b);
-  return all.length < FEW ? NaN : all[Math.floor(share * (all.length - 1))];
-}
+/** Returns all finite numbers of some lines, the smallest first. */
+const sortedNumbers = (lines) => lines.flatMap(({values}) =>
+  Array.from(values).filter(Number.isFinite)).sort((a, b) => a - b);
+
+/** Returns the number below which nearly all others lie, NaN of few. */
+const usualOf = (sorted) => (sorted.length < FEW ? NaN
+  : sorted[Math.floor(USUAL * (sorted.length - 1))]);
 
 /** Returns the steps in which a loss scale skipped some, as steps recorded. */
 export function skippedSteps({steps, values}) {
@@ -116,15 +117,18 @@ export function skippedSteps({steps, values}) {
 
 /** Returns the scale of some lines: log where they span orders of magnitude. A
  * few numbers far above all others lie beyond it: a run that explodes would
- * make those beside it flat. */
+ * make those beside it flat. `ends` are the numbers without the margin around
+ * them: an accuracy of 1 is not to look like one of 1.02. */
 export function scaleOf(lines) {
-  const all = lines.map(({values}) => values);
-  const [low, most] = fitDomain(all, 'linear') ?? [0, 1];
-  const usual = quantile(all, USUAL);
+  const sorted = sortedNumbers(lines);
+  const [low, most] = [sorted[0] ?? 0, sorted.at(-1) ?? 1];
+  const usual = usualOf(sorted);
   const high = usual > 0 && most > FAR * usual ? FAR * usual : most;
+  const ends = [low, high];
   const isLog = low > 0 && high / low > WIDE;
-  if (isLog) return makeScale({scale: 'log', domain: [low, high]});
-  const margin = (high - low) * 0.05;
-  return makeScale({scale: 'linear',
-    domain: [low < 0 || low - margin > 0 ? low - margin : low, high + margin]});
+  if (isLog) return {...makeScale({scale: 'log', domain: ends}), ends};
+  const margin = ((high - low) || Math.abs(low) || 1) * 0.05;
+  const domain = [low < 0 || low - margin > 0 ? low - margin : low,
+    high + margin];
+  return {...makeScale({scale: 'linear', domain}), ends};
 }

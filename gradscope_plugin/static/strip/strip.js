@@ -12,6 +12,10 @@ import {WHOLE, panSteps, placesSeen, zoomSteps} from '../scales/viewport.js';
 // The height of a span of a finding and the gap below, in pixels.
 const SPAN = 8;
 
+/** Returns a name that breaks where one of its words ends. */
+const breakable = (name) => name.split(/(?<=_)/).flatMap((word) =>
+  [word, element('wbr')]);
+
 /** `node` goes above the heatmaps. */
 export class Strip {
   #actions;
@@ -49,7 +53,7 @@ export class Strip {
   }
 
   #createLane(name, title) {
-    const lane = createLane(element('b', {}, title), name);
+    const lane = createLane(element('b', {}, ...breakable(title)), name);
     const place = (event) => {
       const box = lane.area.getBoundingClientRect();
       return this.#placeAt((event.clientX - box.left) / box.width);

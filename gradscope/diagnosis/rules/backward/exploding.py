@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.backward.ends import Ends
+from gradscope.diagnosis.rules.backward.first_and_last import Ends
 from gradscope.diagnosis.spells import longest_spell, median
 from gradscope.diagnosis.wording import code, finding
 
@@ -85,6 +85,7 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     # From a gradient of zero, any other one is infinite growth.
     limit = limits["exploding-gradient.growth"]
     has_grown = (norm > limit * start) & (start > 0)
+    # A single large gradient may be due to one odd batch.
     spell = longest_spell(has_grown, 2)
     if (
         spell is not None

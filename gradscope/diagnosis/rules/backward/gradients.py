@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.backward import after_nan, vanishing_causes
+from gradscope.diagnosis.rules.backward import after_nan, layer_lookups
 from gradscope.diagnosis.spells import longest_spell, median, spells
 from gradscope.diagnosis.wording import finding, join_code
 
@@ -73,8 +73,8 @@ def non_finite(view: View, limits: Limits) -> Findings:
         view,
         "non-finite",
         "error",
-        vanishing_causes.owning_layer(view, origin.name)
-        or vanishing_causes.boundary_layer(view, origin.kind),
+        layer_lookups.owning_layer(view, origin.name)
+        or layer_lookups.boundary_layer(view, origin.kind),
         spell,
         what=what + aftermath.headline,
         evidence={**evidence, **aftermath.evidence},
@@ -119,7 +119,7 @@ def zero_gradient(view: View, limits: Limits) -> Findings:
     # A network whose loss has reached zero has no gradient anywhere.
     if not zero_kernels or _has_converged(view, zero_kernels):
         return
-    if view.went_well or (view.loss == 0).all():  # `learned` reports it
+    if view.went_well or (view.loss == 0).all():  # `nothing_learned` reports it
         return
     # Where other variables of a layer learn, only the kernel has no gradient.
     whole_layers = [

@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward import vanishing_causes
-from gradscope.diagnosis.rules.backward.ends import Ends
+from gradscope.diagnosis.rules.backward.first_and_last import Ends
 from gradscope.diagnosis.spells import longest_spell, median
 from gradscope.diagnosis.wording import code, finding
 
@@ -153,6 +153,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
         function = str((fact.get("config") or {}).get("activation", "tanh"))
         if fact.get("class") != "SimpleRNN" or length < min_steps:
             continue
+        # The slope of these is below 1 but for a point; that of a ReLU is 1.
         if function not in ("tanh", "sigmoid"):
             continue
         # The weights belong to the layer's cell, whose name the record has.

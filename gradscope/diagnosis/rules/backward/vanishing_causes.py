@@ -1,4 +1,4 @@
-"""Look-ups of layers for findings, and causes of vanishing gradients."""
+"""Why a gradient vanishes: the likeliest cause, from what the record shows."""
 
 from __future__ import annotations
 
@@ -10,30 +10,6 @@ from gradscope.diagnosis.wording import join_code
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
-
-
-def owning_layer(view: View, name: str | None) -> str | None:
-    """Get the layer of a variable or activation by its name, or None."""
-    for variable in view.schema.variables:
-        if variable.name == name:
-            return variable.layer
-    for activation in view.schema.activations:
-        if activation.name == name:
-            return view.layer_of(activation)
-    return None
-
-
-def boundary_layer(view: View, kind: str) -> str | None:
-    """Get the layer next to the input, or next to the output and the loss.
-
-    Args:
-        view: The run.
-        kind: `"input"`, `"target"`, `"output"` or `"loss"`; None is returned
-            for others.
-    """
-    if kind in ("input", "target", "output", "loss") and view.schema.layers:
-        return view.schema.layers[0 if kind == "input" else -1]
-    return None
 
 
 def layers_starting_small(view: View, limits: Limits) -> list[str]:

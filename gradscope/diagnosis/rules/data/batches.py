@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import chance
+from gradscope.diagnosis.guessing_loss import chance
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.wording import finding
@@ -55,6 +55,7 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     mean = view.get("data_mean")[:, rows[0]].astype(float)
     variation = view.get("data_variation")[:, rows[0]].astype(float)
     examples = view.get("data_examples")[:, rows[0]].astype(float)
+    # Only batches of steps in a row are neighbours.
     follows = np.diff(view.steps) == 1
     # Records of before do not know how many examples a batch had.
     is_known = np.isfinite(mean) & (examples > 0)

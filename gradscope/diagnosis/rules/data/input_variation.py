@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import dtype_of
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding
 

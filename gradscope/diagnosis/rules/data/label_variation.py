@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import target_range
+from gradscope.diagnosis.rules.data.data_scale import target_range
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def constant_labels(view: View, limits: Limits) -> Findings:
         return
     # A batch of a single example has no variation (NaN).
     has_batches = np.isfinite(spread).any()
+    # Means of equal numbers may differ in the last bits of float32.
     steady = np.nanmax(mean) - np.nanmin(mean) <= 1e-6 * np.nanmax(abs(mean))
     if has_batches:
         steady = steady and np.nanmax(spread) <= 1e-6 * max(

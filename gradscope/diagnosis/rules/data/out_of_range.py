@@ -14,7 +14,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import target_range
+from gradscope.diagnosis.rules.data.data_scale import target_range
 from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def label_out_of_range(view: View, limits: Limits) -> Findings:
     if classes < 2 or not np.isfinite(low):
         return
     loss_config = (view.model.get("loss") or {}).get("config") or {}
+    # A class to be ignored, such as -1, need not be one of the output.
     ignored = loss_config.get("ignore_class")
     if ignored in (low, high) or (0 <= low and high < classes):
         return
@@ -158,7 +159,8 @@ declare(
     )
 )
 
-#: Integers up to which all are numbers of a dtype.
+#: Integers up to which all are numbers of a dtype: 2 to the number of its
+#: binary digits, 11 and 8.
 _EXACT = {"float16": 2048, "bfloat16": 256}
 
 
@@ -168,6 +170,7 @@ def rounded_index(view: View, limits: Limits) -> Findings:
     for wiring in view.wiring("half_index"):
         dtype, _, rows = wiring.detail.partition(" ")
         exact = _EXACT.get(dtype, 0)
+        # Rows count from 0, so the last index is one less than their number.
         if not exact or not rows.isdecimal() or int(rows) <= exact + 1:
             continue
         layer = wiring.name.rpartition("/")[2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import dtype_of
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import code, finding, percent
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.example_variation import are_outputs_constant
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import median, spells
-from gradscope.diagnosis.variation import are_outputs_constant
 from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _get_nothing(view: View) -> bool:
     }
     for row, activation in view.activations:
         layer = view.layer_of(activation)
+        # By chance, ten such units are all silent for one input in a thousand.
         is_silent = view.get("zero_fraction")[0, row] == 1
         if is_silent and activation.units > 10 and biases.get(layer) == 0:
             initializer = view.config(layer, "kernel_initializer") or {}

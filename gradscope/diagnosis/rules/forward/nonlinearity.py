@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.view import View
     from gradscope.format.rows import Variable
 
+    #: Names of two kernels; the output of the first reaches the second.
+    Pair = tuple[str, str]
 
 declare(
     Kind(
@@ -37,53 +39,66 @@ def missing_nonlinearity(view: View, limits: Limits) -> Findings:
     that feeds several kernels (a projection). They are left out, unless the
     whole network is linear.
     """
-    pairs = getattr(view.schema, "linear", ())
+    linear = _known_pairs(view)
+    is_all_linear = _is_all_linear(view, linear)
+    pairs = _unmeant_pairs(view, linear, is_all_linear)
     if not pairs:
         return
-    by_name = {v.name: v for v in view.schema.variables}
-    kernels = [view.schema.variables[row].name for row in view.kernels]
-    linear_pairs = [p for p in pairs if p[0] in by_name and p[1] in by_name]
-    # All but the first kernel follow another one without a nonlinearity.
-    all_linear = len(kernels) > 1 and len({b for _, b in linear_pairs}) >= (
-        len(kernels) - 1
-    )
-    # Two matrices of one layer may be a factorisation, and are no two layers.
-    linear_pairs = [
-        p for p in linear_pairs if by_name[p[0]].layer != by_name[p[1]].layer
-    ]
-    if not all_linear:
-        linear_pairs = [
-            (a, b) for a, b in linear_pairs if not _is_bottleneck(a, b, by_name)
-        ]
-        linear_pairs = [
-            p for p in linear_pairs if not _is_projection(p[0], linear_pairs)
-        ]
-    if not linear_pairs:
-        return
-    layers = list(dict.fromkeys(by_name[a].layer for a, _ in linear_pairs))
+    layer_of = {v.name: v.layer for v in view.schema.variables}
+    layers = list(dict.fromkeys(layer_of[first] for first, _ in pairs))
     yield finding(
         view,
         "missing-nonlinearity",
-        "warning" if all_linear or len(linear_pairs) > 1 else "note",
+        "warning" if is_all_linear or len(pairs) > 1 else "note",
         layers[0],
         None,
         what=f"The output of {join_code(layers)} reaches the next layer "
         "without an activation function"
         + (
             ", and the network has none between any two layers"
-            if all_linear
+            if is_all_linear
             else ""
         ),
-        evidence={"layers": layers, "pairs": len(linear_pairs)},
+        evidence={"layers": layers, "pairs": len(pairs)},
         cause="Two layers with only linear operations between them compute "
         "one linear function, so they can do no more than a single layer."
-        + ("" if all_linear else " A narrow layer may be linear on purpose."),
+        + (
+            "" if is_all_linear else " A narrow layer may be linear on purpose."
+        ),
         remedy="Give the hidden layers an activation: "
         '`Dense(..., activation="relu")`.',
     )
 
 
-def _is_projection(first: str, pairs: list[tuple[str, str]]) -> bool:
+def _known_pairs(view: View) -> list[Pair]:
+    """List the linear pairs of which both kernels have rows in the record."""
+    names = {variable.name for variable in view.schema.variables}
+    pairs = getattr(view.schema, "linear", ())
+    return [pair for pair in pairs if names.issuperset(pair)]
+
+
+def _is_all_linear(view: View, pairs: list[Pair]) -> bool:
+    """Return whether all kernels but the first follow another one linearly."""
+    count = len(view.kernels)
+    return count > 1 and len({second for _, second in pairs}) >= count - 1
+
+
+def _unmeant_pairs(
+    view: View, pairs: list[Pair], is_all_linear: bool
+) -> list[Pair]:
+    """Select the pairs that nobody would put together on purpose."""
+    by_name = {v.name: v for v in view.schema.variables}
+    # Two matrices of one layer may be a factorisation, and are no two layers.
+    pairs = [(a, b) for a, b in pairs if by_name[a].layer != by_name[b].layer]
+    if is_all_linear:
+        return pairs
+    # Bottlenecks go first: a kernel that feeds a bottleneck and one further
+    # kernel is no projection.
+    pairs = [(a, b) for a, b in pairs if not _is_bottleneck(a, b, by_name)]
+    return [(a, b) for a, b in pairs if not _is_projection(a, pairs)]
+
+
+def _is_projection(first: str, pairs: list[Pair]) -> bool:
     """Return whether a kernel feeds several others, as in attention.
 
     It makes the width that blocks, gates or heads need.

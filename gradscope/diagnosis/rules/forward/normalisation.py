@@ -103,6 +103,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     for row, state in view.states:
         if state.kind != "batch_norm":
             continue
+        # A mode that is not known (NaN) counts as training.
         in_training = median(training[:, row]) != 0
         layer_distance = float(median(distance[late, row]))
         never_moved = (
@@ -121,6 +122,8 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
             lagging.append(
                 (state.name, max(layer_distance, last_norm_distance(view, row)))
             )
+    # A lag that is smaller than what chance does to batches shows in no
+    # distance, but in the losses of both modes.
     if not lagging and probe_gap(view, limits)[1]:
         lagging = _most_moved(view, movement)
     if frozen:

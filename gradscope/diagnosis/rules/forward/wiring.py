@@ -31,6 +31,8 @@ def activation_twice(view: View, limits: Limits) -> Findings:
             cause="The loss expects logits, which range from minus to plus "
             "infinity. Values from 0 to 1 are nearly the same to it, so the "
             "loss cannot become small"
+            # Logits of 1 for the right class and 0 for the nine others cost
+            # log(1 + 9 / e).
             + (" (with ten classes, not below 1.46)" if is_softmax else "")
             + " and the gradients are small.",
             remedy="Remove the activation of the last layer, and keep the "

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import classes
+from gradscope.diagnosis.guessing_loss import classes
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import dtype_of
 from gradscope.diagnosis.spells import largest, running_median, smallest
 from gradscope.diagnosis.wording import finding, percent
 
@@ -35,6 +35,8 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
         return
     share = np.exp(2) / (np.exp(2) + count - 1)
     least = -float(np.log(share))
+    # A loss that still falls may get larger logits in time, and those of a
+    # network that only guesses are small anyway.
     is_settled = _last_fall(view) < 0.02
     has_learned = view.last_loss < 0.9 * np.log(count)
     if not (is_settled and has_learned and view.last_loss > least):
@@ -77,6 +79,7 @@ def _has_class_targets(view: View, count: int) -> bool:
     if is_index:
         return low == 0 and high == count - 1
     mean = view.get("data_mean")[:, targets[0]]
+    # One-hot vectors add up to 1 in each example.
     is_one_hot = bool(np.allclose(mean * count, 1, atol=1e-3))
     return shape[-1:] == (count,) and (low, high) == (0, 1) and is_one_hot
 

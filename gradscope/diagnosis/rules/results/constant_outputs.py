@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradscope.diagnosis.registry import Findings
-from gradscope.diagnosis.variation import (
+from gradscope.diagnosis.example_variation import (
     are_outputs_constant,
     largest_share,
     smallest_share,
 )
+from gradscope.diagnosis.registry import Findings
 from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:

@@ -103,6 +103,7 @@ def _explain_divergence(
             remedy,
         )
     missing = view.get("gradient_missing")
+    # NaN, of a step without the variable, counts as neither.
     is_cut = (missing == 1).any(axis=0) & ~(missing == 0).any(axis=0)
     return (
         "Possible reasons are a learning rate that is too large, so that each "

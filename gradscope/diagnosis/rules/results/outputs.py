@@ -11,7 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import (
+from gradscope.diagnosis.rules.data.data_scale import (
     has_integer_targets,
     target_range,
 )
@@ -144,6 +144,7 @@ def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
     shape, target_shape = (
         view.schema.data[r[0]].shape for r in (rows, targets)
     )
+    # A shape without axes is less than `(2,)`, too.
     is_categorical = view.loss_name == "categoricalcrossentropy"
     if not is_categorical or shape != target_shape or shape[-1:] < (2,):
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradscope.diagnosis.kinds import Kind, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_sizes import target_range
+from gradscope.diagnosis.rules.data.data_scale import target_range
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import code, finding, percent
 

@@ -112,6 +112,7 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
         if consumer != "kernel":
             continue  # a weight of something, as in attention
         rms = float(median(view.get("activation_rms")[:, row]))
+        # Equal outputs of a softmax are 1 / units each.
         is_even = rms * activation.units < limits["hidden-softmax.evenly"]
         yield finding(
             view,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import classes
+from gradscope.diagnosis.guessing_loss import classes
 from gradscope.diagnosis.registry import Findings
 from gradscope.diagnosis.wording import finding, percent
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.setup.initial_values import GLOROT, HE
+from gradscope.diagnosis.rules.setup.initial_weights import GLOROT, HE
 from gradscope.diagnosis.spells import median, running_median
 from gradscope.diagnosis.wording import finding, join_code
 
@@ -213,6 +213,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
     guessing = view.uniform_loss
     if not view.is_from_start or not np.isfinite(guessing):
         return
+    # `uniform_loss` is the logarithm of the number of classes.
     first, classes = float(view.loss[0]), round(np.exp(guessing))
     inputs = median(view.get("data_rms")[:, view.data_rows("input")])
     if not first > limits["init-too-large.loss"] * guessing:

@@ -45,6 +45,8 @@ def random_frozen_layer(view: View, limits: Limits) -> Findings:
         for fact in view.facts.values()
         if fact.get("is_initial") is True
         and (fact.get("config") or {}).get("trainable") is False
+        # Its untrained statistics have a rule of their own,
+        # `norm_in_inference_mode`.
         and fact.get("class") != "BatchNormalization"
     ]
     if not layers:

@@ -72,6 +72,7 @@ def weights_changed(view: View, limits: Limits) -> Findings:
         "weights-changed",
         "warning" if is_harmful else "note",
         view.layer(int(rows[0])),
+        # A jump lies between two records, which both belong to it.
         Spell(int(indices[0]), int(indices[-1]) + 2, view.count),
         what=f"{join_code(names)} changed between two steps by more than the "
         f"optimizer's updates can explain (after {len(indices)} of the "

@@ -129,6 +129,8 @@ def _advice(view: View, spell: Spell, factor: float) -> str:
     return join_words(
         [
             _word_rate(part, rate, factor)
+            # By `repr`, since a rate that is not known is NaN, which has no
+            # order.
             for part, rate in sorted(wrong_paces or set(paces), key=repr)
         ]
     )

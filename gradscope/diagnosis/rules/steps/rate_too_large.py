@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward.exploding import forward_growth
 from gradscope.diagnosis.rules.steps.learning_rate import (
@@ -48,6 +48,8 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
     is_stalled = view.loss_fall < limits["learned.fall"]
     is_harmful = is_stalled or _has_risen_again(view)
     if (spell is None or not is_harmful) and view.is_from_start:
+        # Healthy trainings may begin with huge steps as well, so each of these
+        # asks for a harm that came of them.
         spell = _overshoot_at_start(view, ratios, limit) if is_stalled else None
         spell = spell or _overshoot_before_nan(view, ratios, limit)
         spell = spell or _overshoot_that_ruined_units(view, ratios, limits)
@@ -59,8 +61,8 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         view,
         "error" if is_stalled or not np.isfinite(view.last_loss) else "warning",
         spell,
-        what=f"Each update is {value:.2g} times as large as the weights, and "
-        "the loss does not settle",
+        what=f"The steps are too large: each update is {value:.2g} times as "
+        "large as the weights, and the loss does not settle",
         evidence={
             "update_to_weight_ratio": value,
             "update_to_weight_ratio_limit": limit,
@@ -86,6 +88,7 @@ def _overshoot_at_start(
     with np.errstate(all="ignore"):
         typical = running_median(median(ratios, axis=1))
     large_spells = spells(typical > 3 * limit, 3)
+    # A loss that is NaN in all of these steps has not risen.
     has_risen = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
     if not has_risen or not large_spells or large_spells[0].start > 0:
         return None
@@ -151,6 +154,7 @@ def _gradient_died(view: View) -> bool:
     norms = view.get("gradient_norm")[:, view.kernels]
     had_gradient = (norms[:3] > 0).all(axis=0)
     has_none = (norms[-max(5, view.count // 10) :] == 0).all(axis=0)
+    # Where the loss is down, gradients may be gone because it is learned.
     is_loss_gone = view.loss_fall > 0.5
     return bool((had_gradient & has_none).mean() > 0.5) and not is_loss_gone
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.steps.learning_rate import (
     rate_finding,
@@ -28,6 +28,8 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     if ratios.shape[1] == 0 or view.count < 20:
         return
     with np.errstate(all="ignore"):
+        # The ratio of a kernel of zeros that stays so is NaN: no progress,
+        # either.
         largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
     limit = limits["learning-rate.low_ratio"]
     is_stalled = view.loss_fall < limits["learned.fall"]
@@ -71,6 +73,7 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
             "loss_fall": view.loss_fall,
         },
         cause=cause,
+        # Advice that aims at updates of .001 of the weights.
         factor=round_to_one_digit(1e-3 / max(typical, 1e-12)),
         remedy=remedy,
     )
@@ -148,6 +151,7 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
     # `learning_rate_too_small` reports smaller ones.
     if not low < ratio or not moved < limits["learning-rate.moved"]:
         return
+    # Not `loss_fall`, which is 0 at most where the loss ends at guessing.
     fall = 1 - view.last_loss / view.first_loss
     if not (abs(fall) < limits["learned.fall"] and is_under_way):
         return
@@ -161,9 +165,9 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"All {view.last_step + 1} updates together are at most "
-        f"{percent(moved)} of the weights, and the loss fell by only "
-        f"{percent(max(fall, 0))}",
+        what=f"The steps are too small: all {view.last_step + 1} updates "
+        f"together are at most {percent(moved)} of the weights, and the loss "
+        f"fell by only {percent(max(fall, 0))}",
         evidence={
             "update_to_weight_ratio": ratio,
             "moved": moved,

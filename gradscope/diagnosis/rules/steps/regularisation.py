@@ -185,6 +185,7 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
     with np.errstate(all="ignore"):
         share = penalty / view.loss
     data = view.loss - penalty
+    # The same records as for `View.first_loss` and `View.last_loss`.
     first = float(median(data[: max(3, min(10, view.count // 10))]))
     last = float(median(data[-max(5, view.count // 10) :]))
     typical = float(median(share))

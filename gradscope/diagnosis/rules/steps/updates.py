@@ -71,6 +71,7 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
         shares = view.get("global_clipped_norm") / view.get(
             "global_gradient_norm"
         )
+    # `nanmax` would warn of steps without any number.
     largest_ratios = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
     share, largest = median(shares), float(median(largest_ratios))
     limit = limits["update-too-small.clipped"]
@@ -227,6 +228,7 @@ def _odd_layers(
     if ratios.shape[1] < 2:
         return
     typical = _typical_ratios(view, ratios)
+    # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
     with np.errstate(all="ignore"):
         odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
@@ -266,6 +268,8 @@ def _typical_ratios(view: View, ratios: np.ndarray) -> np.ndarray:
     updates at the same learning rate, since those of others were meant to move
     faster or slower; NaN for a kernel that is alone.
     """
+    # By `repr`, since a rate that is not known is NaN, which is not even equal
+    # to itself.
     paces = [repr(view.pace[row]) for row in view.kernels]
     typical = np.full(ratios.shape, np.nan)
     for pace in dict.fromkeys(paces):

@@ -1,4 +1,4 @@
-"""Rules about units that start alike, and stay so."""
+"""Rules about units that start with equal weights, and so stay equal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.setup.initial_values import (
+from gradscope.diagnosis.rules.setup.initial_weights import (
     GLOROT,
     HE,
-    fewest_records,
+    min_records,
 )
 from gradscope.diagnosis.spells import median, spells
 from gradscope.diagnosis.wording import code, finding
@@ -56,12 +56,12 @@ declare(
 def symmetric_units(view: View, limits: Limits) -> Findings:
     """Units of a layer that receive equal gradients and so never differ."""
     spread = view.get("gradient_unit_spread")
-    min_records = fewest_records(view, limits["symmetric-units.records"])
+    fewest = min_records(view, limits["symmetric-units.records"])
     yield from _constant_recurrent_layers(view)
     yield from _constant_embeddings(view)
     for row in view.kernels:
         are_alike = spread[:, row] < limits["symmetric-units.spread"]
-        alike_spells = spells(are_alike, min_records)
+        alike_spells = spells(are_alike, fewest)
         # A single unit has no other that it could be like.
         if not alike_spells or view.schema.variables[row].shape[-1] < 2:
             continue
@@ -153,6 +153,7 @@ def _constant_recurrent_layers(view: View) -> Findings:
         kind = _constant_initializer(fact, "kernel_initializer")
         if fact.get("class") not in ("LSTM", "GRU", "SimpleRNN") or not kind:
             continue
+        # The weights belong to the layer's cell, whose name the record has.
         parts = [n for n in view.schema.layers if n.startswith(f"{name}/")]
         yield finding(
             view,
@@ -181,6 +182,7 @@ def _constant_embeddings(view: View) -> Findings:
         kind = _constant_initializer(fact, "embeddings_initializer")
         if fact.get("class") != "Embedding" or not kind:
             continue
+        # A single column has no other that it could be like.
         if fact["config"].get("output_dim") == 1:
             continue
         yield finding(

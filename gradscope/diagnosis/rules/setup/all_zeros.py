@@ -1,4 +1,4 @@
-"""Rule about initial weights that are zero."""
+"""Rule about kernels that are zero at the start, and stay zero."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.setup.initial_weights import (
+    GLOROT,
+    HE,
+    min_records,
+)
 from gradscope.diagnosis.spells import spells
 from gradscope.diagnosis.wording import finding, join_code
 
@@ -15,10 +20,6 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
-
-#: Initializers to advise.
-HE = '`kernel_initializer="he_normal"` (with ReLU) or '
-GLOROT = 'Keras\'s default `kernel_initializer="glorot_uniform"`'
 
 
 declare(
@@ -59,11 +60,11 @@ def zero_init(view: View, limits: Limits) -> Findings:
     changes in the first step.
     """
     weights, gradients = view.get("weight_norm"), view.get("gradient_norm")
-    min_records = fewest_records(view, limits["zero-init.records"])
+    fewest = min_records(view, limits["zero-init.records"])
     zero_kernels = []
     for row in view.kernels:
         is_stuck = (weights[:, row] == 0) & (gradients[:, row] == 0)
-        zero_spells = spells(is_stuck, min_records)
+        zero_spells = spells(is_stuck, fewest)
         zero_kernels += [(row, zero_spells[0])] if zero_spells else []
     if not zero_kernels or _is_last_layer_only(view, zero_kernels):
         return
@@ -130,8 +131,3 @@ def _is_last_layer_only(
         if not view.is_output(activation)
     ]
     return bool(np.nanmax(view.get("activation_rms")[:5, hidden], initial=0))
-
-
-def fewest_records(view: View, limit: float) -> float:
-    """Lower a number of recorded steps to that of a very short run."""
-    return min(limit, max(5, view.count - 1))

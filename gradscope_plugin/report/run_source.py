@@ -9,9 +9,9 @@ import numpy as np
 from tensorboard.context import RequestContext
 
 from gradscope_plugin.replies import histograms
-from gradscope_plugin.report import answers, thinning
-from gradscope_plugin.report.answers import Asked
-from gradscope_plugin.report.files import EXPERIMENT, FileProvider
+from gradscope_plugin.report import routes, thinning
+from gradscope_plugin.report.file_provider import EXPERIMENT, FileProvider
+from gradscope_plugin.report.routes import Asked
 from gradscope_plugin.report.thinning import Size
 from gradscope_plugin.runs import run_data
 
@@ -81,7 +81,7 @@ class RunSource:
         if self.described is None:
             return Size(0, {}, {"units": 0, "histograms": 0})
         numbers: dict[str, int] = {}
-        for route in answers.ROUTES:
+        for route in routes.ROUTES:
             if route.path == "matrix":
                 count = sum(
                     self._rows(query["rows"])

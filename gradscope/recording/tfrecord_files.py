@@ -13,7 +13,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from gradscope.reading import files
+from gradscope.reading import storage
 from gradscope.reading.checksum import masked_crc
 
 #: Seconds between two uploads of a remote file.
@@ -47,7 +47,7 @@ class RecordFile(Protocol):
 
 def create(path: str) -> RecordFile:
     """Create a file and the directory that it is in."""
-    return RemoteFile(path) if files.is_remote(path) else LocalFile(path)
+    return RemoteFile(path) if storage.is_remote(path) else LocalFile(path)
 
 
 class LocalFile:
@@ -93,7 +93,7 @@ class RemoteFile:
     """
 
     def __init__(self, url: str):
-        self._system, self._path = files.file_system(url)
+        self._system, self._path = storage.file_system(url)
         self._content = bytearray()
         self._uploaded = 0
         # The first flush uploads, whatever the clock says.

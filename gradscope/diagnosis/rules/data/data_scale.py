@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import guessing_loss
+from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.spells import largest, median, smallest
@@ -82,8 +82,8 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
         "note" if learns else "warning",
         view.layer(view.kernels[0]) if view.kernels else None,
         None,
-        what=f"The model's {code(name)} has an rms of {size:.3g}, with "
-        f"values from {smallest(view.get('data_min')[:, row]):.3g} to "
+        what=f"The model's {code(name)} is not scaled: its rms is {size:.3g}, "
+        f"with values from {smallest(view.get('data_min')[:, row]):.3g} to "
         f"{largest(view.get('data_max')[:, row]):.3g}",
         evidence={
             "input_rms": size,
@@ -180,6 +180,7 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
     first = view.get("data_rms")[0, outputs]
     limit = limits["unscaled-target.ratio"]
     largest = int(np.argmax(np.nan_to_num(sizes)))
+    # Other targets near zero would make any target look large.
     other_size = float(max(np.delete(sizes, largest).max(), 1))
     if not sizes[largest] > limit * max(float(first[largest]), other_size):
         return
@@ -269,4 +270,5 @@ def _rescales(view: View) -> bool:
 def _starts_wild(view: View) -> bool:
     """Return whether the first losses were far above the last loss."""
     loss = view.loss[np.isfinite(view.loss)]
+    # Beside a last loss near zero any first loss is large; hence the sum.
     return bool(loss.size and median(loss[:50]) > 20 * view.last_loss + 20)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.drawing import palette
+from gradscope.drawing import merged_rows, palette
 from gradscope.drawing.grid import KIND_NAMES, Grid, Kind
 from gradscope.terminal import WIDTH, printable
 
@@ -64,9 +64,10 @@ class Picture:
 def picture(grid: Grid, width: int) -> Picture:
     """Fit a grid into lines of a terminal.
 
-    Where several cells share a character, the most abnormal one is shown: NaN
+    Where several steps share a character, the most abnormal one is shown: NaN
     before zero, and among numbers the one furthest from the middle of the
-    scale. (A line of the page is the same row throughout.)
+    scale. Where several rows share a line, it shows the same row throughout,
+    after which it is called; see `merged_rows`.
 
     Args:
         grid: The grid.
@@ -74,17 +75,15 @@ def picture(grid: Grid, width: int) -> Picture:
     """
     columns = max(1, width - _NAME - 1)
     steps = _pieces(len(grid.steps), columns)
-    rows = _pieces(len(grid.names), MOST_LINES)
-    positions, kinds = grid.positions, grid.kinds
-    chosen = np.array(
-        [
-            [_worst(positions, kinds, step, row) for step in steps]
-            for row in rows
-        ]
+    pieces = _pieces(len(grid.names), MOST_LINES)
+    weights, positions = merged_rows.weights_of(grid), grid.positions
+    lines = [_line(grid, weights, rows, steps) for rows in pieces]
+    at = tuple(np.array([cells for _, cells in lines]).transpose(2, 0, 1))
+    names = tuple(
+        _name(grid.names[lead], rows.stop - rows.start)
+        for rows, (lead, _) in zip(pieces, lines, strict=True)
     )
-    at = chosen[..., 0], chosen[..., 1]
-    names = tuple(_name(grid.names[row]) for row in rows)
-    return Picture(grid, names, positions[at], kinds[at])
+    return Picture(grid, names, positions[at], grid.kinds[at])
 
 
 def _pieces(count: int, most: int) -> list[slice]:
@@ -93,20 +92,22 @@ def _pieces(count: int, most: int) -> list[slice]:
     return [slice(*pair) for pair in itertools.pairwise(edges)]
 
 
-def _worst(positions, kinds, steps: slice, rows: slice) -> tuple[int, int]:
-    """Return step and row of the most abnormal cell of a part."""
-    places = np.abs(np.nan_to_num(positions[steps, rows], nan=0.5) - 0.5)
-    # The kind decides first: no position adds as much as the step from one kind
-    # to the next.
-    weights = 10.0 * kinds[steps, rows] + np.minimum(places, 9)
-    step, row = np.unravel_index(np.argmax(weights), weights.shape)
-    return steps.start + int(step), rows.start + int(row)
+def _line(
+    grid: Grid, weights: np.ndarray, rows: slice, steps: list[slice]
+) -> tuple[int, list[tuple[int, int]]]:
+    """Return the row that stands for some, and the cells that are drawn."""
+    shared = weights[:, rows]
+    lead = merged_rows.lead_of(shared, grid.sizes[rows])
+    drawn = rows.start + merged_rows.drawn_rows(shared, lead)
+    line = weights[np.arange(len(drawn)), drawn]
+    worst = [piece.start + int(line[piece].argmax()) for piece in steps]
+    return rows.start + lead, [(step, int(drawn[step])) for step in worst]
 
 
-def _name(names: tuple[str, ...]) -> str:
-    """Return what a line is called: its first row, and how many follow."""
-    more = f" +{len(names) - 1}" if len(names) > 1 else ""
-    return _shorten(names[0], _NAME - len(more)) + more
+def _name(name: str, count: int) -> str:
+    """Return what a line is called: its row, and how many others share it."""
+    more = f" +{count - 1}" if count > 1 else ""
+    return _shorten(name, _NAME - len(more)) + more
 
 
 def _shorten(name: str, most: int) -> str:

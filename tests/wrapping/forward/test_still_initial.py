@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import gradscope
-from gradscope.wrapping.forward import initial_state, untracked_variables
+from gradscope.wrapping.forward import still_initial, untracked_variables
 
 
 def is_initial(layer, shape=(16,), change=None):
@@ -15,7 +15,7 @@ def is_initial(layer, shape=(16,), change=None):
     layer.trainable = False
     if change is not None:
         layer.set_weights([change(w) for w in layer.get_weights()])
-    return initial_state.is_initial(layer, layer.get_config())
+    return still_initial.is_initial(layer, layer.get_config())
 
 
 def trained(weights):
@@ -47,13 +47,13 @@ def test_a_bias_tells_that_a_layer_was_trained():
 def test_statistics_of_a_batch_norm():
     norm = layers.BatchNormalization()
     norm.build((None, 4))
-    assert initial_state.is_initial(norm, {}) is True
+    assert still_initial.is_initial(norm, {}) is True
     norm.moving_mean.assign(np.full(4, 0.1))
-    assert initial_state.is_initial(norm, {}) is False
+    assert still_initial.is_initial(norm, {}) is False
 
 
 def test_layers_that_tell_nothing():
-    assert initial_state.is_initial(layers.Dense(2), {}) is None
+    assert still_initial.is_initial(layers.Dense(2), {}) is None
     assert is_initial(layers.Dense(2), (4,)) is None  # too few weights
     constant = layers.Dense(16, kernel_initializer="ones")
     assert is_initial(constant) is None

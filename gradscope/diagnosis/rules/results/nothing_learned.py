@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing import chance, guessing_loss
+from gradscope.diagnosis.guessing_loss import chance, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.results.constant_outputs import (
@@ -106,6 +106,8 @@ _CHECKS = (
 @rule
 def nothing_learned(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that nothing is learned, if there is any."""
+    # A loss of zero also stays where it was, and outputs that are all the same
+    # can only guess: the first sign that holds says most.
     for look in (
         find_loss_of_zero,
         find_constant_outputs,
@@ -142,7 +144,8 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
         None,
         None,
         what=f"The loss ends at {view.last_loss:.3g}, no better than guessing "
-        f"({guess:.3g}), although the weights are updated",
+        f"({guess:.3g}), although the weights are updated: check first that "
+        "inputs and targets belong together",
         evidence={
             "last_loss": view.last_loss,
             "guessing_loss": guess,
@@ -174,6 +177,7 @@ def _stays_where_it_was(view: View, limits: Limits) -> Findings:
     if not change < limit or _has_learned_by_accuracy(view):
         return
     ratios = view.get("update_to_weight_ratio")[:, view.kernels].astype(float)
+    # As if all updates went one way: the weights moved no further.
     moved = float(median(ratios)) * (view.last_step + 1)
     if not moved > limits["learning-rate.moved"]:
         return  # `training_too_slow` reports this
@@ -221,6 +225,7 @@ def _nothing_resists(view: View, limits: Limits) -> Findings:
     if view.last_step < limits["nothing-learned.steps"]:
         return
     row = targets[0]
+    # The variation of a batch of one example is NaN.
     is_constant = not np.nan_to_num(view.get("data_variation")[:, row]).any()
     if not is_constant or np.ptp(view.get("data_mean")[:, row]) > 0:
         return
@@ -252,6 +257,8 @@ def _has_learned_by_accuracy(view: View) -> bool:
     accuracy, guess = view.accuracy, chance(view)
     if accuracy is None or not guess > 0 or not len(accuracy):
         return False
+    # Where guessing is right in half of the cases, no accuracy is twice as
+    # high.
     return bool(np.nanmax(accuracy, initial=0) > min(2 * guess, guess + 0.1))
 
 

@@ -19,7 +19,7 @@ from werkzeug.test import Client
 
 from gradscope.format.columns import STATISTICS
 from gradscope_plugin import plugin
-from gradscope_plugin.report.files import FileProvider
+from gradscope_plugin.report.file_provider import FileProvider
 
 Query = dict[str, str]
 
