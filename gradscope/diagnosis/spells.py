@@ -106,6 +106,37 @@ def running_median(values: np.ndarray, records: int = 9) -> np.ndarray:
     return median(windows, axis=1)
 
 
+def smallest(values: ArrayLike) -> float:
+    """Find the smallest number without NaN; NaN where all values are.
+
+    As `np.nanmin`, but without warnings, as `largest` and `average`: a record
+    may lack what a rule asks for, or have batches without examples.
+
+    Examples:
+        >>> smallest([2.0, np.nan, 1.0]), largest([]), average([1.0, 3.0])
+        (1.0, nan, 2.0)
+    """
+    numbers = _without_nan(values)
+    return float(numbers.min()) if numbers.size else np.nan
+
+
+def largest(values: ArrayLike) -> float:
+    """Find the largest number without NaN; NaN where all values are."""
+    return -smallest(-np.asarray(values, float))
+
+
+def average(values: ArrayLike) -> float:
+    """Compute the mean without NaN; NaN where all values are."""
+    numbers = _without_nan(values)
+    return float(numbers.mean()) if numbers.size else np.nan
+
+
+def _without_nan(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, float)
+    numbers: np.ndarray = array[~np.isnan(array)]
+    return numbers
+
+
 @overload
 def median(values: ArrayLike, axis: None = None) -> float: ...
 @overload

@@ -132,6 +132,43 @@ def test_dead_units_may_be_revived_by_other_layers():
     assert "biases" not in only(run).remedy
 
 
+def test_units_are_dead_since_the_start_if_it_was_recorded():
+    relu = Activation("dense_2/relu", "relu", 64)
+    silent = {"dead_fraction": 0.6, "zero_fraction": 0.6}
+    run = record(network(activations=(relu,)), **silent)
+    assert "They were dead from the start on" in only(run).cause
+    late = dataclasses.replace(run, steps=run.steps + 500)
+    assert "They were dead from the first record on" in only(late).cause
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_units_with_equal_gradients_need_not_have_equal_weights(known):
+    config = {"kernel_initializer": {"class_name": "Ones"}} if known else {}
+    layer = {"name": "dense_2", "class": "Dense", "config": config}
+    described = network(model={"layers": [layer], "loss": None})
+    alike = {"gradient_unit_spread": {"dense_2/kernel": 0}}
+    found = only(record(described, **alike))
+    assert found.what.endswith(
+        "the same gradient, so nothing makes them differ"
+    )
+    assert (
+        "They start with equal weights, those of `Ones`" in found.cause
+    ) == (known)
+    assert ("whose outputs are only added up" in found.cause) != known
+
+
+@pytest.mark.parametrize(
+    ("rms", "sentence"),
+    [(1.5, "all of about the same size"), (4.0, "it lets few units win")],
+)
+def test_a_softmax_between_layers_does_what_its_outputs_show(rms, sentence):
+    hidden = Activation("x/softmax", "softmax", 64, rank=2)
+    wiring = (Wiring("softmax_into", "x/softmax", "kernel"),)
+    described = network(activations=(hidden,), wiring=wiring)
+    run = record(described, activation_rms={"x/softmax": rms / 64})
+    assert sentence in only(run).cause
+
+
 @pytest.mark.parametrize(
     ("widths", "layer"), [((64, 1), "b"), ((1, 1), None), ((64, 2), None)]
 )

@@ -65,7 +65,7 @@ def test_a_loss_of_zero_from_the_first_step_on():
     assert "sample weights, class weights or mask" in found.cause
 
 
-def skipping(count, applied):
+def skipping(count, applied, scale=1.0):
     """A run whose loss scale skipped `count` steps before the others."""
     total = count + applied
     is_skipped = np.arange(total) < count
@@ -79,7 +79,7 @@ def skipping(count, applied):
             ("weight_norm", 8.0),
         ]
     }
-    record = run(count=total, skipped=skipped, loss_scale=1.0, **statistics)
+    record = run(count=total, skipped=skipped, loss_scale=scale, **statistics)
     # A step that is skipped has the number of the next one that is applied.
     steps = np.maximum(np.arange(total) - count, 0)
     return dataclasses.replace(record, steps=steps)
@@ -90,6 +90,15 @@ def test_a_training_of_skipped_steps_alone():
     assert (found.kind, found.severity) == ("steps-skipped", "error")
     assert "at least 87 steps were skipped" in found.what
     assert "overflows" in found.cause and 'dtype="float32"' in found.remedy
+    assert "It fell to" not in found.cause
+
+
+def test_a_loss_scale_so_small_that_it_cannot_be_the_reason():
+    """After 87 steps it is 2^15 / 2^87: float16 holds 65504 / 2^-72."""
+    (found,) = gradscope.diagnose(skipping(87, 0, 2.0**-72))
+    assert "2e-22, with which only gradients above 3e+26 are" in found.cause
+    assert "in the forward pass, the loss or a slope was itself" in found.cause
+    assert "the record does not tell which, or where" in found.cause
 
 
 def test_most_steps_skipped():

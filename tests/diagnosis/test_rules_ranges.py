@@ -20,6 +20,8 @@ def test_a_label_beyond_the_last_class():
     assert "11 units" in found.remedy
     (found,) = gradscope.diagnose(run(data_min={"target": -1.0}))
     assert "label is -1" in found.what
+    assert "Labels below 0 are no classes" in found.cause
+    assert "ignore_class=-1" in found.remedy and "units" not in found.remedy
     assert kinds(run()) == []
 
 
@@ -37,9 +39,10 @@ def test_a_label_beyond_the_last_class_explains_a_loss_of_nan():
     assert "A label is 10" in first.cause and "11 units" in first.remedy
 
 
-def embedded(high):
+def embedded(high, low=0.0):
     described = classifier(layers=[("tokens", "Embedding", {"input_dim": 100})])
-    return run(described, data_max={"input": high, "target": 9.0})
+    ends = {"data_max": {"input": high, "target": 9.0}}
+    return run(described, data_min={"input": low}, **ends)
 
 
 def test_an_index_beyond_the_last_row_of_an_embedding():
@@ -48,6 +51,10 @@ def test_an_index_beyond_the_last_row_of_an_embedding():
     assert "index 149, and `tokens` has 100 rows" in found.what
     assert "input_dim=150" in found.remedy
     assert kinds(embedded(99.0)) == []
+    (found,) = gradscope.diagnose(embedded(99.0, -1.0))
+    assert "has the index -1" in found.what
+    assert "-1 is the last row" in found.cause
+    assert "from 0 to 99" in found.remedy
 
 
 def test_an_input_that_is_the_same_for_all_examples():

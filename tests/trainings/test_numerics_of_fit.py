@@ -141,6 +141,15 @@ def test_an_index_beyond_an_embedding(mode, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_an_index_below_zero_counts_from_the_end_of_an_embedding(mode):
+    rows = np.arange(8, dtype=np.float32).reshape(4, 2)
+    embedding = layers.Embedding(4, 2, weights=[rows])
+    embedding.build([None])
+    read = in_mode(mode, lambda indices: embedding(indices))
+    np.testing.assert_array_equal(read(tf.constant([-1, -3])), rows[[3, 1]])
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_step_that_a_loss_scale_skips_counts_nowhere(mode):
     inner = keras.optimizers.SGD(0.1)
     outer = keras.optimizers.LossScaleOptimizer(inner)

@@ -13,6 +13,7 @@ from gradscope.diagnosis.rules.data import (
     input_variation,
     label_variation,
     out_of_range,
+    padding,
 )
 from gradscope.diagnosis.rules.forward import (
     batch_norms,
@@ -34,7 +35,9 @@ from gradscope.diagnosis.rules.results import (
     nothing_learned,
     outputs,
     relu_outputs,
+    soft_targets,
     softmax,
+    validation,
 )
 from gradscope.diagnosis.rules.setup import (
     all_zeros,
@@ -86,6 +89,7 @@ __all__ = [
     "nothing_learned",
     "out_of_range",
     "outputs",
+    "padding",
     "rate_too_large",
     "rate_too_small",
     "regularisation",
@@ -93,10 +97,12 @@ __all__ = [
     "rewritten_sums",
     "saturation",
     "skipped",
+    "soft_targets",
     "softmax",
     "trainable",
     "untrained",
     "updates",
+    "validation",
     "vanishing",
     "vanishing_causes",
     "wiring",

@@ -42,6 +42,14 @@ declare(
                 "last ones: it grows as it is backpropagated (the critical "
                 "layer ratio of torchmortem)",
             ),
+            "long": Limit(
+                40, "records after which gradients have a level of their own"
+            ),
+            "level": Limit(
+                10,
+                "how far gradients go beyond such a level, up and down, "
+                "without exploding: those of a critic vary tenfold",
+            ),
             "forward": Limit(
                 20,
                 "rms of the outputs of the last hidden layers divided by that "
@@ -53,11 +61,6 @@ declare(
         symptoms=("non-finite", "loss-diverges", "update-too-large"),
     )
 )
-
-
-#: Records after which gradients have a level, and how far they go beyond it.
-_LONG = 40
-_OF_A_LEVEL = 10
 
 
 @rule
@@ -87,7 +90,7 @@ def exploding_gradient(view: View, limits: Limits) -> Findings:
     if (
         spell is not None
         and not view.loss_fall > 0.5
-        and not _is_of_a_level(spell, norm)
+        and not _is_of_a_level(spell, norm, limits)
     ):
         yield _growth_finding(view, limits, spell, norm, start)
         return
@@ -123,16 +126,17 @@ def _growth_in_depth(view: View, limits: Limits) -> Findings:
     )
 
 
-def _is_of_a_level(spell: Spell, norm: np.ndarray) -> bool:
+def _is_of_a_level(spell: Spell, norm: np.ndarray, limits: Limits) -> bool:
     """Return whether gradients only vary around a level that they long had.
 
     Those of a critic, whose targets grow with what it learns, reach a level,
     and go up and down around it.
     """
-    if spell.until_the_end or spell.start < _LONG:
+    if spell.until_the_end or spell.start < limits["exploding-gradient.long"]:
         return False
     level = median(norm[spell.start // 2 : spell.start])
-    return float(np.nanmax(norm[spell.slice])) < _OF_A_LEVEL * level
+    peak = float(np.nanmax(norm[spell.slice]))
+    return peak < limits["exploding-gradient.level"] * level
 
 
 def forward_growth(view: View) -> float:
@@ -207,9 +211,10 @@ def _growth_finding(
             "global_gradient_norm": peak,
             "start": start,
         },
-        cause="Updates that are too large lead to where the loss is steep, and "
-        "its slope makes the next update even larger. It could also be a "
-        "single odd batch, or a recurrent layer over many time steps.",
+        cause="The record does not tell why. Possible reasons, the likeliest "
+        "first, are updates that are too large (they lead to where the loss is "
+        "steep, and its slope makes the next one even larger), odd batches, "
+        "and a recurrent layer over many time steps.",
         remedy="Clip the gradient with `global_clipnorm=1.0` in the optimizer, "
         "or divide the learning rate by ten.",
     )

@@ -174,9 +174,11 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
             cause="Each time step multiplies the gradient by the slope of "
             f"{function}"
             + (" (a quarter at most)" if "sigmoid" in function else "")
-            + " and by the same weights, so the gradient vanishes long before "
-            "it reaches the first time steps.",
-            remedy="Use `LSTM` or `GRU`, which carry the gradient along.",
+            + " and by the same weights, so that it usually vanishes before it "
+            "reaches the first time steps. The record has no gradients of "
+            "single time steps, so nothing may be learned for another reason.",
+            remedy="Use `LSTM` or `GRU`, which carry the gradient along. If "
+            "they learn nothing either, look at inputs and targets.",
         )
         return
 

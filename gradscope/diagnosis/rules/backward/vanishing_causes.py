@@ -73,7 +73,8 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
     if "sigmoid" in kinds:
         return (
             "The slope of a sigmoid is at most a quarter, so each sigmoid "
-            "layer removes three quarters of the gradient or more.",
+            "layer passes on a quarter of the gradient or less, unless its "
+            "weights are large.",
             'Use `activation="relu"` with `kernel_initializer="he_normal"` in '
             "the hidden layers.",
         )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gradscope.diagnosis.guessing_loss import chance
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import finding, percent
+from gradscope.diagnosis.wording import finding
 
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
@@ -62,8 +61,9 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     is_known = np.isfinite(mean) & (examples > 0)
     if follows.sum() < 30 or not is_known.all():
         return
-    total = float(np.nanmean(variation**2) + np.var(mean))
-    expected = total / float(np.nanmean(examples))
+    # A batch of a single example has no variation (NaN): it does not vary.
+    total = float(np.mean(np.nan_to_num(variation) ** 2) + np.var(mean))
+    expected = total / float(np.mean(examples))
     excess = float(np.var(mean)) / expected if expected > 0 else np.nan
     before, after = mean[:-1][follows], mean[1:][follows]
     order = _correlation(before, after)
@@ -86,10 +86,11 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
             "order": order,
             "order_limit": limits["unshuffled-data.order"],
         },
-        cause="The data are in an order, as that of their classes, and are not "
-        "shuffled, or by a buffer that is much smaller than the data "
-        "(`shuffle(100)` of thousands). Each step then pulls the network to "
-        "the classes of its batch, and the next ones pull it elsewhere.",
+        cause="Most likely the data are in an order, as that of their classes, "
+        "and are not shuffled, or by a buffer that is much smaller than the "
+        "data (`shuffle(100)` of thousands). Each step then pulls the network "
+        "to the classes of its batch, and the next ones pull it elsewhere. An "
+        "order that is meant, as from easy to hard, looks the same.",
         remedy="Shuffle all examples once before they are batched: "
         "`order = np.random.permutation(len(x))`, or "
         "`dataset.shuffle(len(x))` before `batch` and `repeat`.",
@@ -113,149 +114,3 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     if not np.ptp(a) > 0 or not np.ptp(b) > 0:
         return np.nan
     return float(np.corrcoef(a, b)[0, 1])
-
-
-declare(
-    Kind(
-        name="unmasked-padding",
-        rank=64,
-        ceiling="warning",
-        what="Most tokens are padding, and no mask tells the layers so.",
-        needs="model; targets or a recurrent layer",
-        shown_by=Shown(("data_zero_fraction", "data_mean"), role="input"),
-        is_note_if_learned=True,
-        limits={
-            "share": Limit(
-                0.5, "share of the input's tokens that are 0, the padding"
-            ),
-        },
-        cause_rank=54,
-        symptoms=("nothing-learned", "vanishing-gradient"),
-    )
-)
-
-#: Layers that read padding as tokens if there is no mask.
-_READERS = (
-    "LSTM",
-    "GRU",
-    "SimpleRNN",
-    "Bidirectional",
-    "RNN",
-    "GlobalAveragePooling1D",
-)
-
-#: Losses of Keras, which count all positions unless a mask or weights say
-#: otherwise.
-_LOSSES_OF_EACH_POSITION = (
-    "sparsecategoricalcrossentropy",
-    "categoricalcrossentropy",
-    "binarycrossentropy",
-    "categoricalfocalcrossentropy",
-    "binaryfocalcrossentropy",
-    "meansquarederror",
-    "meanabsoluteerror",
-    "mse",
-    "mae",
-    "huber",
-    "logcosh",
-    "poisson",
-    "kldivergence",
-)
-
-
-@rule
-def unmasked_padding(view: View, limits: Limits) -> Findings:
-    """Sequences of tokens that are mostly padding, behind no mask."""
-    inputs, targets = view.data_rows("input"), view.data_rows("target")
-    embedding = _unmasked_embedding(view)
-    if len(inputs) != 1 or len(targets) != 1 or embedding is None:
-        return
-    zeros = view.get("data_zero_fraction")
-    share = float(median(zeros[:, inputs[0]]))
-    of_targets = float(median(zeros[:, targets[0]]))
-    limit = limits["unmasked-padding.share"]
-    shape, target_shape = (
-        view.schema.data[row].shape for row in (inputs[0], targets[0])
-    )
-    if not share > limit or len(shape) != 1:
-        return
-    is_tagged = target_shape[:1] == shape[:1] and of_targets > limit
-    counts_all = is_tagged and _loss_counts_all_positions(view)
-    reads = any(f.get("class") in _READERS for f in view.facts.values())
-    # A loss of one's own may leave the padding out.
-    if not (counts_all or reads):
-        return
-    # Where only the end of a sequence is asked for, padding may be bridged.
-    is_harmful = counts_all or (
-        not is_tagged and view.loss_fall < limits["learned.fall"]
-    )
-    if counts_all:
-        cause, remedy = _COUNTS
-    else:
-        cause, remedy = _MAY_BE_LEFT_OUT if is_tagged else _SINGLE_ANSWER
-    yield finding(
-        view,
-        "unmasked-padding",
-        "warning" if is_harmful else "note",
-        str(embedding.get("name")),
-        None,
-        what=f"{percent(share)} of the tokens are 0, which is most likely the "
-        "padding, and no layer masks them"
-        + (f"; so are {percent(of_targets)} of the targets" * is_tagged)
-        + (", and the loss counts them like the others" * counts_all),
-        evidence={
-            "zeros": share,
-            "zeros_limit": limit,
-            "zeros_of_targets": of_targets,
-        },
-        cause=cause,
-        remedy=remedy,
-    )
-
-
-def _unmasked_embedding(view: View) -> dict[str, Any] | None:
-    """Get the facts of the first embedding; None without, or with a mask."""
-    for fact in view.facts.values():
-        config = fact.get("config") or {}
-        if config.get("mask_zero") or fact.get("class") == "Masking":
-            return None
-    embedding = next(
-        (f for f in view.facts.values() if f.get("class") == "Embedding"), {}
-    )
-    # Records of before do not know of masks.
-    knows_masks = "mask_zero" in (embedding.get("config") or {})
-    return embedding if knows_masks else None
-
-
-def _loss_counts_all_positions(view: View) -> bool:
-    """Return whether the loss counts the positions of the padding, too."""
-    loss = view.model.get("loss")
-    config = (loss.get("config") if isinstance(loss, dict) else None) or {}
-    return (
-        view.loss_name in _LOSSES_OF_EACH_POSITION
-        and config.get("ignore_class") is None
-    )
-
-
-#: Cause and remedy where the padding counts in the loss, where the record does
-#: not tell whether it does, and where no target belongs to a position.
-_COUNTS = (
-    "Without a mask a recurrent layer reads the padding as words, "
-    "pooling averages over it, and a loss for each position is mostly that "
-    "of the padding: it looks small while the words are hardly learned.",
-    "Use `Embedding(..., mask_zero=True)`, which also leaves the "
-    "padding out of the loss, or pass sample weights of 0 for it.",
-)
-_MAY_BE_LEFT_OUT = (
-    "Without a mask a recurrent layer reads the padding as words, and "
-    "pooling averages over it. Whether the loss leaves the padding out, "
-    "the record does not tell.",
-    "Check that the loss leaves the padding out, and that its mean is "
-    "over the words alone.",
-)
-_SINGLE_ANSWER = (
-    "Without a mask a recurrent layer reads the padding as words, and pooling "
-    "averages over it.",
-    "Use `Embedding(..., mask_zero=True)`: the layers after it then leave the "
-    "padding out.",
-)

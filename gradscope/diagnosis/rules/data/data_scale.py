@@ -12,7 +12,7 @@ import numpy as np
 from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import largest, median, smallest
 from gradscope.diagnosis.wording import code, finding
 
 if TYPE_CHECKING:
@@ -25,12 +25,19 @@ declare(
         name="unscaled-input",
         rank=210,
         ceiling="warning",
-        what="Inputs far larger than 1 reach a kernel unscaled.",
+        what="Inputs far larger than 1, or that hardly vary, reach a kernel "
+        "unscaled.",
         needs="model",
         shown_by=Shown(("data_rms",), role="input"),
         limits={
             "rms": Limit(
                 20, "rms of the model's input; standardised data have 1"
+            ),
+            "small": Limit(
+                0.01,
+                "variation of the model's input, below which it is lost beside "
+                "biases and noise; pixels that were divided by 255 twice have "
+                "0.001",
             ),
         },
         cause_rank=90,
@@ -76,8 +83,8 @@ def unscaled_input(view: View, limits: Limits) -> Findings:
         view.layer(view.kernels[0]) if view.kernels else None,
         None,
         what=f"The model's {code(name)} is not scaled: its rms is {size:.3g}, "
-        f"with values from {np.nanmin(view.get('data_min')[:, row]):.3g} to "
-        f"{np.nanmax(view.get('data_max')[:, row]):.3g}",
+        f"with values from {smallest(view.get('data_min')[:, row]):.3g} to "
+        f"{largest(view.get('data_max')[:, row]):.3g}",
         evidence={
             "input_rms": size,
             "input_rms_limit": limits["unscaled-input.rms"],
@@ -210,7 +217,7 @@ def target_range(view: View) -> tuple[float, float]:
     low, high = view.get("data_min")[:, rows], view.get("data_max")[:, rows]
     if not np.isfinite(low).any():
         return np.nan, np.nan
-    return float(np.nanmin(low)), float(np.nanmax(high))
+    return smallest(low), largest(high)
 
 
 def has_integer_targets(view: View) -> bool:
@@ -233,8 +240,8 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
     )
     if not shape or tuple(target_shape) not in (shape[:-1], (*shape[:-1], 1)):
         return False
-    least = float(np.nanmin(view.get("data_min")[:, target]))
-    most = float(np.nanmax(view.get("data_max")[:, target]))
+    least = smallest(view.get("data_min")[:, target])
+    most = largest(view.get("data_max")[:, target])
     return 1 < shape[-1] and 0 <= least and most < shape[-1]
 
 

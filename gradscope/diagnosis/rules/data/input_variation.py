@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: An input that varies by less than this is lost beside biases and noise;
-#: pixels that were divided by 255 twice vary by .001.
-_SMALL = 0.01
-
-
 declare(
     Kind(
         name="constant-input",
@@ -72,7 +67,7 @@ def constant_input(view: View, limits: Limits) -> Findings:
         if is_zero
         else "Every example has the same input",
         evidence={"input_variation": 0.0, "input_mean": float(mean[0, 0])},
-        cause="The data were lost before they reached the model. Possible "
+        cause="Nothing that tells examples apart reaches the model. Possible "
         "reasons are an integer dtype that cuts fractions off, a division of "
         "integers, a scaling applied twice, or an array that was allocated "
         "and never filled.",
@@ -92,7 +87,8 @@ def input_too_small(view: View, limits: Limits) -> Findings:
     size = float(median(view.get("data_rms")[:, row])) * scale
     # An input that is larger and hardly varies is not too small: it has an
     # offset.
-    if not 0 < variation < _SMALL or not 0 < size < 5 * _SMALL:
+    limit = limits["unscaled-input.small"]
+    if not 0 < variation < limit or not 0 < size < 5 * limit:
         return
     name = view.schema.rows("data")[row]
     rescaled = (
@@ -111,7 +107,7 @@ def input_too_small(view: View, limits: Limits) -> Findings:
         evidence={
             "input_rms": size,
             "input_variation": variation,
-            "input_variation_limit": _SMALL,
+            "input_variation_limit": limit,
             "loss_fall": view.loss_fall,
         },
         cause="Initializers and learning rates are made for inputs of about "

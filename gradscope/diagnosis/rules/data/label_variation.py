@@ -154,9 +154,9 @@ def sorted_by_class(view: View, limits: Limits) -> Findings:
             "batches": single_share,
             "batches_limit": limits["constant-labels.batches"],
         },
-        cause="The data are sorted by class and not shuffled. Each step "
-        "unlearns the other classes, and batch norm sees the statistics of "
-        "one class at a time.",
+        cause="Most likely the data are sorted by class and not shuffled. "
+        "Each step then unlearns the other classes, and a batch norm would see "
+        "the statistics of one class at a time.",
         remedy="Shuffle all of the data: `fit(..., shuffle=True)`, or "
         "`dataset.shuffle(len(x))` before `batch`.",
     )

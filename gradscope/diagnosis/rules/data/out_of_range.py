@@ -2,8 +2,8 @@
 
 On a CPU TensorFlow raises an error for these. Compiled by XLA, as `fit` does by
 itself on a GPU, a label out of range makes a loss of NaN, and an index out of
-range reads the last row of a table, which then learns for all of them (measured
-with TensorFlow 2.21).
+range reads the last row of a table. Keras 3 takes an index below 0 for one from
+the end, on all devices (measured with TensorFlow 2.21; docs/numerics.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ declare(
         name="label-out-of-range",
         rank=14,
         ceiling="error",
-        what="A label beyond the last class.",
+        what="A label beyond the last class, or below 0.",
         needs="model",
         shown_by=Shown(("data_max",), role="target"),
         cause_rank=5,
@@ -67,11 +67,23 @@ def label_out_of_range(view: View, limits: Limits) -> Findings:
         what=f"A label is {wrong:.0f}, and the output has {classes} classes, "
         f"numbered from 0 to {classes - 1}",
         evidence={"target_min": low, "target_max": high, "classes": classes},
-        cause="The labels count from 1, or the last layer has too few units. "
-        "Under XLA, which `fit` uses by itself on a GPU, the loss of such an "
+        cause=(
+            "Possible reasons are labels that count from 1, and a last layer "
+            "with too few units. "
+            if high >= classes
+            else "Labels below 0 are no classes; they may mean examples that "
+            "are to be left out. "
+        )
+        + "Under XLA, which `fit` uses by itself on a GPU, the loss of such an "
         "example is NaN; without XLA, a CPU raises an error.",
-        remedy=f"Give the last layer {high + 1:.0f} units, or number the "
-        "labels from 0: `np.unique(y, return_inverse=True)[1]`.",
+        remedy=(
+            f"Give the last layer {high + 1:.0f} units, or number the labels "
+            "from 0: `np.unique(y, return_inverse=True)[1]`."
+            if high >= classes
+            else "To leave such examples out, pass "
+            f"`SparseCategoricalCrossentropy(ignore_class={low:.0f})`; else "
+            "number the labels from 0: `np.unique(y, return_inverse=True)[1]`."
+        ),
     )
 
 
@@ -80,7 +92,7 @@ declare(
         name="index-out-of-range",
         rank=16,
         ceiling="error",
-        what="An index beyond the last row of an embedding.",
+        what="An index beyond the last row of an embedding, or below 0.",
         needs="model",
         shown_by=Shown(("data_max",), role="input"),
         cause_rank=7,
@@ -111,12 +123,26 @@ def embedding_index_out_of_range(view: View, limits: Limits) -> Findings:
         what=f"The input has the index {wrong:.0f}, and {code(layer)} has "
         f"{rows} rows, numbered from 0 to {rows - 1}",
         evidence={"input_min": low, "input_max": high, "rows": rows},
-        cause="The vocabulary is larger than `input_dim`. Under XLA, which "
-        "`fit` uses by itself on a GPU, all indices beyond the last row share "
-        "that row; without XLA, a CPU raises an error.",
+        cause=_TOO_LARGE if high >= rows else _BELOW_ZERO,
         remedy=f"Use `Embedding(input_dim={high + 1:.0f}, ...)`, or map rare "
-        "words to one index for unknown words.",
+        "words to one index for unknown words."
+        if high >= rows
+        else "Give what is missing or unknown an index of its own, from 0 to "
+        f"{rows - 1}.",
     )
+
+
+_TOO_LARGE = (
+    "The vocabulary is larger than `input_dim`. Under XLA, which `fit` uses by "
+    "itself on a GPU, all indices beyond the last row share that row; without "
+    "XLA, a CPU raises an error."
+)
+
+_BELOW_ZERO = (
+    "Indices below 0 may stand for what is missing or unknown. Keras 3 counts "
+    "them from the end, as Python does: -1 is the last row, which another "
+    "word has, too. Nothing says so, with or without XLA."
+)
 
 
 declare(

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: Steps that moving statistics need at least, from their initial values on.
-SETTLING_STEPS = 100
-
 
 def norm_distances(view: View, steps: slice = slice(None)) -> np.ndarray:
     """Get the larger of the distances of mean and variance, [T, rows]."""
@@ -66,7 +63,7 @@ def last_norm_distance(view: View, row: int) -> float:
     return float(median(norm_distances(view, slice(-5, None))[:, row]))
 
 
-def have_hardly_begun(view: View) -> bool:
+def have_hardly_begun(view: View, limits: Limits) -> bool:
     """Return whether batch norms had no time to learn their statistics.
 
     Each step closes `1 - momentum` of the distance. With a momentum of .999, as
@@ -75,19 +72,28 @@ def have_hardly_begun(view: View) -> bool:
     then inference differs from training whatever the network is, and a longer
     fit cures it.
     """
-    momenta = [
+    is_deep = len(_momenta(view)) >= limits["batchnorm-statistics.deep"]
+    name = "nearly_settled" if is_deep else "hardly_begun"
+    return share_of_start(view) > limits[f"batchnorm-statistics.{name}"]
+
+
+def share_of_start(view: View) -> float:
+    """Compute the share of its initial values in a moving statistic.
+
+    Each step keeps `momentum` of it, so after n steps this is that to the power
+    of n; of several layers the largest, and 0 where momenta are not known.
+    """
+    return largest_momentum(view) ** (view.last_step + 1)
+
+
+def largest_momentum(view: View) -> float:
+    """Get the largest momentum of the batch norms; 0 if it is not known."""
+    return max(_momenta(view), default=0.0)
+
+
+def _momenta(view: View) -> list[float]:
+    return [
         float((fact.get("config") or {}).get("momentum") or 0)
         for fact in view.facts.values()
         if fact.get("class") == "BatchNormalization"
     ]
-    left = max(momenta, default=0.0) ** (view.last_step + 1)
-    is_deep = len(momenta) >= _DEEP
-    return bool(left > (_NEARLY_SETTLED if is_deep else _HARDLY_BEGUN))
-
-
-#: Number of batch norms in a deep network; MobileNet has 52.
-_DEEP = 20
-
-#: Share of the distance that is left of statistics that have hardly begun, and
-#: of those that have nearly settled.
-_HARDLY_BEGUN, _NEARLY_SETTLED = 0.85, 0.05

@@ -154,8 +154,9 @@ def _cause_of_death(view: View, row: int, spell: Spell) -> str:
     is_early = spell.start < first_window + 5 or step < 50
     # Units that never fired are zero in the first step, too.
     if is_early and not (view.is_from_start and zero[0] < 0.95 * share):
+        since = "the start" if view.is_from_start else "the first record"
         return (
-            "They were dead from the start. Possible reasons are large "
+            f"They were dead from {since} on. Possible reasons are large "
             "negative biases, or inputs and weights that keep them below zero."
         )
     return (

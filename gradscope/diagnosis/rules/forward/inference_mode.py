@@ -72,9 +72,10 @@ def norm_in_inference_mode(view: View, limits: Limits) -> Findings:
         what=f"{join_code(layers)} ran in inference mode in every step, with "
         "moving statistics that never changed: nothing is normalised",
         evidence={"training_mode": 0.0, "layers": layers},
-        cause="The model was called without `training=True`. Then a batch "
-        "norm uses its moving statistics, which are still those it started "
-        "with (means of 0, variances of 1), and dropout drops nothing.",
+        cause="Most likely the model was called without `training=True`. Then "
+        "a batch norm uses its moving statistics, which are still those that "
+        "it started with (means of 0, variances of 1), and dropout drops "
+        "nothing.",
         remedy="In a loop of your own, call `model(x, training=True)`. Inside "
         "a layer of your own, pass `training` on to its layers.",
     )

@@ -9,13 +9,16 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
-    SETTLING_STEPS,
-    have_hardly_begun,
     last_norm_distance,
     norm_distances,
     probe_gap,
 )
-from gradscope.diagnosis.spells import Spell, median
+from gradscope.diagnosis.rules.forward.lagging_norms import (
+    costs_in_validation,
+    lag_findings,
+    outweighs_loss,
+)
+from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, join_code
 
 if TYPE_CHECKING:
@@ -38,6 +41,30 @@ declare(
                 "distance of the moving statistics from those of the batch: "
                 "of means in standard deviations, of variances as the log of "
                 "their ratio",
+            ),
+            "start": Limit(
+                0.5,
+                "share of its initial values in a moving statistic: momentum "
+                "to the power of the number of steps",
+            ),
+            "start_distance": Limit(
+                0.5, "distance that matters where that share is larger"
+            ),
+            "hardly_begun": Limit(
+                0.85, "the same share, above which a training says little yet"
+            ),
+            "nearly_settled": Limit(
+                0.05,
+                "the same in deep networks, in which the differences of all "
+                "layers multiply",
+            ),
+            "deep": Limit(
+                20, "batch norms of a deep network; MobileNet has 52"
+            ),
+            "settling": Limit(
+                100,
+                "steps that moving statistics need at least, from their "
+                "initial values on",
             ),
             "precise_fall": Limit(
                 0.999,
@@ -70,6 +97,8 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     distance = norm_distances(view)
     limit = limits["batchnorm-statistics.distance"]
     late = slice(-max(5, view.count // 10), None)
+    is_costly = costs_in_validation(view, limits)
+    start_limit = limits["batchnorm-statistics.start_distance"]
     frozen, lagging = [], []
     for row, state in view.states:
         if state.kind != "batch_norm":
@@ -85,7 +114,8 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
             frozen.append((state.name, layer_distance))
         elif (
             layer_distance > limit
-            or _outweighs_loss(view, row)
+            or (is_costly and layer_distance > start_limit)
+            or outweighs_loss(view, row)
             or (is_precise and last_norm_distance(view, row) > precise_limit)
             or (is_precise and _is_drifting(movement[:, row]))
         ):
@@ -99,29 +129,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     if frozen:
         yield _frozen_finding(view, limits, frozen)
     elif lagging:
-        yield from _lag_findings(view, limits, lagging)
-
-
-def _outweighs_loss(view: View, row: int) -> bool:
-    """Return whether wrong moving statistics cost more than the final loss.
-
-    A distance of `d` standard deviations adds about d^2 of the variance of the
-    targets to a squared error in inference mode. This is compared only where
-    all batches are the same one, so that the distance is not due to chance.
-    """
-    inputs, targets = view.data_rows("input"), view.data_rows("target")
-    if len(inputs) != 1 or len(targets) != 1:
-        return False
-    mean = view.get("data_mean")[:, inputs[0]]
-    is_same_batch = view.count > 20 and np.ptp(mean) == 0
-    if not is_same_batch or view.loss_name != "meansquarederror":
-        return False
-    late = slice(-max(5, view.count // 10), None)
-    means = median(view.get("mean_distance")[late, row])
-    variances = median(view.get("variance_distance")[late, row])
-    spread = median(view.get("data_variation")[:, targets[0]])
-    added_loss = (means**2 + (variances / 2) ** 2) * spread**2
-    return bool(added_loss > 10 * view.last_loss)
+        yield from lag_findings(view, limits, lagging)
 
 
 def _frozen_finding(
@@ -144,75 +152,13 @@ def _frozen_finding(
             "layers": names,
         },
         cause="Training uses the statistics of each batch, but inference uses "
-        "the moving statistics, which still have their initial values. The "
-        "operations that update them are not run, or their result is "
-        "discarded.",
+        "the moving statistics, which are still those that training began "
+        "with. Possible reasons are operations that update them and are not "
+        "run, and updates whose result is discarded.",
         remedy="In TensorFlow 1, run `tf.compat.v1.get_collection("
         "tf.compat.v1.GraphKeys.UPDATE_OPS)` with each step. With Keras's "
         "`stateless_call`, keep the non-trainable variables that it returns.",
     )
-
-
-def _lag_findings(
-    view: View, limits: Limits, lagging: list[tuple[str, float]]
-) -> Findings:
-    """Make the finding about batch norms whose statistics follow too slowly.
-
-    There is none if the lag does no harm, or if the run is too short.
-    """
-    ratio, is_gap = probe_gap(view, limits)
-    gap = _accuracy_gap(view)
-    is_harmful = is_gap or gap > limits["dropout-keep-prob.gap"]
-    is_known = np.isfinite(ratio) or np.isfinite(gap)
-    largest = max(distance for _, distance in lagging)
-    rows = [row for row, state in view.states if state.kind == "batch_norm"]
-    is_harmful = is_harmful or any(_outweighs_loss(view, row) for row in rows)
-    is_small = largest < limits["batchnorm-statistics.distance"]
-    is_short = not is_small and _is_too_short(view, largest, limits)
-    if not is_harmful and (is_known or is_short):
-        return  # statistics always lag at first, and a longer run cures that
-    is_early = have_hardly_begun(view)
-    is_note = is_early or (is_small and not is_harmful)
-    severity = "note" if is_note else "warning"
-    names = [name for name, _ in lagging]
-    worst_layer, distance = max(lagging, key=lambda pair: pair[1])
-    position = "have not settled"
-    if distance > 0.01:  # less may be chance
-        position = f"are {distance:.2g} away from those of the batches"
-    yield finding(
-        view,
-        "batchnorm-statistics",
-        severity,
-        worst_layer,
-        Spell(view.count - _late(view), view.count, view.count),
-        what=f"At the end, the moving statistics of {join_code(names)} "
-        f"{position}, so the network computes something different in inference "
-        "mode than in training mode",
-        evidence={
-            "distance": distance,
-            "distance_limit": limits["batchnorm-statistics.distance"],
-            "loss_ratio": ratio,
-            "accuracy_gap": gap,
-            "layers": names,
-        },
-        cause="The training is too short for their momentum, so this says "
-        "little yet. Each step closes `1 - momentum` of the distance: 95 % "
-        "takes 300 steps with 0.99, the default, and 3000 with 0.999, which "
-        "MobileNet has; and in a deep network all differences multiply."
-        if is_early
-        else "Possible reasons are moving statistics that follow too slowly "
-        "(each step closes only `1 - momentum` of the distance, 1 % if it is "
-        "0.99, while the weights change), too few steps, and batches of "
-        "several kinds, whose statistics have no mean that suits any of them.",
-        remedy="Use `BatchNormalization(momentum=0.9)`, train longer, or let "
-        "the learning rate decay towards the end. If batches of several kinds "
-        "pass the layer, mix the kinds in each batch.",
-    )
-
-
-def _late(view: View) -> int:
-    """Count the recorded steps that are the end of the run."""
-    return min(view.count, max(5, view.count // 10))
 
 
 def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:
@@ -244,23 +190,3 @@ def _is_drifting(movement: np.ndarray) -> bool:
     return bool(len(steps) == 19 and is_one_way) and (
         abs(movement[-1] - movement[-20]) > 0.002 * abs(movement[-1])
     )
-
-
-def _accuracy_gap(view: View) -> float:
-    """Subtract the last validation accuracy from that in training; or NaN."""
-    training, validation = view.accuracy, view.validation_accuracy
-    if training is None or validation is None:
-        return np.nan
-    return float(median(training[-3:]) - median(validation[-3:]))
-
-
-def _is_too_short(view: View, distance: float, limits: Limits) -> bool:
-    """Return whether the run is too short to expect settled statistics.
-
-    With the default momentum of .99 these need about 500 steps. Statistics
-    that are very far away after 100 steps are a fault all the same.
-    """
-    if view.last_step < SETTLING_STEPS:
-        return True
-    far_limit = 3 * limits["batchnorm-statistics.distance"]
-    return view.last_step < 500 and distance < far_limit

@@ -9,14 +9,15 @@ import numpy as np
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
-    SETTLING_STEPS,
     norm_distances,
 )
 from gradscope.diagnosis.spells import median
-from gradscope.diagnosis.wording import code, finding
+from gradscope.diagnosis.wording import code, finding, join_code
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
+    from gradscope.diagnosis.spells import Spell
     from gradscope.diagnosis.view import View
 
 
@@ -71,7 +72,7 @@ declare(
 @rule
 def shared_batchnorm(view: View, limits: Limits) -> Findings:
     """A batch norm that is called on batches with different statistics."""
-    if view.last_step < SETTLING_STEPS:
+    if view.last_step < limits["batchnorm-statistics.settling"]:
         return
     rows: dict[str, list[int]] = {}
     for row, state in view.states:
@@ -108,3 +109,64 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
             remedy="Give each kind of batch its own batch norm, or concatenate "
             "the batches before the layer.",
         )
+
+
+def batches_take_turns(view: View) -> bool:
+    """Return whether batches of one target each take turns.
+
+    So it is in the training of a GAN's discriminator: a batch that is real, and
+    one that was made.
+    """
+    rows = view.data_rows("target")
+    if len(rows) != 1:
+        return False
+    spread = view.get("data_variation")[:, rows[0]]
+    mean = view.get("data_mean")[:, rows[0]]
+    if (spread != 0).any() or len(np.unique(mean)) != 2:
+        return False
+    changed = (np.diff(mean) != 0)[np.diff(view.steps) == 1]
+    return changed.size >= 10 and float(changed.mean()) > 0.75
+
+
+def turns_finding(
+    view: View,
+    limits: Limits,
+    lagging: list[tuple[str, float]],
+    spell: Spell,
+    severity: str,
+) -> Finding:
+    """Make the finding about batch norms whose batches take turns.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        lagging: Names of batch norms, and how far their statistics are away.
+        spell: The end of the run.
+        severity: Severity of the finding.
+    """
+    names = [name for name, _ in lagging]
+    worst_layer, distance = max(lagging, key=lambda pair: pair[1])
+    return finding(
+        view,
+        "shared-batchnorm",
+        severity,
+        worst_layer,
+        spell,
+        what="Each batch has examples of one target only, two kinds of batches "
+        "take turns, and the moving statistics of "
+        f"{join_code(names)} are up to {distance:.2g} away from those of the "
+        "last recorded batches",
+        evidence={
+            "distance": distance,
+            "distance_limit": limits["batchnorm-statistics.distance"],
+            "layers": names,
+        },
+        cause="In training, each batch is normalised by its own statistics, so "
+        "that a network may tell the kinds apart by something else than what "
+        "it sees in inference mode. There (also where a discriminator is "
+        "frozen in the model that trains the generator), both kinds share the "
+        "moving statistics of all.",
+        remedy="Put both kinds into each batch, leave batch norm out of a "
+        "discriminator (or use `LayerNormalization`, which needs no batch), or "
+        "run it in training mode wherever its answer counts.",
+    )

@@ -65,7 +65,7 @@ def train_inference_mismatch(view: View, limits: Limits) -> Findings:
     arrays, or `probe=`.
     """
     ratio, is_gap = probe_gap(view, limits)
-    if not is_gap or have_hardly_begun(view):
+    if not is_gap or have_hardly_begun(view, limits):
         return
     has_norm = has_batch_norm(view)
     limit = limits[f"train-inference-mismatch.{ratio_limit(view)}"]

@@ -59,9 +59,10 @@ def relu_logits(view: View, limits: Limits) -> Findings:
             what=f"The logits of the loss come from a ReLU ({code(layer)}), "
             "so they are never negative",
             evidence={"operation": wiring.detail},
-            cause="An unlikely class needs a negative logit. And where a ReLU "
-            "is zero, its slope is zero as well, so a logit gets no gradient "
-            "from the examples for which it is zero.",
+            cause="Without negative logits a sigmoid never says less than 0.5, "
+            "and a softmax rules a class out only by large logits of others. "
+            "And where a ReLU is zero, its slope is zero as well, so a logit "
+            "gets no gradient from the examples for which it is zero.",
             remedy="Remove the activation of the last layer.",
         )
 

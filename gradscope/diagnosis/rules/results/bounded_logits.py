@@ -9,7 +9,7 @@ import numpy as np
 from gradscope.diagnosis.guessing_loss import classes
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.data.data_scale import dtype_of
-from gradscope.diagnosis.spells import running_median
+from gradscope.diagnosis.spells import largest, running_median, smallest
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
     if count < 3 or view.count < 30 or not _has_class_targets(view, count):
         return
     row = view.data_rows("output")[0]
-    low = float(np.nanmin(view.get("data_min")[:, row]))
-    high = float(np.nanmax(view.get("data_max")[:, row]))
+    low = smallest(view.get("data_min")[:, row])
+    high = largest(view.get("data_max")[:, row])
     # Cosines of rounded vectors may be a little beyond 1.
     if not (-1.0005 <= low < -0.1 and 0.1 < high <= 1.0005):
         return
@@ -58,9 +58,9 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
             "last_loss": view.last_loss,
             "least_loss": least,
         },
-        cause="Something bounds the logits: they are cosines of vectors of "
-        "length 1 without a scale, or come from a `tanh`; or a scale that was "
-        "to be learned is not trained.",
+        cause="Something bounds the logits; the record does not tell what. "
+        "Possible reasons are cosines of vectors of length 1 without a scale, "
+        "a `tanh`, and a scale that was to be learned and is not trained.",
         remedy="Multiply cosines by a scale of 10 to 30, or by one that is a "
         "weight of the model (`add_weight`); remove a `tanh` from the last "
         "layer.",
@@ -72,8 +72,8 @@ def _has_class_targets(view: View, count: int) -> bool:
     targets = view.data_rows("target")
     if len(targets) != 1 or view.is_regression:
         return False
-    low = float(np.nanmin(view.get("data_min")[:, targets], initial=np.inf))
-    high = float(np.nanmax(view.get("data_max")[:, targets], initial=-np.inf))
+    low = smallest(view.get("data_min")[:, targets])
+    high = largest(view.get("data_max")[:, targets])
     shape = view.schema.data[targets[0]].shape
     is_index = dtype_of(view, targets[0]).startswith(("int", "uint"))
     if is_index:

@@ -113,9 +113,11 @@ def _explain_divergence(
             ", as where a part that gets no gradient cannot follow the others "
             "(disconnected-variable)."
             if is_cut.any()
-            else "."
+            else ". The record does not tell which."
         ),
-        remedy
+        f"Check, the likeliest first: (1) {remedy[0].lower()}{remedy[1:]} (2) "
+        "Compute the loss by hand for a right and for a wrong answer: the "
+        "right one must cost less. (3) Log each term of the loss by itself."
         if not is_cut.any()
         else "Connect what gets no gradient to the loss. If the loss still "
         f"rises: {remedy[0].lower()}{remedy[1:]}",
@@ -156,6 +158,8 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
         "without a lower bound (a wrong sign, or a difference that is not "
         "squared), gradients that are applied to other weights than their "
         "own, or a learning rate that is too large.",
-        remedy="Check the sign of the loss. The loss should be near zero when "
-        "every prediction is right.",
+        remedy="Check, the likeliest first: (1) the sign of the loss, which "
+        "should be smallest when every prediction is right; (2) that each "
+        "gradient goes to its own weight, in `zip(gradients, variables)`; (3) "
+        "a tenth of the learning rate.",
     )

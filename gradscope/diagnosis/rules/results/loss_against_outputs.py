@@ -11,7 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import average, largest, median, smallest
 from gradscope.diagnosis.wording import finding, percent
 
 if TYPE_CHECKING:
@@ -80,15 +80,19 @@ def outputs_ignore_inputs(view: View, limits: Limits) -> Findings:
         "(a penalty or a divergence). Reducing that part pays more than "
         "telling examples apart."
         if is_dominated
-        else "A good mean alone can remove much of the loss, as with many "
-        "zeros among the targets. It could also be that the information that "
-        "tells examples apart does not reach the output.",
+        else "The record does not tell why. A good mean alone can remove much "
+        "of the loss, as with many zeros among the targets. It could also be "
+        "that the information that tells examples apart does not reach the "
+        "output.",
         remedy="Divide the added part by 100, then increase it step by step. "
         "Sum or average both parts of the loss over the same axes."
         if is_dominated
-        else "Compare the loss with that of always predicting `y.mean(axis=0)`."
-        " For one of many classes, use a softmax with "
-        "`categorical_crossentropy`.",
+        else "Check, the likeliest first: (1) compare the loss with that of "
+        "always predicting `y.mean(axis=0)`; for one of many classes, use a "
+        "softmax with `categorical_crossentropy`. (2) Look at ten inputs with "
+        "their targets right before `fit`: do they belong together? (3) Train "
+        "on 20 examples alone, which a network that is put together well "
+        "learns by heart.",
     )
 
 
@@ -156,7 +160,7 @@ def single_answer(view: View, limits: Limits) -> Findings:
     lowest, highest = (
         view.get(name)[late, outputs[0]] for name in ("data_min", "data_max")
     )
-    share = float(np.nanmean(view.get("data_mean")[:, targets[0]]))
+    share = average(view.get("data_mean")[:, targets[0]])
     rare = min(share, 1 - share)
     has_one_answer = (highest < 0.5).all() or (lowest > 0.5).all()
     if not 0 < rare < 0.3 or not has_one_answer:
@@ -191,8 +195,8 @@ def loss_metric_disagree(view: View, limits: Limits) -> Findings:
         return
     fall = (loss[0] - loss[-1]) / max(abs(loss[0]), 1e-12)
     limit = limits["loss-metric-disagree.fall"]
-    accuracy_range = float(np.nanmax(accuracy) - np.nanmin(accuracy))
-    best = float(np.nanmax(accuracy))
+    accuracy_range = largest(accuracy) - smallest(accuracy)
+    best = largest(accuracy)
     # An accuracy that is high already has little room to rise.
     if not fall > limit or accuracy_range > 0.02 or best > 0.9:
         return

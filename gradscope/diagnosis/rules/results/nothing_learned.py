@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing_loss import chance, classes, guessing_loss
+from gradscope.diagnosis.guessing_loss import chance, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.results.constant_outputs import (
     find_constant_outputs,
+)
+from gradscope.diagnosis.rules.results.zero_losses import (
+    find_loss_of_zero,
+    find_lost_steps,
 )
 from gradscope.diagnosis.spells import median, running_median
 from gradscope.diagnosis.wording import finding, percent
@@ -29,9 +33,9 @@ declare(
         name="nothing-learned",
         rank=295,
         ceiling="error",
-        what="The loss stays at that of guessing, is exactly zero from the "
-        "first step on, or the outputs are the same for all examples, and no "
-        "other finding explains it.",
+        what="The loss stays at that of guessing, is exactly zero in all or "
+        "many of the steps from the first one on, or the outputs are the same "
+        "for all examples, and no other finding explains it.",
         needs="model",
         shown_by=Shown(("update_to_weight_ratio",)),
         limits={
@@ -50,6 +54,11 @@ declare(
                 0.08,
                 "largest difference of the loss from its first value, as a "
                 "share of that; where the loss of guessing is not known",
+            ),
+            "lost": Limit(
+                0.2,
+                "share of the steps, and of the first twenty alone, in which "
+                "the loss and all of its gradients are exactly 0",
             ),
             "steps": Limit(
                 100, "steps of a training that should have learned something"
@@ -100,11 +109,12 @@ def nothing_learned(view: View, limits: Limits) -> Findings:
     # A loss of zero also stays where it was, and outputs that are all the same
     # can only guess: the first sign that holds says most.
     for look in (
-        _loss_of_zero,
+        find_loss_of_zero,
         find_constant_outputs,
         _only_guesses,
         _stays_where_it_was,
         _nothing_resists,
+        find_lost_steps,
     ):
         findings = list(look(view, limits))
         if findings:
@@ -262,44 +272,4 @@ def _has_penalties(view: View) -> bool:
             "bias_regularizer",
             "activity_regularizer",
         )
-    )
-
-
-def _loss_of_zero(view: View, limits: Limits) -> Findings:
-    """A loss that is zero, or rounded to it, from the first step on."""
-    if view.count < 5 or not view.is_from_start:
-        return
-    gradient = np.nan_to_num(view.get("global_gradient_norm"))
-    if not (abs(view.loss) < 1e-6).all() or not (gradient < 1e-6).all():
-        return
-    is_single = "categoricalcrossentropy" in view.loss_name and (
-        view.data_rows("output") and classes(view) == 1
-    )
-    yield finding(
-        view,
-        "nothing-learned",
-        "error",
-        None,
-        None,
-        what="The loss is exactly 0 in every step from the first one on, so "
-        "there is nothing to learn from"
-        if not view.loss.any()
-        else "The loss is 0 but for rounding in every step from the first one "
-        "on, so there is nothing to learn from",
-        evidence={
-            "last_loss": view.last_loss,
-            "gradient_norm": float(gradient.max()),
-        },
-        cause="A categorical cross-entropy takes its outputs for the "
-        "probabilities of classes, which add up to 1. There is a single "
-        "output, so it counts as 1, whatever the network says."
-        if is_single
-        else "No example contributes to the loss: the sample weights, class "
-        "weights or mask are all zero, or the loss was clipped to zero before "
-        "the network had learned anything.",
-        remedy='For two classes use `Dense(1, activation="sigmoid")` with '
-        "`binary_crossentropy`, or two units with a softmax."
-        if is_single
-        else "Look at the sample weights or the mask of one batch, and at "
-        "the loss of that batch computed by hand.",
     )

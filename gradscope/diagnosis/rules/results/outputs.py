@@ -48,7 +48,7 @@ declare(
         ceiling="warning",
         what="The last activation cannot reach the targets; or the outputs are "
         "clipped; or the loss confuses logits and probabilities, as with a "
-        "second softmax.",
+        "second softmax or a missing logarithm.",
         needs="model (for a second softmax, only in eager loops)",
         shown_by=Shown(("data_max",), role="target"),
         limits={
@@ -61,6 +61,11 @@ declare(
                 0.05,
                 "how far the targets of a softmax add up to another "
                 "number than 1",
+            ),
+            "beyond": Limit(
+                10,
+                "distance of the largest of soft targets from 1, divided by "
+                "that of the largest probability, where the loss is negative",
             ),
             "share": Limit(
                 0.05,

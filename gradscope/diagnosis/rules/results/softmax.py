@@ -53,9 +53,10 @@ def peaked_attention(view: View, limits: Limits) -> Findings:
                 "loss_fall": view.loss_fall,
             },
             cause="Its scores are far apart. Where one weight is near 1, the "
-            "slope of the softmax is near zero, so queries and keys cannot "
-            "learn where to attend. The embeddings or weights start too large, "
-            "or the scores are not divided by the square root of the width.",
+            "slope of the softmax is near zero, so queries and keys hardly "
+            "learn where to attend. Possible reasons are scores that are not "
+            "divided by the square root of the width, and embeddings or "
+            "weights that start too large.",
             remedy="Divide the scores by `width ** 0.5`, and use the default "
             "initializers.",
         )
@@ -127,9 +128,15 @@ def hidden_softmax(view: View, limits: Limits) -> Findings:
                 "activation_rms_limit": limits["hidden-softmax.evenly"]
                 / activation.units,
             },
-            cause="A softmax turns outputs into probabilities. Between layers, "
-            "it lets one unit win and leaves the others, and the gradient, "
-            "near zero.",
+            cause="A softmax turns outputs into probabilities. "
+            + (
+                "Here they are all of about the same size, so the next layer "
+                "gets little that tells examples apart, and this one little "
+                "of the gradient."
+                if is_even
+                else "Between layers, it lets few units win and leaves the "
+                "others, and their gradient, near zero."
+            ),
             remedy='Use `activation="relu"` in this layer, and keep the '
             "softmax for the last layer.",
         )

@@ -77,22 +77,39 @@ def symmetric_units(view: View, limits: Limits) -> Findings:
             layer,
             spell,
             what=f"All units of {code(layer)} receive the same gradient, so "
-            "they stay alike and do the work of a single unit",
+            "nothing makes them differ",
             evidence={
                 "gradient_unit_spread": median(spread[spell.slice, row]),
                 "gradient_unit_spread_limit": limits["symmetric-units.spread"],
                 "records": spell.length,
             },
-            cause="They start with equal weights, as from a constant "
-            "initializer. Units with equal weights compute the same output, "
-            "and nothing ever makes them differ."
-            if from_start
-            else "They compute the same output. Possible reasons are a "
-            "constant initializer, or weights that were overwritten with a "
-            "single value.",
+            cause=_cause_of_likeness(view, row, from_start),
             remedy=f"Start kernels with random numbers: {HE}{GLOROT}.",
         )
         return
+
+
+def _cause_of_likeness(view: View, row: int, from_start: bool) -> str:
+    """Tell why the units of a kernel may receive the same gradient."""
+    facts = view.facts.get(view.layer(row), {})
+    initializer = _constant_initializer(facts, "kernel_initializer")
+    if initializer and from_start:
+        return (
+            f"They start with equal weights, those of {code(initializer)}. "
+            "Units with equal weights compute the same output, and do the work "
+            "of a single unit."
+        )
+    reason = (
+        "a constant initializer"
+        if from_start
+        else "weights that were overwritten with a single value"
+    )
+    return (
+        f"The likeliest reason is {reason}: units with equal weights compute "
+        "the same output, and do the work of a single unit. Units that are "
+        "linear, and whose outputs are only added up, get the same gradient, "
+        "too, whatever their weights."
+    )
 
 
 def _makes_outputs(view: View, row: int) -> bool:

@@ -238,8 +238,9 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
             "first_loss": first,
             "first_loss_limit": limits["init-too-large.loss"] * guessing,
         },
-        cause="The outputs are huge. Possible reasons are initial weights that "
-        "are too large, or layers that are added up without normalisation.",
+        cause="Some of its first answers are certain, before anything is "
+        "learned. Possible reasons are initial weights that are too large, "
+        "and layers that are added up without normalisation.",
         remedy=f"Use {HE}{GLOROT}, or put batch or layer normalisation "
         "between the layers.",
     )

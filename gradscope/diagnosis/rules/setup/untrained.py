@@ -119,7 +119,7 @@ def untracked_variable(view: View, limits: Limits) -> Findings:
             evidence={"variables": names, "count": len(variables)},
             cause="Keras 3 tracks the weights that `add_weight` makes, and no "
             "`tf.Variable`, be it an attribute of the layer or in a list. It "
-            "is no weight of the model: no optimizer gets it, and no file "
+            "is no weight of the model: `fit` does not train it, and no file "
             "saves it.",
             remedy="Make it with `self.add_weight(shape=..., name=...)` in "
             "`build`, or as a `keras.Variable`. If it is not to be trained, "

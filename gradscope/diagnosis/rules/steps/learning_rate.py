@@ -36,6 +36,11 @@ declare(
                 "(CS231n, neural-networks-3), and above 0.1 weights are "
                 "overwritten",
             ),
+            "beyond_rate": Limit(
+                10,
+                "update-to-weight ratio for which a learning rate alone is "
+                "rarely the cause",
+            ),
             "low_ratio": Limit(
                 1e-5,
                 "update-to-weight ratio that is too small to learn "

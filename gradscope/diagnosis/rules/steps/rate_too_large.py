@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 #: Activation functions with a slope near zero at both ends of their range.
 _FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
-#: Update-to-weight ratio for which a learning rate alone is rarely the cause.
-_LARGE = 10
-
 
 @rule
 def learning_rate_too_large(view: View, limits: Limits) -> Findings:
@@ -73,7 +70,7 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         },
         cause="The learning rate is too large, so each step overshoots. A "
         "ratio of about 0.001 is healthy."
-        if value <= _LARGE
+        if value <= limits["learning-rate.beyond_rate"]
         else "The learning rate is too large for gradients of this size. "
         "Possible reasons are the rate itself, or gradients that are far too "
         "large: inputs or targets in the hundreds, or a loss that grows "
@@ -195,9 +192,9 @@ def first_step_too_large(view: View, limits: Limits) -> Findings:
             "update_to_weight_ratio": ratio,
             "update_to_weight_ratio_limit": limit,
         },
-        cause="The learning rate is far too large for the first step, or the "
-        "first step divides by an epsilon that its dtype rounds to zero (Adam "
-        "in float16), or the weights start much too small.",
+        cause="Possible reasons are a learning rate that is far too large for "
+        "the first step, an epsilon that its dtype rounds to zero (Adam in "
+        "float16), and weights that start much too small.",
         remedy="Lower the learning rate or warm it up over some hundred steps; "
         "in float16 use `epsilon=1e-4`.",
     )

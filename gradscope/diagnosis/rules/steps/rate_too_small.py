@@ -46,7 +46,10 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
         return  # there is no gradient; `zero_gradient` reports this
     if _has_vanished(view):
         return  # `rate_that_vanished` reports this
-    cause = "The learning rate is too small. A ratio of about 0.001 is healthy."
+    cause = (
+        "The learning rate is too small for gradients of this size. A ratio of "
+        "about 0.001 is healthy."
+    )
     remedy = None
     if spell.start > 0:
         cause = (
@@ -172,10 +175,11 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
             "loss_fall": fall,
         }
         | ({"learning_rate": rate} if np.isfinite(rate) else {}),
-        cause="The learning rate is too small for a training of this length: "
-        "the value itself, a warm-up that never leaves its first steps (as "
-        "where the rate is a Python function, which a traced step calls once), "
-        "or a schedule that counts epochs where it gets steps.",
+        cause="The learning rate is too small for a training of this length. "
+        "Possible reasons are the value itself, a warm-up that never leaves "
+        "its first steps (as where the rate is a Python function, which a "
+        "traced step calls once), and a schedule that counts epochs where it "
+        "gets steps.",
         remedy="Print the rate after some steps: "
         "`float(model.optimizer.learning_rate)`. A ratio of updates to weights "
         f"of about 0.001 is healthy; here it is {ratio:.1g}.",

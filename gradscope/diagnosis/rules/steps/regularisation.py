@@ -211,8 +211,8 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
             "data_loss_fall": data_fall,
             "layers": names,
         },
-        cause="Small weights reduce the loss more than a good fit does, so the "
-        "weights go to zero and the outputs become constant.",
+        cause="Small weights reduce the loss more than a good fit does, which "
+        "pulls the weights to zero, and the outputs to a constant.",
         remedy="Divide the factor of the regularizer by 100. Values from 1e-5 "
         "to 1e-3 are usual, as in `keras.regularizers.L2(1e-4)`.",
     )

@@ -32,11 +32,20 @@ declare(
                 "skips some 15 steps to find its size, and then one in 2000",
             ),
             "steps": Limit(40, "skipped steps, the fewest to be reported"),
+            "scale": Limit(
+                1e-8,
+                "loss scale by which gradients of 1e12 fit into float16, so "
+                "that a smaller one does not explain what is skipped",
+            ),
         },
         cause_rank=6,
         symptoms=("learning-rate", "nothing-learned", "loss-metric-disagree"),
     )
 )
+
+
+#: Largest number of float16.
+_LARGEST = 65504
 
 
 @rule
@@ -77,16 +86,29 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
             "share_limit": limits["steps-skipped.share"],
             "loss_scale": float(view.record["loss_scale"][-1]),
         },
-        cause="A dynamic loss scale halves itself after each such step. If "
-        "that does not help, possible reasons are a forward pass or a loss "
-        "that overflows (in float16 everything beyond 65504 is infinite), and "
-        "a number that becomes zero (in float16 everything below 3e-8, as an "
-        "epsilon of 1e-8) and is divided by, or whose log or root is taken. A "
-        "step that is skipped is not measured, so the record does not tell "
-        "which, or where.",
+        cause=_word_scale(float(view.record["loss_scale"][-1]), limits)
+        + "Possible reasons are a forward pass or a loss that overflows (in "
+        "float16 everything beyond 65504 is infinite), and a number that "
+        "becomes zero (in float16 everything below 3e-8, as an epsilon of "
+        "1e-8) and is divided by, or whose log or root is taken. A step that "
+        "is skipped is not measured, so the record does not tell which, or "
+        "where.",
         remedy="Use epsilons that float16 can hold (1e-4), and compute powers, "
         'exp, sums, softmax and the loss with `dtype="float32"`; or use '
         '`"mixed_bfloat16"`. One epoch with the policy `"float32"` and '
         "gradscope shows whether any `activation_max` is beyond 65504; if so, "
         "scaling the inputs may help.",
+    )
+
+
+def _word_scale(scale: float, limits: Limits) -> str:
+    """Say what a loss scale proves that was halved again and again."""
+    halves = "A dynamic loss scale halves itself after each such step. "
+    if not 0 < scale < limits["steps-skipped.scale"]:
+        return f"{halves}If that does not help, look at what is not finite. "
+    return (
+        f"{halves}It fell to {scale:.1g}, with which only gradients above "
+        f"{_LARGEST / scale:.1g} are too large for float16. So most likely a "
+        "value in the forward pass, the loss or a slope was itself infinite or "
+        "NaN. "
     )
