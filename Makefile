@@ -66,7 +66,8 @@ part-combined = -k "not fit_jit" $(COMBINED)
 part-examples = $(EXAMPLES)
 part-replicas = $(REPLICAS)
 part-sessions = tests/wrapping/sessions $(lastword $(TF_KERAS))
-part-plugin = $(addprefix tests/,format frontend plugin reading) \
+part-plugin = $(addprefix tests/,drawing format frontend mirroring notebook \
+	plugin reading report) \
 	$(filter-out $(EXAMPLES),$(wildcard tests/project/test_*.py))
 part-trainings-m = $(call trainings,m)
 part-forward-t-z = $(call forward,t-z)
@@ -84,7 +85,6 @@ part-wrapping-a-e = $(call wrapping,a-e) tests/wrapping/steps
 part-optimizers = $(filter-out $(TF_KERAS), \
 	$(wildcard tests/wrapping/optimizers/test_*.py))
 part-wrapping-o-r = $(call wrapping,o-r)
-part-sharing = $(addprefix tests/,drawing mirroring notebook report)
 part-trainings-a-d = $(call trainings,a-d)
 # Make looks at them in this order, and returns to those that wait for what is set
 # up only after all others: what needs the wheel is not among the first.
@@ -92,7 +92,7 @@ TEST_PARTS := $(addprefix part-,evaluating combined examples browser replicas \
 	sessions plugin trainings-m forward-t-z wrapping-t-z trainings-e-l \
 	wrapping-f-n combined-xla forward-a-l trainings-n-z forward-m-s \
 	wrapping-s tf-keras measuring wrapping-a-e optimizers wrapping-o-r \
-	sharing trainings-a-d)
+	trainings-a-d)
 
 MARKS ?= not slow
 TIMES := $(VENV)/times

@@ -3,11 +3,19 @@
 import gc
 import os
 import pathlib
+import sys
 
 # Before anything imports TensorFlow: only its fatal errors are shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# For this process and for those that tests start: see lean_keras.py there.
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "support" / "startup"))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
+)
+
 import hypothesis
+import lean_keras  # noqa: F401
 import pytest
 from thinning import asks_for_xla
 
@@ -21,6 +29,11 @@ hypothesis.settings.load_profile("gradscope")
 # Tracing makes hundreds of thousands of objects, and few are garbage: looking
 # for it after each 700, as Python does, takes a twentieth of the time.
 gc.set_threshold(50_000)
+
+
+def pytest_collection_finish():
+    """What was imported is not looked at in search of garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)

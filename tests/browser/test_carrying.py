@@ -139,7 +139,8 @@ def test_a_prefix_the_other_provider_and_sampled_steps(browser, logdir):
         press(page, "Gradients")
         frame = frame_of(page)
         status = frame.locator(".runs footer")
-        expect(status).to_contain_text("20 of 400 recorded steps shown")
+        expect(status).to_contain_text("1 of 4 runs shown")
+        expect(status).to_contain_text("20 of their 400 recorded steps")
         expect(status).to_contain_text(
             "TensorBoard sampled the others away: "
             "tensorboard --samples_per_plugin=gradscope=0 keeps all"

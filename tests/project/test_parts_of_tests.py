@@ -7,6 +7,10 @@ import re
 import subprocess
 import sys
 
+import keras
+import lean_keras
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 COMBINED = "tests/trainings/test_combinations.py"
 
@@ -38,6 +42,17 @@ def test_each_file_is_in_one_part():
     assert count.pop(COMBINED) == 2
     assert set(count.values()) == {1}
     assert {*count, COMBINED} == set(files("tests"))
+
+
+def test_keras_is_imported_without_what_takes_long(monkeypatch):
+    """See tests/support/startup; all others may import matplotlib."""
+    finder = lean_keras.Finder()
+    assert finder.find_spec("matplotlib") is None
+    monkeypatch.setattr(keras.__spec__, "_initializing", True, raising=False)
+    assert finder.find_spec("matplotlib.pyplot") is None
+    for name in ("matplotlib", "IPython"):
+        with pytest.raises(ModuleNotFoundError, match=r"lean_keras\.py"):
+            finder.find_spec(name)
 
 
 def test_the_slowest_tests_of_all_parts_are_printed(tmp_path):

@@ -1,6 +1,7 @@
 """Observing that fails, and trainings that must not notice."""
 
 import contextlib
+import functools
 import re
 import warnings
 
@@ -52,7 +53,8 @@ def fit(library, logdir, how="callback", model=None, caught=None, **options):
             layers.Dense(8, activation="relu", name="first"),
             layers.BatchNormalization(name="norm"),
             layers.Dense(3, name="logits"),
-        ]
+        ],
+        name="network",
     )
     optimizer = library.optimizers.Adam(0.01)
     callbacks = []
@@ -85,9 +87,26 @@ def same(one, other):
         np.testing.assert_array_equal(a, b)
 
 
+@functools.cache
+def plain_fit(library, **options):
+    """One for all tests of a library and a mode."""
+    return fit(library, None, **options)[0]
+
+
 def trains_as_it_would(train, logdir):
     """Returns the warnings of a training with gradscope, which is the one
-    without."""
+    without.
+
+    Args:
+        train: A function of a log directory, or of None; or `fit` with the
+            rest of its arguments, as `functools.partial`.
+        logdir: A log directory.
+    """
     observed, caught = train(logdir)
-    same(train(None)[0], observed)
+    if isinstance(train, functools.partial):
+        options = {k: v for k, v in train.keywords.items() if k != "how"}
+        plain = plain_fit(*train.args, **options)
+    else:
+        plain, _ = train(None)
+    same(plain, observed)
     return caught

@@ -1,16 +1,7 @@
-"""Trains on several replicas, in a process of its own: see test_replicas.
-
-    python tests/support/replicas.py mirrored OUT CASES  # two logical devices
-    python tests/support/replicas.py workers OUT CASES   # one of two: TF_CONFIG
-
-CASES are some of those below as JSON. Writes to OUT the weights before every
-step of each training, and at its end. What was recorded is beside it, in
-OUT.logs/<case>.
-"""
+"""Trains on several replicas, in a process of its own: see test_replicas."""
 
 import json
 import pickle
-import sys
 import warnings
 
 import keras
@@ -163,13 +154,33 @@ def loop(strategy, model, optimizer, before_step, compiled):
         run(x, y)
 
 
+def mirrored():
+    """Returns a strategy of two logical devices of this process."""
+    device = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(device, logical)
+    return tf.distribute.MirroredStrategy()
+
+
+def accumulate(logdir):
+    """Wraps an optimizer that adds up gradients of several replicas."""
+    with mirrored().scope():
+        optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    gradscope.wrap(optimizer, logdir)
+
+
 def main(kind, out, cases):
+    """Trains, plain and observed.
+
+    Args:
+        kind: `"mirrored"`, or `"workers"` for one of two, as `TF_CONFIG` says.
+        out: File for the weights before every step of each training, and at
+            its end. What was recorded is beside it, in OUT.logs/<case>.
+        cases: Some of those above, as JSON.
+    """
     warnings.simplefilter("error", gradscope.GradscopeWarning)
     if kind == "mirrored":
-        device = tf.config.list_physical_devices("CPU")[0]
-        logical = [tf.config.LogicalDeviceConfiguration()] * 2
-        tf.config.set_logical_device_configuration(device, logical)
-        strategy = tf.distribute.MirroredStrategy()
+        strategy = mirrored()
     else:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     assert strategy.num_replicas_in_sync == 2
@@ -184,7 +195,3 @@ def main(kind, out, cases):
             )
     with open(out, "wb") as file:
         pickle.dump(results, file)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

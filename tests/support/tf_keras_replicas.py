@@ -1,15 +1,7 @@
-"""Trains with tf_keras on two logical devices: see test_tf_keras_replicas.
-
-    python tests/support/tf_keras_replicas.py OUT CASES
-
-CASES are some of those below as JSON. Writes to OUT the weights before every
-step of each training, and at its end. What was recorded is beside it, in
-OUT.logs/<case>.
-"""
+"""Trains with tf_keras on two logical devices: see test_tf_keras_replicas."""
 
 import json
 import pickle
-import sys
 import warnings
 
 import numpy as np
@@ -140,6 +132,13 @@ def loop(strategy, model, optimizer, before_step, mode):
 
 
 def main(out, cases):
+    """Trains, plain and observed.
+
+    Args:
+        out: File for the weights before every step of each training, and at
+            its end. What was recorded is beside it, in OUT.logs/<case>.
+        cases: Some of those above, as JSON.
+    """
     warnings.simplefilter("error", gradscope.GradscopeWarning)
     device = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -159,7 +158,3 @@ def main(out, cases):
                 )
     with open(out, "wb") as file:
         pickle.dump(results, file)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -2,6 +2,7 @@
 there is one warning."""
 
 import contextlib
+import functools
 import os
 import resource
 import shutil
@@ -31,6 +32,13 @@ def trained_by(way):
     return pytest.mark.parametrize("train", thinned([fit, loop], fast=[way]))
 
 
+@functools.cache
+def plain(train, **options):
+    """One for all faults of a way of training."""
+    optimizer = keras.optimizers.Adam(0.01)
+    return weights(train(optimizer, lambda n: None, **options))
+
+
 def compared(train, logdir, fault, **options):
     """Trains without gradscope and with it while a fault comes; the weights
     are the same.
@@ -38,9 +46,6 @@ def compared(train, logdir, fault, **options):
     Returns:
         The record, None where there is none, and gradscope's warnings.
     """
-    plain = weights(
-        train(keras.optimizers.Adam(0.01), lambda n: None, **options)
-    )
     optimizer = keras.optimizers.Adam(0.01)
     gradscope.wrap(optimizer, logdir, every=1)
     undo = contextlib.ExitStack()
@@ -59,7 +64,8 @@ def compared(train, logdir, fault, **options):
             observed = weights(train(optimizer, before_step, **options))
             gradscope.flush()
         gradscope.unwrap(optimizer)
-    for one, other in zip(plain, observed, strict=True):
+    expected = plain(train, **options)
+    for one, other in zip(expected, observed, strict=True):
         np.testing.assert_array_equal(one, other)
     told = [w for w in told if issubclass(w.category, GradscopeWarning)]
     try:

@@ -1,5 +1,6 @@
 """float16 with a loss scale, and bfloat16."""
 
+import functools
 import warnings
 
 import keras
@@ -71,6 +72,13 @@ def fit(how, logdir, *, scale=None, every=1, **arguments):
     return model
 
 
+@functools.cache
+def plain_state(precision, jit):
+    """One of the precision that is set, for all ways of observing it."""
+    model = fit("plain", None, jit_compile=jit)
+    return state(model, model.optimizer)
+
+
 @pytest.mark.parametrize(
     "precision, jit, how",
     thinned(
@@ -95,10 +103,10 @@ def fit(how, logdir, *, scale=None, every=1, **arguments):
 def test_mixed_precision_keeps_every_bit(policy, precision, jit, how, tmp_path):
     policy(precision)
     every = Every(3, dense=2)
-    plain = fit("plain", None, jit_compile=jit)
+    plain = plain_state(precision, jit)
     observed = fit(how, tmp_path, every=every, jit_compile=jit)
     for a, b in zip(
-        state(plain, plain.optimizer),
+        plain,
         state(observed, observed.optimizer),
         strict=True,
     ):

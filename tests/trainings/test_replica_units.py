@@ -1,9 +1,8 @@
 """Activations of several replicas: a unit that fired on any is alive."""
 
 import pickle
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 import replica_units as replicas
@@ -14,13 +13,9 @@ import gradscope
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("units") / "weights"
-    process = subprocess.run(
-        [sys.executable, replicas.__file__, str(out)],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=240,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    errors = out.with_suffix(".errors")
+    process = forked.start(replicas.main, out, errors=errors)
+    assert forked.finish(process, errors, limit=240) == ""
     with open(out, "rb") as file:
         return pickle.load(file), f"{out}.logs"
 

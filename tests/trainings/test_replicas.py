@@ -5,9 +5,8 @@ import os
 import pickle
 import re
 import socket
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 import replicas
@@ -24,21 +23,17 @@ LIMIT = 240
 def start(request, kind, out, **environment):
     """Starts a process that trains what the tests of this run ask for."""
     cases = json.dumps(selected(request, "mode", "optimizer", "how"))
-    return subprocess.Popen(
-        [sys.executable, replicas.__file__, kind, str(out), cases],
-        env=os.environ | environment,
-        stderr=subprocess.PIPE,
-        text=True,
+    return forked.start(
+        replicas.main, kind, out, cases, errors=errors_of(out), **environment
     )
 
 
+def errors_of(out):
+    return out.with_suffix(".errors")
+
+
 def results(process, out):
-    try:
-        _, errors = process.communicate(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()  # or it waits for the other one for ever
-        raise
-    assert process.returncode == 0, errors[-3000:]
+    assert forked.finish(process, errors_of(out), LIMIT) == ""
     with open(out, "rb") as file:
         return pickle.load(file)
 
@@ -137,24 +132,13 @@ def test_workers_train_the_same_and_the_chief_writes(
 
 
 def test_what_several_replicas_accumulate_is_refused(tmp_path):
-    script = f"""
-import keras, tensorflow as tf, gradscope
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0],
-    [tf.config.LogicalDeviceConfiguration()] * 2,
-)
-with tf.distribute.MirroredStrategy().scope():
-    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
-gradscope.wrap(optimizer, {str(tmp_path)!r})
-"""
-    process = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True
-    )
+    errors = tmp_path / "errors"
+    process = forked.start(replicas.accumulate, str(tmp_path), errors=errors)
     assert re.search(
         "NotImplementedError: gradscope cannot observe this optimizer: "
         "gradients that several replicas accumulate .* Train without "
         "`gradient_accumulation_steps`, or on one replica",
-        process.stderr,
+        forked.finish(process, errors, LIMIT),
     )
 
 

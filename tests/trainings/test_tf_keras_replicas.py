@@ -2,9 +2,8 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 import tf_keras_replicas as replicas
@@ -18,13 +17,9 @@ import gradscope
 def trained(request, tmp_path_factory):
     cases = json.dumps(selected(request, "mode", "optimizer", "how"))
     out = tmp_path_factory.mktemp("mirrored") / "weights"
-    process = subprocess.run(
-        [sys.executable, replicas.__file__, str(out), cases],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=240,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
+    errors = out.with_suffix(".errors")
+    process = forked.start(replicas.main, out, cases, errors=errors)
+    assert forked.finish(process, errors, limit=240) == ""
     with open(out, "rb") as file:
         return pickle.load(file), f"{out}.logs"
 
