@@ -93,6 +93,8 @@ def test_strip_and_heatmaps_have_one_axis_and_one_cursor(page):
     expect(lane(page, "loss").locator(".lane-values b").first).to_have_text(
         f"{trained_runs.loss(1):.3g}"
     )
+    heading = frame_of(page).locator(".strip .numbers")
+    expect(heading).to_have_text("at step 1")
     # A zoom of one is that of both.
     area.hover(position={"x": above["width"] * 0.5, "y": 20})
     page.keyboard.down("Control")

@@ -34,10 +34,12 @@ export function createLane(title, kind) {
     draw(now, shareOf, skipped) {
       lane = now;
       height = area.clientHeight;
-      const [bottom, top] = now.scale.ends;
+      const {ends: [bottom, top], most} = now.scale;
       // What stays the same has one number, beside its line.
       const isFlat = bottom === top;
-      high.textContent = short(top);
+      const isBeyond = most > top;
+      high.textContent = isBeyond ? `${short(top)} ↑` : short(top);
+      high.title = isBeyond ? `up to ${short(most)}, beyond this scale` : '';
       high.classList.toggle('flat', isFlat);
       low.textContent = isFlat ? ''
         : `${now.scale.kind === 'log' ? 'log ' : ''}${short(bottom)}`;

@@ -118,7 +118,8 @@ export function skippedSteps({steps, values}) {
 /** Returns the scale of some lines: log where they span orders of magnitude. A
  * few numbers far above all others lie beyond it: a run that explodes would
  * make those beside it flat. `ends` are the numbers without the margin around
- * them: an accuracy of 1 is not to look like one of 1.02. */
+ * them: an accuracy of 1 is not to look like one of 1.02; `most` is the largest
+ * of all. */
 export function scaleOf(lines) {
   const sorted = sortedNumbers(lines);
   const [low, most] = [sorted[0] ?? 0, sorted.at(-1) ?? 1];
@@ -126,9 +127,9 @@ export function scaleOf(lines) {
   const high = usual > 0 && most > FAR * usual ? FAR * usual : most;
   const ends = [low, high];
   const isLog = low > 0 && high / low > WIDE;
-  if (isLog) return {...makeScale({scale: 'log', domain: ends}), ends};
+  if (isLog) return {...makeScale({scale: 'log', domain: ends}), ends, most};
   const margin = ((high - low) || Math.abs(low) || 1) * 0.05;
   const domain = [low < 0 || low - margin > 0 ? low - margin : low,
     high + margin];
-  return {...makeScale({scale: 'linear', domain}), ends};
+  return {...makeScale({scale: 'linear', domain}), ends, most};
 }

@@ -20,6 +20,7 @@ const breakable = (name) => name.split(/(?<=_)/).flatMap((word) =>
 export class Strip {
   #actions;
   #texts = element('small');
+  #numbers = element('small', {className: 'numbers'});
   #metric = element('select', {'aria-label': 'Metric'});
   #body = element('div', {className: 'lanes'});
   #spans = element('div', {className: 'spans', 'aria-hidden': 'true'});
@@ -42,7 +43,7 @@ export class Strip {
       this.#spans), this.#list);
     this.node = element('details', {className: 'strip', open: true},
       element('summary', {}, element('h2', {}, 'Training'), this.#texts,
-        this.#metric), this.#body);
+        this.#metric, this.#numbers), this.#body);
     this.node.addEventListener('toggle', () =>
       actions.onFoldStrip(!this.node.open));
     this.#metric.addEventListener('change', () =>
@@ -119,6 +120,7 @@ export class Strip {
   /** Shows the cursor's step. */
   drawCursor(cursor) {
     this.#cursor = cursor;
+    this.#numbers.textContent = cursor ? `at step ${cursor.step}` : 'at the end';
     this.#parts.forEach((part) => part.drawCursor(cursor?.step ?? null,
       this.#shareOf, cursor?.run));
   }
