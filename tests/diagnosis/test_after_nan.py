@@ -5,6 +5,7 @@ import pytest
 from synthetic import network, record, since
 
 import gradscope
+from gradscope.diagnosis.view import View
 from gradscope.format.schema import Activation, Data
 
 NAN = since(40, np.nan, 8.0)
@@ -134,3 +135,8 @@ def test_of_a_run_that_ends_with_the_nan_no_consequence_is_known():
         )
     )[0]
     assert finding.what.endswith("has values that are NaN in step 99")
+
+
+def test_the_step_of_the_first_nan_is_no_finite_one():
+    view = View(record(network(), loss=since(40, np.nan, 2.0)))
+    assert view.is_finite.tolist() == [True] * 40 + [False] * 60

@@ -60,6 +60,8 @@ def unpacked(family, whole):
         ({}, 6),
         ({"clipped_gradient_norm": 0.1}, 7),
         ({"gradient_size": [8, 4]}, 8),
+        # The number next to a usual one is not usual.
+        ({"gradient_size": [np.nextafter(np.float32(12), 13), 4]}, 8),
         ({"gradient_missing": [1, 0]}, 9),
         ({"gradient_nonfinite": 2}, 10),
         ({"gradient_norm": np.nan, "weight_norm": 0.0}, 6),

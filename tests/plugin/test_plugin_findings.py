@@ -175,7 +175,9 @@ def test_numbers_that_json_does_not_have_are_null(client, monkeypatch):
     assert told["evidence"] == {"loss": None, "peak": None}
 
 
-def test_a_run_is_diagnosed_again_only_when_it_has_grown(tmp_path, monkeypatch):
+def test_a_run_is_diagnosed_again_only_when_it_has_grown_or_restarted(
+    tmp_path, monkeypatch
+):
     described = runs.network(2)
     numbers = runs.statistics(np.full((30, 4), 0.5))
     runs.write(tmp_path, "growing", described, range(10), numbers[:10])
@@ -196,6 +198,13 @@ def test_a_run_is_diagnosed_again_only_when_it_has_grown(tmp_path, monkeypatch):
     provider._source = loaded(tmp_path, "python")
     assert [steps() for _ in range(3)] == [30, 30, 30]
     assert len(counted) == 2
+    # The same steps are made again, later.
+    begun = runs.WALL_TIME + 1000
+    more = range(10, 30), numbers[10:]
+    runs.write(tmp_path, "growing", described, *more, begun=begun)
+    provider._source = loaded(tmp_path, "python")
+    assert [steps() for _ in range(3)] == [30, 30, 30]
+    assert len(counted) == 3
 
 
 def test_others_are_answered_during_a_diagnosis(sources, monkeypatch):

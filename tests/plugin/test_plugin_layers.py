@@ -150,12 +150,13 @@ def test_a_restart_changes_the_mark(provider, tmp_path):
         "run": "a/gradscope",
     }
     head, _, _ = parse(ask(client, "matrix", **query).data)
-    runs.write(tmp_path, "a", described, range(30, 90), numbers * 2)
+    again = {"begun": runs.WALL_TIME + 1000}
+    runs.write(tmp_path, "a", described, range(30, 90), numbers * 2, **again)
     client = client_of(loaded(tmp_path, provider))
-    head, steps, _ = more(client, head, 59, run="a/gradscope")
-    # Steps made again are dated as before by these runs, and so are the same;
-    # what came after them is new.
-    assert steps[-1] == 89 and head[3] == 90
+    head, steps, values = more(client, head, 59, run="a/gradscope")
+    # The steps from 30 on were made again, so that all is sent.
+    assert head[2] == 0 and steps.tolist() == list(range(90))
+    assert (values[:, 30:] == 2 * values[:, :1]).all()
 
 
 def test_a_preview_has_some_steps_of_all_rows(sources):

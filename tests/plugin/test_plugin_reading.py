@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
+import runs
 from plugin_client import (
     CountingProvider,
+    loaded,
     plugin_context,
 )
 
@@ -68,3 +71,22 @@ def test_units_are_read_only_where_they_are_shown(sources):
     everything = {"schema", *schema.FAMILIES}
     assert families("state") == everything
     assert families("units") == families("variables") == set()
+
+
+def test_a_run_that_grew_or_restarted_is_listed_anew(tmp_path):
+    provider = CountingProvider(None)
+    reader = run_data.Runs(provider)
+
+    def listed(steps, begun):
+        numbers = runs.statistics(np.full((len(steps), 4), 0.5))
+        described = runs.network(2)
+        runs.write(tmp_path, "a", described, steps, numbers, begun=begun)
+        provider._source = loaded(tmp_path, "python")
+        (run,) = reader.summaries(plugin_context(), "")
+        return run["steps"], run["last_wall_time"]
+
+    begun = runs.WALL_TIME
+    assert listed(range(10), begun) == (10, begun + 9)
+    assert listed(range(10, 30), begun) == (30, begun + 29)
+    # The same steps are made again, later.
+    assert listed(range(10, 30), begun + 100) == (30, begun + 129)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradscope.schedule import (
@@ -95,6 +95,7 @@ def test_never_is_never():
     st.integers(-1, 60),
     st.integers(1, 60),
 )
+@example(Thinning(3, first=2), 3, 2)  # 3 was due, and 6 is not yet
 def test_due_since_is_whether_any_step_since_was_due(schedule, last, more):
     step = last + more
     expected = any(schedule.due(s) for s in range(last + 1, step + 1))

@@ -208,6 +208,28 @@ def test_a_tick_drains_what_is_old_or_much(tmp_path, monkeypatch):
     assert records.ring.count_waiting() == 0
 
 
+def test_frames_wait_once_for_the_rows_of_other_replicas(tmp_path):
+    records = new(tmp_path)
+    replica = Ring(20, LAYOUT.forward_width, "")
+    records.add_replica(1, replica)
+
+    def append_row(step):
+        replica.append(tf.constant(step, tf.int64), tf.constant([LOSS]))
+
+    for step in range(3):
+        append(records, step)
+    append_row(0)
+    records.drain()
+    assert gradscope.read(tmp_path).steps.tolist() == [0]
+    append_row(1)
+    records.close()
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0, 1, 2]
+    # The loss is the sum over replicas; that of step 2 never came.
+    assert record["loss"].tolist() == [2 * LOSS, 2 * LOSS, LOSS]
+    assert records.dropped == 0
+
+
 def test_after_close_nothing_is_written(tmp_path):
     records = new(tmp_path)
     append(records, 0)

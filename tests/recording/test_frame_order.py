@@ -131,6 +131,22 @@ def test_a_training_that_skips_for_ever_is_shown(tmp_path, monkeypatch):
     assert gradscope.read(tmp_path).steps.tolist() == [0, 1]
 
 
+def test_a_skipped_try_waits_beside_frames_of_another_ring(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(drain, "PERIOD", -1)
+    file = event_writer.EventWriter(str(tmp_path))
+    first, second = new(file, network("a")), new(file, network("a", "b"))
+    append(first, 0)
+    append(first, 2, skipped=True)
+    append(second, 1)
+    first.tick()
+    assert gradscope.read(tmp_path).steps.tolist() == [0]
+    first.close()
+    second.close()
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_restarted_training_replaces_what_it_makes_again(tmp_path, provider):
     file = event_writer.EventWriter(str(tmp_path / "run" / schema.DIRECTORY))
@@ -154,6 +170,18 @@ def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
     of_tags, _ = steps_of_tags(tmp_path)
     assert of_tags["a"] == [0, 10, 11]
     assert of_tags["b5"] == [5]
+
+
+def test_after_a_restart_a_step_is_written_again(tmp_path):
+    file = event_writer.EventWriter(str(tmp_path))
+    for step, tag in ((0, "a"), (10, "a"), (20, "b")):
+        file.write(step, 0.0, tensorboard_tabs.scalar_panels({tag: 1.0}))
+    file.restart(10)
+    again = tensorboard_tabs.scalar_panels({"a": 2.0, "b": 2.0})
+    file.write(10, 0.0, again)
+    file.close()
+    of_tags, _ = steps_of_tags(tmp_path)
+    assert of_tags == {"a": [0, 10, 10], "b": [20, 10]}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from thinning import thinned
 
 import gradscope
 from gradscope.errors import GradscopeWarning
+from gradscope.format.schema import Schema, Variable
 from gradscope.reading import read
-from gradscope.recording import run_directory
+from gradscope.recording import event_writer, run_directory
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 TOLD = "already has the record of another training, so this training is"
@@ -93,6 +94,25 @@ def test_another_model_is_another_run_whatever_its_step(tmp_path):
     model.fit(X, X[:, :1], 8, verbose=0)
     fit(model, tmp_path)
     assert runs(tmp_path) == {".": 4, "run_2": 8}
+
+
+@pytest.mark.parametrize(
+    "names, directory",
+    [("ab", "."), ("a", "."), ("abc", "."), ("ac", "run_2"), ("c", "run_2")],
+)
+def test_a_model_goes_on_if_all_variables_of_one_are_in_the_other(
+    names, directory, tmp_path
+):
+    def described(names):
+        variables = (Variable(n, n, (2, 2), "float32") for n in names)
+        return Schema(tuple(variables))
+
+    requested = str(tmp_path / "gradscope")
+    file = event_writer.EventWriter(requested)
+    file.write(0, 0.0, [event_writer.schema_value(described("ab"))])
+    file.close()
+    chosen = run_directory.choose(requested, described(names), first_step=5)
+    assert os.path.relpath(os.path.dirname(chosen), tmp_path) == directory
 
 
 def test_what_is_thawed_with_its_optimizer_goes_on(tmp_path):

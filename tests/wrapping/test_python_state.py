@@ -1,5 +1,7 @@
 """A `train_step` that counts in Python counts its traces, as it would alone."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -78,3 +80,35 @@ def test_an_optimizer_behind_a_count_that_is_never_reached_makes_no_step(
         )
     assert sum(w.category is GradscopeWarning for w in caught) == 1
     assert model.traces == plain.traces == 1
+
+
+class Drawing(keras.layers.Layer):
+    """Draws numbers of Python and of numpy while it is traced."""
+
+    def call(self, x):
+        return x + random.random() + np.random.normal()
+
+
+def test_numbers_that_a_trace_draws_are_drawn_again(tmp_path):
+    def trained(*callbacks):
+        keras.utils.set_random_seed(0)
+        dense = keras.layers.Dense(1, name="dense")
+        model = keras.Sequential(
+            [keras.Input((4,)), Drawing(name="drawing"), dense], name="model"
+        )
+        model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        model.fit(
+            X,
+            X[:, :1],
+            batch_size=8,
+            verbose=0,
+            callbacks=list(callbacks),
+            shuffle=False,
+        )
+        weights = [weight.tolist() for weight in model.get_weights()]
+        # And those that are drawn after it.
+        return weights, random.random(), np.random.normal()
+
+    plain = trained()
+    assert trained(gradscope.Callback(tmp_path, findings=False)) == plain
+    assert len(gradscope.read(tmp_path).steps) == 5

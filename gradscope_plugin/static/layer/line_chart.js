@@ -96,7 +96,7 @@ function drawBand(context, {from, to, label}, {y, width, style}) {
  * @param {{x: (column: number) => number, width: number, height: number,
  *     y: (value: number) => number}} place
  */
-function drawSeries(context, values, {x: xOf, width, height, y}) {
+export function drawSeries(context, values, {x: xOf, width, height, y}) {
   context.lineWidth = 1.5;
   context.beginPath();
   let isPen = false;

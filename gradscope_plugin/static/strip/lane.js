@@ -105,7 +105,7 @@ function drawLines(canvas, {lines, scale}, shareOf, skipped) {
 }
 
 /** Draws a line; of more numbers than pixels the smallest and the largest. */
-function drawLine(context, {steps, values, isDashed}, x, y, [left, right]) {
+export function drawLine(context, {steps, values, isDashed}, x, y, [left, right]) {
   context.lineWidth = 1.5;
   context.beginPath();
   let last = null;
@@ -144,7 +144,7 @@ function drawLine(context, {steps, values, isDashed}, x, y, [left, right]) {
 }
 
 /** Marks at the top where a line is NaN or infinite. */
-function drawGaps(context, {steps, values}, x) {
+export function drawGaps(context, {steps, values}, x) {
   let from = null;
   for (let i = 0; i <= values.length; i++) {
     const isGap = i < values.length && !Number.isFinite(values[i]);

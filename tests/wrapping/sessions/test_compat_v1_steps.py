@@ -149,6 +149,7 @@ def test_two_train_ops_that_run_at_once_are_one_step(tmp_path):
     assert record.steps[0] == 0
     norms = record["gradient_norm"]
     np.testing.assert_array_equal(np.nanmax(norms, axis=0), [1, 2])
+    assert set(record["learning_rate"]) == {1.0}
 
 
 def test_a_train_op_that_comes_late_adds_rows(tmp_path):
