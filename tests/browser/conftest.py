@@ -19,6 +19,7 @@ ARGUMENTS = [
 
 HOSTED = "?darkMode=false#gradscope"
 ALONE = "data/plugin_entry.html?name=gradscope"
+STYLE = "data/plugin/gradscope/static/style.css"
 
 WATCH = """
 window.violations = [];
@@ -63,6 +64,9 @@ def page(request, context, address):
     """
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
+    # What the last page remembered, which it may write until it is closed.
+    page.goto(f"{address}{STYLE}")
+    page.evaluate("localStorage.clear()")
     problems = []
     page.on("pageerror", lambda error: problems.append(f"thrown: {error}"))
     page.on("console", lambda message: problems.extend(complaint(message)))
@@ -74,7 +78,6 @@ def page(request, context, address):
     page.goto(f"{address}{HOSTED if hosted else ALONE}")
     yield page
     problems += frame_of(page).evaluate("window.violations")
-    page.evaluate("localStorage.clear()")  # the next one starts anew
     page.close()
     assert not problems
 
