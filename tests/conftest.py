@@ -52,11 +52,12 @@ LONG = {
     f"test_{name}.py"
     for name in (
         "backends bits bits_random check combinations compare_functions "
-        "compare_observing compat_v1 determinism due_steps elsewhere "
-        "encounters endings faults fit_data guard linear no_step_lost "
-        "nonfinite_training outputs own_programs parts probe "
-        "probe_leaves_no_trace resume run_directory saving several states "
-        "step_trial suspects tf_keras tf_keras_forward tf_keras_objects "
+        "compare_observing compat_v1 compat_v1_programs compat_v1_steps "
+        "determinism due_steps elsewhere encounters endings faults fit_data "
+        "guard linear many_fits no_step_lost nonfinite_training outputs "
+        "outputs_inside own_programs parts probe probe_leaves_no_trace resume "
+        "run_directory saving session_bits several states step_trial suspects "
+        "tape_loss_bits tf_keras tf_keras_forward tf_keras_objects "
         "tf_keras_scaled tf_keras_steps tf_keras_twin threads twin "
         "unknown_shapes unknown_sizes wrapping"
     ).split()
