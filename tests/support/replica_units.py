@@ -70,7 +70,8 @@ def train(strategy, case, logdir):
 
 
 def train_inside(strategy, logdir):
-    """Trains a model whose output TensorFlow merges with the loss."""
+    """Trains a model whose output TensorFlow merges with a part of the loss,
+    and of whose other part nobody needs the value."""
     with strategy.scope():
         model, optimizer = network(), keras.optimizers.SGD(0.1)
     if logdir:
@@ -79,7 +80,10 @@ def train_inside(strategy, logdir):
         strategy,
         model,
         optimizer,
-        lambda y, logits: tf.reduce_sum((tf.sigmoid(logits) - 0.3) ** 2),
+        lambda y, logits: (
+            tf.reduce_sum((tf.sigmoid(logits) - 0.3) ** 2)
+            - 0.1 * tf.reduce_sum(logits)
+        ),
     )
     gradscope.flush()
     return [v.numpy() for v in model.variables]

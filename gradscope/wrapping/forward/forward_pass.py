@@ -114,16 +114,17 @@ class ForwardPass:
     def with_tensors(self, tensors: list) -> ForwardPass:
         """Copy with other tensors, in the order of `tensors`."""
         remaining = iter(tensors)
-        return ForwardPass(
-            {k: a.with_tensors(remaining) for k, a in self.activations.items()},
-            {k: s.with_tensors(remaining) for k, s in self.states.items()},
-            {name: next(remaining) for name in self.data},
-            None if self.loss is None else next(remaining),
-            self.unseen,
-            self.find_linear_chains,
-            self.find_odd_wiring,
-            self.suspects,
-            self.loss_is_computed,
+        return dataclasses.replace(
+            self,
+            activations={
+                k: a.with_tensors(remaining)
+                for k, a in self.activations.items()
+            },
+            states={
+                k: s.with_tensors(remaining) for k, s in self.states.items()
+            },
+            data={name: next(remaining) for name in self.data},
+            loss=None if self.loss is None else next(remaining),
         )
 
 

@@ -38,13 +38,12 @@ def repeat_unstored(
         for name, tensor in forward_pass.data.items()
         if replay_fusion.is_inside(tensor)
     }
-    loss, needed = forward_pass.loss, operations.ancestor_keys(grads)
-    loss_is_stored = (
-        loss is None
-        or forward_pass.loss_is_computed
-        or not replay_fusion.brings_back_a_reader(loss, needed)
-    )
-    if not inside and loss_is_stored:
+    loss, needed = forward_pass.loss, set()
+    is_stored = loss is None or forward_pass.loss_is_computed
+    if not is_stored:
+        needed = operations.ancestor_keys(grads)
+        is_stored = not replay_fusion.brings_back_a_reader(loss, needed)
+    if is_stored and not inside:
         return forward_pass
     values = weights()
     data = {
@@ -54,7 +53,7 @@ def repeat_unstored(
     readable = dataclasses.replace(
         forward_pass, data={**forward_pass.data, **data}
     )
-    if not loss_is_stored:
+    if not is_stored:
         readable.loss = replay_fusion.repeat_unneeded(
             loss, needed, graph, values
         )

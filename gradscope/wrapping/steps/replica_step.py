@@ -7,17 +7,18 @@ drain merges with the first replica's.
 
 from __future__ import annotations
 
+import dataclasses
+
 import tensorflow as tf
 
 from gradscope.runtime import (
     own_variables,
     replay,
-    replay_fusion,
     replicas,
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward import fallback
+from gradscope.wrapping.forward import fallback, unstored
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 
@@ -58,12 +59,9 @@ class ReplicaStep:
                 tensors = replay.replay(forward_pass.tensors(), self._graph)
                 forward_pass = forward_pass.with_tensors(tensors)
             else:
-                forward_pass.data = {
-                    name: replay_fusion.repeat(tensor, self._graph, {})
-                    if replay_fusion.is_inside(tensor)
-                    else tensor
-                    for name, tensor in forward_pass.data.items()
-                }
+                forward_pass = unstored.repeat_unstored(
+                    forward_pass, call.grads, self._graph, dict
+                )
             ring.append(call.step, observer.measurement.measure(forward_pass))
             return tf.constant(True)
 
@@ -86,9 +84,10 @@ def _with_names_of_first(
     for rows, rows_here, key in pairs:
         if [key(row) for row in rows] != [key(row) for row in rows_here]:
             return None
-    return ForwardPass(
-        dict(zip(schema.activations, activations.values(), strict=True)),
-        dict(zip(schema.states, states.values(), strict=True)),
-        forward_pass.data,
-        forward_pass.loss,
+    return dataclasses.replace(
+        forward_pass,
+        activations=dict(
+            zip(schema.activations, activations.values(), strict=True)
+        ),
+        states=dict(zip(schema.states, states.values(), strict=True)),
     )
