@@ -99,7 +99,8 @@ declare(
         meaning="records that this process lost",
         unit="records",
         healthy="0",
-        reveals="a disk that is full or too slow",
+        reveals="a disk that is full or too slow, or threads that "
+        "make steps of one number",
     )
 )
 
