@@ -60,7 +60,7 @@ declare(
 @rule
 def unscaled_input(view: View, limits: Limits) -> Findings:
     """Inputs of a size far above 1 that go into a kernel unscaled."""
-    rows = [r for r in view.data_rows("input") if not _is_integer(view, r)]
+    rows = [r for r in view.data_rows("input") if not is_integer(view, r)]
     variables = view.schema.variables
     if not rows or not variables or view.is_normalised:
         return
@@ -223,7 +223,7 @@ def target_range(view: View) -> tuple[float, float]:
 def has_integer_targets(view: View) -> bool:
     """Return whether the (first) target has an integer dtype."""
     rows = view.data_rows("target")
-    return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
+    return bool(rows) and is_integer(view, rows[0])
 
 
 def _are_class_indices(view: View, target: int, output: int) -> bool:
@@ -233,7 +233,7 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
     a user's own loss for tokens; or if the output has one more axis and all
     targets are valid indices of that axis.
     """
-    if _is_integer(view, target) and not view.is_regression:
+    if is_integer(view, target) and not view.is_regression:
         return True
     shape, target_shape = (
         view.schema.data[row].shape for row in (output, target)
@@ -245,7 +245,7 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
     return 1 < shape[-1] and 0 <= least and most < shape[-1]
 
 
-def _is_integer(view: View, row: int) -> bool:
+def is_integer(view: View, row: int) -> bool:
     """Return whether a row of data has an integer dtype, as ids do.
 
     Keras casts integers of images (0..255) to floats, so that these count as

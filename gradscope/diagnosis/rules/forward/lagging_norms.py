@@ -115,7 +115,7 @@ def outweighs_loss(view: View, row: int) -> bool:
     is_same_batch = view.count > 20 and np.ptp(mean) == 0
     if not is_same_batch or view.loss_name != "meansquarederror":
         return False
-    late = slice(-max(5, view.count // 10), None)
+    late = view.end.slice
     means = median(view.get("mean_distance")[late, row])
     variances = median(view.get("variance_distance")[late, row])
     spread = median(view.get("data_variation")[:, targets[0]])

@@ -96,7 +96,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     training = view.get("training_mode")
     distance = norm_distances(view)
     limit = limits["batchnorm-statistics.distance"]
-    late = slice(-max(5, view.count // 10), None)
+    late = view.end.slice
     is_costly = costs_in_validation(view, limits)
     start_limit = limits["batchnorm-statistics.start_distance"]
     frozen, lagging = [], []

@@ -108,8 +108,7 @@ def _is_last(view: View, activation: Activation) -> bool:
     """
     if view.outputs:
         return False
-    last_layer = view.schema.layers[-1] if view.schema.layers else None
     return (
         activation == view.schema.activations[-1]
-        or view.layer_of(activation) == last_layer
+        or view.layer_of(activation) == view.last_layer
     )

@@ -156,7 +156,7 @@ def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
         view,
         "output-range",
         "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what=f"The targets of an example add up to {total:.3g} on average, and "
         "a softmax adds up to 1",
@@ -242,7 +242,7 @@ def _raw_output_findings(view: View) -> Findings:
         view,
         "output-range",
         "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what="The loss expects probabilities, but the outputs range from "
         f"{lowest:.3g} to {highest:.3g}",

@@ -129,12 +129,11 @@ def _overshoot_that_ruined_units(
         for row, activation in view.activations
         if not view.is_output(activation)
     ]
-    late = slice(-max(5, view.count // 10), None)
     for name, limit in (
         ("dead_fraction", limits["dead-relu.error"]),
         ("saturated_fraction", 0.9),
     ):
-        share = median(view.get(name)[late][:, hidden], axis=0)
+        share = median(view.get(name)[view.end.slice, hidden], axis=0)
         kinds = [view.schema.activations[row].kind for row in hidden]
         shares = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
         is_flat = name == "saturated_fraction"
@@ -153,7 +152,7 @@ def _gradient_died(view: View) -> bool:
     """
     norms = view.get("gradient_norm")[:, view.kernels]
     had_gradient = (norms[:3] > 0).all(axis=0)
-    has_none = (norms[-max(5, view.count // 10) :] == 0).all(axis=0)
+    has_none = (norms[view.end.slice] == 0).all(axis=0)
     # Where the loss is down, gradients may be gone because it is learned.
     is_loss_gone = view.loss_fall > 0.5
     return bool((had_gradient & has_none).mean() > 0.5) and not is_loss_gone
