@@ -128,8 +128,7 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     if not guess > 0 or not view.last_loss > limit * guess:
         return
     # A GAN's discriminator that only guesses at the end had learned something.
-    with np.errstate(all="ignore"):
-        was_better = running_median(view.loss) < 0.9 * guess
+    was_better = running_median(view.loss) < 0.9 * guess
     if was_better.any():
         return
     if _has_learned_by_accuracy(view) or _has_penalties(view):

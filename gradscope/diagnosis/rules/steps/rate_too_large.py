@@ -39,8 +39,7 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         return
     if forward_growth(view) > limits["exploding-gradient.forward"]:
         return  # no rate is small enough; `exploding_gradient` reports this
-    with np.errstate(all="ignore"):
-        typical = running_median(median(ratios, axis=1))
+    typical = running_median(median(ratios, axis=1))
     limit = limits["learning-rate.high_ratio"]
     # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
@@ -85,8 +84,7 @@ def _overshoot_at_start(
     view: View, ratios: np.ndarray, limit: float
 ) -> Spell | None:
     """Find first steps with huge updates that made the loss rise."""
-    with np.errstate(all="ignore"):
-        typical = running_median(median(ratios, axis=1))
+    typical = running_median(median(ratios, axis=1))
     large_spells = spells(typical > 3 * limit, 3)
     # A loss that is NaN in all of these steps has not risen.
     has_risen = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
@@ -104,8 +102,7 @@ def _overshoot_before_nan(
     if origin is None or origin.kind in ("input", "target"):
         return None
     index = int(np.searchsorted(view.steps, origin.step))
-    with np.errstate(all="ignore"):
-        is_large = median(ratios, axis=1)[:index] > limit / 2
+    is_large = median(ratios, axis=1)[:index] > limit / 2
     return next((s for s in spells(is_large, 2) if s.stop >= index - 2), None)
 
 
@@ -116,8 +113,7 @@ def _overshoot_that_ruined_units(
 
     They count if most units of a hidden layer are so at the end of the run.
     """
-    with np.errstate(all="ignore"):
-        typical = median(ratios[:10], axis=1)
+    typical = median(ratios[:10], axis=1)
     is_large = typical > 3 * limits["learning-rate.high_ratio"]
     if np.sum(is_large) < 2:
         return None

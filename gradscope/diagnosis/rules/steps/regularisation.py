@@ -182,8 +182,7 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
     penalty = _penalties(view).sum(axis=1)
     if not penalty.any() or not np.isfinite(view.loss).any():
         return
-    with np.errstate(all="ignore"):
-        share = penalty / view.loss
+    share = penalty / view.loss
     data = view.loss - penalty
     # The same records as for `View.first_loss` and `View.last_loss`.
     first = float(median(data[: max(3, min(10, view.count // 10))]))
