@@ -9,6 +9,7 @@ import numpy as np
 from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward.exploding import forward_growth
+from gradscope.diagnosis.rules.forward.saturation import FLAT
 from gradscope.diagnosis.rules.steps.learning_rate import (
     rate_finding,
     round_to_one_digit,
@@ -26,9 +27,6 @@ from gradscope.diagnosis.wording import code, finding, percent
 if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
-
-#: Activation functions with a slope near zero at both ends of their range.
-_FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 
 @rule
@@ -134,7 +132,7 @@ def _overshoot_that_ruined_units(
         shares = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
         is_flat = name == "saturated_fraction"
         if any(
-            layer_share >= limit and (not is_flat or kind in _FLAT)
+            layer_share >= limit and (not is_flat or kind in FLAT)
             for layer_share, kind in shares
         ):
             return Spell(0, stop, view.count)
