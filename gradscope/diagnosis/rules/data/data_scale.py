@@ -179,26 +179,26 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
     sizes = median(view.get("data_rms")[:, targets], axis=0)
     first = view.get("data_rms")[0, outputs]
     limit = limits["unscaled-target.ratio"]
-    largest = int(np.argmax(np.nan_to_num(sizes)))
+    worst = int(np.argmax(np.nan_to_num(sizes)))
     # Other targets near zero would make any target look large.
-    other_size = float(max(np.delete(sizes, largest).max(), 1))
-    if not sizes[largest] > limit * max(float(first[largest]), other_size):
+    other_size = float(max(np.delete(sizes, worst).max(), 1))
+    if not sizes[worst] > limit * max(float(first[worst]), other_size):
         return
-    if _are_class_indices(view, targets[largest], outputs[largest]):
+    if _are_class_indices(view, targets[worst], outputs[worst]):
         return
-    name = view.schema.rows("data")[targets[largest]]
+    name = view.schema.rows("data")[targets[worst]]
     yield finding(
         view,
         "unscaled-target",
         "warning",
         None,
         None,
-        what=f"{code(name)} has an rms of {sizes[largest]:.3g}, and the other "
+        what=f"{code(name)} has an rms of {sizes[worst]:.3g}, and the other "
         f"targets have at most {other_size:.3g}, so its loss dominates",
         evidence={
-            "target_rms": float(sizes[largest]),
+            "target_rms": float(sizes[worst]),
             "other_target_rms": other_size,
-            "ratio": float(sizes[largest] / other_size),
+            "ratio": float(sizes[worst] / other_size),
             "ratio_limit": limit,
         },
         cause="The losses of all outputs are added up. A squared error grows "
