@@ -34,9 +34,8 @@ def smallest_share(view: View, roles: tuple[str, ...], steps: slice) -> float:
 
 def _shares(view: View, roles: tuple[str, ...], steps: slice) -> np.ndarray:
     rows = [row for role in roles for row in view.data_rows(role)]
-    with np.errstate(all="ignore"):
-        shares: np.ndarray = (
-            view.get("data_variation")[steps][:, rows]
-            / view.get("data_rms")[steps][:, rows]
-        )
+    shares: np.ndarray = (
+        view.get("data_variation")[steps][:, rows]
+        / view.get("data_rms")[steps][:, rows]
+    )
     return shares

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import Spell, median
 from gradscope.format.columns import FAMILIES
 from gradscope.format.rows import Activation, State, Variable, Wiring
 
@@ -240,6 +240,17 @@ class RunRows:
     def last_step(self) -> int:
         """The last recorded step."""
         return int(self.steps[-1])
+
+    @property
+    def end(self) -> Spell:
+        """The last tenth of the recorded steps, at least five of them."""
+        length = min(self.count, max(5, self.count // 10))
+        return Spell(self.count - length, self.count, self.count)
+
+    @property
+    def last_layer(self) -> str:
+        """Name of the last layer; a run with recorded steps has one."""
+        return self.schema.layers[-1]
 
 
 def _variable_name(variable: Variable) -> str:

@@ -50,7 +50,7 @@ class View(RunRows):
     @functools.cached_property
     def last_loss(self) -> float:
         """Median loss of the last tenth of the records, at least five."""
-        return float(median(self.loss[-max(5, self.count // 10) :]))
+        return float(median(self.loss[self.end.slice]))
 
     @property
     def loss_fall(self) -> float:

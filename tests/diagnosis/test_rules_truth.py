@@ -162,6 +162,11 @@ def test_a_loss_that_rises_starts_where_it_started():
         record(network(), loss=loss, gradient_missing=cut)
     )
     assert "disconnected-variable" in finding.cause
+    (finding,) = gradscope.diagnose(
+        record(network(), loss=loss, gradient_missing=1.0)
+    )
+    # Where no variable has a gradient, there is no such finding.
+    assert "disconnected-variable" not in finding.cause
     overshot = record(network(), loss=loss, update_to_weight_ratio=0.5)
     # Among all findings it is a symptom of the learning rate.
     (finding,) = loss_diverges(View(overshot), Limits())

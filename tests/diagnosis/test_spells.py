@@ -5,13 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from synthetic import network, record
 
 from gradscope.diagnosis.spells import (
+    Spell,
     longest_spell,
     median,
     running_median,
     spells,
 )
+from gradscope.diagnosis.view import View
 
 FLAGS = st.lists(st.booleans(), max_size=40)
 NUMBERS = st.floats(-5, 5) | st.just(np.nan)
@@ -65,3 +68,11 @@ def test_one_odd_step_is_smoothed_away():
     values[20:26] = 1000
     assert running_median(values)[23] == 1000
     assert len(running_median(np.zeros(0))) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "start"), [(3, 0), (5, 0), (20, 15), (200, 180)]
+)
+def test_the_end_of_a_run_is_its_last_tenth_or_five_records(count, start):
+    view = View(record(network(), count))
+    assert view.end == Spell(start, count, count)

@@ -51,8 +51,7 @@ class Ends:
     def ratio(self) -> np.ndarray:
         """Rms of the first kernels divided by that of the last, [T]."""
         first, last = (self._rms[:, c].max(axis=1) for c in self._columns)
-        with np.errstate(all="ignore"):
-            return running_median(first / last, _WIDTH)
+        return running_median(first / last, _WIDTH)
 
     def typical(self, spell: Spell) -> tuple[Typical, Typical]:
         """Find the kernels whose gradients the ratio compares in a spell.

@@ -228,15 +228,8 @@ declare(
 @rule
 def disconnected_variable(view: View, limits: Limits) -> Findings:
     """Variables that no gradient of the loss reaches."""
-    missing = view.get("gradient_missing")
-    took_part = ~np.isnan(missing)
-    rows = [
-        row
-        for row in range(missing.shape[1])
-        if took_part[:, row].sum() >= min(10, view.count)
-        and (missing[took_part[:, row], row] == 1).all()
-    ]
-    if not rows or len(rows) == missing.shape[1]:
+    rows = disconnected_rows(view)
+    if not rows:
         return
     names = [view.schema.variables[row].name for row in rows]
     # An output without a loss may be meant, in a model of several outputs. And
@@ -261,6 +254,18 @@ def disconnected_variable(view: View, limits: Limits) -> Findings:
         "the path, or add a term of the loss that trains the layer. If it is "
         "meant to stay constant, set `layer.trainable = False`.",
     )
+
+
+def disconnected_rows(view: View) -> list[int]:
+    """List the variables without a gradient in all steps that they are part of.
+
+    There are none if no variable has one: then it is not the variables.
+    """
+    missing = view.get("gradient_missing")
+    took_part = ~np.isnan(missing)
+    is_cut = ((missing == 1) | ~took_part).all(axis=0)
+    is_cut &= took_part.sum(axis=0) >= min(10, view.count)
+    return [] if is_cut.all() else np.flatnonzero(is_cut).tolist()
 
 
 def _has_learning_sibling(view: View, row: int, spell: Spell) -> bool:

@@ -45,28 +45,11 @@ declare(
 
 @rule
 def unshuffled_data(view: View, limits: Limits) -> Findings:
-    """Mean targets that drift from batch to batch, as those of sorted data.
-
-    The mean of n random examples varies by their variance over n.
-    """
+    """Mean targets that drift from batch to batch, as those of sorted data."""
     rows = view.data_rows("target")
     if len(rows) != 1 or not chance(view) > 0 or not _has_classes(view):
         return  # of series, neighbours may be alike, and other targets drift
-    mean = view.get("data_mean")[:, rows[0]].astype(float)
-    variation = view.get("data_variation")[:, rows[0]].astype(float)
-    examples = view.get("data_examples")[:, rows[0]].astype(float)
-    # Only batches of steps in a row are neighbours.
-    follows = np.diff(view.steps) == 1
-    # Records of before do not know how many examples a batch had.
-    is_known = np.isfinite(mean) & (examples > 0)
-    if follows.sum() < 30 or not is_known.all():
-        return
-    # A batch of a single example has no variation (NaN): it does not vary.
-    total = float(np.mean(np.nan_to_num(variation) ** 2) + np.var(mean))
-    expected = total / float(np.mean(examples))
-    excess = float(np.var(mean)) / expected if expected > 0 else np.nan
-    before, after = mean[:-1][follows], mean[1:][follows]
-    order = _correlation(before, after)
+    excess, order = _drift(view, rows[0])
     if not excess > limits["unshuffled-data.excess"]:
         return
     if not order > limits["unshuffled-data.order"]:
@@ -95,6 +78,35 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
         "`order = np.random.permutation(len(x))`, or "
         "`dataset.shuffle(len(x))` before `batch` and `repeat`.",
     )
+
+
+def _drift(view: View, row: int) -> tuple[float, float]:
+    """Compare the mean targets of batches with those of random samples.
+
+    The mean of n random examples varies by their variance over n.
+
+    Args:
+        view: The run.
+        row: Row of the target.
+
+    Returns:
+        Variance of the means, divided by that of random samples; and the
+        correlation of consecutive means. Both are NaN if not known.
+    """
+    mean = view.get("data_mean")[:, row].astype(float)
+    variation = view.get("data_variation")[:, row].astype(float)
+    examples = view.get("data_examples")[:, row].astype(float)
+    # Only batches of steps in a row are neighbours.
+    follows = np.diff(view.steps) == 1
+    # Records of before do not know how many examples a batch had.
+    is_known = np.isfinite(mean) & (examples > 0)
+    if follows.sum() < 30 or not is_known.all():
+        return np.nan, np.nan
+    # A batch of a single example has no variation (NaN): it does not vary.
+    total = float(np.mean(np.nan_to_num(variation) ** 2) + np.var(mean))
+    expected = total / float(np.mean(examples))
+    excess = float(np.var(mean)) / expected if expected > 0 else np.nan
+    return excess, _correlation(mean[:-1][follows], mean[1:][follows])
 
 
 def _has_classes(view: View) -> bool:

@@ -60,7 +60,7 @@ declare(
 @rule
 def unscaled_input(view: View, limits: Limits) -> Findings:
     """Inputs of a size far above 1 that go into a kernel unscaled."""
-    rows = [r for r in view.data_rows("input") if not _is_integer(view, r)]
+    rows = [r for r in view.data_rows("input") if not is_integer(view, r)]
     variables = view.schema.variables
     if not rows or not variables or view.is_normalised:
         return
@@ -179,26 +179,26 @@ def unscaled_target_among_several(view: View, limits: Limits) -> Findings:
     sizes = median(view.get("data_rms")[:, targets], axis=0)
     first = view.get("data_rms")[0, outputs]
     limit = limits["unscaled-target.ratio"]
-    largest = int(np.argmax(np.nan_to_num(sizes)))
+    worst = int(np.argmax(np.nan_to_num(sizes)))
     # Other targets near zero would make any target look large.
-    other_size = float(max(np.delete(sizes, largest).max(), 1))
-    if not sizes[largest] > limit * max(float(first[largest]), other_size):
+    other_size = float(max(np.delete(sizes, worst).max(), 1))
+    if not sizes[worst] > limit * max(float(first[worst]), other_size):
         return
-    if _are_class_indices(view, targets[largest], outputs[largest]):
+    if _are_class_indices(view, targets[worst], outputs[worst]):
         return
-    name = view.schema.rows("data")[targets[largest]]
+    name = view.schema.rows("data")[targets[worst]]
     yield finding(
         view,
         "unscaled-target",
         "warning",
         None,
         None,
-        what=f"{code(name)} has an rms of {sizes[largest]:.3g}, and the other "
+        what=f"{code(name)} has an rms of {sizes[worst]:.3g}, and the other "
         f"targets have at most {other_size:.3g}, so its loss dominates",
         evidence={
-            "target_rms": float(sizes[largest]),
+            "target_rms": float(sizes[worst]),
             "other_target_rms": other_size,
-            "ratio": float(sizes[largest] / other_size),
+            "ratio": float(sizes[worst] / other_size),
             "ratio_limit": limit,
         },
         cause="The losses of all outputs are added up. A squared error grows "
@@ -223,7 +223,7 @@ def target_range(view: View) -> tuple[float, float]:
 def has_integer_targets(view: View) -> bool:
     """Return whether the (first) target has an integer dtype."""
     rows = view.data_rows("target")
-    return bool(rows) and dtype_of(view, rows[0]).startswith(("int", "uint"))
+    return bool(rows) and is_integer(view, rows[0])
 
 
 def _are_class_indices(view: View, target: int, output: int) -> bool:
@@ -233,7 +233,7 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
     a user's own loss for tokens; or if the output has one more axis and all
     targets are valid indices of that axis.
     """
-    if _is_integer(view, target) and not view.is_regression:
+    if is_integer(view, target) and not view.is_regression:
         return True
     shape, target_shape = (
         view.schema.data[row].shape for row in (output, target)
@@ -245,7 +245,7 @@ def _are_class_indices(view: View, target: int, output: int) -> bool:
     return 1 < shape[-1] and 0 <= least and most < shape[-1]
 
 
-def _is_integer(view: View, row: int) -> bool:
+def is_integer(view: View, row: int) -> bool:
     """Return whether a row of data has an integer dtype, as ids do.
 
     Keras casts integers of images (0..255) to floats, so that these count as

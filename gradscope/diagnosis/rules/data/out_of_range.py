@@ -62,7 +62,7 @@ def label_out_of_range(view: View, limits: Limits) -> Findings:
         view,
         "label-out-of-range",
         "error",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what=f"A label is {wrong:.0f}, and the output has {classes} classes, "
         f"numbered from 0 to {classes - 1}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_scale import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import is_integer
 from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import code, finding, percent
 
@@ -163,7 +163,7 @@ def mask_of_ones(view: View, limits: Limits) -> Findings:
 def _padded_tokens(view: View, limits: Limits) -> int | None:
     """Find the only input of integers, if an embedding's and mostly padded."""
     inputs = view.data_rows("input")
-    rows = [r for r in inputs if dtype_of(view, r).startswith(("int", "uint"))]
+    rows = [r for r in inputs if is_integer(view, r)]
     words = [
         (fact.get("config") or {}).get("input_dim") or 0
         for fact in view.facts.values()

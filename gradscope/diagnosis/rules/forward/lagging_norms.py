@@ -17,10 +17,11 @@ from gradscope.diagnosis.rules.forward.normalisation_batches import (
     batches_take_turns,
     turns_finding,
 )
-from gradscope.diagnosis.spells import Spell, median
+from gradscope.diagnosis.spells import median
 from gradscope.diagnosis.wording import finding, join_code, percent
 
 if TYPE_CHECKING:
+    from gradscope.diagnosis.finding import Finding
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
@@ -34,15 +35,15 @@ def lag_findings(
     """
     ratio, is_gap = probe_gap(view, limits)
     gap = _accuracy_gap(view)
+    rows = [row for row, state in view.states if state.kind == "batch_norm"]
     is_harmful = (
         is_gap
         or gap > limits["dropout-keep-prob.gap"]
         or costs_in_validation(view, limits)
+        or any(outweighs_loss(view, row) for row in rows)
     )
     is_known = np.isfinite(ratio) or np.isfinite(gap)
     largest = max(distance for _, distance in lagging)
-    rows = [row for row, state in view.states if state.kind == "batch_norm"]
-    is_harmful = is_harmful or any(outweighs_loss(view, row) for row in rows)
     is_small = largest < limits["batchnorm-statistics.distance"]
     is_short = not is_small and _is_too_short(view, largest, limits)
     if not is_harmful and (is_known or is_short):
@@ -50,22 +51,41 @@ def lag_findings(
     is_early = have_hardly_begun(view, limits)
     is_note = is_early or (is_small and not is_harmful)
     severity = "note" if is_note else "warning"
-    end = Spell(view.count - _late(view), view.count, view.count)
     if batches_take_turns(view):
-        yield turns_finding(view, limits, lagging, end, severity)
+        yield turns_finding(view, limits, lagging, view.end, severity)
         return
+    losses = {"loss_ratio": ratio, "accuracy_gap": gap}
+    yield _lag_finding(view, limits, lagging, severity, losses)
+
+
+def _lag_finding(
+    view: View,
+    limits: Limits,
+    lagging: list[tuple[str, float]],
+    severity: str,
+    losses: dict[str, float],
+) -> Finding:
+    """Make the finding about a lag that is to be reported.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        lagging: Names of batch norms, and how far their statistics are away.
+        severity: Severity of the finding.
+        losses: How both modes differ, as evidence.
+    """
     is_start = share_of_start(view) > limits["batchnorm-statistics.start"]
     names = [name for name, _ in lagging]
     worst_layer, distance = max(lagging, key=lambda pair: pair[1])
     position = "have not settled"
     if distance > 0.01:  # less may be chance
         position = f"are {distance:.2g} away from those of the batches"
-    yield finding(
+    return finding(
         view,
         "batchnorm-statistics",
         severity,
         worst_layer,
-        end,
+        view.end,
         what=f"At the end, the moving statistics of {join_code(names)} "
         f"{position}, so the network computes something different in inference "
         "mode than in training mode",
@@ -77,27 +97,44 @@ def lag_findings(
                 else "batchnorm-statistics.distance"
             ],
             "share_of_start": share_of_start(view),
-            "loss_ratio": ratio,
-            "accuracy_gap": gap,
+            **losses,
             "layers": names,
         },
-        cause="The training is too short for their momentum, so this says "
-        "little yet. Each step closes `1 - momentum` of the distance: 95 % "
-        "takes 300 steps with 0.99, the default, and 3000 with 0.999, which "
-        "MobileNet has; and in a deep network all differences multiply."
-        if is_early
-        else f"A momentum of {largest_momentum(view):g} leaves "
-        f"{percent(share_of_start(view))} of the initial values (means of 0, "
-        "variances of 1, if nothing was loaded) in moving statistics after "
-        f"{view.last_step + 1} steps."
-        if is_start
-        else "Possible reasons are moving statistics that follow too slowly "
-        "(each step closes only `1 - momentum` of the distance, 1 % if it is "
-        "0.99, while the weights change), too few steps, and batches of "
-        "several kinds, whose statistics have no mean that suits any of them.",
+        cause=_cause_of_lag(view, limits, is_start),
         remedy="Use `BatchNormalization(momentum=0.9)`, train longer, or let "
         "the learning rate decay towards the end. If batches of several kinds "
         "pass the layer, mix the kinds in each batch.",
+    )
+
+
+def _cause_of_lag(view: View, limits: Limits, is_start: bool) -> str:
+    """Tell why statistics lag.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        is_start: Whether much of their initial values is left.
+    """
+    if have_hardly_begun(view, limits):
+        return (
+            "The training is too short for their momentum, so this says "
+            "little yet. Each step closes `1 - momentum` of the distance: 95 % "
+            "takes 300 steps with 0.99, the default, and 3000 with 0.999, "
+            "which MobileNet has; and in a deep network all differences "
+            "multiply."
+        )
+    if is_start:
+        return (
+            f"A momentum of {largest_momentum(view):g} leaves "
+            f"{percent(share_of_start(view))} of the initial values (means of "
+            "0, variances of 1, if nothing was loaded) in moving statistics "
+            f"after {view.last_step + 1} steps."
+        )
+    return (
+        "Possible reasons are moving statistics that follow too slowly "
+        "(each step closes only `1 - momentum` of the distance, 1 % if it is "
+        "0.99, while the weights change), too few steps, and batches of "
+        "several kinds, whose statistics have no mean that suits any of them."
     )
 
 
@@ -115,17 +152,12 @@ def outweighs_loss(view: View, row: int) -> bool:
     is_same_batch = view.count > 20 and np.ptp(mean) == 0
     if not is_same_batch or view.loss_name != "meansquarederror":
         return False
-    late = slice(-max(5, view.count // 10), None)
+    late = view.end.slice
     means = median(view.get("mean_distance")[late, row])
     variances = median(view.get("variance_distance")[late, row])
     spread = median(view.get("data_variation")[:, targets[0]])
     added_loss = (means**2 + (variances / 2) ** 2) * spread**2
     return bool(added_loss > 10 * view.last_loss)
-
-
-def _late(view: View) -> int:
-    """Count the recorded steps that are the end of the run."""
-    return min(view.count, max(5, view.count // 10))
 
 
 def _accuracy_gap(view: View) -> float:

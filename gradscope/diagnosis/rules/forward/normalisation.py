@@ -96,7 +96,7 @@ def batchnorm_statistics(view: View, limits: Limits) -> Findings:
     training = view.get("training_mode")
     distance = norm_distances(view)
     limit = limits["batchnorm-statistics.distance"]
-    late = slice(-max(5, view.count // 10), None)
+    late = view.end.slice
     is_costly = costs_in_validation(view, limits)
     start_limit = limits["batchnorm-statistics.start_distance"]
     frozen, lagging = [], []
@@ -167,9 +167,8 @@ def _most_moved(view: View, movement: np.ndarray) -> list[tuple[str, float]]:
     Returns:
         A list with its name and distance, empty if none moved.
     """
-    with np.errstate(all="ignore"):
-        change = abs(movement[-1] - movement[-min(10, len(movement))])
-        shares = np.nan_to_num(change / movement[-1])
+    change = abs(movement[-1] - movement[-min(10, len(movement))])
+    shares = np.nan_to_num(change / movement[-1])
     candidates = [
         (float(shares[row]), state.name, last_norm_distance(view, row))
         for row, state in view.states

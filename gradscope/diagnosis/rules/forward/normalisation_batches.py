@@ -80,13 +80,12 @@ def shared_batchnorm(view: View, limits: Limits) -> Findings:
             layer = getattr(state, "layer", "") or state.name
             rows.setdefault(layer, []).append(row)
     distance = norm_distances(view)
-    late = slice(-max(5, view.count // 10), None)
     limit = limits["shared-batchnorm.distance"]
     for layer, layer_rows in rows.items():
         calls = max(getattr(view.states[r][1], "calls", 1) for r in layer_rows)
         if max(calls, len(layer_rows)) < 2:
             continue
-        distances = median(distance[late][:, layer_rows], axis=0)
+        distances = median(distance[view.end.slice, layer_rows], axis=0)
         if not np.nanmin(np.nan_to_num(distances)) > limit:
             continue
         yield finding(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.view import View
     from gradscope.format.rows import Activation
 
+#: Activation functions with a slope near zero at both ends of their range.
+FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
 
 declare(
     Kind(
@@ -58,17 +60,10 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
     min_records = min(
         limits["saturated-activation.records"], max(10, view.count // 2)
     )
+    limit = limits["saturated-activation.fraction"]
     for row, activation in view.activations:
-        if activation.kind not in (
-            "sigmoid",
-            "tanh",
-            "hard_sigmoid",
-            "softsign",
-        ):
+        if activation.kind not in FLAT or _may_be_output(view, activation):
             continue
-        if view.is_output(activation) or _is_last(view, activation):
-            continue
-        limit = limits["saturated-activation.fraction"]
         spell = longest_spell(
             running_median(share[:, row]) > limit, min_records
         )
@@ -100,16 +95,15 @@ def saturated_activation(view: View, limits: Limits) -> Findings:
         return  # layers behind the first one mostly share its cause
 
 
-def _is_last(view: View, activation: Activation) -> bool:
-    """Return whether an activation may be the output of the model.
+def _may_be_output(view: View, activation: Activation) -> bool:
+    """Return whether an activation is or may be an output of the model.
 
     Where the outputs are not known, this is the last activation, and each
     activation of the last layer.
     """
     if view.outputs:
-        return False
-    last_layer = view.schema.layers[-1] if view.schema.layers else None
+        return view.is_output(activation)
     return (
         activation == view.schema.activations[-1]
-        or view.layer_of(activation) == last_layer
+        or view.layer_of(activation) == view.last_layer
     )

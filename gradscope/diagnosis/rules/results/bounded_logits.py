@@ -8,7 +8,7 @@ import numpy as np
 
 from gradscope.diagnosis.guessing_loss import classes
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.data.data_scale import dtype_of
+from gradscope.diagnosis.rules.data.data_scale import is_integer
 from gradscope.diagnosis.spells import largest, running_median, smallest
 from gradscope.diagnosis.wording import finding, percent
 
@@ -41,12 +41,11 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
     has_learned = view.last_loss < 0.9 * np.log(count)
     if not (is_settled and has_learned and view.last_loss > least):
         return
-    layer = view.schema.layers[-1] if view.schema.layers else None
     yield finding(
         view,
         "output-range",
         "warning",
-        layer,
+        view.last_layer,
         None,
         what=f"The outputs stay between {low:.2g} and {high:.2g}, and the loss "
         f"settles at {view.last_loss:.3g}: a softmax of logits between -1 and "
@@ -75,8 +74,7 @@ def _has_class_targets(view: View, count: int) -> bool:
     low = smallest(view.get("data_min")[:, targets])
     high = largest(view.get("data_max")[:, targets])
     shape = view.schema.data[targets[0]].shape
-    is_index = dtype_of(view, targets[0]).startswith(("int", "uint"))
-    if is_index:
+    if is_integer(view, targets[0]):
         return low == 0 and high == count - 1
     mean = view.get("data_mean")[:, targets[0]]
     # One-hot vectors add up to 1 in each example.

@@ -21,7 +21,7 @@ def find_constant_outputs(view: View, limits: Limits) -> Findings:
     """Outputs that hardly differ between examples, though the inputs do."""
     if view.count < 20 or view.last_step < limits["nothing-learned.steps"]:
         return
-    late = slice(-max(5, view.count // 10), None)
+    late = view.end.slice
     if not view.is_finite[late].all():
         return
     share = largest_share(view, "output", late)
@@ -35,7 +35,7 @@ def find_constant_outputs(view: View, limits: Limits) -> Findings:
         view,
         "nothing-learned",
         "error" if always else "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what="The outputs are exactly the same for all examples, from the "
         "first step on: nothing of the inputs, which differ, reaches them"

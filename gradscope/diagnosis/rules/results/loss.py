@@ -11,6 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.rules.backward.gradients import disconnected_rows
 from gradscope.diagnosis.spells import median, running_median, spells
 from gradscope.diagnosis.wording import finding
 
@@ -102,9 +103,7 @@ def _explain_divergence(
             "loss that is maximised instead of minimised).",
             remedy,
         )
-    missing = view.get("gradient_missing")
-    # NaN, of a step without the variable, counts as neither.
-    is_cut = (missing == 1).any(axis=0) & ~(missing == 0).any(axis=0)
+    is_cut = bool(disconnected_rows(view))
     return (
         "Possible reasons are a learning rate that is too large, so that each "
         "step overshoots, a wrong sign (a loss that is maximised instead of "
@@ -112,13 +111,13 @@ def _explain_divergence(
         + (
             ", as where a part that gets no gradient cannot follow the others "
             "(disconnected-variable)."
-            if is_cut.any()
+            if is_cut
             else ". The record does not tell which."
         ),
         f"Check, the likeliest first: (1) {remedy[0].lower()}{remedy[1:]} (2) "
         "Compute the loss by hand for a right and for a wrong answer: the "
         "right one must cost less. (3) Log each term of the loss by itself."
-        if not is_cut.any()
+        if not is_cut
         else "Connect what gets no gradient to the loss. If the loss still "
         f"rises: {remedy[0].lower()}{remedy[1:]}",
     )

@@ -113,7 +113,7 @@ def _variation_ratio(view: View) -> float:
         return np.nan
     variation = view.get("data_variation").astype(float)
     target_variation = float(median(variation[:, targets[0]]))
-    late = variation[-max(5, view.count // 10) :, outputs[0]]
+    late = variation[view.end.slice, outputs[0]]
     if not target_variation > 0:
         return np.nan
     return float(median(late)) / target_variation

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradscope.diagnosis.guessing_loss import chance, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
-from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.registry import Findings, first_to_find, rule
 from gradscope.diagnosis.rules.results.constant_outputs import (
     find_constant_outputs,
 )
@@ -108,18 +108,15 @@ def nothing_learned(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that nothing is learned, if there is any."""
     # A loss of zero also stays where it was, and outputs that are all the same
     # can only guess: the first sign that holds says most.
-    for look in (
+    looks = (
         find_loss_of_zero,
         find_constant_outputs,
         _only_guesses,
         _stays_where_it_was,
         _nothing_resists,
         find_lost_steps,
-    ):
-        findings = list(look(view, limits))
-        if findings:
-            yield from findings
-            return
+    )
+    yield from first_to_find(looks, view, limits)
 
 
 def _only_guesses(view: View, limits: Limits) -> Findings:
@@ -131,8 +128,7 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     if not guess > 0 or not view.last_loss > limit * guess:
         return
     # A GAN's discriminator that only guesses at the end had learned something.
-    with np.errstate(all="ignore"):
-        was_better = running_median(view.loss) < 0.9 * guess
+    was_better = running_median(view.loss) < 0.9 * guess
     if was_better.any():
         return
     if _has_learned_by_accuracy(view) or _has_penalties(view):

@@ -156,7 +156,7 @@ def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
         view,
         "output-range",
         "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what=f"The targets of an example add up to {total:.3g} on average, and "
         "a softmax adds up to 1",
@@ -181,20 +181,8 @@ def clipped_output(view: View, limits: Limits) -> Findings:
         return
     if view.count < 20 or not view.kernels:
         return
-    low, high = target_range(view)
     for name in ("data_max", "data_min"):
-        edge, target_edge = (view.get(name)[:, r[0]] for r in (rows, targets))
-        values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
-        if not counts.size:
-            continue
-        # Clipped batches have the very same extreme value, the bound.
-        bound = float(values[counts.argmax()])
-        # A target at the bound makes it a sensible output.
-        is_apart = abs(target_edge - bound) > 0.01 * (high - low)
-        is_cut = (edge == bound) & is_apart
-        # Outputs that are constant are a fault of another kind.
-        mean = view.get("data_mean")[is_cut, rows[0]]
-        share = float(np.mean(is_cut)) if len(np.unique(mean)) > 1 else 0.0
+        bound, share = _bound(view, name, rows[0], targets[0])
         if share < limits["output-range.cut"]:
             continue
         layer = view.layer(view.kernels[-1])
@@ -221,6 +209,36 @@ def clipped_output(view: View, limits: Limits) -> Findings:
         return
 
 
+def _bound(
+    view: View, name: str, output: int, target: int
+) -> tuple[float, float]:
+    """Find a bound at which outputs are clipped.
+
+    Args:
+        view: The run.
+        name: Statistic of the largest, or of the smallest output of a batch.
+        output: Row of the output.
+        target: Row of the target.
+
+    Returns:
+        The bound, and the share of the batches that are clipped there.
+    """
+    edge, target_edge = (view.get(name)[:, row] for row in (output, target))
+    values, counts = np.unique(edge[np.isfinite(edge)], return_counts=True)
+    if not counts.size:
+        return np.nan, 0.0
+    # Clipped batches have the very same extreme value, the bound.
+    bound = float(values[counts.argmax()])
+    low, high = target_range(view)
+    # A target at the bound makes it a sensible output.
+    is_apart = abs(target_edge - bound) > 0.01 * (high - low)
+    is_cut = (edge == bound) & is_apart
+    # Outputs that are constant are a fault of another kind.
+    mean = view.get("data_mean")[is_cut, output]
+    share = float(np.mean(is_cut)) if len(np.unique(mean)) > 1 else 0.0
+    return bound, share
+
+
 def _raw_output_findings(view: View) -> Findings:
     """Find outputs outside of 0 to 1 where the loss takes probabilities."""
     if "crossentropy" not in view.loss_name or view.loss_takes_logits:
@@ -242,7 +260,7 @@ def _raw_output_findings(view: View) -> Findings:
         view,
         "output-range",
         "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what="The loss expects probabilities, but the outputs range from "
         f"{lowest:.3g} to {highest:.3g}",

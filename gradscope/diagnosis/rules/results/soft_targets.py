@@ -26,8 +26,7 @@ def beyond_soft_targets(view: View, limits: Limits) -> Findings:
     if not highest < 1 or view.count < 30 or not view.last_loss < 0:
         return
     rows = [row for row, a in view.activations if a.kind == "softmax"]
-    late = slice(-max(5, view.count // 10), None)
-    peaks = median(view.get("activation_max")[late][:, rows], axis=0)
+    peaks = median(view.get("activation_max")[view.end.slice, rows], axis=0)
     # Losses with several softmaxes may have one for another temperature.
     peak = float(min(peaks, default=np.nan))
     limit = limits["output-range.beyond"]
@@ -37,7 +36,7 @@ def beyond_soft_targets(view: View, limits: Limits) -> Findings:
         view,
         "output-range",
         "warning",
-        view.schema.layers[-1] if view.schema.layers else None,
+        view.last_layer,
         None,
         what=f"The targets are shares of at most {highest:.2g}, the softmax of "
         f"the outputs goes up to {peak:.4g}, and the loss falls below zero "

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradscope.diagnosis.guessing_loss import chance
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
-from gradscope.diagnosis.registry import Findings, rule
+from gradscope.diagnosis.registry import Findings, first_to_find, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
     has_batch_norm,
     have_hardly_begun,
@@ -66,15 +66,8 @@ declare(
 @rule
 def validation_differs(view: View, limits: Limits) -> Findings:
     """The plainest of the signs that validation is of another kind."""
-    for look in (
-        _only_guesses,
-        _has_another_scale,
-        _stays_below_first_epoch,
-    ):
-        findings = list(look(view, limits))
-        if findings:
-            yield from findings
-            return
+    looks = (_only_guesses, _has_another_scale, _stays_below_first_epoch)
+    yield from first_to_find(looks, view, limits)
 
 
 def _only_guesses(view: View, limits: Limits) -> Findings:

@@ -229,7 +229,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
         view,
         "init-too-large",
         "warning",
-        view.schema.layers[-1],
+        view.last_layer,
         None,
         what=f"The first loss is {first:.3g}, but equal probabilities for "
         f"{classes} classes give {guessing:.2g}: the network starts out "

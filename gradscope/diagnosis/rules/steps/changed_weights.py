@@ -56,8 +56,7 @@ def weights_changed(view: View, limits: Limits) -> Findings:
     # Smaller changes may be rounded.
     is_known = (np.diff(view.steps) == 1)[:, np.newaxis] & (updates > 0)
     is_known &= change > 1e-3 * weights[:-1]
-    with np.errstate(all="ignore"):
-        excess = np.where(is_known, change / updates, 0)
+    excess = np.where(is_known, change / updates, 0)
     limit = limits["weights-changed.jump"]
     jumped = (excess > limit).any(axis=1)
     indices = np.flatnonzero(jumped)

@@ -9,6 +9,7 @@ import numpy as np
 from gradscope.diagnosis.guessing_loss import guessing_loss
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.rules.backward.exploding import forward_growth
+from gradscope.diagnosis.rules.forward.saturation import FLAT
 from gradscope.diagnosis.rules.steps.learning_rate import (
     rate_finding,
     round_to_one_digit,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from gradscope.diagnosis.limits import Limits
     from gradscope.diagnosis.view import View
 
-#: Activation functions with a slope near zero at both ends of their range.
-_FLAT = ("sigmoid", "tanh", "hard_sigmoid", "softsign")
-
 
 @rule
 def learning_rate_too_large(view: View, limits: Limits) -> Findings:
@@ -39,8 +37,7 @@ def learning_rate_too_large(view: View, limits: Limits) -> Findings:
         return
     if forward_growth(view) > limits["exploding-gradient.forward"]:
         return  # no rate is small enough; `exploding_gradient` reports this
-    with np.errstate(all="ignore"):
-        typical = running_median(median(ratios, axis=1))
+    typical = running_median(median(ratios, axis=1))
     limit = limits["learning-rate.high_ratio"]
     # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
@@ -85,8 +82,7 @@ def _overshoot_at_start(
     view: View, ratios: np.ndarray, limit: float
 ) -> Spell | None:
     """Find first steps with huge updates that made the loss rise."""
-    with np.errstate(all="ignore"):
-        typical = running_median(median(ratios, axis=1))
+    typical = running_median(median(ratios, axis=1))
     large_spells = spells(typical > 3 * limit, 3)
     # A loss that is NaN in all of these steps has not risen.
     has_risen = np.nanmax(view.loss[:50], initial=0) > 2 * view.first_loss
@@ -104,8 +100,7 @@ def _overshoot_before_nan(
     if origin is None or origin.kind in ("input", "target"):
         return None
     index = int(np.searchsorted(view.steps, origin.step))
-    with np.errstate(all="ignore"):
-        is_large = median(ratios, axis=1)[:index] > limit / 2
+    is_large = median(ratios, axis=1)[:index] > limit / 2
     return next((s for s in spells(is_large, 2) if s.stop >= index - 2), None)
 
 
@@ -116,8 +111,7 @@ def _overshoot_that_ruined_units(
 
     They count if most units of a hidden layer are so at the end of the run.
     """
-    with np.errstate(all="ignore"):
-        typical = median(ratios[:10], axis=1)
+    typical = median(ratios[:10], axis=1)
     is_large = typical > 3 * limits["learning-rate.high_ratio"]
     if np.sum(is_large) < 2:
         return None
@@ -129,17 +123,16 @@ def _overshoot_that_ruined_units(
         for row, activation in view.activations
         if not view.is_output(activation)
     ]
-    late = slice(-max(5, view.count // 10), None)
     for name, limit in (
         ("dead_fraction", limits["dead-relu.error"]),
         ("saturated_fraction", 0.9),
     ):
-        share = median(view.get(name)[late][:, hidden], axis=0)
+        share = median(view.get(name)[view.end.slice, hidden], axis=0)
         kinds = [view.schema.activations[row].kind for row in hidden]
         shares = zip(np.nan_to_num(share).tolist(), kinds, strict=True)
         is_flat = name == "saturated_fraction"
         if any(
-            layer_share >= limit and (not is_flat or kind in _FLAT)
+            layer_share >= limit and (not is_flat or kind in FLAT)
             for layer_share, kind in shares
         ):
             return Spell(0, stop, view.count)
@@ -153,7 +146,7 @@ def _gradient_died(view: View) -> bool:
     """
     norms = view.get("gradient_norm")[:, view.kernels]
     had_gradient = (norms[:3] > 0).all(axis=0)
-    has_none = (norms[-max(5, view.count // 10) :] == 0).all(axis=0)
+    has_none = (norms[view.end.slice] == 0).all(axis=0)
     # Where the loss is down, gradients may be gone because it is learned.
     is_loss_gone = view.loss_fall > 0.5
     return bool((had_gradient & has_none).mean() > 0.5) and not is_loss_gone

@@ -27,10 +27,9 @@ def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     ratios = update_ratios(view)
     if ratios.shape[1] == 0 or view.count < 20:
         return
-    with np.errstate(all="ignore"):
-        # The ratio of a kernel of zeros that stays so is NaN: no progress,
-        # either.
-        largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
+    # The ratio of a kernel of zeros that stays so is NaN: no progress,
+    # either.
+    largest_ratio = np.nanmax(np.where(ratios > 0, ratios, 0), axis=1)
     limit = limits["learning-rate.low_ratio"]
     is_stalled = view.loss_fall < limits["learned.fall"]
     spell = longest_spell(largest_ratio < limit, max(10, view.count // 4))

@@ -182,12 +182,11 @@ def penalty_dominates(view: View, limits: Limits) -> Findings:
     penalty = _penalties(view).sum(axis=1)
     if not penalty.any() or not np.isfinite(view.loss).any():
         return
-    with np.errstate(all="ignore"):
-        share = penalty / view.loss
+    share = penalty / view.loss
     data = view.loss - penalty
     # The same records as for `View.first_loss` and `View.last_loss`.
     first = float(median(data[: max(3, min(10, view.count // 10))]))
-    last = float(median(data[-max(5, view.count // 10) :]))
+    last = float(median(data[view.end.slice]))
     typical = float(median(share))
     limit = limits["penalty-dominates.share"]
     data_fall = (first - last) / max(abs(first), 1e-12)
@@ -225,7 +224,7 @@ def activity_penalty(view: View, limits: Limits) -> Findings:
     for row, activation in view.activations:
         layer = view.layer_of(activation)
         penalty = view.config(layer, "activity_regularizer")
-        dead_share = float(median(dead[-max(5, view.count // 10) :, row]))
+        dead_share = float(median(dead[view.end.slice, row]))
         limit = limits["dead-relu.error"]
         if not penalty or not dead_share >= limit:
             continue

@@ -67,10 +67,7 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
     ratios = update_ratios(view)
     if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
         return
-    with np.errstate(all="ignore"):
-        shares = view.get("global_clipped_norm") / view.get(
-            "global_gradient_norm"
-        )
+    shares = view.get("global_clipped_norm") / view.get("global_gradient_norm")
     # `nanmax` would warn of steps without any number.
     largest_ratios = np.where(np.isnan(ratios), -1, ratios).max(axis=1)
     share, largest = median(shares), float(median(largest_ratios))
@@ -143,8 +140,7 @@ def weights_run_away(view: View, limits: Limits) -> Findings:
     ]
     # Weights that start very small grow many times in a healthy run, too.
     is_usual = rms[0] * np.sqrt(inputs) > 0.2
-    with np.errstate(all="ignore"):
-        growth = rms[-1] / rms[0]
+    growth = rms[-1] / rms[0]
     limit = limits["update-too-large.growth"]
     if not is_usual.all() or not median(growth) > limit or view.loss_fall > 0.5:
         return
@@ -230,15 +226,13 @@ def _odd_layers(
     typical = _typical_ratios(view, ratios)
     # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
-    with np.errstate(all="ignore"):
-        odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
+    odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
     # A spell needs half of the records; this spares most layers the search.
     for column in np.flatnonzero(odd_share > 0.25):
         row = view.kernels[column]
         ratio = running_median(ratios[:, column])
         typical_ratio = running_median(typical[:, column])
-        with np.errstate(all="ignore"):
-            is_odd_step = is_odd(ratio, typical_ratio, limits[name])
+        is_odd_step = is_odd(ratio, typical_ratio, limits[name])
         spell = longest_spell(is_odd_step & is_late, max(20, view.count // 2))
         if spell is None:
             continue
