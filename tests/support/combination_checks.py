@@ -15,7 +15,7 @@ import numpy as np
 import gradscope
 from gradscope.schedule import Every
 
-#: These differ by one rounding, since XLA compiles the update otherwise if the
+#: These differ by roundings, since XLA compiles the update otherwise if the
 #: weights before it are still read after it; see docs/limits.md. With SGD, Adam
 #: and most others they do not, and Adagrad does not in float32 or without
 #: clipping.
@@ -25,6 +25,9 @@ FAULTS = {
     "rmsprop-fit_7_steps_jit-wrap-loss_scale-float32-some_steps",
     "rmsprop-loop_jit-wrap-loss_scale-float32-some_steps",
 }
+
+#: More than these differ by, which is 6e-8 with TensorFlow 2.21.
+ROUNDINGS = 1e-6
 
 
 @contextlib.contextmanager
@@ -53,12 +56,23 @@ def steps_of(case):
 
 
 def assert_observing_changes_no_bit(case, logdir, plain=None):
-    """Trains a case observed, and plain where no plain training is given."""
+    """Trains a case observed, and plain where no plain training is given.
+
+    One of `FAULTS` must differ, by roundings alone. If it does no more, it
+    leaves the list, and the documentation.
+    """
     with precision(case["precision"]):
         plain = plain or combinations.train(case)
         observed = combinations.train(case, logdir)
-    for expected, actual in zip(plain, observed, strict=True):
-        np.testing.assert_array_equal(actual, expected)
+    pairs = list(zip(plain, observed, strict=True))
+    is_fault = name(case) in FAULTS
+    for expected, actual in pairs:
+        if is_fault:
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDINGS)
+        else:
+            np.testing.assert_array_equal(actual, expected)
+    differs = not all(np.array_equal(*pair) for pair in pairs)
+    assert differs or not is_fault, "no fault any more"
     gradscope.flush()
     assert gradscope.read(logdir).steps.tolist() == steps_of(case)
 
@@ -96,12 +110,7 @@ def check_all(chosen, optimizer, mode, logdir):
             assert_observing_changes_no_bit(case, path, plain)
         except Exception as error:
             failures[name(case)] = f"{type(error).__name__}: {error}"
-    # One that is a fault no more leaves the list, and the documentation.
-    faults = FAULTS.intersection(map(name, cases))
-    if chosen == "triples":
-        assert failures.keys() >= faults, faults - failures.keys()
-    unknown = {n: text for n, text in failures.items() if n not in faults}
-    assert not unknown, unknown
+    assert not failures, failures
     print(f"{len(cases)} cases of {optimizer} in {mode}: the same bits")
 
 

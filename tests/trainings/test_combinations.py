@@ -10,13 +10,7 @@ import pytest
 from combination_checks import assert_observing_changes_no_bit, name
 
 
-def marked(case):
-    fault = pytest.mark.xfail(reason="one rounding under a loss scale in XLA")
-    marks = [fault] if name(case) in combination_checks.FAULTS else []
-    return pytest.param(case, id=name(case), marks=marks)
-
-
-@pytest.mark.parametrize("case", [*map(marked, combinations.read())])
+@pytest.mark.parametrize("case", combinations.read(), ids=name)
 def test_observing_changes_no_bit(case, tmp_path):
     assert_observing_changes_no_bit(case, tmp_path)
 
