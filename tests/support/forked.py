@@ -3,6 +3,7 @@
 A new interpreter takes three seconds of a CPU to import it.
 """
 
+import atexit
 import multiprocessing
 import os
 import sys
@@ -22,7 +23,9 @@ def start(function, *arguments, errors, **environment):
         **environment: Is changed before the call.
     """
     process = _CONTEXT.Process(
-        target=_call, args=(function, arguments, errors, environment)
+        target=_call,
+        args=(function, arguments, errors, environment),
+        daemon=True,  # ends with the tests: one may wait for one that failed
     )
     process.start()
     return process
@@ -47,6 +50,8 @@ def _call(function, arguments, errors, environment):
     os.environ.update(environment)
     try:
         function(*arguments)
+        # As at the end of a program; a forked process leaves them out.
+        atexit._run_exitfuncs()
     except BaseException:
         errors.write_text(traceback.format_exc())
         sys.exit(1)
