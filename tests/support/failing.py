@@ -102,11 +102,11 @@ def trains_as_it_would(train, logdir):
             rest of its arguments, as `functools.partial`.
         logdir: A log directory.
     """
-    observed, caught = train(logdir)
     if isinstance(train, functools.partial):
         options = {k: v for k, v in train.keywords.items() if k != "how"}
         plain = plain_fit(*train.args, **options)
     else:
         plain, _ = train(None)
+    observed, caught = train(logdir)
     same(plain, observed)
     return caught

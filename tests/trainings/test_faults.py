@@ -46,6 +46,7 @@ def compared(train, logdir, fault, **options):
     Returns:
         The record, None where there is none, and gradscope's warnings.
     """
+    expected = plain(train, **options)
     optimizer = keras.optimizers.Adam(0.01)
     gradscope.wrap(optimizer, logdir, every=1)
     undo = contextlib.ExitStack()
@@ -64,7 +65,6 @@ def compared(train, logdir, fault, **options):
             observed = weights(train(optimizer, before_step, **options))
             gradscope.flush()
         gradscope.unwrap(optimizer)
-    expected = plain(train, **options)
     for one, other in zip(expected, observed, strict=True):
         np.testing.assert_array_equal(one, other)
     told = [w for w in told if issubclass(w.category, GradscopeWarning)]
