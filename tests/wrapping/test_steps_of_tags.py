@@ -25,23 +25,22 @@ def events(tmp_path_factory):
     )
     model.compile("adam", "mse")
     x = np.random.default_rng(0).normal(size=(48, 3)).astype("float32")
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(end_report, "PAUSE", 0)  # short fits would have none
-    for window in (1000, 999):  # other arguments: another file
-        callback = gradscope.Callback(
-            logdir, every=10, histograms=10, window=window
-        )
-        for epochs in (2, 1):
-            model.fit(
-                x,
-                x[:, :1],
-                batch_size=2,
-                epochs=epochs,
-                verbose=0,
-                callbacks=[callback],
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(end_report, "PAUSE", 0)  # short fits would have none
+        for window in (1000, 999):  # other arguments: another file
+            callback = gradscope.Callback(
+                logdir, every=10, histograms=10, window=window
             )
-    gradscope.flush()
-    monkeypatch.undo()
+            for epochs in (2, 1):
+                model.fit(
+                    x,
+                    x[:, :1],
+                    batch_size=2,
+                    epochs=epochs,
+                    verbose=0,
+                    callbacks=[callback],
+                )
+        gradscope.flush()
     return [
         [event for event in event_files.events(path) if event.summary.value]
         for path in event_files.event_files(str(logdir / "gradscope"))

@@ -93,6 +93,8 @@ def trained(model, loss_of, logdir=None):
     ],
 )
 def test_outputs_and_losses_that_are_not_stored_are_read(model, loss, tmp_path):
+    """Read where they are, the squares would change bits. The two terms would
+    change none here: these cases hold the values, of each kind of variable."""
     first, plain = trained(model, loss)
     _, observed = trained(model, loss, tmp_path)
     for before, after in zip(plain, observed, strict=True):
