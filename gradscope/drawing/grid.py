@@ -13,8 +13,7 @@ from gradscope.format.statistics.statistic import Drawing
 
 
 class Kind(enum.IntEnum):
-    """What a cell holds, in the order in which one hides another: where many
-    cells share a place, the largest is shown."""
+    """What a cell holds; which of some is drawn, `merged_rows` says."""
 
     ABSENT = 0  # not recorded, or no part of the step
     NUMBER = 1

@@ -41,7 +41,7 @@ class WandbMirror:
             run.log({"gradscope/findings": panel})
 
     def log_report(self, html: str) -> None:
-        """Log the report as an artifact, of which each `fit` is a version."""
+        """Log the report as a version of the artifact of the run."""
         run = self._active_run()
         artifact = wandb.Artifact(f"gradscope-{run.id}", type="report")
         with artifact.new_file("report.html", encoding="utf-8") as file:

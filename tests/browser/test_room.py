@@ -112,9 +112,14 @@ def test_in_a_small_window_values_and_the_ends_of_names_are_whole(page):
     expect(line).to_contain_text("step 390")
     is_cut = "(node) => node.scrollWidth > node.clientWidth"
     assert line.locator(".place").first.evaluate(is_cut)
+    assert not line.locator(".name").evaluate(is_cut)
     value, box = line.locator(".value").bounding_box(), line.bounding_box()
     assert value["x"] > box["x"]
     assert value["x"] + value["width"] <= box["x"] + box["width"] + 1
+    # No run has numbers for the strip to head.
+    strip = frame_of(page).locator(".strip")
+    expect(strip).to_be_visible()
+    expect(strip.locator(".numbers")).to_be_hidden()
     ticks = frame_of(page).locator(".ticks span:visible")
     lefts = [tick.bounding_box() for tick in ticks.all()]
     for left, right in itertools.pairwise(lefts):

@@ -55,11 +55,13 @@ export function createReadout() {
       }
       const dot = element('span', {className: 'dot'});
       dot.style.background = cell.color;
-      // Where there is little room the place gives way, and not the value.
-      node.replaceChildren(
-        element('span', {className: 'place'}, dot,
-          `${cell.label} · step ${cell.step} · `,
-          element('b', {}, cell.row.name),
+      // Where there is little room the place gives way, then the name of the
+      // row, and not the value.
+      node.replaceChildren(dot,
+        element('span', {className: 'place'},
+          `${cell.label} · step ${cell.step} · `),
+        element('b', {className: 'name'}, cell.row.name),
+        element('span', {className: 'place'},
           cell.row.shapes ? ` ${cell.row.shapes}` : ''),
         element('span', {}, ' · ', element('b', {className: 'value'}, cell.text)),
         element('span', {className: 'place'}, cell.more ? ` · ${cell.more}` : ''));

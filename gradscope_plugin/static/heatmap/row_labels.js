@@ -77,8 +77,7 @@ function ofBlocks({named}, placed, {heights, zoom, at, onOpen}, folded,
         {type: 'button', tabIndex: -1, className: 'fold',
           title: foldTitle(block, named[folded.get(from)?.lead]),
           onclick: () => onFold(name)},
-        `${isFolded ? '▸' : '▾'} `, element('b', {}, shorten(name, 16)),
-        ` (${to - from})`)));
+        `${isFolded ? '▸' : '▾'} `, ...foldParts(name), ` (${to - from})`)));
       free = y + LINE;
     }
     if (isFolded) return nodes;
@@ -94,6 +93,15 @@ function ofBlocks({named}, placed, {heights, zoom, at, onOpen}, folded,
     }
     return nodes;
   });
+}
+
+/** Returns a block's name. Of `block_1 … block_20` it says once what both share,
+ * which gives way: the numbers tell blocks apart. */
+function foldParts(name) {
+  const [, shared, first, last] = /^(.*?)(\d+) … \1(\d+)$/.exec(name) ?? [];
+  return first === undefined ? [element('b', {}, shorten(name, 16))]
+    : [element('i', {}, shared),
+      element('i', {className: 'end'}, `${first}–${last}`)];
 }
 
 function foldTitle({name, from, to}, lead) {

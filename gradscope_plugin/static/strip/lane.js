@@ -35,10 +35,13 @@ export function createLane(title, kind) {
       lane = now;
       height = area.clientHeight;
       const {ends: [bottom, top], most} = now.scale;
-      // What stays the same has one number, beside its line.
-      const isFlat = bottom === top;
+      // What stays the same has one number, beside its line: at the bottom if it
+      // is zero, and else in the middle.
+      const isFlat = bottom === top && top !== 0;
+      const isZero = bottom === 0 && top === 0;
       const isBeyond = most > top;
-      high.textContent = isBeyond ? `${short(top)} ↑` : short(top);
+      high.textContent = isZero ? ''
+        : isBeyond ? `${short(top)} ↑` : short(top);
       high.title = isBeyond ? `up to ${short(most)}, beyond this scale` : '';
       high.classList.toggle('flat', isFlat);
       low.textContent = isFlat ? ''

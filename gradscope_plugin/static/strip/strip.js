@@ -100,6 +100,7 @@ export class Strip {
     this.node.classList.toggle('without-flow', now.isWide);
     if (this.node.open === now.folded) this.node.open = !now.folded;
     this.#texts.textContent = texts.join(' · ');
+    this.#numbers.hidden = !lanes.length;
     this.#metric.hidden = metrics.length < 2;
     if (metrics.join() !== [...this.#metric.options].map(
       ({value}) => value).join()) {
