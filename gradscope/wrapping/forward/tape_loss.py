@@ -104,7 +104,17 @@ def _ends(
         and tensor.shape.is_fully_defined()
         and tensor.shape == shape
         and not any(op.name in names for op in tensor.consumers())
+        and not _is_argument(tensor, names)
     ]
+
+
+def _is_argument(tensor: tf.Tensor, names: set[str]) -> bool:
+    """Return whether a tensor is an argument of a function with a gradient of
+    its own, such as `silu`, which puts its arguments beside its results."""
+    if tensor.op.type != "IdentityN":
+        return False
+    users = tensor.op.inputs[tensor.value_index].consumers()
+    return any(op.name in names for op in users if op.name != tensor.op.name)
 
 
 def _without_scale(loss: tf.Tensor, call: Call) -> tf.Tensor | None:

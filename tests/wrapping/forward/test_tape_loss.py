@@ -38,6 +38,20 @@ def of_each(y, p):
     return tf.reshape((y - p) ** 2, [8])
 
 
+def swished(y, p):
+    """Its activation has a gradient of its own, as in EfficientNet."""
+    return squared(y, tf.nn.silu(p))
+
+
+@tf.custom_gradient
+def doubled(value):
+    return 2.0 * value, lambda slope: 2.0 * slope
+
+
+def with_own_gradient(y, p):
+    return 3.0 * doubled(squared(y, p))
+
+
 def recorded(logdir, loss=squared, gradient=None, scale=False, **options):
     """The losses of three steps as the loop computes them, and the record."""
     model = network()
@@ -64,7 +78,9 @@ def recorded(logdir, loss=squared, gradient=None, scale=False, **options):
     return losses, gradscope.read(logdir)
 
 
-@pytest.mark.parametrize("loss", [squared, penalised, of_each])
+@pytest.mark.parametrize(
+    "loss", [squared, penalised, of_each, swished, with_own_gradient]
+)
 def test_the_loss_is_what_the_tape_was_asked_for(tmp_path, loss):
     losses, record = recorded(tmp_path, loss)
     assert record["loss"].tolist() == pytest.approx(losses, rel=1e-6)
