@@ -113,8 +113,14 @@ def _is_argument(tensor: tf.Tensor, names: set[str]) -> bool:
     its own, such as `silu`, which puts its arguments beside its results."""
     if tensor.op.type != "IdentityN":
         return False
-    users = tensor.op.inputs[tensor.value_index].consumers()
-    return any(op.name in names for op in users if op.name != tensor.op.name)
+    path = [tensor.op.name]
+    source = tensor.op.inputs[tensor.value_index]
+    while source.op.type == "Identity":
+        path.append(source.op.name)
+        source = source.op.inputs[0]
+    return any(
+        op.name in names and op.name not in path for op in source.consumers()
+    )
 
 
 def _without_scale(loss: tf.Tensor, call: Call) -> tf.Tensor | None:
