@@ -104,13 +104,17 @@ def _ends(
         and tensor.shape.is_fully_defined()
         and tensor.shape == shape
         and not any(op.name in names for op in tensor.consumers())
-        and not _is_argument(tensor, names)
+        and not _is_beside(tensor, names)
     ]
 
 
-def _is_argument(tensor: tf.Tensor, names: set[str]) -> bool:
-    """Return whether a tensor is an argument of a function with a gradient of
-    its own, such as `silu`, which puts its arguments beside its results."""
+def _is_beside(tensor: tf.Tensor, names: set[str]) -> bool:
+    """Return whether a tensor is what a function with a gradient of its own,
+    such as `silu`, leaves beside its results: copies of its arguments in one
+    `IdentityN` with them, and a copy of a result that nobody uses."""
+    if tensor.op.type == "Identity":
+        users = tensor.op.inputs[0].consumers()
+        return any(op.type == "IdentityN" for op in users)
     if tensor.op.type != "IdentityN":
         return False
     path = [tensor.op.name]
