@@ -147,8 +147,14 @@ class TakesBatch(keras.Sequential):
         def one_step_on_data(data):
             return step(data)
 
+        @tf.function(autograph=False, reduce_retracing=True)
+        def multi_step_on_iterator(iterator):
+            return one_step_on_data(iterator.get_next())
+
         def function(iterator):
             if isinstance(iterator, tf.data.Iterator):
+                if self.steps_per_execution > 1:
+                    return multi_step_on_iterator(iterator)
                 batch = iterator.get_next_as_optional()
                 if not batch.has_value():
                     raise StopIteration
