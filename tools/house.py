@@ -25,7 +25,7 @@ import statistics
 import sys
 
 from tools.javascript import Script
-from tools.module import Module, body_lines, is_public, parameters
+from tools.module import Module, body_lines, parameters
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("gradscope", "gradscope_plugin")
@@ -68,8 +68,9 @@ def spread(numbers: list[int]) -> str:
 def counts(modules: list[Module]) -> dict[str, object]:
     """Counts, by name, over some modules."""
     functions = [f for m in modules for f in m.functions()]
-    public = [f for f in functions if is_public(f)]
-    arguments = [a for f in public for a in parameters(f)]
+    public = [node for m in modules for node in m.public()]
+    declared = [f for f in public if not isinstance(f, ast.ClassDef)]
+    arguments = [a for f in declared for a in parameters(f)]
     names = [name for m in modules for _, name in m.names()]
     docstrings = [text for m in modules for text in m.docstrings()]
     words = re.findall(r"[a-z']+", " ".join(docstrings).lower())
@@ -93,14 +94,18 @@ def counts(modules: list[Module]) -> dict[str, object]:
             sum(m.comments() for m in modules),
             sum(m.code(texts=False) for m in modules),
         ),
-        "public functions with a docstring, %": percent(
-            sum(1 for f in public if ast.get_docstring(f)), len(public)
+        "comments, % of code and docstrings": percent(
+            sum(m.all_comments() for m in modules),
+            sum(m.code_and_docstrings() for m in modules),
+        ),
+        "public names with a docstring, %": percent(
+            sum(bool(ast.get_docstring(node)) for node in public), len(public)
         ),
         "their arguments annotated, %": percent(
             sum(1 for a in arguments if a.annotation), len(arguments)
         ),
         "their returns annotated, %": percent(
-            sum(1 for f in public if f.returns), len(public)
+            sum(1 for f in declared if f.returns), len(declared)
         ),
         "functions of more than 5 parameters": sum(
             len(parameters(f)) > 5 for f in functions

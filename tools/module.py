@@ -58,6 +58,17 @@ class Module:
         kinds = ast.FunctionDef | ast.AsyncFunctionDef
         return [n for n in ast.walk(self.tree) if isinstance(n, kinds)]
 
+    def public(self) -> list:
+        """List the public functions and classes, and methods of the latter."""
+        top = _public(self.tree.body)
+        classes = [node for node in top if isinstance(node, ast.ClassDef)]
+        return top + [
+            node
+            for owner in classes
+            for node in _public(owner.body)
+            if not isinstance(node, ast.ClassDef)
+        ]
+
     def docstrings(self) -> list[str]:
         kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         nodes = [self.tree]
@@ -76,6 +87,16 @@ class Module:
     def comments(self) -> int:
         """Count the lines that hold a comment and nothing else."""
         return len(re.findall(r"^\s*#", self.text, re.MULTILINE))
+
+    def all_comments(self) -> int:
+        """Count the comments, with those behind code."""
+        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
+        return sum(token.type == tokenize.COMMENT for token in tokens)
+
+    def code_and_docstrings(self) -> int:
+        """Count the lines that are neither blank nor a comment."""
+        written = sum(bool(line.strip()) for line in self.text.splitlines())
+        return written - self.comments()
 
     def code(self, texts: bool = True) -> int:
         """Count the lines of code, without docstrings and comments.
@@ -104,8 +125,13 @@ def body_lines(function) -> int:
     return function.end_lineno - first[0].lineno + 1 if first else 0
 
 
-def is_public(function) -> bool:
-    return not function.name.startswith("_")
+def _public(nodes: list[ast.stmt]) -> list:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return [
+        node
+        for node in nodes
+        if isinstance(node, kinds) and not node.name.startswith("_")
+    ]
 
 
 def parameters(function) -> list[ast.arg]:
