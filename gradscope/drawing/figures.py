@@ -198,6 +198,7 @@ def _depth_bar(grid: Grid, ax: Axes) -> None:
     bar.set_ticks(
         [0, len(grid.names) - 1], labels=[grid.names[0], grid.names[-1]]
     )
+    # As in a heatmap, the input is at the top.
     bar.ax.invert_yaxis()
     bar.outline.set_visible(False)
 

@@ -284,6 +284,7 @@ class Callback(keras.callbacks.Callback):
         logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
+        # Before `wrap`: if a tool is not installed, nothing is observed.
         mirrors = Mirrors(self._mirror)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)

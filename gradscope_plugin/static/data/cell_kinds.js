@@ -46,7 +46,7 @@ export function classify(values, options) {
     if (!Number.isFinite(value)) return INFINITE;
     return zeroIsSpecial && value === 0 ? ZERO : NUMBER;
   };
-  // Uint8Array.from takes 300 ms for the million cells of 200 layers x 5000.
+  // No `Uint8Array.from`, which is far slower with a million cells.
   const kinds = new Uint8Array(values.length);
   for (let cell = 0; cell < values.length; cell++) {
     kinds[cell] = kindOf(values[cell], cell);
@@ -72,8 +72,8 @@ export function outside(grids, scale) {
   return count;
 }
 
-// What was counted last of a grid: a million cells take 3 ms, and the page is
-// drawn with each answer.
+// What was counted last of a grid: the page is drawn with each answer, and
+// would count all cells each time.
 const counted = new WeakMap();
 
 /**

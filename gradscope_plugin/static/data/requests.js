@@ -8,8 +8,8 @@ import {fetchGrid} from './grid.js';
 // layers are 5 MB each.
 const CACHED_GRIDS = 24;
 
-// Of more numbers than these some are shown first: 200 layers x 1000 steps take
-// TensorBoard's data server 0.3 s, and a twentieth of that for some of them.
+// Of more numbers than these some are shown first: `python -m benchmarks.plugin`
+// says how much sooner TensorBoard's data server has a preview.
 const LARGE = 100_000;
 
 /** What the list of runs is asked for by. */

@@ -64,7 +64,7 @@ export class Scaling {
   }
 }
 
-// The page is drawn with each answer, and a million cells take 5 ms.
+// The page is drawn with each answer, and would search all cells each time.
 const ranges = new WeakMap();
 
 /** Returns a grid's smallest and largest number, which is none of its marks. */

@@ -223,6 +223,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
         return
     # A loss that is summed over the batch is large even with small outputs.
     largest_output = float(view.get("data_max")[0, view.data_rows("output")[0]])
+    # The sigmoid of 5 is 0.99.
     if not (largest_output > 5 or (view.outputs and largest_output > 0.99)):
         return
     yield finding(
