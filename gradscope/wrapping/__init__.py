@@ -15,7 +15,7 @@ from gradscope.reading import storage
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
-from gradscope.schedule import HISTOGRAMS, NEVER, Schedule, schedule_of
+from gradscope.schedule import EVERY, HISTOGRAMS, NEVER, Schedule, schedule_of
 from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
@@ -33,7 +33,7 @@ def wrap(
     logdir: str | os.PathLike,
     *,
     model: Any = None,
-    every: int | Schedule = 10,
+    every: int | Schedule = EVERY,
     histograms: int | Schedule | None = HISTOGRAMS,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
