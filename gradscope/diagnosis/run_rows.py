@@ -72,6 +72,12 @@ class RunRows:
         """Number of recorded steps, T."""
         return len(self.steps)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether too few steps were recorded to compare the start with the
+        end: each is a median of several, so that no odd batch decides."""
+        return self.count < 20
+
     @functools.cached_property
     def is_finite(self) -> np.ndarray:
         """Whether nothing had become NaN or infinite by a step, bool [T]."""

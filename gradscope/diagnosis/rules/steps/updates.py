@@ -66,7 +66,7 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
     on the size of gradients.
     """
     ratios = update_ratios(view)
-    if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
+    if view.is_adaptive or ratios.shape[1] == 0 or view.is_short:
         return
     shares = view.get("global_clipped_norm") / view.get("global_gradient_norm")
     # `nanmax` would warn of steps without any number.
@@ -134,7 +134,7 @@ declare(
 def weights_run_away(view: View, limits: Limits) -> Findings:
     """Weights of usual initial size that grow without end in most layers."""
     rms = view.get("weight_rms")[:, view.kernels].astype(float)
-    if not view.is_from_start or rms.shape[1] < 2 or view.count < 20:
+    if not view.is_from_start or rms.shape[1] < 2 or view.is_short:
         return
     inputs = [
         np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
