@@ -130,8 +130,8 @@ class Following:
 
     def _follow(self) -> None:
         last = time.monotonic()
-        rest = _EVERY
-        while not self._stopped.wait(rest):
+        pause = _EVERY
+        while not self._stopped.wait(pause):
             start = time.monotonic()
             try:
                 if self.update():
@@ -146,7 +146,7 @@ class Following:
                 self._stopped.set()
             if time.monotonic() - last > growth.SILENCE:
                 self._stopped.set()
-            rest = max(_EVERY, _REST * (time.monotonic() - start))
+            pause = max(_EVERY, _REST * (time.monotonic() - start))
 
 
 def _display():

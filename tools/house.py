@@ -199,23 +199,28 @@ def show_comments(modules: list[Module]) -> None:
         print(f"| {folder} | {density:.1f} % |")
 
 
-def outside_limits(numbers: dict[str, object]) -> list[str]:
-    """Describe each count that is above its ceiling or below its floor."""
-    hint = (
-        "see `python -m tools.house --names`, `--mood` and `--comments`, each "
-        "with gradscope gradscope_plugin"
-    )
-    above = [
-        f"{name}: {numbers[name]:.1f}, and at most {most} are allowed; {hint}"
+_HINT = (
+    "see `python -m tools.house --names`, `--mood` and `--comments`, each with "
+    "gradscope gradscope_plugin"
+)
+
+
+def above_ceilings(numbers: dict[str, object]) -> list[str]:
+    """Describe each count that is above its ceiling."""
+    return [
+        f"{name}: {numbers[name]:.1f}, and at most {most} are allowed; {_HINT}"
         for name, most in CEILINGS.items()
         if name in numbers and numbers[name] > most
     ]
-    below = [
-        f"{name}: {numbers[name]:.1f}, and at least {least} are needed; {hint}"
+
+
+def below_floors(numbers: dict[str, object]) -> list[str]:
+    """Describe each count that is below its floor."""
+    return [
+        f"{name}: {numbers[name]:.1f}, and at least {least} are needed; {_HINT}"
         for name, least in FLOORS.items()
-        if name in numbers and numbers[name] < least
+        if numbers[name] < least
     ]
-    return above + below
 
 
 #: The options that print lists instead of counts.
@@ -255,7 +260,7 @@ def problems_of_page(folder: pathlib.Path) -> list[str]:
         for number, line in script.returns_what()
     ] + [
         f"{folder.name}: {problem}"
-        for problem in outside_limits(counts_of_page(scripts))
+        for problem in above_ceilings(counts_of_page(scripts))
     ]
 
 
@@ -279,7 +284,10 @@ def main(arguments: list[str] | None = None) -> int:
             show([*modules, *scripts] if name == "names" else modules)
             return 0
     if options.check:
-        problems = outside_limits(counts(modules))
+        problems = below_floors(counts(modules))
+        for path in options.paths:
+            numbers = counts(modules_of([path]))
+            problems += [f"{path}: {text}" for text in above_ceilings(numbers)]
         problems += problems_of_tests(ROOT / "tests")
         problems += problems_of_page(ROOT / "gradscope_plugin" / "static")
         print("\n".join(problems), file=sys.stderr)

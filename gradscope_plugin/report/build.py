@@ -134,8 +134,8 @@ def _sizes(runs: Mapping[str, str]) -> list[Size]:
 def _weight(runs: Mapping[str, str], planned: Plan) -> float:
     """Pack some runs; return their bytes, relative to the estimate."""
     names = list(runs)
-    some = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
-    packed = _pack({name: runs[name] for name in some}, planned)
+    sample = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
+    packed = _pack({name: runs[name] for name in sample}, planned)
     return packed.file_bytes / thinning.estimate(packed.sizes, planned)
 
 

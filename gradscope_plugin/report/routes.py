@@ -198,10 +198,10 @@ def _thin_curves(text: bytes, steps: np.ndarray) -> bytes:
     reply = json.loads(text)
     all_steps = np.array(reply["steps"])
     stays = np.isin(all_steps, steps)
-    others = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
+    spread = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
     if len(stays) <= CURVE_STEPS:
         return text
-    stays[others] = True
+    stays[spread] = True
     indices = np.flatnonzero(stays).tolist()
     reply["steps"] = [reply["steps"][index] for index in indices]
     reply["curves"] = {

@@ -37,12 +37,12 @@ def test_functions_in_the_third_person_are_counted_and_classes_are_not(
     numbers = house.counts([module])
     assert numbers["docstrings in the third person"] == 1
     assert numbers["comments, % of code"] == pytest.approx(100 / 3)
-    (problem,) = house.outside_limits(numbers)
+    (problem,) = house.above_ceilings(numbers)
     assert "third person: 1.0, and at most 0 are allowed" in problem
+    assert house.below_floors(numbers) == []
     numbers["comments, % of code"] = 1.0
-    assert (
-        "1.0, and at least 5.3 are needed" in house.outside_limits(numbers)[1]
-    )
+    (problem,) = house.below_floors(numbers)
+    assert "1.0, and at least 5.3 are needed" in problem
 
 
 def test_lines_that_have_texts_alone_are_no_code_to_give_reasons_for(tmp_path):
