@@ -166,7 +166,7 @@ def _display():
 
 
 def _bundle(logdir: str, height: int, max_mb: float) -> dict[str, str]:
-    """Return the page as what `display` takes."""
+    """Return the page in the form that `display` takes."""
     # Imported late, as it takes TensorBoard's modules along.
     from gradscope_plugin.report import build
 

@@ -37,7 +37,7 @@ class Parting:
         a: Its value in the first run.
         b: Its value in the second run.
         differing: Number of variables in which that statistic differs.
-        cause: What this difference says about the cause, in words.
+        cause: The cause, as far as this difference shows it, in words.
     """
 
     step: int

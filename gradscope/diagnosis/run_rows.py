@@ -47,7 +47,7 @@ _NORMALISING = ("BatchNormalization", "LayerNormalization", "Normalization")
 
 
 class RunRows:
-    """The rows of a record, and what several rules derive from them.
+    """The rows of a record, and quantities that several rules derive from them.
 
     Args:
         record: The recorded run.

@@ -36,7 +36,7 @@ def plot(grid: Grid, kind: str, *, ax: Axes | None = None) -> Figure:
     """Draw a grid; return the figure.
 
     Args:
-        grid: What to draw.
+        grid: The numbers to draw.
         kind: One of `KINDS`.
         ax: Where to draw; a figure of its own by default.
 

@@ -1,4 +1,4 @@
-"""A statistic of some rows at some steps: what each cell is, and its scale."""
+"""A statistic of some rows at some steps: kinds of cells, and the scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradscope.format.statistics.statistic import Drawing
 
 
 class Kind(enum.IntEnum):
-    """What a cell holds; which of some is drawn, `merged_rows` says."""
+    """Kind of a cell; `merged_rows` chooses the one of several to draw."""
 
     ABSENT = 0  # not recorded, or no part of the step
     NUMBER = 1
@@ -76,14 +76,14 @@ class Grid:
 
     Attributes:
         statistic: Its name.
-        label: What the page calls it.
+        label: Its name on the page.
         names: Names of the rows, input first.
         steps: int64 [T].
         values: float32 [T, R].
         kinds: `Kind` of each cell, [T, R].
         sizes: Weights or units of each row, [R]; 0 where they are not known.
         scale: The scale of its numbers.
-        ends: What small and large numbers mean, in words.
+        ends: Meaning of small and of large numbers, in words.
     """
 
     statistic: str
@@ -153,7 +153,7 @@ def make_grid(
 
 
 def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
-    """Say what each cell is, as `data/cell_kinds.js` of the page does."""
+    """Find the kind of each cell, as `data/cell_kinds.js` of the page does."""
     kinds = np.full(values.shape, Kind.NUMBER, np.int8)
     kinds[np.isnan(values)] = Kind.ABSENT if optional else Kind.NAN
     if missing is not None:

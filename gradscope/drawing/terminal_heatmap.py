@@ -39,7 +39,7 @@ class Picture:
     """A heatmap whose cells are characters.
 
     Attributes:
-        grid: What it shows.
+        grid: The grid that it shows.
         names: Name of each line.
         positions: Position on the scale of each cell, [lines, columns].
         kinds: `Kind` of each cell.
@@ -106,7 +106,7 @@ def _line(
 
 
 def _name(name: str, count: int) -> str:
-    """Return what a line is called: its row, and how many others share it."""
+    """Return the name of a line: its row, and how many others share it."""
     more = f" +{count - 1}" if count > 1 else ""
     return _shorten(name, _NAME - len(more)) + more
 

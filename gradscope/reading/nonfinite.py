@@ -100,7 +100,7 @@ class NonFinite:
 
     @property
     def headline(self) -> str:
-        """What is not finite, since when, and where it began: one line."""
+        """One line: the NaN or infinity, since when, and where it began."""
         return nonfinite_text.headline(self)
 
     @property

@@ -115,7 +115,7 @@ def message(origin: NonFinite) -> str:
 def headline(origin: NonFinite) -> str:
     """Describe a `NonFinite` in one line, for a list of runs.
 
-    The line tells what became of the loss, since when, and where it began.
+    The line tells the state of the loss, since when, and where it began.
     """
     if origin.lost_loss is not None:
         since, value = origin.lost_loss

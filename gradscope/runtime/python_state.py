@@ -1,4 +1,4 @@
-"""Repeats what Python code computes while it is traced."""
+"""Repeats the computations of Python code while it is traced."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Report:
         runs: Names of its runs.
         unreadable: The runs that it lists and cannot show, and why.
         brief: How complete it is, in a few words.
-        notes: What it lacks, in sentences; empty if it is complete.
+        notes: Omissions, in sentences; empty if it is complete.
     """
 
     html: str

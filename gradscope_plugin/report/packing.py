@@ -80,7 +80,7 @@ class Archive:
         """Return the archive.
 
         Args:
-            about: What the page says of the report, for JSON.
+            about: Words of the page about the report, for JSON.
         """
         if self._pending:
             self._close_block()

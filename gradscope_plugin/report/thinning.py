@@ -1,4 +1,4 @@
-"""Chooses what a report leaves out, and which steps stay."""
+"""Chooses the parts that a report leaves out, and the steps that stay."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Size:
 
     Attributes:
         steps: Number of recorded steps.
-        numbers: For each part (`""` is what each report has) how many numbers
+        numbers: For each part (`""` is that of each report) how many numbers
             a step has.
         rare_steps: Likewise the number of steps of parts that only some steps
             have.
@@ -49,7 +49,7 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a report holds.
+    """The contents of a report.
 
     Attributes:
         left_out: The parts that it lacks.

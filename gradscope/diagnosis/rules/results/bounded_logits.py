@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @rule
 def bounded_logits(view: View, limits: Limits) -> Findings:
-    """Logits from -1 to 1, under a loss that settled above what they allow.
+    """Logits from -1 to 1, and a loss that settled above their least one.
 
     With C classes the best that such logits can give to the right class is a
     probability of e^2 / (e^2 + C - 1), and a cross-entropy of minus its log.

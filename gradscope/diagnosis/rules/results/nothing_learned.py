@@ -1,4 +1,4 @@
-"""Rules about what must hold of any training: that something is learned.
+"""Rules about the least that any training must do: learn something.
 
 Where nothing else is found, these name what one sees and what to check; the
 record of a training does not tell why.

@@ -142,7 +142,7 @@ def _overshoot_that_ruined_units(
 def _gradient_died(view: View) -> bool:
     """Return whether most kernels had a gradient at first and none at the end.
 
-    That is what dead units leave where activations are not recorded.
+    Dead units leave this trace where activations are not recorded.
     """
     norms = view.get("gradient_norm")[:, view.kernels]
     had_gradient = (norms[:3] > 0).all(axis=0)

@@ -225,7 +225,7 @@ def _odd_layers(view: View, limits: Limits, oddity: _Oddity) -> Findings:
     Args:
         view: The run.
         limits: The limits.
-        oddity: How it differs, and what to say of it.
+        oddity: The way in which they differ, in numbers and words.
     """
     ratios = update_ratios(view)
     if ratios.shape[1] < 2:
