@@ -33,6 +33,7 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
     # Cosines of rounded vectors may be a little beyond 1.
     if not (-1.0005 <= low < -0.1 and 0.1 < high <= 1.0005):
         return
+    # The right logit is 1 at most and the others are -1: 2 apart.
     share = np.exp(2) / (np.exp(2) + count - 1)
     least = -float(np.log(share))
     # A loss that still falls may get larger logits in time, and those of a
