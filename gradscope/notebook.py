@@ -130,8 +130,8 @@ class Following:
 
     def _follow(self) -> None:
         last = time.monotonic()
-        rest = _EVERY
-        while not self._stopped.wait(rest):
+        pause = _EVERY
+        while not self._stopped.wait(pause):
             start = time.monotonic()
             try:
                 if self.update():
@@ -146,7 +146,7 @@ class Following:
                 self._stopped.set()
             if time.monotonic() - last > growth.SILENCE:
                 self._stopped.set()
-            rest = max(_EVERY, _REST * (time.monotonic() - start))
+            pause = max(_EVERY, _REST * (time.monotonic() - start))
 
 
 def _display():
@@ -166,7 +166,7 @@ def _display():
 
 
 def _bundle(logdir: str, height: int, max_mb: float) -> dict[str, str]:
-    """Return the page as what `display` takes."""
+    """Return the page in the form that `display` takes."""
     # Imported late, as it takes TensorBoard's modules along.
     from gradscope_plugin.report import build
 

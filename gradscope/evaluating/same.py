@@ -100,6 +100,7 @@ def same(
             # float64.
             if precision == "float32":
                 raise
+            # The further lines of a TensorFlow error are a stack of calls.
             problem = str(error).splitlines()[0]
     return judge_sameness(
         [sides[0].descriptions[i] for i, _ in trained],
@@ -132,6 +133,8 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
     places = {id(v): place for place, v in enumerate(variables[1])}
     counts = len(a.trained), len(b.trained)
     pairs = []
+    # Trained variables are paired with trained ones, and the others with
+    # others.
     for start, end in (
         ((0, 0), counts),
         (counts, tuple(map(len, variables))),

@@ -253,6 +253,7 @@ def _verdict(
 
 
 def _difference(a, b) -> Difference:
+    # A loss that does not depend on a variable has a gradient of zero.
     if a is None or b is None:
         shape = np.shape(b if a is None else a)
         a, b = (np.zeros(shape) if g is None else g for g in (a, b))

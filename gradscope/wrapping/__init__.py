@@ -15,7 +15,7 @@ from gradscope.reading import storage
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
-from gradscope.schedule import HISTOGRAMS, NEVER, Schedule, schedule_of
+from gradscope.schedule import EVERY, HISTOGRAMS, NEVER, Schedule, schedule_of
 from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
@@ -24,6 +24,7 @@ from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.steps.observer import Options
 
 #: The seams of all wrapped optimizers that are alive.
+#: Not held, since an optimizer that its user drops writes its record then.
 _seams: weakref.WeakSet = weakref.WeakSet()
 
 
@@ -32,7 +33,7 @@ def wrap(
     logdir: str | os.PathLike,
     *,
     model: Any = None,
-    every: int | Schedule = 10,
+    every: int | Schedule = EVERY,
     histograms: int | Schedule | None = HISTOGRAMS,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
@@ -270,6 +271,7 @@ def _flag(value, name: str) -> bool:
 
 
 def _window(window) -> int:
+    # Python counts True as the number 1.
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(
             "`window` must be a whole number of examples of at least 1, got "
@@ -298,6 +300,7 @@ def _create(directory: str) -> None:
         return  # remote storage has no empty directories
     try:
         tf.io.gfile.makedirs(directory)
+    # A directory that cannot be made does not keep a model from training.
     except tf.errors.OpError as error:
         warn_once(directory, error)
 
@@ -321,6 +324,7 @@ def _restore(model, seam) -> None:
     if isinstance(program, recording_program.RecordingProgram):
         model.train_function = program.model_program
     elif program is not None and not _goes_on(model, program, seam):
+        # `fit` makes and traces another one where there is none.
         model.train_function = None
 
 

@@ -21,7 +21,7 @@ from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
 from gradscope.mirroring import Mirrors
 from gradscope.runtime import versions
-from gradscope.schedule import HISTOGRAMS, Schedule
+from gradscope.schedule import EVERY, HISTOGRAMS, Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
 from gradscope.wrapping.fit.other_optimizers import SeamGroup
@@ -116,7 +116,7 @@ class Callback(keras.callbacks.Callback):
         self,
         logdir: str | os.PathLike,
         *,
-        every: int | Schedule = 10,
+        every: int | Schedule = EVERY,
         histograms: int | Schedule | None = HISTOGRAMS,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
@@ -284,6 +284,7 @@ class Callback(keras.callbacks.Callback):
         logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
+        # Before `wrap`: if a tool is not installed, nothing is observed.
         mirrors = Mirrors(self._mirror)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)

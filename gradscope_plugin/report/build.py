@@ -34,7 +34,7 @@ class Report:
         runs: Names of its runs.
         unreadable: The runs that it lists and cannot show, and why.
         brief: How complete it is, in a few words.
-        notes: What it lacks, in sentences; empty if it is complete.
+        notes: Omissions, in sentences; empty if it is complete.
     """
 
     html: str
@@ -134,8 +134,8 @@ def _sizes(runs: Mapping[str, str]) -> list[Size]:
 def _weight(runs: Mapping[str, str], planned: Plan) -> float:
     """Pack some runs; return their bytes, relative to the estimate."""
     names = list(runs)
-    some = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
-    packed = _pack({name: runs[name] for name in some}, planned)
+    sample = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
+    packed = _pack({name: runs[name] for name in sample}, planned)
     return packed.file_bytes / thinning.estimate(packed.sizes, planned)
 
 

@@ -28,7 +28,7 @@ class Collected:
     """A report in the making.
 
     Args:
-        planned: What it holds.
+        planned: The plan of its contents.
     """
 
     def __init__(self, planned: Plan):
@@ -125,7 +125,7 @@ class Collected:
         return f"all recorded steps{rounded}{f', {lost}' if lost else ''}"
 
     def notes(self) -> list[str]:
-        """Say what the report lacks, in sentences."""
+        """Describe the omissions of the report, in sentences."""
         return [
             *omissions.of_plan(self._plan, self.sizes, self._thinned),
             *omissions.of_runs([summary.fields for summary in self._summaries]),

@@ -127,10 +127,10 @@ class Route:
 
     Attributes:
         path: Its path in the plugin, without the slash.
-        queries: Lists for a run, as `/runs` describes it, what the page may
-            ask; `asked` are the routes, for what depends on other replies.
+        queries: Lists the queries of the page for a run, as `/runs` describes
+            it; `asked` are the routes, for queries that depend on replies.
         part: The part of the report that the replies are, one of `OPTIONAL`,
-            or empty for what each report has.
+            or empty for a part of each report.
         is_json: Whether it replies with JSON, or else with a matrix.
         thin: Thins out a reply of JSON in a report that is thinned out, given
             the steps that stay. Matrices are thinned out in any case.
@@ -198,10 +198,10 @@ def _thin_curves(text: bytes, steps: np.ndarray) -> bytes:
     reply = json.loads(text)
     all_steps = np.array(reply["steps"])
     stays = np.isin(all_steps, steps)
-    others = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
+    spread = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
     if len(stays) <= CURVE_STEPS:
         return text
-    stays[others] = True
+    stays[spread] = True
     indices = np.flatnonzero(stays).tolist()
     reply["steps"] = [reply["steps"][index] for index in indices]
     reply["curves"] = {
@@ -224,5 +224,5 @@ ROUTES = (
 
 
 def key_of(path: str, query: Query) -> str:
-    """Return what a reply is called in a report; as `keyOf` of the page."""
+    """Return the name of a reply in a report; as `keyOf` of the page."""
     return "\n".join([path, *(f"{k}={v}" for k, v in sorted(query.items()))])

@@ -125,6 +125,6 @@ class RunSource:
         record = self._record
         if most is None:
             return record.steps
-        found = self.asked.json_of("findings", {"run": self._name})["findings"]
-        marked = [step for finding in found for step in finding["steps"]]
+        reply = self.asked.json_of("findings", {"run": self._name})
+        marked = [s for finding in reply["findings"] for s in finding["steps"]]
         return record.steps[thinning.choose_steps(record, most, marked)]

@@ -40,8 +40,8 @@ export function keyed(parent, keyOf, create) {
       const key = keyOf(item);
       if (!parts.has(key)) parts.set(key, create(item));
       const part = parts.get(key);
-      const there = parent.children[index] ?? null;
-      if (there !== part.node) parent.insertBefore(part.node, there);
+      const current = parent.children[index] ?? null;
+      if (current !== part.node) parent.insertBefore(part.node, current);
       return part;
     });
     if (focused !== document.activeElement && parent.contains(focused)) {
