@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import tensorboard
 from tensorboard.plugins import base_plugin
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ class Loader(base_plugin.TBLoader):
         try:
             flags.samples_per_plugin.setdefault(NAME, SAMPLES)
         except Exception:
-            logger.warning("gradscope: cannot set samples", exc_info=True)
+            logger.warning(
+                "gradscope cannot set how many recorded steps TensorBoard %s "
+                "keeps of each run, so the tab may lack some. Start "
+                "TensorBoard with --samples_per_plugin=%s=%d.",
+                tensorboard.__version__,
+                NAME,
+                SAMPLES,
+                exc_info=True,
+            )
 
     def load(
         self, context: base_plugin.TBContext
@@ -54,7 +63,12 @@ class Loader(base_plugin.TBLoader):
         # A module may end the process where it cannot be imported, and
         # TensorBoard has other plugins.
         except (Exception, SystemExit):
-            logger.warning("gradscope: not available", exc_info=True)
+            logger.warning(
+                "gradscope's tab is not available in TensorBoard %s, for the "
+                "reason below; the other tabs are.",
+                tensorboard.__version__,
+                exc_info=True,
+            )
             return None
 
 

@@ -170,29 +170,35 @@ def run_tests(
 
 
 def write_table() -> None:
-    """Write all results, and what is left out, into docs/versions.md."""
-    rows = [
-        _row(path.stem, json.loads(path.read_text()))
-        for path in sorted(RESULTS.glob("*.json"))
-        if (HERE / "sets" / f"{path.stem}.txt").exists()
-    ]
+    """Write all results, and what is left out, into docs/versions.md.
+
+    A set without a result here keeps its row, which another machine may have
+    written.
+    """
+    text = DOCUMENT.read_text()
+    lines = re.findall(r"^(\| `(\S+)` .*)$", text, re.MULTILINE)
+    rows = {name: line for line, name in lines}
+    for path in RESULTS.glob("*.json"):
+        rows[path.stem] = _line(_row(path.stem, json.loads(path.read_text())))
+    sets = sorted(path.stem for path in (HERE / "sets").glob("*.txt"))
     heads = ["set", "Python", *LIBRARIES, "parts", "tests", "left out", "date"]
-    table = [
-        f"| {' | '.join(cells)} |"
-        for cells in (heads, ["---"] * len(heads), *rows)
-    ]
+    table = [_line(heads), _line(["---"] * len(heads))]
+    table += [rows[name] for name in sets if name in rows]
     left_out = [
         f"* {entry['library']} before {entry['before']}: {entry['why']} "
         f"(`{_file(entry['tests'][0])}`)"
         for entry in _entries()
     ]
-    text = DOCUMENT.read_text()
     for name, lines in (("the table", table), ("what is left out", left_out)):
         begin, end = f"<!-- begin of {name} -->", f"<!-- end of {name} -->"
         before, rest = text.split(begin)
         after = rest.split(end)[1]
         text = "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
     DOCUMENT.write_text(text)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(name: str, result: dict) -> list[str]:
@@ -204,7 +210,9 @@ def _row(name: str, result: dict) -> list[str]:
         result["python"],
         *(result["versions"].get(_plain(n), "-") for n in LIBRARIES),
         f"{len(parts)} of {len(_parts())}",
-        f"{passed} passed" + (f", {failed} failed" if failed else ""),
+        f"{passed} passed"
+        + (f", {failed} failed" if failed else "")
+        + "".join(f", {name} replaced" for name in result["moved"]),
         f"{sum(_fits(e, result['versions']) for e in _entries()) or '-'}",
         result["date"],
     ]

@@ -33,6 +33,7 @@ from tensorflow.python.eager.polymorphic_function import transform
 from tensorflow.python.ops import summary_ops_v2
 
 from gradscope.errors import GradscopeWarning
+from gradscope.runtime import versions
 
 _Rewrites = type(tf.compat.v1.ConfigProto().graph_options.rewrite_options)
 
@@ -267,7 +268,7 @@ def _warn(error: Exception) -> None:
         f"{type(error).__name__}: {error}. Training goes on and steps are "
         "recorded, but in a network that holds hundreds of megabytes at once, "
         "weights may differ in the last bit from those without gradscope. "
-        "Please report this.",
+        f"{versions.report_request()}",
         GradscopeWarning,
         stacklevel=2,
     )

@@ -41,6 +41,21 @@ def too_old(module: str) -> str | None:
     )
 
 
+def report_request() -> str:
+    """Ask for a report of a failure, with the versions that it needs.
+
+    What fails may be a part of a library that only this version lacks.
+    """
+    names = {module: oldest.name for module, oldest in OLDEST.items()}
+    names["tf_keras"] = "tf_keras"
+    versions = ", ".join(
+        f"{name} {sys.modules[module].__version__}"
+        for module, name in names.items()
+        if module in sys.modules
+    )
+    return f"Please report this, with the versions: {versions}."
+
+
 def require(module: str) -> None:
     """Check the version of an imported library.
 

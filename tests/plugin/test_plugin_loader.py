@@ -9,10 +9,16 @@ import textwrap
 import types
 
 import pytest
+import tensorboard
 from plugin_list import tabs
 from tensorboard.plugins import base_plugin
 
 from gradscope_plugin.loader import LOADER, SAMPLES
+
+NOT_AVAILABLE = (
+    f"gradscope's tab is not available in TensorBoard {tensorboard.__version__}"
+    ", for the reason below; the other tabs are."
+)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +37,14 @@ def test_enough_records_are_kept_unless_the_user_chose(given, kept):
 
 
 @pytest.mark.parametrize("samples", [None, "gradscope=3"])
-def test_unknown_flags_do_not_raise(samples):
+def test_unknown_flags_do_not_raise_and_the_user_may_set_them(samples, caplog):
     LOADER.fix_flags(argparse.Namespace(samples_per_plugin=samples))
     LOADER.fix_flags(argparse.Namespace())
+    assert [record.getMessage() for record in caplog.records] == 2 * [
+        "gradscope cannot set how many recorded steps TensorBoard "
+        f"{tensorboard.__version__} keeps of each run, so the tab may lack "
+        "some. Start TensorBoard with --samples_per_plugin=gradscope=5000."
+    ]
 
 
 def test_without_a_data_provider_there_is_no_plugin():
@@ -46,7 +57,7 @@ def test_a_broken_plugin_is_left_out_with_a_warning(monkeypatch, caplog):
     monkeypatch.setattr("gradscope_plugin.plugin", broken, raising=False)
     context = base_plugin.TBContext(data_provider=object())
     assert LOADER.load(context) is None
-    assert "not available" in caplog.text
+    assert NOT_AVAILABLE in caplog.text
 
 
 def test_a_plugin_that_cannot_be_imported_is_left_out(monkeypatch, caplog):
@@ -54,7 +65,7 @@ def test_a_plugin_that_cannot_be_imported_is_left_out(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "gradscope_plugin.plugin", None)
     context = base_plugin.TBContext(data_provider=object())
     assert LOADER.load(context) is None
-    assert "not available" in caplog.text
+    assert NOT_AVAILABLE in caplog.text
 
 
 def _imported_by(statement):
@@ -114,7 +125,7 @@ def test_whatever_is_broken_the_plugin_is_left_out(tmp_path, how):
         env=_environment(tmp_path),
     )
     assert done.stdout == "None\n", done.stderr
-    assert "gradscope: not available" in done.stderr
+    assert NOT_AVAILABLE in done.stderr
 
 
 def test_tensorboard_lives_on_without_a_broken_gradscope(tmp_path):

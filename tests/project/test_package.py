@@ -1,5 +1,6 @@
 """What is installed: complete, and cheap to import."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -66,6 +67,14 @@ def test_a_package_index_would_take_the_wheel_and_the_source(wheel):
     files = sorted(wheel.parent.iterdir())
     assert [path.suffix for path in files] == [".whl", ".gz"]
     run(sys.executable, "-m", "twine", "check", "--strict", *files)
+
+
+def test_beside_this_tensorflow_it_replaces_no_package(wheel):
+    # Without an index, what is not yet installed is an error.
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index"]
+    report = json.loads(run(*pip, "--dry-run", "--report", "-", wheel))
+    names = {package["metadata"]["name"] for package in report["install"]}
+    assert names <= {"gradscope"}
 
 
 def test_the_version_is_that_of_setup_cfg():

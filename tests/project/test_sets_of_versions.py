@@ -1,6 +1,7 @@
 """The sets of `make test-versions`, and what the requirements promise."""
 
 import configparser
+import importlib.util
 import json
 import pathlib
 import re
@@ -59,3 +60,37 @@ def test_parts_and_what_is_left_out_name_tests_that_there_are():
         assert not name or f"def {name[0].split('[')[0]}(" in text, test
     files = {test.split("::")[0] for test in chosen}
     assert {test.split("::")[0] for test in entries} <= files
+
+
+def test_the_table_keeps_the_rows_of_sets_that_were_tried_elsewhere(
+    monkeypatch, tmp_path
+):
+    spec = importlib.util.spec_from_file_location("run", SETS.parent / "run.py")
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    document = tmp_path / "versions.md"
+    before = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    document.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(run, "DOCUMENT", document)
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    run.write_table()
+    assert document.read_text(encoding="utf-8") == before
+
+    result = {
+        "date": "2026-12-01",
+        "python": "3.14.0",
+        "versions": {"tensorflow": "99.0", "keras": "99.1"},
+        "moved": ["numpy"],
+        "parts": {"bits": {"passed": 5, "failed": ["a"]}},
+    }
+    for name in ("2.17", "1.15"):  # of the second, there is no set
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    run.write_table()
+    parts = len(json.loads((SETS.parent / "parts.json").read_text()))
+    row = (
+        "| `2.17` | 3.14.0 | 99.0 | 99.1 | - | - | - | - "
+        f"| 1 of {parts} | 5 passed, 1 failed, numpy replaced "
+        "| - | 2026-12-01 |"
+    )
+    after = re.sub(r"^\| `2\.17` .*", row, before, flags=re.MULTILINE)
+    assert document.read_text(encoding="utf-8") == after

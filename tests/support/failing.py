@@ -13,14 +13,19 @@ from gradscope.errors import GradscopeWarning
 from gradscope.measuring import data as measuring_data
 from gradscope.measuring import statistics
 
+REQUEST = (
+    r"Please report this, with the versions: "
+    r"TensorFlow \d+\.\d+\S*, Keras \d+\.\d+\S*\."
+)
+
 LESS = (
     r"gradscope cannot observe the activations of this model: {reason}.*"
-    r"Its gradients are still recorded\. Please report this\."
+    r"Its gradients are still recorded\. " + REQUEST
 )
 
 NOTHING = (
     r"gradscope cannot observe {optimizer}: {reason}.*"
-    r"Training goes on without gradscope\. Please report this\."
+    r"Training goes on without gradscope\. " + REQUEST
 )
 
 

@@ -35,7 +35,7 @@ LATER = (
     r"InvalidArgumentError: .*of our own.*It is unknown how much of the step "
     r"was done, so the step cannot be repeated\. Continue from your last "
     r"checkpoint, without the callback or with `activations=False`\. "
-    r"Please report this\."
+    r"Please report this, with the versions: TensorFlow \d+\.\d+\S*, Keras "
 )
 
 

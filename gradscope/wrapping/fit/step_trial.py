@@ -23,7 +23,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from gradscope.errors import GradscopeWarning
-from gradscope.runtime import own_variables
+from gradscope.runtime import own_variables, versions
 from gradscope.wrapping.forward import fallback
 
 #: Most bytes of weights and optimizer states that are copied: a process that
@@ -149,7 +149,7 @@ class StepTrial:
                 f"{fallback.reason(error)}. It is unknown how much of the step "
                 "was done, so the step cannot be repeated. Continue from your "
                 "last checkpoint, without the callback or with "
-                "`activations=False`. Please report this.",
+                f"`activations=False`. {versions.report_request()}",
                 GradscopeWarning,
                 stacklevel=4,
             )

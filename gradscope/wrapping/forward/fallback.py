@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from gradscope.runtime import versions
 from gradscope.runtime.scopes import SCOPE
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 
@@ -82,4 +83,4 @@ def advice(error: Exception) -> str:
             "A recorded step holds a second copy of all weights and gradients. "
             "Choose a smaller batch to make room for them."
         )
-    return "Please report this."
+    return versions.report_request()

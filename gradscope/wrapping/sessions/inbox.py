@@ -22,6 +22,7 @@ from gradscope.format.schema import Schema
 from gradscope.format.step_layout import Layout, Placement
 from gradscope.recording import event_writer, host_ring, tensorboard_tabs
 from gradscope.recording.drain import Drain
+from gradscope.runtime import versions
 from gradscope.schedule import NEVER
 from gradscope.wrapping.steps.observer import Options
 
@@ -182,7 +183,8 @@ class SessionInbox:
         message = (
             "gradscope cannot record the steps of "
             f"{self._schema.optimizer['class']}: {type(error).__name__}: "
-            f"{error}. Training goes on without gradscope. Please report this."
+            f"{error}. Training goes on without gradscope. "
+            f"{versions.report_request()}"
         )
         try:
             warnings.warn(message, GradscopeWarning, stacklevel=3)

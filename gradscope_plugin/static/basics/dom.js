@@ -1,4 +1,4 @@
-/** Two helpers that build the document; text never becomes HTML. */
+/** Helpers that build the document; text never becomes HTML. */
 
 /**
  * @param {string} tag
@@ -48,5 +48,27 @@ export function keyed(parent, keyOf, create) {
       focused.focus({preventScroll: true});
     }
     return shown;
+  };
+}
+
+/**
+ * Returns `fold(isFolded)` for a `details` whose state is remembered. The
+ * browser tells of a click a task after it; what is drawn in between does not
+ * know of it, and must not undo it.
+ * @param {HTMLDetailsElement} details
+ * @param {(isFolded: boolean) => void} onFold called when a reader did it
+ * @return {(isFolded: boolean) => void}
+ */
+export function foldable(details, onFold) {
+  let remembered = !details.open;
+  details.addEventListener('toggle', () => {
+    if (details.open !== remembered) return;
+    remembered = !details.open;
+    onFold(remembered);
+  });
+  return (isFolded) => {
+    if (isFolded === remembered) return;
+    remembered = isFolded;
+    details.open = !isFolded;
   };
 }

@@ -1,7 +1,7 @@
 /** The panel of findings above the heatmaps: run by run, the worst first. */
 
 import {showCode, withCode} from '../basics/code.js';
-import {element, keyed} from '../basics/dom.js';
+import {element, foldable, keyed} from '../basics/dom.js';
 import {
   SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,
 } from './text.js';
@@ -26,7 +26,7 @@ export function createPanel({colorOf, onGo, onLayer, onFold}) {
   const healthy = element('p', {className: 'healthy-runs'});
   const node = element('details', {className: 'findings'},
     element('summary', {}, element('h2', {}, 'Findings'), counts), body);
-  node.addEventListener('toggle', () => onFold(!node.open));
+  const fold = foldable(node, onFold);
   const list = element('div');
   body.append(list, healthy);
   const updateRuns = keyed(list, ({run}) => run.name,
@@ -41,7 +41,7 @@ export function createPanel({colorOf, onGo, onLayer, onFold}) {
      */
     update({listed, unlisted, selection, folded}) {
       node.hidden = !listed.length;
-      if (node.open === folded) node.open = !folded;
+      fold(folded);
       // A screen reader says it whenever it changes, and only then.
       replaceIfNew(counts, total(listed, unlisted));
       const ill = listed.filter(({reply}) => reply && !isHealthy(reply))

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 import textwrap
+import types
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 import gradscope
 from gradscope.runtime import versions
+from gradscope.wrapping.forward import fallback
 from gradscope.wrapping.optimizers import keras as keras_kind
 from gradscope.wrapping.optimizers import keras_versions
 
@@ -65,6 +67,17 @@ def test_a_keras_that_is_too_old_is_an_error_at_once(monkeypatch, tmp_path):
         gradscope.wrap(optimizer, tmp_path)
     with pytest.raises(NotImplementedError, match=f"a `fit`: {reason}"):
         gradscope.Callback(tmp_path)
+
+
+def test_a_failure_is_to_be_reported_with_the_versions(monkeypatch):
+    monkeypatch.setattr(tf, "__version__", "2.22.0rc0")
+    monkeypatch.setattr(keras, "__version__", "3.16.0")
+    monkeypatch.setitem(sys.modules, "tf_keras", types.ModuleType("tf_keras"))
+    sys.modules["tf_keras"].__version__ = "2.22.0"
+    versions_in_use = "TensorFlow 2.22.0rc0, Keras 3.16.0, tf_keras 2.22.0"
+    request = f"Please report this, with the versions: {versions_in_use}."
+    assert versions.report_request() == request
+    assert fallback.advice(AttributeError("name")) == request
 
 
 def test_replicas_that_train_models_of_their_own_are_refused(
