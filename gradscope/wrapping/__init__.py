@@ -25,12 +25,12 @@ from gradscope.wrapping.steps.observer import Options
 
 #: The seams of all wrapped optimizers that are alive.
 #: Not held, since an optimizer that its user drops writes its record then.
-_seams: weakref.WeakSet = weakref.WeakSet()
+_seams: weakref.WeakSet[Seam] = weakref.WeakSet()
 
 
 def wrap(
     optimizer: Any,
-    logdir: str | os.PathLike,
+    logdir: str | os.PathLike[str],
     *,
     model: Any = None,
     every: int | Schedule = EVERY,
@@ -190,14 +190,14 @@ def flush(optimizer: Any = None) -> None:
             seam.drain()
         background.close_retired()
         return
-    seam = seam_of(optimizer)
-    if seam is None:
+    observed = seam_of(optimizer)
+    if observed is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Pass the object "
             "that was passed to `gradscope.wrap`, not a copy of it, or None to "
             "flush all optimizers."
         )
-    seam.drain()
+    observed.drain()
 
 
 @atexit.register
@@ -218,7 +218,7 @@ def seam_of(optimizer: Any) -> Seam | None:
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
-def unobserved_optimizers(model: Any) -> dict:
+def unobserved_optimizers(model: Any) -> dict[str, Any]:
     """Find the optimizers of a model that nobody observes.
 
     Args:
@@ -237,7 +237,7 @@ def unobserved_optimizers(model: Any) -> dict:
     }
 
 
-def _observable_kind(optimizer) -> OptimizerKind:
+def _observable_kind(optimizer: Any) -> OptimizerKind:
     """The kind of an optimizer that can be observed; see `wrap` for the
     errors."""
     kind = kinds.kind_of(optimizer)
@@ -264,13 +264,13 @@ def _observable_kind(optimizer) -> OptimizerKind:
     return kind
 
 
-def _flag(value, name: str) -> bool:
+def _flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
     return value
 
 
-def _window(window) -> int:
+def _window(window: object) -> int:
     # Python counts True as the number 1.
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(
@@ -281,7 +281,7 @@ def _window(window) -> int:
     return window
 
 
-def _event_directory(logdir) -> str:
+def _event_directory(logdir: object) -> str:
     if not isinstance(logdir, str | os.PathLike):
         raise TypeError(
             f"`logdir` must be a path like 'logs/run', got {logdir!r}."
@@ -300,12 +300,12 @@ def _create(directory: str) -> None:
         return  # remote storage has no empty directories
     try:
         tf.io.gfile.makedirs(directory)
-    # A directory that cannot be made does not keep a model from training.
     except tf.errors.OpError as error:
+        # A directory that cannot be made does not keep a model from training.
         warn_once(directory, error)
 
 
-def _observe(model, seam) -> None:
+def _observe(model: Any, seam: Seam) -> None:
     """Make a model's program one that records.
 
     A program that was traced before keeps training the same variables; another
@@ -313,12 +313,11 @@ def _observe(model, seam) -> None:
     """
     program = model.train_function
     if program is not None and recording_program.is_traced(program):
-        model.train_function = recording_program.RecordingProgram(
-            model, program, seam
-        )
+        recording = recording_program.RecordingProgram(model, program, seam)
+        model.train_function = recording
 
 
-def _restore(model, seam) -> None:
+def _restore(model: Any, seam: Seam) -> None:
     """Give a model a program that does not record."""
     program = model.train_function
     if isinstance(program, recording_program.RecordingProgram):
@@ -328,7 +327,7 @@ def _restore(model, seam) -> None:
         model.train_function = None
 
 
-def _goes_on(model, program, seam) -> bool:
+def _goes_on(model: Any, program: Any, seam: Seam) -> bool:
     """Return whether a program that was traced while it recorded must stay.
 
     A new trace would train other variables, or cannot be made.

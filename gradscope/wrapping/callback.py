@@ -114,7 +114,7 @@ class Callback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        logdir: str | os.PathLike,
+        logdir: str | os.PathLike[str],
         *,
         every: int | Schedule = EVERY,
         histograms: int | Schedule | None = HISTOGRAMS,
@@ -123,7 +123,7 @@ class Callback(keras.callbacks.Callback):
         activations: bool = True,
         window: int = 1000,
         findings: bool = True,
-        probe: tuple | bool | None = None,
+        probe: tuple[Any, ...] | bool | None = None,
         mirror: Any = None,
     ):
         if (reason := versions.too_old("keras")) is not None:

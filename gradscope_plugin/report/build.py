@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gradscope.format.schema import DIRECTORY
 from gradscope.reading import growth, storage
 from gradscope_plugin.report import document, thinning
-from gradscope_plugin.report.collected import Collected
+from gradscope_plugin.report.contents import ReportContents
 from gradscope_plugin.report.run_source import sources
 from gradscope_plugin.report.thinning import Plan, Size
 
@@ -139,8 +139,8 @@ def _weight(runs: Mapping[str, str], planned: Plan) -> float:
     return packed.file_bytes / thinning.estimate(packed.sizes, planned)
 
 
-def _pack(runs: Mapping[str, str], planned: Plan) -> Collected:
-    packed = Collected(planned)
+def _pack(runs: Mapping[str, str], planned: Plan) -> ReportContents:
+    packed = ReportContents(planned)
     for name, directory in runs.items():
         packed.add(name, directory)
     return packed
