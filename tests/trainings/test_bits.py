@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from thinning import thinned
-from training import OPTIMIZERS, state, train
+from training import BATCH, OPTIMIZERS, STEPS, X, state, train
 
+import gradscope
 from gradscope.schedule import Every
 
 
@@ -129,6 +130,49 @@ def test_stateful_random_ops_draw_the_same_stream(how, tmp_path):
     )
     for expected, actual in zip(state(*plain), state(*observed), strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+class TakesBatch(keras.Sequential):
+    """Traces batches of each size, as all models do in Keras 3.16."""
+
+    def make_train_function(self, force=False):
+        if self.train_function is not None and not force:
+            return
+
+        step = tf.function(
+            self.train_step, autograph=False, reduce_retracing=True
+        )
+
+        @functools.wraps(step)
+        def one_step_on_data(data):
+            return step(data)
+
+        def function(iterator):
+            if isinstance(iterator, tf.data.Iterator):
+                batch = iterator.get_next_as_optional()
+                if not batch.has_value():
+                    raise StopIteration
+                return one_step_on_data(batch.get_value())
+            (batch,) = iterator
+            return one_step_on_data(batch)
+
+        self.train_function = function
+
+
+@pytest.mark.parametrize("how", ["wrap", "callback"])
+def test_each_size_of_a_batch_has_the_stream_of_its_trace(how, tmp_path):
+    def make():
+        parts = [keras.Input((12,)), Noise(), keras.layers.Dense(3)]
+        return TakesBatch(parts)
+
+    plain = train("fit_graph", "sgd", make=make)
+    assert len(X) % BATCH, "all batches have one size"
+    observed = train(
+        "fit_graph", "sgd", make=make, how=how, logdir=tmp_path, every=1
+    )
+    for expected, actual in zip(state(*plain), state(*observed), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    assert len(gradscope.read(tmp_path).steps) == STEPS
 
 
 def test_random_ops_after_the_step_draw_the_same_stream(tmp_path):

@@ -24,6 +24,11 @@ from gradscope.runtime.python_state import PythonState
 #: for an iterator and for one batch. No public attribute has these functions.
 _OF_ITERATOR, _OF_BATCH = "multi_step_on_iterator", "one_step_on_data"
 
+#: A name in the code of Keras 3.16's `train_function`, which takes the batch of
+#: a single step from the iterator. So it is traced for each size of a batch,
+#: and each trace has random streams of its own.
+_TAKES_BATCH = "get_next_as_optional"
+
 _NOT_OF_KERAS = (
     "gradscope cannot record this training: `model.train_function` must be "
     "made by `model.make_train_function`, so that gradscope can make it a "
@@ -63,8 +68,7 @@ class RecordingProgram:
         self._can_be_made: bool | None = None
 
     def __call__(self, iterator):
-        if not _is_iterator(iterator):  # the one batch of `train_on_batch`
-            iterator = list(iterator)
+        iterator = self._batches(iterator)
         program, failure = None, None
         try:
             program = self._find_twin(iterator)
@@ -84,13 +88,36 @@ class RecordingProgram:
     def graph(self, iterator: Any) -> tf.Graph | None:
         """The graph of the program that records these batches; None without
         one."""
-        program = self._find_twin(iterator)
+        batches = self._batches(iterator)
+        program = self._find_twin(batches)
         if program is None or tf.config.functions_run_eagerly():
             return None
-        functions = _functions(program, iterator)
+        functions = _functions(program, batches)
         if not functions:
             return None
-        return functions[0].get_concrete_function(iterator).graph
+        return functions[0].get_concrete_function(_argument(batches)).graph
+
+    def _batches(self, iterator):
+        """The iterator if its traces are those of an iterator, else a list of
+        one batch."""
+        if not _is_iterator(iterator):  # the one batch of `train_on_batch`
+            return list(iterator)
+        if not self._takes_batch():
+            return iterator
+        batch = iterator.get_next_as_optional()
+        if not batch.has_value():
+            raise StopIteration
+        return [batch.get_value()]
+
+    def _takes_batch(self) -> bool:
+        """Return whether the model's program traces batches, not iterators."""
+        names = getattr(_code_of(self.model_program), "co_names", ())
+        if _TAKES_BATCH not in names:
+            return False
+        steps = self._model().steps_per_execution
+        with contextlib.suppress(Exception):  # raised again by `_find_twin`
+            return steps == 1 and self._is_of_keras()
+        return False
 
     def _find_twin(self, iterator):
         """Find or build the twin for these batches; None without one."""
@@ -109,8 +136,7 @@ class RecordingProgram:
         counts = [f.experimental_get_tracing_count() for f in functions]
         python_state = PythonState(self._model())
         with self._seam.unobserved(), python_state.remember():
-            batches = iterator if _is_iterator(iterator) else iterator[0]
-            traced = functions[0].get_concrete_function(batches)
+            traced = functions[0].get_concrete_function(_argument(iterator))
             self._seam.capture_logs(_structured_outputs(functions[-1]))
         # A trace that is older than this call was made in a state that may have
         # changed since.
@@ -229,6 +255,11 @@ def _make_program(model):
 def _is_iterator(batches) -> bool:
     kinds = tf.data.Iterator, tf.distribute.DistributedIterator
     return isinstance(batches, kinds)
+
+
+def _argument(batches):
+    """The argument of the outermost function: the iterator, or the batch."""
+    return batches if _is_iterator(batches) else batches[0]
 
 
 def _functions(program, batches) -> list:

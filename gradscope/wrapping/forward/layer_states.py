@@ -26,6 +26,10 @@ _MOVES = (
     "AssignVariableOp",
 )
 _LINEAR = ("Add", "AddN", "AddV2", "Mul", "Sub")
+_SQUARES = ("Square", "SquaredDifference")
+#: A variance may be the mean of squares minus the square of the mean, and not
+#: below zero, as in `tf.nn.moments` from TensorFlow 2.23 on.
+_OF_DIFFERENCE = ("Maximum", "Sub")
 _FUSED = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 #: How many operations may lie between a variable and its batch statistic.
@@ -288,6 +292,7 @@ def _unscaled(tensor):
 def _source(statistic):
     """Whether a statistic is a variance, and its tensor; None if unknown."""
     tensor = statistic
+    is_difference = False
     for _ in range(_DEEPEST):
         operation = tensor.op
         if operation is None:
@@ -297,13 +302,27 @@ def _source(statistic):
             # Outputs are the normalised batch, the mean, the variance.
             return index == 2, operation.inputs[0]
         if operation.type == "Mean":
-            inner = operation.inputs[0]
-            if inner.op is None:
-                return False, inner
-            if inner.op.type in ("Square", "SquaredDifference"):
-                return True, inner.op.inputs[0]
-            return False, inner
-        if operation.type not in _PLAIN:
+            source = _source_of_mean(operation)
+            return source if source[0] or not is_difference else None
+        if operation.type in _OF_DIFFERENCE:
+            is_difference = True
+        elif operation.type not in _PLAIN:
             return None
         tensor = operation.inputs[0]
     return None
+
+
+def _source_of_mean(mean):
+    """Whether a mean is that of squares, and the tensor below."""
+    inner = mean.inputs[0]
+    operation = inner.op
+    if operation is None or operation.type not in (
+        "Square",
+        "SquaredDifference",
+    ):
+        return False, inner
+    inner = operation.inputs[0]
+    is_square = operation.type == "Square" and inner.op is not None
+    if is_square and inner.op.type == "Sub":  # a SquaredDifference in two
+        inner = inner.op.inputs[0]
+    return True, inner
