@@ -46,7 +46,7 @@ def ring_bytes(width: int) -> int:
     """Return the bytes of a ring on the device."""
     from gradscope.recording import device_ring
 
-    return 4 * (device_ring.rows_of(width) + 1) * (width + 2)
+    return 4 * (device_ring.rows_of(width) + 1) * (width + 3)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import glob
 import itertools
+import math
 import os
 import sys
 import tempfile
@@ -217,6 +218,7 @@ class SessionInbox:
             self._selected,
             self._options.window,
             self.histogram_kinds,
+            math.isfinite(self._options.schedule.seconds),
         )
         return self._drain
 
