@@ -134,7 +134,7 @@ class Timeline:
         )
 
     def _go_back(self, step: int) -> None:
-        self.last_step = step - 1
+        self.last_step, self._last_is_skip = step - 1, False
         earlier = [s for s in self._steps if s < step]
         self._steps = deque(earlier, maxlen=_MOST_STEPS)
 
