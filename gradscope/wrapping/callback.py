@@ -80,11 +80,11 @@ class Callback(keras.callbacks.Callback):
             is probed once, when training ends after 100 steps or more of a
             model with batch norm, dropout or custom layers that take `training`
             (not with `run_eagerly=True`); False turns that off.
-        mirror: `"wandb"`, `"mlflow"`, `"clearml"`, or a list of these: logs the
-            scalars of `gradscope/` to the tool's active run, too, after each
-            epoch, and at the end the findings and the page as `report.html`. Or
-            an object with methods `log_scalars` and `log_findings`, see
-            `gradscope.mirroring.Mirror`.
+        mirror: `"wandb"`, `"mlflow"`, `"clearml"`, `"trackio"`, `"swanlab"`, or
+            a list of these: logs the scalars of `gradscope/` to the tool's
+            active run, too, after each epoch, and at the end the findings and
+            the page as `report.html`. Or an object with methods `log_scalars`
+            and `log_findings`, see `gradscope.mirroring.Mirror`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
