@@ -53,6 +53,7 @@ class Runs:
     """
 
     def __init__(self, data_provider: provider.DataProvider, samples: int = 0):
+        memory.keep_little()
         self._source = TagReader(data_provider)
         self._locks = Locks()
         self._listing = Listing(self._source, self._locks, samples)

@@ -87,8 +87,11 @@ def test_a_run_of_two_networks_is_read_as_a_whole(tmp_path):
 
 
 def test_memory_can_be_given_back_on_any_system(monkeypatch):
+    memory.keep_little()
     memory.give_back()
     monkeypatch.setattr(memory.sys, "platform", "win32")
-    assert memory._find_trim() is None
-    monkeypatch.setattr(memory, "_TRIM", None)
+    assert memory._functions("mallopt", "malloc_trim") == [None, None]
+    monkeypatch.setattr(memory, "_mallopt", None)
+    monkeypatch.setattr(memory, "_malloc_trim", None)
+    memory.keep_little()
     memory.give_back()
