@@ -121,6 +121,22 @@ def test_tables_of_different_widths_are_one_array():
     np.testing.assert_array_equal(found, tables)
 
 
+@pytest.mark.parametrize(
+    "changes, count",
+    [({}, 6), ({"clipped_gradient_norm": 0.1}, 7), ({"gradient_size": 3}, 8)],
+)
+def test_tables_of_several_steps_have_each_column_to_the_last_bit(
+    changes, count
+):
+    whole = np.stack([table(), table(**changes), table(weight_norm=0.0)])
+    packed = stored_columns.pack(DESCRIBED, "variables", whole)
+    assert packed.shape == (3, 2, count)
+    for place, name in enumerate(VARIABLE_COLUMNS):
+        column = stored_columns.column(DESCRIBED, "variables", packed, name)
+        assert column.dtype == np.float32
+        np.testing.assert_array_equal(column, whole[:, :, place])
+
+
 def test_without_stored_columns_a_table_is_as_it_is():
     whole = table()
     packed = stored_columns.pack(PLAIN, "variables", whole)
