@@ -20,81 +20,13 @@ import tempfile
 import time
 
 import keras
-import numpy as np
 from tensorflow.python.eager import context
 
 import gradscope
+from benchmarks.large_networks import NETWORKS, data
 from gradscope.runtime import rewritten_sums
 
-ROWS, WORDS, LENGTH = 1_000_000, 10_000, 128
-
-
-def embedding():
-    """One table of a million rows: 256 MB of few that are used."""
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input([20], dtype="int32"),
-            layers.Embedding(ROWS, 64),
-            layers.GlobalAveragePooling1D(),
-            layers.Dense(10, "softmax"),
-        ]
-    )
-
-
-def transformer():
-    """Twelve blocks of width 256."""
-    layers = keras.layers
-    inputs = keras.Input([LENGTH], dtype="int32")
-    h = layers.Embedding(WORDS, 256)(inputs)
-    for _ in range(12):
-        normed = layers.LayerNormalization()(h)
-        h += layers.MultiHeadAttention(4, 64)(normed, normed)
-        normed = layers.LayerNormalization()(h)
-        h += layers.Dense(256)(layers.Dense(1024, "gelu")(normed))
-    pooled = layers.GlobalAveragePooling1D()(h)
-    return keras.Model(inputs, layers.Dense(10, "softmax")(pooled))
-
-
-def application(name: str):
-    """Return what makes one of `keras.applications`."""
-
-    def make():
-        network = getattr(keras.applications, name)
-        return network(weights=None, input_shape=(32, 32, 3), classes=10)
-
-    return make
-
-
-NETWORKS = {
-    "embedding": embedding,
-    "transformer": transformer,
-    **{
-        name: application(name)
-        for name in (
-            "ResNet50V2",
-            "ResNet50",
-            "ResNet101",
-            "DenseNet121",
-            "MobileNetV2",
-            "EfficientNetB0",
-            "ConvNeXtTiny",
-        )
-    },
-}
-
 HOWS = ("callback", "wrap", "wrap-model")
-
-
-def data(network: str, count: int) -> tuple:
-    """Return inputs and labels."""
-    random = np.random.default_rng(0)
-    labels = random.integers(10, size=count)
-    if network == "embedding":
-        return random.integers(ROWS, size=[count, 20]), labels
-    if network == "transformer":
-        return random.integers(WORDS, size=[count, LENGTH]), labels
-    return random.random([count, 32, 32, 3], dtype="float32"), labels
 
 
 def train(network: str, how: str, batch: int, steps: int) -> list:

@@ -68,10 +68,8 @@ class Writers:
         numbers = self._numbers[step % len(self._numbers)]
         for file in self.files:
             values = [
-                event_writer.family_value(
-                    "variables", self._network.id, numbers
-                ),
-                event_writer.family_value("run", self._network.id, run),
+                plugin_logs.family_value(self._network, "variables", numbers),
+                plugin_logs.family_value(self._network, "run", run),
             ]
             if not step:
                 values.append(event_writer.schema_value(self._network))

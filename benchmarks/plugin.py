@@ -2,12 +2,15 @@
 
     python -m benchmarks.plugin [--full] [--quick] [--only 1000x1000x50]
         [--provider fast] [--cold] [--no-histograms]
+    python -m benchmarks.plugin --against COMMIT [--rounds 3] [--only SIZE]
 
 Of each size it writes logs, starts `tensorboard` with each of its data
 providers, waits until that has read them, opens the plugin's tab in an empty
 browser, and prints two tables. By default it takes a quarter of an hour, the
 sizes of `FULL` an hour; it needs Linux, Chromium, and of memory what the
 second table says. Logs take up to 6 GB of disk and are deleted at the end.
+With `--against` it opens another commit's page and today's in turn, in one
+run, and prints the ratios.
 
 TensorBoard's histograms are its own tab, on the same logs: each variable has
 one of its gradient (30 buckets, as many as `tf.summary.histogram` writes) in
@@ -24,7 +27,12 @@ import tempfile
 
 import numpy as np
 
-from benchmarks import plugin_logs, plugin_page, plugin_server
+from benchmarks import (
+    plugin_against,
+    plugin_logs,
+    plugin_page,
+    plugin_server,
+)
 
 #: Variables, steps and runs.
 SIZES = [(100, 1000, 50), (1000, 1000, 1), (1000, 1000, 20), (1000, 1000, 50)]
@@ -177,7 +185,13 @@ def main():
     parser.add_argument(
         "--no-histograms", dest="histograms", action="store_false"
     )
+    parser.add_argument("--against", help="a commit, side by side")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    if options.against:
+        size = sizes_of(options)[-1]
+        print(plugin_against.compare(options.against, size, options.rounds))
+        return
     sizes = sizes_of(options)
     providers = [options.provider] if options.provider else ["fast", "slow"]
     found = collections.OrderedDict()

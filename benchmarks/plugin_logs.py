@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 
-from gradscope.format import schema
+from gradscope.format import schema, stored_columns
 from gradscope.recording import event_writer
 
 COLUMNS = schema.VARIABLE_COLUMNS
@@ -35,7 +35,15 @@ def network(variables: int) -> schema.Schema:
         rows.append(
             schema.Variable(f"{layer}/kernel", layer, (32, 32), "float32")
         )
-    return schema.Schema(tuple(rows), {"name": "SGD"})
+    described = schema.Schema(tuple(rows), {"name": "SGD"})
+    return stored_columns.with_stored_columns(described)
+
+
+def family_value(described: schema.Schema, family: str, table):
+    """Return the value of a family in an event, with the columns that a
+    training writes."""
+    packed = stored_columns.pack(described, family, np.asarray(table))
+    return event_writer.family_value(family, described.id, packed)
 
 
 def patterns(variables: int) -> np.ndarray:
@@ -91,10 +99,8 @@ def _write_run(directory, variables, steps, histograms) -> None:
         run = {"recorded": step + 1, "dropped": 0}
         run = [[run.get(name, np.nan) for name in schema.RUN_COLUMNS]]
         values = [
-            event_writer.family_value(
-                "variables", described.id, numbers[step % _PATTERNS]
-            ),
-            event_writer.family_value("run", described.id, run),
+            family_value(described, "variables", numbers[step % _PATTERNS]),
+            family_value(described, "run", run),
         ]
         if step == 0:
             values.append(event_writer.schema_value(described))

@@ -216,6 +216,19 @@ class Tab:
         pixels a frame."""
         return np.array(self._cells().evaluate(_GESTURE, "pan"))
 
+    def steps(self) -> int:
+        """Return the last step of the first heatmap's axis."""
+        label = self.frame().locator(".heatmap .axis span").last
+        return int(label.inner_text().split()[-1])
+
+    def traced(self, code: str, argument) -> tuple[object, bytes]:
+        """Run code in the page; return its value, and what the browser did
+        meanwhile, as JSON."""
+        browser = self._page.context.browser
+        browser.start_tracing(page=self._page, categories=["toplevel"])
+        value = self.frame().evaluate(code, argument)
+        return value, browser.stop_tracing()
+
     def histograms(self, runs: int) -> float:
         """Return the seconds until TensorBoard's own tab of histograms shows
         its first chart.

@@ -77,19 +77,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(logdir, provider: str, more=()):
+def running(logdir, provider: str, more=(), tree=None):
     """Yield a `Server` on a log directory.
 
     Args:
         logdir: Its log directory.
         provider: A key of `PROVIDERS`.
         more: Further options of `tensorboard`.
+        tree: Directory of the gradscope whose plugin is loaded; by default the
+            installed one.
     """
+    environment = dict(os.environ)
+    if tree is not None:
+        environment["PYTHONPATH"] = str(tree)
     started = time.time()
     command = [_TENSORBOARD, "--logdir", logdir, "--host", "127.0.0.1"]
     command += ["--port", "0", PROVIDERS[provider], *more]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True
+        command, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         told = []
         for line in process.stderr:

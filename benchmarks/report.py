@@ -21,7 +21,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 from benchmarks import plugin_logs
-from gradscope.format import schema
+from gradscope.format import schema, stored_columns
 from gradscope.reading.read import runs_below
 from gradscope.recording import event_writer
 from gradscope_plugin.report import build
@@ -40,7 +40,9 @@ def write_logs(logdir: str, layers: int, steps: int, runs: int) -> None:
             ("bias", (32,), "float32"),
         )
     ]
-    described = schema.Schema(tuple(variables), {"name": "SGD"})
+    described = stored_columns.with_stored_columns(
+        schema.Schema(tuple(variables), {"name": "SGD"})
+    )
     pattern = plugin_logs.patterns(2 * layers)
     for number in range(runs):
         random = np.random.default_rng(number)
@@ -52,8 +54,8 @@ def write_logs(logdir: str, layers: int, steps: int, runs: int) -> None:
             counts = {"recorded": step + 1, "dropped": 0}
             row = [[counts.get(n, np.nan) for n in schema.RUN_COLUMNS]]
             values = [
-                event_writer.family_value("variables", described.id, numbers),
-                event_writer.family_value("run", described.id, row),
+                plugin_logs.family_value(described, "variables", numbers),
+                plugin_logs.family_value(described, "run", row),
             ]
             if step == 0:
                 values.append(event_writer.schema_value(described))

@@ -1,15 +1,24 @@
 """How much a recorded step adds to the log, and what waits on the device.
 
     python -m benchmarks.sizes
+    python -m benchmarks.sizes --beside COMMIT
 
-Sizes are counted, so they are the same on every machine.
+The second form trains the networks of `log_of_training` with an older version,
+too, and prints the bytes of both logs. Sizes are counted, so they are the same
+on every machine.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import pathlib
+import subprocess
+import sys
 import tempfile
 
+from benchmarks import log_of_training
 from benchmarks.networks import NETWORKS, compiled
 from benchmarks.overhead import fit
 
@@ -46,10 +55,11 @@ def ring_bytes(width: int) -> int:
     """Return the bytes of a ring on the device."""
     from gradscope.recording import device_ring
 
-    return 4 * (device_ring.rows_of(width) + 1) * (width + 2)
+    return 4 * (device_ring.rows_of(width) + 1) * (width + 3)
 
 
-def main() -> None:
+def print_sizes() -> None:
+    """Print the bytes of a recorded step of each network."""
     import gradscope
     from gradscope.format.step_layout import Layout
     from gradscope.recording import tensorboard_tabs
@@ -75,6 +85,55 @@ def main() -> None:
             f"| {sum(map(ring_bytes, widths)) / 1e6:.1f} MB |",
             flush=True,
         )
+
+
+def sizes_of(folder: pathlib.Path | str) -> dict[int, dict[str, int]]:
+    """Train with the gradscope of a folder; return the bytes of the logs, by
+    variables and options."""
+    done = subprocess.run(
+        [sys.executable, log_of_training.__file__],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line.pop("variables"): line for line in lines}
+
+
+def print_beside(commit: str) -> None:
+    """Print the bytes of the same trainings' logs, of a commit and of now."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+    packages = ["gradscope", "gradscope_plugin"]
+    archive = subprocess.run(
+        ["git", "archive", commit, *packages],
+        cwd=root,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+        before = sizes_of(folder)
+    now = sizes_of(root)
+    print(f"| variables | options | {commit} | now | ratio |")
+    print("|--:|---|--:|--:|--:|")
+    for variables, sizes in now.items():
+        for options, number in sizes.items():
+            old = before[variables][options]
+            print(
+                f"| {variables} | {options} | {old / 1e3:.1f} kB "
+                f"| {number / 1e3:.1f} kB | {number / old:.2f} |"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--beside", metavar="COMMIT")
+    commit = parser.parse_args().beside
+    if commit:
+        print_beside(commit)
+    else:
+        print_sizes()
 
 
 if __name__ == "__main__":

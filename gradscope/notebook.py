@@ -7,6 +7,8 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from gradscope.errors import GradscopeWarning
 from gradscope.reading import growth, read
@@ -86,10 +88,16 @@ class Following:
         height, max_mb: As of `show`.
     """
 
-    def __init__(self, logdir: str, display, height: int, max_mb: float):
+    def __init__(
+        self,
+        logdir: str,
+        display: Callable[..., Any],
+        height: int,
+        max_mb: float,
+    ):
         self._logdir = logdir
         self._look = height, max_mb
-        self._sizes = None
+        self._sizes: dict[str, int] | None = None
         self._handle = display(_waiting(logdir), raw=True, display_id=True)
         self._stopped = threading.Event()
         self.update()
@@ -130,8 +138,8 @@ class Following:
 
     def _follow(self) -> None:
         last = time.monotonic()
-        rest = _EVERY
-        while not self._stopped.wait(rest):
+        pause = _EVERY
+        while not self._stopped.wait(pause):
             start = time.monotonic()
             try:
                 if self.update():
@@ -146,10 +154,10 @@ class Following:
                 self._stopped.set()
             if time.monotonic() - last > growth.SILENCE:
                 self._stopped.set()
-            rest = max(_EVERY, _REST * (time.monotonic() - start))
+            pause = max(_EVERY, _REST * (time.monotonic() - start))
 
 
-def _display():
+def _display() -> Callable[..., Any]:
     """Return IPython's `display`, or say why there is none."""
     try:
         from IPython import get_ipython
@@ -166,7 +174,7 @@ def _display():
 
 
 def _bundle(logdir: str, height: int, max_mb: float) -> dict[str, str]:
-    """Return the page as what `display` takes."""
+    """Return the page in the form that `display` takes."""
     # Imported late, as it takes TensorBoard's modules along.
     from gradscope_plugin.report import build
 

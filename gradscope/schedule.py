@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: of the start first.
 DENSE_START = 50
 
+#: Steps from one recorded step to the next by default, after the first ones.
+EVERY = 10
+
 
 class Schedule:
     """Decides which steps are recorded; `a | b` is due when either is.

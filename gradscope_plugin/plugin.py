@@ -52,8 +52,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     They are compressed here once, since TensorBoard would compress them for
     each request. The file `modules.json` lists the page's modules, so that the
     page can load all of them at once; as they import each other, each level of
-    imports would take a round trip. The file `statistics.json` has what is
-    declared of each statistic.
+    imports would take a round trip. The file `statistics.json` has the
+    declarations of the statistics.
     """
     folder = importlib.resources.files("gradscope_plugin") / "static"
     files = {

@@ -35,8 +35,9 @@ _SEVERAL = "has the record of another training"
 
 
 def main() -> None:
-    if len(sys.argv) == 3:
-        train_in_each_way(sys.argv[1], pathlib.Path(sys.argv[2]))
+    if len(sys.argv) > 2:
+        program, folder, *ways = sys.argv[1:]
+        train_in_each_way(program, pathlib.Path(folder), ways)
         return
     with tempfile.TemporaryDirectory() as folder:
         result = check(sys.argv[1], pathlib.Path(folder))
@@ -44,7 +45,9 @@ def main() -> None:
     sys.exit(bool(result["faults"]))
 
 
-def train_in_each_way(program: str, folder: pathlib.Path) -> None:
+def train_in_each_way(
+    program: str, folder: pathlib.Path, ways: list[str]
+) -> None:
     """Import a program, and run it in a process of its own for each way.
 
     To import a package and TensorFlow takes longer than most trainings; no
@@ -52,7 +55,7 @@ def train_in_each_way(program: str, folder: pathlib.Path) -> None:
     """
     sys.path.insert(0, str(HERE / "programs"))
     module = importlib.import_module(program)
-    for way in WAYS:
+    for way in ways:
         child = os.fork()
         if not child:
             _train(module, way, folder / way)
@@ -75,8 +78,6 @@ def _train(module, way: str, directory: pathlib.Path) -> None:
 
 def check(program: str, folder: pathlib.Path) -> dict:
     """Return what is the same and what is not."""
-    for way in WAYS:
-        (folder / way).mkdir()
     faults: list[str] = []
     result = {"program": program, "faults": faults}
     said = _run(program, folder, faults)
@@ -87,20 +88,15 @@ def check(program: str, folder: pathlib.Path) -> dict:
         result[way] = "-"
         if way in used:
             result[way] = _one_way(way, folder, said[way], faults)
+    bits = [result[way]["bits"] for way in used if way in result]
+    if any("differ (unordered" in text for text in bits):
+        _check_threads(program, folder, faults)
     return result
 
 
 def _run(program, folder, faults) -> dict[str, str]:
     """Run a program in each way; return what it said."""
-    outcome = subprocess.run(
-        [sys.executable, __file__, program, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        cwd=folder,
-        env=os.environ | _environment(folder),
-    )
+    outcome = _start(program, folder, WAYS)
     said = {}
     for way in WAYS:
         path = folder / way / "code"
@@ -112,6 +108,21 @@ def _run(program, folder, faults) -> dict[str, str]:
             text = said[way] or outcome.stdout
             faults.append(f"{way}: exit code {code}: {text[-3000:]}")
     return said
+
+
+def _start(program, folder, ways, **environment):
+    """Run a program in some ways, in a process that ends with them."""
+    for way in ways:
+        (folder / way).mkdir(parents=True)
+    return subprocess.run(
+        [sys.executable, __file__, program, folder, *ways],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd=folder,
+        env=os.environ | _environment(folder) | environment,
+    )
 
 
 def _environment(directory) -> dict[str, str]:
@@ -159,6 +170,18 @@ def _one_way(way, folder, said, faults) -> dict:
             if finding.severity != "note":
                 faults.append(f"{way}: {text}: {finding.message}")
     return result
+
+
+def _check_threads(program, folder, faults) -> None:
+    """Prove that TensorFlow itself does not keep the bits of a program: a plain
+    training has other ones with another number of threads."""
+    apart: list[str] = []
+    for threads in "1", "8":
+        name = f"threads_{threads}"
+        _start(program, folder / name, [PLAIN], TF_NUM_INTEROP_THREADS=threads)
+        _same_bits(folder, f"{name}/{PLAIN}", apart)
+    if not apart:
+        faults.append("its sums are in no order, but plain bits are the same")
 
 
 def _same_bits(folder, way, faults) -> str:

@@ -18,8 +18,11 @@ import subprocess
 import sys
 import tempfile
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 VENVS = HERE.parent / ".venv-readers"
+sys.path.insert(0, str(HERE.parent))
+
+from tools import pythons  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,19 +32,20 @@ class Tool:
     Attributes:
         requires: What its environment has.
         shows: Texts that its program must print.
-        python: The interpreter of its environment.
+        python: The interpreter of its environment; empty for that of this
+            program.
         needs_tensorflow: Whether it uses TensorFlow, of the writer's Python.
     """
 
     requires: tuple[str, ...]
     shows: tuple[str, ...]
-    python: str = sys.executable
+    python: str = ""
     needs_tensorflow: bool = False
 
 
 TOOLS = {
     "aim": Tool(
-        ("aim==3.29.1", "tensorboard"),
+        ("aim==3.29.1", "tensorboard==2.21.0"),
         (
             "good: 8 scalars",
             "keras: 2 scalars",
@@ -88,17 +92,22 @@ TOOLS = {
         ("wandb==0.31.0", "tensorboard==2.21.0"),
         (
             "synced gradscope/gradient_norm",
+            "mirrored gradscope/gradient_norm",
             "mirrored gradscope/errors",
-            "report.html of an artifact True",
+            "mirrored gradscope/findings",
+            "mirrored report.html",
         ),
+        needs_tensorflow=True,
     ),
     "mlflow": Tool(
         ("mlflow-skinny==3.17.2",),
         (
-            "mirrored [(3, 1.5), (4, 2.5)]",
-            "findings `dense_11`",
-            "report <p>a</p>",
+            "gradscope/gradient_norm: 40 points, of steps 0 to 39",
+            "gradscope/errors: 1 points",
+            "gradscope/findings.md: `dense_10`",
+            "gradscope/report.html: the page",
         ),
+        needs_tensorflow=True,
     ),
     "clearml": Tool(
         ("clearml==2.1.12",),
@@ -107,6 +116,43 @@ TOOLS = {
             "mirrored file gradscope/report: 1",
             "findings",
             "`dense_10`",
+        ),
+        needs_tensorflow=True,
+    ),
+    "trackio": Tool(
+        ("trackio==0.43.0", "tbparse==0.0.9"),
+        (
+            "imported tensorboardx",
+            "gradscope/gradient_norm: 40 points, of steps 0 to 39",
+            "gradscope/findings: 1 points",
+            "an artifact: the page",
+        ),
+        needs_tensorflow=True,
+    ),
+    "swanlab": Tool(
+        ("swanlab==0.10.3", "tensorboard==2.21.0"),
+        (
+            "converted keras: False",
+            "converted good: False",
+            "mirrored gradscope/gradient_norm",
+            "mirrored gradscope/errors",
+            "a text: the findings",
+            "a page: the report",
+        ),
+        needs_tensorflow=True,
+    ),
+    "s3": Tool(
+        (
+            "moto[server]==5.2.5",
+            "s3fs==2026.9.0",
+            "aiobotocore==3.10.0",
+            "boto3==1.43.117",
+        ),
+        (
+            "read: 40 steps, as many as of a local run: True",
+            "diagnose s3://bucket/logs/run: ['zero-init']",
+            "plugin: run/gradscope: 40 steps",
+            "plugin: run/again/gradscope: 40 steps",
         ),
         needs_tensorflow=True,
     ),
@@ -164,7 +210,8 @@ def _environment(name: str, tool: Tool, writer: str) -> pathlib.Path:
     folder = VENVS / name
     python = folder / "bin" / "python"
     if not python.exists():
-        subprocess.run([tool.python, "-m", "venv", folder], check=True)
+        base = pythons.find(tool.python) if tool.python else sys.executable
+        subprocess.run([base, "-m", "venv", folder], check=True)
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *tool.requires], check=True
     )

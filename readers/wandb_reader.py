@@ -2,9 +2,6 @@
 
 import glob
 import os
-import shutil
-import socket
-import sys
 import tempfile
 import time
 
@@ -12,9 +9,7 @@ os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
 os.chdir(tempfile.mkdtemp())
 
 import wandb  # noqa: E402
-
-from gradscope.mirroring import Mirrors  # noqa: E402
-from gradscope.recording import wandb_sync  # noqa: E402
+from trained import fit  # noqa: E402
 
 
 def logged():
@@ -26,14 +21,8 @@ def logged():
 
 
 with wandb.init(project="gradscope", sync_tensorboard=True):
-    directory = os.path.abspath("logs/run/gradscope")
-    os.makedirs(directory)
-    wandb_sync.announce(directory)
-    (source,) = glob.glob(f"{sys.argv[1]}/good/gradscope/*")
-    # W&B takes only files of this machine that are younger than the run.
-    name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.1.0"
-    shutil.copy(source, os.path.join(directory, name))
-    time.sleep(8)
+    fit("logs/synced")
+    time.sleep(8)  # in which W&B reads the files
 data = logged()
 for tag in ("gradscope/gradient_norm", "gradients/dense_10/kernel"):
     count = data.count(tag.encode())
@@ -41,12 +30,11 @@ for tag in ("gradscope/gradient_norm", "gradients/dense_10/kernel"):
 print("texts", data.count(b"gradscope/logs"), data.count(b"gradscope/schema"))
 
 with wandb.init(project="gradscope"):
-    mirrors = Mirrors("wandb")
-    mirrors.log_scalars([(3, {"gradscope/gradient_norm": 1.5})])
-    mirrors.log_findings(9, "a `dense_11` <b>", {"gradscope/errors": 1.0})
-    mirrors.log_report("<p>a</p>")
+    fit("logs/mirrored", "wandb")
 data = logged()
-for tag in ("gradient_norm", "errors", "findings"):
-    if f"gradscope/{tag}".encode() in data:
-        print(f"mirrored gradscope/{tag}")
-print("report.html of an artifact", b"report.html" in data)
+for name in (
+    *(f"gradscope/{name}" for name in ("gradient_norm", "errors", "findings")),
+    "report.html",
+):
+    if name.encode() in data:
+        print(f"mirrored {name}")

@@ -25,6 +25,10 @@ import xml.etree.ElementTree as xml
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from tools import pythons  # noqa: E402
+
 ENVIRONMENTS = ROOT / ".venv-versions"
 RESULTS = ENVIRONMENTS / "results"
 DOCUMENT = ROOT / "docs" / "versions.md"
@@ -93,7 +97,7 @@ def install(name: str, versions: str) -> pathlib.Path:
     stamp = environment / "installed.txt"
     if not stamp.exists() or stamp.read_text() != versions:
         print(f"{name}: is being installed", flush=True)
-        base = _python(re.search(r"python3\.\d+", versions)[0])
+        base = pythons.find(re.search(r"python3\.\d+", versions)[0])
         venv = [base, "-m", "venv", "--clear", environment]
         subprocess.run(venv, check=True)
         path = HERE / "sets" / f"{name}.txt"
@@ -101,20 +105,6 @@ def install(name: str, versions: str) -> pathlib.Path:
         subprocess.run([*pip, "--requirement", path, *TESTS], check=True)
         stamp.write_text(versions)
     return python
-
-
-def _python(name: str) -> str:
-    """Return the path of a Python, of pyenv if need be; else of this one."""
-    number = name.removeprefix("python")
-    pyenv = pathlib.Path.home() / ".pyenv" / "versions"
-    paths = [shutil.which(name), *pyenv.glob(f"{number}.*/bin/{name}")]
-    for path in filter(None, paths):
-        # pyenv's own commands may be there for versions that are not.
-        command = [path, "-c", "import ensurepip"]
-        if not subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
-            return str(path)
-    print(f"there is no {name}: {sys.executable} instead", flush=True)
-    return sys.executable
 
 
 def install_gradscope(python: pathlib.Path) -> list[str]:

@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a report, print what it holds, and return the exit code."""
+    """Write a report, print its contents, and return the exit code."""
     # Imported late, as it takes TensorBoard's modules along.
     from gradscope_plugin.report import build
 

@@ -1,6 +1,6 @@
 """Finds and reads the runs below a directory, for several subcommands.
 
-What is wrong with them is collected as problems, each with the exit code that
+Their defects are collected as problems, each with the exit code that
 it leads to.
 """
 

@@ -104,7 +104,7 @@ class _Watched:
 
     Attributes:
         findings: The findings of each run, by its name.
-        problems: What is wrong with the files, as of `runs.read`.
+        problems: Defects of the files, as of `runs.read`.
     """
 
     def __init__(self, logdir: str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 
@@ -178,7 +179,7 @@ class Comparison:
     def __str__(self) -> str:
         return report.text(self)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Convert to the dict that `gradscope compare --json` prints.
 
         docs/compare.md describes its keys.
@@ -187,8 +188,8 @@ class Comparison:
 
 
 def compare(
-    run_a: str | os.PathLike | Record,
-    run_b: str | os.PathLike | Record,
+    run_a: str | os.PathLike[str] | Record,
+    run_b: str | os.PathLike[str] | Record,
     *,
     tolerance: float = TOLERANCE,
 ) -> Comparison:
@@ -273,7 +274,7 @@ def compare(
     )
 
 
-def _record(run: str | os.PathLike | Record) -> Record:
+def _record(run: str | os.PathLike[str] | Record) -> Record:
     if isinstance(run, str | os.PathLike):
         from gradscope.reading.read import read
 
@@ -281,7 +282,7 @@ def _record(run: str | os.PathLike | Record) -> Record:
     return run
 
 
-def _settings(a, b, matching: Matching) -> tuple[Setting, ...]:
+def _settings(a: Record, b: Record, matching: Matching) -> tuple[Setting, ...]:
     variables = []
     for i, j in matching.pairs:
         variable_a, variable_b = a.schema.variables[i], b.schema.variables[j]
@@ -295,7 +296,7 @@ def _settings(a, b, matching: Matching) -> tuple[Setting, ...]:
     return (*settings(a.schema, b.schema), *variables)
 
 
-def _extent(record) -> tuple[int, int, int]:
+def _extent(record: Record) -> tuple[int, int, int]:
     steps = record.steps
     if not len(steps):
         return (0, 0, 0)

@@ -37,7 +37,7 @@ class Parting:
         a: Its value in the first run.
         b: Its value in the second run.
         differing: Number of variables in which that statistic differs.
-        cause: What this difference says about the cause, in words.
+        cause: The cause, as far as this difference shows it, in words.
     """
 
     step: int
@@ -99,6 +99,8 @@ def find_parting(a: Record, b: Record, tolerance: float) -> Parting | None:
     if not len(steps):
         return None
     at = int(steps[0])
+    # In one step, what differs earlier in the order of computation makes the
+    # later numbers differ, too.
     stage = int(np.flatnonzero(largest[:, at] > tolerance)[0])
     statistic = STATISTICS[stage]
     differing = np.flatnonzero(far[statistic][at] > tolerance)
@@ -213,6 +215,7 @@ def _differing_rows(a, b, family: str, at: int, tolerance) -> list[str]:
     kinds = [_kinds(schema, family) for schema in (a.schema, b.schema)]
     matching = match(names_a, kinds[0], names_b, kinds[1])
     columns_a, columns_b = a.schema.columns[family], b.schema.columns[family]
+    # Another version of gradscope may have recorded other columns.
     columns = [name for name in columns_a if name in columns_b]
     indices_a = [columns_a.index(name) for name in columns]
     indices_b = [columns_b.index(name) for name in columns]

@@ -23,7 +23,7 @@ def remarks_on_sums(a: Record, b: Record) -> tuple[str, ...]:
 
 
 def remarks(a: Record, b: Record) -> tuple[str, ...]:
-    """Say what is not known of two runs, and which files are damaged."""
+    """Say which facts of two runs are unknown, and which files are damaged."""
     runs = {"first": a, "second": b}
     unknown = [name for name, record in runs.items() if not record.schema.model]
     notes = []

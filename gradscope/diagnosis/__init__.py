@@ -3,7 +3,7 @@
     for finding in gradscope.diagnose("logs/run"):
         print(finding.message)
 
-`finding` defines a finding, and `kinds` what a kind of finding is. `view`
+`finding` defines a finding, and `kinds` a kind of finding. `view`
 prepares a record for the rules, which are in `rules`, one theme a module, below
 the declarations of the kinds that they look for. `limits` collects the numbers
 that they compare with, `causes` folds symptoms into the finding that explains

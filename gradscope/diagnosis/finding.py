@@ -133,5 +133,6 @@ def _plain(value: EvidenceValue) -> object:
         return value
     if isinstance(value, Sequence):
         return [_plain(v) for v in value]
+    # NaN and infinities are no JSON.
     number = float(value)
     return number if math.isfinite(number) else None

@@ -22,7 +22,7 @@ def list_to_html(findings: Iterable[Finding]) -> str:
 
 
 def to_html(finding: Finding) -> str:
-    """Format a finding as HTML; why and what to do are behind a click."""
+    """Format a finding as HTML; cause and remedy are behind a click."""
     layer = finding.layer
     where = f" in <code>{html.escape(layer)}</code>" if layer else ""
     parts = (

@@ -50,7 +50,7 @@ class Kind:
             Ranks leave gaps, so that a new kind fits between two others.
         ceiling: The worst severity of its findings.
         what: Description of the fault for docs/findings.md, as a sentence.
-        needs: What must have been recorded, for docs/findings.md; without it
+        needs: Data that must be recorded, for docs/findings.md; without them
             the kind is never reported. Empty if every record has it.
         shown_by: Where the page shows it.
         shown_by_origin: Where the page shows it if `first` in the evidence
@@ -61,7 +61,7 @@ class Kind:
         symptom_of: Names of the kinds that bring it about, where those do not
             name it: so a new kind needs no change in other declarations.
         is_note_if_learned: Whether its findings are notes where the training
-            went well in spite of it: what does no harm needs no mending.
+            went well in spite of it: a harmless fault needs no mending.
         cause_rank: Place among kinds that have symptoms. Of two causes of one
             symptom, the lowest explains it. 0 for a kind without symptoms.
     """

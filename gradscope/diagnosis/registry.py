@@ -16,6 +16,9 @@ Findings: TypeAlias = "Iterator[Finding]"
 
 Rule: TypeAlias = "Callable[[View, Limits], Findings]"
 
+# Rules write `not a < b` where `a` may be NaN, which is then no finding: each
+# comparison with NaN is false.
+
 #: All rules, in the order of their registration.
 RULES: list[Rule] = []
 

@@ -47,7 +47,7 @@ def text(run: str, findings: list[Finding], *, colour: bool = False) -> str:
 def markdown(findings: list[Finding]) -> str:
     """Format the findings of a run for TensorBoard's tab Text.
 
-    What Markdown would interpret, as in names of layers, is code there.
+    Texts that Markdown would interpret, as names of layers, are code there.
     """
     parts = []
     for finding in findings:

@@ -47,7 +47,7 @@ _NORMALISING = ("BatchNormalization", "LayerNormalization", "Normalization")
 
 
 class RunRows:
-    """The rows of a record, and what several rules derive from them.
+    """The rows of a record, and quantities that several rules derive from them.
 
     Args:
         record: The recorded run.
@@ -71,6 +71,12 @@ class RunRows:
     def count(self) -> int:
         """Number of recorded steps, T."""
         return len(self.steps)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether too few steps were recorded to compare the start with the
+        end: each is a median of several, so that no odd batch decides."""
+        return self.count < 20
 
     @functools.cached_property
     def is_finite(self) -> np.ndarray:

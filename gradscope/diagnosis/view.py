@@ -45,6 +45,7 @@ class View(RunRows):
         if "crossentropy" not in self.loss_name or len(outputs) != 1:
             return np.inf
         shape = self.schema.data[outputs[0]].shape
+        # A single output decides between two classes.
         return float(np.log(max(2, shape[-1] if shape else 2)))
 
     @functools.cached_property

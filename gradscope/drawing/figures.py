@@ -36,7 +36,7 @@ def plot(grid: Grid, kind: str, *, ax: Axes | None = None) -> Figure:
     """Draw a grid; return the figure.
 
     Args:
-        grid: What to draw.
+        grid: The numbers to draw.
         kind: One of `KINDS`.
         ax: Where to draw; a figure of its own by default.
 
@@ -198,6 +198,7 @@ def _depth_bar(grid: Grid, ax: Axes) -> None:
     bar.set_ticks(
         [0, len(grid.names) - 1], labels=[grid.names[0], grid.names[-1]]
     )
+    # As in a heatmap, the input is at the top.
     bar.ax.invert_yaxis()
     bar.outline.set_visible(False)
 

@@ -1,4 +1,4 @@
-"""A statistic of some rows at some steps: what each cell is, and its scale."""
+"""A statistic of some rows at some steps: kinds of cells, and the scale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradscope.format.statistics.statistic import Drawing
 
 
 class Kind(enum.IntEnum):
-    """What a cell holds; which of some is drawn, `merged_rows` says."""
+    """Kind of a cell; `merged_rows` chooses the one of several to draw."""
 
     ABSENT = 0  # not recorded, or no part of the step
     NUMBER = 1
@@ -52,8 +52,10 @@ class Scale:
         low, high = self._place(np.array(self.domain, np.float64))
         places = self._place(values)
         center = None if self.center is None else self._place(self.center)
+        # A user's domain may lie on one side of the center.
         if center is None or not low < center < high:
             return (places - low) / (high - low)
+        # Each side has half of the colours, however long it is.
         return np.where(
             places < center,
             0.5 * (places - low) / (center - low),
@@ -74,14 +76,14 @@ class Grid:
 
     Attributes:
         statistic: Its name.
-        label: What the page calls it.
+        label: Its name on the page.
         names: Names of the rows, input first.
         steps: int64 [T].
         values: float32 [T, R].
         kinds: `Kind` of each cell, [T, R].
         sizes: Weights or units of each row, [R]; 0 where they are not known.
         scale: The scale of its numbers.
-        ends: What small and large numbers mean, in words.
+        ends: Meaning of small and of large numbers, in words.
     """
 
     statistic: str
@@ -151,7 +153,7 @@ def make_grid(
 
 
 def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
-    """Say what each cell is, as `data/cell_kinds.js` of the page does."""
+    """Find the kind of each cell, as `data/cell_kinds.js` of the page does."""
     kinds = np.full(values.shape, Kind.NUMBER, np.int8)
     kinds[np.isnan(values)] = Kind.ABSENT if optional else Kind.NAN
     if missing is not None:
@@ -162,11 +164,14 @@ def _classify(values, missing, *, of_gradient, is_log, optional) -> np.ndarray:
             kinds[undefined & (missing == 1)] = Kind.MISSING
     kinds[np.isinf(values)] = Kind.INFINITE
     if is_log:
+        # A logarithmic scale has no place for it; a linear one has.
         kinds[values == 0] = Kind.ZERO
     return kinds
 
 
 def _is_log(values: np.ndarray) -> bool:
+    # What is never negative is a size, of which the order of magnitude says
+    # most.
     finite = values[np.isfinite(values)]
     return bool(len(finite) and (finite >= 0).all() and (finite > 0).any())
 
@@ -182,6 +187,7 @@ def _domain(
         return (1.0, 10.0) if is_log else (0.0, 1.0)
     low, high = float(usable.min()), float(usable.max())
     if is_log:
+        # Whole decades, so that both ends are numbers that one can read.
         low = 10.0 ** np.floor(np.log10(low))
         high = 10.0 ** np.ceil(np.log10(high))
         return (low, high) if low < high else (low, 10 * low)

@@ -39,7 +39,7 @@ class Picture:
     """A heatmap whose cells are characters.
 
     Attributes:
-        grid: What it shows.
+        grid: The grid that it shows.
         names: Name of each line.
         positions: Position on the scale of each cell, [lines, columns].
         kinds: `Kind` of each cell.
@@ -100,12 +100,13 @@ def _line(
     lead = merged_rows.lead_of(shared, grid.sizes[rows])
     drawn = rows.start + merged_rows.drawn_rows(shared, lead)
     line = weights[np.arange(len(drawn)), drawn]
+    # Of several steps the worst cell is drawn: one NaN among many must show.
     worst = [piece.start + int(line[piece].argmax()) for piece in steps]
     return rows.start + lead, [(step, int(drawn[step])) for step in worst]
 
 
 def _name(name: str, count: int) -> str:
-    """Return what a line is called: its row, and how many others share it."""
+    """Return the name of a line: its row, and how many others share it."""
     more = f" +{count - 1}" if count > 1 else ""
     return _shorten(name, _NAME - len(more)) + more
 
@@ -173,6 +174,7 @@ def colored(shown: Picture) -> Text:
         text.append(" ", style(color))
     text.append(f" {high:g}")
     for number, kind in enumerate(_kinds(shown)):
+        # Three names fit into a line.
         text.append("  " if number % 3 else f"\n{_indent('')}")
         text.append(_LETTERS[kind], style(palette.MARKS[kind]))
         text.append(f" {KIND_NAMES[kind]}")

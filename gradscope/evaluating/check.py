@@ -104,7 +104,7 @@ def check(
     )
 
 
-def _trace_modes(model, parts: list) -> LayerModes:
+def _trace_modes(model: Any, parts: list[Any]) -> LayerModes:
     """Trace a model's loss on a batch in both modes; see `check` for errors."""
     if not tf.executing_eagerly():
         raise RuntimeError(
@@ -119,7 +119,7 @@ def _trace_modes(model, parts: list) -> LayerModes:
 
 def _check_statistics(
     statistics: MovingStatistics,
-    batch_norms: list,
+    batch_norms: list[Any],
     inference: float,
     closed: float,
 ) -> dict[str, Any]:
@@ -144,7 +144,10 @@ def _check_statistics(
 
 
 def _check_layer(
-    layer, training: float, inference: float, statistics: MovingStatistics
+    layer: Any,
+    training: float,
+    inference: float,
+    statistics: MovingStatistics,
 ) -> LayerCheck:
     alone = statistics.loss_alone(layer)
     repaired = statistics.loss_repaired(layer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from gradscope.diagnosis.limits import LIMITS
 from gradscope.terminal import json_value, paragraph, printable
@@ -119,7 +120,7 @@ class Check:
     def __str__(self) -> str:
         return text(self)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Convert to the dict that `gradscope check --json` prints.
 
         docs/compare.md describes its keys.

@@ -116,7 +116,7 @@ def probe(
     batch = [to_tensors(part, floats) for part in (x, y, sample_weight)]
 
     # Inference comes first: training moves the statistics that inference reads.
-    def losses():
+    def losses() -> list[tf.Tensor]:
         return [
             model_loss(model, batch, training) for training in (False, True)
         ]
@@ -185,11 +185,11 @@ def check_ready(model: Any) -> None:
         raise ValueError(_no_loss(model))
 
 
-def _is_compiled(model) -> bool:
-    return getattr(model, "_is_compiled", False)
+def _is_compiled(model: Any) -> bool:
+    return bool(getattr(model, "_is_compiled", False))
 
 
-def _no_loss(model) -> str:
+def _no_loss(model: Any) -> str:
     return (
         f"the model {model.name!r} has no loss to probe. Define one with "
         "`model.compile(loss=...)`, `add_loss` or a method `compute_loss`."
@@ -204,7 +204,7 @@ def to_tensors(nest: Any, floats: str) -> Any:
         floats: The dtype for arrays of any float type, as in Keras.
     """
 
-    def tensor(leaf):
+    def tensor(leaf: Any) -> tf.Tensor | None:
         if leaf is None or tf.is_tensor(leaf):
             return leaf
         array = np.asarray(leaf)
@@ -215,7 +215,7 @@ def to_tensors(nest: Any, floats: str) -> Any:
     return tf.nest.map_structure(tensor, nest)
 
 
-def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
+def model_loss(model: Any, batch: list[Any], training: bool) -> tf.Tensor:
     """Compute the loss of a batch as the model's `fit` does, float32 `[]`.
 
     Args:
@@ -248,7 +248,7 @@ def model_loss(model: Any, batch: list, training: bool) -> tf.Tensor:
     return tf.cast(loss, tf.float32)
 
 
-def _variable_handles(model) -> list[tf.Tensor]:
+def _variable_handles(model: Any) -> list[tf.Tensor]:
     """List the handles of all variables that a model and Keras track."""
     objects = tf.train.TrackableView(model).descendants()
     objects += model.variables
@@ -340,14 +340,14 @@ def _use_other_eager_seeds() -> Iterator[None]:
             eager._rng = generator
 
 
-def _keras_state() -> dict:
+def _keras_state() -> dict[str, Any]:
     # Looked up and not imported: a program with tf_keras alone does not load
     # Keras 3.
     module = sys.modules.get("keras.src.backend.common.global_state")
     return {} if module is None else vars(module.GLOBAL_STATE_TRACKER)
 
 
-def _keras_seeds():
+def _keras_seeds() -> Any:
     return _keras_state().get(_KERAS_SEEDS)
 
 
@@ -370,7 +370,9 @@ def restore_layers(model: Any, library: str) -> Iterator[None]:
         for items in (getattr(layer, name) for name in _COLLECTED[library])
     ]
     # In tf_keras each traced random operation takes a new seed from these.
-    generators = [getattr(x, "_random_generator", None) for x in layers]
+    generators: list[Any] = [
+        getattr(x, "_random_generator", None) for x in layers
+    ]
     seeds = [getattr(g, "_seed", None) for g in generators]
     try:
         yield
@@ -389,5 +391,5 @@ def restore_layers(model: Any, library: str) -> Iterator[None]:
                 generator._seed = seed
 
 
-def _is_symbolic(value) -> bool:
-    return tf.is_tensor(value) and tf.is_symbolic_tensor(value)
+def _is_symbolic(value: Any) -> bool:
+    return bool(tf.is_tensor(value) and tf.is_symbolic_tensor(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,9 @@ from gradscope.evaluating.same_result import (
     judge_sameness,
 )
 from gradscope.evaluating.traced_loss import TracedLoss
+
+#: The indices of one variable on both sides.
+_Pair: TypeAlias = tuple[int, int]
 
 
 def same(
@@ -100,6 +103,7 @@ def same(
             # float64.
             if precision == "float32":
                 raise
+            # The further lines of a TensorFlow error are a stack of calls.
             problem = str(error).splitlines()[0]
     return judge_sameness(
         [sides[0].descriptions[i] for i, _ in trained],
@@ -107,15 +111,16 @@ def same(
         evaluations,
         float64_problem=problem,
         moved=_names_of_other_values(sides, pairs),
-        only=tuple(
-            _unpaired_names(side, trained, n) for n, side in enumerate(sides)
+        only=(
+            _unpaired_names(sides[0], trained, 0),
+            _unpaired_names(sides[1], trained, 1),
         ),
-        random=tuple(side.is_random for side in sides),
-        stopped=tuple(_stop_gradients(side) for side in sides),
+        random=(sides[0].is_random, sides[1].is_random),
+        stopped=(_stop_gradients(sides[0]), _stop_gradients(sides[1])),
     )
 
 
-def _variables(side: TracedLoss) -> list:
+def _variables(side: TracedLoss) -> list[tf.Variable]:
     return [*side.trained, *side.untrained]
 
 
@@ -123,7 +128,7 @@ def _names(side: TracedLoss) -> str:
     return ", ".join(v.name for v in side.descriptions[: len(side.trained)])
 
 
-def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
+def _pairs(a: TracedLoss, b: TracedLoss) -> list[_Pair]:
     """Pair the variables of both sides, as indices of `descriptions`.
 
     Trained variables are paired among each other, and so are untrained ones.
@@ -132,6 +137,8 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
     places = {id(v): place for place, v in enumerate(variables[1])}
     counts = len(a.trained), len(b.trained)
     pairs = []
+    # Trained variables are paired with trained ones, and the others with
+    # others.
     for start, end in (
         ((0, 0), counts),
         (counts, tuple(map(len, variables))),
@@ -162,14 +169,22 @@ def _pairs(a: TracedLoss, b: TracedLoss) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _evaluate(sides, pairs, trained, values, double: bool) -> Evaluation:
+def _evaluate(
+    sides: list[TracedLoss],
+    pairs: list[_Pair],
+    trained: list[_Pair],
+    values: list[tf.Tensor],
+    double: bool,
+) -> Evaluation:
     """Compute both sides with the weights of the first."""
     copies = [side.program.copy(double=double) for side in sides]
     variables = [_variables(side) for side in sides]
     for i, j in pairs:
         # To copies: the models keep their weights.
         copies[1].assign(variables[1][j], values[i])
-    losses, gradients, reads = [], [], []
+    losses: list[float] = []
+    gradients: list[list[np.ndarray | None]] = []
+    reads: list[list[list[np.ndarray]]] = []
     for number, (side, copy) in enumerate(zip(sides, copies, strict=True)):
         (loss, results), tensors = copy()
         losses.append(float(loss))
@@ -178,14 +193,22 @@ def _evaluate(sides, pairs, trained, values, double: bool) -> Evaluation:
         gradients.append([_array(of_side[index]) for index in indices])
         handles = [id(variables[number][index].handle) for index in indices]
         reads.append([[t.numpy() for t in tensors.get(h, ())] for h in handles])
-    return Evaluation(tuple(losses), *gradients, *reads)
+    return Evaluation(
+        losses=(losses[0], losses[1]),
+        gradients_a=gradients[0],
+        gradients_b=gradients[1],
+        reads_a=reads[0],
+        reads_b=reads[1],
+    )
 
 
-def _array(gradient):
+def _array(gradient: tf.Tensor | None) -> np.ndarray | None:
     return None if gradient is None else np.asarray(gradient, np.float64)
 
 
-def _names_of_other_values(sides, pairs) -> tuple[str, ...]:
+def _names_of_other_values(
+    sides: list[TracedLoss], pairs: list[_Pair]
+) -> tuple[str, ...]:
     """List names of variables whose values in `a` and `b` differ."""
     a, b = (_variables(side) for side in sides)
     return tuple(
@@ -196,7 +219,9 @@ def _names_of_other_values(sides, pairs) -> tuple[str, ...]:
     )
 
 
-def _unpaired_names(side: TracedLoss, trained, number: int) -> tuple[str, ...]:
+def _unpaired_names(
+    side: TracedLoss, trained: list[_Pair], number: int
+) -> tuple[str, ...]:
     paired = {pair[number] for pair in trained}
     return tuple(
         side.descriptions[index].name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +41,10 @@ class Evaluation:
     """
 
     losses: tuple[float, float]
-    gradients_a: list
-    gradients_b: list
-    reads_a: list
-    reads_b: list
+    gradients_a: list[np.ndarray | None]
+    gradients_b: list[np.ndarray | None]
+    reads_a: list[list[np.ndarray]]
+    reads_b: list[list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Sameness:
     def __str__(self) -> str:
         return same_text.text(self)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Convert to a dict for JSON; docs/compare.md describes its keys."""
         return same_text.to_dict(self)
 
@@ -211,7 +212,7 @@ def judge_sameness(
         moved=tuple(moved),
         only_a=tuple(only[0]),
         only_b=tuple(only[1]),
-        random=tuple(random),
+        random=random,
     )
 
 
@@ -252,10 +253,11 @@ def _verdict(
     return None if None in differs else True
 
 
-def _difference(a, b) -> Difference:
-    if a is None or b is None:
-        shape = np.shape(b if a is None else a)
-        a, b = (np.zeros(shape) if g is None else g for g in (a, b))
+def _difference(a: np.ndarray | None, b: np.ndarray | None) -> Difference:
+    # A loss that does not depend on a variable has a gradient of zero.
+    shapes = [g.shape for g in (a, b) if g is not None]
+    zero = np.zeros(shapes[0] if shapes else ())
+    a, b = (zero if g is None else g for g in (a, b))
     norms = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     with np.errstate(all="ignore"):
         cosine = float(np.vdot(a, b) / norms[0] / norms[1])
@@ -279,7 +281,13 @@ def _is_noise(difference: Difference, largest: float, precision: str) -> bool:
     return norm < NOISE[precision] * largest
 
 
-def _row(index, variable, name_b, differences, largest) -> Row:
+def _row(
+    index: int,
+    variable: Variable,
+    name_b: str,
+    differences: dict[str, list[Difference]],
+    largest: dict[str, float],
+) -> Row:
     of_row = {p: of_all[index] for p, of_all in differences.items()}
     noise = all(_is_noise(d, largest[p], p) for p, d in of_row.items())
     precision = "float64" if "float64" in of_row else "float32"
@@ -288,7 +296,7 @@ def _row(index, variable, name_b, differences, largest) -> Row:
     # A difference may also be noise beside the largest gradient where the
     # gradients themselves are not.
     small = apart < NOISE["float64"] * largest[precision]
-    differs = False
+    differs: bool | None = False
     if not noise and not small:
         differs = _differs(deciding.relative, precision)
     return Row(

@@ -131,6 +131,7 @@ def _plain(value: object, depth: int) -> object:
         return value
     if isinstance(value, str):
         return value[:MOST_TEXT]
+    # The scalars of numpy are such numbers, too.
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):

@@ -179,6 +179,7 @@ class Schema:
         }
         if family in tables:
             return tuple(row.name for row in tables[family])
+        # Families of the step as a whole have one row, without a name.
         return ("",)
 
     @property

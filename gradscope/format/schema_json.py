@@ -96,7 +96,7 @@ def _rows(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(data: dict[str, Any]) -> dict[str, Any]:
-    """Parse what is known of the program."""
+    """Parse the facts of the program."""
     return {
         "optimizer": model_facts.check_depth(dict(data.get("optimizer", {}))),
         "unseen": _names(data.get("unseen", ())),

@@ -86,31 +86,31 @@ def validate(
 
 
 def pack(schema: Schema, family: str, table: np.ndarray) -> np.ndarray:
-    """Select the columns of a step's table that the file needs.
+    """Select the columns of a table, or of T tables, that the file needs.
 
     Args:
         schema: The schema of the file.
         family: The family of the table.
-        table: `[rows, columns]`.
+        table: `[rows, columns]` of a step, or `[T, rows, columns]`.
 
     Returns:
-        float32 `[rows, n]`, at least one column.
+        float32 `[..., rows, n]`, at least one column.
     """
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
         table = np.asarray(table, np.float32)
     if family not in schema.stored:
         return table
     names = schema.stored[family]
-    table = table[:, _places(names, schema.columns[family])]
+    places = _places(names, schema.columns[family])
     usual = _usual_values(schema, family, names)
     count = len(names)
     while (
         count > 1
         and names[count - 1] in _USUAL
-        and np.array_equal(table[:, count - 1], usual[:, count - 1], True)
+        and _all_equal(table[..., places[count - 1]], usual[:, count - 1])
     ):
         count -= 1
-    return np.ascontiguousarray(table[:, :count])
+    return np.ascontiguousarray(table[..., places[:count]])
 
 
 def is_table(schema: Schema, family: str, value: Any) -> bool:
@@ -145,6 +145,33 @@ def unpack(
                 with np.errstate(over="ignore"):  # as `complete` does
                     numbers[:, :, columns.index(name)] = derived
     return numbers
+
+
+def column(
+    schema: Schema, family: str, packed: np.ndarray, name: str
+) -> np.ndarray:
+    """Compute one column of T packed tables, as `unpack` does.
+
+    Args:
+        schema: The schema of the file.
+        family: The family of the tables.
+        packed: `[T, rows, n]`, the first n stored columns.
+        name: Name of the column.
+
+    Returns:
+        float32 `[T, rows]`, which may be a view that cannot be written to.
+    """
+    names = schema.stored[family]
+    if name not in names:
+        value = {n: column(schema, family, packed, n) for n in _SOURCES}
+        sizes = np.array([v.size for v in schema.variables], np.float64)
+        with np.errstate(over="ignore"):  # as `complete` does
+            return derive(value, sizes)[name].astype(np.float32)
+    place = names.index(name)
+    if place < packed.shape[2]:
+        return packed[:, :, place]
+    usual = _usual_values(schema, family, names)[:, place]
+    return np.broadcast_to(usual, packed.shape[:2])
 
 
 def derive(
@@ -188,6 +215,12 @@ def derive(
 
 def _places(names: Sequence[str], columns: Sequence[str]) -> list[int]:
     return [columns.index(name) for name in names]
+
+
+def _all_equal(numbers: np.ndarray, usual: np.ndarray) -> bool:
+    """Test whether each number is the usual one of its row; NaN is NaN."""
+    usual = np.broadcast_to(usual, numbers.shape)
+    return np.array_equal(numbers, usual, equal_nan=True)
 
 
 def _usual_values(

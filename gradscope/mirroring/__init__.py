@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from gradscope.errors import GradscopeWarning
 
 #: The tools that are known by name, each a module of this package.
-TOOLS = ("wandb", "mlflow", "clearml")
+TOOLS = ("wandb", "mlflow", "clearml", "trackio", "swanlab")
 
 
 class Mirror(Protocol):

@@ -100,7 +100,7 @@ class NonFinite:
 
     @property
     def headline(self) -> str:
-        """What is not finite, since when, and where it began: one line."""
+        """One line: the NaN or infinity, since when, and where it began."""
         return nonfinite_text.headline(self)
 
     @property
@@ -144,6 +144,7 @@ def first_nonfinite(record: Record) -> NonFinite | None:
         last_clean_step=last,
         is_overflow=_is_overflow(record, kind, series, index),
         dtype=_dtype(record, name),
+        # Each step between both is recorded: all of them were skipped.
         exact=step - (-1 if last is None else last) == 1 + int(since.sum()),
         steps_before=record.steps[before],
         before={s: values[before] for s, values in series.items()},

@@ -129,15 +129,17 @@ def loss_is_known(record: Record) -> np.ndarray:
     the same optimizer, the inputs are known and the targets are not.
     """
     finite = np.isfinite(row_series(record, "loss", ""))
-    known = np.isfinite(column_values(record, "data_nonfinite"))
-    was_found = known.any(axis=1) & (record.schema.loss_is_known is not False)
+    is_recorded = np.isfinite(column_values(record, "data_nonfinite"))
+    was_found = is_recorded.any(axis=1) & (
+        record.schema.loss_is_known is not False
+    )
     is_computed = _has_been(record, finite) | was_found
     targets = [
         row
         for row, name in enumerate(record.schema.rows("data"))
         if name.startswith("target")
     ]
-    has_targets = known[:, targets].any(axis=1)
+    has_targets = is_recorded[:, targets].any(axis=1)
     return is_computed & has_targets if has_targets.any() else is_computed
 
 

@@ -115,7 +115,7 @@ def message(origin: NonFinite) -> str:
 def headline(origin: NonFinite) -> str:
     """Describe a `NonFinite` in one line, for a list of runs.
 
-    The line tells what became of the loss, since when, and where it began.
+    The line tells the state of the loss, since when, and where it began.
     """
     if origin.lost_loss is not None:
         since, value = origin.lost_loss
@@ -169,6 +169,8 @@ def _clean_steps_sentence(origin: NonFinite) -> str:
 
 def _trend_sentence(origin: NonFinite) -> str:
     """Describe how numbers moved in the steps before."""
+    # The statistic of the place itself comes first, which may be the loss, and
+    # then is not repeated.
     statistics = dict.fromkeys([next(iter(origin.before)), *_WORDS])
     trends = [_trend(name, origin.before.get(name)) for name in statistics]
     trends = [trend for trend in trends if trend is not None]

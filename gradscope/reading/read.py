@@ -81,14 +81,14 @@ def flush_recordings() -> None:
 
 def runs_below(directory: str) -> list[str]:
     """List the directories with a recorded run, at or below a directory."""
-    found = {
+    directories = {
         os.path.dirname(path)
         for path in storage.files_below(directory)
         if "tfevents" in os.path.basename(path)
     }
     return sorted(
         path
-        for path in found
+        for path in directories
         if any(map(_holds_a_record, event_files.event_files(path)))
     )
 

@@ -224,7 +224,7 @@ class Record:
         rows: str = "layers",
         domain: tuple[float, float] | None = None,
     ) -> Grid:
-        """Select a statistic with what is needed to draw it.
+        """Select a statistic with its labels and its scale, to draw it.
 
         Args:
             statistic, rows, domain: As of `plot`.

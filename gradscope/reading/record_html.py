@@ -40,7 +40,7 @@ def to_html(record: Record, grid: Grid | None) -> str:
 
     Args:
         record: The record.
-        grid: What the picture shows; None for no picture.
+        grid: The grid of the picture; None for no picture.
     """
     lists = "".join(
         f"<tr><th style='text-align:left'>{html.escape(family)}</th>"

@@ -21,7 +21,9 @@ MAX_ROWS = 4096
 # A step number is stored as two float32 numbers, since one is exact only up to
 # 2^24. With 2^20 in the lower one, both are exact up to step 2^44.
 _LOW_STEPS = 2**20
-_STEP_COLUMNS = 2
+
+# Before a row's numbers: its step, and which row of all it is.
+_HEAD_COLUMNS = 3
 
 
 def ring(width: int, device: str) -> Ring:
@@ -31,7 +33,7 @@ def ring(width: int, device: str) -> Ring:
 
 def rows_of(width: int) -> int:
     """Compute how many rows of `width` numbers a ring has."""
-    row_bytes = 4 * (width + _STEP_COLUMNS)
+    row_bytes = 4 * (width + _HEAD_COLUMNS)
     return min(MAX_ROWS, max(MIN_ROWS, RING_BYTES // row_bytes))
 
 
@@ -51,7 +53,7 @@ class Ring:
         self._slots = rows + 1
         self._fetched = 0
         self._rows = own_variables.create(
-            np.zeros([self._slots, width + _STEP_COLUMNS], np.float32), device
+            np.zeros([self._slots, width + _HEAD_COLUMNS], np.float32), device
         )
         self._count = own_variables.create(np.zeros([], np.int64), device)
 
@@ -65,11 +67,12 @@ class Ring:
         Returns:
             The last op, None when executing eagerly.
         """
-        step = tf.stack([step // _LOW_STEPS, step % _LOW_STEPS])
-        row = tf.concat([tf.cast(step, tf.float32), row], axis=0)
+        count = tf.convert_to_tensor(self._count)
+        head = [step // _LOW_STEPS, step % _LOW_STEPS, count % _LOW_STEPS]
+        row = tf.concat([tf.cast(tf.stack(head), tf.float32), row], axis=0)
         write = tf.raw_ops.ResourceScatterUpdate(
             resource=self._rows.handle,
-            indices=self._count % self._slots,
+            indices=count % self._slots,
             updates=row,
         )
         # The count comes last, so that each counted row is complete.
@@ -89,7 +92,8 @@ class Ring:
 
         Returns:
             Steps int64 `[n]` and rows float32 `[n, width]`, oldest first, and
-            the number of rows that were overwritten before this call.
+            the number of rows that were lost: overwritten before this call, or
+            by another thread that appended at the same time.
         """
         count = int(own_variables.value(self._count))
         first = max(self._fetched, count - self._slots + 1)
@@ -103,8 +107,13 @@ class Ring:
         first_intact = max(
             first, int(own_variables.value(self._count)) - self._slots + 1
         )
-        rows = rows[min(first_intact, count) - first :]
-        dropped = min(first_intact, count) - self._fetched
+        first_intact = min(first_intact, count)
+        rows = rows[first_intact - first :]
+        # Two threads may have read one count: then the first of two slots has
+        # the row of one of them, and the second has an old row.
+        expected = np.arange(first_intact, count) % _LOW_STEPS
+        rows = rows[rows[:, 2] == expected]
+        dropped = count - self._fetched - len(rows)
         self._fetched = count
         high, low = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
-        return high * _LOW_STEPS + low, rows[:, _STEP_COLUMNS:], dropped
+        return high * _LOW_STEPS + low, rows[:, _HEAD_COLUMNS:], dropped

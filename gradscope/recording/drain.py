@@ -22,6 +22,7 @@ from gradscope.recording import (
     event_writer,
     frame_order,
     tensorboard_tabs,
+    timeline,
 )
 from gradscope.recording.frame_order import Frame
 from gradscope.recording.interfaces import FrameRing
@@ -49,6 +50,7 @@ class Drain:
         selected: Indices of the variables with histograms and ratios.
         window: Number of examples for which a dead unit is zero.
         kinds: Kinds of histograms, of `tensorboard_tabs.KINDS`.
+        by_time: Whether steps are recorded by time.
     """
 
     file: event_writer.EventWriter
@@ -58,6 +60,7 @@ class Drain:
     selected: list[int]
     window: int
     kinds: tuple[str, ...] = tensorboard_tabs.KINDS
+    by_time: bool = False
 
     def __post_init__(self) -> None:
         self.schema = stored_columns.with_stored_columns(self.schema)
@@ -71,7 +74,14 @@ class Drain:
         # Frames that wait for a later call: others may come before them, or may
         # replace them.
         self._held: list[Frame] = []
+        # Frames that may be late, which those that follow will tell.
+        self._undecided: list[Frame] = []
+        self._timeline = timeline.Timeline(by_time=self.by_time)
+        self._went_back = False
+        # The step that was written last, and the last one that is not written
+        # again: a skipped try is.
         self._last_step = -1
+        self._last_made = -1
         # The step of the schema's last event, and that of a note on it.
         self._schema_step = -1
         self._noted_at: int | None = None
@@ -92,6 +102,7 @@ class Drain:
         self._drained_at = time.time()
         self._closed = False
         self._error: Exception | None = None
+        self.file.timeline.by_time |= self.by_time
         with self._lock:
             self.file.drains[self] = None
         background.watch(self)
@@ -108,8 +119,7 @@ class Drain:
             return
         is_old = time.time() - self._drained_at > PERIOD
         if self._room_on_device() <= 0 or (
-            is_old
-            and (self.ring.count_waiting() or self._held or self._waiting)
+            is_old and (self.ring.count_waiting() or self._awaited())
         ):
             self._drain_file(final=False)
 
@@ -154,9 +164,10 @@ class Drain:
             if self._is_foreign():
                 return
             drains = [d for d in self.file.drains if not d._is_foreign()]
-            rounds = frame_order.rounds(
-                [(d, d._fetch(final)) for d in drains], self.file.last_step
-            )
+            fetched = [(d, d._fetch(final)) for d in drains]
+            if not any(drain._went_back for drain in drains):
+                fetched = self._leave_out_late(fetched)
+            rounds = frame_order.rounds(fetched, self.file.last_step)
             if rounds and not final:
                 rounds[-1], later = frame_order.split_at_common_end(
                     rounds[-1], [step for d in drains for step in d._awaited()]
@@ -189,12 +200,25 @@ class Drain:
             self._histograms_dropped += self._counts.fetch()
         self._dropped += lost
         new = self._await_replicas(list(zip(steps.tolist(), rows, strict=True)))
+        made, unwritten = frame_order.last_of_each_step(
+            [*self._undecided, *new]
+        )
+        parts, self._undecided = self._timeline.split(
+            made, waited=len(self._undecided), final=final
+        )
         were_held, self._held = self._held, []
-        made, unwritten = frame_order.last_of_each_step([*were_held, *new])
-        for step in unwritten:
-            self._dropped += 1
-            self._take_rows(step)
-        frames = frame_order.rising(made)
+        went_back = bool(were_held) and were_held[0][0] <= self._last_step
+        self._went_back = went_back or len(parts) > 1
+        parts[0] = [*were_held, *parts[0]]
+        frames: list[Frame] = []
+        for number, part in enumerate(parts):
+            goes_on = not number and not went_back
+            part, too_late = frame_order.rising(
+                part, self._last_made if goes_on else -1
+            )
+            frames += part
+            unwritten += too_late
+        self._lose(unwritten)
         if frames and not final and is_skip(frames[-1][1]):
             # The step that is made after all has the same number.
             has_waited = were_held and were_held[-1][0] == frames[-1][0]
@@ -202,9 +226,30 @@ class Drain:
                 self._held = [frames.pop()]
         return frames
 
+    def _leave_out_late(
+        self, fetched: list[tuple[Drain, list[Frame]]]
+    ) -> list[tuple[Drain, list[Frame]]]:
+        """Leave out frames that come after later ones of another ring."""
+        last = self.file.timeline.last_step
+        steps = [step for _, frames in fetched for step, _ in frames]
+        if not self.file.timeline.are_late(steps):
+            return fetched
+        for drain, frames in fetched:
+            drain._lose([step for step, _ in frames if step <= last])
+        return [
+            (d, [f for f in frames if f[0] > last]) for d, frames in fetched
+        ]
+
+    def _lose(self, steps: list[int]) -> None:
+        """Count frames that are not written, and drop what belongs to them."""
+        self._dropped += len(steps)
+        for step in steps:
+            self._take_rows(step)
+
     def _awaited(self) -> list[int]:
         """List the steps that the last `_fetch` held back."""
-        return [step for step, _ in (*self._held, *self._waiting)]
+        waiting = (*self._held, *self._undecided, *self._waiting)
+        return [step for step, _ in waiting]
 
     def close(self) -> None:
         """Drain for the last time and close the file."""
@@ -333,6 +378,8 @@ class Drain:
         if step < self._last_step:
             self.file.restart(step)
         self._last_step = step
+        self._last_made = step - 1 if is_skip(row) else step
+        self.file.timeline.note(step, row)
         try:
             self.file.write(step, wall_time, self._values(step, row))
             self._recorded += 1
@@ -344,10 +391,12 @@ class Drain:
             self._give_up_file(error)
 
     def _end_writing(self, final: bool) -> None:
-        # The frames of these older histograms and rows were dropped.
+        # The frames of these older histograms and rows were dropped, unless
+        # they wait.
+        last = min([self._last_step, *(step - 1 for step in self._awaited())])
         for rows in (self._counts, *self._replica_rows.values()):
             if rows is not None:
-                rows.forget(self._last_step)
+                rows.forget(last)
         try:
             if self.file.flush(urgent=final):
                 self._unflushed = 0
@@ -381,7 +430,9 @@ class Drain:
     def _write_noted_schema(self) -> None:
         """Write a schema that has a note; without any event there is none."""
         if self._noted_at is not None and self._schema_step >= 0:
-            step = max(self._noted_at, self._schema_step + 1)
+            # Of one step, the last schema counts. A later step would be after
+            # those of the next frames.
+            step = max(self._noted_at, self._schema_step)
             self._write_now(
                 step, lambda: self._missing_schema(step), urgent=True
             )

@@ -22,6 +22,7 @@ from gradscope.recording import (
     event_bytes,
     run_directory,
     tfrecord_files,
+    timeline,
     wandb_sync,
 )
 
@@ -53,6 +54,7 @@ class EventWriter:
             none, or if the drain has shown it.
         last_step: The step of the last event.
         lock: Held while the file is written.
+        timeline: The steps that were recorded.
         drains: The drains that share the file, the oldest first.
         scalars: The scalars of steps for a mirror, `(step, numbers by tag)`;
             None if there is no mirror.
@@ -64,11 +66,12 @@ class EventWriter:
         self._training: tuple[schema.Schema, int | None] | None = None
         self._is_new = True
         self._file: tfrecord_files.RecordFile | None = None
-        # Only the first value of a tag in a file has its metadata.
+        # Only the first value of a tag in a file has the format's version.
         self._tags: set[str] = set()
         # Of each tag that is no family's.
         self._last_steps: dict[str, int] = {}
         self.last_step = 0
+        self.timeline = timeline.Timeline()
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
         # A dictionary, since a `WeakSet` has no order.

@@ -8,7 +8,7 @@ restarted from an earlier step is to hide them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
@@ -42,34 +42,28 @@ def last_of_each_step(
     return [group[-1] for group in groups], lost
 
 
-def rising(frames: Sequence[Frame]) -> list[Frame]:
-    """Order frames `(step, numbers)` by step, unless the training restarted.
-
-    A frame that another thread appended late lies between two later ones; after
-    a restart, the next step is again an early one.
+def rising(
+    frames: Sequence[Frame], after: int = -1
+) -> tuple[list[Frame], list[int]]:
+    """Order frames by step, and leave out those that are too late.
 
     Args:
-        frames: The frames of one ring, consecutive ones of different steps.
+        frames: Frames between two times that the training went back.
+        after: The step behind which they are to be written.
+
+    Returns:
+        The frames, and the steps of those that are lost.
 
     Examples:
         >>> steps = lambda *numbers: [(n, np.zeros(8)) for n in numbers]
-        >>> [step for step, _ in rising(steps(4, 6, 5, 7))]
-        [4, 5, 6, 7]
-        >>> [step for step, _ in rising(steps(4, 5, 2, 3))]
-        [4, 5, 2, 3]
+        >>> frames, lost = rising(steps(4, 6, 5, 2, 7), after=3)
+        >>> [step for step, _ in frames], lost
+        ([4, 5, 6, 7], [2])
     """
-    late = {
-        index
-        for index, (before, frame, after) in enumerate(
-            zip(frames, frames[1:], frames[2:], strict=False), 1
-        )
-        if frame[0] < before[0] < after[0]
-    }
-    in_time = [f for index, f in enumerate(frames) if index not in late]
-    in_order = sorted(frames, key=_step)
-    if _is_rising(in_time) and _is_rising(in_order):
-        return in_order
-    return list(frames)
+    in_time = [frame for frame in frames if frame[0] > after]
+    too_late = [step for step, _ in frames if step <= after]
+    made, unwritten = last_of_each_step(sorted(in_time, key=_step))
+    return made, too_late + unwritten
 
 
 def rounds(
@@ -128,10 +122,6 @@ def split_at_common_end(
     for source, frame in frames[len(complete) :]:
         later.setdefault(source, []).append(frame)
     return complete, later
-
-
-def _is_rising(frames: list[Frame]) -> bool:
-    return all(a[0] < b[0] for a, b in pairwise(frames))
 
 
 def _step(frame: Frame) -> int:

@@ -1,4 +1,4 @@
-"""What a recorder and a ring of frames must provide, as `typing.Protocol`s.
+"""The interfaces of a recorder and of a ring of frames, as protocols.
 
 Steps of TensorFlow 2 append frames to rings on the device, and a `Drain`
 fetches them. Steps of a session deliver theirs to a `SessionInbox`, which has a

@@ -85,5 +85,6 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _maximum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the maximum over the first axis of values with a weight."""
+    # The maximum of NaN, which a replica without examples has, would be NaN.
     largest = np.where(weights == 0, -np.inf, values).max(axis=0)
     return np.where(np.all(weights == 0, axis=0), np.nan, largest)

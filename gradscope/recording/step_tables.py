@@ -83,6 +83,7 @@ class StepTables:
         other_parts = [self._layout.split_forward(row) for row in replica_rows]
         main_part = {name: segments[name] for name in self._layout.forward}
         merged = replica_merging.merge([main_part, *other_parts])
+        # `_run` takes the loss from here, that of all replicas.
         segments.update(merged)
         activation = dict(
             zip(ACTIVATION_MEASURED, merged["activations"].T, strict=True)

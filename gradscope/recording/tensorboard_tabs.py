@@ -141,6 +141,7 @@ def step_panels(
     names = [variable.name for variable in variables]
     panels = []
     for kind, numbers in zip(kinds, counts, strict=True):
+        # A variable without a gradient in this step has no counts at all.
         is_measured = numbers.any(axis=1)
         rows = histogram_buckets.tensorboard_rows(numbers)
         for name, row, measured in zip(names, rows, is_measured, strict=True):
@@ -188,6 +189,7 @@ def layer_ratios(
         norm: `"gradient_norm"` or `"update_norm"`.
     """
     rows = [row for row, v in enumerate(variables) if _is_weight(v)]
+    # In float64, since squares of large norms overflow float32.
     squares = np.asarray(
         statistics[
             :, [VARIABLE_COLUMNS.index(n) for n in (norm, "weight_norm")]

@@ -25,13 +25,13 @@ def announce(directory: str) -> None:
     if run is None or not patched.get("tensorboard"):
         return
     directory = os.path.abspath(directory)
-    known = _announced.setdefault(id(run), [])
-    if directory in known:
+    announced = _announced.setdefault(id(run), [])
+    if directory in announced:
         return
-    known.append(directory)
+    announced.append(directory)
     # Names of metrics begin with the path below the root: that of the first
     # directory has none, so that they are called as in TensorBoard.
-    first = known[0]
+    first = announced[0]
     root = first if directory == first else os.path.dirname(first)
     if not directory.startswith(root):
         root = os.path.dirname(root)

@@ -41,7 +41,7 @@ class DescribedVariables:
             tuple(self.rows[index] for index in order),
         )
 
-    def describe_beside(self, others: Sequence[Any]) -> tuple[Variable, ...]:
+    def describe_beside(self, further: Sequence[Any]) -> tuple[Variable, ...]:
         """Describe further variables, named as in one list with these."""
-        together = tf_variables.describe([*self.variables, *others])
+        together = tf_variables.describe([*self.variables, *further])
         return together[len(self.variables) :]

@@ -1,4 +1,4 @@
-"""Repeats what Python code computes while it is traced."""
+"""Repeats the computations of Python code while it is traced."""
 
 from __future__ import annotations
 
@@ -102,9 +102,9 @@ class PythonState:
         for generator, seed in zip(self._generators, seeds, strict=True):
             generator._seed = seed
         for owner, values in zip(self._owners, numbers, strict=True):
-            present = _numbers(owner)
+            current = _numbers(owner)
             # An attribute that is no number any more is left alone.
-            vars(owner).update({n: values[n] for n in values if n in present})
+            vars(owner).update({n: values[n] for n in values if n in current})
 
 
 def _is_of_keras(layer: object) -> bool:

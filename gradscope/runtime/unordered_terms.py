@@ -32,6 +32,7 @@ def unordered_terms(graph: tf.Graph | None) -> list[str]:
         operation.name
         for operation in graph.get_operations()
         if operation.type == "AddN"
+        # Two terms have the same sum in either order.
         and len(operation.inputs) > 2
         and sum(map(_may_be_in_use, operation.inputs)) > 1
     ]

@@ -15,7 +15,7 @@ from gradscope.reading import storage
 from gradscope.recording import background, tensorboard_tabs
 from gradscope.recording.drain import warn_once
 from gradscope.runtime import replicas, tf_variables
-from gradscope.schedule import HISTOGRAMS, NEVER, Schedule, schedule_of
+from gradscope.schedule import EVERY, HISTOGRAMS, NEVER, Schedule, schedule_of
 from gradscope.wrapping import optimizer_per_step
 from gradscope.wrapping.fit import other_optimizers, recording_program
 from gradscope.wrapping.optimizers import kinds
@@ -24,15 +24,16 @@ from gradscope.wrapping.optimizers.seam import Seam
 from gradscope.wrapping.steps.observer import Options
 
 #: The seams of all wrapped optimizers that are alive.
-_seams: weakref.WeakSet = weakref.WeakSet()
+#: Not held, since an optimizer that its user drops writes its record then.
+_seams: weakref.WeakSet[Seam] = weakref.WeakSet()
 
 
 def wrap(
     optimizer: Any,
-    logdir: str | os.PathLike,
+    logdir: str | os.PathLike[str],
     *,
     model: Any = None,
-    every: int | Schedule = 10,
+    every: int | Schedule = EVERY,
     histograms: int | Schedule | None = HISTOGRAMS,
     include: str | list[str] | None = None,
     exclude: str | list[str] | None = None,
@@ -189,14 +190,14 @@ def flush(optimizer: Any = None) -> None:
             seam.drain()
         background.close_retired()
         return
-    seam = seam_of(optimizer)
-    if seam is None:
+    observed = seam_of(optimizer)
+    if observed is None:
         raise ValueError(
             f"`optimizer` is not observed, got {optimizer!r}. Pass the object "
             "that was passed to `gradscope.wrap`, not a copy of it, or None to "
             "flush all optimizers."
         )
-    seam.drain()
+    observed.drain()
 
 
 @atexit.register
@@ -217,7 +218,7 @@ def seam_of(optimizer: Any) -> Seam | None:
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
-def unobserved_optimizers(model: Any) -> dict:
+def unobserved_optimizers(model: Any) -> dict[str, Any]:
     """Find the optimizers of a model that nobody observes.
 
     Args:
@@ -236,7 +237,7 @@ def unobserved_optimizers(model: Any) -> dict:
     }
 
 
-def _observable_kind(optimizer) -> OptimizerKind:
+def _observable_kind(optimizer: Any) -> OptimizerKind:
     """The kind of an optimizer that can be observed; see `wrap` for the
     errors."""
     kind = kinds.kind_of(optimizer)
@@ -263,13 +264,14 @@ def _observable_kind(optimizer) -> OptimizerKind:
     return kind
 
 
-def _flag(value, name: str) -> bool:
+def _flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
     return value
 
 
-def _window(window) -> int:
+def _window(window: object) -> int:
+    # Python counts True as the number 1.
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise ValueError(
             "`window` must be a whole number of examples of at least 1, got "
@@ -279,7 +281,7 @@ def _window(window) -> int:
     return window
 
 
-def _event_directory(logdir) -> str:
+def _event_directory(logdir: object) -> str:
     if not isinstance(logdir, str | os.PathLike):
         raise TypeError(
             f"`logdir` must be a path like 'logs/run', got {logdir!r}."
@@ -299,10 +301,11 @@ def _create(directory: str) -> None:
     try:
         tf.io.gfile.makedirs(directory)
     except tf.errors.OpError as error:
+        # A directory that cannot be made does not keep a model from training.
         warn_once(directory, error)
 
 
-def _observe(model, seam) -> None:
+def _observe(model: Any, seam: Seam) -> None:
     """Make a model's program one that records.
 
     A program that was traced before keeps training the same variables; another
@@ -310,21 +313,21 @@ def _observe(model, seam) -> None:
     """
     program = model.train_function
     if program is not None and recording_program.is_traced(program):
-        model.train_function = recording_program.RecordingProgram(
-            model, program, seam
-        )
+        recording = recording_program.RecordingProgram(model, program, seam)
+        model.train_function = recording
 
 
-def _restore(model, seam) -> None:
+def _restore(model: Any, seam: Seam) -> None:
     """Give a model a program that does not record."""
     program = model.train_function
     if isinstance(program, recording_program.RecordingProgram):
         model.train_function = program.model_program
     elif program is not None and not _goes_on(model, program, seam):
+        # `fit` makes and traces another one where there is none.
         model.train_function = None
 
 
-def _goes_on(model, program, seam) -> bool:
+def _goes_on(model: Any, program: Any, seam: Seam) -> bool:
     """Return whether a program that was traced while it recorded must stay.
 
     A new trace would train other variables, or cannot be made.

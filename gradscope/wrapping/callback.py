@@ -21,7 +21,7 @@ from gradscope.evaluating import probe
 from gradscope.format.epoch_logs import Log, numbers
 from gradscope.mirroring import Mirrors
 from gradscope.runtime import versions
-from gradscope.schedule import HISTOGRAMS, Schedule
+from gradscope.schedule import EVERY, HISTOGRAMS, Schedule
 from gradscope.wrapping.end_report import EndReport
 from gradscope.wrapping.fit import fit_arguments, other_optimizers
 from gradscope.wrapping.fit.other_optimizers import SeamGroup
@@ -80,11 +80,11 @@ class Callback(keras.callbacks.Callback):
             is probed once, when training ends after 100 steps or more of a
             model with batch norm, dropout or custom layers that take `training`
             (not with `run_eagerly=True`); False turns that off.
-        mirror: `"wandb"`, `"mlflow"`, `"clearml"`, or a list of these: logs the
-            scalars of `gradscope/` to the tool's active run, too, after each
-            epoch, and at the end the findings and the page as `report.html`. Or
-            an object with methods `log_scalars` and `log_findings`, see
-            `gradscope.mirroring.Mirror`.
+        mirror: `"wandb"`, `"mlflow"`, `"clearml"`, `"trackio"`, `"swanlab"`, or
+            a list of these: logs the scalars of `gradscope/` to the tool's
+            active run, too, after each epoch, and at the end the findings and
+            the page as `report.html`. Or an object with methods `log_scalars`
+            and `log_findings`, see `gradscope.mirroring.Mirror`.
 
     Raises:
         TypeError, ValueError: As `gradscope.wrap`, when training starts.
@@ -114,16 +114,16 @@ class Callback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        logdir: str | os.PathLike,
+        logdir: str | os.PathLike[str],
         *,
-        every: int | Schedule = 10,
+        every: int | Schedule = EVERY,
         histograms: int | Schedule | None = HISTOGRAMS,
         include: str | list[str] | None = None,
         exclude: str | list[str] | None = None,
         activations: bool = True,
         window: int = 1000,
         findings: bool = True,
-        probe: tuple | bool | None = None,
+        probe: tuple[Any, ...] | bool | None = None,
         mirror: Any = None,
     ):
         if (reason := versions.too_old("keras")) is not None:
@@ -284,6 +284,7 @@ class Callback(keras.callbacks.Callback):
         logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
+        # Before `wrap`: if a tool is not installed, nothing is observed.
         mirrors = Mirrors(self._mirror)
         wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
         self._seam = wrapping.seam_of(self.model.optimizer)

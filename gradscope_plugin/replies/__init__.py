@@ -1,1 +1,1 @@
-"""The answers of the routes: a module for each, and what they share."""
+"""The answers of the routes: a module for each, and shared code."""

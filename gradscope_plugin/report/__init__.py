@@ -5,7 +5,8 @@
 
 `file_provider` hands event files to the plugin in the place of TensorBoard,
 `run_source` is a run that is read so, and `routes` asks the plugin's routes all
-that the page may ask. `thinning` chooses what of it stays where a report would
-be too large, `collected` gathers it, `packing` makes it small, `omissions` says
-what is missing, and `document` puts all into a file with the page's modules.
+that the page may ask. `thinning` chooses parts and steps where a report would
+be too large, `contents` gathers them, `packing` makes them small, `omissions`
+names those that are missing, and `document` puts all into a file with the
+page's modules.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gradscope.format.schema import DIRECTORY
 from gradscope.reading import growth, storage
 from gradscope_plugin.report import document, thinning
-from gradscope_plugin.report.collected import Collected
+from gradscope_plugin.report.contents import ReportContents
 from gradscope_plugin.report.run_source import sources
 from gradscope_plugin.report.thinning import Plan, Size
 
@@ -34,7 +34,7 @@ class Report:
         runs: Names of its runs.
         unreadable: The runs that it lists and cannot show, and why.
         brief: How complete it is, in a few words.
-        notes: What it lacks, in sentences; empty if it is complete.
+        notes: Omissions, in sentences; empty if it is complete.
     """
 
     html: str
@@ -134,13 +134,13 @@ def _sizes(runs: Mapping[str, str]) -> list[Size]:
 def _weight(runs: Mapping[str, str], planned: Plan) -> float:
     """Pack some runs; return their bytes, relative to the estimate."""
     names = list(runs)
-    some = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
-    packed = _pack({name: runs[name] for name in some}, planned)
+    sample = [names[index] for index in thinning.evenly(len(names), _WEIGHED)]
+    packed = _pack({name: runs[name] for name in sample}, planned)
     return packed.file_bytes / thinning.estimate(packed.sizes, planned)
 
 
-def _pack(runs: Mapping[str, str], planned: Plan) -> Collected:
-    packed = Collected(planned)
+def _pack(runs: Mapping[str, str], planned: Plan) -> ReportContents:
+    packed = ReportContents(planned)
     for name, directory in runs.items():
         packed.add(name, directory)
     return packed

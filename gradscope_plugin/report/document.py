@@ -60,7 +60,7 @@ def html(title: str, archive: bytes, *, key: str = "") -> str:
     """Format the file.
 
     Args:
-        title: What the report is called.
+        title: Title of the report.
         archive: All replies; names from event files are nowhere else.
         key: Tells the report from others, of which a browser remembers other
             views.
@@ -86,7 +86,7 @@ def page_bytes() -> int:
 
 @functools.cache
 def _page() -> tuple[str, str, str]:
-    """Return the import map, the style and what is declared of statistics."""
+    """Return the import map, the style and the declarations of statistics."""
     folder = importlib.resources.files(_STATIC[0]) / _STATIC[1]
     modules, styles = {}, []
     for path, text in sorted(_files_below(folder, "")):

@@ -1,4 +1,4 @@
-"""Says in sentences what a report lacks, for the line above the page."""
+"""Describes the omissions of a report, for the line above the page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PARTS = {
 def of_plan(
     planned: Plan, sizes: Sequence[Size], thinned: int
 ) -> Iterator[str]:
-    """Say what a report leaves out.
+    """Describe the parts that a report leaves out.
 
     Args:
-        planned: What it holds.
+        planned: The plan of its contents.
         sizes: The size of each run.
         thinned: How many runs lack steps.
     """
@@ -54,7 +54,7 @@ def of_plan(
 
 
 def of_runs(runs: Sequence[Mapping]) -> Iterator[str]:
-    """Say what was lost or skipped while the runs were recorded."""
+    """Describe the losses and skipped steps of the runs' recording."""
     skipped = sum(run.get("skipped") or 0 for run in runs)
     if lost := lost_in(runs):
         yield f"{lost} during training."

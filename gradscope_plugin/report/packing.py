@@ -80,7 +80,7 @@ class Archive:
         """Return the archive.
 
         Args:
-            about: What the page says of the report, for JSON.
+            about: Words of the page about the report, for JSON.
         """
         if self._pending:
             self._close_block()
@@ -162,6 +162,6 @@ def _are_integers(values: np.ndarray) -> bool:
 
 def _deflate(data: bytes) -> bytes:
     # Without the head of zlib, as the page's `deflate-raw` expects it. Level 9
-    # takes a report of 200 layers three times as long, to be 1 % smaller.
+    # takes much longer, and a report is hardly smaller.
     packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()

@@ -39,7 +39,7 @@ class Refused(Exception):
     """A route replied with an error; its text is for the user."""
 
 
-class Asked:
+class RouteClient:
     """The routes of the plugin, which answer from the files of one run.
 
     Args:
@@ -127,27 +127,27 @@ class Route:
 
     Attributes:
         path: Its path in the plugin, without the slash.
-        queries: Lists for a run, as `/runs` describes it, what the page may
-            ask; `asked` are the routes, for what depends on other replies.
+        queries: Lists the queries of the page for a run, as `/runs` describes
+            it; `client` asks routes, for queries that depend on replies.
         part: The part of the report that the replies are, one of `OPTIONAL`,
-            or empty for what each report has.
+            or empty for a part of each report.
         is_json: Whether it replies with JSON, or else with a matrix.
         thin: Thins out a reply of JSON in a report that is thinned out, given
             the steps that stay. Matrices are thinned out in any case.
     """
 
     path: str
-    queries: Callable[[Mapping, Asked], Iterable[Query]]
+    queries: Callable[[Mapping, RouteClient], Iterable[Query]]
     part: str = ""
     is_json: bool = False
     thin: Callable[[bytes, np.ndarray], bytes] | None = None
 
 
-def _of_run(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _of_run(run: Mapping, client: RouteClient) -> Iterator[Query]:
     yield {}
 
 
-def _layers(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _layers(run: Mapping, client: RouteClient) -> Iterator[Query]:
     states = (state["layer"] for state in run["states"])
     activations = (a["name"].rpartition("/")[0] for a in run["activations"])
     for layer in dict.fromkeys((*run["layers"], *activations, *states)):
@@ -155,8 +155,8 @@ def _layers(run: Mapping, asked: Asked) -> Iterator[Query]:
             yield {"layer": layer}
 
 
-def _matrices(*rows: str) -> Callable[[Mapping, Asked], Iterator[Query]]:
-    def queries(run: Mapping, asked: Asked) -> Iterator[Query]:
+def _matrices(*rows: str) -> Callable[[Mapping, RouteClient], Iterator[Query]]:
+    def queries(run: Mapping, client: RouteClient) -> Iterator[Query]:
         for kind in rows:
             for statistic in run[_STATISTICS_OF[kind]]:
                 if is_shown(statistic):
@@ -185,9 +185,9 @@ def is_shown(name: str) -> bool:
     )
 
 
-def _histograms(run: Mapping, asked: Asked) -> Iterator[Query]:
-    for query in _layers(run, asked):
-        layer = asked.json_of("layer", {"run": run["name"], **query})
+def _histograms(run: Mapping, client: RouteClient) -> Iterator[Query]:
+    for query in _layers(run, client):
+        layer = client.json_of("layer", {"run": run["name"], **query})
         for variable in layer["variables"]:
             for kind in variable["histograms"]:
                 yield {"variable": variable["name"], "kind": kind}
@@ -198,10 +198,10 @@ def _thin_curves(text: bytes, steps: np.ndarray) -> bytes:
     reply = json.loads(text)
     all_steps = np.array(reply["steps"])
     stays = np.isin(all_steps, steps)
-    others = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
+    spread = np.linspace(0, len(stays) - 1, CURVE_STEPS).round().astype(int)
     if len(stays) <= CURVE_STEPS:
         return text
-    stays[others] = True
+    stays[spread] = True
     indices = np.flatnonzero(stays).tolist()
     reply["steps"] = [reply["steps"][index] for index in indices]
     reply["curves"] = {
@@ -224,5 +224,5 @@ ROUTES = (
 
 
 def key_of(path: str, query: Query) -> str:
-    """Return what a reply is called in a report; as `keyOf` of the page."""
+    """Return the name of a reply in a report; as `keyOf` of the page."""
     return "\n".join([path, *(f"{k}={v}" for k, v in sorted(query.items()))])

@@ -11,7 +11,7 @@ from tensorboard.context import RequestContext
 from gradscope_plugin.replies import histograms
 from gradscope_plugin.report import routes, thinning
 from gradscope_plugin.report.file_provider import EXPERIMENT, FileProvider
-from gradscope_plugin.report.routes import Asked
+from gradscope_plugin.report.routes import RouteClient
 from gradscope_plugin.report.thinning import Size
 from gradscope_plugin.runs import run_data
 
@@ -31,9 +31,9 @@ def sources(name: str, directory: str) -> list[RunSource]:
     """
     files = FileProvider(name, directory)
     runs = run_data.Runs(files)
-    asked = Asked(files)
+    client = RouteClient(files)
     return [
-        RunSource(summary, runs, asked, files)
+        RunSource(summary, runs, client, files)
         for summary in runs.list_runs(RequestContext(), EXPERIMENT)
     ]
 
@@ -44,24 +44,24 @@ class RunSource:
     Args:
         summary: Its summary for `/runs`.
         runs: Reads the runs of the same files.
-        asked: The plugin's routes.
+        client: Asks the plugin's routes.
         files: The files.
 
     Attributes:
         summary: Its summary.
         described: All fields of `/runs`; None if it cannot be read.
-        asked: The plugin's routes.
+        client: Asks the plugin's routes.
     """
 
     def __init__(
         self,
         summary: Summary,
         runs: run_data.Runs,
-        asked: Asked,
+        client: RouteClient,
         files: FileProvider,
     ):
         self.summary = summary
-        self.asked = asked
+        self.client = client
         self._name = summary.fields["name"]
         self._runs = runs
         self._files = files
@@ -85,7 +85,7 @@ class RunSource:
             if route.path == "matrix":
                 count = sum(
                     self._rows(query["rows"])
-                    for query in route.queries(self.described, self.asked)
+                    for query in route.queries(self.described, self.client)
                 )
                 numbers[route.part] = numbers.get(route.part, 0) + count
         tags = self._files.list_tensors(
@@ -125,6 +125,6 @@ class RunSource:
         record = self._record
         if most is None:
             return record.steps
-        found = self.asked.json_of("findings", {"run": self._name})["findings"]
-        marked = [step for finding in found for step in finding["steps"]]
+        reply = self.client.json_of("findings", {"run": self._name})
+        marked = [s for finding in reply["findings"] for s in finding["steps"]]
         return record.steps[thinning.choose_steps(record, most, marked)]

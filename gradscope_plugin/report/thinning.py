@@ -1,4 +1,4 @@
-"""Chooses what a report leaves out, and which steps stay."""
+"""Chooses the parts that a report leaves out, and the steps that stay."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Size:
 
     Attributes:
         steps: Number of recorded steps.
-        numbers: For each part (`""` is what each report has) how many numbers
+        numbers: For each part (`""` is that of each report) how many numbers
             a step has.
         rare_steps: Likewise the number of steps of parts that only some steps
             have.
@@ -49,7 +49,7 @@ class Size:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a report holds.
+    """The contents of a report.
 
     Attributes:
         left_out: The parts that it lacks.
@@ -142,24 +142,24 @@ def choose_steps(
         norms = record.by_layer("gradient_norm")
     except KeyError:  # a file that ends before the first variables
         norms = np.zeros([count, 0], np.float32)
-    chosen = np.zeros(count, bool)
-    chosen[[0, -1]] = True
+    stays = np.zeros(count, bool)
+    stays[[0, -1]] = True
     for indices in (
         np.flatnonzero(np.isin(record.steps, list(marked))),
         _changes(np.isfinite(norms)),
     ):
         # In a run that is NaN in every other step, these are all steps.
-        chosen[indices[: (most - int(chosen.sum())) // 4]] = True
-    chosen[evenly(count, (most - int(chosen.sum())) // 2)] = True
-    departure = _departure(norms, np.flatnonzero(chosen))
-    departure[chosen] = 0
-    left = most - int(chosen.sum())
+        stays[indices[: (most - int(stays.sum())) // 4]] = True
+    stays[evenly(count, (most - int(stays.sum())) // 2)] = True
+    departure = _departure(norms, np.flatnonzero(stays))
+    departure[stays] = 0
+    left = most - int(stays.sum())
     extremes = np.argsort(-departure)[:left]
-    chosen[extremes[departure[extremes] > 0]] = True
+    stays[extremes[departure[extremes] > 0]] = True
     # In a run without extremes there is room for more.
-    rest = np.flatnonzero(~chosen)
-    chosen[rest[evenly(len(rest), most - int(chosen.sum()))]] = True
-    return np.flatnonzero(chosen)
+    free = np.flatnonzero(~stays)
+    stays[free[evenly(len(free), most - int(stays.sum()))]] = True
+    return np.flatnonzero(stays)
 
 
 def evenly(count: int, most: int) -> np.ndarray:
@@ -175,17 +175,17 @@ def _changes(flags: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([after - 1, after]))
 
 
-def _departure(norms: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _departure(norms: np.ndarray, staying: np.ndarray) -> np.ndarray:
     """Compute for each step how far a row is from the line between its
-    neighbours among the chosen, in powers of ten; that of the furthest row."""
+    neighbours that stay, in powers of ten; that of the furthest row."""
     positive = np.isfinite(norms) & (norms > 0)
     logs = np.log10(np.where(positive, norms, 1.0))
     times = np.arange(len(norms))
-    left = np.searchsorted(chosen, times, side="right") - 1
-    # The last step is chosen: it ends the last line and begins none.
-    left = np.clip(left, 0, len(chosen) - 2)
-    start, end = chosen[left], chosen[left + 1]
+    left = np.searchsorted(staying, times, side="right") - 1
+    # The last step stays: it ends the last line and begins none.
+    left = np.clip(left, 0, len(staying) - 2)
+    start, end = staying[left], staying[left + 1]
     share = ((times - start) / (end - start))[:, np.newaxis]
     line = (1 - share) * logs[start] + share * logs[end]
-    known = positive & positive[start] & positive[end]
-    return np.where(known, np.abs(logs - line), 0).max(axis=1, initial=0)
+    is_defined = positive & positive[start] & positive[end]
+    return np.where(is_defined, np.abs(logs - line), 0).max(axis=1, initial=0)

@@ -79,8 +79,8 @@ class TagReader:
         # asks for one gets the tags of its directory, under its name.
         return {
             name: earlier_trainings.select(tags, name)
-            for found, tags in tags_by_run.items()
-            for name in [found if run is None else run]
+            for listed, tags in tags_by_run.items()
+            for name in [listed if run is None else run]
         }
 
     def read_small_tags(

@@ -51,6 +51,7 @@ def select_rows(record: Record, name: str) -> Record:
             for rows, flags_of_rows in flags.items()
         },
     )
+    # The schema calls the rows `states` that the family `state` has.
     indices = {**flags, "state": flags["states"]}
     # A map of units has a row for each group of neighbours.
     indices["units"] = [
@@ -97,6 +98,7 @@ def thin(record: Record, most: int) -> Record:
     if count <= most:
         return record
     indices = np.linspace(0, count - 1, most).round().astype(int)
+    # What only some steps have is little, and stays whole.
     return _take_steps(record, indices, record.rare)
 
 

@@ -109,6 +109,8 @@ def to_json(summaries: Iterable[Summary]) -> str:
     first = {}
     texts = []
     for summary in summaries:
+        # The fields of a network make up nearly all of the text. They are
+        # formatted once, and joined to each run's as text.
         fields = summary.fields
         network = summary.network and summary.network.text
         name = fields["name"]

@@ -219,6 +219,9 @@ def test_the_panel_is_compact_scrolls_and_folds(page):
     summary.press("Enter")
     expect(panel.locator(".body")).to_be_hidden()
     expect(panel.locator(".counts")).to_contain_text("2 errors")
+    frame.wait_for_function(
+        "() => JSON.parse(localStorage['gradscope.view']).folded"
+    )
     page.reload()
     panel = frame_of(page).locator(".findings")
     expect(panel.locator(".counts")).to_contain_text(
@@ -227,6 +230,25 @@ def test_the_panel_is_compact_scrolls_and_folds(page):
     expect(panel.locator(".body")).to_be_hidden()
     panel.locator("> summary").click()
     expect(panel.locator(".body")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["findings", "strip"])
+def test_what_is_drawn_just_after_a_click_does_not_undo_it(page, name):
+    finding(page, "d/<i>hostile</i>", "vanishing-gradient")
+    frame = frame_of(page)
+    part = frame.locator(f"details.{name}")
+    expect(part).to_be_visible(timeout=PATIENCE)
+    # The browser tells of the click a task later; the page draws before.
+    part.evaluate(
+        """(part) => {
+          part.querySelector("summary").click();
+          const search = document.querySelector("[type=search]");
+          search.value = "a";
+          search.dispatchEvent(new Event("input", {bubbles: true}));
+        }"""
+    )
+    page.wait_for_timeout(100)
+    assert not part.evaluate("(part) => part.open")
 
 
 @pytest.mark.in_tensorboard

@@ -54,23 +54,33 @@ def unpacked(family, whole):
     return packed, found
 
 
+#: Columns that most steps leave out, the last one first.
+SELDOM = (
+    "gradient_nonfinite",
+    "gradient_missing",
+    "gradient_size",
+    "clipped_gradient_norm",
+)
+ALWAYS = set(VARIABLE_COLUMNS).difference(SELDOM, stored_columns.DERIVED)
+
+
 @pytest.mark.parametrize(
-    "changes, count",
+    "changes, seldom",
     [
-        ({}, 6),
-        ({"clipped_gradient_norm": 0.1}, 7),
-        ({"gradient_size": [8, 4]}, 8),
+        ({}, 0),
+        ({"clipped_gradient_norm": 0.1}, 1),
+        ({"gradient_size": [8, 4]}, 2),
         # The number next to a usual one is not usual.
-        ({"gradient_size": [np.nextafter(np.float32(12), 13), 4]}, 8),
-        ({"gradient_missing": [1, 0]}, 9),
-        ({"gradient_nonfinite": 2}, 10),
-        ({"gradient_norm": np.nan, "weight_norm": 0.0}, 6),
+        ({"gradient_size": [np.nextafter(np.float32(12), 13), 4]}, 2),
+        ({"gradient_missing": [1, 0]}, 3),
+        ({"gradient_nonfinite": 2}, 4),
+        ({"gradient_norm": np.nan, "weight_norm": 0.0}, 0),
     ],
 )
-def test_a_step_has_only_the_columns_that_are_unusual(changes, count):
+def test_a_step_has_only_the_columns_that_are_unusual(changes, seldom):
     whole = table(**changes)
     packed, found = unpacked("variables", whole)
-    assert packed.shape == (2, count)
+    assert packed.shape == (2, len(ALWAYS) + seldom)
     np.testing.assert_array_equal(found, whole)  # to the last bit
 
 
@@ -111,6 +121,22 @@ def test_tables_of_different_widths_are_one_array():
     np.testing.assert_array_equal(found, tables)
 
 
+@pytest.mark.parametrize(
+    "changes, count",
+    [({}, 6), ({"clipped_gradient_norm": 0.1}, 7), ({"gradient_size": 3}, 8)],
+)
+def test_tables_of_several_steps_have_each_column_to_the_last_bit(
+    changes, count
+):
+    whole = np.stack([table(), table(**changes), table(weight_norm=0.0)])
+    packed = stored_columns.pack(DESCRIBED, "variables", whole)
+    assert packed.shape == (3, 2, count)
+    for place, name in enumerate(VARIABLE_COLUMNS):
+        column = stored_columns.column(DESCRIBED, "variables", packed, name)
+        assert column.dtype == np.float32
+        np.testing.assert_array_equal(column, whole[:, :, place])
+
+
 def test_without_stored_columns_a_table_is_as_it_is():
     whole = table()
     packed = stored_columns.pack(PLAIN, "variables", whole)
@@ -121,8 +147,11 @@ def test_without_stored_columns_a_table_is_as_it_is():
     np.testing.assert_array_equal(found, whole)
 
 
+TOO_MANY = len(ALWAYS) + len(SELDOM) + 1
+
+
 @pytest.mark.parametrize(
-    "shape", [(), (2,), (2, 0), (2, 11), (3, 6), (2, 6, 1)]
+    "shape", [(), (2,), (2, 0), (2, TOO_MANY), (3, 6), (2, 6, 1)]
 )
 def test_a_damaged_table_is_none(shape):
     array = np.zeros(shape, np.float32)

@@ -84,7 +84,7 @@ test('labels keep half of the gap at least, for any number of steps', () => {
 
 test('where columns become longer steps is marked, unless all over', () => {
   assert.deepEqual(changesOf(makeAxis('columns', [DEFAULT])),
-    [{place: 0, every: 1}, {place: 51, every: 10}]);
+    [{place: 0, interval: 1}, {place: 51, interval: 10}]);
   assert.deepEqual(changesOf(makeAxis('linear', [DEFAULT])), []);
   const wild = range(0, 30).map((i) => i * i);
   assert.deepEqual(changesOf(makeAxis('columns', [wild])), []);

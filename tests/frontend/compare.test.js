@@ -38,7 +38,7 @@ test('a ratio of what is no number is none', () => {
 
 test('runs part in the first step that differs, in its first row', () => {
   assert.deepEqual(parting(A, B, 1),
-    {step: 2, name: 'x', a: 8, b: 2, others: 0});
+    {step: 2, name: 'x', a: 8, b: 2, otherRows: 0});
   assert.equal(parting(A, B, 5), null);
   assert.equal(parting(A, A, 1), null);
 });

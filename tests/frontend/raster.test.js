@@ -18,13 +18,13 @@ const table = tableOf(
   {palette: SEQUENTIAL, marks: MARKS.light, patterns: PATTERNS});
 const N = NUMBER;
 
-function painted(grid, {placed = null, seen = null, heights = null, width,
+function painted(grid, {placed = null, span = null, heights = null, width,
   height, density = 1}) {
   const places = placed ?? {height: 1, total: grid.rows,
     blocks: [{from: 0, to: grid.rows, top: 0}]};
   const out = new Uint32Array(width * height);
   paint(out, {entries: entriesOf(grid, position), columns: grid.columns,
-    placed: places, table, seen: seen ?? [0, grid.columns],
+    placed: places, table, span: span ?? [0, grid.columns],
     heights: heights ?? [0, places.total], width, height, density, gap: 0});
   return [...out].map((pixel) =>
     [pixel & 255, pixel >> 8 & 255, pixel >> 16 & 255, pixel >>> 24]);
@@ -88,7 +88,7 @@ test('one NaN of a million is seen', () => {
 test('zoomed in, a cell is many pixels; the part that is not seen is not', () => {
   const grid = gridOf(2, [0, 1, 0.5, 0, 1, 0.5], [N, N, N, N, N, N]);
   const pixels = painted(grid,
-    {seen: [1, 2], heights: [0, 1], width: 4, height: 4});
+    {span: [1, 2], heights: [0, 1], width: 4, height: 4});
   assert.ok(pixels.every((pixel) => String(pixel) === String(yellow)));
 });
 
@@ -97,7 +97,7 @@ test('where a run has no step there is nothing', () => {
   const out = new Uint32Array(8);
   paint(out, {entries: entriesOf(grid, position), columns: 2, table,
     placed: {height: 1, total: 1, blocks: [{from: 0, to: 1, top: 0}]},
-    places: [2, 3, 6], seen: [0, 8], heights: [0, 1], width: 8, height: 1,
+    places: [2, 3, 6], span: [0, 8], heights: [0, 1], width: 8, height: 1,
     density: 1, gap: 0});
   const [first, last] = [table.colors[0], table.colors[255]];
   assert.deepEqual([...out], [0, 0, first, last, last, last, 0, 0]);
@@ -181,7 +181,7 @@ test('each pixel shows the cell that is told at the cursor', () => {
   const heights = [0, placed.total];
   const sizes = Array.from({length: rows}, (_, row) => row * 7 % 11);
   const folded = foldedLines(entries, columns, placed, sizes);
-  const what = {entries, columns, placed, table, seen: [3, 66], heights, width,
+  const what = {entries, columns, placed, table, span: [3, 66], heights, width,
     height, density: 1, gap: 0, folded, sizes};
   const out = new Uint32Array(width * height);
   paint(out, {...what, lines: linesOf(what)});

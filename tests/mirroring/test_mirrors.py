@@ -3,6 +3,7 @@
 `make test-readers` has the real packages.
 """
 
+import os
 import sys
 import types
 
@@ -153,6 +154,55 @@ def test_without_a_task_of_clearml_the_remedy_is_to_begin_one(clearml):
     assert not mirrors
 
 
+class Values:
+    """A package with `log`, and classes that hold what they are given."""
+
+    def __init__(self, name):
+        self.module = types.ModuleType(name)
+        self.calls = []
+        self.module.log = lambda data, step: self.calls.append((step, data))
+        for kind in ("Text", "Html", "Markdown"):
+            setattr(self.module, kind, lambda text, kind=kind: (kind, text))
+        self.module.Artifact = lambda name, type: Artifact()
+        self.module.log_artifact = lambda artifact: self.calls.append(
+            (artifact.name, artifact.content)
+        )
+
+
+class Artifact:
+    def add_file(self, path):
+        self.name, self.content = os.path.split(path)[1], open(path).read()
+
+
+@pytest.mark.parametrize(
+    "tool, text, report",
+    [
+        ("trackio", "Markdown", ("report.html", "<p>")),
+        ("swanlab", "Text", (9, {"gradscope/report": ("Html", "<p>")})),
+    ],
+)
+def test_trackio_and_swanlab_get_scalars_findings_and_the_page(
+    tool, text, report, monkeypatch
+):
+    package, name = Values(tool), f"gradscope.mirroring.{tool}_mirror"
+    monkeypatch.setitem(sys.modules, tool, package.module)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    mirrors = Mirrors(tool)
+    mirrors.log_scalars([(3, {"gradscope/loss_scale": 8.0})])
+    mirrors.log_findings(9, "`a`", {"gradscope/errors": 1.0})
+    mirrors.log_report("<p>")
+    scalars, *findings, page = package.calls
+    assert scalars == (3, {"gradscope/loss_scale": 8.0})
+    assert {step for step, _ in findings} == {9}
+    together = {k: v for _, data in findings for k, v in data.items()}
+    assert together == {
+        "gradscope/errors": 1.0,
+        "gradscope/findings": (text, "`a`"),
+    }
+    assert page == report
+    monkeypatch.delitem(sys.modules, name)
+
+
 def test_a_mirror_that_fails_is_one_warning_and_the_training_is_the_same(
     trained, tmp_path
 ):
@@ -167,7 +217,8 @@ def test_a_mirror_that_fails_is_one_warning_and_the_training_is_the_same(
 def test_an_unknown_mirror_is_refused_by_name(mirror):
     tools = mirror if isinstance(mirror, str | list) else [mirror]
     with pytest.raises(
-        ValueError, match="`mirror` must be of 'wandb', 'mlflow', 'clearml'"
+        ValueError,
+        match="`mirror` must be of 'wandb', 'mlflow', 'clearml', 'trackio'",
     ):
         Mirrors(tools)
 

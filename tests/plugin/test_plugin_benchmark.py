@@ -1,13 +1,21 @@
 """The parts of `benchmarks.plugin` on small logs: counters, not clocks."""
 
 import argparse
+import json
 import pathlib
 
 import numpy as np
 import pytest
 
 import gradscope
-from benchmarks import plugin, plugin_logs, plugin_page, plugin_server
+from benchmarks import (
+    plugin,
+    plugin_against,
+    plugin_live,
+    plugin_logs,
+    plugin_page,
+    plugin_server,
+)
 from gradscope_plugin.replies import matrix
 
 VARIABLES, STEPS, RUNS = plugin.QUICK[0]
@@ -104,6 +112,42 @@ def test_what_was_measured_is_a_table():
     assert "| a | 0.50 s | 1.25 s | 16.7 (30.0) ms |" in times
     assert "| 1.0 GiB | 2.0 MiB | 2.0 s |  |" in times
     assert "| a | 200 (300) ms |  | 200 (200) ms |" in table
+
+
+def test_two_commits_are_compared_by_their_medians():
+    before = [plugin_against.Round(t, 2.0, 2**30, 2**32) for t in (0.8, 9, 0.7)]
+    after = [plugin_against.Round(0.4, 1.0, 2**30, 2**31)]
+    table = plugin_against.table({"abc": before, "here": after})
+    assert "| abc | 0.80 s | 2.00 s | 4.00 GiB | 1.00 GiB |" in table
+    cells = ["0.40 s (0.50)", "1.00 s (0.50)", "2.00 GiB (0.50)"]
+    assert f"| here | {' | '.join(cells)} | 1.00 GiB (1.00) |" in table
+
+
+def test_the_longest_task_is_that_of_a_page_by_its_processor():
+    def event(tid, name, **more):
+        return {"pid": 1, "tid": tid, "name": name, **more}
+
+    events = [
+        event(7, "thread_name", args={"name": "CrRendererMain"}),
+        event(8, "thread_name", args={"name": "CrBrowserMain"}),
+        event(8, "ThreadControllerImpl::RunTask", dur=9e5, tdur=9e5),
+        event(7, "ThreadControllerImpl::RunTask", dur=2e5, tdur=4000),
+        event(7, "ThreadControllerImpl::RunTask", dur=5000, tdur=5000),
+    ]
+    trace = json.dumps({"traceEvents": events}).encode()
+    assert plugin_live.longest_tasks(trace) == (200, 5)
+    live = plugin_live.Live(np.array([16.7, 33.4]), 200, 5, 10, 30)
+    assert "| 10 to 30 | 2 | 1 | 33.4 ms | 200.0 ms | 5.0 ms |" in (
+        plugin_live.table(live)
+    )
+
+
+@pytest.mark.slow
+def test_a_run_of_10000_steps_is_followed_without_a_dropped_frame():
+    live = plugin_live.measure(200, 10_000, 8)
+    assert live.after > live.before >= 10_000
+    # Time in which other processes have the processor is not the page's.
+    assert 0 < live.processor < plugin_live.FRAME
 
 
 def test_sizes_are_read_as_they_are_told():

@@ -3,6 +3,7 @@
 import pytest
 
 from tools import house, mood
+from tools.javascript import names
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,12 @@ def test_functions_in_the_third_person_are_counted_and_classes_are_not(
     numbers = house.counts([module])
     assert numbers["docstrings in the third person"] == 1
     assert numbers["comments, % of code"] == pytest.approx(100 / 3)
-    (problem,) = house.outside_limits(numbers)
+    (problem,) = house.above_ceilings(numbers)
     assert "third person: 1.0, and at most 0 are allowed" in problem
+    assert house.below_floors(numbers) == []
     numbers["comments, % of code"] = 1.0
-    assert (
-        "1.0, and at least 5.0 are needed" in house.outside_limits(numbers)[1]
-    )
+    (problem,) = house.below_floors(numbers)
+    assert "1.0, and at least 5.3 are needed" in problem
 
 
 def test_lines_that_have_texts_alone_are_no_code_to_give_reasons_for(tmp_path):
@@ -96,9 +97,38 @@ def test_examples_are_counted_by_docstrings(tmp_path):
 
 def test_a_function_of_the_page_that_returns_what_is_named(tmp_path):
     (tmp_path / "view.js").write_text(
-        "/** Returns what is seen. */\nfunction seen() {}\n"
+        "/** Returns what is shown. */\nfunction shown() {}\n"
         "/**\n * Returns the view.\n */\nfunction view() {}\n"
     )
     assert house.problems_of_page(tmp_path) == [
-        "view.js:1: Returns what is seen. Name it."
+        "view.js:1: Returns what is shown. Name it."
+    ]
+
+
+def test_indefinite_names_of_the_page_are_counted_and_listed(tmp_path, capsys):
+    (tmp_path / "view.js").write_text("const found = 1;\nuse(found, row);\n")
+    (problem,) = house.problems_of_page(tmp_path)
+    assert "indefinite names per 1000: 500.0, and at most 3.0" in problem
+    house.main([str(tmp_path)])
+    assert "| indefinite names per 1000 | 500.0 |" in capsys.readouterr().out
+
+
+def test_names_in_javascript_are_neither_members_nor_keys_nor_texts():
+    source = (
+        "// one\n/* two */ const {three: four, five} = a.six?.seven;\n"
+        "const text = `eight ${nine(`ten ${eleven}`)} twelve`;\n"
+        "x = b / thirteen / 2; y = /fourteen[/]/g; #z = 'it\\'s fifteen';\n"
+    )
+    assert names(source) == [
+        (2, "four"),
+        (2, "five"),
+        (2, "a"),
+        (3, "text"),
+        (3, "nine"),
+        (3, "eleven"),
+        (4, "x"),
+        (4, "b"),
+        (4, "thirteen"),
+        (4, "y"),
+        (4, "z"),
     ]

@@ -117,7 +117,7 @@ def test_a_run_that_was_resumed_with_another_network_is_one_record(logs):
     assert record.steps.tolist() == [0, 1, 2, 3]
     assert record.layers == ("dense_1", "dense_2")
     found = record["gradient_norm"]
-    width = len(columns.VARIABLE_COLUMNS)
+    width = len(record.schema.columns["variables"])
     # Steps 0 and 1 are of the network of one layer, 2 and 3 of the next.
     for step in (0, 1):
         np.testing.assert_array_equal(

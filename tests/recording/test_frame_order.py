@@ -16,6 +16,7 @@ from gradscope.recording import (
     event_writer,
     frame_order,
     tensorboard_tabs,
+    timeline,
 )
 
 
@@ -161,6 +162,23 @@ def test_a_restarted_training_replaces_what_it_makes_again(tmp_path, provider):
     assert found == (rust if provider == "rust" else python)
 
 
+def test_two_notes_of_one_step_come_before_the_next_step(tmp_path):
+    records = new(event_writer.EventWriter(str(tmp_path)), network("a"))
+    append(records, 0, 1)
+    records.drain()
+    for name in ("x", "y"):
+        records.write_note(
+            2, lambda known, name=name: known.with_unordered_sums((name,))
+        )
+        records.drain()
+    append(records, 2, 3)
+    records.close()
+    of_tags, of_events = steps_of_tags(tmp_path)
+    assert of_events == sorted(of_events)
+    assert of_tags[f"gradscope/schema/{records.schema.id}"] == [0, 2, 2]
+    assert gradscope.read(tmp_path).schema.unordered_sums == ("x", "y")
+
+
 def test_a_late_value_is_left_out_and_hides_nothing(tmp_path):
     file = event_writer.EventWriter(str(tmp_path))
     for step in (0, 10, 5, 10, 11):
@@ -184,22 +202,70 @@ def test_after_a_restart_a_step_is_written_again(tmp_path):
     assert of_tags == {"a": [0, 10, 10], "b": [20, 10]}
 
 
+def frames_of(steps):
+    """Returns frames of steps that were made."""
+    return [(step, np.zeros(len(HEADER) + 1)) for step in steps]
+
+
 @pytest.mark.parametrize(
     "steps, expected",
     [
-        ([], []),
-        ([4, 5], [4, 5]),
-        ([6, 4, 7, 5, 9], [4, 5, 6, 7, 9]),
-        ([5, 6, 5, 6, 7], [5, 6, 5, 6, 7]),  # again
-        ([5, 3, 4], [5, 3, 4]),  # again, from before
-        ([50, 30], [50, 30]),
-        ([5, 4, 6, 4, 7], [5, 4, 6, 4, 7]),  # neither
+        ([], [[]]),
+        ([4, 5], [[4, 5]]),
+        ([6, 4, 7, 5, 9], [[6, 4, 7, 5, 9]]),  # late
+        ([10, 12, 11, 9, 13], [[10, 12, 11, 9, 13]]),
+        ([9, 10, 29, 1, 4, 33], [[9, 10, 29, 1, 4, 33]]),
+        ([5, 6, 4, 6], [[5, 6, 4, 6]]),
+        ([2, 5, 6, 5, 7], [[2, 5, 6, 5, 7]]),  # of two threads that raced
+        ([5, 6, 5, 6, 7], [[5, 6], [5, 6, 7]]),  # again
+        ([5, 3, 4], [[5], [3, 4]]),  # again, from before
+        ([50, 30], [[50], [30]]),
+        ([1, 2, 3, 2, 3, 2, 3, 4], [[1, 2, 3], [2, 3], [2, 3, 4]]),
+        ([*range(80), *range(9, 50)], [[*range(80)], [*range(9, 50)]]),
+        ([*range(0, 80, 2), *range(9, 80, 2)], None),  # too many to be late
+        ([3, 6, 5], [[3, 6, 5]]),
     ],
 )
-def test_frames_are_sorted_unless_steps_were_made_again(steps, expected):
-    frames = [(step, np.zeros(1)) for step in steps]
-    found = [step for step, _ in frame_order.rising(frames)]
-    assert found == expected
+def test_frames_are_late_or_made_again(steps, expected):
+    parts, waiting = timeline.Timeline().split(frames_of(steps))
+    assert not waiting
+    if expected is None:
+        expected = [steps[:40], steps[40:]]
+    assert [[step for step, _ in part] for part in parts] == expected
+
+
+def test_steps_that_are_due_by_time_are_other_ones_when_made_again():
+    steps_of_ring = timeline.Timeline(by_time=True)
+    parts, _ = steps_of_ring.split(frames_of([10, 50, 33, 70]))
+    assert [len(part) for part in parts] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "later, expected", [([8], [[3, 8]]), ([4, 5], [[], [3, 4, 5]])]
+)
+def test_frames_wait_once_for_those_that_follow(later, expected):
+    steps_of_ring = timeline.Timeline()
+    parts, waiting = steps_of_ring.split(frames_of([0, 3, 6, 3]), final=False)
+    assert [len(part) for part in parts] == [3] and len(waiting) == 1
+    parts, waiting = steps_of_ring.split(
+        [*waiting, *frames_of(later)], waited=1, final=False
+    )
+    assert not waiting
+    assert [[step for step, _ in part] for part in parts] == expected
+
+
+def test_a_frame_that_comes_too_late_is_counted_and_hides_nothing(tmp_path):
+    records = new(event_writer.EventWriter(str(tmp_path)), network("a"))
+    append(records, 0, 2, 3)
+    records.drain()
+    append(records, 1, 5, 4)
+    records.drain()
+    assert records.dropped == 1
+    append(records, 6)
+    records.close()
+    of_tags = assert_rising(tmp_path)
+    assert of_tags["weights/a/kernel"] == [0, 2, 3, 4, 5, 6]
+    assert gradscope.read(tmp_path).steps.tolist() == [0, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("skipped, lost", [(True, []), (False, [4, 4])])

@@ -142,6 +142,29 @@ def test_a_row_that_is_overwritten_while_it_is_fetched_is_dropped(monkeypatch):
     assert (steps.tolist(), dropped) == ([4], 0)
 
 
+def test_a_row_that_another_thread_overwrote_is_dropped_and_no_step(
+    monkeypatch,
+):
+    ring = Ring(5, 2, "")
+    append(ring, 0)
+    scatter = tf.raw_ops.ResourceScatterUpdate
+
+    def append_meanwhile(**arguments):
+        monkeypatch.undo()
+        append(ring, 7)  # by a thread that has read the same count
+        return scatter(**arguments)
+
+    monkeypatch.setattr(
+        device_ring.tf.raw_ops, "ResourceScatterUpdate", append_meanwhile
+    )
+    append(ring, 6)
+    for step in (8, 9):
+        append(ring, step)
+    steps, rows, dropped = ring.fetch()
+    assert (steps.tolist(), dropped) == ([0, 6, 8, 9], 1)
+    assert (rows[1] == 6).all()
+
+
 def test_what_was_overwritten_more_than_once_is_counted_once(monkeypatch):
     ring = Ring(2, 2, "")
     for step in range(2):
@@ -167,7 +190,7 @@ def test_what_was_overwritten_more_than_once_is_counted_once(monkeypatch):
     [
         (1, device_ring.MAX_ROWS),
         (2**30, device_ring.MIN_ROWS),
-        (2**14 - 2, 256),
+        (2**14 - 3, 256),
     ],
 )
 def test_a_ring_takes_what_memory_allows(monkeypatch, width, rows):

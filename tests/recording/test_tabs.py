@@ -1,9 +1,12 @@
 """Who gets panels in TensorBoard's own tabs, and which."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import log_of_run
 from gradscope.format import histogram_buckets
 from gradscope.format.schema import VARIABLE_COLUMNS, Variable
 from gradscope.reading import event_files
@@ -107,6 +110,20 @@ def test_by_default_nothing_is_of_updates():
         "weights/dense/kernel",
         "ratios/dense/gradient_to_weight",
     ]
+
+
+def test_a_large_network_has_two_histograms_a_variable_and_a_ratio_a_layer():
+    variables = list(log_of_run.network(294).variables)
+    kinds = tensorboard_tabs.kinds(())
+    found = tensorboard_tabs.step_panels(
+        variables,
+        statistics([NORMS] * 294),
+        np.ones([len(kinds), 294, histogram_buckets.COUNT]),
+        kinds,
+    )
+    counts = Counter(panel.tag.split("/")[0] for panel in found)
+    # Of norms, no ratio.
+    assert counts == {"gradients": 294, "weights": 294, "ratios": 74}
 
 
 def test_a_missing_gradient_has_no_histogram():

@@ -127,7 +127,7 @@ def test_rings_of_large_models_stay_small(variables):
     total = 0
     for width in widths:
         ring = device_ring.ring(width, "")
-        total += 4 * (ring.rows + 1) * (width + 2)
+        total += 4 * (ring.rows + 1) * (width + 3)
     # Of 5000 variables at least five steps' histograms must have room.
     limit = 64 * 2**20 if variables <= 1000 else 5 * 4 * sum(widths) * 1.3
     assert total < limit

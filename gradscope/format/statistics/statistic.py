@@ -55,12 +55,12 @@ class OfLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """What is usual, as a band in a chart.
+    """The usual values, as a band in a chart.
 
     Attributes:
         low: Where it begins.
         high: Where it ends.
-        text: What it says, behind the statistic's label.
+        text: Its words, behind the statistic's label.
     """
 
     low: float
@@ -77,7 +77,7 @@ class Line:
             `layer/statistics_charts.js`.
         color: Number of its colour, 1 to 4, another one for each line of a
             chart. The lines are drawn and listed in this order.
-        band: What is usual, if the chart shows it; at most one in a chart.
+        band: Its usual values, if the chart shows them; at most one in a chart.
     """
 
     chart: str
@@ -93,11 +93,11 @@ class Drawing:
         group: The heading under which it is offered, one of `GROUPS`.
         place: Its place in the group and in docs/statistics.md, the lowest
             first. Places leave gaps, so that a new one fits between two others.
-        label: What its button and captions say.
+        label: The words of its button and captions.
         scale: `"log"` where only the order of magnitude says something.
         domain: Ends of the scale. They are fixed, so that a colour means the
             same number today and tomorrow, in this run and in that.
-        ends: What a very small and a very large number mean, in words.
+        ends: Meaning of a very small and of a very large number, in words.
         center: The number at which diverging colours part; None for colours
             that go one way.
         absent: Why a run may lack this number, as a sentence: then NaN is no
@@ -130,7 +130,7 @@ class Statistic:
         family: Table of the record that has it as a column.
         column: Its place among the columns of the family, which stays. A new
             statistic takes the next number.
-        meaning: What it is, in plain words without a capital or a full stop,
+        meaning: A definition in plain words, without a capital or a full stop,
             as the page says it.
         unit: Unit of its numbers, one word: `"gradient"` and `"weight"` are
             those of the variable, a `"share"` is from 0 to 1, a `"flag"` is 0
@@ -138,8 +138,8 @@ class Statistic:
         formula: How it is computed, for docs/statistics.md; empty if `meaning`
             says so.
         healthy: Its usual value in a training that goes well.
-        reveals: What other values tell.
-        is_derived: Whether the host computes it from what the device measured.
+        reveals: Meaning of other values.
+        is_derived: Whether the host computes it from numbers of the device.
         is_conditional: Whether only some records have the column, behind those
             that all have. Such columns are numbered by themselves.
         needs_gradient: Whether it is undefined for a variable that has no

@@ -51,6 +51,7 @@ def held_optimizers(model: Any, is_supported: Callable[[Any], bool]) -> dict:
                 collected.append(inner)
                 optimizers[name.strip("_")] = value
 
+    # Not by `getattr`, which would run the properties of the user's class.
     of_classes = [vars(parent) for parent in type(model).__mro__]
     attributes = dict(collections.ChainMap(dict(vars(model)), *of_classes))
     names = [n for n in attributes if not n.startswith(_TRACKING)]

@@ -57,7 +57,7 @@ class RecordingProgram:
         seam: The `Seam` or `SeamGroup` of its optimizers.
     """
 
-    def __init__(self, model, model_program, seam):
+    def __init__(self, model: Any, model_program: Any, seam: Any) -> None:
         self.model_program = model_program
         self._model = weakref.ref(model)
         self._seam = seam

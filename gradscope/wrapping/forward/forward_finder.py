@@ -78,6 +78,8 @@ class ForwardFinder:
 
     def watch(self, model: Any) -> list:
         """Observe a model from now on; return the replacements to install."""
+        # A model holds its optimizer, and that holds this object: a reference
+        # would keep all of them until Python looks for circles.
         self._model = weakref.ref(model)
         if not self._enabled:
             return []

@@ -57,7 +57,7 @@ class ModelCapture:
         described: DescribedVariables,
         graph: tf.Graph | EagerGraph,
     ) -> None:
-        """Add data, loss and layer states to what was found in a graph.
+        """Add data, loss and layer states to a forward pass of a graph.
 
         Args:
             forward_pass: The tensors that were found.

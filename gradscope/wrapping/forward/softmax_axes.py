@@ -64,8 +64,8 @@ def _is_of_examples(x) -> bool:
     """
     if x.op is not None and x.op.type == "Pack":
         return x.op.get_attr("axis") != 0
-    first, *others = x.shape.as_list()
-    return first is None or None not in others
+    first, *inner_sizes = x.shape.as_list()
+    return first is None or None not in inner_sizes
 
 
 def _order(operation) -> list[int] | None:

@@ -1,4 +1,4 @@
-"""Tells whether what a layer does not train is still as it was initialised.
+"""Tells whether a layer's untrained variables still have initial values.
 
 A frozen layer with such weights is random, as where weights were to be loaded
 and no name fitted; a batch norm with such statistics normalises nothing in
@@ -80,7 +80,7 @@ def _is_random(layer, weights, initializer, config) -> bool | None:
 def _rms_and_bound(
     initializer: Any, shape: tuple[int, ...]
 ) -> tuple[float, float] | None:
-    """Root mean square and largest magnitude of what an initializer draws."""
+    """Root mean square and largest magnitude of an initializer's numbers."""
     name = _class_name(initializer)
     config = (
         initializer.get("config") if isinstance(initializer, Mapping) else None

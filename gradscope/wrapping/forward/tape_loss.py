@@ -68,7 +68,7 @@ def _last_step(graph: tf.Graph) -> tuple[list, list]:
 
 
 def _is_seed(operation: tf.Operation) -> bool:
-    """Return whether a constant of ones is what a tape starts from."""
+    """Return whether a constant of ones is the start of a tape."""
     if operation.type != "Const" or not operation.name.rpartition("/")[
         2
     ].startswith("ones"):

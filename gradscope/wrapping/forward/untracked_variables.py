@@ -27,7 +27,7 @@ def find(layer: Any, trained: list[tf.Variable]) -> list[list]:
         layer: A Keras layer.
         trained: The variables that the optimizer trains.
     """
-    known = {
+    listed = {
         id(tf_variables.tf_variable(variable))
         for variable in (*layer.variables, *trained)
     }
@@ -35,7 +35,7 @@ def find(layer: Any, trained: list[tf.Variable]) -> list[list]:
         id(variable): variable
         for value in vars(layer).values()
         for variable in _variables_in(value, _DEEPEST)
-        if id(variable) not in known
+        if id(variable) not in listed
     }
     return [
         [variable.name[:MOST_TEXT], list(map(int, variable.shape))]

@@ -104,7 +104,7 @@ class BypassDetector:
     def reason_without_steps(
         self, config: Callable[[], dict[str, Any]], copies: int
     ) -> str | None:
-        """Explain what trained while the optimizer made no step.
+        """Explain how a model trained while the optimizer made no step.
 
         Args:
             config: Returns the optimizer's configuration, empty if unknown; may

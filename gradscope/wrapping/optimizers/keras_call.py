@@ -131,6 +131,7 @@ class KerasCall(Call):
         factor = self._optimizer.loss_scale_factor
         if self._loss_scale is not None:
             grads = [self._unscale(g) for g in grads]
+        # Keras divides before its all-reduce, whose results need no division.
         elif factor is not None and self._reduction in ("none", "again"):
             grads = [gradients.divide(g, factor) for g in grads]
         if not accumulated:

@@ -1,4 +1,4 @@
-"""What differs in the optimizers of the versions of Keras 3.
+"""Differences between the optimizers of the versions of Keras 3.
 
 Keras 3.5 made three changes, and all who need to know of them ask here:
 

@@ -1,4 +1,4 @@
-"""What a kind of optimizer is, and how to add one."""
+"""The interface of a kind of optimizer, and how to add one."""
 
 from __future__ import annotations
 

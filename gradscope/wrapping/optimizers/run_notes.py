@@ -1,4 +1,4 @@
-"""Notes on a training: what the record says of it beside the steps' numbers."""
+"""Notes on a training, which the record has beside the steps' numbers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RunNotes:
         self._record(lambda schema: schema.with_stale_layers(layers))
 
     def record_wiring(self, wiring: list[Wiring]) -> None:
-        """Record what is put together in an odd way around the program."""
+        """Record odd combinations around the program."""
         if wiring:
             self._record(lambda schema: schema.with_wiring(tuple(wiring)))
 

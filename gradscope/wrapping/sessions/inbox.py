@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import glob
 import itertools
+import math
 import os
 import sys
 import tempfile
@@ -219,6 +220,7 @@ class SessionInbox:
             self._selected,
             self._options.window,
             self.histogram_kinds,
+            math.isfinite(self._options.schedule.seconds),
         )
         return self._drain
 

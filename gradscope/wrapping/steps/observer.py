@@ -148,6 +148,7 @@ class Observer:
             self._selected,
             options.window,
             options.histogram_kinds,
+            self.gate.by_time,
         )
         self._histogram_kinds = options.histogram_kinds
         if self.gate.by_time:

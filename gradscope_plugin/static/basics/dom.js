@@ -1,4 +1,4 @@
-/** Two helpers that build the document; text never becomes HTML. */
+/** Helpers that build the document; text never becomes HTML. */
 
 /**
  * @param {string} tag
@@ -40,13 +40,35 @@ export function keyed(parent, keyOf, create) {
       const key = keyOf(item);
       if (!parts.has(key)) parts.set(key, create(item));
       const part = parts.get(key);
-      const there = parent.children[index] ?? null;
-      if (there !== part.node) parent.insertBefore(part.node, there);
+      const current = parent.children[index] ?? null;
+      if (current !== part.node) parent.insertBefore(part.node, current);
       return part;
     });
     if (focused !== document.activeElement && parent.contains(focused)) {
       focused.focus({preventScroll: true});
     }
     return shown;
+  };
+}
+
+/**
+ * Returns `fold(isFolded)` for a `details` whose state is remembered. The
+ * browser tells of a click a task after it; what is drawn in between does not
+ * know of it, and must not undo it.
+ * @param {HTMLDetailsElement} details
+ * @param {(isFolded: boolean) => void} onFold called when a reader did it
+ * @return {(isFolded: boolean) => void}
+ */
+export function foldable(details, onFold) {
+  let remembered = !details.open;
+  details.addEventListener('toggle', () => {
+    if (details.open !== remembered) return;
+    remembered = !details.open;
+    onFold(remembered);
+  });
+  return (isFolded) => {
+    if (isFolded === remembered) return;
+    remembered = isFolded;
+    details.open = !isFolded;
   };
 }

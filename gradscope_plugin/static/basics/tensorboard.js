@@ -64,11 +64,11 @@ export function theme() {
  * @param {Object} defaults
  */
 export function linkedView(defaults) {
-  const own = viewOf(window.location.hash, defaults);
+  const viewHere = viewOf(window.location.hash, defaults);
   try {
-    return viewOf(window.parent.location.hash, defaults) ?? own;
+    return viewOf(window.parent.location.hash, defaults) ?? viewHere;
   } catch {
-    return own;
+    return viewHere;
   }
 }
 

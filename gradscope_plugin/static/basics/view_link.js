@@ -23,14 +23,14 @@ export function hashOf(view, defaults) {
  * @return {?Object} null where it says nothing
  */
 export function viewOf(hash, defaults) {
-  const part = hash.split('&').find((one) => one.startsWith(KEY));
+  const part = hash.split('&').find((pair) => pair.startsWith(KEY));
   if (!part) return null;
   try {
-    const found = JSON.parse(decodeURIComponent(part.slice(KEY.length)));
+    const linked = JSON.parse(decodeURIComponent(part.slice(KEY.length)));
     const isOk = ([name, value]) => Object.hasOwn(defaults, name)
       && (defaults[name] === null || (typeof value === typeof defaults[name]
         && Array.isArray(value) === Array.isArray(defaults[name])));
-    return Object.fromEntries(Object.entries(found).filter(isOk));
+    return Object.fromEntries(Object.entries(linked).filter(isOk));
   } catch {
     return null;
   }

@@ -23,7 +23,7 @@ export class Comparison {
   #heatmap;
   #grids = [];
   #ratio = null;
-  #told = '';
+  #partingText = '';
   #first = null;
   #go;
   #look = undefined;
@@ -59,13 +59,13 @@ export class Comparison {
       this.node.append(element('div', {className: 'parting'}, this.#text,
         this.#go), this.#legend.node, this.#heatmap.node);
     }
-    const found = pair.map((run) => scene.resultOf(run));
-    const grids = found.map(({grid}) => grid);
+    const results = pair.map((run) => scene.resultOf(run));
+    const grids = results.map(({grid}) => grid);
     const isReady = grids.every((grid) => grid?.rows && !grid.preview);
     if (isReady && grids.some((grid, i) => grid !== this.#grids[i])) {
       this.#grids = grids;
       this.#ratio = ratioGrid(grids[0], grids[1]);
-      this.#told = partingText(grids[0], grids[1]);
+      this.#partingText = partingText(grids[0], grids[1]);
       this.#first = firstDifference(grids[0], grids[1]);
     }
     const ratio = isReady && this.#ratio.rows && this.#ratio.columns
@@ -75,7 +75,7 @@ export class Comparison {
       {...RATIO, domain: isDefault ? RATIO.domain : scene.domain});
     this.#look = lookOf(scale, RATIO, theme(), this.#look);
     const [a, b] = pair.map((run) => runLabel(run.name));
-    const text = isReady ? this.#told : '';
+    const text = isReady ? this.#partingText : '';
     if (this.#text.textContent !== text) this.#text.textContent = text;
     this.#go.hidden = !isReady || !this.#first;
     this.#legend.update({description: RATIO, scale, look: this.#look,
@@ -84,8 +84,8 @@ export class Comparison {
       color: 'transparent', grid: ratio, look: this.#look, scale,
       caption: `ratio of ${scene.description.label}, cell by cell`,
       finding: null, isError: false, zoom: scene.zoom, axis: scene.axis,
-      message: isReady && !ratio ? this.#told
-        : found.find(({error}) => error)?.error ?? '',
+      message: isReady && !ratio ? this.#partingText
+        : results.find(({error}) => error)?.error ?? '',
       isOpen: (name) => scene.unfolded.includes(name),
       openKey: scene.unfolded.join('\n')});
   }

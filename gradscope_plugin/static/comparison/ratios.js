@@ -66,7 +66,7 @@ function kindOf(a, b) {
  * of its rows the first.
  * @param {number} factor 1 is any difference at all
  * @return {?{step: number, name: string, a: number, b: number,
- *     others: number}} how many other rows differ in that step
+ *     otherRows: number}} how many other rows differ in that step
  */
 export function parting(a, b, factor) {
   const {named, steps, cell} = common(a, b);
@@ -78,7 +78,7 @@ export function parting(a, b, factor) {
     if (!rows.length) continue;
     const [i, j] = cell(rows[0], column);
     return {step: steps[column], name: named[rows[0]].name, a: a.values[i],
-      b: b.values[j], others: rows.length - 1};
+      b: b.values[j], otherRows: rows.length - 1};
   }
   return null;
 }
@@ -108,16 +108,17 @@ export function partingText(a, b) {
   const start = first.step === steps[0] ? 'They differ from the first step on: '
     : `Equal before step ${first.step}, where they part in ${first.name}: `;
   const far = parting(a, b, 2);
-  return start + told(first) + (far ? far.step === first.step
+  return start + pairText(first) + (far ? far.step === first.step
     && far.name === first.name ? '' : ` They first differ by a factor of 2 at step `
-      + `${far.step} in ${far.name}: ${told(far)}`
+      + `${far.step} in ${far.name}: ${pairText(far)}`
     : ' They never differ by a factor of 2.');
 }
 
-function told({a, b, others}) {
+function pairText({a, b, otherRows}) {
   const ratio = a / b;
   const times = Number.isFinite(ratio) && ratio
     ? `, ${tidy(Number(ratio.toPrecision(3)))} times` : '';
-  const more = others ? ` (and ${others} other row${others === 1 ? '' : 's'})` : '';
+  const more = otherRows
+    ? ` (and ${otherRows} other row${otherRows === 1 ? '' : 's'})` : '';
   return `${exact(a)} against ${exact(b)}${times}${more}.`;
 }

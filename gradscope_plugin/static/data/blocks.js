@@ -38,8 +38,8 @@ export function blocksOf(named) {
     if (last && (block ? last.name === block : !last.name)) last.to = row + 1;
     else blocks.push({name: block, from: row, to: row + 1});
   });
-  const found = blocks.filter(({name, from, to}) => name && to - from > 1);
-  return found.length > 1 ? blocks.map((block) => titled(block, named))
+  const groups = blocks.filter(({name, from, to}) => name && to - from > 1);
+  return groups.length > 1 ? blocks.map((block) => titled(block, named))
     : neighbours(named);
 }
 

@@ -12,17 +12,17 @@
  */
 export function createCurves(get) {
   // Of each run what was fetched last, to which what is new is added.
-  const known = new Map();
+  const fetched = new Map();
   const asked = new Map();
 
   async function fetchNew(run) {
-    const before = known.get(run.name);
+    const before = fetched.get(run.name);
     const query = new URLSearchParams({run: run.name,
       ...before?.steps.length ? {after: String(before.steps.at(-1)),
         mark: String(before.mark)} : {}});
     const reply = await (await get(`curves?${query}`)).json();
     const curves = joinedCurves(before, reply);
-    known.set(run.name, curves);
+    fetched.set(run.name, curves);
     return curves;
   }
 
@@ -52,7 +52,7 @@ export function joinedCurves(before, {start, steps, curves, epochs, mark}) {
   const values = new Map(Object.entries(curves).map(([name, numbers]) =>
     [name, add(Float32Array, before?.values.get(name), numbers.map(Number))]));
   return {steps: add(Float64Array, before?.steps, steps), values, mark,
-    epochs: epochs.map((one) => ({...one, values: Object.fromEntries(
-      Object.entries(one.values).map(([name, value]) =>
+    epochs: epochs.map((epoch) => ({...epoch, values: Object.fromEntries(
+      Object.entries(epoch.values).map(([name, value]) =>
         [name, Number(value)]))}))};
 }

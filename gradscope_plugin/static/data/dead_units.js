@@ -50,9 +50,9 @@ export function deadText({units, dead, canDie}) {
  * @return {?{text: string, alarming: boolean}} null where that is not known
  */
 export function deadIn(grid) {
-  const known = (grid?.groups ?? []).filter(({dead}) => !Number.isNaN(dead));
-  if (!known.length) return null;
-  const sum = (key) => known.reduce((total, group) => total + group[key], 0);
+  const groups = (grid?.groups ?? []).filter(({dead}) => !Number.isNaN(dead));
+  if (!groups.length) return null;
+  const sum = (key) => groups.reduce((total, group) => total + group[key], 0);
   const all = {units: sum('units'), dead: sum('dead'), canDie: true};
   return {alarming: all.dead > 0,
     text: `${deadText(all)} at step ${grid.steps.at(-1)}`};

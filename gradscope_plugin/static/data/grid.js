@@ -69,20 +69,20 @@ async function unitGrid(grid, ask, options, description) {
   const dead = same(await ask('unit_dead'));
   const kinds = classify(grid.values, {...options, missing: null});
   if (description.marksDead && dead) markDead(kinds, dead);
-  const found = {...grid, kinds,
+  const unitMap = {...grid, kinds,
     groups: groupsOf(grid.named, dead, grid.columns)};
   let asked = null;
   /** Fetches `silence`; only a reader who points at a unit needs it. */
-  found.learn = () => {
+  unitMap.learn = () => {
     asked ??= Promise.all(
       [ask('unit_idle_examples'), ask('unit_last_fired')].map(
         async (reply) => same(await reply)))
       .then(([idle, fired]) => {
-        if (idle && fired) found.silence = {idle, fired};
+        if (idle && fired) unitMap.silence = {idle, fired};
       }, () => {});
     return asked;
   };
-  return found;
+  return unitMap;
 }
 
 /**
@@ -98,13 +98,13 @@ async function missingOf(run, grid, ask, description) {
 }
 
 function withoutEmptyRows({columns, steps, values, named}) {
-  const kept = named.map((_, row) => row)
+  const rows = named.map((_, row) => row)
     .filter((row) => !rowOf({columns, values}, row).every(Number.isNaN));
-  const left = new Float32Array(kept.length * columns);
-  kept.forEach((row, to) =>
+  const left = new Float32Array(rows.length * columns);
+  rows.forEach((row, to) =>
     left.set(rowOf({columns, values}, row), to * columns));
-  return {rows: kept.length, columns, steps, values: left,
-    named: kept.map((row) => named[row])};
+  return {rows: rows.length, columns, steps, values: left,
+    named: rows.map((row) => named[row])};
 }
 
 /** @param {{name: string, group?: string}} row */

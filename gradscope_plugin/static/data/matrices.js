@@ -62,19 +62,19 @@ export function rowOf({columns, values}, row) {
  * @param {(url: string) => Promise<Response>} get
  * @param {string} route
  * @param {Object<string, string>} query
- * @param {?Matrix=} known what was fetched before
+ * @param {?Matrix=} before what was fetched before
  * @return {Promise<Matrix>}
  */
-export async function fetchMatrix(get, route, query, known = null) {
-  let whole = known;
+export async function fetchMatrix(get, route, query, before = null) {
+  let matrix = before;
   for (;;) {
-    const more = whole?.columns && whole.mark
-      ? {after: String(whole.steps.at(-1)), mark: String(whole.mark)} : {};
+    const more = matrix?.columns && matrix.mark
+      ? {after: String(matrix.steps.at(-1)), mark: String(matrix.mark)} : {};
     const search = new URLSearchParams({...query, soon: '1', ...more});
     const part = parseMatrix(
       await (await get(`${route}?${search}`)).arrayBuffer());
-    whole = joined(whole, part);
+    matrix = joined(matrix, part);
     // A part without columns ends it: what is left cannot be had.
-    if (whole.columns >= whole.total || !part.columns) return whole;
+    if (matrix.columns >= matrix.total || !part.columns) return matrix;
   }
 }

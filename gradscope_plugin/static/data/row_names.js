@@ -40,13 +40,14 @@ function ofVariable(variable) {
 
 function ofLayers(run) {
   const variables = new Map(run.layers.map((name) => [name, []]));
-  run.variables.forEach((one) => variables.get(one.layer)?.push(one));
+  run.variables.forEach(
+    (variable) => variables.get(variable.layer)?.push(variable));
   return run.layers.map((name) => {
-    const own = variables.get(name);
-    const size = own.reduce((sum, variable) => sum + sizeOf(variable), 0);
-    const [largest] = [...own].sort((a, b) => sizeOf(b) - sizeOf(a));
+    const ofLayer = variables.get(name);
+    const size = ofLayer.reduce((sum, variable) => sum + sizeOf(variable), 0);
+    const [largest] = [...ofLayer].sort((a, b) => sizeOf(b) - sizeOf(a));
     return {name, size, kind: largest ? layerKind(kindOf(largest)) : '',
-      shapes: own.map((v) => `${lastPart(v)} ${shape(v)}`).join(', ')};
+      shapes: ofLayer.map((v) => `${lastPart(v)} ${shape(v)}`).join(', ')};
   });
 }
 
@@ -85,11 +86,11 @@ function ofUnits({name, kind, units, units_per_row: width}) {
  */
 export function layerOf(run, {name, group}) {
   if (group) return group.slice(0, group.lastIndexOf('/')) || group;
-  const variable = run.variables.find((one) => one.name === name);
+  const variable = run.variables.find((row) => row.name === name);
   if (variable) return variable.layer;
   if (run.layers.includes(name)) return name;
-  const state = run.states.find((one) => one.name === name);
+  const state = run.states.find((row) => row.name === name);
   if (state) return state.layer;
-  const activation = run.activations.find((one) => one.name === name);
+  const activation = run.activations.find((row) => row.name === name);
   return activation ? name.slice(0, name.lastIndexOf('/')) || name : null;
 }

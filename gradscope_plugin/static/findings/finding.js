@@ -37,12 +37,12 @@ export function createFinding(onGo, onLayer) {
     title: 'Show it in the heatmap', onclick: () => onGo(finding)});
   const where = element('span');
   const head = element('span', {className: 'head'}, go, where);
-  const what = element('span', {className: 'what'});
+  const sentence = element('span', {className: 'what'});
   const more = element('div', {className: 'more'});
   const details = element('details', {},
     element('summary', {}, MORE), more);
   const node = element('li', {}, mark,
-    element('div', {className: 'sentence'}, head, ' ', what), details);
+    element('div', {className: 'sentence'}, head, ' ', sentence), details);
   details.addEventListener('toggle', () => {
     if (details.open) node.scrollIntoView({block: 'nearest'});
   });
@@ -78,7 +78,7 @@ export function createFinding(onGo, onLayer) {
         ...now.layer === null ? [] : [' in ',
           link(now.layer) ?? element('code', {}, now.layer)],
         element('small', {}, `, ${sinceText(now)}`));
-      what.replaceChildren(...withCode(now.what, link), '.');
+      sentence.replaceChildren(...withCode(now.what, link), '.');
       details.firstChild.setAttribute('aria-label',
         `${MORE}: ${now.kind} in ${now.layer ?? 'the run'}`);
       more.replaceChildren(...moreOf(now, link));
@@ -94,10 +94,11 @@ function layerLink(name, layer, onLayer) {
 }
 
 function moreOf({cause, remedy, evidence}, link) {
-  const told = [['Why', withCode(cause, link)], ['What to do', withCopies(remedy)]];
+  const sections = [['Why', withCode(cause, link)],
+    ['What to do', withCopies(remedy)]];
   const rows = evidenceRows(evidence);
   return [
-    ...told.filter(([, nodes]) => nodes.length).map(([title, nodes]) =>
+    ...sections.filter(([, nodes]) => nodes.length).map(([title, nodes]) =>
       element('p', {}, element('b', {}, `${title}: `), ...nodes)),
     ...rows.length ? [table(rows)] : [],
   ];

@@ -11,7 +11,7 @@ export class Findings {
   #polling;
   #panel;
   // The finding that was clicked: `{run, key}`.
-  #chosen = null;
+  #selection = null;
   // Whether its cells are to be brought into sight, once they are drawn.
   #isDue = false;
   #onShowRun;
@@ -29,8 +29,9 @@ export class Findings {
   constructor({colorOf, onChange, onFold, onLayer, onShowRun, onStatistic}) {
     this.#polling = createPolling(fetchOk, onChange);
     this.#panel = createPanel({colorOf, onFold, onLayer, onGo: (name, finding) => {
-      const run = this.#listed.find((one) => one.name === name);
-      this.go(name, this.#of(run).find((one) => one.finding === finding)?.key);
+      const run = this.#listed.find((run) => run.name === name);
+      this.go(name,
+        this.#of(run).find((entry) => entry.finding === finding)?.key);
     }});
     this.#onShowRun = onShowRun;
     this.#onStatistic = onStatistic;
@@ -49,9 +50,9 @@ export class Findings {
 
   /** Goes to a finding of a run, which is shown if it is not. */
   go(name, key) {
-    const run = this.#listed.find((one) => one.name === name);
+    const run = this.#listed.find((run) => run.name === name);
     this.#onShowRun(name);
-    this.#go(run, this.#of(run).find((one) => one.key === key));
+    this.#go(run, this.#of(run).find((entry) => entry.key === key));
   }
 
   /** Returns the steps of a run's findings, as spans, the worst first. */
@@ -69,10 +70,10 @@ export class Findings {
     if (worst) this.#go(run, worst);
   }
 
-  #go(run, found) {
-    this.#chosen = {run: run.name, key: found?.key};
+  #go(run, entry) {
+    this.#selection = {run: run.name, key: entry?.key};
     this.#isDue = true;
-    this.#onStatistic(statisticFor(found.finding, statisticsOf(run)));
+    this.#onStatistic(statisticFor(entry.finding, statisticsOf(run)));
   }
 
   /**
@@ -89,9 +90,10 @@ export class Findings {
       && (!run.earlier_in || shown.includes(run)));
     const all = this.#listed.map((run) => ({run, isShown: shown.includes(run),
       reply: this.#polling.of(run)}));
-    this.#panel.update({listed: all.filter((one) => one.isShown || !isPart),
-      others: all.filter((one) => !one.isShown && isPart),
-      chosen: this.#chosen, folded});
+    this.#panel.update({
+      listed: all.filter(({isShown}) => isShown || !isPart),
+      unlisted: all.filter(({isShown}) => !isShown && isPart),
+      selection: this.#selection, folded});
   }
 
   /**
@@ -113,7 +115,7 @@ export class Findings {
 
   /** Returns whether a click waits for this run's cells to be drawn. */
   awaits(run) {
-    return this.#isDue && this.#chosen.run === run.name;
+    return this.#isDue && this.#selection.run === run.name;
   }
 
   /** Returns, once after a click, whether to bring this run into sight. */
@@ -128,6 +130,6 @@ export class Findings {
   }
 
   #isChosen(run, key) {
-    return this.#chosen?.run === run.name && this.#chosen.key === key;
+    return this.#selection?.run === run.name && this.#selection.key === key;
   }
 }

@@ -1,7 +1,7 @@
 /** The panel of findings above the heatmaps: run by run, the worst first. */
 
 import {showCode, withCode} from '../basics/code.js';
-import {element, keyed} from '../basics/dom.js';
+import {element, foldable, keyed} from '../basics/dom.js';
 import {
   SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,
 } from './text.js';
@@ -26,7 +26,7 @@ export function createPanel({colorOf, onGo, onLayer, onFold}) {
   const healthy = element('p', {className: 'healthy-runs'});
   const node = element('details', {className: 'findings'},
     element('summary', {}, element('h2', {}, 'Findings'), counts), body);
-  node.addEventListener('toggle', () => onFold(!node.open));
+  const fold = foldable(node, onFold);
   const list = element('div');
   body.append(list, healthy);
   const updateRuns = keyed(list, ({run}) => run.name,
@@ -35,19 +35,19 @@ export function createPanel({colorOf, onGo, onLayer, onFold}) {
     node,
 
     /**
-     * @param {{listed: Diagnosed[], others: Diagnosed[],
-     *     chosen: ?{run: string, key: string}, folded: boolean}} now `others`
-     *     are counted, too
+     * @param {{listed: Diagnosed[], unlisted: Diagnosed[],
+     *     selection: ?{run: string, key: string}, folded: boolean}} now
+     *     `unlisted` are counted, too
      */
-    update({listed, others, chosen, folded}) {
+    update({listed, unlisted, selection, folded}) {
       node.hidden = !listed.length;
-      if (node.open === folded) node.open = !folded;
+      fold(folded);
       // A screen reader says it whenever it changes, and only then.
-      replaceIfNew(counts, total(listed, others));
+      replaceIfNew(counts, total(listed, unlisted));
       const ill = listed.filter(({reply}) => reply && !isHealthy(reply))
         .sort((a, b) => rankOf(a.reply) - rankOf(b.reply));
       updateRuns(ill).forEach((part, index) => part.update(ill[index],
-        chosen?.run === ill[index].run.name ? chosen.key : null));
+        selection?.run === ill[index].run.name ? selection.key : null));
       replaceIfNew(healthy, healthyLine(listed));
     },
   };
@@ -65,8 +65,8 @@ function replaceIfNew(node, now) {
 
 /** Returns how many findings all runs have; nothing is said to be healthy
  * before every run is diagnosed. */
-function total(listed, others) {
-  const told = countsOf(findingsOf(listed)).map(({severity, count}) =>
+function total(listed, unlisted) {
+  const counts = countsOf(findingsOf(listed)).map(({severity, count}) =>
     element('span', {className: severity}, sign(severity),
       counted(count, severity)));
   const small = (text) => element('small', {}, text);
@@ -74,14 +74,14 @@ function total(listed, others) {
   const ill = listed.filter(({reply}) => reply?.findings.length).length;
   const isFine = listed.every(({reply}) => isHealthy(reply));
   return [
-    ...told, ...isFine ? [sign('none'), 'nothing found'] : [],
-    ...told.length && listed.length > 1
+    ...counts, ...isFine ? [sign('none'), 'nothing found'] : [],
+    ...counts.length && listed.length > 1
       ? [small(`in ${ill} of ${listed.length} runs`)] : [],
     ...isFine && listed.length > 1 ? [small(`in ${listed.length} runs`)] : [],
     ...pending ? [small(listed.length > 1
       ? `${counted(pending, 'run')} being diagnosed…` : 'being diagnosed…')]
       : [],
-    ...elsewhere(others),
+    ...elsewhere(unlisted),
   ];
 }
 
@@ -90,12 +90,12 @@ function findingsOf(all) {
 }
 
 /** Returns a line about the findings of runs that are not listed. */
-function elsewhere(others) {
-  const counts = countsOf(findingsOf(others));
+function elsewhere(unlisted) {
+  const counts = countsOf(findingsOf(unlisted));
   if (!counts.length) return [];
   const text = counts.map(({severity, count}) => counted(count, severity))
     .join(', ');
-  const runs = others.filter(({reply}) => reply?.findings.length).length;
+  const runs = unlisted.filter(({reply}) => reply?.findings.length).length;
   return [element('small', {className: 'elsewhere'},
     `${text} in ${counted(runs, 'other run')}`)];
 }
@@ -126,7 +126,7 @@ function runFindings(name, {colorOf, onGo, onLayer}) {
       element('h3', {}, dot, element('b', {}, runLabel(name)), alarm, summary,
         hidden, sampled), list),
     /** @param {Diagnosed} now */
-    update({run, reply, isShown}, chosen) {
+    update({run, reply, isShown}, selectedKey) {
       dot.style.background = colorOf(name);
       const text = summaryOf(reply);
       if (summary.textContent !== text) summary.textContent = text;
@@ -136,8 +136,8 @@ function runFindings(name, {colorOf, onGo, onLayer}) {
       hidden.hidden = isShown;
       const items = withKeys(reply?.findings ?? []);
       updateItems(items).forEach((part, index) => part.update(
-        items[index].finding, items[index].key === chosen,
-        (one) => layerOf(run, {name: one})));
+        items[index].finding, items[index].key === selectedKey,
+        (layer) => layerOf(run, {name: layer})));
     },
   };
 }
@@ -147,10 +147,10 @@ function runFindings(name, {colorOf, onGo, onLayer}) {
  * other numbers, and still are the same.
  */
 export function withKeys(findings) {
-  const seen = new Map();
+  const counts = new Map();
   return findings.map((finding) => {
     const name = JSON.stringify([finding.kind, finding.layer]);
-    seen.set(name, (seen.get(name) ?? 0) + 1);
-    return {finding, key: `${name} ${seen.get(name)}`};
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    return {finding, key: `${name} ${counts.get(name)}`};
   });
 }

@@ -14,15 +14,15 @@ export function createPolling(get, onChange,
     {now = Date.now, later = setTimeout} =
     /** @type {{now?: () => number, later?: Function}} */ ({})) {
   // By name: what was asked for, when the answer came, and the answer.
-  const known = new Map();
-  let wanted = [];
+  const diagnoses = new Map();
+  let followed = [];
   let busy = false;
   let timer = null;
 
   const versionOf = (run) => `${run.steps} ${run.last_wall_time}`;
-  const isStale = (run) => known.get(run.name)?.version !== versionOf(run);
+  const isStale = (run) => diagnoses.get(run.name)?.version !== versionOf(run);
   const waitOf = (run) =>
-    (known.get(run.name)?.time ?? -Infinity) + LEAST - now();
+    (diagnoses.get(run.name)?.time ?? -Infinity) + LEAST - now();
 
   async function fetchOne(run) {
     let version = versionOf(run);
@@ -33,21 +33,21 @@ export function createPolling(get, onChange,
     } catch (error) {
       // What was found before still holds; the next reload asks again.
       version = FAILED;
-      reply = known.get(run.name)?.reply ?? {findings: [], steps: 0,
+      reply = diagnoses.get(run.name)?.reply ?? {findings: [], steps: 0,
         sampled: false, problem: error.message};
     }
-    known.set(run.name, {version, time: now(), reply});
+    diagnoses.set(run.name, {version, time: now(), reply});
     onChange();
   }
 
   async function work() {
     if (busy) return;
     busy = true;
-    const due = () => wanted.find((run) => isStale(run) && waitOf(run) <= 0);
+    const due = () => followed.find((run) => isStale(run) && waitOf(run) <= 0);
     for (let run = due(); run; run = due()) await fetchOne(run);
     busy = false;
-    const waits = wanted.filter((run) => isStale(run)
-      && known.get(run.name)?.version !== FAILED).map(waitOf);
+    const waits = followed.filter((run) => isStale(run)
+      && diagnoses.get(run.name)?.version !== FAILED).map(waitOf);
     if (!waits.length || timer !== null) return;
     timer = later(() => {
       timer = null;
@@ -57,11 +57,11 @@ export function createPolling(get, onChange,
 
   return {
     /** Returns the reply about a run, null before the first. */
-    of: (run) => known.get(run.name)?.reply ?? null,
+    of: (run) => diagnoses.get(run.name)?.reply ?? null,
 
     /** Asks for what has changed in these runs, now or when it is time. */
     follow(runs) {
-      wanted = runs;
+      followed = runs;
       return work();
     },
   };

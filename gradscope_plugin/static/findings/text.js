@@ -22,7 +22,7 @@ export function counted(count, word) {
 /** Returns how many findings there are of each severity, worst first. */
 export function countsOf(findings) {
   return SEVERITIES.map((severity) => ({severity,
-    count: findings.filter((one) => one.severity === severity).length}))
+    count: findings.filter((finding) => finding.severity === severity).length}))
     .filter(({count}) => count);
 }
 

@@ -39,13 +39,13 @@ export function hasNoFlow({rows}) {
 export function profileOf(rows, grid, step) {
   if (!grid.columns || step < grid.steps[0]) return [];
   const column = columnOf(grid.steps, step);
-  const own = indexOf(rows);
+  const rowNumbers = indexOf(rows);
   const same = rows === grid ? grid.rows
-    : grid.named.filter(({name}) => own.has(name)).length;
+    : grid.named.filter(({name}) => rowNumbers.has(name)).length;
   const byName = same * 2 >= grid.rows;
   const scale = (rows.named.length - 1) / Math.max(1, grid.rows - 1);
   return grid.named.flatMap(({name, kind: group = ''}, index) => {
-    const row = byName ? own.get(name) : index * scale;
+    const row = byName ? rowNumbers.get(name) : index * scale;
     const cell = index * grid.columns + column;
     return row === undefined ? []
       : [{row, value: grid.values[cell], kind: grid.kinds[cell], group}];
@@ -66,10 +66,10 @@ export function curvesOf(points) {
   }
   const sorted = [...groups.keys()].sort(
     (a, b) => groups.get(b).length - groups.get(a).length);
-  const kept = sorted.filter((group, index) => index === 0
+  const withCurve = sorted.filter((group, index) => index === 0
     || (groups.get(group).length >= LEAST && index < DASHES.length));
-  const curveOf = (group) => (kept.includes(group) ? group : kept[0]);
-  return kept.map((group) => ({group,
+  const curveOf = (group) => (withCurve.includes(group) ? group : withCurve[0]);
+  return withCurve.map((group) => ({group,
     points: points.filter((point) => curveOf(point.group) === group)}));
 }
 
@@ -102,8 +102,9 @@ export function drawFlow(canvas, profiles, {scale, yOf, density, colors}) {
   for (const tick of scale.ticks) {
     context.fillRect(Math.round(xOf(tick)), 0, 1, height);
   }
-  const own = [...profiles].sort((a, b) => Number(a.isOwn) - Number(b.isOwn));
-  own.forEach((profile) => drawProfile(context, profile,
+  const ownLast = [...profiles].sort(
+    (a, b) => Number(a.isOwn) - Number(b.isOwn));
+  ownLast.forEach((profile) => drawProfile(context, profile,
     {xOf, yOf, height, colors}));
 }
 

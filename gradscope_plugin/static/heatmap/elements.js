@@ -53,7 +53,7 @@ export function build(actions) {
       actions.foldAll),
     byDepth: tool('by depth', 'Show the curve by depth with names and room',
       actions.byDepth),
-    whole: tool('whole run', 'Zoom out to all steps and rows (key 0)',
+    wholeRun: tool('whole run', 'Zoom out to all steps and rows (key 0)',
       actions.reset),
   };
   dom.flow = element('div', {className: 'flow', 'aria-hidden': 'true'},
@@ -66,7 +66,7 @@ export function build(actions) {
   dom.plot = element('div', {className: 'plot'},
     element('i', {className: 'spacer'}), dom.names, dom.cells, dom.marks.node, dom.flow, dom.axis, dom.flowAxis);
   dom.tools = element('div', {className: 'tools', hidden: true},
-    dom.byDepth, dom.fold, dom.whole,
+    dom.byDepth, dom.fold, dom.wholeRun,
     tool('−', 'Zoom out in steps (key −)', () => actions.zoom(1 / 0.6)),
     tool('+', 'Zoom in on the cursor’s step (key +)',
       () => actions.zoom(0.6)),
@@ -89,12 +89,12 @@ export function build(actions) {
  * @param {HTMLElement} node
  * @param {{preview?: boolean, groups?: Object[]}} grid
  * @param {import('../scales/step_axis.js').StepAxis} axis
- * @param {number[]} seen places
+ * @param {number[]} span places
  * @param {number} width
  */
-export function drawAxis(node, {groups, preview}, axis, seen, width) {
-  const share = (place) => 100 * (place - seen[0]) / (seen[1] - seen[0]);
-  const labels = ticksOf(axis, seen, width).map((step, index) => {
+export function drawAxis(node, {groups, preview}, axis, span, width) {
+  const share = (place) => 100 * (place - span[0]) / (span[1] - span[0]);
+  const labels = ticksOf(axis, span, width).map((step, index) => {
     const label = element('span', {}, index ? String(step) : `step ${step}`);
     label.style.left = `${share(middleOf(axis, step))}%`;
     return label;
@@ -106,9 +106,10 @@ export function drawAxis(node, {groups, preview}, axis, seen, width) {
       : groups ? 'one column per eighth of a window of examples, or more'
         : 'one column per recorded step';
   const changes = preview || groups ? [] : changesOf(axis)
-    .filter(({place}) => place > seen[0] && place < seen[1])
-    .map(({place, every}) => {
-      const mark = element('b', {}, `every ${every === 1 ? 'step' : every}`);
+    .filter(({place}) => place > span[0] && place < span[1])
+    .map(({place, interval}) => {
+      const mark = element('b', {},
+        `every ${interval === 1 ? 'step' : interval}`);
       mark.style.left = `${share(place)}%`;
       return mark;
     });
@@ -120,9 +121,9 @@ export function drawAxis(node, {groups, preview}, axis, seen, width) {
 /** Labels the ends of the flow's scale and two ticks between. */
 export function drawFlowAxis(axis, scale) {
   const [low, high] = scale.domain;
-  const every = Math.ceil(scale.ticks.length / 3);
+  const stride = Math.ceil(scale.ticks.length / 3);
   const ticks = scale.ticks.filter((tick, index) =>
-    index % every === 0 && tick !== high);
+    index % stride === 0 && tick !== high);
   axis.replaceChildren(...[...new Set([low, ...ticks, high])].map((tick) => {
     const label = element('span', {}, tidy(Number(tick.toPrecision(3))));
     label.style.left = `${100 * scale.position(tick)}%`;

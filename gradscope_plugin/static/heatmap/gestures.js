@@ -77,12 +77,12 @@ export function commandOf({key, shiftKey}) {
       ArrowDown: ['panRows', 0.2]}[key];
     return {name: String(name), value: Number(value)};
   }
-  const found = {
+  const command = {
     '+': ['zoomSteps', 0.6], '=': ['zoomSteps', 0.6],
     '-': ['zoomSteps', 1 / 0.6], '_': ['zoomSteps', 1 / 0.6],
     'r': ['zoomRows', 0.6], 'R': ['zoomRows', 1 / 0.6], '0': ['reset'],
     'Enter': ['open'], ' ': ['fold'],
   }[key];
-  return found ? {name: String(found[0]), value: /** @type {any} */ (found[1])}
-    : null;
+  return command ? {name: String(command[0]),
+    value: /** @type {any} */ (command[1])} : null;
 }

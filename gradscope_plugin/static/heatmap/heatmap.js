@@ -90,8 +90,8 @@ export class Heatmap {
     this.#zoomBy = listenTo(this.#dom.cells, () => this.#grid && {
       grid: this.#grid, placed: this.#placed, entries: this.#entries,
       sizes: this.#sizes,
-      zoom: this.#zoom, here: this.#here(), canvas: this.#dom.canvas,
-      ...this.#view()}, {...actions, hint: () => this.#hint(),
+      zoom: this.#zoom, cursorCell: this.#cursorCell(),
+      canvas: this.#dom.canvas, ...this.#view()}, {...actions, hint: () => this.#hint(),
       tell: (cell, byKey) => {
         if (cell && byKey) this.#bring(cell.row, cell.row + 1);
         this.#tell(cell, byKey);
@@ -194,9 +194,9 @@ export class Heatmap {
   }
 
   /** Brings the outlines that were chosen into sight, or else the cells. */
-  reveal(hidden, chosen) {
-    if (chosen) {
-      this.#bring(chosen.from, chosen.to);
+  reveal(hidden, selection) {
+    if (selection) {
+      this.#bring(selection.from, selection.to);
       this.#dom.marks.update(this.#marks, this.#placed, this.#view());
     }
     this.#dom.marks.reveal(hidden);
@@ -286,7 +286,7 @@ export class Heatmap {
   #view() {
     const size = this.#size.height;
     const top = this.#dom.plot.scrollTop;
-    return {seen: placesSeen(this.#zoom, this.#axis), size,
+    return {span: placesSeen(this.#zoom, this.#axis), size,
       axis: this.#axis, places: this.#places,
       heights: this.#isScrolling ? [top, top + size]
         : heightsSeen(this.#zoom, this.#placed.total)};
@@ -303,13 +303,13 @@ export class Heatmap {
   }
 
   #draw() {
-    const {axis, names, flowAxis, whole} = this.#dom;
+    const {axis, names, flowAxis, wholeRun} = this.#dom;
     const {width, height: size} = this.#size;
     // A hidden tab has no width; the observer calls again when it has one.
     if (!this.#grid || width === 0 || size === 0) return;
     const view = this.#view();
     this.#paint(view);
-    drawAxis(axis, this.#grid, this.#axis, view.seen, width);
+    drawAxis(axis, this.#grid, this.#axis, view.span, width);
     if (isChanged(this.#beside, [this.#placed, size, ...view.heights,
       this.#scale])) {
       names.replaceChildren(...namesOf(this.#grid, this.#placed, view.heights,
@@ -317,13 +317,13 @@ export class Heatmap {
         this.#isLinked ? (row) => this.#actions.onOpen(row) : null));
       drawFlowAxis(flowAxis, this.#scale);
     }
-    whole.hidden = !this.#zoom.steps && !this.#zoom.rows;
+    wholeRun.hidden = !this.#zoom.steps && !this.#zoom.rows;
     this.#dom.marks.update(this.#marks, this.#placed, view);
     this.#drawCursor();
     this.#drawFlow();
   }
 
-  #paint({seen, places, heights}) {
+  #paint({span, places, heights}) {
     const {canvas} = this.#dom;
     const density = window.devicePixelRatio || 1;
     const width = Math.round(this.#size.width * density);
@@ -334,15 +334,15 @@ export class Heatmap {
       canvas.height = height;
       this.#image = context.createImageData(width, height);
     }
-    const what = {entries: this.#entries, columns: this.#grid.columns,
-      placed: this.#placed, table: this.#look.table, seen, places, heights, width,
-      height, density, gap: 0, folded: this.#folded, sizes: this.#sizes};
-    if (isChanged(this.#lined, [what.entries, what.placed, height,
+    const picture = {entries: this.#entries, columns: this.#grid.columns,
+      placed: this.#placed, table: this.#look.table, span, places, heights,
+      width, height, density, gap: 0, folded: this.#folded, sizes: this.#sizes};
+    if (isChanged(this.#lined, [picture.entries, picture.placed, height,
       ...heights])) {
-      this.#lines = linesOf(what);
+      this.#lines = linesOf(picture);
     }
     paint(new Uint32Array(this.#image.data.buffer),
-      {...what, lines: this.#lines});
+      {...picture, lines: this.#lines});
     context.putImageData(this.#image, 0, 0);
   }
 
@@ -351,7 +351,7 @@ export class Heatmap {
     const cursor = this.#cursor;
     line.hidden = box.hidden = true;
     if (!cursor || !this.#grid) return;
-    const {row, column} = this.#here();
+    const {row, column} = this.#cursorCell();
     const view = this.#view();
     const all = {from: 0, to: this.#grid.rows, first: column, last: column};
     const across = boxOf(all, this.#placed, view);
@@ -384,7 +384,7 @@ export class Heatmap {
   }
 
   /** Returns the cursor's cell in this run; at first that of the last step. */
-  #here() {
+  #cursorCell() {
     if (!this.#grid) return null;
     const {rows, columns, steps} = this.#grid;
     if (!this.#cursor) return {row: 0, column: columns - 1};

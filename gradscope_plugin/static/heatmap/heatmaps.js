@@ -113,14 +113,14 @@ export class Heatmaps {
     const {runs, resultOf, colorOf} = this.#scene;
     const step = cursor?.step ?? grid.steps.at(-1);
     const profiles = runs.flatMap((other) => {
-      const found = resultOf(other).grid;
-      return found?.rows && !found.groups ? [{run: other.name,
+      const otherGrid = resultOf(other).grid;
+      return otherGrid?.rows && !otherGrid.groups ? [{run: other.name,
         color: colorOf(other.name), isOwn: other === run,
-        points: profileOf(grid, found, step)}] : [];
+        points: profileOf(grid, otherGrid, step)}] : [];
     });
-    const own = grid.steps[columnOf(grid.steps, step)];
+    const shownStep = grid.steps[columnOf(grid.steps, step)];
     const {label} = this.#scene.description;
-    part.showFlow(profiles, `${label} by depth, step ${own}`);
+    part.showFlow(profiles, `${label} by depth, step ${shownStep}`);
   }
 }
 

@@ -13,9 +13,9 @@ import {
  * What is drawn now.
  * @typedef {{grid: Object, placed: import('./row_places.js').Placed,
  *     entries: Uint16Array, sizes: number[], zoom: import('../scales/viewport.js').Zoom,
- *     here: {row: number, column: number}, canvas: HTMLCanvasElement,
+ *     cursorCell: {row: number, column: number}, canvas: HTMLCanvasElement,
  *     axis: import('../scales/step_axis.js').StepAxis, places: Float64Array,
- *     seen: number[], heights: number[], size: number}} Drawn
+ *     span: number[], heights: number[], size: number}} Drawn
  */
 
 /**
@@ -37,7 +37,7 @@ export function listenTo(cells, drawn, actions) {
   cells.addEventListener('pointermove', point);
   cells.addEventListener('pointerdown', point);
   listen(cells, {
-    zoomSteps: when(({zoom, axis, seen: [from, to]}, share, factor) => onZoom(
+    zoomSteps: when(({zoom, axis, span: [from, to]}, share, factor) => onZoom(
       zoomSteps(zoom, axis, from + share * (to - from), factor))),
     zoomRows: when((now, share, factor) => {
       const [from, to] = sharesOf(now);
@@ -61,8 +61,8 @@ export function listenTo(cells, drawn, actions) {
       cell.column, cell.column + 2), share));
     tell(cell, true);
   }));
-  cells.addEventListener('focus', when(({here}) => {
-    if (cells.matches(':focus-visible')) tell(here, true);
+  cells.addEventListener('focus', when(({cursorCell}) => {
+    if (cells.matches(':focus-visible')) tell(cursorCell, true);
   }));
   return when((now, factor) => zoomAtCursor(now, factor, onZoom));
 }
@@ -70,13 +70,13 @@ export function listenTo(cells, drawn, actions) {
 /** Returns the cell that is drawn under a pointer. */
 function cellAt(now, box,
     {clientX, clientY}) {
-  const {grid, placed, canvas, seen, places, heights} = now;
+  const {grid, placed, canvas, span, places, heights} = now;
   const pixel = (offset, size, count) => Math.max(0, Math.min(count - 1,
     Math.floor(offset / size * count)));
   const x = pixel(clientX - box.left, box.width, canvas.width);
   const y = pixel(clientY - box.top, box.height, canvas.height);
   const rows = rowsNear(placed, heights, y, canvas.height);
-  const edges = edgesOf(seen, canvas.width, places);
+  const edges = edgesOf(span, canvas.width, places);
   const first = Math.max(0, Math.min(edges[x], grid.columns - 1));
   return picked(now, rows, first,
     Math.max(first + 1, Math.min(edges[x + 1], grid.columns)));
@@ -112,10 +112,10 @@ function picked({grid: {columns}, entries, sizes}, rows, first, last) {
 
 /** Returns where a key leads; a folded block is one row. */
 function movedTo(now, key) {
-  const {grid, placed, here} = now;
-  const block = blockAt(placed, here.row);
-  const from = !block.isFolded ? here
-    : {...here, row: key === 'ArrowDown' ? block.to - 1 : block.from};
+  const {grid, placed, cursorCell} = now;
+  const block = blockAt(placed, cursorCell.row);
+  const from = !block.isFolded ? cursorCell
+    : {...cursorCell, row: key === 'ArrowDown' ? block.to - 1 : block.from};
   const cell = moved(key, from, grid);
   if (!cell) return null;
   const to = blockAt(placed, cell.row);
@@ -124,15 +124,15 @@ function movedTo(now, key) {
 }
 
 function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
-  const {here, placed} = now;
+  const {cursorCell, placed} = now;
   const fold = () => {
-    const block = blockAt(placed, here.row);
+    const block = blockAt(placed, cursorCell.row);
     if (block.name && block.to - block.from > 1) onFold(block.name);
   };
-  const middle = topOf(placed, here.row) / placed.total;
+  const middle = topOf(placed, cursorCell.row) / placed.total;
   ({
     reset: () => onZoom(WHOLE),
-    open: () => onOpen?.(here.row),
+    open: () => onOpen?.(cursorCell.row),
     fold,
     zoomSteps: () => zoomAtCursor(now, value, onZoom),
     zoomRows: () => zoomRowsOf(now, middle, value, onZoom),
@@ -141,13 +141,14 @@ function obey(now, {name, value}, {onZoom, onOpen, onFold}) {
   })[name]();
 }
 
-function zoomAtCursor({zoom, axis, places, here}, factor, onZoom) {
-  const middle = (places[here.column] + places[here.column + 1]) / 2;
+function zoomAtCursor({zoom, axis, places, cursorCell}, factor, onZoom) {
+  const {column} = cursorCell;
+  const middle = (places[column] + places[column + 1]) / 2;
   onZoom(zoomSteps(zoom, axis, middle, factor));
 }
 
 /** Moves what is seen by shares of it; returns whether anything moved. */
-function pan({zoom, axis, seen: [from, to]}, x, y, onZoom) {
+function pan({zoom, axis, span: [from, to]}, x, y, onZoom) {
   if (!zoom.steps && !zoom.rows) return false;
   const [low, high] = zoom.rows ?? [0, 1];
   onZoom(panRows(panSteps(zoom, axis, x * (to - from)),

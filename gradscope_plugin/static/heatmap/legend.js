@@ -31,14 +31,14 @@ const LETTER = 6.5;
  * @param {number} unit what the answer is a multiple of
  */
 export function everyThatFits(texts, places, width, unit = 1) {
-  const fits = (every) => texts.every((text, i) => {
-    if (i % every || i + every >= texts.length) return true;
-    const letters = (text.length + texts[i + every].length) / 2 + 1;
-    return (places[i + every] - places[i]) * width >= letters * LETTER;
+  const fits = (stride) => texts.every((text, i) => {
+    if (i % stride || i + stride >= texts.length) return true;
+    const letters = (text.length + texts[i + stride].length) / 2 + 1;
+    return (places[i + stride] - places[i]) * width >= letters * LETTER;
   });
-  let every = unit;
-  while (!fits(every)) every += unit;
-  return every;
+  let stride = unit;
+  while (!fits(stride)) stride += unit;
+  return stride;
 }
 
 /** Returns the numbers below the ramp; `spare` are those that little room has
@@ -47,10 +47,10 @@ function ticksOf({ticks, position}) {
   const inner = ticks.slice(1, -1);
   const texts = inner.map(tidy);
   const places = inner.map(position);
-  const every = everyThatFits(texts, places, WIDE);
-  const narrow = everyThatFits(texts, places, NARROW, every);
+  const stride = everyThatFits(texts, places, WIDE);
+  const narrow = everyThatFits(texts, places, NARROW, stride);
   return texts.flatMap((text, i) => {
-    if (i % every) return [];
+    if (i % stride) return [];
     const tick = element('span', {className: i % narrow ? 'spare' : ''}, text);
     tick.style.left = `${100 * places[i]}%`;
     return [tick];

@@ -62,10 +62,10 @@ export function captionOf({label}, rows, isFolded = false) {
  * @param {string} rows
  * @param {{optional?: string, rows?: string}=} description
  */
-export function messageOf(grid, rows, {optional, rows: own} = {}) {
+export function messageOf(grid, rows, {optional, rows: ownRows} = {}) {
   if (!grid) return '';
   if (grid.isLacking) return LACKING;
-  if (!grid.rows) return NO_ROWS[own ?? rows]?.(grid) ?? optional;
+  if (!grid.rows) return NO_ROWS[ownRows ?? rows]?.(grid) ?? optional;
   const empty = (kind) => [NAN, MISSING, ABSENT].includes(kind);
   if (!grid.kinds.every(empty)) return '';
   return optional

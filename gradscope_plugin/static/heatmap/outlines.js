@@ -13,7 +13,7 @@ export function createOverlay() {
     /**
      * @param {{cells: Object, severity: string, isChosen: boolean}[]} marks
      * @param {import('./row_places.js').Placed} placed
-     * @param {{seen: number[], places: ArrayLike<number>, heights: number[],
+     * @param {{span: number[], places: ArrayLike<number>, heights: number[],
      *     size: number}} view
      */
     update(marks, placed, view) {
@@ -32,23 +32,23 @@ export function createOverlay() {
      * @param {number} hidden height of what hides the page's top
      */
     reveal(hidden) {
-      const chosen = node.querySelector('.chosen') ?? node;
-      chosen.style.scrollMargin = `${hidden + 40}px 0 60px`;
-      chosen.scrollIntoView({block: 'nearest'});
+      const target = node.querySelector('.chosen') ?? node;
+      target.style.scrollMargin = `${hidden + 40}px 0 60px`;
+      target.scrollIntoView({block: 'nearest'});
     },
   };
 }
 
 /** Returns where some cells are, cut to what is seen; null if they are not. */
 export function boxOf({from, to, first, last}, placed,
-    {seen, places, heights, size}) {
+    {span, places, heights, size}) {
   const zoom = size / (heights[1] - heights[0]);
   const y = (height) => (height - heights[0]) * zoom;
   const top = Math.max(0, y(topOf(placed, from)));
   const bottom = Math.min(size,
     y(topOf(placed, to - 1) + heightOf(placed, to - 1)));
   const x = (column) =>
-    100 * (places[column] - seen[0]) / (seen[1] - seen[0]);
+    100 * (places[column] - span[0]) / (span[1] - span[0]);
   const left = Math.max(0, x(first));
   const right = Math.min(100, x(last + 1));
   return bottom > top && right > left

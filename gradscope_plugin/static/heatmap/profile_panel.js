@@ -53,8 +53,8 @@ export function createProfilePanel(onClose) {
         named = grid.named;
         names.replaceChildren(...namesOf(named, height));
       }
-      const own = profiles.find(({isOwn}) => isOwn);
-      const curves = own ? curvesOf(own.points) : [];
+      const profile = profiles.find(({isOwn}) => isOwn);
+      const curves = profile ? curvesOf(profile.points) : [];
       keys.replaceChildren(...curves.length > 1 ? curves.map(keyOf) : []);
       drawFlowAxis(axis, scale);
       drawn = {profiles, scale, height, rows: grid.rows};
@@ -65,9 +65,9 @@ export function createProfilePanel(onClose) {
 
 function namesOf(named, height) {
   const space = height / named.length;
-  const every = Math.ceil(13 / space);
+  const stride = Math.ceil(13 / space);
   return named.flatMap(({name}, row) => {
-    if (row % every) return [];
+    if (row % stride) return [];
     const node = element('span', {title: name}, shorten(name, 28));
     node.style.top = `${(row + 0.5) * space}px`;
     return [node];

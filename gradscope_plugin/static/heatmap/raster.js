@@ -50,7 +50,7 @@ function pack({0: red, 1: green, 2: blue}) {
  */
 export function linesOf({entries, columns, placed, heights, height, folded,
   sizes}) {
-  const found = {of: new Int32Array(height).fill(-1), all: [], isPlain: []};
+  const lines = {of: new Int32Array(height).fill(-1), all: [], isPlain: []};
   let before = null;
   for (let y = 0; y < height; y++) {
     const rows = rowsOfPixel(placed, heights, y, height);
@@ -60,16 +60,16 @@ export function linesOf({entries, columns, placed, heights, height, folded,
     if (!isSame) {
       const isOne = rows.to - rows.from === 1;
       const block = folded?.get(rows.from);
-      found.all.push(isOne
+      lines.all.push(isOne
         ? entries.subarray(rows.from * columns, rows.to * columns)
         : block?.to === rows.to ? block.line
           : mergedLine(entries, columns, rows,
             leadOf(entries, columns, rows, sizes)));
-      found.isPlain.push(isPlain(found.all.at(-1)));
+      lines.isPlain.push(isPlain(lines.all.at(-1)));
     }
-    found.of[y] = found.all.length - 1;
+    lines.of[y] = lines.all.length - 1;
   }
-  return found;
+  return lines;
 }
 
 function isPlain(line) {
@@ -82,7 +82,7 @@ function isPlain(line) {
 /**
  * Returns for each pixel of a width its first column, and one more: -1 before
  * the first column, their number behind the last.
- * @param {number[]} seen places
+ * @param {number[]} span places
  * @param {number} width
  * @param {ArrayLike<number>} places between the columns, see `placesOf`
  */
@@ -102,28 +102,29 @@ export function edgesOf([from, to], width, places) {
  * Paints the part of a grid that is seen.
  * @param {Uint32Array} out `width` x `height` pixels
  * @param {{entries: Uint16Array, columns: number, placed: Object,
- *     places?: ArrayLike<number>, table: {colors: Uint32Array, inks: Uint32Array}, seen: number[],
+ *     places?: ArrayLike<number>, table: {colors: Uint32Array, inks: Uint32Array}, span: number[],
  *     heights: number[], width: number, height: number,
- *     density: number, gap: number, sizes?: number[], lines?: Lines}} what `seen` as places,
+ *     density: number, gap: number, sizes?: number[], lines?: Lines}} picture `span` as places,
  *     by default of columns; `heights` in pixels of `placed`; `gap` is the colour between blocks,
  *     `lines` are from `linesOf` where they are known
  */
-export function paint(out, what) {
-  const {columns, table, seen, width, height} = what;
-  const places = what.places ?? Array.from({length: columns + 1}, (_, i) => i);
-  const {of, all, isPlain: plain} = what.lines ?? linesOf(what);
-  const pixels = columnsOf(edgesOf(seen, width, places), columns);
+export function paint(out, picture) {
+  const {columns, table, span, width, height} = picture;
+  const places = picture.places
+    ?? Array.from({length: columns + 1}, (_, i) => i);
+  const {of, all, isPlain: plain} = picture.lines ?? linesOf(picture);
+  const pixels = columnsOf(edgesOf(span, width, places), columns);
   const line = new Uint16Array(width);
   for (let y = 0; y < height; y++) {
     const index = of[y];
     const at = y * width;
     if (index < 0) {
-      out.fill(what.gap, at, at + width);
+      out.fill(picture.gap, at, at + width);
     } else if (y && plain[index] && of[y - 1] === index) {
       out.copyWithin(at, at - width, at);
     } else {
       fillLine(line, all[index], pixels);
-      colorLine(out, line, table, y, width, plain[index] ? 0 : what.density);
+      colorLine(out, line, table, y, width, plain[index] ? 0 : picture.density);
     }
   }
 }
@@ -153,15 +154,16 @@ function columnsOf(edges, columns) {
  */
 export function rowsOfPixel(placed, [low, high], y, height) {
   const at = (line) => low + (high - low) * line / height;
-  const here = rowsAt(placed, at(y + 0.5));
+  const middleRows = rowsAt(placed, at(y + 0.5));
   // Where a line of pixels is higher than a row, it shows several.
   const tall = (high - low) / height;
-  const first = placed.height < tall ? rowsAt(placed, at(y)) : here;
-  const last = placed.height < tall ? rowsAt(placed, at(y + 1) - 1e-9) : here;
-  const from = Math.min(here.from, first.from);
-  const end = Math.max(here.to, last.to);
-  if (end - from === here.to - here.from) {
-    const block = placed.blocks.findLast((one) => one.from <= here.from);
+  const first = placed.height < tall ? rowsAt(placed, at(y)) : middleRows;
+  const last = placed.height < tall ? rowsAt(placed, at(y + 1) - 1e-9)
+    : middleRows;
+  const from = Math.min(middleRows.from, first.from);
+  const end = Math.max(middleRows.to, last.to);
+  if (end - from === middleRows.to - middleRows.from) {
+    const block = placed.blocks.findLast(({from}) => from <= middleRows.from);
     const bottom = block.isFolded ? block.top + heightOf(placed, block.from)
       : block.top + (block.to - block.from) * placed.height;
     const line = at(y + 0.5);

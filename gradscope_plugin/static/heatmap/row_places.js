@@ -77,9 +77,9 @@ function placeBlocks(blocks, isOpen) {
     const hasHead = !isFolded && block.to - block.from > 1;
     const head = hasHead ? top : undefined;
     if (hasHead) top += HEAD;
-    const here = {...block, isFolded, head, top};
+    const place = {...block, isFolded, head, top};
     top += isFolded ? FOLDED : (block.to - block.from) * height;
-    return here;
+    return place;
   });
   return {height, blocks: placed, total: top};
 }
@@ -111,8 +111,8 @@ export function topOf(placed, row) {
 /** Returns the middle of a row, also between two; in a folded block its rows
  * lie one below the other in the height of one line. */
 export function middleOf(placed, row) {
-  const whole = Math.floor(row);
-  const {from, to, top, isFolded} = blockAt(placed, whole);
+  const rowAbove = Math.floor(row);
+  const {from, to, top, isFolded} = blockAt(placed, rowAbove);
   const height = isFolded ? FOLDED / (to - from) : placed.height;
   return top + (row - from + 0.5) * height;
 }
@@ -131,14 +131,14 @@ export function rowsAt({height, blocks}, y) {
   const block = blocks.findLast(({top}) => top <= y) ?? blocks[0];
   if (block.isFolded) return {from: block.from, to: block.to};
   const row = block.from + Math.floor((y - block.top) / height);
-  const kept = Math.max(block.from, Math.min(block.to - 1, row));
-  return {from: kept, to: kept + 1};
+  const clamped = Math.max(block.from, Math.min(block.to - 1, row));
+  return {from: clamped, to: clamped + 1};
 }
 
 /** Returns the rows whose names fit, `space` pixels each. */
 export function labelledRows(rows, height, space = 14) {
-  const every = Math.max(1, Math.ceil(space / height));
-  return Array.from({length: Math.ceil(rows / every)}, (_, i) => i * every);
+  const stride = Math.max(1, Math.ceil(space / height));
+  return Array.from({length: Math.ceil(rows / stride)}, (_, i) => i * stride);
 }
 
 /**
@@ -165,11 +165,11 @@ export function labelledBlocks({height, blocks}, zoom = 1) {
 /** Returns the rows of units whose numbers fit: every one, 2nd, 4th and so on
  * of each group. */
 export function labelledUnits({height, blocks}, zoom = 1) {
-  let every = 1;
-  while (every * height * zoom < UNIT_LABEL) every *= 2;
+  let stride = 1;
+  while (stride * height * zoom < UNIT_LABEL) stride *= 2;
   return blocks.flatMap(({from, to}) =>
-    Array.from({length: Math.ceil((to - from) / every)},
-      (_, i) => from + i * every)
+    Array.from({length: Math.ceil((to - from) / stride)},
+      (_, i) => from + i * stride)
       // The last one may be too near to the next group's name.
       .filter((row) => row === from || (to - row) * height * zoom >= ONE_LINE));
 }

@@ -57,14 +57,14 @@ export function bucketText(row) {
 export function decadesIn({low, high}) {
   const first = Math.ceil(Math.log10(edgeOf(low)));
   const last = Math.floor(Math.log10(edgeOf(high)));
-  const every = Math.max(1, Math.ceil((last - first) / 3));
-  const found = [];
-  for (let exponent = last; exponent >= first; exponent -= every) {
+  const stride = Math.max(1, Math.ceil((last - first) / 3));
+  const ticks = [];
+  for (let exponent = last; exponent >= first; exponent -= stride) {
     const octaves = exponent * Math.log2(10) - LOWEST;
     const half = octaves % 1 < Math.log2(1.5)
       ? (octaves % 1) / Math.log2(1.5) / 2
       : 0.5 + (octaves % 1 - Math.log2(1.5)) / (1 - Math.log2(1.5)) / 2;
-    found.push({exponent, place: 2 * (Math.floor(octaves) + half) - low});
+    ticks.push({exponent, place: 2 * (Math.floor(octaves) + half) - low});
   }
-  return found;
+  return ticks;
 }

@@ -19,7 +19,7 @@ export class Detail {
   #version = '';
   #zoom = null;
   #axis = null;
-  #found = null;
+  #measured = null;
   #variable = '';
   #cursor = null;
   #isDue = false;
@@ -96,7 +96,7 @@ export class Detail {
 
   #begin(run, layer) {
     this.#data = createLayerData(this.#get, layer);
-    this.#facts = this.#found = null;
+    this.#facts = this.#measured = null;
     this.#version = this.#variable = '';
     this.problem.textContent = '';
     this.title.replaceChildren('layer ', element('b', {}, layer),
@@ -127,7 +127,7 @@ export class Detail {
         Promise.all(facts.activations.map(async (name) =>
           ({name, grid: await data.units(run, name).catch(() => null)})))]);
       if (data !== this.#data) return;
-      this.#found = {...series, units, layer};
+      this.#measured = {...series, units, layer};
       this.problem.textContent = '';
       this.#draw();
       await this.#fetchHistograms();
@@ -157,12 +157,12 @@ export class Detail {
     const {run} = this.#shown ?? {};
     if (!variable || !run) return;
     const data = this.#data;
-    const found = await Promise.all(KINDS.map(async (kind) => ({kind,
+    const histograms = await Promise.all(KINDS.map(async (kind) => ({kind,
       matrix: variable.histograms.includes(kind)
         ? await data.histogram(run, variable.name, kind).catch(() => null)
         : null})));
     if (data !== this.#data || variable.name !== this.#variable) return;
-    this.#found.histograms = found.filter(({matrix}) => matrix);
+    this.#measured.histograms = histograms.filter(({matrix}) => matrix);
     this.#draw();
   }
 
@@ -170,8 +170,8 @@ export class Detail {
   #name = () => [runLabel(this.#shown.run.name), this.#shown.layer];
 
   #draw() {
-    if (!this.#found) return;
-    const items = this.#items(this.#found);
+    if (!this.#measured) return;
+    const items = this.#items(this.#measured);
     this.#charts = this.updateCharts(items);
     this.#charts.forEach((chart, index) => {
       chart.update(items[index].data, this.#zoom, this.#axis);
@@ -179,7 +179,7 @@ export class Detail {
     });
   }
 
-  #items({own, activations, states, units, histograms = []}) {
+  #items({ofLayer, activations, states, units, histograms = []}) {
     const chart = (kind, prefix, data, key) => ({key, data,
       create: () => createStatisticsChart(kind, prefix, this.#name)});
     const last = (name) => `${name.slice(name.lastIndexOf('/') + 1)}: `;
@@ -187,17 +187,17 @@ export class Detail {
       ...histograms.map(({kind, matrix}) => ({key: `h ${kind}`, data: matrix,
         create: () => createHistogramChart({title: `histogram of ${kind}`,
           nameOf: () => [...this.#name(), this.#variable, kind]})})),
-      ...own ? [chart(RATIOS, '', own, 'ratios'),
-        chart(NORMS, '', own, 'norms')] : [],
+      ...ofLayer ? [chart(RATIOS, '', ofLayer, 'ratios'),
+        chart(NORMS, '', ofLayer, 'norms')] : [],
       ...units.filter(({grid}) => grid).map(({name, grid}) => ({
         key: `u ${name}`, data: grid, create: () => createUnitChart(
           {title: `${last(name)}units by steps`,
             nameOf: () => [...this.#name(), 'units']})})),
-      ...activations.flatMap((one) => [
-        chart(SHARES, last(one.name), one, `shares ${one.name}`),
-        chart(SIZES, last(one.name), one, `sizes ${one.name}`)]),
-      ...states.map((one) => chart(STATES, last(one.name), one,
-        `state ${one.name}`)),
+      ...activations.flatMap((series) => [
+        chart(SHARES, last(series.name), series, `shares ${series.name}`),
+        chart(SIZES, last(series.name), series, `sizes ${series.name}`)]),
+      ...states.map((series) => chart(STATES, last(series.name), series,
+        `state ${series.name}`)),
     ];
   }
 }

@@ -6,7 +6,7 @@ import {element} from '../basics/dom.js';
 export function factsOf({class: kind, config, has_model: hasModel, variables}) {
   const shapes = variables.map(({name, shape, dtype}) =>
     [name, `[${shape.join(', ')}] ${dtype}`]);
-  const told = Object.entries(config).map(([name, value]) =>
+  const settings = Object.entries(config).map(([name, value]) =>
     [name, textOf(value)]);
   const why = kind ? '' : hasModel
     ? 'The model has no layer of this name, so its configuration is unknown.'
@@ -15,7 +15,7 @@ export function factsOf({class: kind, config, has_model: hasModel, variables}) {
   return [
     ...kind ? [element('p', {}, element('b', {}, kind))] : [],
     ...why ? [element('p', {className: 'quiet'}, why)] : [],
-    ...shapes.length + told.length ? [table([...shapes, ...told])] : [],
+    ...shapes.length + settings.length ? [table([...shapes, ...settings])] : [],
   ];
 }
 
@@ -31,8 +31,8 @@ export function textOf(value) {
     const {class_name: name, config} = value;
     if (typeof name !== 'string') return JSON.stringify(value);
     const inner = Object.entries(config ?? {})
-      .filter(([, one]) => one !== null)
-      .map(([key, one]) => `${key}=${textOf(one)}`);
+      .filter(([, item]) => item !== null)
+      .map(([key, item]) => `${key}=${textOf(item)}`);
     return inner.length ? `${name}(${inner.join(', ')})` : name;
   }
   return typeof value === 'string' ? value : JSON.stringify(value);

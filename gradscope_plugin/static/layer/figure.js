@@ -22,7 +22,7 @@ export function createFigure({title, note = '', label, nameOf, onCsv,
       'aria-label': label}, canvas, line),
     yAxis: element('div', {className: 'y-axis', 'aria-hidden': 'true'}),
     xAxis: element('div', {className: 'x-axis', 'aria-hidden': 'true'}),
-    told: element('p', {className: 'at-cursor'}),
+    atCursor: element('p', {className: 'at-cursor'}),
   };
   const png = element('button', {type: 'button',
     'aria-label': `PNG of ${title}`,
@@ -34,7 +34,7 @@ export function createFigure({title, note = '', label, nameOf, onCsv,
     element('figcaption', {}, element('b', {}, title), ' ', dom.note, dom.keys,
       element('span', {className: 'tools'}, ...extra, png, csv)),
     element('div', {className: 'frame'}, dom.yAxis, dom.area, dom.xAxis),
-    dom.told);
+    dom.atCursor);
   return dom;
 }
 
@@ -62,7 +62,7 @@ export function drawYAxis(axis, labels) {
  * Labels the steps that are seen.
  * @param {HTMLElement} node
  * @param {import('../scales/step_axis.js').StepAxis} axis
- * @param {number[]} seen places
+ * @param {number[]} span places
  * @param {number} width
  */
 export function drawXAxis(node, axis, [from, to], width) {
@@ -80,7 +80,7 @@ export function drawXAxis(node, axis, [from, to], width) {
  * Shows the cursor's column, if it is seen.
  * @param {HTMLElement} line
  * @param {?number[]} column where it begins and ends
- * @param {number[]} seen
+ * @param {number[]} span
  */
 export function placeLine(line, column, [from, to]) {
   line.hidden = !column || column[1] <= from || column[0] >= to;

@@ -142,13 +142,13 @@ function tell(dom, matrix, cursor, pointed) {
   placeLine(dom.line, column === null ? null : [column, column + 1],
     [0, columns]);
   if (column === null) {
-    dom.told.textContent = '';
+    dom.atCursor.textContent = '';
     return;
   }
   const sum = totals(matrix)[column];
   const row = pointed?.row ?? ZERO;
   const count = values[row * columns + column];
-  dom.told.textContent = `step ${steps[column]}: ${bucketText(row)}: `
+  dom.atCursor.textContent = `step ${steps[column]}: ${bucketText(row)}: `
     + `${percent(count / sum || 0)} (${count} of ${sum})`;
 }
 

@@ -13,7 +13,7 @@ export const KINDS = ['gradients', 'weights', 'updates'];
  * @param {string} layer
  */
 export function createLayerData(get, layer) {
-  const known = new Map();
+  const seriesMatrices = new Map();
   const unitMatrices = new Map();
   const histograms = new Map();
 
@@ -21,8 +21,8 @@ export function createLayerData(get, layer) {
   async function series(run, rows, only, names) {
     const key = `${rows} ${only}`;
     const matrix = await fetchMatrix(get, 'series',
-      {run: run.name, rows, only}, known.get(key));
-    known.set(key, matrix);
+      {run: run.name, rows, only}, seriesMatrices.get(key));
+    seriesMatrices.set(key, matrix);
     return {steps: matrix.steps,
       of: (name) => (names.includes(name)
         ? rowOf(matrix, names.indexOf(name)) : null)};
@@ -38,8 +38,8 @@ export function createLayerData(get, layer) {
     /** Returns the series of the layer and of its activations and states. */
     async series(run, {variables, activations, states}) {
       const of = (rows, key) => (name) => series(run, rows, name, run[key])
-        .then((found) => ({name, ...found}));
-      const wanted = {
+        .then((columns) => ({name, ...columns}));
+      const requests = {
         variables: variables.length ? [layer].map(of('layers', 'statistics'))
           : [],
         activations: run.activation_statistics.length
@@ -47,9 +47,9 @@ export function createLayerData(get, layer) {
         states: run.state_statistics.length
           ? states.map(of('state', 'state_statistics')) : [],
       };
-      const [own, ofActivations, ofStates] = await Promise.all(
-        Object.values(wanted).map((all) => Promise.all(all)));
-      return {own: own[0] ?? null, activations: ofActivations,
+      const [ofLayer, ofActivations, ofStates] = await Promise.all(
+        Object.values(requests).map((all) => Promise.all(all)));
+      return {ofLayer: ofLayer[0] ?? null, activations: ofActivations,
         states: ofStates};
     },
 

@@ -58,11 +58,11 @@ function drawLines(dom, data, cursor, options) {
   if (!width || !height) return;
   const scale = scaleOf(data.series, options);
   const style = getComputedStyle(dom.area);
-  const seen = placesSeen(data.zoom, data.axis);
+  const span = placesSeen(data.zoom, data.axis);
   const y = (value) => (1 - scale.position(value)) * height;
   const places = data.steps.map((step) => middleOf(data.axis, step));
   const x = (column) =>
-    (places[column] - seen[0]) / (seen[1] - seen[0]) * width;
+    (places[column] - span[0]) / (span[1] - span[0]) * width;
   if (options.band) drawBand(context, options.band, {y, width, style});
   context.fillStyle = style.getPropertyValue('--border');
   const ticks = scale.ticks.filter((_, i, all) =>
@@ -74,7 +74,7 @@ function drawLines(dom, data, cursor, options) {
   }
   drawYAxis(dom.yAxis, ticks.map((tick) =>
     ({text: tidy(Number(tick.toPrecision(3))), share: y(tick) / height})));
-  drawXAxis(dom.xAxis, data.axis, seen, width);
+  drawXAxis(dom.xAxis, data.axis, span, width);
   tell(dom, data, cursor);
 }
 

@@ -21,13 +21,13 @@ export function createStatisticsChart(kind, prefix, nameOf) {
   return {
     node: chart.node,
     drawCursor: chart.drawCursor,
-    update(found, zoom, axis) {
+    update(measured, zoom, axis) {
       const series = lines.flatMap(({name, label, line}) => {
-        const values = found?.of(name);
+        const values = measured?.of(name);
         return values?.some((value) => !Number.isNaN(value))
           ? [{name, values, label, color: COLORS[line.color - 1]}] : [];
       });
-      chart.update({steps: found?.steps ?? new Float64Array(), series, zoom,
+      chart.update({steps: measured?.steps ?? new Float64Array(), series, zoom,
         axis});
     },
   };

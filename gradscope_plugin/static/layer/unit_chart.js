@@ -51,7 +51,7 @@ export function createUnitChart(options) {
       Math.floor(offset / size * count)));
     const row = order[at(event.clientY - box.top, box.height, grid.rows)];
     const column = at(event.clientX - box.left, box.width, grid.columns);
-    dom.told.textContent = cellText(grid, row, column);
+    dom.atCursor.textContent = cellText(grid, row, column);
   });
   return {
     node: dom.node,
@@ -61,8 +61,8 @@ export function createUnitChart(options) {
       dom.node.hidden = !now?.rows;
       if (!now?.rows || now === grid) return;
       grid = now;
-      const found = deadIn(grid);
-      dom.note.textContent = found ? found.text : 'cannot die';
+      const deadUnits = deadIn(grid);
+      dom.note.textContent = deadUnits ? deadUnits.text : 'cannot die';
       dom.area.setAttribute('aria-label',
         `${options.title}: ${dom.note.textContent}`);
       draw();
@@ -89,7 +89,7 @@ function drawUnits(dom, grid, order, look) {
     blocks: [{from: 0, to: grid.rows, top: 0}]};
   paint(new Uint32Array(image.data.buffer), {
     entries: entriesOf(shown, look.position), columns: grid.columns, placed,
-    table: look.table, seen: [0, grid.columns], heights: [0, grid.rows],
+    table: look.table, span: [0, grid.columns], heights: [0, grid.rows],
     width: image.width, height: image.height, density, gap: 0});
   context.putImageData(image, 0, 0);
   drawLastActivity(context, grid, order, {width, height,

@@ -81,7 +81,7 @@ function card(run, {onCheck, onOpen, onPin, onCompare, onSeen}) {
     element('div', {className: 'card-facts'}, picture.node, verdict, pin),
     compare, detail);
   onSeen(node, run.name);
-  let told = '';
+  let shownText = '';
   return {
     node,
     update({run: now, isShown, isAlone, isPinned, color, reply, grid, look},
@@ -98,8 +98,8 @@ function card(run, {onCheck, onOpen, onPin, onCompare, onSeen}) {
       if (grid) picture.update(grid, look);
       const text = JSON.stringify([now.error, reply?.findings.length,
         reply?.problem, reply && countsOf(reply.findings)]);
-      if (text !== told) verdict.replaceChildren(...verdictOf(now, reply));
-      told = text;
+      if (text !== shownText) verdict.replaceChildren(...verdictOf(now, reply));
+      shownText = text;
       const line = now.error ? 'cannot be read' : summary(now);
       if (detail.textContent !== line) detail.textContent = line;
       detail.classList.toggle('error', Boolean(now.error));

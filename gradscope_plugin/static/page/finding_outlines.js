@@ -46,9 +46,9 @@ export class Outlining {
     part.showMarks(marks);
     if (grid.preview || !findings.takesUp(run)) return;
     const isFixed = getComputedStyle(header).position === 'sticky';
-    const chosen = marks.find((mark) => mark.isChosen)?.cells;
-    part.reveal(isFixed ? header.offsetHeight : 0, chosen);
-    if (!chosen) return;
-    this.#host.cursor.note(run.name, grid, chosen.from, chosen.first);
+    const cells = marks.find((mark) => mark.isChosen)?.cells;
+    part.reveal(isFixed ? header.offsetHeight : 0, cells);
+    if (!cells) return;
+    this.#host.cursor.note(run.name, grid, cells.from, cells.first);
   }
 }

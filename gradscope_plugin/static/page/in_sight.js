@@ -10,14 +10,14 @@ const AHEAD = '150px';
  */
 export function createSight(onChange) {
   const names = new WeakMap();
-  const seen = new Set();
+  const namesInSight = new Set();
   const observer = new IntersectionObserver((entries) => {
     let isNew = false;
     for (const {target, isIntersecting} of entries) {
       const name = names.get(target);
-      if (isIntersecting && !seen.has(name)) isNew = true;
-      if (isIntersecting) seen.add(name);
-      else seen.delete(name);
+      if (isIntersecting && !namesInSight.has(name)) isNew = true;
+      if (isIntersecting) namesInSight.add(name);
+      else namesInSight.delete(name);
     }
     if (isNew) onChange();
   }, {rootMargin: AHEAD});
@@ -26,6 +26,6 @@ export function createSight(onChange) {
       names.set(node, name);
       observer.observe(node);
     },
-    has: (name) => seen.has(name),
+    has: (name) => namesInSight.has(name),
   };
 }

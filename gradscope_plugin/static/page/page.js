@@ -146,18 +146,18 @@ export class Page {
   async show() {
     this.draw();
     const {statistic, rows} = this.#view;
-    const {listed, shown} = this.#chosen();
+    const {listed, shown} = this.#runChoice();
     const readable = shown.filter((run) => !run.error);
-    const seen = readable.filter((run) => this.#sight.has(run.name)
+    const inSight = readable.filter((run) => this.#sight.has(run.name)
       || this.#view.comparing || this.#parts.findings.awaits(run));
-    await this.#model.grids(seen, statistic, rows, (run, grid, error) => {
+    await this.#model.grids(inSight, statistic, rows, (run, grid, error) => {
       this.#results.set(run.name, {statistic, rows, grid, error});
       this.draw();
     }, (run) => Boolean(this.#result(run).grid));
     await this.#curves.follow(readable);
     await this.#thumbnails.follow(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
-    if (readable.length && !seen.length) return;
+    if (readable.length && !inSight.length) return;
     if (this.#feed.isPartial) this.#reloadSoon();
     await this.#parts.findings.follow(toDiagnose(listed, readable,
       (run) => this.#sight.has(`card ${run.name}`),
@@ -166,7 +166,7 @@ export class Page {
 
   /** Draws what was fetched. */
   draw() {
-    const {listed, shown} = this.#chosen();
+    const {listed, shown} = this.#runChoice();
     const {statistic, rows, axis} = this.#view;
     const names = shown.flatMap((run) => statisticsOf(run));
     this.#parts.notice.update(this.#noticeFor(shown));
@@ -191,7 +191,7 @@ export class Page {
   /** Draws the losses and rates of the runs that are shown. */
   #drawStrip() {
     const {zoom, metric, stripFolded, statistic} = this.#view;
-    const shown = this.#chosen().shown.filter((run) => !run.error);
+    const shown = this.#runChoice().shown.filter((run) => !run.error);
     this.#parts.strip.update({zoom, metric, folded: stripFolded,
       axis: this.#axis(), isWide: hasNoFlow(describe(statistic)),
       spans: shown.flatMap((run) => this.#parts.findings.spansOf(run)),
@@ -213,7 +213,7 @@ export class Page {
 
   /** Draws the left column, whose ages grow. */
   drawCards() {
-    const {listed, shown, error} = this.#chosen();
+    const {listed, shown, error} = this.#runChoice();
     const {filter, pins, comparing, solo} = this.#view;
     const look = this.#thumbnails.look();
     this.#parts.cards.update({
@@ -235,7 +235,7 @@ export class Page {
     return this.#feed.colorOf(name, theme());
   }
 
-  #chosen() {
+  #runChoice() {
     const runs = this.#feed.runs ?? [];
     const reply = (run) => this.#parts.findings.of(run);
     const rank = (run) => rankOf(reply(run));
@@ -257,11 +257,12 @@ export class Page {
   }
 
   #grids() {
-    return this.#chosen().shown.flatMap((run) => this.#result(run).grid ?? []);
+    return this.#runChoice().shown.flatMap(
+      (run) => this.#result(run).grid ?? []);
   }
 
   #axis() {
-    const runs = this.#chosen().shown.filter((run) => !run.error);
+    const runs = this.#runChoice().shown.filter((run) => !run.error);
     return this.#axisOf(this.#view.axis, runs, this.#grids());
   }
 
@@ -305,14 +306,14 @@ export class Page {
   }
 
   #showRun(name) {
-    if (this.#chosen().shown.some((run) => run.name === name)) return;
+    if (this.#runChoice().shown.some((run) => run.name === name)) return;
     this.#state.set({checked: {...this.#view.checked, [name]: true}});
   }
 
   #pin(name) {
-    const kept = pinned(this.#view.pins, name);
-    this.#state.set({pins: kept,
-      comparing: this.#view.comparing && kept.length === 2});
+    const pins = pinned(this.#view.pins, name);
+    this.#state.set({pins,
+      comparing: this.#view.comparing && pins.length === 2});
   }
 
   #fold(block) {

@@ -39,9 +39,7 @@ export function buildParts(actions) {
     onReset: () => actions.onDomain(undefined), onFit: actions.onFit,
     onFix: actions.onFix});
   const findings = new Findings({colorOf, onChange: actions.draw,
-    onFold: (folded) => {
-      if (folded !== view().folded) set({folded});
-    },
+    onFold: (folded) => set({folded}),
     onShowRun: actions.onShowRun,
     onLayer: actions.onLayer,
     onStatistic: (name) => {
@@ -51,9 +49,7 @@ export function buildParts(actions) {
     }});
   const strip = new Strip({onStep: actions.onStep, onZoom: actions.onZoom,
     onMetric: (metric) => set({metric}),
-    onFoldStrip: (stripFolded) => {
-      if (stripFolded !== view().stripFolded) set({stripFolded});
-    },
+    onFoldStrip: (stripFolded) => set({stripFolded}),
     onFinding: (run, key) => findings.go(run, key)});
   const detail = new Detail({get: actions.get, colorOf,
     onClose: actions.onClose});

@@ -65,9 +65,9 @@ export class FirstRanks {
  */
 export function toDiagnose(listed, shown, isSeen, isDiagnosed) {
   const isSmall = (run) => run.steps * run.variables.length < CHEAP;
-  const others = listed.filter((run) => !run.error && !run.earlier_in
+  const unshown = listed.filter((run) => !run.error && !run.earlier_in
     && !shown.includes(run));
   const isFirst = (run) => isSmall(run) || isSeen(run);
-  return [...shown, ...others.filter(isFirst),
-    ...others.filter((run) => !isFirst(run) && !isDiagnosed(run))];
+  return [...shown, ...unshown.filter(isFirst),
+    ...unshown.filter((run) => !isFirst(run) && !isDiagnosed(run))];
 }

@@ -25,15 +25,15 @@ export class Scaling {
    */
   draw(description) {
     const {domains, statistic} = this.#host.view();
-    const chosen = domains[statistic];
+    const stored = domains[statistic];
     // What an earlier version stored may not fit the statistic any more.
-    const isDefault = !isDomain(chosen, description.scale);
+    const isDefault = !isDomain(stored, description.scale);
     const fixed = makeScale(description);
     // Of one colour it would show nothing.
     const fitted = isDefault && isFlat(this.#ranges(), fixed)
       ? fitDomain(this.#ranges(), description.scale) : null;
     const scale = fitted ? makeScale({...description, domain: fitted})
-      : isDefault ? fixed : makeScale({...description, domain: chosen});
+      : isDefault ? fixed : makeScale({...description, domain: stored});
     this.look = lookOf(scale, description, theme(), this.look);
     this.#host.legend().update({description, scale, look: this.look,
       isDefault, isFitted: Boolean(fitted), count: outside(this.#host.grids(), scale)});
@@ -64,7 +64,7 @@ export class Scaling {
   }
 }
 
-// The page is drawn with each answer, and a million cells take 5 ms.
+// The page is drawn with each answer, and would search all cells each time.
 const ranges = new WeakMap();
 
 /** Returns a grid's smallest and largest number, which is none of its marks. */

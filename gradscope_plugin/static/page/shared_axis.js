@@ -6,16 +6,17 @@ import {makeAxis} from '../scales/step_axis.js';
  *     import('../scales/step_axis.js').StepAxis} */
 export function createSharedAxis() {
   let axis = makeAxis('linear', []);
-  let made = [];
+  let before = [];
   return (kind, runs, grids) => {
-    const whole = grids.filter(({columns}) => columns);
-    const now = [kind, ...whole.map(({steps}) => steps),
+    const loaded = grids.filter(({columns}) => columns);
+    const now = [kind, ...loaded.map(({steps}) => steps),
       ...runs.flatMap((run) => [run.first_step, run.last_step])];
-    if (now.length === made.length && now.every((one, i) => one === made[i])) {
+    if (now.length === before.length
+      && now.every((item, i) => item === before[i])) {
       return axis;
     }
-    made = now;
-    axis = makeAxis(kind, listsOf(kind, runs, whole));
+    before = now;
+    axis = makeAxis(kind, listsOf(kind, runs, loaded));
     return axis;
   };
 }

@@ -18,7 +18,7 @@ const AXIS_HELP = {
 export function createChoices({onGroup, onStatistic, onRows, onAxis}) {
   let groups = [];
   const names = group('Group of statistics',
-    (name) => onGroup(groups.find((one) => one.name === name)),
+    (name) => onGroup(groups.find((item) => item.name === name)),
     (label) => ({label, help: ''}));
   names.node.classList.add('groups');
   const statistics = group('Statistic', onStatistic, (name) => describe(name));
@@ -34,11 +34,11 @@ export function createChoices({onGroup, onStatistic, onRows, onAxis}) {
         element('div', {className: 'bar-end'}, rowsBar, axisBar))),
     update(now) {
       ({groups} = now);
-      const chosen = groupOf(now.statistic);
-      names.update(groups.map(({name}) => name), chosen);
-      statistics.node.setAttribute('aria-label', `Statistic: ${chosen}`);
+      const current = groupOf(now.statistic);
+      names.update(groups.map(({name}) => name), current);
+      statistics.node.setAttribute('aria-label', `Statistic: ${current}`);
       statistics.update(
-        groups.find(({name}) => name === chosen)?.statistics ?? [],
+        groups.find(({name}) => name === current)?.statistics ?? [],
         now.statistic);
       rows.update(ROWS, now.rows);
       axes.update(KINDS, now.axis);
@@ -57,7 +57,7 @@ function group(label, onChoose, describeName) {
     return {node: element('button', {type: 'button', title: help,
       onclick: () => onChoose(name)}, text)};
   });
-  return {node, update: (names, chosen) => updateButtons(names).forEach(
+  return {node, update: (names, current) => updateButtons(names).forEach(
     (part, i) => part.node.setAttribute('aria-pressed',
-      String(names[i] === chosen)))};
+      String(names[i] === current)))};
 }

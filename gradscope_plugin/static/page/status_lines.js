@@ -30,16 +30,16 @@ export function statusLines(shown, count, updated, failure) {
 }
 
 function keptLines(runs, isPart) {
-  const kept = runs.reduce((sum, run) => sum + run.steps, 0);
+  const shownSteps = runs.reduce((sum, run) => sum + run.steps, 0);
   const recorded = runs.reduce(
     (sum, run) => sum + Math.max(run.steps, run.recorded ?? 0), 0);
   const dropped = runs.reduce((sum, run) => sum + (run.dropped ?? 0), 0);
-  const lines = [isPart ? `${kept} of their ${recorded} recorded steps`
-    : `${kept} of ${recorded} recorded steps shown`];
+  const lines = [isPart ? `${shownSteps} of their ${recorded} recorded steps`
+    : `${shownSteps} of ${recorded} recorded steps shown`];
   if (runs.some((run) => run.steps >= run.readable)) {
     lines.push('with so many rows, no more steps can be read at once; gradscope '
       + 'export and gradscope diagnose read all');
-  } else if (kept < recorded) {
+  } else if (shownSteps < recorded) {
     lines.push('TensorBoard sampled the others away: '
       + 'tensorboard --samples_per_plugin=gradscope=0 keeps all');
   }

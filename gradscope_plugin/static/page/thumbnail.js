@@ -25,7 +25,7 @@ export function createThumbnail() {
         blocks: [{from: 0, to: grid.rows, top: 0}]};
       paint(new Uint32Array(image.data.buffer), {
         entries: entriesOf(grid, look.position), columns: grid.columns, placed,
-        table: look.table, seen: [0, grid.columns], heights: [0, grid.rows],
+        table: look.table, span: [0, grid.columns], heights: [0, grid.rows],
         width: WIDTH, height: HEIGHT, density: 1, gap: 0,
         sizes: grid.named.map(({size = 0}) => size)});
       context.putImageData(image, 0, 0);

@@ -70,21 +70,21 @@ export function createState(onChange, storage = browserStorage(), linked = {}) {
 
 /** Returns of a stored or linked view what can be used. */
 function sound(view) {
-  const kept = {...view};
-  if (!ROWS.includes(kept.rows)) delete kept.rows;
-  if (!KINDS.includes(kept.axis)) delete kept.axis;
+  const soundView = {...view};
+  if (!ROWS.includes(soundView.rows)) delete soundView.rows;
+  if (!KINDS.includes(soundView.axis)) delete soundView.axis;
   const isPair = (value) => value === null || (Array.isArray(value)
     && value.length === 2 && value.every(Number.isFinite)
     && value[0] < value[1]);
-  const {steps = null, rows = null} = kept.zoom ?? {};
-  if (!isPair(steps) || !isPair(rows)) delete kept.zoom;
+  const {steps = null, rows = null} = soundView.zoom ?? {};
+  if (!isPair(steps) || !isPair(rows)) delete soundView.zoom;
   for (const name of ['pins', 'unfolded']) {
-    if (name in kept && !(Array.isArray(kept[name])
-      && kept[name].every((one) => typeof one === 'string'))) {
-      delete kept[name];
+    if (name in soundView && !(Array.isArray(soundView[name])
+      && soundView[name].every((text) => typeof text === 'string'))) {
+      delete soundView[name];
     }
   }
-  return kept;
+  return soundView;
 }
 
 /** Returns the changes that choose a statistic. */
@@ -132,7 +132,7 @@ export function chooseRuns(runs, {filter, checked, solo = null}, labelOf,
 
 /** Returns the pins after a click on one: the last two that were clicked. */
 export function pinned(pins, name) {
-  return pins.includes(name) ? pins.filter((one) => one !== name)
+  return pins.includes(name) ? pins.filter((pin) => pin !== name)
     : [...pins.slice(-1), name];
 }
 
@@ -144,7 +144,7 @@ export function pinned(pins, name) {
  */
 export function folded(unfolded, block, all) {
   if (block === null) return unfolded.length ? [] : [...new Set(all)];
-  return unfolded.includes(block) ? unfolded.filter((one) => one !== block)
+  return unfolded.includes(block) ? unfolded.filter((open) => open !== block)
     : [...unfolded, block];
 }
 

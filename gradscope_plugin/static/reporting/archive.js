@@ -107,16 +107,16 @@ function codesOf(planes, rows, columns, count) {
   return codes;
 }
 
-const known = new Map();
+const decoded = new Map();
 
 /** Returns the numbers of codes; text makes them what three digits name. */
 function numbers(codes) {
   const values = new Float32Array(codes.length);
   codes.forEach((code, cell) => {
-    let value = known.get(code);
+    let value = decoded.get(code);
     if (value === undefined) {
       value = numberOf(Math.abs(code)) * Math.sign(code);
-      known.set(code, value);
+      decoded.set(code, value);
     }
     values[cell] = value;
   });

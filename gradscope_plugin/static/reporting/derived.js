@@ -42,24 +42,24 @@ async function anyMatrix(query, run, matrixOf) {
  * lacks one, because no chart shows it. */
 async function series({only, rows, ...query}, run, matrixOf) {
   const row = rowsOf(run, rows).findIndex(({name}) => name === only);
-  const found = await Promise.all(run[LISTED[rows]].map((statistic) =>
+  const matrices = await Promise.all(run[LISTED[rows]].map((statistic) =>
     matrixOf({...query, rows, statistic})));
-  const any = found.find(Boolean);
+  const any = matrices.find(Boolean);
   if (!any || row < 0) return null;
-  const values = new Float32Array(found.length * any.columns).fill(NaN);
-  found.forEach((matrix, index) => {
+  const values = new Float32Array(matrices.length * any.columns).fill(NaN);
+  matrices.forEach((matrix, index) => {
     if (matrix) values.set(rowOf(matrix, row), index * any.columns);
   });
-  return {...any, rows: found.length, values};
+  return {...any, rows: matrices.length, values};
 }
 
 function withRows(matrix, flags) {
   if (!matrix) return null;
-  const chosen = flags.flatMap((flag, row) => (flag ? [row] : []));
-  const values = new Float32Array(chosen.length * matrix.columns);
-  chosen.forEach((row, to) =>
+  const rows = flags.flatMap((flag, row) => (flag ? [row] : []));
+  const values = new Float32Array(rows.length * matrix.columns);
+  rows.forEach((row, to) =>
     values.set(rowOf(matrix, row), to * matrix.columns));
-  return {...matrix, rows: chosen.length, values};
+  return {...matrix, rows: rows.length, values};
 }
 
 /** Whether a row is the one of that name, or of a layer or group so called. */

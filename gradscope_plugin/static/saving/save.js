@@ -21,13 +21,13 @@ export function saveLines(lines, parts) {
 
 /** Returns a link that shows what is shown now. */
 export function sharedLink(view, defaults) {
-  let here = window.location;
+  let place = window.location;
   try {
     // TensorBoard's page, where it is of our origin: we are in its frame.
-    if (window.parent.location.href) here = window.parent.location;
+    if (window.parent.location.href) place = window.parent.location;
   } catch {
     // Another's page; our own frame understands the link, too.
   }
-  return `${here.origin}${here.pathname}${here.search}`
+  return `${place.origin}${place.pathname}${place.search}`
     + hashOf(view, defaults);
 }

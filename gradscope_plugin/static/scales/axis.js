@@ -15,12 +15,12 @@ export function roundest(steps, from, to) {
 /** Twice the number of zeros at the end, one more for a five before them. */
 function roundness(step) {
   let zeros = 0;
-  let rest = step;
-  while (rest > 0 && rest % 10 === 0) {
-    rest /= 10;
+  let digits = step;
+  while (digits > 0 && digits % 10 === 0) {
+    digits /= 10;
     zeros += 1;
   }
-  return 2 * zeros + (rest % 5 === 0 ? 1 : 0);
+  return 2 * zeros + (digits % 5 === 0 ? 1 : 0);
 }
 
 /** Returns the column of the last step at or before `step`, at least 0. */

@@ -109,9 +109,9 @@ function checked(domain, kind) {
 function decades(low, high) {
   const first = Math.ceil(low - 1e-9);
   const last = Math.floor(high + 1e-9);
-  const every = Math.max(1, Math.ceil((last - first) / 7));
+  const stride = Math.max(1, Math.ceil((last - first) / 7));
   const ticks = [];
-  for (let exponent = first; exponent <= last; exponent += every) {
+  for (let exponent = first; exponent <= last; exponent += stride) {
     ticks.push(Number(`1e${exponent}`));
   }
   return ticks;

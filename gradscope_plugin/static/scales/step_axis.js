@@ -44,12 +44,13 @@ export function makeAxis(kind, lists) {
 /** Returns all steps of some lists, once each. */
 function union(lists) {
   const longest = [...lists].sort((a, b) => b.length - a.length)[0] ?? [];
-  const known = new Set(longest);
-  const others = lists.flatMap((list) =>
-    list === longest ? [] : Array.from(list).filter((step) => !known.has(step)));
-  if (!others.length) return Float64Array.from(longest);
-  others.forEach((step) => known.add(step));
-  return Float64Array.from(known).sort();
+  const steps = new Set(longest);
+  const added = lists.flatMap((list) =>
+    list === longest ? []
+      : Array.from(list).filter((step) => !steps.has(step)));
+  if (!added.length) return Float64Array.from(longest);
+  added.forEach((step) => steps.add(step));
+  return Float64Array.from(steps).sort();
 }
 
 function smallestGap(steps) {
@@ -87,7 +88,7 @@ export function middleOf(axis, step) {
  * Returns the steps to label: the first and the last that are seen, and round
  * ones between them.
  * @param {StepAxis} axis
- * @param {number[]} seen places
+ * @param {number[]} span places
  * @param {number} width in pixels
  * @param {number=} gap least distance of two labels in pixels
  * @return {number[]}
@@ -122,27 +123,27 @@ function ticksOfColumns(steps, width, gap) {
   if (last <= 0) return [...steps];
   const intervals = Math.max(1, Math.min(last, Math.floor(width / gap)));
   const reach = Math.floor(last / intervals / 4);
-  const chosen = [0];
+  const columns = [0];
   for (let n = 1; n < intervals; n++) {
     const center = Math.round(n * last / intervals);
-    chosen.push(roundest(steps, center - reach, center + reach));
+    columns.push(roundest(steps, center - reach, center + reach));
   }
-  return [...chosen, last].map((column) => steps[column]);
+  return [...columns, last].map((column) => steps[column]);
 }
 
 /**
  * Returns where the distance of columns changes, as it does after the first 50
  * steps by default.
  * @param {StepAxis} axis
- * @return {{place: number, every: number}[]} none if there are too many
+ * @return {{place: number, interval: number}[]} none if there are too many
  */
 export function changesOf({kind, steps}) {
   const changes = [];
   for (let i = 1; kind === 'columns' && i < steps.length; i++) {
-    const every = steps[i] - steps[i - 1];
-    if (every === changes.at(-1)?.every) continue;
+    const interval = steps[i] - steps[i - 1];
+    if (interval === changes.at(-1)?.interval) continue;
     if (changes.length > MOST_CHANGES) return [];
-    changes.push({place: i === 1 ? 0 : i, every});
+    changes.push({place: i === 1 ? 0 : i, interval});
   }
   return changes;
 }

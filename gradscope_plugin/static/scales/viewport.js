@@ -83,11 +83,11 @@ export function panSteps(zoom, axis, by) {
  * @param {Zoom} zoom
  * @param {number} at
  * @param {number} factor
- * @param {number[]=} seen shares that are seen, of rows that scroll some
+ * @param {number[]=} range shares that are seen, of rows that scroll some
  */
-export function zoomRows(zoom, at, factor, seen = zoom.rows ?? [0, 1]) {
+export function zoomRows(zoom, at, factor, range = zoom.rows ?? [0, 1]) {
   if (!zoom.rows && factor > 1) return zoom;
-  return {...zoom, rows: zoomed(seen, at, factor, [0, 1], LEAST_ROWS)};
+  return {...zoom, rows: zoomed(range, at, factor, [0, 1], LEAST_ROWS)};
 }
 
 /** Returns a zoom moved by a share of the height. */
@@ -98,18 +98,18 @@ export function panRows(zoom, by) {
 /** Returns a zoom moved as little as it takes to see a column, from one place
  * to another, and a share of the height. */
 export function including(zoom, axis, [left, right], share) {
-  let seen = zoom;
+  let moved = zoom;
   if (zoom.steps) {
     const [from, to] = placesSeen(zoom, axis);
     const by = Math.min(0, left - from) || Math.max(0, right - to);
-    seen = by ? panSteps(seen, axis, by) : seen;
+    moved = by ? panSteps(moved, axis, by) : moved;
   }
   if (zoom.rows) {
     const [from, to] = zoom.rows;
     const margin = (to - from) / 20;
     const by = Math.min(0, share - margin - from)
       || Math.max(0, share + margin - to);
-    seen = by ? panRows(seen, by) : seen;
+    moved = by ? panRows(moved, by) : moved;
   }
-  return seen;
+  return moved;
 }

@@ -40,9 +40,10 @@ export function declareAll(statistics) {
  * @return {Statistic}
  */
 export function describe(name) {
-  const known = declared.get(name);
-  return known?.group ? known : {name, label: name.replaceAll('_', ' '),
-    help: '', scale: 'log', domain: [1e-8, 10], ends: ['small', 'large'],
+  const declaration = declared.get(name);
+  return declaration?.group ? declaration : {name,
+    label: name.replaceAll('_', ' '), help: '', scale: 'log',
+    domain: [1e-8, 10], ends: ['small', 'large'],
     ofGradient: name.includes('gradient_')};
 }
 

@@ -71,8 +71,8 @@ function described({run, name, values}) {
 function numbersAt({lines}, height, step, run) {
   const sorted = [...lines].sort((a, b) =>
     Number(b.run === run) - Number(a.run === run));
-  const known = sorted.filter(({steps}) => step === null || steps[0] <= step);
-  return known.slice(0, Math.floor(height / TEXT)).map((line) => {
+  const begun = sorted.filter(({steps}) => step === null || steps[0] <= step);
+  return begun.slice(0, Math.floor(height / TEXT)).map((line) => {
     const {color, isDashed, steps, values, name} = line;
     const value = values[step === null ? values.length - 1
       : columnOf(steps, step)];

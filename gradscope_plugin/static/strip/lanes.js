@@ -34,7 +34,7 @@ const RATES = ['lr', 'learning_rate'];
  */
 export function lanesOf(runs, metric = '') {
   const metrics = [...new Set(runs.flatMap(metricNames))];
-  const chosen = metrics.includes(metric) ? metric : metrics[0];
+  const shownMetric = metrics.includes(metric) ? metric : metrics[0];
   const ofStep = (name) => runs.flatMap((run) => lineOfStep(run, name));
   const ofEpochs = (name, isDashed) =>
     runs.flatMap((run) => lineOfEpochs(run, name, isDashed));
@@ -50,8 +50,9 @@ export function lanesOf(runs, metric = '') {
   return {metrics,
     lanes: [
       ...lane('loss', 'loss', [...losses, ...ofEpochs('val_loss', true)]),
-      ...chosen ? lane('metric', chosen, [...ofEpochs(chosen, false),
-        ...ofEpochs(`val_${chosen}`, true)]) : [],
+      ...shownMetric ? lane('metric', shownMetric, [
+        ...ofEpochs(shownMetric, false),
+        ...ofEpochs(`val_${shownMetric}`, true)]) : [],
       ...lane('global_gradient_norm', 'gradient norm',
         ofStep('global_gradient_norm')),
       ...lane('learning_rate', 'learning rate', rates,

@@ -3,7 +3,7 @@
 import {createLane} from './lane.js';
 import {lanesOf, skippedSteps} from './lanes.js';
 import {packed} from './spans.js';
-import {element, keyed} from '../basics/dom.js';
+import {element, foldable, keyed} from '../basics/dom.js';
 import {runLabel} from '../basics/format.js';
 import {listen} from '../heatmap/gestures.js';
 import {middleOf} from '../scales/step_axis.js';
@@ -29,6 +29,7 @@ export class Strip {
   #now = null;
   #parts = [];
   #cursor = null;
+  #fold;
 
   /**
    * @param {{onStep: (step: number) => void, onZoom: (zoom: Object) => void,
@@ -44,8 +45,7 @@ export class Strip {
     this.node = element('details', {className: 'strip', open: true},
       element('summary', {}, element('h2', {}, 'Training'), this.#texts,
         this.#metric, this.#numbers), this.#body);
-    this.node.addEventListener('toggle', () =>
-      actions.onFoldStrip(!this.node.open));
+    this.#fold = foldable(this.node, actions.onFoldStrip);
     this.#metric.addEventListener('change', () =>
       actions.onMetric(this.#metric.value));
     this.#updateLanes = keyed(this.#list, ({name, title}) => `${name} ${title}`,
@@ -98,7 +98,7 @@ export class Strip {
     this.#now = {...now, lanes};
     this.node.hidden = !lanes.length && !now.spans.length;
     this.node.classList.toggle('without-flow', now.isWide);
-    if (this.node.open === now.folded) this.node.open = !now.folded;
+    this.#fold(now.folded);
     this.#texts.textContent = texts.join(' · ');
     this.#numbers.hidden = !lanes.length;
     this.#metric.hidden = metrics.length < 2;

@@ -1,4 +1,4 @@
-"""What a training becomes after its first NaN: over, or damaged unseen.
+"""The course of a training after its first NaN: over, or damaged unseen.
 
 On a CPU, in a graph without XLA, `Dense` or `Conv2D` with a bias and a ReLU is
 a single operation, which turns NaN into 0. Then weights are NaN and the loss is
@@ -27,7 +27,7 @@ class Aftermath:
     """The consequences of a first NaN or infinity, in words.
 
     Attributes:
-        headline: What to add to the sentence that says what became NaN.
+        headline: Addition to the sentence that names the first NaN.
         explanation: Sentences that say why; empty without any.
         evidence: Numbers and names that prove it.
     """
@@ -40,11 +40,11 @@ class Aftermath:
 
 
 def describe_aftermath(view: View, origin: NonFinite, index: int) -> Aftermath:
-    """Describe what a first NaN or infinity did to the rest of the run.
+    """Describe the effect of a first NaN or infinity on the rest of the run.
 
     Args:
         view: The run.
-        origin: What was not finite first.
+        origin: The first number that was not finite.
         index: Its index in the steps of the view.
     """
     weights = _finite_weights(view, index + 1)

@@ -194,6 +194,7 @@ def _growth_finding(
 ) -> Finding:
     peak = float(np.nanmax(norm[spell.slice]))
     norms = view.get("gradient_norm")[spell.slice].astype(float)
+    # Infinite gradients have a rule of their own, `non_finite`.
     norms = np.where(np.isinf(norms), np.nan, norms)
     row = int(np.argmax(np.nan_to_num(norms, nan=-1).max(axis=0)))
     return finding(

@@ -120,7 +120,7 @@ def vanishing_gradient(view: View, limits: Limits) -> Findings:
 
 
 def _ratio_limit(view: View, limits: Limits) -> float:
-    """Choose the limit of the ratio by what small gradients do.
+    """Choose the limit of the ratio by the effect of small gradients.
 
     An adaptive optimizer makes up for small gradients. Normalised networks
     learn with gradients of all sizes, even if the loss falls late.
@@ -184,7 +184,7 @@ def forgetful_recurrence(view: View, limits: Limits) -> Findings:
 
 
 def _effect(view: View, limits: Limits, first: list[int], spell: Spell) -> str:
-    """Say what the updates of the first kernels are, in a part of a sentence.
+    """Describe the updates of the first kernels, in a part of a sentence.
 
     An optimizer that divides by the gradient's size moves them all the same.
     """

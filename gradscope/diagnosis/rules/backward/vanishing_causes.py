@@ -1,4 +1,4 @@
-"""Why a gradient vanishes: the likeliest cause, from what the record shows."""
+"""Why a gradient vanishes: the likeliest cause, according to the record."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def explain_vanishing(view: View, limits: Limits) -> tuple[str, str]:
 
 
 def _remedies(view: View) -> str:
-    """List what may help, but for what the model has already."""
+    """List remedies, without those that the model has already."""
     remedies = ['use `kernel_initializer="he_normal"` with ReLU']
     if not view.is_normalised:
         remedies.append("add batch normalisation")

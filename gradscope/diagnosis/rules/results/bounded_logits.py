@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @rule
 def bounded_logits(view: View, limits: Limits) -> Findings:
-    """Logits from -1 to 1, under a loss that settled above what they allow.
+    """Logits from -1 to 1, and a loss that settled above their least one.
 
     With C classes the best that such logits can give to the right class is a
     probability of e^2 / (e^2 + C - 1), and a cross-entropy of minus its log.
@@ -33,6 +33,7 @@ def bounded_logits(view: View, limits: Limits) -> Findings:
     # Cosines of rounded vectors may be a little beyond 1.
     if not (-1.0005 <= low < -0.1 and 0.1 < high <= 1.0005):
         return
+    # The right logit is 1 at most and the others are -1: 2 apart.
     share = np.exp(2) / (np.exp(2) + count - 1)
     least = -float(np.log(share))
     # A loss that still falls may get larger logits in time, and those of a

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def find_constant_outputs(view: View, limits: Limits) -> Findings:
     """Outputs that hardly differ between examples, though the inputs do."""
-    if view.count < 20 or view.last_step < limits["nothing-learned.steps"]:
+    if view.is_short or view.last_step < limits["nothing-learned.steps"]:
         return
     late = view.end.slice
     if not view.is_finite[late].all():

@@ -131,7 +131,7 @@ def outputs_run_away(view: View, limits: Limits) -> Findings:
     or not known.
     """
     rows = view.data_rows("output")
-    if len(rows) != 1 or view.count < 20 or view.last_loss > 0:
+    if len(rows) != 1 or view.is_short or view.last_loss > 0:
         return
     size = view.get("data_rms")[:, rows[0]].astype(float)
     first, last = float(median(size[:3])), float(median(size[-5:]))

@@ -149,7 +149,7 @@ def single_answer(view: View, limits: Limits) -> Findings:
     more, the common class is the best answer.
     """
     outputs, targets = view.data_rows("output"), view.data_rows("target")
-    if len(outputs) != 1 or len(targets) != 1 or view.count < 20:
+    if len(outputs) != 1 or len(targets) != 1 or view.is_short:
         return
     has_sigmoid = any(
         activation.kind == "sigmoid" for _, activation in view.outputs

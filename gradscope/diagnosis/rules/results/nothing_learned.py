@@ -1,4 +1,4 @@
-"""Rules about what must hold of any training: that something is learned.
+"""Rules about the least that any training must do: learn something.
 
 Where nothing else is found, these name what one sees and what to check; the
 record of a training does not tell why.
@@ -122,7 +122,7 @@ def nothing_learned(view: View, limits: Limits) -> Findings:
 def _only_guesses(view: View, limits: Limits) -> Findings:
     """A loss that never gets better than that of a constant answer."""
     guess = guessing_loss(view)
-    if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
+    if view.last_step < limits["nothing-learned.steps"] or view.is_short:
         return
     limit = limits["nothing-learned.share"]
     if not guess > 0 or not view.last_loss > limit * guess:
@@ -163,7 +163,7 @@ def _stays_where_it_was(view: View, limits: Limits) -> Findings:
     Adversaries and rewards have losses that need not fall, but they go up and
     down.
     """
-    if view.last_step < limits["nothing-learned.steps"] or view.count < 20:
+    if view.last_step < limits["nothing-learned.steps"] or view.is_short:
         return
     if not view.is_from_start or np.isfinite(guessing_loss(view)):
         return
@@ -216,7 +216,7 @@ def _nothing_resists(view: View, limits: Limits) -> Findings:
         for fact in view.facts.values()
         if (fact.get("config") or {}).get("trainable") is False
     ]
-    if len(targets) != 1 or not frozen or view.count < 20:
+    if len(targets) != 1 or not frozen or view.is_short:
         return
     if view.last_step < limits["nothing-learned.steps"]:
         return

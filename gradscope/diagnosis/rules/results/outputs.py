@@ -179,7 +179,7 @@ def clipped_output(view: View, limits: Limits) -> Findings:
     # A last activation has bounds of its own; `output_range` looks at those.
     if len(rows) != 1 or len(targets) != 1 or view.outputs:
         return
-    if view.count < 20 or not view.kernels:
+    if view.is_short or not view.kernels:
         return
     for name in ("data_max", "data_min"):
         bound, share = _bound(view, name, rows[0], targets[0])

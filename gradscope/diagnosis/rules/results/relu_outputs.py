@@ -73,7 +73,7 @@ def relu_output(view: View, limits: Limits) -> Findings:
 
 
 def _cause_of_zeros(view: View, row: int, low: float) -> str:
-    """Tell what the zeros of a last ReLU mean, as far as was measured.
+    """Explain the zeros of a last ReLU, as far as was measured.
 
     Args:
         view: The run.

@@ -190,7 +190,7 @@ def single_unit_softmax(view: View, limits: Limits) -> Findings:
 
 
 def _better_than_single_unit(view: View, activation: Activation) -> str:
-    """Advise what to use instead, by the place of the softmax if known."""
+    """Advise an alternative, by the place of the softmax if known."""
     for_output = (
         'For two classes, use `Dense(1, activation="sigmoid")` with binary '
         "cross-entropy, or two units with the softmax."
@@ -266,7 +266,7 @@ def _double_softmax_finding(view: View, layer: str) -> Finding:
 
 
 def _consumer(view: View, activation: Activation) -> str:
-    """Guess what takes the output of a softmax: `"kernel"` or `"other"`.
+    """Guess the consumer of a softmax's output: `"kernel"` or `"other"`.
 
     For records without the graph of the forward pass: the output of a `Dense`
     layer, or of an activation of two axes, goes to the next layer.

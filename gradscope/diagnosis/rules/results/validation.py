@@ -82,6 +82,7 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
         return
     if not guess > 0 or have_hardly_begun(view, limits):
         return
+    # At first a network that learns well may guess in validation, too.
     late = validation[len(validation) // 2 :]
     is_below = bool((late < limits["validation-differs.share"] * guess).all())
     # A rare class makes guessing look good, and a little better than it hard.
@@ -140,6 +141,8 @@ def _has_another_scale(view: View, limits: Limits) -> Findings:
         return
     if not view.loss_fall > 0.5:
         return
+    # A few answers that are wrong with certainty make the loss large, while
+    # most of the answers are right.
     accuracy = view.validation_accuracy
     if accuracy is not None and accuracy[-1] > 1.5 * chance(view):
         return

@@ -101,11 +101,13 @@ def _reach_of_zeros(view: View, spell: Spell, layers: list[str]) -> str:
         layers: The layers of these kernels.
     """
     gradients = view.get("gradient_norm")[spell.slice]
-    others = [row for row in view.kernels if view.layer(row) not in layers]
-    silent = [row for row in others if (gradients[:, row] == 0).all()]
+    other_kernels = [
+        row for row in view.kernels if view.layer(row) not in layers
+    ]
+    silent = [row for row in other_kernels if (gradients[:, row] == 0).all()]
     if not silent:
-        return " The other layers get a gradient." if others else ""
-    if len(silent) == len(others):
+        return " The other layers get a gradient." if other_kernels else ""
+    if len(silent) == len(other_kernels):
         return " No other layer gets a gradient, whatever the learning rate."
     names = [view.layer(row) for row in silent]
     verb = "gets" if len(set(names)) == 1 else "get"

@@ -181,7 +181,7 @@ def init_too_large(view: View, limits: Limits) -> Findings:
 
 
 def _signs_of_growth(view: View, limits: Limits) -> list[str]:
-    """List what the first record shows of a signal that is too large."""
+    """List the signs of a signal that is too large, in the first record."""
     signs = []
     limit = limits["init-too-large.rms"]
     sizes = view.get("data_rms")[0, view.data_rows("output")]
@@ -223,6 +223,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
         return
     # A loss that is summed over the batch is large even with small outputs.
     largest_output = float(view.get("data_max")[0, view.data_rows("output")[0]])
+    # The sigmoid of 5 is 0.99.
     if not (largest_output > 5 or (view.outputs and largest_output > 0.99)):
         return
     yield finding(
@@ -247,7 +248,7 @@ def outputs_too_large(view: View, limits: Limits) -> Findings:
 
 
 def gains(view: View) -> dict[int, tuple[float, float]]:
-    """Compute by what factor each kernel changes the size of a signal at first.
+    """Compute the factor by which each kernel scales a signal at first.
 
     One gain is counted over the inputs of the kernel, and one over the mean of
     inputs and outputs. Initial standard deviations that keep the size of a

@@ -1,4 +1,4 @@
-"""What rules about initial weights share: advice, and spells of short runs."""
+"""Advice on initial weights, and spells of short runs, for several rules."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def weights_changed(view: View, limits: Limits) -> Findings:
     norm of a weight by at most its own. Where steps in between were not
     recorded, their updates are not known.
     """
-    if view.count < 20 or not view.is_finite.all():
+    if view.is_short or not view.is_finite.all():
         return
     weights = view.get("weight_norm").astype(float)
     # Weights are recorded before their update, so the last one shows in none.

@@ -1,4 +1,4 @@
-"""The kind `learning-rate`, and what its rules share.
+"""The kind `learning-rate`, and code that its rules share.
 
 `rate_too_large` and `rate_too_small` have the rules.
 """

@@ -142,7 +142,7 @@ def _overshoot_that_ruined_units(
 def _gradient_died(view: View) -> bool:
     """Return whether most kernels had a gradient at first and none at the end.
 
-    That is what dead units leave where activations are not recorded.
+    Dead units leave this trace where activations are not recorded.
     """
     norms = view.get("gradient_norm")[:, view.kernels]
     had_gradient = (norms[:3] > 0).all(axis=0)
@@ -198,7 +198,7 @@ def layer_overwritten(view: View, limits: Limits) -> Findings:
     """A layer that each update overwrites, in a network that only guesses."""
     ratios = update_ratios(view)
     guess = guessing_loss(view)
-    if ratios.shape[1] == 0 or view.count < 20 or not view.last_loss > guess:
+    if ratios.shape[1] == 0 or view.is_short or not view.last_loss > guess:
         return
     late = median(ratios[view.count // 2 :], axis=0)
     limit = limits["learning-rate.overwritten"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def learning_rate_too_small(view: View, limits: Limits) -> Findings:
     """Updates so small that the loss hardly changes."""
     ratios = update_ratios(view)
-    if ratios.shape[1] == 0 or view.count < 20:
+    if ratios.shape[1] == 0 or view.is_short:
         return
     # The ratio of a kernel of zeros that stays so is NaN: no progress,
     # either.
@@ -120,7 +120,7 @@ def _has_vanished(view: View) -> bool:
     rate = view.get("learning_rate").astype(float)
     late = slice(int(0.6 * view.count), None)
     # Of an optimizer with parts, the rate of the step is NaN.
-    if view.count < 20 or not np.isfinite(rate).all():
+    if view.is_short or not np.isfinite(rate).all():
         return False
     # A rate below zero climbs, and has not vanished.
     if not 0 <= rate[late].max() < 1e-3 * rate.max():
@@ -138,7 +138,7 @@ def training_too_slow(view: View, limits: Limits) -> Findings:
     the weights; the loss has hardly fallen, and the gradient is as it was.
     """
     ratios = update_ratios(view)
-    if ratios.shape[1] == 0 or view.count < 20 or not view.is_from_start:
+    if ratios.shape[1] == 0 or view.is_short or not view.is_from_start:
         return
     if view.last_step < 200 or _has_vanished(view):
         return

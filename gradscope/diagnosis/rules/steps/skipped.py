@@ -102,7 +102,7 @@ def skipped_steps(view: View, limits: Limits) -> Findings:
 
 
 def _word_scale(scale: float, limits: Limits) -> str:
-    """Say what a loss scale proves that was halved again and again."""
+    """Explain a loss scale that was halved again and again."""
     halves = "A dynamic loss scale halves itself after each such step. "
     if not 0 < scale < limits["steps-skipped.scale"]:
         return f"{halves}If that does not help, look at what is not finite. "

@@ -5,6 +5,7 @@ Updates of most layers together are a matter of `learning_rate`.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,7 @@ def clipped_to_nothing(view: View, limits: Limits) -> Findings:
     on the size of gradients.
     """
     ratios = update_ratios(view)
-    if view.is_adaptive or ratios.shape[1] == 0 or view.count < 20:
+    if view.is_adaptive or ratios.shape[1] == 0 or view.is_short:
         return
     shares = view.get("global_clipped_norm") / view.get("global_gradient_norm")
     # `nanmax` would warn of steps without any number.
@@ -133,7 +134,7 @@ declare(
 def weights_run_away(view: View, limits: Limits) -> Findings:
     """Weights of usual initial size that grow without end in most layers."""
     rms = view.get("weight_rms")[:, view.kernels].astype(float)
-    if not view.is_from_start or rms.shape[1] < 2 or view.count < 20:
+    if not view.is_from_start or rms.shape[1] < 2 or view.is_short:
         return
     inputs = [
         np.prod(view.schema.variables[row].shape[:-1]) for row in view.kernels
@@ -162,96 +163,103 @@ def weights_run_away(view: View, limits: Limits) -> Findings:
     )
 
 
-@rule
-def update_too_large(view: View, limits: Limits) -> Findings:
-    """A layer with far larger updates than others, relative to its weights."""
-    yield from _odd_layers(
-        view,
-        limits,
-        "update-too-large",
-        "update-too-large.ratio",
-        lambda ratio, typical, limit: (ratio > limit) & (ratio > 30 * typical),
-        "far more than in the other layers",
-        "Its weights are very small, or its gradient is very large compared "
-        "with those of the other layers.",
-        "Check its initializer and its inputs, and clip gradients with "
-        "`clipnorm=1.0`.",
-    )
+@dataclasses.dataclass(frozen=True)
+class _Oddity:
+    """A way in which the updates of one layer differ from those of others.
 
-
-@rule
-def update_too_small(view: View, limits: Limits) -> Findings:
-    """A layer with far smaller updates than others, relative to its weights."""
-    yield from _odd_layers(
-        view,
-        limits,
-        "update-too-small",
-        "update-too-small.ratio",
-        lambda ratio, typical, limit: (
-            (ratio > 0) & (ratio < limit) & (ratio < typical / 100)
-        ),
-        "far less than in the other layers",
-        "Its gradient is very small compared with its weights: the weights are "
-        "very large, or little of the gradient reaches this layer.",
-        "Check its initializer and its gradient.",
-    )
-
-
-def _odd_layers(
-    view: View,
-    limits: Limits,
-    kind: str,
-    name: str,
-    is_odd: Callable[[np.ndarray, np.ndarray, float], np.ndarray],
-    comparison: str,
-    cause: str,
-    remedy: str,
-) -> Findings:
-    """Find layers whose update-to-weight ratio differs from that of the others.
-
-    Args:
-        view: The run.
-        limits: The limits.
-        kind: Kind of the findings.
-        name: Name of the limit of the ratio.
+    Attributes:
+        kind: Kind of the findings; its limit `ratio` is compared with.
         is_odd: Function from ratios of layers, ratios of a typical layer, and
             the limit to booleans.
         comparison: How the ratio compares, in words.
         cause: The likely cause.
         remedy: Advice.
     """
+
+    kind: str
+    is_odd: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+    comparison: str
+    cause: str
+    remedy: str
+
+
+_TOO_LARGE = _Oddity(
+    kind="update-too-large",
+    is_odd=lambda ratio, typical, limit: (
+        (ratio > limit) & (ratio > 30 * typical)
+    ),
+    comparison="far more than in the other layers",
+    cause="Its weights are very small, or its gradient is very large compared "
+    "with those of the other layers.",
+    remedy="Check its initializer and its inputs, and clip gradients with "
+    "`clipnorm=1.0`.",
+)
+
+_TOO_SMALL = _Oddity(
+    kind="update-too-small",
+    is_odd=lambda ratio, typical, limit: (
+        (ratio > 0) & (ratio < limit) & (ratio < typical / 100)
+    ),
+    comparison="far less than in the other layers",
+    cause="Its gradient is very small compared with its weights: the weights "
+    "are very large, or little of the gradient reaches this layer.",
+    remedy="Check its initializer and its gradient.",
+)
+
+
+@rule
+def update_too_large(view: View, limits: Limits) -> Findings:
+    """A layer with far larger updates than others, relative to its weights."""
+    yield from _odd_layers(view, limits, _TOO_LARGE)
+
+
+@rule
+def update_too_small(view: View, limits: Limits) -> Findings:
+    """A layer with far smaller updates than others, relative to its weights."""
+    yield from _odd_layers(view, limits, _TOO_SMALL)
+
+
+def _odd_layers(view: View, limits: Limits, oddity: _Oddity) -> Findings:
+    """Find layers whose update-to-weight ratio differs from that of the others.
+
+    Args:
+        view: The run.
+        limits: The limits.
+        oddity: The way in which they differ, in numbers and words.
+    """
     ratios = update_ratios(view)
     if ratios.shape[1] < 2:
         return
+    limit = limits[f"{oddity.kind}.ratio"]
     typical = _typical_ratios(view, ratios)
     # The first updates of Adam are always large: its averages start at zero.
     is_late = np.arange(view.count) >= min(10, view.count // 3)
-    odd_share = is_odd(ratios, typical, limits[name]).mean(axis=0)
+    odd_share = oddity.is_odd(ratios, typical, limit).mean(axis=0)
     # A spell needs half of the records; this spares most layers the search.
     for column in np.flatnonzero(odd_share > 0.25):
         row = view.kernels[column]
         ratio = running_median(ratios[:, column])
         typical_ratio = running_median(typical[:, column])
-        is_odd_step = is_odd(ratio, typical_ratio, limits[name])
+        is_odd_step = oddity.is_odd(ratio, typical_ratio, limit)
         spell = longest_spell(is_odd_step & is_late, max(20, view.count // 2))
         if spell is None:
             continue
         value = float(median(ratio[spell.slice]))
         yield finding(
             view,
-            kind,
+            oddity.kind,
             "warning" if view.loss_fall < limits["learned.fall"] else "note",
             view.layer(row),
             spell,
             what=f"Each update of {code(view.layer(row))} is {value:.2g} times "
-            f"as large as its weights, {comparison}",
+            f"as large as its weights, {oddity.comparison}",
             evidence={
                 "update_to_weight_ratio": value,
-                "update_to_weight_ratio_limit": limits[name],
+                "update_to_weight_ratio_limit": limit,
                 "others": median(typical_ratio[spell.slice]),
             },
-            cause=cause,
-            remedy=remedy,
+            cause=oddity.cause,
+            remedy=oddity.remedy,
         )
 
 

@@ -1,4 +1,4 @@
-"""Collects the replies of the plugin's routes for a report, run by run."""
+"""Gathers the replies of the plugin's routes for a report, run by run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 BASE64 = 4 / 3
 
 
-class Collected:
+class ReportContents:
     """A report in the making.
 
     Args:
-        planned: What it holds.
+        planned: The plan of its contents.
     """
 
     def __init__(self, planned: Plan):
@@ -55,7 +55,7 @@ class Collected:
         for route in routes.ROUTES:
             if route.part in self._plan.left_out:
                 continue
-            for query in route.queries(run.described, run.asked):
+            for query in route.queries(run.described, run.client):
                 query = {"run": run.described["name"], **query}
                 self._add_reply(run, route, query, steps)
 
@@ -63,12 +63,12 @@ class Collected:
         key = routes.key_of(route.path, query)
         try:
             if route.is_json:
-                body = run.asked.bytes_of(route.path, query)
+                body = run.client.bytes_of(route.path, query)
                 if route.thin and self._plan.steps is not None:
                     body = route.thin(body, steps)
                 self._archive.add_json(key, body)
                 return
-            matrix = run.asked.matrix_of(route.path, query)
+            matrix = run.client.matrix_of(route.path, query)
         except Refused as error:
             self._archive.add_error(key, str(error))
             return
@@ -125,7 +125,7 @@ class Collected:
         return f"all recorded steps{rounded}{f', {lost}' if lost else ''}"
 
     def notes(self) -> list[str]:
-        """Say what the report lacks, in sentences."""
+        """Describe the omissions of the report, in sentences."""
         return [
             *omissions.of_plan(self._plan, self.sizes, self._thinned),
             *omissions.of_runs([summary.fields for summary in self._summaries]),
