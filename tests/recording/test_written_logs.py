@@ -25,7 +25,6 @@ def train_in_fits(logdir):
     keras.utils.set_random_seed(0)
     layers = [
         keras.layers.Dense(4, "relu", kernel_initializer="zeros", name="a"),
-        keras.layers.BatchNormalization(name="norm"),
         keras.layers.Dense(1, name="b"),
     ]
     model = keras.Sequential(layers)
