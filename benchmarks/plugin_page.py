@@ -27,7 +27,7 @@ if (location.href.includes('plugin_entry')) {
     if (drawn) {
       window.pictures.first ??= now;
       const note = document.querySelector('.heatmap .axis em');
-      const some = !note.hidden && note.textContent.includes('on their way');
+      const some = !note.hidden && note.textContent.includes('being loaded');
       if (!some) window.pictures.whole ??= now;
     }
     if (!window.pictures.whole) requestAnimationFrame(look);

@@ -86,31 +86,31 @@ def validate(
 
 
 def pack(schema: Schema, family: str, table: np.ndarray) -> np.ndarray:
-    """Select the columns of a table, or of T tables, that the file needs.
+    """Select the columns of a step's table that the file needs.
 
     Args:
         schema: The schema of the file.
         family: The family of the table.
-        table: `[rows, columns]` of a step, or `[T, rows, columns]`.
+        table: `[rows, columns]`.
 
     Returns:
-        float32 `[..., rows, n]`, at least one column.
+        float32 `[rows, n]`, at least one column.
     """
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
         table = np.asarray(table, np.float32)
     if family not in schema.stored:
         return table
     names = schema.stored[family]
-    places = _places(names, schema.columns[family])
+    table = table[:, _places(names, schema.columns[family])]
     usual = _usual_values(schema, family, names)
     count = len(names)
     while (
         count > 1
         and names[count - 1] in _USUAL
-        and _all_equal(table[..., places[count - 1]], usual[:, count - 1])
+        and np.array_equal(table[:, count - 1], usual[:, count - 1], True)
     ):
         count -= 1
-    return np.ascontiguousarray(table[..., places[:count]])
+    return np.ascontiguousarray(table[:, :count])
 
 
 def is_table(schema: Schema, family: str, value: Any) -> bool:
@@ -147,15 +147,34 @@ def unpack(
     return numbers
 
 
-def column(
-    schema: Schema, family: str, packed: np.ndarray, name: str
+def stack(
+    schema: Schema, family: str, tables: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Compute one column of T packed tables, as `unpack` does.
+    """Stack T tables as they are, float32 `[T, rows, n]`.
+
+    The n columns are those of the widest one; others have usual values there.
+    """
+    names = schema.stored[family]
+    width = max(table.shape[1] for table in tables)
+    shape = len(tables), len(schema.rows(family)), width
+    numbers = np.empty(shape, np.float32)
+    if any(table.shape[1] < width for table in tables):
+        numbers[:] = _usual_values(schema, family, names)[:, :width]
+    # One by one, for the reason that `unpack` gives.
+    for target, table in zip(numbers, tables, strict=True):
+        target[:, : table.shape[1]] = table
+    return numbers
+
+
+def column(
+    schema: Schema, family: str, stacked: np.ndarray, name: str
+) -> np.ndarray:
+    """Compute one column of stacked tables, to the same bits as `unpack`.
 
     Args:
         schema: The schema of the file.
         family: The family of the tables.
-        packed: `[T, rows, n]`, the first n stored columns.
+        stacked: `[T, rows, n]`, from `stack`.
         name: Name of the column.
 
     Returns:
@@ -163,15 +182,15 @@ def column(
     """
     names = schema.stored[family]
     if name not in names:
-        value = {n: column(schema, family, packed, n) for n in _SOURCES}
+        value = {n: column(schema, family, stacked, n) for n in _SOURCES}
         sizes = np.array([v.size for v in schema.variables], np.float64)
         with np.errstate(over="ignore"):  # as `complete` does
             return derive(value, sizes)[name].astype(np.float32)
     place = names.index(name)
-    if place < packed.shape[2]:
-        return packed[:, :, place]
+    if place < stacked.shape[2]:
+        return stacked[:, :, place]
     usual = _usual_values(schema, family, names)[:, place]
-    return np.broadcast_to(usual, packed.shape[:2])
+    return np.broadcast_to(usual, stacked.shape[:2])
 
 
 def derive(
@@ -215,12 +234,6 @@ def derive(
 
 def _places(names: Sequence[str], columns: Sequence[str]) -> list[int]:
     return [columns.index(name) for name in names]
-
-
-def _all_equal(numbers: np.ndarray, usual: np.ndarray) -> bool:
-    """Test whether each number is the usual one of its row; NaN is NaN."""
-    usual = np.broadcast_to(usual, numbers.shape)
-    return np.array_equal(numbers, usual, equal_nan=True)
 
 
 def _usual_values(

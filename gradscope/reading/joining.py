@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,8 +23,15 @@ from gradscope.format.step_order import (
 )
 from gradscope.reading.record import Record
 
+#: Makes one array of the tables of a family.
+Unpack = Callable[[Schema, str, Sequence[np.ndarray]], np.ndarray]
 
-def from_series(run: str, series: dict[str, list]) -> Record | None:
+
+def from_series(
+    run: str,
+    series: dict[str, list],
+    unpack: Unpack = stored_columns.unpack,
+) -> Record | None:
     """Join the time series of a run's tags into a record.
 
     A run whose model changed, or that was resumed with another model, has
@@ -34,6 +42,8 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
         run: Name of the run.
         series: For each tag of gradscope its points `(step, wall time, value)`
             in the order of writing; a value is an array, or bytes for schemas.
+        unpack: Makes one array of the tables of a family. Where it does not
+            compute all columns, there must be one schema alone.
 
     Returns:
         The record, or None while there is no schema or no step.
@@ -46,7 +56,7 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
         family, schema_id = schema_module.parse_tag(tag)
         if family == "schema":
             schema = schema_of(points)
-            part = _part(run, schema, schema_id, series)
+            part = _part(run, schema, schema_id, series, unpack)
             if part is not None:
                 parts.append(part)
     # The last part is the one that a training still adds to.
@@ -79,7 +89,11 @@ def _parse_schema(text: bytes | str) -> Schema:
 
 
 def _part(
-    run: str, schema: Schema, schema_id: str, series: dict[str, list]
+    run: str,
+    schema: Schema,
+    schema_id: str,
+    series: dict[str, list],
+    unpack: Unpack,
 ) -> Record | None:
     """Build the record of one schema's points, None without any step."""
     families, occasional = {}, {}
@@ -100,7 +114,7 @@ def _part(
         points = valid_points(points)
         if not points:
             continue
-        steps, values = _stack(points, schema, family)
+        steps, values = _stack(points, schema, family, unpack)
         if reference is None:
             reference = steps
             wall_times = np.array([p[1] for p in points], np.float64)
@@ -116,7 +130,7 @@ def _part(
             points = valid_occasional_points(points, reference, wall_times)
         points = valid_points(points)
         if points:
-            rare[family] = _stack(points, schema, family)
+            rare[family] = _stack(points, schema, family, unpack)
     logs = series.get(schema_module.tag("logs", schema_id), ())
     return Record(
         run,
@@ -132,12 +146,12 @@ def _part(
 
 
 def _stack(
-    points: list, schema: Schema, family: str
+    points: list, schema: Schema, family: str, unpack: Unpack
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stack points to steps, int64 `[n]`, and values, float32 `[n, ...]`."""
     steps = np.array([p[0] for p in points], np.int64)
     tables = [point[2] for point in points]
-    return steps, stored_columns.unpack(schema, family, tables)
+    return steps, unpack(schema, family, tables)
 
 
 def _at_steps(

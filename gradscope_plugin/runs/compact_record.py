@@ -11,10 +11,16 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from gradscope.format import stored_columns
+from gradscope.format.schema import parse_tag
+from gradscope.reading import joining
 from gradscope.reading.record import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
+
+    from gradscope.format.schema import Schema
 
 _FAMILY = "variables"
 
@@ -34,20 +40,21 @@ class CompactRecord(Record):
         return stored_columns.column(self.schema, _FAMILY, packed, statistic)
 
 
-def compact(record: Record) -> Record:
-    """Leave out the columns that follow from others.
+def from_series(run: str, series: dict[str, list]) -> Record | None:
+    """Join the time series of a run, as `joining.from_series` does.
 
-    Args:
-        record: A record of one training with one schema. In a joined one, the
-            schema is that of the last part, and others may have columns that
-            do not follow.
+    Returns a `CompactRecord` where the run has a single schema that says which
+    columns its file has.
     """
-    if _FAMILY not in record.families or _FAMILY not in record.schema.stored:
+    schemas = [
+        tag for tag in series if (parse_tag(tag) or ("",))[0] == "schema"
+    ]
+    if len(schemas) != 1:
+        return joining.from_series(run, series)
+    record = joining.from_series(run, series, _stack)
+    if record is None or not _is_compact(record):
         return record
-    packed = stored_columns.pack(
-        record.schema, _FAMILY, record.families[_FAMILY]
-    )
-    return _copy(CompactRecord, record, packed)
+    return _copy(CompactRecord, record, record.families[_FAMILY])
 
 
 def expand(record: Record) -> Record:
@@ -58,6 +65,24 @@ def expand(record: Record) -> Record:
         record.schema, _FAMILY, list(record.families[_FAMILY])
     )
     return _copy(Record, record, table)
+
+
+def _stack(
+    schema: Schema, family: str, tables: Sequence[np.ndarray]
+) -> np.ndarray:
+    stacks = family == _FAMILY and _can_stack(schema)
+    make = stored_columns.stack if stacks else stored_columns.unpack
+    return make(schema, family, tables)
+
+
+def _can_stack(schema: Schema) -> bool:
+    # The first family has all steps; others are NaN in a step that they lack,
+    # and a column that is left out would have its usual value there.
+    return _FAMILY in schema.stored and next(iter(schema.columns)) == _FAMILY
+
+
+def _is_compact(record: Record) -> bool:
+    return _FAMILY in record.families and _can_stack(record.schema)
 
 
 def _copy(kind: type[Record], record: Record, table: np.ndarray) -> Record:

@@ -9,7 +9,11 @@ from tensorboard.data import provider
 
 from gradscope.format import schema
 from gradscope.reading import joining
-from gradscope_plugin.runs import earlier_trainings, summary
+from gradscope_plugin.runs import (
+    compact_record,
+    earlier_trainings,
+    summary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,7 +173,7 @@ class TagReader:
                     series[tag] = self._series(
                         ctx, experiment_id, run, tag, min(most, count)
                     )
-            record = joining.from_series(run, series)
+            record = compact_record.from_series(run, series)
         except schema.SchemaError as error:
             raise UnreadableRun(str(error)) from error
         except Exception as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradscope.format import schema
 from gradscope_plugin.runs import memory, record_parts
 from gradscope_plugin.runs.caching import Cache, Locks
-from gradscope_plugin.runs.compact_record import compact, expand
+from gradscope_plugin.runs.compact_record import expand
 from gradscope_plugin.runs.data_provider import (
     ALL,
     SMALL,
@@ -200,15 +200,12 @@ class Runs:
             return record
 
     def _read(self, ctx, experiment_id, run, tags, most=ALL, room=None):
-        """Read some tags into a record that is as small as can be."""
-        record = self._source.read(
-            ctx, experiment_id, run, tags, most, room=room
-        )
-        schemas = [tag for tag in tags if family_of(tag) == "schema"]
-        if len(schemas) == 1:
-            record = compact(record)
-        memory.give_back()
-        return record
+        try:
+            return self._source.read(
+                ctx, experiment_id, run, tags, most, room=room
+            )
+        finally:
+            memory.give_back()
 
     def version(
         self, ctx: RequestContext, experiment_id: str, run: str

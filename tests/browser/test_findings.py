@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import runs
 from playwright.sync_api import expect
-from reader import PATIENCE, copied, frame_of, heatmap, reload_until
+from reader import PATIENCE, card, copied, frame_of, heatmap, reload_until
 
 import gradscope
 
@@ -137,6 +137,20 @@ def test_all_findings_of_a_run_are_outlined(page):
         1
     )
     expect(heatmap(page, "a/healthy").locator(".mark")).to_have_count(0)
+
+
+def test_a_heatmap_says_what_its_cells_without_a_number_are(page):
+    section = heatmap(page, "c/abnormal")
+    kinds = section.locator(".kinds > span")
+    expect(kinds).to_have_text(
+        ["exactly zero", "NaN", "infinite", "no gradient"]
+    )
+    expect(kinds.first.locator("canvas")).to_be_visible()
+    healthy = heatmap(page, "a/healthy")
+    expect(healthy.locator(".kinds > span")).to_have_count(0)
+    expect(card(page, "a/healthy").locator(".thumbnail")).to_have_attribute(
+        "title", "gradient norm of each layer over all steps, input at the top"
+    )
 
 
 def test_names_in_findings_are_text(page):

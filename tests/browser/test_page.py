@@ -231,6 +231,9 @@ def test_dead_units_are_black_counted_and_dated(page):
             "dense_3/leaky_relucannot die",
         ]
     )
+    first = section.locator(".names .unit").first
+    expect(first).to_be_visible()
+    expect(first).to_have_text("0")
     # Rows are three pixels high. Unit 5 is dead from step 150 on, 30 is only
     # rarely on.
     dead, before, rare = section.locator(".cells canvas").evaluate(

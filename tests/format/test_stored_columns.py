@@ -125,14 +125,13 @@ def test_tables_of_different_widths_are_one_array():
     "changes, count",
     [({}, 6), ({"clipped_gradient_norm": 0.1}, 7), ({"gradient_size": 3}, 8)],
 )
-def test_tables_of_several_steps_have_each_column_to_the_last_bit(
-    changes, count
-):
+def test_stacked_tables_have_each_column_to_the_last_bit(changes, count):
     whole = np.stack([table(), table(**changes), table(weight_norm=0.0)])
-    packed = stored_columns.pack(DESCRIBED, "variables", whole)
-    assert packed.shape == (3, 2, count)
+    packed = [stored_columns.pack(DESCRIBED, "variables", t) for t in whole]
+    stacked = stored_columns.stack(DESCRIBED, "variables", packed)
+    assert stacked.shape == (3, 2, count)
     for place, name in enumerate(VARIABLE_COLUMNS):
-        column = stored_columns.column(DESCRIBED, "variables", packed, name)
+        column = stored_columns.column(DESCRIBED, "variables", stacked, name)
         assert column.dtype == np.float32
         np.testing.assert_array_equal(column, whole[:, :, place])
 

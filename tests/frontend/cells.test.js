@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO, classify, outside}
+import {ABSENT, INFINITE, MISSING, NAN, NUMBER, ZERO, classify, kindsIn,
+  outside}
   from '../../gradscope_plugin/static/data/cell_kinds.js';
 
 const LOG = {missing: null, ofGradient: true, zeroIsSpecial: true};
@@ -31,6 +32,14 @@ test('where a statistic is optional, a NaN says that there is none', () => {
   const missing = Float32Array.of(0, 1, 0);
   assert.deepEqual([...classify(values, {...LOG, missing, optional: true})],
     [ABSENT, MISSING, NUMBER]);
+});
+
+test('a grid lists what its cells are that are no number', () => {
+  assert.deepEqual(kindsIn(grid(1, [1, Infinity, 2, 0, NaN, 0])),
+    [ZERO, NAN, INFINITE]);
+  const healthy = grid(1, [1, 2]);
+  assert.deepEqual(kindsIn(healthy), []);
+  assert.equal(kindsIn(healthy), kindsIn(healthy));
 });
 
 function grid(rows, values) {

@@ -7,7 +7,7 @@ import {
 } from '../../gradscope_plugin/static/findings/text.js';
 import {withKeys} from '../../gradscope_plugin/static/findings/panel.js';
 import {
-  cellsOf, columnsOf, statisticFor,
+  cellsOf, columnsOf, isWhole, statisticFor,
 } from '../../gradscope_plugin/static/findings/marks.js';
 
 const finding = (more) => ({kind: 'vanishing-gradient', severity: 'warning',
@@ -21,6 +21,15 @@ test('since when is told in the words of the command line', () => {
   assert.equal(text([7, 20], true), 'since step 7');
   assert.equal(text([7, 7], false), 'in step 7');
   assert.equal(text([0, 9], false), 'from step 0 to 9');
+});
+
+test('a line around all cells points at nothing', () => {
+  const grid = {rows: 3, columns: 5};
+  const all = {from: 0, to: 3, first: 0, last: 4};
+  assert.ok(isWhole(all, grid));
+  for (const part of [{from: 1}, {to: 2}, {first: 1}, {last: 3}]) {
+    assert.ok(!isWhole({...all, ...part}, grid));
+  }
 });
 
 test('code stands between backquotes', () => {

@@ -261,9 +261,9 @@ def test_rules_get_all_that_was_recorded(tmp_path, monkeypatch):
     passed = {}
     from_series = data_provider.joining.from_series
 
-    def note(run, series):
+    def note(run, series, *more):
         passed.update(series)
-        return from_series(run, series)
+        return from_series(run, series, *more)
 
     monkeypatch.setattr(data_provider.joining, "from_series", note)
     for provider in PROVIDERS:

@@ -1,7 +1,5 @@
 """In how much memory the plugin has the records of runs."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import runs
@@ -10,25 +8,32 @@ from plugin_client import CountingProvider, loaded, plugin_context
 from benchmarks import plugin_logs
 from gradscope.reading.read import read
 from gradscope_plugin.runs import memory, record_parts, run_data
-from gradscope_plugin.runs.compact_record import (
-    CompactRecord,
-    compact,
-    expand,
-)
+from gradscope_plugin.runs.compact_record import CompactRecord, expand
 
 STEPS, VARIABLES = 40, 30
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Returns a record as `gradscope.read` makes it."""
+def logdir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("logs")
     plugin_logs.write(str(directory), VARIABLES, STEPS, 1, histograms=False)
-    return read(directory / "run_00")
+    return directory
 
 
-def test_a_compact_record_has_every_number_to_the_last_bit(whole):
-    small = compact(whole)
+@pytest.fixture(scope="module")
+def whole(logdir):
+    """Returns a record as `gradscope.read` makes it."""
+    return read(logdir / "run_00")
+
+
+@pytest.fixture(scope="module")
+def small(logdir):
+    """Returns the same record as the plugin's cache has it."""
+    reader = run_data.Runs(loaded(logdir, "python"))
+    return reader.record(plugin_context(), "", "run_00/gradscope", "variables")
+
+
+def test_a_compact_record_has_every_number_to_the_last_bit(whole, small):
     assert isinstance(small, CompactRecord)
     assert small.families["variables"].shape == (STEPS, VARIABLES, 6)
     assert small.statistics == whole.statistics
@@ -43,7 +48,7 @@ def test_a_compact_record_has_every_number_to_the_last_bit(whole):
     assert table.tobytes() == whole.families["variables"].tobytes()
 
 
-def test_parts_of_a_compact_record_are_those_of_the_whole(whole):
+def test_parts_of_a_compact_record_are_those_of_the_whole(whole, small):
     layer = whole.layers[3]
 
     def part(record):
@@ -51,16 +56,16 @@ def test_parts_of_a_compact_record_are_those_of_the_whole(whole):
         return record_parts.thin(record_parts.select_steps(selected, 10, 30), 5)
 
     for name in whole.schema.columns["variables"]:
-        np.testing.assert_array_equal(
-            part(compact(whole))[name], part(whole)[name]
-        )
+        np.testing.assert_array_equal(part(small)[name], part(whole)[name])
 
 
-def test_a_record_whose_file_has_all_columns_is_as_it_was(whole):
-    old = dataclasses.replace(
-        whole, schema=dataclasses.replace(whole.schema, stored={})
-    )
-    assert compact(old) is old and expand(old) is old
+def test_a_record_whose_file_has_all_columns_is_as_it_was(tmp_path):
+    runs.healthy(tmp_path, layers=2, steps=5)
+    reader = run_data.Runs(loaded(tmp_path, "python"))
+    asked = plugin_context(), "", "healthy/gradscope", "variables"
+    record = reader.record(*asked)
+    assert not record.schema.stored and not isinstance(record, CompactRecord)
+    assert expand(record) is record
 
 
 def test_cached_records_and_previews_are_compact(tmp_path):

@@ -2,7 +2,7 @@
 
 import {createPolling} from './polling.js';
 import {createPanel, withKeys} from './panel.js';
-import {cellsOf, columnsOf, statisticFor} from './marks.js';
+import {cellsOf, columnsOf, isWhole, statisticFor} from './marks.js';
 import {fetchOk} from '../data/requests.js';
 import {statisticsOf} from '../statistics/statistics.js';
 
@@ -106,7 +106,8 @@ export class Findings {
       const cells = cellsOf(finding, run, grid, rows);
       const all = isChosen && !cells.length && finding.layer === null
         ? columnsOf(finding, grid) : cells;
-      return all.map((block) =>
+      return all.filter((block) => isChosen || finding.severity === 'error'
+        || !isWhole(block, grid)).map((block) =>
         ({cells: block, severity: finding.severity, isChosen}));
     });
     return [...marks].sort(

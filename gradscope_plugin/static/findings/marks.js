@@ -78,3 +78,9 @@ export function columnsOf(finding, grid) {
     columnOf(grid.steps, step));
   return [{from: 0, to: grid.rows, first, last}];
 }
+
+/** Whether a block has all cells of a grid: a line around them points at
+ * nothing. */
+export function isWhole({from, to, first, last}, {rows, columns}) {
+  return from === 0 && to === rows && first === 0 && last === columns - 1;
+}

@@ -3,6 +3,7 @@
 import {changesOf, middleOf, ticksOf} from '../scales/step_axis.js';
 import {element} from '../basics/dom.js';
 import {tidy} from '../basics/format.js';
+import {createKinds} from './legend.js';
 import {createOverlay} from './outlines.js';
 
 /*
@@ -11,6 +12,7 @@ import {createOverlay} from './outlines.js';
  *     <span class="alarm">loss is NaN since step 2, first at mse</span>
  *     <small>caption</small>
  *     <small class="alarm">7 of 64 dead at step 390</small>
+ *     <span class="kinds"><span><canvas/>exactly zero</span>…</span>
  *     <span class="value">value at the cursor</span></h2>
  *   <div class="tools"><button>fold all</button> <button>PNG</button>…</div>
  *   <p class="message"></p>
@@ -33,6 +35,7 @@ export function build(actions) {
     name: element('b'),
     caption: element('small'),
     finding: element('small'),
+    kinds: createKinds(),
     value: element('span', {className: 'value'}),
     alarm: element('span', {className: 'alarm'}),
     earlierText: element('span'),
@@ -75,8 +78,7 @@ export function build(actions) {
   dom.earlier = element('p', {className: 'earlier', hidden: true},
     dom.earlierText, dom.earlierShow);
   dom.title = element('h2', {}, dom.dot, dom.name, dom.alarm, dom.caption,
-    dom.finding,
-    dom.value);
+    dom.finding, dom.kinds.node, dom.value);
   dom.more = element('div', {className: 'more-of-run'});
   dom.node = element('section', {className: 'heatmap'},
     element('div', {className: 'heatmap-head'}, dom.title, dom.flowTitle,

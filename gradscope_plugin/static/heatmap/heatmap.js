@@ -136,6 +136,7 @@ export class Heatmap {
     const isNew = grid !== this.#grid || look !== this.#look
       || openKey !== this.#isOpen?.key || axis !== this.#axis;
     this.#grid = grid?.rows ? grid : null;
+    dom.kinds.update(this.#grid, look);
     this.#look = look;
     this.#scale = scale;
     this.#isOpen = {key: openKey};

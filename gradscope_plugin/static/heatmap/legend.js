@@ -2,6 +2,7 @@
 
 import {
   ABOVE, ABSENT, BELOW, DEAD, INFINITE, KIND_NAMES, MISSING, NAN, ZERO,
+  kindsIn,
 } from '../data/cell_kinds.js';
 import {element} from '../basics/dom.js';
 import {percent, tidy} from '../basics/format.js';
@@ -170,8 +171,8 @@ function paint(canvas, palette) {
   context.putImageData(image, 0, 0);
 }
 
-/** A kind's colour and pattern, as in the heatmap. */
-function mark(kind, {marks, palette, patterns}) {
+/** Returns a kind's colour and pattern, as in the heatmap. */
+function swatchOf(kind, {marks, palette, patterns}) {
   const swatch = element('canvas', {width: 14, height: 12,
     'aria-hidden': 'true'});
   const context = swatch.getContext('2d');
@@ -183,7 +184,28 @@ function mark(kind, {marks, palette, patterns}) {
     image.data.set([...isInk ? patterns[kind] : plain, 255], 4 * pixel);
   }
   context.putImageData(image, 0, 0);
-  return element('li', {}, swatch, KIND_NAMES[kind]);
+  return swatch;
+}
+
+const mark = (kind, look) =>
+  element('li', {}, swatchOf(kind, look), KIND_NAMES[kind]);
+
+/** What the cells of one heatmap are that are no number; `node` is in its
+ * title, since the legend of all kinds is folded. */
+export function createKinds() {
+  const node = element('span', {className: 'kinds'});
+  let drawn = '';
+  return {
+    node,
+    update(grid, look) {
+      const kinds = grid?.kinds ? kindsIn(grid) : [];
+      const now = `${kinds} ${look?.marks} ${look?.patterns}`;
+      if (now === drawn) return;
+      drawn = now;
+      node.replaceChildren(...kinds.map((kind) => element('span', {},
+        swatchOf(kind, look), KIND_NAMES[kind])));
+    },
+  };
 }
 
 /** The outline of a finding, as in the heatmap. */

@@ -50,7 +50,8 @@ export function createReadout() {
       node.setAttribute('aria-live', aloud ? 'polite' : 'off');
       if (!cell) {
         node.replaceChildren(element('span', {className: 'hint'},
-          'Point at a cell, or use Tab and the arrow keys.'));
+          'Point at a cell, or use Tab',
+          element('span', {className: 'spare'}, ' and the arrow keys')));
         return;
       }
       const dot = element('span', {className: 'dot'});

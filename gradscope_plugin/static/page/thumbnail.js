@@ -8,9 +8,11 @@ import {paint, tableOf} from '../heatmap/raster.js';
 const WIDTH = 64;
 const HEIGHT = 18;
 
+const TITLE = 'gradient norm of each layer over all steps, input at the top';
+
 /** `node` goes into a card; `update` draws a grid, if it is another one. */
 export function createThumbnail() {
-  const node = element('canvas', {className: 'thumbnail',
+  const node = element('canvas', {className: 'thumbnail', title: TITLE,
     width: WIDTH, height: HEIGHT, 'aria-hidden': 'true'});
   let drawn = [];
   return {
