@@ -13,7 +13,7 @@ from gradscope import diagnosis
 from gradscope.diagnosis import report
 from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.kinds import KINDS
-from gradscope_plugin.runs import memory, summary
+from gradscope_plugin.runs import summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
 if TYPE_CHECKING:
@@ -75,8 +75,6 @@ class Findings:
                 if record is None:
                     return None
                 text = _reply(record)
-                record = None
-                memory.give_back()
             except UnreadableRun as error:
                 # Not remembered: the run may be readable when the page asks
                 # again.

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from gradscope.format import schema
-from gradscope_plugin.runs import memory, record_parts
+from gradscope_plugin.runs import record_parts
 from gradscope_plugin.runs.caching import Cache, Locks
 from gradscope_plugin.runs.compact_record import expand
 from gradscope_plugin.runs.data_provider import (
@@ -53,7 +53,6 @@ class Runs:
     """
 
     def __init__(self, data_provider: provider.DataProvider, samples: int = 0):
-        memory.keep_little()
         self._source = TagReader(data_provider)
         self._locks = Locks()
         self._listing = Listing(self._source, self._locks, samples)
@@ -100,7 +99,7 @@ class Runs:
             version = version_of(tags)
             record = self._records.get(key, version)
             if record is None:
-                record = self._read(ctx, experiment_id, run, tags)
+                record = self._source.read(ctx, experiment_id, run, tags)
             # Also where it was cached, as the record that was used last.
             self._records.put(key, version, record)
             return record
@@ -193,19 +192,11 @@ class Runs:
             record = self._previews.get(key, version)
             if record is None:
                 experiment_id, run, _ = key
-                record = self._read(
+                record = self._source.read(
                     ctx, experiment_id, run, tags, most, room=room
                 )
             self._previews.put(key, version, record)
             return record
-
-    def _read(self, ctx, experiment_id, run, tags, most=ALL, room=None):
-        try:
-            return self._source.read(
-                ctx, experiment_id, run, tags, most, room=room
-            )
-        finally:
-            memory.give_back()
 
     def version(
         self, ctx: RequestContext, experiment_id: str, run: str

@@ -7,7 +7,7 @@ from plugin_client import CountingProvider, loaded, plugin_context
 
 from benchmarks import plugin_logs
 from gradscope.reading.read import read
-from gradscope_plugin.runs import memory, record_parts, run_data
+from gradscope_plugin.runs import record_parts, run_data
 from gradscope_plugin.runs.compact_record import CompactRecord, expand
 
 STEPS, VARIABLES = 40, 30
@@ -89,14 +89,3 @@ def test_a_run_of_two_networks_is_read_as_a_whole(tmp_path):
     record = reader.record(plugin_context(), "", "a/gradscope", "variables")
     assert not isinstance(record, CompactRecord)
     assert len(record.steps) == 9
-
-
-def test_memory_can_be_given_back_on_any_system(monkeypatch):
-    memory.keep_little()
-    memory.give_back()
-    monkeypatch.setattr(memory.sys, "platform", "win32")
-    assert memory._functions("mallopt", "malloc_trim") == [None, None]
-    monkeypatch.setattr(memory, "_mallopt", None)
-    monkeypatch.setattr(memory, "_malloc_trim", None)
-    memory.keep_little()
-    memory.give_back()
