@@ -39,7 +39,7 @@ help:
 	@echo "make test-all   every case there is (hours), and other Pythons"
 	@echo "make test-packages  other packages, each in a program (an hour, 10 GB)"
 	@echo "make test-versions  other versions of TensorFlow and Keras (hours, 20 GB)"
-	@echo "make test-readers   other readers of event files (minutes, 2 GB)"
+	@echo "make test-readers   other readers of event files (10 minutes, 4 GB)"
 	@echo "make docs       build the documentation as a site (DOCS=site)"
 	@echo "make lint       check the style;  make format repairs it"
 	@echo "make benchmark  measure what observing costs (long)"
@@ -167,7 +167,7 @@ test-versions: browser
 	    $(if $(PARTS),--parts $(PARTS))
 
 # Other readers of event files, each in an environment of its own and of a
-# fixed version: some minutes, 2 GB, and Python 3.12 for one of them.
+# fixed version: ten minutes, 4 GB, and Python 3.12 for one of them.
 READERS ?=
 test-readers: $(VENV)/test.stamp
 	$(PYTHON) readers/run.py $(CURDIR)/$(BIN)/python $(READERS)
