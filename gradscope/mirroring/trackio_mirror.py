@@ -3,7 +3,7 @@ only scalars of TensorFlow 1's form."""
 
 from __future__ import annotations
 
-import os
+import pathlib
 import tempfile
 from collections.abc import Mapping
 
@@ -33,8 +33,7 @@ class TrackioMirror:
         """Log the report as a version of the artifact `gradscope`."""
         artifact = trackio.Artifact("gradscope", type="report")
         with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, "report.html")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(html)
-            artifact.add_file(path)
+            path = pathlib.Path(directory, "report.html")
+            path.write_text(html, encoding="utf-8")
+            artifact.add_file(str(path))
             trackio.log_artifact(artifact)
