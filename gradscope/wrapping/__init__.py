@@ -218,6 +218,11 @@ def seam_of(optimizer: Any) -> Seam | None:
     return kind.SEAM.of(kind.innermost(optimizer)) if kind else None
 
 
+def is_open(seam: Seam) -> bool:
+    """Return whether nobody has called `unwrap` for a seam's optimizer."""
+    return seam in _seams
+
+
 def unobserved_optimizers(model: Any) -> dict[str, Any]:
     """Find the optimizers of a model that nobody observes.
 

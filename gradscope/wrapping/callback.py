@@ -148,7 +148,7 @@ class Callback(keras.callbacks.Callback):
 
     def _untrained(self) -> dict:
         """The attributes of a callback before its first training."""
-        return vars(keras.callbacks.Callback()) | _state()
+        return vars(keras.callbacks.Callback()) | _state() | {"_outer_fits": []}
 
     def __getstate__(self):
         # A copy starts untrained: the record belongs to this optimizer in this
@@ -160,37 +160,29 @@ class Callback(keras.callbacks.Callback):
         # Not in `set_model`, which `evaluate` and `predict` call, too. `fit`
         # has made its function by now, but has not traced it, or has traced it
         # before: then it is the plain program.
+        self._leave_last_fit()
+        # Not `self.model` below: `evaluate` and `predict` of another model, in
+        # the middle of a `fit`, set it as well.
+        self._trained_model = self.model
         self._end_interrupted()
-        if not self._resume():
-            self._adopt()
-            if not self._resume():
-                self._start()
-        self._step = self._iterations()
-        self._is_first_batch = True
+        self._begin()
         if self._probes_unasked:
-            self._fit_arguments = fit_arguments.arguments(self.model)
+            self._fit_arguments = fit_arguments.arguments(self._trained_model)
         with contextlib.suppress(Exception):  # a user's callback may be odd
             self._seam.run_notes.record_wiring(
-                fit_arguments.odd_choices(self.model)
+                fit_arguments.odd_choices(self._trained_model)
             )
-        self._two_programs = (
-            self._steps_per_execution() == 1
-            and not self.model.run_eagerly
-            and not self._other_seams  # whose steps the host does not count
-        )
 
     def on_train_batch_begin(
         self, batch: int, logs: dict | None = None
     ) -> None:
         """Choose the program of the next step."""
-        if self._seam is None:
+        self._return_from_interrupted()
+        if not self._observes_now():
             return
         self._seam.plain = self._two_programs and not self._seam.due(self._step)
-        if not self._is_ours(self.model.train_function):
-            # The user has made another: `make_train_function(force=True)`.
-            self._programs = {PLAIN: self.model.train_function}
         if self._programs[PLAIN] is not None:
-            self.model.train_function = self._program(self._seam.plain)
+            self._trained_model.train_function = self._program(self._seam.plain)
         # Counted here: to read the optimizer's step from the device would wait
         # for the steps before it.
         self._step += 1
@@ -211,11 +203,13 @@ class Callback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Read the optimizer's step."""
+        self._return_from_interrupted()
         if self._seam is not None:
             self._step = self._iterations()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write all steps, the probe and the epoch's losses and metrics."""
+        self._return_from_interrupted()
         if self._seam is not None:
             self._probe(self._batch)
             for seam in self._all_seams():
@@ -226,9 +220,11 @@ class Callback(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Restore the model's optimizers, and print the findings."""
+        self._return_from_interrupted()
         if self._seam is not None and self._fit_arguments is not None:
             self._probe_unasked()
         self._end()
+        self._return_to_outer_fit()
 
     # The CallbackList of tf_keras requires these of a callback.
 
@@ -252,14 +248,18 @@ class Callback(keras.callbacks.Callback):
         steps = self._iterations()
         if steps < max(_PROBED_AFTER, 2 * self._probed_at):
             return
-        if self.model.run_eagerly:  # `probe` cannot restore all states then
+        if (
+            self._trained_model.run_eagerly
+        ):  # `probe` cannot restore all states then
             return
         with (
             contextlib.suppress(Exception),
             fit_arguments.without_side_effects(),
         ):
             batch = fit_arguments.batch(arguments)
-            if batch is not None and fit_arguments.depends_on_mode(self.model):
+            if batch is not None and fit_arguments.depends_on_mode(
+                self._trained_model
+            ):
                 self._probe(batch)
                 self._probed_at = steps
 
@@ -268,35 +268,131 @@ class Callback(keras.callbacks.Callback):
         observer = self._seam.observers.latest()
         if batch is None or observer is None:
             return
-        losses = probe.probe(self.model, *batch)
+        losses = probe.probe(self._trained_model, *batch)
         self._seam.drain()  # steps come before the probe in the file
         observer.drain.write_probe(
             self._iterations(), (losses.training_loss, losses.inference_loss)
         )
 
     def _end_interrupted(self):
-        """End a training that was interrupted before `on_train_end`."""
-        seam = wrapping.seam_of(self.model.optimizer)
-        if isinstance(getattr(seam, "callback", None), Callback):
-            seam.callback._end()
+        """End the observation of this model by another fit.
+
+        That fit was interrupted before `on_train_end`; or it is an outer one,
+        and goes on after this one.
+        """
+        seam = wrapping.seam_of(self._trained_model.optimizer)
+        callback = getattr(seam, "callback", None)
+        if isinstance(callback, Callback):
+            if callback._seam is seam:
+                callback._end()
+            else:  # that callback observes an inner fit at present
+                seam.suspend()
+                seam.drain()
+
+    def _leave_last_fit(self) -> None:
+        """Put an outer fit aside, or end one that was interrupted."""
+        if self._seam is None or self._seam.suspended:
+            return
+        model = self._trained_model
+        if model is not self.model and fit_arguments.is_running(model):
+            state = {name: vars(self)[name] for name in _state()}
+            self._outer_fits.append(state)
+            vars(self).update(_state())
+        else:
+            self._end()
+
+    def _return_to_outer_fit(self) -> None:
+        """Go on with the fit of another model in which this one was called."""
+        if self._outer_fits:
+            vars(self).update(self._outer_fits.pop())
+
+    def _return_from_interrupted(self) -> None:
+        """Return to the outer fit if the inner one was interrupted."""
+        while self._outer_fits and not fit_arguments.is_running(
+            self._trained_model
+        ):
+            self._end()
+            self._return_to_outer_fit()
+
+    def _observes_now(self) -> bool:
+        """Return whether the next step is observed by this callback.
+
+        In the middle of a fit, the user's own callbacks may call `fit`,
+        `compile`, `make_train_function` and `gradscope.unwrap`.
+        """
+        if self._seam is None:
+            return False
+        if self._seam.suspended:
+            return self._go_on_after_inner_fit()
+        model = self._trained_model
+        if self._is_ours(model.train_function):
+            return True
+        self._programs = {PLAIN: model.train_function}
+        is_same = innermost(model.optimizer) is self._seam.optimizer
+        return is_same or self._observe_compiled()
+
+    def _go_on_after_inner_fit(self) -> bool:
+        """Resume after a fit of the same model inside of this one.
+
+        Returns:
+            Whether this fit is observed: not after `gradscope.unwrap`.
+        """
+        self._end_interrupted()
+        if not self._resume():
+            self._give_program_back()
+            return False
+        self._step = self._iterations()
+        return True
+
+    def _observe_compiled(self) -> bool:
+        """Observe the optimizer of a `compile` in the middle of a fit.
+
+        Returns:
+            Whether it is observed by this callback.
+        """
+        self._end()
+        if wrapping.seam_of(self._trained_model.optimizer) is not None:
+            return False  # by the user's own `wrap`
+        try:
+            self._begin()
+        # Raised here, it would end the training.
+        except (NotImplementedError, TypeError, ValueError) as error:
+            warnings.warn(str(error), GradscopeWarning, stacklevel=3)
+            return False
+        return True
+
+    def _begin(self) -> None:
+        """Wrap the model's optimizers, or resume their last `fit`."""
+        if not self._resume():
+            self._adopt()
+            if not self._resume():
+                self._start()
+        self._step = self._iterations()
+        self._is_first_batch = True
+        self._two_programs = (
+            self._steps_per_execution() == 1
+            and not self._trained_model.run_eagerly
+            and not self._other_seams  # whose steps the host does not count
+        )
 
     def _start(self):
-        logdir, trial = self._logdir, fit_arguments.trial_name(self.model)
+        model = self._trained_model
+        logdir, trial = self._logdir, fit_arguments.trial_name(model)
         if trial is not None:
             logdir = os.path.join(logdir, trial)
         # Before `wrap`: if a tool is not installed, nothing is observed.
         mirrors = Mirrors(self._mirror)
-        wrapping.wrap(self.model.optimizer, logdir, **self._arguments)
-        self._seam = wrapping.seam_of(self.model.optimizer)
+        wrapping.wrap(model.optimizer, logdir, **self._arguments)
+        self._seam = wrapping.seam_of(model.optimizer)
         self._mirrors = mirrors
         if mirrors:
             self._seam.observers.writer.scalars = deque(maxlen=_MOST_MIRRORED)
         self._seam.callback = self
-        self._seam.watch(self.model)
+        self._seam.watch(model)
         self._other_seams = {}
-        for name, other in wrapping.unobserved_optimizers(self.model).items():
+        for name, other in wrapping.unobserved_optimizers(model).items():
             self._start_other(name, other, os.path.join(logdir, name))
-        self._programs = {PLAIN: self.model.train_function}
+        self._programs = {PLAIN: model.train_function}
 
     def _start_other(self, name: str, other, logdir: str):
         """Observe an optimizer of the model besides `model.optimizer`."""
@@ -306,7 +402,7 @@ class Callback(keras.callbacks.Callback):
             warnings.warn(str(error), GradscopeWarning, stacklevel=4)
             return
         seam = wrapping.seam_of(other)
-        seam.watch_loss(self.model, other_optimizers.loss_name(name))
+        seam.watch_loss(self._trained_model, other_optimizers.loss_name(name))
         self._other_seams[name] = seam
 
     def _all_seams(self) -> list:
@@ -317,14 +413,14 @@ class Callback(keras.callbacks.Callback):
 
         A loop that makes a callback for each `fit` traces each program once.
         """
-        last = getattr(self.model.train_function, _LAST, None)
+        last = getattr(self._trained_model.train_function, _LAST, None)
         if (
             last is not None
+            and last._trained_model is self._trained_model
             and last._settings() == self._settings()
             and last._has_record()
         ):
             vars(self).update({name: vars(last)[name] for name in _state()})
-            self._seam.callback = self
 
     def _has_record(self) -> bool:
         """Return whether the record is as it was left, to be continued."""
@@ -354,20 +450,23 @@ class Callback(keras.callbacks.Callback):
         if (
             self._seam is None
             or not self._seam.suspended
-            or self._seam.plain
-            or self._seam.optimizer is not innermost(self.model.optimizer)
-            or self._programs.get(PLAIN) is not self.model.train_function
+            or not wrapping.is_open(self._seam)
+            or self._seam.optimizer
+            is not innermost(self._trained_model.optimizer)
+            or self._programs.get(PLAIN)
+            is not self._trained_model.train_function
         ):
             return False
         for seam in self._all_seams():
             seam.resume()
+        self._seam.callback = self
         return True
 
     def _steps_per_execution(self) -> int:
         # A number in Keras 3; in tf_keras a variable, which Keras may tune
         # during a fit.
-        steps = self.model.steps_per_execution
-        if getattr(self.model, "autotune_steps_per_execution", False):
+        steps = self._trained_model.steps_per_execution
+        if getattr(self._trained_model, "autotune_steps_per_execution", False):
             return max(2, int(steps.numpy()))
         return int(steps.numpy() if hasattr(steps, "numpy") else steps)
 
@@ -383,7 +482,7 @@ class Callback(keras.callbacks.Callback):
         return (
             self._iterations() == self._step
             and not self._seam.has_program_state
-            and self._seam.optimizer is self.model.optimizer
+            and self._seam.optimizer is self._trained_model.optimizer
         )
 
     def _program(self, plain: bool):
@@ -391,10 +490,10 @@ class Callback(keras.callbacks.Callback):
         if self._programs.get(plain) is None:
             group = SeamGroup(self._all_seams())
             recording = RecordingProgram(
-                self.model, self._programs[PLAIN], group
+                self._trained_model, self._programs[PLAIN], group
             )
             can_repeat = self._steps_per_execution() == 1 and (
-                not self.model.run_eagerly
+                not self._trained_model.run_eagerly
             )
             trial = StepTrial(recording, group, self._fall_back, can_repeat)
             self._programs[plain] = trial
@@ -405,7 +504,7 @@ class Callback(keras.callbacks.Callback):
         recording."""
         # The next recorded step traces it anew, with less to measure.
         self._programs.pop(not PLAIN)
-        self.model.train_function = self._programs[PLAIN]
+        self._trained_model.train_function = self._programs[PLAIN]
         group = SeamGroup(self._all_seams())
         if group.observes_forward:
             group.stop_observing_forward(error)
@@ -415,12 +514,19 @@ class Callback(keras.callbacks.Callback):
     def _is_ours(self, program) -> bool:
         return any(program is ours for ours in self._programs.values())
 
+    def _give_program_back(self) -> None:
+        """Give the model the program that it would have without gradscope."""
+        if self._is_ours(self._trained_model.train_function):
+            self._trained_model.train_function = self._programs[PLAIN]
+
     def _end(self):
         if self._seam is None or self._seam.suspended:
             return
         self._seam.plain = False
         if self._step and all(seam.is_idle for seam in self._all_seams()):
-            message = _IDLE if self.model.trainable_variables else _FROZEN
+            message = (
+                _IDLE if self._trained_model.trainable_variables else _FROZEN
+            )
             name = type(self._seam.optimizer).__name__
             warnings.warn(message.format(name), GradscopeWarning, stacklevel=2)
         # A later seam may have replaced a method that an earlier one replaced.
@@ -430,13 +536,12 @@ class Callback(keras.callbacks.Callback):
         if self._step and all(seam.has_no_record for seam in self._all_seams()):
             self._seam.run_notes.record_no_step(
                 type(self._seam.optimizer).__name__,
-                not self.model.trainable_variables,
+                not self._trained_model.trainable_variables,
             )
         self._mirror_scalars()
-        if self._is_ours(self.model.train_function):
-            self.model.train_function = self._programs[PLAIN]
+        self._give_program_back()
         with contextlib.suppress(Exception):  # the user's own callable
-            setattr(self.model.train_function, _LAST, self)
+            setattr(self._trained_model.train_function, _LAST, self)
         if self._findings:
             self._print_findings()
         self._sizes = self._file_sizes()
@@ -467,6 +572,7 @@ class Callback(keras.callbacks.Callback):
 def _state() -> dict:
     """What a callback knows of its trainings, before the first of them."""
     return {
+        "_trained_model": None,
         "_seam": None,
         "_other_seams": {},
         "_programs": {},

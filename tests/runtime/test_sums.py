@@ -15,6 +15,7 @@ from thinning import thinned
 import gradscope
 from gradscope.errors import GradscopeWarning
 from gradscope.format.schema import Schema
+from gradscope.reading import event_files
 from gradscope.runtime import rewritten_sums
 
 MIB = 2**20
@@ -34,17 +35,20 @@ def rewritten(call):
     return len(rewritten_sums._rewritten(collected))
 
 
-def step(optimizer, w, ballast):
+def step(optimizer, w, ballast, layer=None):
     """Trains a variable whose gradient is a sum of five terms, while there is
-    something large."""
+    something large; and a layer beside it."""
+    variables = [w, *(layer.trainable_variables if layer else [])]
     with tf.GradientTape() as tape:
         read = tf.identity(w)
         waves = [tf.sin(read * float(k)) for k in range(1, 6)]
         loss = sum(tf.reduce_sum(wave) for wave in waves)
-    gradient = tape.gradient(loss, w)
-    with tf.control_dependencies([gradient]):
+        if layer:
+            loss += tf.reduce_sum(layer(tf.ones([2, 4])))
+    gradients = tape.gradient(loss, variables)
+    with tf.control_dependencies([gradients[0]]):
         total = tf.reduce_sum(ballast)
-    optimizer.apply([gradient], [w])
+    optimizer.apply(gradients, variables)
     return total, loss
 
 
@@ -77,35 +81,66 @@ class Loop:
         self.ballast = None  # which cycles of references would keep
         if self.logdir:
             gradscope.unwrap(self.optimizer)
+            assert gradscope.read(self.logdir).steps.tolist() == [0, 1]
         return count, self.w.numpy().tobytes()
 
 
 class Model(keras.Model):
-    """The same for `fit`."""
+    """The same for `fit`, with an activation."""
 
     def __init__(self):
         super().__init__()
         self.w = self.add_weight(shape=[MIB], initializer="normal")
+        self.small = keras.layers.Dense(3, "relu", name="small")
+        self.small.build((None, 4))
 
     def train_step(self, data):
-        total, loss = step(self.optimizer, self.w, data)
+        total, loss = step(self.optimizer, self.w, data, self.small)
         return {"loss": loss, "total": total}
 
 
-def fit(megabytes, *callbacks):
+#: Every second step with all that there is to record.
+OPTIONS = {
+    "every": gradscope.schedule.Every(2, dense=0),
+    "histograms": gradscope.schedule.Every(2, dense=0),
+}
+
+
+def fit(megabytes, logdir=None, how="callback", jit_compile=False, **options):
     """Makes three steps; returns the weights."""
     keras.utils.set_random_seed(0)
-    model = Model()
-    model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+    model, callbacks = Model(), []
+    options = OPTIONS | options
+    model.compile(keras.optimizers.SGD(0.01), jit_compile=jit_compile)
+    if logdir and how == "callback":
+        callbacks = [gradscope.Callback(logdir, findings=False, **options)]
+    elif logdir:
+        watched = {"model": model} if how == "wrap with model" else {}
+        gradscope.wrap(model.optimizer, logdir, **watched, **options)
     ballast = tf.zeros([megabytes * MIB // 4])
     data = tf.data.Dataset.from_tensors(ballast).repeat(3)
     model.fit(data, shuffle=False, verbose=0, callbacks=callbacks)
-    return model.w.numpy().tobytes()
+    if logdir and how != "callback":
+        gradscope.unwrap(model.optimizer)
+    return b"".join(w.numpy().tobytes() for w in model.weights)
 
 
-def callback(logdir, every=None):
-    every = every or gradscope.schedule.Every(2, dense=0)
-    return gradscope.Callback(logdir, every=every, histograms=1, findings=False)
+def assert_recorded(logdir):
+    """The first and third step have all that `OPTIONS` ask for."""
+    record = gradscope.read(logdir)
+    assert record.steps.tolist() == [0, 2]
+    assert np.isfinite(record["gradient_norm"]).all()
+    assert record.activations == ("small/relu",)
+    assert np.isfinite(record["zero_fraction"]).all()
+    assert record.schema.unordered_sums == ()
+    (path,) = event_files.event_files(str(logdir / "gradscope"))
+    histograms = [
+        event.step
+        for event in event_files.events(path)
+        for value in event.summary.value
+        if value.tag.startswith("gradients/")
+    ]
+    assert histograms == [0] * 3 + [2] * 3
 
 
 @pytest.fixture
@@ -136,12 +171,39 @@ def test_a_loop_without_rewritten_sums_keeps_its_bits(peak, nested, tmp_path):
     assert Loop(megabytes, tmp_path, nested).train() == plain
 
 
-def test_a_fit_without_rewritten_sums_keeps_its_bits(tmp_path):
-    plain = fit(PEAKS["at"][0])
-    assert fit(PEAKS["at"][0], callback(tmp_path)) == plain
-    record = gradscope.read(tmp_path)
-    assert record.steps.tolist() == [0, 2]
-    assert record.schema.unordered_sums == ()
+HOWS = ("callback", "wrap", "wrap with model")
+
+
+@pytest.mark.parametrize(
+    "peak, how",
+    thinned(
+        [(peak, how) for peak in PEAKS for how in HOWS],
+        fast=[("at", "callback"), ("at", "wrap with model"), ("above", "wrap")],
+    ),
+)
+def test_a_fit_keeps_its_bits_at_each_peak(peak, how, tmp_path, as_before):
+    megabytes, has_rewritten_sum, _ = PEAKS[peak]
+    if has_rewritten_sum:  # else even plain trainings may differ
+        gradscope.sums_in_order()
+    plain = fit(megabytes)
+    assert fit(megabytes, tmp_path, how) == plain
+    assert_recorded(tmp_path)
+
+
+@pytest.mark.parametrize("how", thinned(list(HOWS), fast=["callback"]))
+def test_under_xla_a_fit_keeps_its_bits_above_the_peak(how, tmp_path):
+    megabytes = PEAKS["above"][0]
+    plain = fit(megabytes, jit_compile=True)
+    assert fit(megabytes, jit_compile=True) == plain
+    assert fit(megabytes, tmp_path, how, jit_compile=True) == plain
+    assert_recorded(tmp_path)
+
+
+def test_a_fit_that_records_has_no_rewritten_sum(tmp_path):
+    megabytes = PEAKS["above"][0]
+    assert rewritten(lambda: fit(megabytes)) == 1
+    # The plain program is traced, and never called.
+    assert rewritten(lambda: fit(megabytes, tmp_path, every=1)) == 0
 
 
 def test_a_program_that_records_has_no_rewritten_sum(tmp_path):
@@ -151,7 +213,7 @@ def test_a_program_that_records_has_no_rewritten_sum(tmp_path):
 def test_a_plain_program_with_rewritten_sums_is_told_of_once(tmp_path):
     runs = [tmp_path / name for name in "ab"]
     for run in runs:
-        fit(PEAKS["above"][0], callback(run))
+        fit(PEAKS["above"][0], run)
     record = gradscope.read(runs[0])
     (name,) = record.schema.unordered_sums
     assert "Add" in name
@@ -161,7 +223,9 @@ def test_a_plain_program_with_rewritten_sums_is_told_of_once(tmp_path):
     assert found.severity == "note"
     assert found.evidence == {"count": 1, "sums": [name]}
     assert "adds up a sum of this training in no fixed order" in found.message
-    assert "gradscope.sums_in_order()" in found.remedy
+    assert "`gradscope.sums_in_order()` at the start" in found.remedy
+    assert "smaller batches" in found.remedy
+    assert "a batch size left open" in found.remedy
 
 
 def test_sums_in_order_has_a_training_repeat_its_bits(tmp_path, as_before):
@@ -171,14 +235,14 @@ def test_sums_in_order_has_a_training_repeat_its_bits(tmp_path, as_before):
     assert count == 0
     assert Loop(megabytes, tmp_path / "loop").train() == (0, plain)
     plain = fit(megabytes)
-    assert fit(megabytes, callback(tmp_path / "fit")) == plain
+    assert fit(megabytes, tmp_path / "fit") == plain
     assert gradscope.read(tmp_path / "fit").schema.unordered_sums == ()
 
 
 def test_nobody_is_asked_while_the_user_traces(tmp_path):
     tf.summary.trace_on(graph=True)
     try:
-        fit(PEAKS["above"][0], callback(tmp_path))
+        fit(PEAKS["above"][0], tmp_path)
     finally:
         tf.summary.trace_off()
     assert gradscope.read(tmp_path).schema.unordered_sums == ()
@@ -188,7 +252,7 @@ def test_a_small_program_is_not_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(rewritten_sums, "_Watching", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", GradscopeWarning)
-        fit(PEAKS["below"][0], callback(tmp_path))
+        fit(PEAKS["below"][0], tmp_path)
 
 
 def test_a_failure_is_one_warning_and_no_end(tmp_path, monkeypatch):

@@ -37,6 +37,11 @@ def arguments(model: Any) -> dict | None:
     }
 
 
+def is_running(model: Any) -> bool:
+    """Return whether a `fit` of a model is running in this thread."""
+    return _running(model) is not None
+
+
 def trial_name(model: Any) -> str | None:
     """The name of Keras Tuner's trial that is running; None outside of a trial.
 

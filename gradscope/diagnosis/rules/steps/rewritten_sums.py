@@ -52,6 +52,7 @@ def unordered_sums(view: View, limits: Limits) -> Findings:
         "last bit may then differ from run to run, with and without gradscope, "
         "and in recorded steps.",
         remedy="Nothing is wrong with the training. Against the first cause "
-        "`gradscope.sums_in_order()` at the start of the program helps, or "
-        "smaller batches; against both `jit_compile=True` does.",
+        "`gradscope.sums_in_order()` at the start of the program helps, and so "
+        "do smaller batches or a batch size left open (`None`); against both "
+        "`jit_compile=True` does.",
     )
