@@ -265,6 +265,24 @@ def test_what_is_drawn_just_after_a_click_does_not_undo_it(page, name):
     assert not part.evaluate("(part) => part.open")
 
 
+@pytest.mark.parametrize(
+    "name, key", [("findings", "folded"), ("strip", "stripFolded")]
+)
+def test_a_fold_is_remembered_right_behind_the_click(page, name, key):
+    finding(page, "d/<i>hostile</i>", "vanishing-gradient")
+    part = frame_of(page).locator(f"details.{name}")
+    expect(part).to_be_visible(timeout=PATIENCE)
+    # Behind the click and before any other task, as a reload would be one.
+    assert part.evaluate(
+        """(part, key) => {
+          part.querySelector("summary").click();
+          return Promise.resolve().then(() =>
+            JSON.parse(localStorage["gradscope.view"])[key]);
+        }""",
+        key,
+    )
+
+
 @pytest.mark.in_tensorboard
 @pytest.mark.slow
 def test_what_is_open_stays_open_while_a_run_grows(page, logdir):

@@ -52,20 +52,21 @@ export function keyed(parent, keyOf, create) {
 }
 
 /**
- * Returns `fold(isFolded)` for a `details` whose state is remembered. The
- * browser tells of a click a task after it; what is drawn in between does not
- * know of it, and must not undo it.
+ * Returns `fold(isFolded)` for a `details` whose state is remembered. It is
+ * noted right behind the click, not at the browser's own event a task later: a
+ * reload would forget it until then. What is drawn even before does not know of
+ * the click, and must not undo it.
  * @param {HTMLDetailsElement} details
  * @param {(isFolded: boolean) => void} onFold called when a reader did it
  * @return {(isFolded: boolean) => void}
  */
 export function foldable(details, onFold) {
   let remembered = !details.open;
-  details.addEventListener('toggle', () => {
+  new MutationObserver(() => {
     if (details.open !== remembered) return;
     remembered = !details.open;
     onFold(remembered);
-  });
+  }).observe(details, {attributeFilter: ['open']});
   return (isFolded) => {
     if (isFolded === remembered) return;
     remembered = isFolded;
