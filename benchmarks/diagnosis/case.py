@@ -23,9 +23,9 @@ import itertools
 import pkgutil
 from collections.abc import Callable
 
-#: `seen`, `known`, `report`, `blind` and `blind2` were reported on when they
+#: `seen`, `known`, `report` and those named `blind` were reported on when they
 #: were new; the rules were tuned on `tune`, `seen`, `known` and `wild`.
-#: `blind3` is kept for the next time and names no kinds yet.
+#: `blind3` names no kinds yet.
 SETS = ["tune", "seen", "known", "report", "wild", "blind", "blind2", "blind3"]
 
 
