@@ -15,11 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 
-from benchmarks import plugin_page, plugin_server
-
-_HERE = pathlib.Path(__file__).parent.parent
+from benchmarks import other_commit, plugin_page, plugin_server
 
 _WRITE = "from benchmarks import plugin_logs; plugin_logs.write({!r}, *{}, {})"
 
@@ -40,21 +37,6 @@ class Round:
     memory: int
 
 
-@contextlib.contextmanager
-def checked_out(commit: str) -> Iterator[pathlib.Path]:
-    """Yield a directory with the files of a commit."""
-    with tempfile.TemporaryDirectory() as parent:
-        tree = pathlib.Path(parent) / "tree"
-        git = ["git", "-C", str(_HERE), "worktree"]
-        add = [*git, "add", "--detach", str(tree), commit]
-        subprocess.run(add, check=True, capture_output=True)
-        try:
-            yield tree
-        finally:
-            remove = [*git, "remove", "--force", str(tree)]
-            subprocess.run(remove, check=True, capture_output=True)
-
-
 def compare(commit: str, size: tuple[int, ...], rounds: int) -> str:
     """Measure a commit's page and today's in turn; return a table.
 
@@ -65,17 +47,20 @@ def compare(commit: str, size: tuple[int, ...], rounds: int) -> str:
         rounds: How often each is opened.
     """
     with contextlib.ExitStack() as stack:
-        other = stack.enter_context(checked_out(commit))
+        other = stack.enter_context(other_commit.checked_out(commit))
         directory = pathlib.Path(
             stack.enter_context(tempfile.TemporaryDirectory())
         )
-        logs = {other: directory / "other", _HERE: directory / "here"}
+        logs = {
+            other: directory / "other",
+            other_commit.HERE: directory / "here",
+        }
         for tree, logdir in logs.items():
             _write(tree, logdir, size)
         sides = {
             commit: (other, logs[other]),
-            "here": (_HERE, logs[_HERE]),
-            f"here, on the logs of {commit}": (_HERE, logs[other]),
+            "here": (other_commit.HERE, logs[other_commit.HERE]),
+            f"here, on the logs of {commit}": (other_commit.HERE, logs[other]),
         }
         measured: dict[str, list[Round]] = {name: [] for name in sides}
         browser = stack.enter_context(plugin_page.browsing())

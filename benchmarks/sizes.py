@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks import log_of_training
+from benchmarks import log_of_training, other_commit
 from benchmarks.networks import NETWORKS, compiled
 from benchmarks.overhead import fit
 
@@ -87,7 +87,7 @@ def print_sizes() -> None:
         )
 
 
-def sizes_of(folder: pathlib.Path | str) -> dict[int, dict[str, int]]:
+def sizes_of(folder: pathlib.Path) -> dict[int, dict[str, int]]:
     """Train with the gradscope of a folder; return the bytes of the logs, by
     variables and options."""
     done = subprocess.run(
@@ -103,18 +103,9 @@ def sizes_of(folder: pathlib.Path | str) -> dict[int, dict[str, int]]:
 
 def print_beside(commit: str) -> None:
     """Print the bytes of the same trainings' logs, of a commit and of now."""
-    root = pathlib.Path(__file__).resolve().parents[1]
-    packages = ["gradscope", "gradscope_plugin"]
-    archive = subprocess.run(
-        ["git", "archive", commit, *packages],
-        cwd=root,
-        check=True,
-        stdout=subprocess.PIPE,
-    ).stdout
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+    with other_commit.checked_out(commit) as folder:
         before = sizes_of(folder)
-    now = sizes_of(root)
+    now = sizes_of(other_commit.HERE)
     print(f"| variables | options | {commit} | now | ratio |")
     print("|--:|---|--:|--:|--:|")
     for variables, sizes in now.items():

@@ -248,9 +248,8 @@ class Callback(keras.callbacks.Callback):
         steps = self._iterations()
         if steps < max(_PROBED_AFTER, 2 * self._probed_at):
             return
-        if (
-            self._trained_model.run_eagerly
-        ):  # `probe` cannot restore all states then
+        # `probe` cannot restore all states of an eager program.
+        if self._trained_model.run_eagerly:
             return
         with (
             contextlib.suppress(Exception),

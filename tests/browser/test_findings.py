@@ -139,13 +139,31 @@ def test_all_findings_of_a_run_are_outlined(page):
     expect(heatmap(page, "a/healthy").locator(".mark")).to_have_count(0)
 
 
+def pixel_of(canvas):
+    """Return the colour of its first pixel: red, green, blue."""
+    return canvas.evaluate(
+        """(canvas) => [...canvas.getContext('2d')
+            .getImageData(0, 0, 1, 1).data].slice(0, 3)"""
+    )
+
+
 def test_a_heatmap_says_what_its_cells_without_a_number_are(page):
     section = heatmap(page, "c/abnormal")
     kinds = section.locator(".kinds > span")
     expect(kinds).to_have_text(
         ["exactly zero", "NaN", "infinite", "no gradient"]
     )
-    expect(kinds.first.locator("canvas")).to_be_visible()
+    swatch = kinds.last.locator("canvas")
+    expect(swatch).to_be_visible()
+    assert pixel_of(swatch) == [128, 131, 139]
+    page.evaluate("document.body.classList.add('dark-mode')")
+    expect(frame_of(page).locator("html")).to_have_attribute(
+        "data-theme", "dark"
+    )
+    # The title is drawn with the next frame.
+    page.wait_for_timeout(100)
+    assert pixel_of(swatch) == [110, 113, 122]
+    page.evaluate("document.body.classList.remove('dark-mode')")
     healthy = heatmap(page, "a/healthy")
     expect(healthy.locator(".kinds > span")).to_have_count(0)
     expect(card(page, "a/healthy").locator(".thumbnail")).to_have_attribute(

@@ -14,6 +14,7 @@ from training import BATCH, OPTIMIZERS, STEPS, X, state, train
 
 import gradscope
 from gradscope.schedule import Every
+from gradscope.wrapping.fit import step_trial
 
 
 def convolutional():
@@ -165,8 +166,20 @@ class TakesBatch(keras.Sequential):
         self.train_function = function
 
 
-@pytest.mark.parametrize("how", ["wrap", "callback"])
-def test_each_size_of_a_batch_has_the_stream_of_its_trace(how, tmp_path):
+@pytest.mark.parametrize(
+    "how, has_room", [("wrap", True), ("callback", True), ("callback", False)]
+)
+def test_each_size_of_a_batch_has_the_stream_of_its_trace(
+    how, has_room, tmp_path, monkeypatch
+):
+    """Also where the weights are too large to be copied for a trial."""
+    if not has_room:
+        monkeypatch.setattr(
+            step_trial.VariableBackup,
+            "has_room_for",
+            staticmethod(lambda graph: False),
+        )
+
     def make():
         parts = [keras.Input((12,)), Noise(), keras.layers.Dense(3)]
         return TakesBatch(parts)

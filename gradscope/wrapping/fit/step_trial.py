@@ -94,16 +94,15 @@ class StepTrial:
         except _ENDS:
             return self._program(iterator)  # raises its own error
         # The batch is taken from the user's iterator once, and may be needed
-        # twice.
-        same_batch = _iterator(batch, spec)
+        # three times; each use takes it from an iterator of its own.
         try:
-            graph = self._program.graph(same_batch)
+            graph = self._program.graph(_iterator(batch, spec))
         except Exception:  # the run below raises the error again
             graph = None
         # An iterator of one batch costs time, so that it is made for one step.
         self._tried_specs.append(spec)
         if graph is None or not VariableBackup.has_room_for(graph):
-            return self._run_untried(same_batch)
+            return self._run_untried(_iterator(batch, spec))
         return self._try(graph, batch, spec)
 
     def _try(self, graph, batch, spec):

@@ -194,14 +194,14 @@ const mark = (kind, look) =>
  * title, since the legend of all kinds is folded. */
 export function createKinds() {
   const node = element('span', {className: 'kinds'});
-  let drawn = '';
+  let drawn = {kinds: '', look: null};
   return {
     node,
     update(grid, look) {
       const kinds = grid?.kinds ? kindsIn(grid) : [];
-      const now = `${kinds} ${look?.marks} ${look?.patterns}`;
-      if (now === drawn) return;
-      drawn = now;
+      // Dark pages have another look.
+      if (drawn.kinds === `${kinds}` && drawn.look === look) return;
+      drawn = {kinds: `${kinds}`, look};
       node.replaceChildren(...kinds.map((kind) => element('span', {},
         swatchOf(kind, look), KIND_NAMES[kind])));
     },
