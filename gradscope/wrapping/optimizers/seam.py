@@ -80,6 +80,8 @@ class Seam:
         if hasattr(optimizer, _FINAL):  # legacy and v1 optimizers lack it
             finalize = MethodReplacement(optimizer, _FINAL, self._finalize)
             self._finalize_replacements.append(finalize)
+        #: The `ObservedModel` of a callback that observes the optimizer.
+        self.observed_model: Any = None
         self.finder = ForwardFinder(
             options.activations, self._captures_now, rehearsal.rehearse
         )
