@@ -37,8 +37,10 @@ from gradscope_plugin.replies import (
 from gradscope_plugin.runs import record_parts, run_data, summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
-#: The module that TensorBoard imports.
+#: The module that TensorBoard imports, and the one that it imports then, in
+#: which all others are.
 _ENTRY = "index.js"
+_BUNDLE = "page/start.js"
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -58,7 +60,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     """
     page = bundle.page_files()
     files = {
-        _ENTRY: bundle.bundle(page, _ENTRY),
+        _ENTRY: page[_ENTRY],
+        _BUNDLE: bundle.bundle(page, _BUNDLE),
         "style.css": page["style.css"],
         "statistics.json": statistics.to_json(),
     }
