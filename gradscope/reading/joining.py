@@ -193,8 +193,10 @@ def _join(parts: list[Record]) -> Record:
     chronological = [
         (n, i)
         for group in _simultaneous(parts)
-        for _, n, i in sorted(
-            (step, n, i)
+        for _, _, n, i in sorted(
+            # Of a try and its step, both of which have this number, the step
+            # was written later.
+            (step, parts[n].wall_times[i], n, i)
             for n in group
             for i, step in enumerate(parts[n].steps.tolist())
         )

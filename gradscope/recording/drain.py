@@ -386,11 +386,14 @@ class Drain:
 
     def _write(self, wall_time: float, step: int, row: np.ndarray) -> None:
         """Write the event of a step."""
-        if step < self._last_step:
+        steps = self.file.timeline
+        if is_skip(row) and steps.has_made(step):
+            return  # another thread made it after all
+        if step < steps.last_step:
             self.file.restart(step)
         self._last_step = step
         self._last_made = step - 1 if is_skip(row) else step
-        self.file.timeline.note(step, row)
+        steps.note(step, row)
         try:
             tags = self.file.write(step, wall_time, self._values(step, row))
             self._recorded += 1
