@@ -72,6 +72,8 @@ class EventWriter:
         self._tags: set[str] = set()
         self._first_names: set[str] = set()
         self._rising = rising_tags.RisingTags()
+        # Of the open file.
+        self._file_step = -1
         self.last_step = 0
         self.last_wall_time = 0.0
         self.timeline = timeline.Timeline()
@@ -109,8 +111,9 @@ class EventWriter:
     ) -> list[str]:
         """Write one event.
 
-        The steps of each tag rise, unless the training went back, see
-        `RisingTags.place`. Where a tag has no more names, another file begins.
+        The steps of each tag rise, see `RisingTags.place`, and those of the
+        events of a file do not fall, unless the training went back. Where a tag
+        has no more names, or an event would be early, another file begins.
 
         Args:
             step: The optimizer's step number, at least 0.
@@ -128,6 +131,9 @@ class EventWriter:
                 placed = self._rising.place(values, step)
             if not placed:
                 return []
+            # As of a log that was written while another thread made a step.
+            if step < self._file_step:
+                self.close()
             if self._file is None:
                 self._choose_and_open(step)
             assert self._file is not None
@@ -135,7 +141,8 @@ class EventWriter:
             tags = [value.tag for value in placed]
             self._tags.update(tags)
             self._first_names.update(value.tag for value in values)
-            self.last_step, self.last_wall_time = step, wall_time
+            self._file_step = self.last_step = step
+            self.last_wall_time = wall_time
             return tags
 
     def write_after(
@@ -165,6 +172,7 @@ class EventWriter:
     def restart(self, step: int) -> None:
         """Note that the training makes steps again, from this one on."""
         self._rising.restart(step)
+        self._file_step = min(self._file_step, step)
 
     def flush(self, *, urgent: bool = True) -> bool:
         """Make all written events safe.
@@ -197,6 +205,7 @@ class EventWriter:
     def abandon(self) -> None:
         """Drop the open file without closing it."""
         self._file = None
+        self._file_step = -1
         self._tags.clear()
         self._first_names.clear()
 
