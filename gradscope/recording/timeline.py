@@ -94,13 +94,14 @@ class Timeline:
         return not self._are_made_again(early, len(early) < len(steps))
 
     def has_made(self, step: int) -> bool:
-        """Test whether a step is the last one, and no skipped try."""
-        return step == self.last_step and not self._last_is_skip
+        """Test whether a step was made, and not only tried."""
+        return step in self._steps
 
     def is_early(self, step: int) -> bool:
         """Test whether a step neither follows the last one nor is a skipped try
         of it, made after all."""
-        return step < self.last_step or self.has_made(step)
+        is_again = step == self.last_step and self._last_is_skip
+        return step <= self.last_step and not is_again
 
     def note(self, step: int, row: np.ndarray) -> None:
         """Note a frame that was written."""
