@@ -37,7 +37,8 @@ CALLS = 160
 class Training:
     """Calls of a writer in random order, from several threads.
 
-    Steps are made in order, one at a time; all else happens at any time.
+    Steps are made in order, one at a time, and none while rings are fetched:
+    frames that come late may look like steps that are made again.
 
     Attributes:
         rates: The learning rate of each step, that of its last try.
@@ -114,10 +115,12 @@ class Training:
             self.step += 1
 
     def flush(self, records):
-        records.drain()
+        with self._lock:
+            records.drain()
 
     def tick(self, records):
-        records.tick()
+        with self._lock:
+            records.tick()
 
     def log(self, records):
         self.flush(records)
