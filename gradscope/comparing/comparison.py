@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradscope.comparing import gradient_sketches, report
-from gradscope.comparing.common import (
+from gradscope.comparing.common_records import (
     common_records,
     first_differing_step,
     match_rows,
