@@ -8,7 +8,7 @@ import sys
 
 import gradscope
 from gradscope.cli import runs
-from gradscope.diagnosis import report
+from gradscope.diagnosis import findings_text
 from gradscope.drawing import terminal_heatmap
 from gradscope.reading.record import Record
 from gradscope.terminal import printable
@@ -89,7 +89,7 @@ def _print_run(
     else:
         print("  the run has no such row")
     findings = gradscope.diagnose(record)
-    print(report.text(name, findings, colour=console is not None))
+    print(findings_text.text(name, findings, colour=console is not None))
     print()
 
 
