@@ -1,6 +1,6 @@
 /** One run's heatmap with its names, axis, cursor and flow. */
 
-import {showCode} from '../basics/code.js';
+import {showCode} from '../basics/code_in_text.js';
 import {columnOf} from '../scales/axis.js';
 import {drawFlow} from './depth_profile.js';
 import {build, drawAxis, drawFlowAxis} from './elements.js';
