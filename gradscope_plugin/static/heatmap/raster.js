@@ -1,7 +1,7 @@
 /** A grid as pixels: which cell each one shows, and its colour; pure. */
 
 import {ABOVE, BELOW, INFINITE, MISSING, NAN} from '../data/cell_kinds.js';
-import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './entries.js';
+import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './cell_entries.js';
 import {leadOf, mergedLine} from './merged_rows.js';
 import {heightOf, rowsAt} from './row_places.js';
 
