@@ -25,6 +25,7 @@ export async function render() {
   followTheme(() => page.draw());
   followReloads(() => page.reload());
   followLinks(() => page.followLink());
+  // Cards say how many seconds ago a run made its last step.
   setInterval(() => page.drawCards(), 1000);
   let asked = Date.now();
   setInterval(() => {

@@ -26,6 +26,7 @@ from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
 from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
+# What a step that is not due delivers; numbers of steps begin with 0.
 _NOT_ASKED = -1
 
 #: Operations that read a resource variable, and a reference variable.

@@ -193,6 +193,7 @@ class Step:
         copies = replay.replay(
             [*gradient_tensors, *outputs, *self._forward_pass.tensors()],
             self._graph,
+            # Only on CPUs does XLA make slow convolutions of a branch.
             repeat=replay_convolution.gradient if self._is_on_cpu() else None,
         )
         remaining = iter(copies)

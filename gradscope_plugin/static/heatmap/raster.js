@@ -92,6 +92,7 @@ export function edgesOf([from, to], width, places) {
   let column = -1;
   for (let x = 0; x <= width; x++) {
     const place = from + (to - from) * x / width;
+    // Places are quotients, which may be a rounding error before an edge.
     while (column < columns && places[column + 1] <= place + 1e-9) column += 1;
     edges[x] = column;
   }
@@ -211,6 +212,7 @@ function colorLine(out, line, {colors, inks}, y, width, density) {
  * weave of infinities, dots of what is out of range, lines of what is not. */
 export function hasInk(kind, x, y) {
   if (kind === NAN) return (x + y) % 6 < 2;
+  // The remainder of a negative number would be negative.
   if (kind === INFINITE) return (x - y + 6000) % 6 < 2 && (x + y) % 6 < 2;
   if (kind === BELOW || kind === ABOVE) return x % 5 === 2 && y % 5 === 2;
   if (kind === MISSING) return y % 4 === 1;
