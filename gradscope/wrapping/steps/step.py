@@ -16,7 +16,7 @@ from gradscope.runtime import (
     tracing,
 )
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import fallback, unstored
+from gradscope.wrapping.forward import fallback, unstored_tensors
 from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.observer import Measurables, Observer
@@ -183,7 +183,7 @@ class Step:
         read here."""
         grads = self._call.reduced_gradients()
         if not tracing.in_xla(self._graph):
-            self._forward_pass = unstored.repeat_unstored(
+            self._forward_pass = unstored_tensors.repeat(
                 self._forward_pass, self._call.grads, self._graph, self._weights
             )
             return [gradients.regenerate(g, self._graph) for g in grads]
@@ -193,6 +193,7 @@ class Step:
         copies = replay.replay(
             [*gradient_tensors, *outputs, *self._forward_pass.tensors()],
             self._graph,
+            # Only on CPUs does XLA make slow convolutions of a branch.
             repeat=replay_convolution.gradient if self._is_on_cpu() else None,
         )
         remaining = iter(copies)

@@ -1,4 +1,4 @@
-/** The list of runs as the server tells it, and whether it does. */
+/** The list of runs, asked again and again; or why the server does not answer. */
 
 import {NAMES} from './requests.js';
 import {createColors} from './run_colors.js';
