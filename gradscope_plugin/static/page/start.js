@@ -26,6 +26,7 @@ export async function start(first) {
   followTheme(() => page.draw());
   followReloads(() => page.reload());
   followLinks(() => page.followLink());
+  // Cards say how many seconds ago a run made its last step.
   setInterval(() => page.drawCards(), 1000);
   let asked = Date.now();
   setInterval(() => {
