@@ -161,7 +161,7 @@ class Wiring:
             ReLU. `"broadcast"`: predictions of shape `[n, 1]` and targets of
             shape `[n]` are broadcast to `[n, n]`. `"softmax_into"`: the output
             of a softmax, which is not known to be the model's output, is used
-            further. `"no_step"`: a `fit` ended without a step of its optimizer.
+            further. `"no_step"`: a training made no step of its optimizer.
             `"half_index"`: the index of a row of a table was a number of 16
             bits before. `"shuffled_state"`: `fit` shuffles examples between
             which a layer keeps its state. `"idle_plateau"`: a callback may

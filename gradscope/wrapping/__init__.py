@@ -164,6 +164,7 @@ def unwrap(optimizer: Any, *, model: Any = None) -> Any:
             "unwrapped only once."
         )
     _seams.discard(seam)
+    seam.record_frozen_model()
     seam.remove()
     if model is not None:
         _restore(model, seam)
@@ -188,6 +189,7 @@ def flush(optimizer: Any = None) -> None:
     if optimizer is None:
         for seam in list(_seams):
             seam.drain()
+            seam.record_frozen_model()
         background.close_retired()
         return
     observed = seam_of(optimizer)
@@ -198,6 +200,7 @@ def flush(optimizer: Any = None) -> None:
             "flush all optimizers."
         )
     observed.drain()
+    observed.record_frozen_model()
 
 
 @atexit.register
@@ -210,6 +213,7 @@ def _warn_at_exit() -> None:
     for seam in list(_seams):
         if not seam.suspended:
             background.run_guarded(seam.warn_if_bypassed)
+            background.run_guarded(seam.record_frozen_model)
 
 
 def seam_of(optimizer: Any) -> Seam | None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import keras
 import numpy as np
@@ -305,3 +306,30 @@ def test_a_choice_that_leaves_no_layer_is_told(tmp_path):
     ):
         loop(model, optimizer)
     assert len(gradscope.read(tmp_path).steps) == 22
+
+
+@pytest.mark.parametrize("ends_by", ["flush", "unwrap"])
+def test_a_discriminator_that_is_frozen_in_its_own_training_says_so(
+    ends_by, tmp_path
+):
+    """As its flag is set after `compile`, and before its first batch."""
+    discriminator = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(1, "sigmoid")]
+    )
+    optimizer = gradscope.wrap(
+        keras.optimizers.Adam(), tmp_path, model=discriminator
+    )
+    discriminator.compile(optimizer, "binary_crossentropy")
+    gradscope.flush()
+    assert not list(tmp_path.rglob("*tfevents*"))  # nothing was trained so far
+    discriminator.trainable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras says so, too
+        discriminator.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+    if ends_by == "flush":
+        gradscope.flush(optimizer)
+    else:
+        gradscope.unwrap(optimizer)
+    (finding,) = gradscope.diagnose(tmp_path)
+    assert (finding.kind, finding.severity) == ("no-steps", "error")
+    assert finding.evidence["is_frozen"]

@@ -92,6 +92,13 @@ class BypassDetector:
         self._model = weakref.ref(model)
         self._model_steps = _step_count(_optimizer_of(model))
 
+    def trains_nothing(self) -> bool:
+        """Return whether the model's own program exists, and trains nothing."""
+        model = None if self._model is None else self._model()
+        if model is None or getattr(model, "train_function", None) is None:
+            return False
+        return not model.trainable_variables
+
     def reason_for_unseen_steps(self) -> str | None:
         """Explain why the optimizer's steps were not observed.
 

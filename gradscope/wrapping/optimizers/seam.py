@@ -384,6 +384,16 @@ class Seam:
         except Exception as error:
             self.fail(error)
 
+    def record_frozen_model(self) -> None:
+        """Record that the model trained nothing, if all of it is frozen."""
+        if (
+            not self._was_called
+            and self.has_no_record
+            and self._bypass_detector.trains_nothing()
+        ):
+            name = type(self.optimizer).__name__
+            self.run_notes.record_no_step(name, is_frozen=True)
+
     def due(self, step: int) -> bool:
         """Return whether a step is recorded; True if unknown."""
         return not self.failed and self.observers.due(step)

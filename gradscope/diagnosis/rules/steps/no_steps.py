@@ -18,8 +18,8 @@ declare(
         name="no-steps",
         rank=11,
         ceiling="error",
-        what="A `fit` ended without a single step of the model's optimizer.",
-        needs="`Callback`",
+        what="A model was trained without a single step of its optimizer.",
+        needs="`Callback`, or `wrap(model=)`",
         shown_by=Shown(("update_norm",)),
     )
 )
@@ -56,8 +56,8 @@ def no_steps(view: View, limits: Limits) -> Findings:
         run=view.run,
         layer=None,
         steps=(int(steps[0]), int(steps[-1])),
-        what=f"`fit` ended, and the optimizer {code(wirings[-1].name)} made no "
-        "step: the weights are as they were",
+        what=f"a training ran, and the optimizer {code(wirings[-1].name)} made "
+        "no step: the weights are as they were",
         evidence={"applied": 0, "is_frozen": is_frozen},
         cause=_FROZEN if is_frozen else _IDLE,
         remedy="Print `[w.path for w in model.trainable_weights]` before "
