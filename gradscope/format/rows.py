@@ -165,14 +165,18 @@ class Wiring:
             `"half_index"`: the index of a row of a table was a number of 16
             bits before. `"shuffled_state"`: `fit` shuffles examples between
             which a layer keeps its state. `"idle_plateau"`: a callback may
-            never lower the learning rate.
+            never lower the learning rate. `"monitor"`: a callback compares a
+            number of each epoch with the best one.
         name: Name of the activation, or of the place of the operation.
         detail: The operation's type, or both shapes. For `"softmax_into"`,
             `"kernel"` if only linear operations lie between the softmax and a
             kernel, else `"other"`. For `"no_step"`, `"frozen"` if the model had
             no trained weights, else `"idle"`. For `"half_index"`, the dtype
             and the number of rows of the table. For `"idle_plateau"`, the
-            learning rate and the least that the callback sets.
+            learning rate and the least that the callback sets. For
+            `"monitor"`, `min`, `max` or `auto`; the least change that counts;
+            the patience; the epochs of rest; `alone` if no other callback
+            may log numbers, else `others`; and the name of the number.
     """
 
     kind: str

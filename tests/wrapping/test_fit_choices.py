@@ -42,7 +42,7 @@ def test_a_plateau_that_begins_at_its_end(tmp_path):
     plateau = keras.callbacks.ReduceLROnPlateau("loss", min_lr=0.01)
     model = recurrent(stateful=False)
     fit(model, tmp_path, batch_size=8, callbacks=[plateau])
-    (wiring,) = gradscope.read(tmp_path).schema.wiring
+    wiring, _ = gradscope.read(tmp_path).schema.wiring
     assert (wiring.kind, wiring.detail) == ("idle_plateau", "0.01 0.01")
 
 
@@ -78,3 +78,27 @@ def test_indices_of_sixteen_bits(tmp_path):
         ("half_index", "float16 3000")
     ]
     assert "items" in wiring[0].name
+
+
+def test_what_callbacks_watch(tmp_path):
+    watching = [
+        keras.callbacks.ReduceLROnPlateau(
+            "loss", mode="max", min_delta=0.25, patience=3, cooldown=2
+        ),
+        keras.callbacks.EarlyStopping("mae", start_from_epoch=1),
+        # Of a checkpoint of each epoch nobody asks which is best.
+        keras.callbacks.ModelCheckpoint(tmp_path / "each.weights.h5"),
+    ]
+    watching[-1].save_weights_only = True
+    model = recurrent(stateful=False)
+    model.compile("sgd", "mse", metrics=["mae"])
+    fit(model, tmp_path / "run", batch_size=8, callbacks=watching)
+    wiring = gradscope.read(tmp_path / "run").schema.wiring
+    assert [(w.name, w.detail) for w in wiring] == [
+        ("ReduceLROnPlateau", "max 0.25 3 2 alone loss"),
+        ("EarlyStopping", "auto 0 0 0 alone mae"),
+    ]
+    odd = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: None)
+    fit(model, tmp_path / "odd", batch_size=8, callbacks=[odd, watching[0]])
+    (wiring,) = gradscope.read(tmp_path / "odd").schema.wiring
+    assert wiring.detail == "max 0.25 3 2 others loss"

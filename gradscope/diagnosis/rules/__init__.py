@@ -44,7 +44,9 @@ from gradscope.diagnosis.rules.setup import (
     equal_units,
     fit_choices,
     initial_sizes,
+    monitors,
     trainable,
+    uncounted_progress,
     untrained,
 )
 from gradscope.diagnosis.rules.steps import (
@@ -81,6 +83,7 @@ __all__ = [
     "loss",
     "loss_against_outputs",
     "metrics",
+    "monitors",
     "no_steps",
     "nonlinearity",
     "normalisation",
@@ -100,6 +103,7 @@ __all__ = [
     "soft_targets",
     "softmax",
     "trainable",
+    "uncounted_progress",
     "untrained",
     "updates",
     "validation",
