@@ -166,7 +166,10 @@ class Wiring:
             bits before. `"shuffled_state"`: `fit` shuffles examples between
             which a layer keeps its state. `"idle_plateau"`: a callback may
             never lower the learning rate. `"monitor"`: a callback compares a
-            number of each epoch with the best one.
+            number of each epoch with the best one. `"norm_axis"`: a batch norm
+            normalises rows, while the channels come last. `"lost_mask"`: a
+            layer gets a mask and hands none on. `"masked_word"`: an embedding
+            masks 0, which stands between other tokens.
         name: Name of the activation, or of the place of the operation.
         detail: The operation's type, or both shapes. For `"softmax_into"`,
             `"kernel"` if only linear operations lie between the softmax and a
@@ -176,7 +179,10 @@ class Wiring:
             learning rate and the least that the callback sets. For
             `"monitor"`, `min`, `max` or `auto`; the least change that counts;
             the patience; the epochs of rest; `alone` if no other callback
-            may log numbers, else `others`; and the name of the number.
+            may log numbers, else `others`; and the name of the number. For
+            `"norm_axis"`, the axis and the rank. For `"lost_mask"`, a layer
+            behind it that would read the mask. For `"masked_word"`, the share
+            of the sequences.
     """
 
     kind: str

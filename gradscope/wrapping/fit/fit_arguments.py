@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.format.rows import Wiring
-from gradscope.wrapping.fit import monitors
+from gradscope.wrapping.fit import layer_options, masked_words, monitors
 
 #: Least and most examples of a batch, if training draws them at random.
 _LEAST, _MOST = 32, 256
@@ -65,7 +65,14 @@ def odd_choices(model: Any) -> list[Wiring]:
     """
     running = _running(model) or {}
     odd: list[Wiring] = []
-    for look in (_shuffled_states, _idle_plateaus, _monitors):
+    looks = (
+        _shuffled_states,
+        _idle_plateaus,
+        _monitors,
+        _odd_layers,
+        _masked_words,
+    )
+    for look in looks:
         with contextlib.suppress(Exception):  # a user's callback may be odd
             odd += look(model, running)
     return odd
@@ -99,6 +106,14 @@ def _idle_plateaus(model: Any, running: dict) -> list[Wiring]:
 
 def _monitors(model: Any, running: dict) -> list[Wiring]:
     return monitors.monitors(_callbacks(running))
+
+
+def _odd_layers(model: Any, running: dict) -> list[Wiring]:
+    return list(layer_options.odd_layers(model))
+
+
+def _masked_words(model: Any, running: dict) -> list[Wiring]:
+    return list(masked_words.masked_words(model, running.get("x")))
 
 
 def _callbacks(running: dict) -> list[Any]:
