@@ -110,3 +110,24 @@ def test_targets_below_zero_are_not_divided_by_their_sum():
     (found, *_) = gradscope.diagnose(run(shares, **several))
     assert found.kind == "output-range" and "divide" in found.remedy
     assert found.evidence["target_sum"] == pytest.approx(3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "highest", "before"),
+    [(1 / 255, 1.0, "RandomFlip"), (1 / 255, 255.0, ""), (0.5, 1.0, "")],
+)
+def test_inputs_that_are_scaled_twice(scale, highest, before):
+    layers = [("flip", before, {})] if before else []
+    layers += [("scale", "Rescaling", {"scale": scale, "offset": 0.0})]
+    layers += [("dense_1", "Dense", {})]
+    record = run(classifier(layers=layers), data_max={"input": highest})
+    found = [f for f in gradscope.diagnose(record) if f.layer == "scale"]
+    assert bool(found) == bool(before)
+    for one in found:
+        assert one.kind == "unscaled-input"
+        assert "which leaves 0 to 0.00392" in one.what
+
+
+def test_a_scaling_inside_of_the_network_may_be_meant():
+    layers = [("dense_1", "Dense", {}), ("scale", "Rescaling", {"scale": 0.01})]
+    assert kinds(run(classifier(layers=layers))) == []

@@ -15,6 +15,7 @@ from gradscope.diagnosis.rules.data import (
     masks,
     out_of_range,
     padding,
+    scaled_twice,
 )
 from gradscope.diagnosis.rules.forward import (
     batch_norms,
@@ -105,6 +106,7 @@ __all__ = [
     "relu_outputs",
     "rewritten_sums",
     "saturation",
+    "scaled_twice",
     "skipped",
     "soft_targets",
     "softmax",
