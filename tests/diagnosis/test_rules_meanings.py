@@ -131,3 +131,16 @@ def test_inputs_that_are_scaled_twice(scale, highest, before):
 def test_a_scaling_inside_of_the_network_may_be_meant():
     layers = [("dense_1", "Dense", {}), ("scale", "Rescaling", {"scale": 0.01})]
     assert kinds(run(classifier(layers=layers))) == []
+
+
+def test_class_weights_that_do_not_fit_the_labels():
+    many = with_wiring(Wiring("weight_of_many", "class_weight", "0.9 9 18"))
+    (found,) = gradscope.diagnose(run(many))
+    assert (found.kind, found.severity) == ("class-weight", "warning")
+    assert "has 90 % of the examples, 9 times as many" in found.what
+    assert "gives it 18 times the weight" in found.what
+    none = with_wiring(Wiring("weight_of_no_class", "class_weight", "3 0"))
+    (found,) = gradscope.diagnose(run(none))
+    assert "has a weight for class 3, which no example has, and none for" in (
+        found.what
+    )

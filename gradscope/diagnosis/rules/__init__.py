@@ -9,6 +9,7 @@ from gradscope.diagnosis.rules.backward import (
 )
 from gradscope.diagnosis.rules.data import (
     batches,
+    class_weights,
     data_scale,
     input_variation,
     label_variation,
@@ -73,6 +74,7 @@ __all__ = [
     "binary_targets",
     "bounded_logits",
     "changed_weights",
+    "class_weights",
     "constant_outputs",
     "data_scale",
     "dead_units",

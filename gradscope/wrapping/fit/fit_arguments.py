@@ -19,7 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.format.rows import Wiring
-from gradscope.wrapping.fit import layer_options, masked_words, monitors
+from gradscope.wrapping.fit import (
+    class_weights,
+    layer_options,
+    masked_words,
+    monitors,
+)
 
 #: Least and most examples of a batch, if training draws them at random.
 _LEAST, _MOST = 32, 256
@@ -71,6 +76,7 @@ def odd_choices(model: Any) -> list[Wiring]:
         _monitors,
         _odd_layers,
         _masked_words,
+        _odd_weights,
     )
     for look in looks:
         with contextlib.suppress(Exception):  # a user's callback may be odd
@@ -114,6 +120,11 @@ def _odd_layers(model: Any, running: dict) -> list[Wiring]:
 
 def _masked_words(model: Any, running: dict) -> list[Wiring]:
     return list(masked_words.masked_words(model, running.get("x")))
+
+
+def _odd_weights(model: Any, running: dict) -> list[Wiring]:
+    weights = running.get("class_weight")
+    return list(class_weights.odd_weights(running.get("y"), weights))
 
 
 def _callbacks(running: dict) -> list[Any]:
