@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from classifiers import classifier, run
+from classifiers import classifier, epochs, run
 from synthetic import network
 
 import gradscope
-from gradscope.format.schema import Activation, Data, Wiring
+from gradscope.format.schema import Activation, Data, State, Wiring
 
 
 def kinds(record):
@@ -144,3 +144,40 @@ def test_class_weights_that_do_not_fit_the_labels():
     assert "has a weight for class 3, which no example has, and none for" in (
         found.what
     )
+
+
+def test_a_loss_that_hardly_gets_below_guessing():
+    """Labels in another order than the inputs are learned by heart, slowly."""
+    slow = np.linspace(2.33, 2.18, 200)
+    (found,) = gradscope.diagnose(run(loss=slow))
+    assert found.kind == "nothing-learned"
+    assert "ends at 2.19, hardly better than guessing (2.3)" in found.what
+    assert kinds(run(loss=np.linspace(2.33, 2.1, 200))) == []
+    # Of three classes, so little may be all that there is to learn.
+    three = {"data_max": {"target": 2.0}, "loss": slow * np.log(3) / np.log(10)}
+    assert kinds(run(classifier(3), **three)) == []
+
+
+def normalised(distance):
+    """A validation far below the first epoch, behind a batch norm."""
+    schema = dataclasses.replace(
+        classifier(),
+        states=(State("norm", "batch_norm", 8, layer="norm"),),
+    )
+    logs = epochs(
+        loss=[1.2, 0.3, 0.1, 0.01],
+        accuracy=[0.7, 0.93, 0.99, 1.0],
+        val_accuracy=[0.27, 0.25, 0.26, 0.26],
+    )
+    loss = np.geomspace(2.3, 0.01, 200)
+    near = {"mean_distance": distance, "variance_distance": distance}
+    return run(schema, loss=loss, logs=logs, **near)
+
+
+def test_a_validation_of_other_statistics_behind_a_settled_batch_norm():
+    (found,) = gradscope.diagnose(normalised(0.05))
+    assert found.kind == "validation-differs"
+    assert "goes by the batch in validation" in found.cause
+    # Statistics that lag behind are the batch norm's own fault.
+    lagging = [f.kind for f in gradscope.diagnose(normalised(3.0))]
+    assert "validation-differs" not in lagging
