@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import gzip
-import importlib.resources
 import json
 import math
 import pathlib
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote
 
 import numpy as np
@@ -23,6 +22,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from gradscope.format import schema
+from gradscope_plugin import bundle
 from gradscope_plugin.replies import (
     curves,
     findings,
@@ -37,6 +37,9 @@ from gradscope_plugin.replies import (
 from gradscope_plugin.runs import record_parts, run_data, summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
+#: The module that TensorBoard imports.
+_ENTRY = "index.js"
+
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
 _MIME_TYPES = {
@@ -47,40 +50,27 @@ _MIME_TYPES = {
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Read the page's files: `{route: (content, mime type)}`.
+    """Make the page's files: `{route: (content, mime type)}`.
 
     They are compressed here once, since TensorBoard would compress them for
-    each request. The file `modules.json` lists the page's modules, so that the
-    page can load all of them at once; as they import each other, each level of
-    imports would take a round trip. The file `statistics.json` has the
-    declarations of the statistics.
+    each request. The file `statistics.json` has the declarations of the
+    statistics.
     """
-    folder = importlib.resources.files("gradscope_plugin") / "static"
+    page = bundle.page_files()
     files = {
-        path: content
-        for path, content in _files_below(folder, "")
-        # A report has these, and no server.
-        if not path.startswith("reporting/")
+        _ENTRY: bundle.bundle(page, _ENTRY),
+        "style.css": page["style.css"],
+        "statistics.json": statistics.to_json(),
     }
-    modules = sorted(path for path in files if path.endswith(".js"))
-    files["modules.json"] = json.dumps(modules).encode()
-    files["statistics.json"] = statistics.to_json().encode()
     return {
         # Without a time, so that the same files are the same bytes after each
         # start.
-        f"/static/{path}": (gzip.compress(content, mtime=0), mime_type)
-        for path, content in files.items()
-        for suffix, mime_type in _MIME_TYPES.items()
-        if path.endswith(suffix)
+        f"/static/{path}": (
+            gzip.compress(text.encode(), mtime=0),
+            _MIME_TYPES[pathlib.PurePath(path).suffix],
+        )
+        for path, text in files.items()
     }
-
-
-def _files_below(folder, path: str) -> Iterator[tuple[str, bytes]]:
-    for file in folder.iterdir():
-        if file.is_dir():
-            yield from _files_below(file, f"{path}{file.name}/")
-        else:
-            yield f"{path}{file.name}", file.read_bytes()
 
 
 # Seconds after which a list of runs is sent, complete or not.
@@ -165,7 +155,7 @@ class GradscopePlugin(base_plugin.TBPlugin):
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
         """Return the route of the page, and the name of the tab."""
         return base_plugin.FrontendMetadata(
-            es_module_path="/static/index.js", tab_name="Gradscope"
+            es_module_path=f"/static/{_ENTRY}", tab_name="Gradscope"
         )
 
     def _serve_runs(self, request):

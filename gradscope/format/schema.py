@@ -4,7 +4,9 @@ One recorded step is one event. For each *family* the event holds a float32
 tensor `[rows, columns]` under the tag `gradscope/<family>/<schema id>`; the
 schema is JSON under `gradscope/schema/<schema id>`. The id is part of the tag,
 so that rows are never read with the names of another model. The logs of an
-epoch are JSON under `gradscope/logs/<schema id>`.
+epoch are JSON under `gradscope/logs/<schema id>`. Where one step has several
+values of a tag, the second one is under `<tag>/2`, and so on, since the steps
+of each tag rise strictly.
 
 In format 1, JSON was a string, which other readers of event files show as a
 text, and tables had all columns. Since format 2 JSON is a tensor of bytes, see
@@ -70,6 +72,7 @@ __all__ = [
     "State",
     "Variable",
     "Wiring",
+    "further_tag",
     "parse_tag",
     "plugin_content",
     "tag",
@@ -244,9 +247,22 @@ def tag(family: str, schema_id: str) -> str:
     return f"{PLUGIN_NAME}/{family}/{schema_id}"
 
 
+def further_tag(tag: str, number: int) -> str:
+    """Build the tag of a step's second or later value under a tag.
+
+    Args:
+        tag: The tag of the first value.
+        number: 2 for the second value.
+    """
+    return f"{tag}/{number}"
+
+
 def parse_tag(text: str) -> tuple[str, str] | None:
-    """Split a tag into `(family, schema id)`; None for any other tag."""
+    """Split a tag, also a further one, into `(family, schema id)`; None for any
+    other tag."""
     parts = text.split("/")
+    if len(parts) == 4 and parts[3].isdecimal():
+        parts.pop()
     if len(parts) != 3 or parts[0] != PLUGIN_NAME:
         return None
     return parts[1], parts[2]

@@ -52,6 +52,7 @@ def from_series(
         SchemaError: If a schema cannot be read.
     """
     parts = []
+    series = _with_further_values(series)
     for tag, points in series.items():
         family, schema_id = schema_module.parse_tag(tag)
         if family == "schema":
@@ -62,6 +63,24 @@ def from_series(
     # The last part is the one that a training still adds to.
     parts.sort(key=lambda part: part.wall_times[-1])
     return _join(parts) if parts else None
+
+
+def _with_further_values(series: dict[str, list]) -> dict[str, list]:
+    """Merge the further values of steps into the time series of their tags."""
+    names: dict[str, list[str]] = {}
+    for tag in series:
+        first = schema_module.tag(*schema_module.parse_tag(tag))
+        names.setdefault(first, []).append(tag)
+    return {
+        # Their wall times have the order of writing, of equal ones the names.
+        first: sorted(
+            (p for tag in sorted(tags, key=len) for p in series[tag]),
+            key=lambda point: point[1],
+        )
+        if len(tags) > 1
+        else series[tags[0]]
+        for first, tags in names.items()
+    }
 
 
 def schema_of(points: list) -> Schema:
@@ -174,8 +193,10 @@ def _join(parts: list[Record]) -> Record:
     chronological = [
         (n, i)
         for group in _simultaneous(parts)
-        for _, n, i in sorted(
-            (step, n, i)
+        for _, _, n, i in sorted(
+            # Of a try and its step, both of which have this number, the step
+            # was written later.
+            (step, parts[n].wall_times[i], n, i)
             for n in group
             for i, step in enumerate(parts[n].steps.tolist())
         )

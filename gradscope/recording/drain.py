@@ -85,6 +85,7 @@ class Drain:
         # The step of the schema's last event, and that of a note on it.
         self._schema_step = -1
         self._noted_at: int | None = None
+        self._counts_of_findings: Mapping[str, float] = {}
         self._counts = (
             None if self.histograms is None else WaitingRows(self.histograms)
         )
@@ -178,7 +179,10 @@ class Drain:
             # Nobody has looked at the clock at each of these steps, so they
             # share the time since the last drain evenly.
             begin = min(drain._drained_at for drain in drains)
-            times = np.linspace(begin, time.time(), len(frames) + 1)[1:]
+            now = time.time()
+            if self.file.last_wall_time <= now:  # the clock was not set back
+                begin = max(begin, self.file.last_wall_time)
+            times = np.linspace(begin, now, len(frames) + 1)[1:]
             for wall_time, (drain, frame) in zip(times, frames, strict=True):
                 drain._write(wall_time, *frame)
             for drain in dict.fromkeys(drain for drain, _ in frames):
@@ -230,14 +234,15 @@ class Drain:
         self, fetched: list[tuple[Drain, list[Frame]]]
     ) -> list[tuple[Drain, list[Frame]]]:
         """Leave out frames that come after later ones of another ring."""
-        last = self.file.timeline.last_step
+        is_early = self.file.timeline.is_early
         steps = [step for _, frames in fetched for step, _ in frames]
         if not self.file.timeline.are_late(steps):
             return fetched
         for drain, frames in fetched:
-            drain._lose([step for step, _ in frames if step <= last])
+            drain._lose([step for step, _ in frames if is_early(step)])
         return [
-            (d, [f for f in frames if f[0] > last]) for d, frames in fetched
+            (d, [f for f in frames if not is_early(f[0])])
+            for d, frames in fetched
         ]
 
     def _lose(self, steps: list[int]) -> None:
@@ -327,7 +332,10 @@ class Drain:
         values = tensorboard_tabs.scalar_panels(counts)
         if text:
             values.append(event_writer.text_value("gradscope/findings", text))
-        self._write_now(step, lambda: values, urgent=True)
+        # A training that makes no step may have other findings than before.
+        changed = bool(text) or counts != self._counts_of_findings
+        self._counts_of_findings = counts
+        self._write_now(step, lambda: values, urgent=True, replaces=changed)
 
     def _write_now(
         self,
@@ -335,13 +343,16 @@ class Drain:
         build_values: Callable[[], list[Any]],
         *,
         urgent: bool = False,
+        replaces: bool = False,
     ) -> None:
         """Write values that do not belong to a recorded step's event."""
         with self._lock:
             if self._is_foreign():
                 return
             try:
-                self.file.write_after(step, time.time(), build_values())
+                self.file.write_after(
+                    step, time.time(), build_values(), replaces=replaces
+                )
                 self.file.flush(urgent=urgent)
             except Exception as error:
                 self._give_up_file(error)
@@ -375,17 +386,22 @@ class Drain:
 
     def _write(self, wall_time: float, step: int, row: np.ndarray) -> None:
         """Write the event of a step."""
-        if step < self._last_step:
+        steps = self.file.timeline
+        if is_skip(row) and steps.has_made(step):
+            return  # another thread made it after all
+        if step < steps.last_step:
             self.file.restart(step)
         self._last_step = step
         self._last_made = step - 1 if is_skip(row) else step
-        self.file.timeline.note(step, row)
+        steps.note(step, row)
         try:
-            self.file.write(step, wall_time, self._values(step, row))
+            tags = self.file.write(step, wall_time, self._values(step, row))
             self._recorded += 1
             self._unflushed += 1
-            if self.file.scalars is not None and self._step_values.scalars:
-                self.file.scalars.append((step, self._step_values.scalars))
+            scalars = self._step_values.scalars
+            if self.file.scalars is not None and scalars:
+                scalars = {t: scalars[t] for t in tags if t in scalars}
+                self.file.scalars.append((step, scalars))
         except Exception as error:
             self._dropped += 1
             self._give_up_file(error)
@@ -430,8 +446,7 @@ class Drain:
     def _write_noted_schema(self) -> None:
         """Write a schema that has a note; without any event there is none."""
         if self._noted_at is not None and self._schema_step >= 0:
-            # Of one step, the last schema counts. A later step would be after
-            # those of the next frames.
+            # A later step would be after those of the next frames.
             step = max(self._noted_at, self._schema_step)
             self._write_now(
                 step, lambda: self._missing_schema(step), urgent=True

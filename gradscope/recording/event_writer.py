@@ -20,6 +20,7 @@ from gradscope.format import json_tensor, schema
 from gradscope.format.epoch_logs import Log
 from gradscope.recording import (
     event_bytes,
+    rising_tags,
     run_directory,
     tfrecord_files,
     timeline,
@@ -53,6 +54,7 @@ class EventWriter:
         notice: A message for the user about such a difference; None if there is
             none, or if the drain has shown it.
         last_step: The step of the last event.
+        last_wall_time: The wall time of the last event.
         lock: Held while the file is written.
         timeline: The steps that were recorded.
         drains: The drains that share the file, the oldest first.
@@ -68,9 +70,12 @@ class EventWriter:
         self._file: tfrecord_files.RecordFile | None = None
         # Only the first value of a tag in a file has the format's version.
         self._tags: set[str] = set()
-        # Of each tag that is no family's.
-        self._last_steps: dict[str, int] = {}
+        self._first_names: set[str] = set()
+        self._rising = rising_tags.RisingTags()
+        # Of the open file.
+        self._file_step = -1
         self.last_step = 0
+        self.last_wall_time = 0.0
         self.timeline = timeline.Timeline()
         self.lock = threading.RLock()
         self.scalars: deque[tuple[int, dict[str, float]]] | None = None
@@ -98,59 +103,76 @@ class EventWriter:
         return not self._is_new
 
     def has_tag(self, tag: str) -> bool:
-        """Return whether the open file has a tag already."""
-        return tag in self._tags
+        """Return whether the open file has a tag already, by any name."""
+        return tag in self._first_names
 
     def write(
         self, step: int, wall_time: float, values: list[event_bytes.Panel]
-    ) -> None:
+    ) -> list[str]:
         """Write one event.
 
-        Of a tag of TensorBoard's own tabs, a value is left out unless its step
-        is after the tag's last one: it would hide that.
+        The steps of each tag rise, see `RisingTags.place`, and those of the
+        events of a file do not fall, unless the training went back. Where a tag
+        has no more names, or an event would be early, another file begins.
 
         Args:
             step: The optimizer's step number, at least 0.
             wall_time: Seconds since the epoch.
             values: Values that the functions of this module build.
+
+        Returns:
+            The tags of the values that were written.
         """
         with self.lock:
-            values = [v for v in values if self._is_next(v.tag, step)]
-            if not values:
-                return
+            placed = self._rising.place(values, step)
+            if placed is None:
+                self.close()
+                self._rising.forget_families()
+                placed = self._rising.place(values, step)
+            if not placed:
+                return []
+            # As of a log that was written while another thread made a step.
+            if step < self._file_step:
+                self.close()
             if self._file is None:
                 self._choose_and_open(step)
             assert self._file is not None
-            self._file.write(event(step, wall_time, values, self._tags))
-            self._tags.update([value.tag for value in values])
-            self.last_step = step
+            self._file.write(event(step, wall_time, placed, self._tags))
+            tags = [value.tag for value in placed]
+            self._tags.update(tags)
+            self._first_names.update(value.tag for value in values)
+            self._file_step = self.last_step = step
+            self.last_wall_time = wall_time
+            return tags
 
     def write_after(
-        self, step: int, wall_time: float, values: list[event_bytes.Panel]
+        self,
+        step: int,
+        wall_time: float,
+        values: list[event_bytes.Panel],
+        *,
+        replaces: bool = False,
     ) -> None:
         """Write an event of no recorded step, behind those of such steps.
 
         Args:
             step, wall_time, values: As for `write`; the event's step is that of
                 the last event if that is later.
+            replaces: Whether values of TensorBoard's own tabs that the step has
+                already are replaced, by those of another file.
         """
         with self.lock:
-            self.write(max(step, self.last_step), wall_time, values)
+            step = max(step, self.last_step)
+            tags = [value.tag for value in values]
+            if replaces and self._rising.have_values_at(tags, step):
+                self.close()
+                self._rising.forget(tags)
+            self.write(step, wall_time, values)
 
     def restart(self, step: int) -> None:
         """Note that the training makes steps again, from this one on."""
-        self._last_steps = {
-            tag: last for tag, last in self._last_steps.items() if last < step
-        }
-
-    def _is_next(self, tag: str, step: int) -> bool:
-        """Note a value's step; return whether the value may be written."""
-        if schema.parse_tag(tag) is not None:
-            return True
-        is_next = step > self._last_steps.get(tag, -1)
-        if is_next:
-            self._last_steps[tag] = step
-        return is_next
+        self._rising.restart(step)
+        self._file_step = min(self._file_step, step)
 
     def flush(self, *, urgent: bool = True) -> bool:
         """Make all written events safe.
@@ -183,7 +205,9 @@ class EventWriter:
     def abandon(self) -> None:
         """Drop the open file without closing it."""
         self._file = None
+        self._file_step = -1
         self._tags.clear()
+        self._first_names.clear()
 
     def _choose_and_open(self, step: int) -> None:
         if self._training is None:

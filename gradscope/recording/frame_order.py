@@ -94,7 +94,12 @@ def rounds(
             before = frame[0]
             of_number.setdefault(number, []).append((source, frame))
     return [
-        sorted(of_number[number], key=lambda pair: pair[1][0])
+        # A step precedes its skipped tries in other rings, which are then left
+        # out.
+        sorted(
+            of_number[number],
+            key=lambda pair: (pair[1][0], is_skip(pair[1][1])),
+        )
         for number in sorted(of_number)
     ]
 

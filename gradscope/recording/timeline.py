@@ -64,7 +64,7 @@ class Timeline:
         index = 0
         while index < len(frames):
             end = index + 1
-            if not self._goes_on(frames[index]):
+            if self.is_early(frames[index][0]):
                 end = self._end_of_early(frames, index)
                 is_last = end == len(frames)
                 if is_last and not final and index >= waited:
@@ -81,29 +81,33 @@ class Timeline:
         return parts, list(frames[index:])
 
     def are_late(self, steps: Iterable[int]) -> bool:
-        """Tell whether those of some steps that are not after the last one are
-        late: not written in time, and not made again.
+        """Tell whether the early ones of some steps are late: not written in
+        time, and not made again.
 
         Args:
             steps: Steps of several rings, in any order.
         """
         steps = sorted(set(steps))
-        early = [step for step in steps if step <= self.last_step]
+        early = [step for step in steps if self.is_early(step)]
         if not early or self.by_time:
             return False
         return not self._are_made_again(early, len(early) < len(steps))
 
+    def has_made(self, step: int) -> bool:
+        """Test whether a step was made, and not only tried."""
+        return step in self._steps
+
+    def is_early(self, step: int) -> bool:
+        """Test whether a step neither follows the last one nor is a skipped try
+        of it, made after all."""
+        is_again = step == self.last_step and self._last_is_skip
+        return step <= self.last_step and not is_again
+
     def note(self, step: int, row: np.ndarray) -> None:
         """Note a frame that was written."""
-        if not self._goes_on((step, row)):
+        if self.is_early(step):
             self._go_back(step)
         self._note([(step, row)])
-
-    def _goes_on(self, frame: Frame) -> bool:
-        """Test whether a frame follows the last one, or a skipped try of it."""
-        step, _ = frame
-        is_again = step == self.last_step and self._last_is_skip
-        return step > self.last_step or is_again
 
     def _end_of_early(self, frames: Sequence[Frame], begin: int) -> int:
         """Find the end of rising frames that are not after the last step."""

@@ -36,11 +36,11 @@ class EndReport:
     end.
     """
 
-    def __init__(self):
-        self._last_findings: list = []
+    def __init__(self) -> None:
+        self._last_findings: list[tuple[str, str | None, str]] = []
         self._not_before = -float("inf")
         # The arguments of a report that waits.
-        self._waiting: tuple | None = None
+        self._waiting: tuple[Drain, int, Mirrors | None] | None = None
 
     def print_findings(
         self, drain: Drain, step: int, mirrors: Mirrors | None = None
@@ -65,7 +65,9 @@ class EndReport:
         if self._waiting is not None:
             self._print_now(*self._waiting)
 
-    def _print_now(self, drain, step, mirrors) -> None:
+    def _print_now(
+        self, drain: Drain, step: int, mirrors: Mirrors | None
+    ) -> None:
         """Print the findings; a failure is a warning, and never an error of
         the training."""
         began = time.perf_counter()
@@ -85,7 +87,9 @@ class EndReport:
         ended = time.perf_counter()
         self._not_before = ended + PAUSE * (ended - began)
 
-    def _print_findings(self, drain, step, mirrors) -> None:
+    def _print_findings(
+        self, drain: Drain, step: int, mirrors: Mirrors | None
+    ) -> None:
         directory = drain.file.directory
         logdir = os.path.dirname(directory)
         if not storage.is_directory(directory):

@@ -46,9 +46,8 @@ def from_series(run: str, series: dict[str, list]) -> Record | None:
     Returns a `CompactRecord` where the run has a single schema that says which
     columns its file has.
     """
-    schemas = [
-        tag for tag in series if (parse_tag(tag) or ("",))[0] == "schema"
-    ]
+    parsed = {parse_tag(tag) or ("", "") for tag in series}
+    schemas = [schema_id for family, schema_id in parsed if family == "schema"]
     if len(schemas) != 1:
         return joining.from_series(run, series)
     record = joining.from_series(run, series, _stack)

@@ -1,7 +1,6 @@
 """The routes, through TensorBoard's own application and both data providers."""
 
 import importlib.resources
-import pathlib
 import re
 
 import pytest
@@ -17,9 +16,8 @@ from tensorboard.backend import application
 from tensorboard.plugins import base_plugin
 from werkzeug.test import Client
 
-import gradscope_plugin
 from gradscope.format.columns import STATISTICS
-from gradscope_plugin import plugin
+from gradscope_plugin import bundle, plugin
 from gradscope_plugin.replies import matrix
 
 
@@ -159,31 +157,22 @@ def test_head_is_get_without_the_body(client):
     assert response.data == b""
 
 
-def test_every_static_file_is_served_with_its_type(client):
-    folder = pathlib.Path(gradscope_plugin.__file__).parent / "static"
-    types = {".js": "text/javascript", ".css": "text/css"}
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    assert len(paths) > 60
-    for path in paths:
-        name = path.relative_to(folder).as_posix()
-        if name.startswith("reporting/"):  # a report's own
-            assert client.get(f"{BASE}/static/{name}").status_code == 404
-            continue
+def test_the_page_is_served_with_its_types_and_no_other_file_is(client):
+    files = bundle.page_files()
+    assert len(files) > 60
+    expected = {
+        "index.js": ("text/javascript", bundle.bundle(files, "index.js")),
+        "style.css": ("text/css", files["style.css"]),
+    }
+    for name in files:
         response = client.get(f"{BASE}/static/{name}")
-        assert response.status_code == 200, name
-        expected = types[path.suffix]
-        assert response.content_type == f"{expected}; charset=utf-8"
-        assert response.data == path.read_bytes()
-
-
-def test_all_modules_are_listed_so_that_they_are_asked_for_at_once(client):
-    response = client.get(f"{BASE}/static/modules.json")
-    assert response.content_type == "application/json"
-    folder = pathlib.Path(gradscope_plugin.__file__).parent / "static"
-    there = [path.relative_to(folder) for path in folder.rglob("*.js")]
-    assert response.get_json() == sorted(
-        path.as_posix() for path in there if path.parts[0] != "reporting"
-    )
+        if name not in expected:
+            assert response.status_code == 404, name
+            continue
+        kind, text = expected[name]
+        assert response.status_code == 200
+        assert response.content_type == f"{kind}; charset=utf-8"
+        assert response.text == text
 
 
 def test_the_page_is_told_what_is_declared_of_each_statistic(client):

@@ -87,8 +87,8 @@ def test_a_round_ends_where_steps_are_made_again():
         ((), [[("a", 5)], [("a", 2)]]),
     ):
         rings = [
-            ("a", [(5, None), (2, None)]),
-            ("b", [(n, None) for n in steps]),
+            ("a", [(5, np.zeros(9)), (2, np.zeros(9))]),
+            ("b", [(n, np.zeros(9)) for n in steps]),
         ]
         rounds = frame_order.rounds(rings, last_step=4)
         assert [[(name, step) for name, (step, _) in r] for r in rounds] == (

@@ -3,6 +3,8 @@
 import collections
 
 import numpy as np
+from plugin_client import plugin_context
+from tensorboard.data import provider as tensorboard_provider
 
 from gradscope.format import histogram_buckets, schema
 from gradscope.format.step_layout import HEADER, MEASURED, Layout
@@ -31,15 +33,19 @@ def new(file, described):
     )
 
 
-def append(records, *steps, skipped=False):
-    """Appends steps with histograms, or tries that a loss scale skipped."""
+def append(records, *steps, skipped=False, rate=None):
+    """Appends steps with histograms, or tries that a loss scale skipped.
+
+    The learning rate is that of the argument, or the step.
+    """
     layout = Layout.of(records.schema)
     for step in steps:
         row = np.ones(layout.width, np.float32)
         parts = layout.split(row)
         parts["origin"][:] = np.nan
         parts["variables"][:, MEASURED.index("gradient_missing")] = 0
-        parts["header"][HEADER.index("learning_rate")] = step
+        rate_of_step = step if rate is None else rate
+        parts["header"][HEADER.index("learning_rate")] = rate_of_step
         if skipped:
             row[len(HEADER) :] = np.nan
         else:
@@ -49,6 +55,23 @@ def append(records, *steps, skipped=False):
             counts[:, :, histogram_buckets.ZERO] = 1
             records.histograms.put(step, numbers, 0, np.add)
         records.ring.put(step, row, 0, np.add)
+
+
+def shown_steps(source, run):
+    """Returns the steps of each tag of a run that a data provider has."""
+    shown = {}
+    for plugin in ("scalars", "histograms", "text", "gradscope"):
+        kind = "scalars" if plugin == "scalars" else "tensors"
+        by_run = getattr(source, f"read_{kind}")(
+            plugin_context(),
+            experiment_id="",
+            plugin_name=plugin,
+            downsample=10**6,
+            run_tag_filter=tensorboard_provider.RunTagFilter(),
+        )
+        for tag, points in by_run.get(run, {}).items():
+            shown[tag] = [point.step for point in points]
+    return shown
 
 
 def steps_of_tags(directory):

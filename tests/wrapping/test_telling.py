@@ -72,7 +72,7 @@ def test_the_same_findings_are_told_once(fit, tmp_path, capsys):
     callback = gradscope.Callback(tmp_path)
     fit(callback=callback)
     assert "zero-init" in capsys.readouterr().err
-    callback._print_findings()
+    callback._fits.present.observed._print_findings()
     assert capsys.readouterr().err == ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -80,6 +81,8 @@ class Seam:
         if hasattr(optimizer, _FINAL):  # legacy and v1 optimizers lack it
             finalize = MethodReplacement(optimizer, _FINAL, self._finalize)
             self._finalize_replacements.append(finalize)
+        #: The `ObservedModel` of a callback that observes the optimizer.
+        self.observed_model: Any = None
         self.finder = ForwardFinder(
             options.activations, self._captures_now, rehearsal.rehearse
         )
@@ -88,6 +91,8 @@ class Seam:
         #: Whether observing has failed, and has stopped.
         self.failed = False
         self._was_called = False
+        # Held while the observer of a call is looked up, or made.
+        self._lock = threading.RLock()
         #: The variables of each traced call.
         self.traced: set[frozenset[Any]] = set()
         self._warnings_given: set[str] = set()
@@ -115,11 +120,13 @@ class Seam:
 
     def step(self, call: Call) -> AnyStep:
         """Make the step that observes a call."""
-        described = self.observers.describe(
-            call.optimizer_variables, self.observers.latest()
-        )
-        forward_pass = self.finder.find(call, described)
-        observer = self._observer(described, forward_pass)
+        # Threads whose first calls meet share one observer.
+        with self._lock:
+            described = self.observers.describe(
+                call.optimizer_variables, self.observers.latest()
+            )
+            forward_pass = self.finder.find(call, described)
+            observer = self._observer(described, forward_pass)
         if not tf.executing_eagerly():
             self.traced.add(frozenset(v.ref() for v in call.variables))
             self.finder.remember_trace()
@@ -130,8 +137,11 @@ class Seam:
 
     def observer_of(self, variables: list[Any]) -> Observer:
         """The observer of variables, for a step without a forward pass."""
-        described = self.observers.describe(variables, self.observers.latest())
-        return self._observer(described, ForwardPass())
+        with self._lock:
+            described = self.observers.describe(
+                variables, self.observers.latest()
+            )
+            return self._observer(described, ForwardPass())
 
     def _observer(
         self, described: DescribedVariables, forward_pass: ForwardPass

@@ -145,16 +145,25 @@ export class Page {
   /** Fetches what the view needs; what is on the screen stays until then. */
   async show() {
     this.draw();
+    this.#sight.look();
     const {statistic, rows} = this.#view;
     const {listed, shown} = this.#runChoice();
     const readable = shown.filter((run) => !run.error);
     const inSight = readable.filter((run) => this.#sight.has(run.name)
       || this.#view.comparing || this.#parts.findings.awaits(run));
-    await this.#model.grids(inSight, statistic, rows, (run, grid, error) => {
-      this.#results.set(run.name, {statistic, rows, grid, error});
-      this.draw();
-    }, (run) => Boolean(this.#result(run).grid));
+    let grids = Promise.resolve();
+    // A picture comes before the curves, and they before all of its steps.
+    await new Promise((resolve) => {
+      grids = this.#model.grids(inSight, statistic, rows,
+        (run, grid, error) => {
+          this.#results.set(run.name, {statistic, rows, grid, error});
+          this.draw();
+          resolve();
+        }, (run) => Boolean(this.#result(run).grid));
+      grids.then(resolve, resolve);
+    });
     await this.#curves.follow(readable);
+    await grids;
     await this.#thumbnails.follow(listed);
     // A diagnosis takes seconds of a large run: the first picture comes first.
     if (readable.length && !inSight.length) return;
