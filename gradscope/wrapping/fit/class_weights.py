@@ -30,6 +30,8 @@ def odd_weights(y: Any, class_weight: Any) -> Iterator[Wiring]:
     weights = {int(k): float(v) for k, v in class_weight.items()}
     absent = sorted(set(weights) - set(names.tolist()))
     unweighted = sorted(set(names.tolist()) - set(weights))
+    # Either alone may be meant: a class that this part of the data lacks, or
+    # one that counts 1.
     if absent and unweighted:
         detail = f"{absent[0]} {unweighted[0]}"
         yield Wiring("weight_of_no_class", "class_weight", detail)
@@ -62,5 +64,6 @@ def _labels(y: Any) -> np.ndarray | None:
     flat = y.reshape(-1)
     if len(flat) != len(y) or flat.dtype.kind not in "iufb":
         return None
+    # Labels of a sigmoid are floats, 0.0 and 1.0.
     whole = flat.astype(np.int64)
     return whole if (whole == flat).all() else None

@@ -39,6 +39,7 @@ def _norm_over_rows(layer: Any) -> Iterator[Wiring]:
     if type(layer).__name__ != "BatchNormalization":
         return
     axis, rank = layer.axis, getattr(layer.input_spec, "ndim", None) or 0
+    # tf_keras has a list of axes.
     axis = axis[0] if isinstance(axis, list | tuple) else axis
     if rank == 4 and int(axis) % rank == 1:
         yield Wiring("norm_axis", str(layer.name), f"{axis} {rank}")
@@ -75,6 +76,7 @@ def _readers_behind(layer: Any) -> Iterator[Any]:
             if after is None or id(after) in visited:
                 continue
             visited.add(id(after))
+            # What lies behind a reader gets its outputs, and no padding.
             if type(after).__name__ in _READERS:
                 if not _has_mask(after, "input"):
                     yield after

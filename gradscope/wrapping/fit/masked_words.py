@@ -25,6 +25,7 @@ def masked_words(model: Any, x: Any) -> Iterator[Wiring]:
     embedding = _first_embedding(model)
     if embedding is None or not len(x):
         return
+    # Rows that are evenly spread: data may be sorted.
     rows = x[:: -(-len(x) // _MOST_ROWS)]
     share = share_with_zeros_inside(rows)
     if share > 0:

@@ -73,6 +73,7 @@ def lost_mask(view: View, limits: Limits) -> Findings:
         return
     share = float(median(view.get("data_zero_fraction")[:, rows[0]]))
     limit = limits["unmasked-padding.lost"]
+    # Without padding there was nothing to mask.
     for wiring in view.wiring("lost_mask"):
         if not share > limit or not np.isfinite(share):
             return

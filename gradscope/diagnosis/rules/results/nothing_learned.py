@@ -127,6 +127,8 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     guess = guessing_loss(view)
     if view.last_step < limits["nothing-learned.steps"] or view.is_short:
         return
+    # With many classes, what is learned by heart in some epochs of labels that
+    # do not belong to the inputs is a small part of ln C.
     has_many = guess == view.uniform_loss and classes(view) >= 5
     limit = limits[f"nothing-learned.{'many' if has_many else 'share'}"]
     if not guess > 0 or not view.last_loss > limit * guess:

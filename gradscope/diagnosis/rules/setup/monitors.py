@@ -93,14 +93,16 @@ def watched(view: View) -> list[Monitor]:
     monitors = []
     for wiring in view.wiring("monitor"):
         mode, delta, *counts, others, name = wiring.detail.split(" ", 5)
+        patience, rest = map(int, counts)
         monitors.append(
             Monitor(
-                wiring.name,
-                mode,
-                float(delta),
-                *map(int, counts),
-                others == "alone",
-                name,
+                callback=wiring.name,
+                mode=mode,
+                delta=float(delta),
+                patience=patience,
+                rest=rest,
+                is_alone=others == "alone",
+                name=name,
             )
         )
     return monitors
@@ -118,8 +120,10 @@ def best_mode(name: str) -> str:
         >>> best_mode("dice_loss")  # the name has both
         ''
     """
+    # Keras calls the intersection over union of a mean `mean_io_u`.
     words = set(re.split(r"[^a-z0-9]+", name.lower().replace("io_u", "iou")))
     is_smaller, is_larger = bool(words & _SMALLER), bool(words & _LARGER)
+    # A `dice_loss` has words of both, and a `gain` of neither.
     if is_smaller == is_larger:
         return ""
     return "min" if is_smaller else "max"
@@ -132,6 +136,7 @@ def wrong_direction(view: View, limits: Limits) -> Findings:
         best = best_mode(monitor.name)
         if not best or monitor.mode not in ("min", "max"):
             continue
+        # With more patience than there are epochs it never acted.
         if monitor.mode == best or monitor.patience >= _epochs(view):
             continue
         word = "lower" if monitor.mode == "min" else "higher"
@@ -165,6 +170,7 @@ def wrong_direction(view: View, limits: Limits) -> Findings:
 def monitor_that_is_not_logged(view: View, limits: Limits) -> Findings:
     """A callback whose number is in the logs of no epoch."""
     for monitor in watched(view):
+        # Callbacks of the user's may log numbers after gradscope's was called.
         if not view.logs or monitor.name in view.logs or not monitor.is_alone:
             continue
         yield finding(

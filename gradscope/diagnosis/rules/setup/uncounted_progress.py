@@ -36,6 +36,7 @@ def progress_that_does_not_count(view: View, limits: Limits) -> Findings:
             values, monitor, limits["wrong-monitor.fall"]
         )
         is_last = monitor.callback == "EarlyStopping"
+        # A stop ends the training, so any other epoch was none.
         if is_last and len(values) - 1 not in acts:
             continue
         if len(acts) < (1 if is_last else limits["wrong-monitor.best"]):
@@ -91,8 +92,11 @@ def _acts_while_falling(
     best, wait, rest, acts = np.inf, 0, 0, []
     least_before = np.minimum.accumulate(np.r_[np.inf, values])[:-1]
     is_new_least = values < least_before
+    # To stop where an epoch gains next to nothing is what is asked for, so
+    # the more epochs it waited, the more must they have gained.
     fall = max(least_fall, least_fall / 5 * monitor.patience)
     for epoch, value in enumerate(values.tolist()):
+        # The order is that of Keras: an epoch of rest may still be the best.
         if rest > 0:
             rest, wait = rest - 1, 0
         if value + monitor.delta < best:
