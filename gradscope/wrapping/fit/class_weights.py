@@ -23,8 +23,9 @@ def odd_weights(y: Any, class_weight: Any) -> Iterator[Wiring]:
         y: Labels `[n]` or `[n, 1]`, or one-hot rows `[n, classes]`.
         class_weight: Weights by label.
     """
-    labels = _labels(y)
-    if not isinstance(class_weight, dict) or labels is None:
+    # Labels are counted only where there are weights to compare with.
+    labels = _labels(y) if isinstance(class_weight, dict) else None
+    if labels is None:
         return
     names, counts = np.unique(labels, return_counts=True)
     weights = {int(k): float(v) for k, v in class_weight.items()}
