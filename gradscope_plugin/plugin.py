@@ -24,10 +24,10 @@ from werkzeug import wrappers
 from gradscope.format import schema
 from gradscope_plugin import bundle
 from gradscope_plugin.replies import (
+    answer_queue,
     curves,
     findings,
     histograms,
-    later,
     layer_detail,
     matrix,
     query,
@@ -37,8 +37,10 @@ from gradscope_plugin.replies import (
 from gradscope_plugin.runs import record_parts, run_data, summary
 from gradscope_plugin.runs.data_provider import UnreadableRun
 
-#: The module that TensorBoard imports.
+#: The module that TensorBoard imports, and the one that it imports then, in
+#: which all others are.
 _ENTRY = "index.js"
+_BUNDLE = "page/start.js"
 
 # Windows takes these types from its registry, where they are often wrong;
 # with `nosniff` the browser would then refuse the module.
@@ -58,7 +60,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
     """
     page = bundle.page_files()
     files = {
-        _ENTRY: bundle.bundle(page, _ENTRY),
+        _ENTRY: page[_ENTRY],
+        _BUNDLE: bundle.bundle(page, _BUNDLE),
         "style.css": page["style.css"],
         "statistics.json": statistics.to_json(),
     }
@@ -99,7 +102,7 @@ def _route(serve):
             raise MethodNotAllowed(request.method)
         try:
             return serve(request)
-        except later.NotYet:
+        except answer_queue.NotYet:
             return _respond("not yet: ask again", "text/plain", request, 202)
 
     return wrappers.Request.application(read_only)
@@ -121,9 +124,9 @@ class GradscopePlugin(base_plugin.TBPlugin):
         )
         self._histogram_samples = hints.get("histograms")
         self._findings = findings.Findings(self._runs)
-        self._preview_queue = later.AnswerQueue("gradscope-previewing")
-        self._record_queue = later.AnswerQueue("gradscope-reading")
-        self._findings_queue = later.AnswerQueue("gradscope-diagnosing")
+        self._preview_queue = answer_queue.AnswerQueue("gradscope-previewing")
+        self._record_queue = answer_queue.AnswerQueue("gradscope-reading")
+        self._findings_queue = answer_queue.AnswerQueue("gradscope-diagnosing")
         self._provider = context.data_provider
         self._directory_name = _directory_name(context.logdir or "")
 

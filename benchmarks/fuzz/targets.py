@@ -13,8 +13,8 @@ from werkzeug.test import Client
 
 import gradscope
 from gradscope import diagnosis, terminal
-from gradscope.comparing import report as comparing_report
-from gradscope.diagnosis import report
+from gradscope.comparing import comparison_text
+from gradscope.diagnosis import findings_text
 from gradscope.format import schema
 from gradscope_plugin import plugin
 
@@ -61,14 +61,14 @@ def read(directory: str, uses: bool = True) -> None:
     if found:
         assert terminal.printable(found.message).isprintable()
     findings = diagnosis.diagnose(record)
-    told = report.text("run", findings)
+    told = findings_text.text("run", findings)
     assert told.replace("\n", "").isprintable(), told
-    report.markdown(findings).encode()
-    report.to_json({"run": findings}, [])
+    findings_text.markdown(findings).encode()
+    findings_text.to_json({"run": findings}, [])
     compared = gradscope.compare(record, record)
-    told = comparing_report.text(compared)
+    told = comparison_text.text(compared)
     assert told.replace("\n", "").isprintable(), told
-    comparing_report.to_json(compared)
+    comparison_text.to_json(compared)
 
 
 def read_file(content: bytes, directory: str, uses: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import gradscope
-from gradscope.comparing import report
+from gradscope.comparing import comparison_text
 from gradscope.comparing.comparison import TOLERANCE
 
 _HELP = """Print where two runs part: the first step and layer that differ, the
@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         options.run_a, options.run_b, tolerance=options.tolerance
     )
     print(
-        report.to_json(comparison) if options.json else report.text(comparison)
+        comparison_text.to_json(comparison)
+        if options.json
+        else comparison_text.text(comparison)
     )
     return int(options.exit_code and not comparison.same)

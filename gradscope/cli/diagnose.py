@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import gradscope
-from gradscope.cli import runs
-from gradscope.cli.runs import DAMAGED, NEWER, NO_RECORD, NO_RUN
-from gradscope.diagnosis import report
+from gradscope.cli import run_reading
+from gradscope.cli.run_reading import DAMAGED, NEWER, NO_RECORD, NO_RUN
+from gradscope.diagnosis import findings_text
 from gradscope.diagnosis.finding import SEVERITIES
 from gradscope.diagnosis.limits import LIMITS, Ignore, Limits
 
@@ -81,14 +81,14 @@ def run(options: argparse.Namespace) -> int:
     for text in options.ignore:
         Ignore.parse(text)
     findings, problems = {}, []
-    for name, path in runs.find(options.logdir, problems):
-        record = runs.read(name, path, problems)
+    for name, path in run_reading.find(options.logdir, problems):
+        record = run_reading.read(name, path, problems)
         if record is not None:
             findings[name] = gradscope.diagnose(
                 record, limits=overrides, ignore=options.ignore
             )
     if options.json:
-        print(report.to_json(findings, problems))
+        print(findings_text.to_json(findings, problems))
     else:
         # A pipe gets no colours, and neither does who sets `NO_COLOR` to any
         # value, as https://no-color.org asks for.
@@ -97,9 +97,11 @@ def run(options: argparse.Namespace) -> int:
             and sys.stdout.isatty()
             and "NO_COLOR" not in os.environ
         )
-        texts = [report.text(n, f, colour=colour) for n, f in findings.items()]
+        texts = [
+            findings_text.text(n, f, colour=colour) for n, f in findings.items()
+        ]
         print("\n\n".join(texts))
-    code = runs.print_problems(problems)
+    code = run_reading.print_problems(problems)
     return max(code, exit_code(findings, options.fail_on))
 
 

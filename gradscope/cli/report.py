@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from gradscope.cli import runs
+from gradscope.cli import run_reading
 from gradscope.terminal import counted, printable
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from gradscope_plugin.report import build
 
     problems: list[dict] = []
-    directories = [path for _, path in runs.find(options.logdir, problems)]
+    runs = run_reading.find(options.logdir, problems)
+    directories = [path for _, path in runs]
     if directories:
         report = build.build(
             options.logdir, directories, megabytes=options.max_mb
@@ -61,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
             file.write(report.html)
         print(f"{printable(options.output)}: {_describe(report)}")
         for name, text in report.unreadable.items():
-            runs.report_unreadable(problems, name, text)
-    return runs.print_problems(problems)
+            run_reading.report_unreadable(problems, name, text)
+    return run_reading.print_problems(problems)
 
 
 def _describe(report: build.Report) -> str:

@@ -7,8 +7,8 @@ import shutil
 import sys
 
 import gradscope
-from gradscope.cli import runs
-from gradscope.diagnosis import report
+from gradscope.cli import run_reading
+from gradscope.diagnosis import findings_text
 from gradscope.drawing import terminal_heatmap
 from gradscope.reading.record import Record
 from gradscope.terminal import printable
@@ -63,11 +63,11 @@ def run(options: argparse.Namespace) -> int:
         LEAST_WIDTH, options.width or shutil.get_terminal_size().columns
     )
     problems: list[dict] = []
-    for name, path in runs.find(options.logdir, problems):
-        record = runs.read(name, path, problems)
+    for name, path in run_reading.find(options.logdir, problems):
+        record = run_reading.read(name, path, problems)
         if record is not None:
             _print_run(name, record, width, options)
-    return runs.print_problems(problems)
+    return run_reading.print_problems(problems)
 
 
 def _print_run(
@@ -89,7 +89,7 @@ def _print_run(
     else:
         print("  the run has no such row")
     findings = gradscope.diagnose(record)
-    print(report.text(name, findings, colour=console is not None))
+    print(findings_text.text(name, findings, colour=console is not None))
     print()
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 import gradscope
-from gradscope.cli import diagnose, runs
-from gradscope.cli.runs import DAMAGED, NEWER, NO_RECORD, NO_RUN
+from gradscope.cli import diagnose, run_reading
+from gradscope.cli.run_reading import DAMAGED, NEWER, NO_RECORD, NO_RUN
 from gradscope.diagnosis.finding import SEVERITIES, Finding
 from gradscope.reading import growth
 from gradscope.terminal import counted, printable
@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     """Print findings until the training has ended; return the exit code."""
     problems: list[dict] = []
     # No waiting would mend that.
-    if not runs.has_storage(options.logdir, problems):
-        return runs.print_problems(problems)
+    if not run_reading.has_storage(options.logdir, problems):
+        return run_reading.print_problems(problems)
     watched = _Watched(options.logdir)
     try:
         end = _follow(watched, options.timeout)
@@ -73,9 +73,9 @@ def run(options: argparse.Namespace) -> int:
     watched.look()
     print(f"{end}: {watched.count()}", flush=True)
     if not watched.findings:
-        runs.find(options.logdir, problems)
+        run_reading.find(options.logdir, problems)
     problems += watched.problems
-    code = runs.print_problems(problems)
+    code = run_reading.print_problems(problems)
     return max(code, diagnose.exit_code(watched.findings, options.fail_on))
 
 
@@ -104,7 +104,7 @@ class _Watched:
 
     Attributes:
         findings: The findings of each run, by its name.
-        problems: Defects of the files, as of `runs.read`.
+        problems: Defects of the files, as of `run_reading.read`.
     """
 
     def __init__(self, logdir: str):
@@ -135,7 +135,7 @@ class _Watched:
 
     def _diagnose(self, name: str, path: str) -> None:
         problems: list[dict] = []
-        record = runs.read(name, path, problems)
+        record = run_reading.read(name, path, problems)
         self._problems[name] = problems
         if record is None:
             return
@@ -169,7 +169,7 @@ class _Watched:
 def _list_runs(logdir: str) -> Iterator[tuple[str, str]]:
     """List the runs that there are by now; there may be none yet."""
     problems: list[dict] = []
-    yield from runs.find(logdir, problems)
+    yield from run_reading.find(logdir, problems)
 
 
 def _line(run: str, finding: Finding) -> str:

@@ -4,12 +4,12 @@
     print(comparison)                     # in words
     comparison["gradient_norm"]           # relative differences [S, V]
 
-`matching` pairs the rows of two runs, and `common` reduces their records to
-these. `difference` has the distance of two numbers, `gradient_sketches` that of
-two gradients, `parting` the first step in which runs differ, and
+`matching` pairs the rows of two runs, and `common_records` reduces the records
+to these. `difference` has the distance of two numbers, `gradient_sketches` that
+of two gradients, `parting` the first step in which runs differ, and
 `configuration` the settings that differ. `comparison` puts them together, with
-`remarks`. `report` writes the result as text and JSON, from the `summaries` of
-layers and variables.
+`remarks`. `comparison_text` writes the result as text and JSON, from the
+`summaries` of layers and variables.
 """
 
 from gradscope.comparing.comparison import Comparison, compare

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradscope.comparing import gradient_sketches, report
-from gradscope.comparing.common import (
+from gradscope.comparing import comparison_text, gradient_sketches
+from gradscope.comparing.common_records import (
     common_records,
     first_differing_step,
     match_rows,
@@ -177,14 +177,14 @@ class Comparison:
         return record[statistic]
 
     def __str__(self) -> str:
-        return report.text(self)
+        return comparison_text.text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to the dict that `gradscope compare --json` prints.
 
         docs/compare.md describes its keys.
         """
-        return report.to_dict(self)
+        return comparison_text.to_dict(self)
 
 
 def compare(

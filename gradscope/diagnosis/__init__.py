@@ -7,7 +7,8 @@
 prepares a record for the rules, which are in `rules`, one theme a module, below
 the declarations of the kinds that they look for. `limits` collects the numbers
 that they compare with, `causes` folds symptoms into the finding that explains
-them, and `report` prints findings. The package needs numpy, and no TensorFlow.
+them, and `findings_text` has them as text and JSON. The package needs numpy,
+and no TensorFlow.
 """
 
 from __future__ import annotations

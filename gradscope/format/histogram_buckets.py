@@ -17,6 +17,8 @@ import functools
 
 import numpy as np
 
+# All exponents of a float32 would be four times as many counts, which the ring
+# of histograms holds for each tensor.
 LOWEST_EXPONENT = -48
 OCTAVES = 64
 PER_SIGN = 2 * OCTAVES

@@ -24,6 +24,8 @@ from gradscope.format.step_layout import ACTIVATION_MEASURED
 #: Engelbrecht 2015.)
 SATURATED = 0.05
 
+# With these, mean 0 and variance 1 are kept from layer to layer (Klambauer et
+# al. 2017, "Self-Normalizing Neural Networks").
 _SELU_SCALE = 1.0507009873554805
 _SELU_ALPHA = 1.6732632423543772
 

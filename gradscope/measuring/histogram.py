@@ -8,6 +8,7 @@ import tensorflow as tf
 from gradscope.format import histogram_buckets
 from gradscope.measuring.stacking import Rows, UpdateRows, map_in_turn
 
+# Sign, exponent and the first bit of the mantissa: half octaves.
 _BITS = 10
 _SHIFT = 32 - _BITS
 _NONFINITE_BITS = 510  # exponent 255

@@ -16,6 +16,7 @@ from gradscope.runtime import own_variables
 #: Bytes of one ring, unless `MIN_ROWS` need more.
 RING_BYTES = 16 * 2**20
 MIN_ROWS = 4
+# More would hardly be filled between two drains, see `background.INTERVAL`.
 MAX_ROWS = 4096
 
 # A step number is stored as two float32 numbers, since one is exact only up to

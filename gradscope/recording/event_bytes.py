@@ -26,6 +26,7 @@ _CONTENT = b"\x22"  # TensorProto.tensor_content
 _STRINGS = b"\x42"  # TensorProto.string_val
 # TensorProto.dtype, by numpy's code of the dtype.
 _DTYPES = {"f": b"\x08\x01", "B": b"\x08\x04"}
+# TensorProto.dtype of strings, DT_STRING.
 _STRING = b"\x08\x07"
 _SIZE = b"\x08"  # TensorShapeProto.Dim.size, a number
 

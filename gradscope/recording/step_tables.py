@@ -1,4 +1,8 @@
-"""Turns the frames of recorded steps into the tables of a record."""
+"""Turns the frames of recorded steps into the tables of a record.
+
+A frame holds what the device measured, as one row. Its tables, one for each
+family, also have what follows from that or is counted over steps.
+"""
 
 from __future__ import annotations
 

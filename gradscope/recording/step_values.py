@@ -1,4 +1,8 @@
-"""Turns the numbers of a recorded step into the values of its event."""
+"""Turns the frame of a recorded step into the values of its event.
+
+Those are the tables that `step_tables` makes of it, and what TensorBoard's own
+tabs show: scalars, histograms and ratios.
+"""
 
 from __future__ import annotations
 

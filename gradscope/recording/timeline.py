@@ -103,6 +103,10 @@ class Timeline:
         is_again = step == self.last_step and self._last_is_skip
         return step <= self.last_step and not is_again
 
+    def steps_since(self, first: int) -> frozenset[int]:
+        """The recorded steps from `first` on, of the last 4,096."""
+        return frozenset(step for step in self._steps if step >= first)
+
     def note(self, step: int, row: np.ndarray) -> None:
         """Note a frame that was written."""
         if self.is_early(step):

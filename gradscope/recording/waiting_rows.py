@@ -1,4 +1,8 @@
-"""Rows that were measured beside a step, and wait for the step's frame."""
+"""Rows that wait for the frame of their step, to be written with it.
+
+They come from rings of their own: forward passes on other replicas, and
+histograms, which only some steps have.
+"""
 
 from __future__ import annotations
 

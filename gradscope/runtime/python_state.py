@@ -1,4 +1,9 @@
-"""Repeats the computations of Python code while it is traced."""
+"""Gives a second trace of a model the Python state of the first one.
+
+The model's own program and the one that records are traced one after the other.
+Both have to draw the same random numbers in Python, and to begin with the same
+counts, or they would be two different programs.
+"""
 
 from __future__ import annotations
 

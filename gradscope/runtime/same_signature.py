@@ -1,4 +1,8 @@
-"""Methods that look like the methods they replace."""
+"""Makes methods that look like the methods they replace.
+
+They have the same name, documentation and signature, which code that saves a
+model asks for, and lead to what they call instead.
+"""
 
 from __future__ import annotations
 

@@ -33,6 +33,12 @@ def current_graph() -> tf.Graph | None:
     return tf.compat.v1.get_default_graph()
 
 
+def runs_alone() -> bool:
+    """Return whether this code runs eagerly, and is not that of a function that
+    `tf.config.run_functions_eagerly` runs so."""
+    return tf.executing_eagerly() and not tf.config.functions_run_eagerly()
+
+
 def outermost_first(graph: tf.Graph | None) -> list[tf.Graph]:
     """List a graph and those around it, the outermost first; [] for None."""
     graphs = []

@@ -63,6 +63,11 @@ class Call:
         """The loss scale, float32 scalar; NaN without one."""
         return _nan()
 
+    def update_inputs(self) -> list[tf.Variable]:
+        """Small variables of which the update of each weight makes use, as the
+        learning rate; empty if unknown."""
+        return []
+
     def loss(self) -> tf.Tensor | None:
         """The loss that the optimizer was given to minimize, a scalar that a
         step can read; None if unknown."""

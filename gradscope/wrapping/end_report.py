@@ -9,7 +9,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from gradscope.diagnosis import diagnose, report
+from gradscope.diagnosis import diagnose, findings_text
 from gradscope.errors import GradscopeWarning
 from gradscope.mirroring import Mirrors
 from gradscope.reading import event_files, read, storage
@@ -109,7 +109,7 @@ class EndReport:
             return
         findings = diagnose(record)
         counts = run_scalars.of_findings(f.severity for f in findings)
-        markdown = report.markdown(findings)
+        markdown = findings_text.markdown(findings)
         if mirrors:
             mirrors.log_findings(step, markdown, counts)
             _mirror_report(mirrors, directory)
@@ -120,7 +120,7 @@ class EndReport:
             return
         self._last_findings = names
         colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-        text = report.text(logdir, findings, colour=colour)
+        text = findings_text.text(logdir, findings, colour=colour)
         print(f"gradscope: {text}", file=sys.stderr)
         drain.write_findings(step, markdown, counts)
 

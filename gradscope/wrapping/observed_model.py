@@ -14,7 +14,11 @@ from gradscope.errors import GradscopeWarning
 from gradscope.format.epoch_logs import Log, numbers
 from gradscope.mirroring import Mirrors
 from gradscope.wrapping.end_report import EndReport
-from gradscope.wrapping.fit import fit_arguments, other_optimizers
+from gradscope.wrapping.fit import (
+    fit_arguments,
+    other_optimizers,
+    other_steps,
+)
 from gradscope.wrapping.fit.programs import Programs, steps_per_execution
 from gradscope.wrapping.optimizers.loss_scale import innermost
 from gradscope.wrapping.optimizers.seam import Seam
@@ -84,6 +88,8 @@ class ObservedModel:
         self._mirrors = Mirrors(settings.mirror)
         self._seams = [self._start(model.optimizer, logdir)]
         self.seam.watch(model)
+        self._other_steps = other_steps.OtherSteps(model, self._record_all)
+        self.seam.notice_other_steps(self._other_steps)
         if self._mirrors:
             self.seam.observers.writer.scalars = deque(maxlen=_MOST_MIRRORED)
         for name, other in wrapping.unobserved_optimizers(model).items():
@@ -177,21 +183,33 @@ class ObservedModel:
 
     def begin_fit(self) -> None:
         """Count steps from the optimizer's present one."""
-        self._step = self.step_count()
+        self._step = self._counted_from = self.step_count()
         self._is_first_batch = True
         self._two_programs = (
             steps_per_execution(self.model) == 1
             and not self.model.run_eagerly
             and len(self._seams) == 1  # steps of others are not counted here
+            and not self._other_steps.were_missed
         )
 
     def choose_program(self) -> None:
         """Choose the program of the next step."""
-        self.seam.plain = self._two_programs and not self.seam.due(self._step)
-        self._programs.choose(self.seam.plain)
+        self._choose(self._two_programs and not self.seam.due(self._step))
         # Counted here: to read the optimizer's step from the device would wait
         # for the steps before it.
         self._step += 1
+
+    def _choose(self, plain: bool) -> None:
+        """Put the next step's program in its place."""
+        self.seam.plain_in_traces = plain
+        self._programs.choose(plain)
+
+    def _record_all(self) -> None:
+        """Use one program from now on, since other code makes steps, too."""
+        # After an interrupted fit, `compile` may have taken the program away.
+        if self._two_programs and self._programs.belong_to_model():
+            self._two_programs = False
+            self._choose(False)
 
     def is_up_to_date(self) -> bool:
         """Return whether the model has the program and the optimizer that are
@@ -211,11 +229,11 @@ class ObservedModel:
 
     def count_step(self) -> None:
         """Count a step, so that the rings are drained before they overflow."""
-        if not self.seam.plain:
+        if not self.seam.plain_in_traces:
             steps = steps_per_execution(self.model)
             for seam in self._seams:
                 seam.observers.count_steps(steps)
-        self.seam.plain = False
+        self.seam.plain_in_traces = False
         # Only a step shows whether the host's count is right: an optimizer may
         # accumulate gradients over batches, and then counts fewer steps.
         if self._is_first_batch:
@@ -224,7 +242,8 @@ class ObservedModel:
 
     def read_step(self) -> None:
         """Read the optimizer's step at the beginning of an epoch."""
-        self._step = self.step_count()
+        self._check_count()
+        self._step = self._counted_from = self.step_count()
 
     def end_epoch(self, epoch: int, logs: dict[str, Any] | None) -> None:
         """Write all steps, and the epoch's losses and metrics."""
@@ -242,19 +261,31 @@ class ObservedModel:
         """Use one program if the host cannot choose between two.
 
         It must be able to count the optimizer's steps by batches, and both
-        programs must draw their random numbers from the same state.
+        programs must draw their random numbers from the same state. A warning
+        names the steps that were missed.
         """
-        self._two_programs = self._two_programs and (
-            self.step_count() == self._step
+        if not self._two_programs or self.suspended:
+            return
+        last = self.step_count()
+        self._two_programs = (
+            last == self._step
             and not self.seam.has_program_state
             and self.seam.optimizer is self.model.optimizer
         )
+        first, batches = self._counted_from, self._step - self._counted_from
+        if last != self._step:
+            missing = self.seam.missing_steps(first, last)
+            if missing:
+                self._other_steps.were_missed = True
+                self.seam.warn_once(
+                    other_steps.warning(missing, first, last, batches)
+                )
 
     def end(self) -> None:
         """Restore the model's optimizers, and write the record."""
         if self.suspended:
             return
-        self.seam.plain = False
+        self.seam.plain_in_traces = False
         is_trainable = bool(self.model.trainable_variables)
         name = type(self.seam.optimizer).__name__
         if self._step and all(seam.is_idle for seam in self._seams):

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from gradscope import diagnosis
-from gradscope.diagnosis import report
+from gradscope.diagnosis import findings_text
 from gradscope.diagnosis.finding import Finding
 from gradscope.diagnosis.kinds import KINDS
 from gradscope_plugin.runs import summary
@@ -117,7 +117,7 @@ def _json(
 ) -> str:
     return json.dumps(
         {
-            "version": report.JSON_VERSION,
+            "version": findings_text.JSON_VERSION,
             "steps": steps,
             "sampled": sampled,
             "nonfinite": nonfinite,

@@ -28,6 +28,7 @@ _INTEGERS = 2**24
 # Codes of rounded numbers: 0 is zero, then 900 for each power of ten, from the
 # smallest float32 on, and the others. A negative number has a negative code.
 _LOWEST, _HIGHEST = -45, 38
+# Above the codes of numbers: 84 powers of ten have 75,600.
 _NAN, _INFINITY = 90_000, 90_001
 
 

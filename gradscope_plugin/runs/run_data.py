@@ -133,7 +133,7 @@ class Runs:
         Raises:
             UnreadableRun: If the run cannot be read.
         """
-        tags = self._source.tags(ctx, experiment_id, run).get(run)
+        tags = self._source.recent_tags(ctx, experiment_id, run)
         if not tags:
             return None
         cached = self._records.get_any_version((experiment_id, run, None))

@@ -1,53 +1,11 @@
 /** The page's entry: TensorBoard calls `render` in a frame of our own. */
 
-import {followLinks, followReloads, followTheme} from './basics/tensorboard.js';
-import {Page} from './page/page.js';
-import {declareAll} from './statistics/statistics.js';
-
-// A page asks for what is new so often, in ms. TensorBoard's own reloads are
-// off unless somebody turns them on, and it reads its files every 5 s.
-const EVERY = 5000;
-
-// While there is nothing to show: TensorBoard is still reading.
-const AT_FIRST = 1000;
+// Asked for while the page is on its way: its runs, and TensorBoard's.
+const first = {runs: fetch('runs?soon=1'), names: fetch('../../runs')};
+Object.values(first).forEach((reply) => reply.catch(() => {}));
+const page = import('./page/start.js');
 
 export async function render() {
-  // TensorBoard's frame has neither; a screen reader says both.
-  document.title = 'Gradscope';
-  document.documentElement.lang = 'en';
-  // Asked for while the page is built.
-  const runs = fetch('runs?soon=1');
-  runs.catch(() => {});
-  const [all] = await Promise.all([statistics(), stylesheet()]);
-  declareAll(all);
-  const page = new Page(runs);
-  document.body.append(page.node);
-  followTheme(() => page.draw());
-  followReloads(() => page.reload());
-  followLinks(() => page.followLink());
-  setInterval(() => page.drawCards(), 1000);
-  let asked = Date.now();
-  setInterval(() => {
-    if (!page.isEmpty && Date.now() - asked < EVERY) return;
-    asked = Date.now();
-    // A hidden tab has no height.
-    if (window.innerHeight > 0 && !document.hidden) page.reload();
-  }, AT_FIRST);
-  await page.reload();
-}
-
-/** Asks what is declared of the statistics. */
-async function statistics() {
-  return (await fetch(new URL('./statistics.json', import.meta.url))).json();
-}
-
-/** Waits for the style: the page must not appear without it first. */
-function stylesheet() {
-  const node = document.createElement('link');
-  node.rel = 'stylesheet';
-  node.href = new URL('./style.css', import.meta.url).href;
-  document.head.append(node);
-  return new Promise((resolve) => {
-    node.onload = node.onerror = resolve;
-  });
+  const {start} = await page;
+  await start(first);
 }

@@ -8,7 +8,7 @@ import synthetic
 
 import gradscope
 from gradscope.cli import main
-from gradscope.comparing import report
+from gradscope.comparing import comparison_text
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_json_has_what_python_has(compare, logdir):
         "steps", "sketched_steps", "differs_from", "parting", "matched_by",
         "layers", "variables", "configuration", "only", "notes",
     }  # fmt: skip
-    assert told["version"] == report.JSON_VERSION == 1
+    assert told["version"] == comparison_text.JSON_VERSION == 1
     assert told["parting"]["step"] == 0
     assert told["steps"]["common"] == 55
     assert [row["layer"] for row in told["layers"]] == list(found.layers)
@@ -83,9 +83,9 @@ def test_json_has_no_number_that_json_does_not_know():
     bad = synthetic.record(synthetic.network(), gradient_norm=float("inf"))
     none = synthetic.record(synthetic.network(), gradient_norm=float("nan"))
     found = gradscope.compare(bad, none)
-    told = json.loads(report.to_json(found))
+    told = json.loads(comparison_text.to_json(found))
     assert told["parting"]["a"] is None and told["parting"]["b"] is None
-    both = json.loads(report.to_json(gradscope.compare(none, none)))
+    both = json.loads(comparison_text.to_json(gradscope.compare(none, none)))
     assert both["layers"][0]["gradient_norm"]["median"] is None
 
 

@@ -8,7 +8,7 @@ import runs
 
 import gradscope
 from gradscope.cli import main
-from gradscope.diagnosis import report
+from gradscope.diagnosis import findings_text
 from gradscope.diagnosis.finding import Finding
 from gradscope.format import schema
 from gradscope.reading import event_files
@@ -71,7 +71,7 @@ def test_colours_for_those_who_want_them(diagnose, logdir, monkeypatch):
 def test_json_has_the_findings_of_python(diagnose, logdir):
     code, out, _ = diagnose(logdir, "--json")
     told = json.loads(out)
-    assert code == 0 and told["version"] == report.JSON_VERSION
+    assert code == 0 and told["version"] == findings_text.JSON_VERSION
     assert [run["run"] for run in told["runs"]] == ["bad", "good"]
     found = [f.to_dict() for f in gradscope.diagnose(logdir / "bad")]
     assert [
@@ -184,6 +184,6 @@ def test_names_from_files_cannot_move_the_cursor():
         "x",
         "y",
     )
-    told = report.text(found.run, [found])
+    told = findings_text.text(found.run, [found])
     assert "\033" not in told and "\a" not in told
     assert "dense\\x1b]0;x\\x07" in told

@@ -122,6 +122,18 @@ def test_a_metric_that_gets_worse_while_the_loss_falls():
     assert kinds(run(logs=logs)) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["accuracy", "factorized_top_k/top_1_categorical_accuracy"]
+)
+def test_a_metric_that_is_not_computed_in_training(name):
+    """As those of TensorFlow Recommenders, which are 0 in all epochs."""
+    loss, validation = [2.0, 1.0, 0.5], {f"val_{name}": [0.1, 0.2, 0.3]}
+    logs = epochs(loss=loss, **{name: [0.0, 0.0, 0.0]}, **validation)
+    assert kinds(run(logs=logs)) == []
+    logs = epochs(loss=loss, **{name: [0.1, 0.05, 0.0]})
+    assert kinds(run(logs=logs)) == [("loss-metric-disagree", "warning")]
+
+
 def test_a_validation_of_classes_that_were_not_trained():
     logs = epochs(
         loss=[2.0, 1.0, 0.5],

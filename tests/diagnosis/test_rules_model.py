@@ -133,6 +133,27 @@ def test_a_loss_that_falls_far_below_zero():
     assert kinds(record(described, loss=loss, data_rms=growth)) == []
 
 
+@pytest.mark.parametrize(
+    "growth, rises_to, expected",
+    [
+        (1.2, 3.4, []),
+        (20, 3.4, [("loss-diverges", "error")]),
+        (20, 0.9, []),
+    ],
+)
+def test_a_loss_that_passes_zero_wanders(growth, rises_to, expected):
+    """As that of a Wasserstein generator, see
+    github.com/keras-team/keras-io/issues/910: it falls from .03 to -.5, and
+    rises, while gradients and weights stay as they were."""
+    loss = np.full(100, rises_to)
+    loss[:40] = np.interp(np.arange(40), [0, 10, 25, 39], [0.03, 0.05, -0.5, 1])
+    loss[25:40] = np.minimum(loss[25:40], rises_to)
+    norm = np.geomspace(0.5, 0.5 * growth, 100)
+    run = record(network(), loss=loss, global_gradient_norm=norm)
+    diverges = [pair for pair in severities(run) if "loss" in pair[0]]
+    assert diverges == expected
+
+
 def test_outputs_that_run_away_from_a_head_of_zeros():
     described = network(data=(Data("output"),), model={"layers": []})
     growth = np.geomspace(1e-3, 1e3, 100)[:, np.newaxis]

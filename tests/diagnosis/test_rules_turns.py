@@ -51,6 +51,24 @@ def test_a_short_training_that_costs_nothing_in_validation():
     assert "warning" not in dict(map(reversed, kinds(done)))
 
 
+@pytest.mark.parametrize("count", [12, 33, 96])
+@pytest.mark.parametrize(
+    ("validation", "is_found"), [(0.84, False), (0.66, False), (0.3, True)]
+)
+def test_a_short_training_whose_validation_follows(validation, is_found, count):
+    """A network that sees one of four quadrants lit had .835 and .656 after 96
+    steps, and .93 and .938 after 192."""
+    logs = epochs(
+        loss=[1.4, 1.2, 1.0],
+        accuracy=[0.3, 0.84, 0.84],
+        val_accuracy=[0.25, validation, validation],
+    )
+    short = run(normalised(), count, mean_distance=1.5, logs=logs)
+    severity = "note" if count < 16 else "warning"
+    expected = [("batchnorm-statistics", severity)] * is_found
+    assert kinds(short) == expected
+
+
 def test_a_norm_that_two_kinds_of_batches_share_by_turns():
     described = normalised(classes=1, loss="BinaryCrossentropy")
     turns = {

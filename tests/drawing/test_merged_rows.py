@@ -14,7 +14,7 @@ import {readFileSync} from 'node:fs';
 import {classify, KIND_NAMES}
   from './gradscope_plugin/static/data/cell_kinds.js';
 import {entriesOf, kindOf}
-  from './gradscope_plugin/static/heatmap/entries.js';
+  from './gradscope_plugin/static/heatmap/cell_entries.js';
 import {leadOf, mergedLine}
   from './gradscope_plugin/static/heatmap/merged_rows.js';
 import {makeScale} from './gradscope_plugin/static/scales/scale.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {pieces} from '../../gradscope_plugin/static/basics/code.js';
+import {pieces} from '../../gradscope_plugin/static/basics/code_in_text.js';
 import {
   countsOf, evidenceRows, rankOf, sinceText, summaryOf,
 } from '../../gradscope_plugin/static/findings/text.js';

@@ -86,6 +86,24 @@ test('activations have rows of their own', async () => {
   assert.deepEqual([...grids[run.name].kinds], [ABSENT, NUMBER]);
 });
 
+test('what is asked for in advance is not asked for again', async () => {
+  for (const steps of [RUN.steps, 200_000]) {
+    const {get, urls} = server({
+      gradient_norm: encode([0, 1, 2], [[1, 1, 1]]),
+      weight_norm: encode([0, 1, 2], [[1, 1, 1]]),
+    });
+    const run = {...RUN, steps};
+    const model = createModel(get);
+    model.prefetch(run, 'gradient_norm', 'layers');
+    const isShown = model.grids([run], 'gradient_norm', 'layers', () => {},
+      () => false);
+    assert.equal(urls.length, 1);
+    assert.equal(urls[0].includes('preview'), steps > RUN.steps);
+    await isShown;
+    assert.equal(urls.filter((url) => url === urls[0]).length, 1);
+  }
+});
+
 test('replies to an outdated request are dropped', async () => {
   const waiting = [];
   const get = () => new Promise((resolve) => waiting.push(resolve));

@@ -7,7 +7,7 @@ import {MARKS, PATTERNS, SEQUENTIAL}
   from '../../gradscope_plugin/static/scales/colormap.js';
 import {placeRows} from '../../gradscope_plugin/static/heatmap/row_places.js';
 import {entriesOf, kindOf}
-  from '../../gradscope_plugin/static/heatmap/entries.js';
+  from '../../gradscope_plugin/static/heatmap/cell_entries.js';
 import {foldedLines, leadOf, mergedLine, pick}
   from '../../gradscope_plugin/static/heatmap/merged_rows.js';
 import {edgesOf, hasInk, linesOf, paint, rowsOfPixel, tableOf}

@@ -92,14 +92,21 @@ def test_modules_that_import_each_other_are_refused():
         bundle.bundle(FILES | {"start.js": text}, "index.js")
 
 
-@pytest.mark.parametrize("entry", ["index.js", "reporting/report.js"])
-def test_the_page_is_one_module_that_can_be_inside_of_html(entry):
+@pytest.mark.parametrize(
+    "entry, name",
+    [("page/start.js", "start"), ("reporting/report.js", "render")],
+)
+def test_the_page_is_one_module_that_can_be_inside_of_html(entry, name):
     files = bundle.page_files()
     code = bundle.bundle(files, entry)
-    assert code.endswith(f'export const {{render}} = modules["{entry}"];\n')
+    end = f'export const {{{name}}} = modules["{entry}"];\n'
+    assert code.endswith(end)
     # In a report it stands in a `<script>`, which these would end or change.
     assert "</script" not in code.lower() and "<!--" not in code
-    modules = [path for path in files if path.endswith(".js")]
-    joined = [path for path in modules if f'modules["{path}"] = ' in code]
-    other = "reporting/" if entry == "index.js" else "index.js"
-    assert [p for p in modules if not p.startswith(other)] == joined
+    expected = {p for p in files if p.endswith(".js")} - {"index.js"}
+    expected -= (
+        {"page/start.js"}
+        if entry == "reporting/report.js"
+        else {p for p in expected if p.startswith("reporting/")}
+    )
+    assert {p for p in files if f'modules["{p}"] = ' in code} == expected

@@ -18,7 +18,7 @@ from tensorboard import plugin_util
 import gradscope
 from gradscope import terminal
 from gradscope.cli import main
-from gradscope.diagnosis import report
+from gradscope.diagnosis import findings_text
 from gradscope.diagnosis.finding import Finding
 from gradscope.format import schema
 from gradscope.recording import event_writer
@@ -134,7 +134,7 @@ def finding(name):
 @example("a``b")
 @example("`")
 def test_no_name_is_markup_in_the_tab_text(name):
-    text = report.markdown([finding(name)])
+    text = findings_text.markdown([finding(name)])
     assert text.replace("\n", "").isprintable()
     shown = Shown(plugin_util.markdown_to_safe_html(text))
     assert shown.tags <= {"p", "strong", "em", "code"}, (shown.tags, text)
@@ -147,7 +147,7 @@ def test_no_name_is_markup_in_the_tab_text(name):
 
 
 def test_own_code_is_code_in_the_tab_text():
-    text = report.markdown([finding("dense_1")])
+    text = findings_text.markdown([finding("dense_1")])
     assert "**error: dead-relu** in `dense_1`, from the first step on" in text
     shown = html.unescape(plugin_util.markdown_to_safe_html(text))
     assert "<code>Adam(1e-3)</code> for <code>dense_1</code>, not" in shown

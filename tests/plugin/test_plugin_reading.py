@@ -11,7 +11,7 @@ from plugin_client import (
 )
 
 from gradscope.format import schema
-from gradscope_plugin.runs import run_data
+from gradscope_plugin.runs import data_provider, run_data
 
 
 def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
@@ -23,6 +23,29 @@ def test_unchanged_runs_are_read_once_and_one_tag_at_a_time(sources):
         reader.record(context, "", "healthy/gradscope", "variables")
     families = [tag.split("/")[1] for tag in provider.read]
     assert families.count("variables") == 1
+
+
+def test_a_preview_right_after_the_list_of_runs_lists_no_tags(
+    sources, monkeypatch
+):
+    listed = []
+
+    class Listing(CountingProvider):
+        def list_tensors(self, *args, **kwargs):
+            listed.append(kwargs)
+            return super().list_tensors(*args, **kwargs)
+
+    reader = run_data.Runs(Listing(sources["python"]))
+    context, name = plugin_context(), "healthy/gradscope"
+    reader.list_runs(context, "")
+    for experiment, run, lists in [("", name, 1), ("other", name, 2)]:
+        assert reader.preview(context, experiment, run, "variables")
+        assert len(listed) == lists
+    assert reader.preview(context, "", "no such run", "variables") is None
+    assert len(listed) == 3
+    monkeypatch.setattr(data_provider, "_RECENT", 0)
+    assert reader.preview(context, "", name, "variables")
+    assert len(listed) == 4
 
 
 def test_the_cache_forgets_the_run_used_longest_ago(sources, monkeypatch):

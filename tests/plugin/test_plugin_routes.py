@@ -161,7 +161,11 @@ def test_the_page_is_served_with_its_types_and_no_other_file_is(client):
     files = bundle.page_files()
     assert len(files) > 60
     expected = {
-        "index.js": ("text/javascript", bundle.bundle(files, "index.js")),
+        "index.js": ("text/javascript", files["index.js"]),
+        "page/start.js": (
+            "text/javascript",
+            bundle.bundle(files, "page/start.js"),
+        ),
         "style.css": ("text/css", files["style.css"]),
     }
     for name in files:

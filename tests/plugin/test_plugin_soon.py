@@ -16,7 +16,7 @@ from plugin_client import (
 )
 
 from gradscope import diagnosis
-from gradscope_plugin.replies import later
+from gradscope_plugin.replies import answer_queue
 from gradscope_plugin.runs import data_provider, run_data
 
 COUNT = 6
@@ -121,7 +121,7 @@ def _plugin_context():
 
 
 def test_what_takes_long_is_not_waited_for(source, monkeypatch):
-    monkeypatch.setattr(later, "PATIENCE", 0.02)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 0.02)
     may_end = threading.Event()
     real = diagnosis.diagnose
     asked = []
@@ -139,7 +139,7 @@ def test_what_takes_long_is_not_waited_for(source, monkeypatch):
         assert reply.status_code == 202
         assert reply.content_type.startswith("text/plain")
     may_end.set()
-    monkeypatch.setattr(later, "PATIENCE", 30)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 30)
     reply = ask(client, "findings", run=run)
     assert reply.status_code == 200
     assert reply.get_json()["findings"]
@@ -148,7 +148,7 @@ def test_what_takes_long_is_not_waited_for(source, monkeypatch):
 
 @pytest.mark.parametrize("preview", [{}, {"preview": "1"}])
 def test_numbers_made_beside_are_the_same(source, monkeypatch, preview):
-    monkeypatch.setattr(later, "PATIENCE", 30)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 30)
     client = client_of(source)
     query = {"run": "run_1/gradscope", "statistic": "gradient_norm"}
     query |= {"rows": "layers", **preview}
@@ -160,7 +160,7 @@ def test_numbers_made_beside_are_the_same(source, monkeypatch, preview):
 
 
 def test_what_went_wrong_beside_is_told_as_ever(source, monkeypatch):
-    monkeypatch.setattr(later, "PATIENCE", 30)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 30)
     client = client_of(source)
     query = {"statistic": "gradient_norm", "rows": "layers"}
     reply = ask(client, "matrix", run="nobody", **query)
@@ -200,9 +200,9 @@ def test_of_a_run_too_large_for_one_reply_as_many_steps_are_read_as_fit(
 
 
 def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
-    monkeypatch.setattr(later, "PATIENCE", 0.01)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 0.01)
     may_end, made = threading.Event(), []
-    beside = later.AnswerQueue("test")
+    beside = answer_queue.AnswerQueue("test")
 
     def make():
         made.append(1)
@@ -210,10 +210,10 @@ def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
         return "answer"
 
     for _ in range(3):
-        with pytest.raises(later.NotYet):
+        with pytest.raises(answer_queue.NotYet):
             beside.get("key", make)
     may_end.set()
-    monkeypatch.setattr(later, "PATIENCE", 30)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 30)
     assert beside.get("key", make) == "answer"
     assert len(made) == 1
     assert beside.get("key", make) == "answer"
@@ -221,20 +221,20 @@ def test_answers_are_made_once_for_all_who_ask_meanwhile(monkeypatch):
 
 
 def test_an_answer_that_nobody_fetched_is_forgotten(monkeypatch):
-    monkeypatch.setattr(later, "PATIENCE", 0)
-    monkeypatch.setattr(later, "_EXPIRY", 0)
-    beside, answers = later.AnswerQueue("test"), iter("ab")
+    monkeypatch.setattr(answer_queue, "PATIENCE", 0)
+    monkeypatch.setattr(answer_queue, "_EXPIRY", 0)
+    beside, answers = answer_queue.AnswerQueue("test"), iter("ab")
     may_end = threading.Event()
 
     def make():
         may_end.wait(30)
         return next(answers)
 
-    with pytest.raises(later.NotYet):
+    with pytest.raises(answer_queue.NotYet):
         beside.get("key", make)
     may_end.set()
     beside._pool.submit(lambda: None).result()
-    monkeypatch.setattr(later, "PATIENCE", 30)
+    monkeypatch.setattr(answer_queue, "PATIENCE", 30)
     assert beside.get("key", make) == "b"
 
 

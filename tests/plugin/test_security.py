@@ -16,7 +16,7 @@ import gradscope_plugin
 from benchmarks.fuzz import seeds, targets
 from benchmarks.fuzz.provider import Memory
 from gradscope_plugin import plugin
-from gradscope_plugin.replies import findings, later, matrix
+from gradscope_plugin.replies import answer_queue, findings, matrix
 from gradscope_plugin.runs import run_data
 
 BASE = targets.BASE
@@ -195,17 +195,17 @@ def test_what_is_kept_is_bounded(provider, monkeypatch):
 
 
 def test_answers_that_nobody_fetches_are_bounded(monkeypatch):
-    monkeypatch.setattr(later, "PATIENCE", 0)
-    monkeypatch.setattr(later, "_MOST", 3)
-    making = later.AnswerQueue("test")
+    monkeypatch.setattr(answer_queue, "PATIENCE", 0)
+    monkeypatch.setattr(answer_queue, "_MOST", 3)
+    making = answer_queue.AnswerQueue("test")
     made = []
 
     def make(number):
-        later.time.sleep(0.05)
+        answer_queue.time.sleep(0.05)
         made.append(number)
 
     for number in range(20):
-        with pytest.raises(later.NotYet):
+        with pytest.raises(answer_queue.NotYet):
             making.get(number, lambda number=number: make(number))
     assert len(making._started) == 3
     making._pool.shutdown()

@@ -4,6 +4,7 @@ In every way of training: see test_modes. Of every optimizer: test_combinations.
 """
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -103,6 +104,54 @@ def test_observing_changes_no_bit_of_deeper_networks(
     observed = train_on_images(make, optimizer, jit, tmp_path)
     for expected, actual in zip(plain, observed, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+def train_table(optimizer, how=None, logdir=None):
+    """Trains one large table, of which a batch reads few rows, under XLA.
+
+    `python -m benchmarks.bits embedding --jit` does it with a million rows.
+    """
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((20,), dtype="int32"),
+            layers.Embedding(20_000, 64),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(1, "sigmoid"),
+        ]
+    )
+    optimizer, callbacks = OPTIMIZERS[optimizer](), []
+    if how == "wrap":
+        gradscope.wrap(optimizer, logdir)
+    elif how == "callback":
+        callbacks = [gradscope.Callback(logdir)]
+    model.compile(optimizer, "binary_crossentropy", jit_compile=True)
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(20_000, size=(192, 20)), rng.integers(2, size=192)
+    model.fit(
+        x, y, batch_size=64, shuffle=False, verbose=0, callbacks=callbacks
+    )
+    return state(model, optimizer)
+
+
+@pytest.mark.parametrize(
+    "optimizer, how",
+    thinned(
+        list(itertools.product(["sgd", "adam"], ["callback", "wrap"])),
+        fast=[("adam", "wrap")],
+    ),
+)
+def test_observing_changes_no_bit_of_a_large_table_under_xla(
+    optimizer, how, tmp_path
+):
+    plain = train_table(optimizer)
+    observed = train_table(optimizer, how, tmp_path)
+    for expected, actual in zip(plain, observed, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == [0, 1, 2]
+    assert (record["gradient_norm"] > 0).all()
 
 
 class Noise(keras.layers.Layer):

@@ -93,6 +93,35 @@ model.fit(x, x[:, :1], batch_size=16, verbose=0, callbacks=[
     assert gradscope.read(tmp_path).steps.tolist() == list(range(21))
 
 
+TF_KERAS_OPTIMIZERS = {
+    "plain": "tf_keras.optimizers.Adam(0.01)",
+    "scaled": "tf_keras.mixed_precision.LossScaleOptimizer("
+    "tf_keras.optimizers.Adam(0.01))",
+    "legacy": "tf_keras.optimizers.legacy.Adam(0.01)",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", thinned(TF_KERAS_OPTIMIZERS, fast=["plain", "legacy"])
+)
+def test_tf_keras_has_written_all_when_fit_ends(kind, tmp_path):
+    """Ray's workers, for one, end without Python's exit."""
+    program = f"""
+import os, numpy as np, tf_keras, gradscope
+model = tf_keras.Sequential([tf_keras.Input([4]), tf_keras.layers.Dense(1)])
+optimizer = {TF_KERAS_OPTIMIZERS[kind]}
+gradscope.wrap(optimizer, {str(tmp_path)!r}, every=1, model=model)
+model.compile(optimizer, "mse")
+x = np.ones([160, 4], "float32")
+model.fit(x, x[:, :1], batch_size=16, verbose=0)
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=240, check=True)
+    record = gradscope.read(tmp_path)
+    assert record.steps.tolist() == list(range(10))
+    assert not record["dropped"].any()
+
+
 class Greedy(keras.layers.Layer):
     """Takes as many numbers as the largest of a batch says."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+import types
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -46,6 +47,17 @@ def arguments(model: Any) -> dict | None:
 def is_running(model: Any) -> bool:
     """Return whether a `fit` of a model is running in this thread."""
     return _running(model) is not None
+
+
+def is_in_callback(model: Any) -> bool:
+    """Return whether this code was called by a callback of the `fit` of a model
+    that is running in this thread."""
+    frame = sys._getframe(1)
+    while frame is not None and not _is_fit(frame, model):
+        if type(frame.f_locals.get("self")).__name__ == "CallbackList":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def trial_name(model: Any) -> str | None:
@@ -144,14 +156,18 @@ def _running(model) -> dict | None:
     running."""
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "fit":
-            local_variables = frame.f_locals
-            # Any library may have a `fit`, and a model's own may call that of
-            # Keras.
-            if local_variables.get("self") is model and "x" in local_variables:
-                return local_variables
+        if _is_fit(frame, model):
+            return frame.f_locals
         frame = frame.f_back
     return None
+
+
+def _is_fit(frame: types.FrameType, model: Any) -> bool:
+    if frame.f_code.co_name != "fit":
+        return False
+    # Any library may have a `fit`, and a model's own may call that of Keras.
+    local_variables = frame.f_locals
+    return local_variables.get("self") is model and "x" in local_variables
 
 
 def batch(fit_arguments: dict) -> tuple | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from gradscope.measuring import gradients
-from gradscope.runtime import replicas, tf_variables
+from gradscope.runtime import replicas, tf_variables, tracing
 from gradscope.wrapping import call
 from gradscope.wrapping.call import Call
 from gradscope.wrapping.optimizers import keras_rates, keras_versions
@@ -58,6 +58,9 @@ class KerasCall(Call):
         self._scale = optimizer.loss_scale_factor
         if outer is not None:  # the step may change its scale
             self._scale = tf.identity(tf_variables.value(outer.dynamic_scale))
+        self._count_before: tf.Tensor | None = None
+        if loss_scale is not None and tracing.in_xla(tracing.current_graph()):
+            self._count_before = self._count()
         self._passed = passed
         # For training in float8, Keras has scales whose "gradient" is their
         # next value.
@@ -82,6 +85,10 @@ class KerasCall(Call):
         """The learning rates, see `keras_rates.variable_rates`."""
         return keras_rates.variable_rates(self._optimizer, self._passed)
 
+    def update_inputs(self) -> list[tf.Variable]:
+        """The learning rates, see `keras_rates.update_inputs`."""
+        return keras_rates.update_inputs(self._optimizer)
+
     def loss_scale(self) -> tf.Tensor:
         """The factor of the loss, float32 scalar; NaN without one."""
         scale = float("nan") if self._scale is None else self._scale
@@ -90,7 +97,19 @@ class KerasCall(Call):
     def was_applied(self) -> bool | tf.Tensor:
         """Return whether the loss scale applied the step; call this after
         `run`."""
-        return True if self._loss_scale is None else self._loss_scale.applies
+        if self._loss_scale is None:
+            return True
+        if self._count_before is not None:
+            # XLA compiles the step otherwise if its own test of the gradients
+            # is read, as a part of which kernels it is computed.
+            self._loss_scale.note_applied(self._count() != self._count_before)
+        return self._loss_scale.applies
+
+    def _count(self) -> tf.Tensor:
+        """Number of calls that the optimizer has applied."""
+        return tf.identity(
+            tf_variables.value(keras_versions.call_count(self._optimizer))
+        )
 
     def takes_gradient(self, variable: tf.Variable) -> bool:
         """Return whether the value passed for a variable is a gradient.

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from gradscope.runtime import tf_variables
+from gradscope.wrapping.optimizers import keras_versions
 
 
 def parts_of(optimizer: Any) -> list[Any]:
@@ -110,3 +111,15 @@ def _factor(part: Any, variable: Any) -> float:
     if ratio == 1 or not part._should_use_adamw(variable):
         return 1.0
     return ratio
+
+
+def update_inputs(optimizer: Any) -> list[tf.Variable]:
+    """The variables from which the learning rates come: the rates themselves,
+    or the counts of steps that schedules read."""
+    inputs = []
+    for part in parts_of(optimizer):
+        rate = part._learning_rate
+        if not hasattr(rate, "assign"):  # a schedule, a function
+            rate = keras_versions.call_count(part)
+        inputs.append(tf_variables.tf_variable(rate))
+    return list({variable.ref(): variable for variable in inputs}.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from gradscope.runtime import own_variables, replicas, tf_variables
+from gradscope.runtime import own_variables, replicas, tf_variables, tracing
 from gradscope.runtime.method_replacement import MethodReplacement
 
 if TYPE_CHECKING:
@@ -110,6 +110,10 @@ class LossScale:
         """Take from the result of `check` whether the step is applied."""
         return result
 
+    def waits_for_step(self) -> bool:
+        """Whether the step itself shows later whether it was applied."""
+        return False
+
     def _observe_apply(
         self, grads: Any, *arguments: Any, **keywords: Any
     ) -> Any:
@@ -127,12 +131,17 @@ class LossScale:
         call = self.call
         if self._seam.observes and call is not None:
             try:
-                if replicas.is_first():
-                    self.applies = self.is_finite(result)
-                    self._count_skip(call)
+                if replicas.is_first() and not self.waits_for_step():
+                    self.note_applied(self.is_finite(result))
             except Exception as error:
                 self._seam.fail(error)
         return result
+
+    def note_applied(self, applies: tf.Tensor) -> None:
+        """Take whether the step is applied, and count it if it is skipped."""
+        self.applies = applies
+        if self.call is not None:
+            self._count_skip(self.call)
 
     def _count_skip(self, call: Call) -> None:
         """Add the ops that count and append a skipped step."""
@@ -155,6 +164,10 @@ class KerasLossScale(LossScale):
         super().__init__(seam, outer, "_tf_apply", (outer, "check_finite"))
         #: Whether the outer optimizer is making a step.
         self.is_running = False
+
+    def waits_for_step(self) -> bool:
+        """Whether the optimizer's count of steps shows it, see `KerasCall`."""
+        return tracing.in_xla(tracing.current_graph())
 
     def _observe_apply(
         self, grads: Any, *arguments: Any, **keywords: Any

@@ -13,7 +13,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +44,19 @@ from gradscope.wrapping.steps.step import AnyStep, Step
 _FINAL = "finalize_variable_values"
 
 
+class OtherSteps(Protocol):
+    """What a seam asks of who notices steps beside those of a `fit`.
+
+    Attributes:
+        replacements: Of a model's methods that make steps.
+    """
+
+    replacements: list[MethodReplacement]
+
+    def notice_call(self) -> None:
+        """Notice a call of the optimizer."""
+
+
 class Seam:
     """Replacement of the method with which an optimizer applies gradients.
 
@@ -70,8 +83,13 @@ class Seam:
         self.options = options
         self.outer = outer
         #: While True, calls run the optimizer's own method alone, also in
-        #: traces, as of the callback's plain program.
+        #: traces.
         self.plain = False
+        #: While True, so do calls in traces, as in those of the callback's
+        #: plain program.
+        self.plain_in_traces = False
+        #: Notices steps beside those of a `fit`; None outside of one.
+        self.other_steps: OtherSteps | None = None
         #: Whether a traced step has random ops whose state belongs to the
         #: program (`tf.random.*`): two programs would draw different numbers.
         self.has_program_state = False
@@ -83,6 +101,7 @@ class Seam:
             self._finalize_replacements.append(finalize)
         #: The `ObservedModel` of a callback that observes the optimizer.
         self.observed_model: Any = None
+        self._fit_replacements: list[MethodReplacement] = []
         self.finder = ForwardFinder(
             options.activations, self._captures_now, rehearsal.rehearse
         )
@@ -164,6 +183,15 @@ class Seam:
         facts."""
         self._bypass_detector.watch(model)
         self._install(self.finder.watch(model))
+        if not self._finalize_replacements and hasattr(model, "fit"):
+            fit = MethodReplacement(model, "fit", self._fit_and_finish)
+            self._fit_replacements.append(fit)
+            self._install([fit])
+
+    def notice_other_steps(self, other_steps: OtherSteps) -> None:
+        """Notice steps that are not those of a `fit` from now on."""
+        self.other_steps = other_steps
+        self._install(other_steps.replacements)
 
     def watch_loss(self, model: Any, name: str) -> None:
         """Observe the loss that a model logs under a name."""
@@ -180,7 +208,7 @@ class Seam:
 
     def _captures_now(self) -> bool:
         """Return whether a forward pass that begins now is captured."""
-        if self.plain or self.failed or self.suspended:
+        if self._is_plain or self.failed or self.suspended:
             return False
         return not tf.executing_eagerly() or self.due(self.step_count())
 
@@ -243,7 +271,12 @@ class Seam:
     @property
     def observes(self) -> bool:
         """Whether calls are observed now."""
-        return not (self.plain or self.failed)
+        return not (self._is_plain or self.failed)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a call runs the optimizer's own method alone."""
+        return self.plain or (self.plain_in_traces and not tracing.runs_alone())
 
     @property
     def suspended(self) -> bool:
@@ -264,7 +297,13 @@ class Seam:
         self.finder.forget_operations()
 
     def _replacements(self) -> list[Any]:
-        return [*self._replacements_of_optimizer(), *self.finder.replacements]
+        others = self.other_steps
+        return [
+            *self._replacements_of_optimizer(),
+            *self._fit_replacements,
+            *self.finder.replacements,
+            *(others.replacements if others else []),
+        ]
 
     def _replacements_of_optimizer(self) -> list[Any]:
         return [
@@ -307,6 +346,16 @@ class Seam:
     def _finalize(self, *arguments: Any, **keywords: Any) -> Any:
         """Replacement of the method that `fit` calls at its end."""
         original = self._finalize_replacements[0].original
+        return self._run_and_finish(original, *arguments, **keywords)
+
+    def _fit_and_finish(self, *arguments: Any, **keywords: Any) -> Any:
+        """Replacement of a model's `fit`, if that calls no such method."""
+        original = self._fit_replacements[0].original
+        return self._run_and_finish(original, *arguments, **keywords)
+
+    def _run_and_finish(
+        self, original: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> Any:
         result = original(*arguments, **keywords)
         if not self.failed:
             self._finish()
@@ -339,6 +388,15 @@ class Seam:
         """Return whether a step is recorded; True if unknown."""
         return not self.failed and self.observers.due(step)
 
+    def missing_steps(self, first: int, end: int) -> list[int]:
+        """List the steps that were due, and are not in the record.
+
+        Args:
+            first: The first step that is asked about.
+            end: The first one after these steps.
+        """
+        return [] if self.failed else self.observers.missing(first, end)
+
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self.call_and_observe(self._replacement, *arguments, **keywords)
 
@@ -349,11 +407,13 @@ class Seam:
         original = functools.partial(
             replacement.original, *arguments, **keywords
         )
+        if self.other_steps is not None and not self.plain:
+            self.other_steps.notice_call()
         graphs = tracing.outermost_first(tracing.current_graph())
-        if self.plain:
+        if self._is_plain:
             self.run_notes.watch_sums(graphs)
             self.run_notes.record_unordered_terms(graphs)
-        if self.plain or self.failed:
+        if not self.observes:
             return original()
         self._was_called = True
         rewritten_sums.keep_order(graphs)

@@ -19,13 +19,14 @@ from gradscope.format.step_layout import HEADER
 from gradscope.measuring import first_nonfinite, gradients, statistics
 from gradscope.runtime import tracing
 from gradscope.runtime.described_variables import DescribedVariables
-from gradscope.wrapping.forward import fallback, unstored
+from gradscope.wrapping.forward import fallback, unstored_tensors
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.sessions import session_graph
 from gradscope.wrapping.sessions.inbox import SessionInbox, TrainOp, deliver
 from gradscope.wrapping.sessions.session_gate import SessionGate, SharedCounters
 from gradscope.wrapping.steps.forward_row import ForwardMeasurement
 
+# What a step that is not due delivers; numbers of steps begin with 0.
 _NOT_ASKED = -1
 
 #: Operations that read a resource variable, and a reference variable.
@@ -281,7 +282,7 @@ class SessionStep:
         missing = [gradient is None for gradient in touched]
         step = statistics.stack_step(touched, None, before, after)
         measured = statistics.measure(step, missing)
-        readable = unstored.repeat_unstored(
+        readable = unstored_tensors.repeat(
             forward_pass, self._call.grads, self._graph, self._weights_read
         )
         forward = ForwardMeasurement(

@@ -150,6 +150,22 @@ class Observers:
             observer.gate.due_on_host(step) for observer in observers
         )
 
+    def missing(self, first: int, end: int) -> list[int]:
+        """List the steps that were due by their number, and are not recorded.
+
+        Args:
+            first: The first step that is asked about.
+            end: The first one after these steps.
+        """
+        self.drain()
+        recorded = self.writer.timeline.steps_since(first)
+        schedule = self._options.schedule
+        return [
+            step
+            for step in range(first, end)
+            if schedule.due(step) and step not in recorded
+        ]
+
     def drain(self) -> None:
         """Write all steps recorded so far."""
         for observer in self.all:

@@ -18,7 +18,7 @@ from gradscope.runtime import (
     tf_variables,
     tracing,
 )
-from gradscope.wrapping.forward import fallback, unstored
+from gradscope.wrapping.forward import fallback, unstored_tensors
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 
@@ -59,7 +59,7 @@ class ReplicaStep:
                 tensors = replay.replay(forward_pass.tensors(), self._graph)
                 forward_pass = forward_pass.with_tensors(tensors)
             else:
-                forward_pass = unstored.repeat_unstored(
+                forward_pass = unstored_tensors.repeat(
                     forward_pass, call.grads, self._graph, dict
                 )
             ring.append(call.step, observer.measurement.measure(forward_pass))

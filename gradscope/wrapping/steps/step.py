@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gradscope.measuring import first_nonfinite, gradients
 from gradscope.runtime import (
+    ordered_reads,
     own_variables,
     replay,
     replay_convolution,
@@ -16,7 +17,7 @@ from gradscope.runtime import (
     tracing,
 )
 from gradscope.wrapping.call import Call
-from gradscope.wrapping.forward import fallback, unstored
+from gradscope.wrapping.forward import fallback, unstored_tensors
 from gradscope.wrapping.forward.forward_finder import ForwardFinder
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 from gradscope.wrapping.steps.observer import Measurables, Observer
@@ -183,7 +184,7 @@ class Step:
         read here."""
         grads = self._call.reduced_gradients()
         if not tracing.in_xla(self._graph):
-            self._forward_pass = unstored.repeat_unstored(
+            self._forward_pass = unstored_tensors.repeat(
                 self._forward_pass, self._call.grads, self._graph, self._weights
             )
             return [gradients.regenerate(g, self._graph) for g in grads]
@@ -193,6 +194,8 @@ class Step:
         copies = replay.replay(
             [*gradient_tensors, *outputs, *self._forward_pass.tensors()],
             self._graph,
+            self._weights_read_before,
+            # Only on CPUs does XLA make slow convolutions of a branch.
             repeat=replay_convolution.gradient if self._is_on_cpu() else None,
         )
         remaining = iter(copies)
@@ -216,7 +219,12 @@ class Step:
         due = self._observer.gate.due("record", self._call.step, self._subset)
         applies = self._call.applies
         self._due = due if applies is True else due & applies
+        in_xla = tracing.in_xla(self._graph)
+        reads = self._reads_of_weights() if in_xla else {}
         self._values_before = self._read_before_if_due()
+        self._weights_read_before = {
+            name: self._values_before[index] for name, index in reads.items()
+        }
 
     def _header(self) -> tf.Tensor:
         numbers = [
@@ -244,11 +252,14 @@ class Step:
 
         To hold a weight costs time, since its update must then copy it, and
         asking first costs less. XLA needs both branches of one shape, also of a
-        function that was traced outside of XLA and is called inside.
+        function that was traced outside of XLA and is called inside; and where
+        it compiles the step, see `ordered_reads`.
         """
-        if tracing.in_xla(self._graph):
-            return self._read_before()
         variables = [*self._call.variables, *self._call.accumulators]
+        if tracing.in_xla(self._graph):
+            return ordered_reads.read_before_updates(
+                self._due, variables, self._call.update_inputs()
+            )
         values_before = tf.cond(
             self._due,
             self._read_before,
@@ -327,6 +338,19 @@ class Step:
             return measurement.origin(suspects.with_outputs(outputs))
 
         return tf.cond(broken, from_the_start, lambda: nowhere)
+
+    def _reads_of_weights(self) -> dict[str, int]:
+        """Which tensors of the graph are weights, as they are before the step.
+
+        Returns:
+            Indices of `call.variables` by the names of the tensors.
+        """
+        variables = self._call.variables
+        indices = {id(v): index for index, v in enumerate(variables)}
+        reads = ordered_reads.reads_of(
+            self._graph, tf_variables.handles(self._graph, variables)
+        )
+        return {name: indices[id(v)] for name, v in reads.items()}
 
     def _weights(self) -> dict[str, tf.Tensor]:
         """The weights before the step, by the names of the tensors that read

@@ -7,6 +7,7 @@ export function exact(value) {
     const text = value.toPrecision(digits);
     if (Math.fround(Number(text)) === value) return tidy(Number(text));
   }
+  // Nine digits tell all float32 apart.
   return tidy(Number(value.toPrecision(9)));
 }
 

@@ -15,6 +15,9 @@ const LARGE = 100_000;
 /** What the list of runs is asked for by. */
 export const RUNS = 'runs?soon=1';
 
+/** What TensorBoard's names of all runs are asked for by. */
+export const NAMES = '../../runs';
+
 // The server's answer to what takes it long: it waits a while for it, and the
 // page comes back after so long, in ms.
 const NOT_YET = 202;
@@ -54,6 +57,8 @@ export function createModel(get = fetchOk, first = null) {
     }
     return cache.get(key);
   }
+
+  const isLarge = (run) => run.steps * (run.layers?.length ?? 0) > LARGE;
 
   /** Returns some steps of a grid; asked for once at a time. */
   function preview(run, statistic, rows) {
@@ -118,7 +123,6 @@ export function createModel(get = fetchOk, first = null) {
         return [(reply) => isWanted() && show(run, reply),
           (error) => isWanted() && show(run, null, error.message)];
       };
-      const isLarge = (run) => run.steps * (run.layers?.length ?? 0) > LARGE;
       const toPreview = runs.filter((run) => isLarge(run) && !has(run)
         && !cache.has(keys.get(run.name)));
       if (toPreview.length) {
@@ -134,6 +138,12 @@ export function createModel(get = fetchOk, first = null) {
       }
       await Promise.all(runs.map((run) =>
         cached(run, statistic, rows).then(() => {}, () => {})));
+    },
+
+    /** Asks for what `grids` will ask for first, while the page is drawn. */
+    prefetch(run, statistic, rows) {
+      const ask = isLarge(run) ? preview : cached;
+      ask(run, statistic, rows).catch(() => {});
     },
 
     /** Returns some columns of a run's gradient norms, for a small heatmap. */

@@ -1,5 +1,6 @@
-/** The list of runs as the server tells it, and whether it does. */
+/** The list of runs, asked again and again; or why the server does not answer. */
 
+import {NAMES} from './requests.js';
 import {createColors} from './run_colors.js';
 
 export class Feed {
@@ -17,9 +18,13 @@ export class Feed {
   // TensorBoard's order of all runs, which tells their colours.
   #named;
 
-  constructor(model) {
+  /**
+   * @param {Object} model from `createModel`
+   * @param {Promise<Response>=} names TensorBoard's runs, asked for already
+   */
+  constructor(model, names = model.get(NAMES)) {
     this.#model = model;
-    this.#named = this.#nameColors();
+    this.#named = this.#nameColors(names);
   }
 
   /**
@@ -63,10 +68,9 @@ export class Feed {
     return this.#colors.of(name, theme);
   }
 
-  async #nameColors() {
+  async #nameColors(names) {
     try {
-      const response = await this.#model.get('../../runs');
-      this.#colors.see(await response.json());
+      this.#colors.see(await (await names).json());
     } catch {
       // An embedding without that route; the order of our own runs then.
     }

@@ -1,6 +1,6 @@
 /** One finding: what, where and since when; and behind a click, why. */
 
-import {withCode, withCopies} from '../basics/code.js';
+import {withCode, withCopies} from '../basics/code_in_text.js';
 import {element} from '../basics/dom.js';
 import {evidenceRows, sinceText} from './text.js';
 

@@ -1,6 +1,6 @@
 /** The panel of findings above the heatmaps: run by run, the worst first. */
 
-import {showCode, withCode} from '../basics/code.js';
+import {showCode, withCode} from '../basics/code_in_text.js';
 import {element, foldable, keyed} from '../basics/dom.js';
 import {
   SAMPLED, counted, countsOf, healthyText, rankOf, summaryOf,

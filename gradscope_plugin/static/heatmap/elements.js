@@ -130,6 +130,7 @@ export function drawFlowAxis(axis, scale) {
     const label = element('span', {}, tidy(Number(tick.toPrecision(3))));
     label.style.left = `${100 * scale.position(tick)}%`;
     return label;
+  // Labels closer to those of the ends would overlap them.
   }).filter((label, index, all) => index === all.length - 1
     || parseFloat(label.style.left) < 75
     && (index === 0 || parseFloat(label.style.left) > 20)));

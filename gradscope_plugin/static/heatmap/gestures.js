@@ -18,6 +18,7 @@ const PER_PIXEL = 1 / 550;
 export function listen(node, actions) {
   node.addEventListener('wheel', (event) => {
     const box = node.getBoundingClientRect();
+    // Firefox counts a mouse wheel in lines, three a notch.
     const notch = event.deltaMode === 1 ? 30 : 1;
     const [dx, dy] = [event.deltaX * notch, event.deltaY * notch];
     const isZoom = event.ctrlKey || event.metaKey;
@@ -78,6 +79,7 @@ export function commandOf({key, shiftKey}) {
     return {name: String(name), value: Number(value)};
   }
   const command = {
+    // The same keys without and with shift; each pair undoes the other.
     '+': ['zoomSteps', 0.6], '=': ['zoomSteps', 0.6],
     '-': ['zoomSteps', 1 / 0.6], '_': ['zoomSteps', 1 / 0.6],
     'r': ['zoomRows', 0.6], 'R': ['zoomRows', 1 / 0.6], '0': ['reset'],

@@ -1,6 +1,6 @@
 /** One run's heatmap with its names, axis, cursor and flow. */
 
-import {showCode} from '../basics/code.js';
+import {showCode} from '../basics/code_in_text.js';
 import {columnOf} from '../scales/axis.js';
 import {drawFlow} from './depth_profile.js';
 import {build, drawAxis, drawFlowAxis} from './elements.js';
@@ -10,7 +10,7 @@ import {namesOf} from './row_labels.js';
 import {boxOf} from './outlines.js';
 import {HIGHEST, heightOf, isScrolled, middleOf, placeRows, topOf}
   from './row_places.js';
-import {entriesOf} from './entries.js';
+import {entriesOf} from './cell_entries.js';
 import {foldedLines} from './merged_rows.js';
 import {linesOf, paint, tableOf} from './raster.js';
 import {makeAxis, placesOf} from '../scales/step_axis.js';

@@ -5,7 +5,7 @@
  */
 
 import {ABSENT, NAN} from '../data/cell_kinds.js';
-import {SPECIAL, WEIGHTS} from './entries.js';
+import {SPECIAL, WEIGHTS} from './cell_entries.js';
 
 // What is drawn whichever row has it: NaN and infinities.
 const LOUD = WEIGHTS[SPECIAL + NAN];

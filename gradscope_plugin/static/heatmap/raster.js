@@ -1,7 +1,7 @@
 /** A grid as pixels: which cell each one shows, and its colour; pure. */
 
 import {ABOVE, BELOW, INFINITE, MISSING, NAN} from '../data/cell_kinds.js';
-import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './entries.js';
+import {ENTRIES, OUTSIDE, SPECIAL, WEIGHTS} from './cell_entries.js';
 import {leadOf, mergedLine} from './merged_rows.js';
 import {heightOf, rowsAt} from './row_places.js';
 
@@ -92,6 +92,7 @@ export function edgesOf([from, to], width, places) {
   let column = -1;
   for (let x = 0; x <= width; x++) {
     const place = from + (to - from) * x / width;
+    // Places are quotients, which may be a rounding error before an edge.
     while (column < columns && places[column + 1] <= place + 1e-9) column += 1;
     edges[x] = column;
   }
@@ -211,6 +212,7 @@ function colorLine(out, line, {colors, inks}, y, width, density) {
  * weave of infinities, dots of what is out of range, lines of what is not. */
 export function hasInk(kind, x, y) {
   if (kind === NAN) return (x + y) % 6 < 2;
+  // The remainder of a negative number would be negative.
   if (kind === INFINITE) return (x - y + 6000) % 6 < 2 && (x + y) % 6 < 2;
   if (kind === BELOW || kind === ABOVE) return x % 5 === 2 && y % 5 === 2;
   if (kind === MISSING) return y % 4 === 1;

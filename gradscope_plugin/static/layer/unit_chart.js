@@ -11,7 +11,7 @@ import {contextOf, createFigure, drawXAxis, drawYAxis, placeLine}
   from './figure.js';
 import {exact} from '../basics/format.js';
 import {theme} from '../basics/tensorboard.js';
-import {entriesOf} from '../heatmap/entries.js';
+import {entriesOf} from '../heatmap/cell_entries.js';
 import {paint, tableOf} from '../heatmap/raster.js';
 import {makeScale} from '../scales/scale.js';
 import {describe} from '../statistics/statistics.js';

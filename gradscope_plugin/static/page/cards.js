@@ -1,7 +1,7 @@
 /** The left column: runs as cards, the worst first; filter, pins, status. */
 
 import {element, keyed} from '../basics/dom.js';
-import {showCode} from '../basics/code.js';
+import {showCode} from '../basics/code_in_text.js';
 import {countsOf, counted} from '../findings/text.js';
 import {sign} from '../findings/finding.js';
 import {duration, runLabel} from '../basics/format.js';

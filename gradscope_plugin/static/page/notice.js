@@ -1,6 +1,6 @@
 /** What is shown where there is no heatmap. */
 
-import {copyable} from '../basics/code.js';
+import {copyable} from '../basics/code_in_text.js';
 import {element} from '../basics/dom.js';
 
 export function createNotice() {

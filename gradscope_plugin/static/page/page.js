@@ -48,10 +48,13 @@ export class Page {
   #sight = createSight(() => this.show());
   #axisOf = createSharedAxis();
 
-  /** @param {?Promise<Response>=} runs what was asked for already */
-  constructor(runs = null) {
+  /**
+   * @param {{runs?: Promise<Response>, names?: Promise<Response>}} first
+   *     what was asked for already: `RUNS` and `NAMES` of `data/requests.js`
+   */
+  constructor({runs, names} = {}) {
     this.#model = createModel(undefined, runs);
-    this.#feed = new Feed(this.#model);
+    this.#feed = new Feed(this.#model, names);
     const host = {state: this.#state,
       view: () => this.#view, parts: () => this.#parts,
       axis: () => this.#axis(), gridOf: (name) => this.#gridOf(name),
@@ -144,11 +147,15 @@ export class Page {
 
   /** Fetches what the view needs; what is on the screen stays until then. */
   async show() {
-    this.draw();
-    this.#sight.look();
     const {statistic, rows} = this.#view;
     const {listed, shown} = this.#runChoice();
     const readable = shown.filter((run) => !run.error);
+    // The first run is in sight, wherever the others will be.
+    if (!this.#results.size && readable.length && window.innerHeight > 0) {
+      this.#model.prefetch(readable[0], statistic, rows);
+    }
+    this.draw();
+    this.#sight.look();
     const inSight = readable.filter((run) => this.#sight.has(run.name)
       || this.#view.comparing || this.#parts.findings.awaits(run));
     let grids = Promise.resolve();
@@ -326,8 +333,9 @@ export class Page {
   }
 
   #fold(block) {
-    const all = this.#grids().flatMap((grid) => grid.blocks ?? [])
-      .map(({name}) => name);
+    // Of what is on the screen, also while another statistic is on its way.
+    const all = this.#runChoice().shown.flatMap(
+      (run) => this.#gridOf(run.name)?.blocks ?? []).map(({name}) => name);
     const next = folded(this.#view.unfolded, block, all);
     this.#state.note({unfolded: next});
     this.draw();

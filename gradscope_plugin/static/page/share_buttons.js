@@ -1,6 +1,6 @@
 /** The buttons that carry the view away. */
 
-import {copyable} from '../basics/code.js';
+import {copyable} from '../basics/code_in_text.js';
 import {element} from '../basics/dom.js';
 
 export function createShare({onLink, onPicture}) {

@@ -1,7 +1,7 @@
 /** A run's small heatmap. */
 
 import {element} from '../basics/dom.js';
-import {entriesOf} from '../heatmap/entries.js';
+import {entriesOf} from '../heatmap/cell_entries.js';
 import {paint, tableOf} from '../heatmap/raster.js';
 
 // In pixels of the page.

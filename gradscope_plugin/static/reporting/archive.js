@@ -100,6 +100,7 @@ function codesOf(planes, rows, columns, count) {
       for (let plane = 0; plane < count; plane++) {
         folded |= planes[plane * size + cell] << 8 * plane;
       }
+      // The lowest bit is the sign, see `encode` in `packing.py`.
       code = code + (folded >>> 1 ^ -(folded & 1)) | 0;
       codes[cell] = code;
     }

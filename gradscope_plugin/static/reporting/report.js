@@ -5,7 +5,7 @@ import {createSource} from './source.js';
 import {followSurroundings} from './surroundings.js';
 import {answerFrom} from '../data/requests.js';
 import {element} from '../basics/dom.js';
-import {withCode} from '../basics/code.js';
+import {withCode} from '../basics/code_in_text.js';
 import {followLinks} from '../basics/tensorboard.js';
 import {declareAll} from '../statistics/statistics.js';
 import {Page} from '../page/page.js';

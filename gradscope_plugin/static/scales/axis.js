@@ -1,9 +1,11 @@
-/** Columns and rows: of a step, by a key, with a round number; pure. */
+/** Looks up cells of a grid: the column of a step, the cell that a key leads to,
+ * and of some columns the one with the roundest step; pure. */
 
 /** Returns the column between two whose step ends in most zeros. */
 export function roundest(steps, from, to) {
   const middle = (from + to) / 2;
   let best = from;
+  // The distance, below 1, only decides between equally round steps.
   const rank = (column) => 1000 * roundness(steps[column])
     - Math.abs(column - middle) / (to - from + 1);
   for (let column = from + 1; column <= to; column++) {

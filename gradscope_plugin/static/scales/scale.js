@@ -107,6 +107,7 @@ function checked(domain, kind) {
 
 /** Returns at most eight powers of ten within two exponents. */
 function decades(low, high) {
+  // A logarithm may be a rounding error beside the integer that it should be.
   const first = Math.ceil(low - 1e-9);
   const last = Math.floor(high + 1e-9);
   const stride = Math.max(1, Math.ceil((last - first) / 7));

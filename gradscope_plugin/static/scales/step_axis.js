@@ -105,6 +105,8 @@ export function ticksOf(axis, [from, to], width, gap = 80) {
   const unit = roundUnit(gap / perStep);
   const ticks = [first];
   for (let step = Math.ceil(first / unit) * unit; step < last; step += unit) {
+    // The first and the last step have labels in any case, which others must not
+    // overlap.
     if ((step - first) * perStep < gap * 0.6) continue;
     if ((last - step) * perStep < gap * 0.7) break;
     ticks.push(step);
@@ -122,6 +124,7 @@ function ticksOfColumns(steps, width, gap) {
   const last = steps.length - 1;
   if (last <= 0) return [...steps];
   const intervals = Math.max(1, Math.min(last, Math.floor(width / gap)));
+  // A quarter to each side: neighbours stay apart, whichever columns are chosen.
   const reach = Math.floor(last / intervals / 4);
   const columns = [0];
   for (let n = 1; n < intervals; n++) {

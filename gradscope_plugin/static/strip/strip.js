@@ -1,4 +1,4 @@
-/** The story of the runs above the heatmaps: findings, loss, metrics, rates. */
+/** The strip above the heatmaps: findings, loss, metrics and rates by step. */
 
 import {createLane} from './lane.js';
 import {lanesOf, skippedSteps} from './lanes.js';

@@ -131,6 +131,8 @@ def _drift(view: View, row: int) -> tuple[float, float]:
     follows = np.diff(view.steps) == 1
     # Records of before do not know how many examples a batch had.
     is_known = np.isfinite(mean) & (examples > 0)
+    # The correlation of n independent pairs varies by 1 / sqrt(n), .18 for 30:
+    # of fewer it would prove nothing.
     if follows.sum() < 30 or not is_known.all():
         return np.nan, np.nan
     # A batch of a single example has no variation (NaN): it does not vary.

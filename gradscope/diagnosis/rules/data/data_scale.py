@@ -141,6 +141,7 @@ def unscaled_target(view: View, limits: Limits) -> Findings:
         return
     size = float(median(view.get("data_rms")[:, targets]))
     first = float(view.get("data_rms")[0, outputs[0]])
+    # A median, since the last batch may be an odd one.
     last = float(median(view.get("data_rms")[-5:, outputs]))
     limit = limits["unscaled-target.ratio"]
     # Outputs that have reached the size of the targets have learned it.

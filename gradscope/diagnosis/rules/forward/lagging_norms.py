@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gradscope.diagnosis.guessing_loss import chance
 from gradscope.diagnosis.registry import Findings
 from gradscope.diagnosis.rules.forward.batch_norms import (
     have_hardly_begun,
@@ -36,16 +37,19 @@ def lag_findings(
     ratio, is_gap = probe_gap(view, limits)
     gap = _accuracy_gap(view)
     rows = [row for row, state in view.states if state.kind == "batch_norm"]
+    largest = max(distance for _, distance in lagging)
+    is_small = largest < limits["batchnorm-statistics.distance"]
+    is_short = not is_small and _is_too_short(view, largest, limits)
     is_harmful = (
         is_gap
-        or gap > limits["dropout-keep-prob.gap"]
+        or (
+            gap > limits["dropout-keep-prob.gap"]
+            and not (is_short and _validation_follows(view))
+        )
         or costs_in_validation(view, limits)
         or any(outweighs_loss(view, row) for row in rows)
     )
     is_known = np.isfinite(ratio) or np.isfinite(gap)
-    largest = max(distance for _, distance in lagging)
-    is_small = largest < limits["batchnorm-statistics.distance"]
-    is_short = not is_small and _is_too_short(view, largest, limits)
     if not is_harmful and (is_known or is_short):
         return  # statistics always lag at first, and a longer run cures that
     is_early = have_hardly_begun(view, limits)
@@ -166,6 +170,16 @@ def _accuracy_gap(view: View) -> float:
     if training is None or validation is None:
         return np.nan
     return float(median(training[-3:]) - median(validation[-3:]))
+
+
+def _validation_follows(view: View) -> bool:
+    """Return whether validation accuracy is nearer to that of training than to
+    guessing, so that a longer run closes the rest of the gap."""
+    training, validation = view.accuracy, view.validation_accuracy
+    if training is None or validation is None:
+        return False
+    middle = (median(training[-3:]) + chance(view)) / 2
+    return bool(median(validation[-3:]) > middle)
 
 
 def costs_in_validation(view: View, limits: Limits) -> bool:

@@ -33,6 +33,11 @@ declare(
             "growth": Limit(
                 3, "loss at the end divided by the first loss (benchmark)"
             ),
+            "signed": Limit(
+                10,
+                "gradients or weights at the end divided by those at the "
+                "start, where the loss has been below zero as well (benchmark)",
+            ),
             "outputs": Limit(
                 1000,
                 "rms of the outputs at the end divided by that at the start, "
@@ -68,6 +73,8 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         return
     spell = high_spells[-1]
     last = float(median(loss[spell.slice][-5:]))
+    if _wanders(view, limits, spell, last):
+        return
     # The median of the first records may be above what the loss was at first.
     is_first = view.is_from_start and 0 < view.loss[0] <= start
     cause, remedy = _explain_divergence(view, limits, spell)
@@ -86,6 +93,32 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         cause=cause,
         remedy=remedy,
     )
+
+
+def _wanders(view: View, limits: Limits, spell: Spell, last: float) -> bool:
+    """Return whether a loss is a difference that goes up and down.
+
+    That of a Wasserstein critic and its generator is one: it has no least
+    value, passes zero, and may start anywhere near it, so that a ratio to its
+    start says nothing. It diverges where it leaves the range that it had, and
+    gradients or weights grow with it.
+    """
+    before = view.loss[: spell.start]
+    if not np.nanmin(before, initial=0) < 0:
+        return False
+    size = np.nanmax(abs(before), initial=0)
+    if not last > limits["loss-diverges.growth"] * size:
+        return True
+    weights = view.get("weight_norm")[:, view.kernels].astype(float)
+    norms = view.get("global_gradient_norm").astype(float)
+    growth = max(_growth(np.sqrt(np.nansum(weights**2, 1))), _growth(norms))
+    return not growth > limits["loss-diverges.signed"]
+
+
+def _growth(values: np.ndarray) -> float:
+    """Divide the median of the last five records by that of the first five."""
+    first, last = float(median(values[:5])), float(median(values[-5:]))
+    return last / first if first > 0 else 0.0
 
 
 def _explain_divergence(

@@ -35,6 +35,10 @@ def metric_against_loss(view: View, limits: Limits) -> Findings:
         # Overfitting, too, makes those of validation worse.
         if name.startswith("val_") or not np.isfinite(values).all():
             continue
+        # TensorFlow Recommenders computes some in validation alone, and logs
+        # the initial 0 in training.
+        if not values.any():
+            continue
         if not _gets_worse(view, name, values):
             continue
         yield finding(

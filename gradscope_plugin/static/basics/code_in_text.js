@@ -77,6 +77,7 @@ async function copy(text, beside) {
     field.select();
     const done = document.execCommand('copy');
     if (done) field.remove();
+    // It stays for as long as a user may need to press Ctrl+C.
     else setTimeout(() => field.remove(), 10 * ANSWER);
     return done;
   }

@@ -11,6 +11,8 @@ export const ENTRIES = SPECIAL + 16;
 /** What is drawn where a run has no step: nothing. */
 export const OUTSIDE = ENTRIES - 1;
 
+// Above the weights of numbers, of at most 128.5, and of what is out of range; a
+// cell that was not recorded hides no other.
 const SEVERITY = {
   [ABSENT]: 0, [MISSING]: 200, [ZERO]: 300, [DEAD]: 300, [NAN]: 400,
   [INFINITE]: 500,

@@ -15,7 +15,7 @@ from gradscope.runtime import operations, replay_fusion
 from gradscope.wrapping.forward.forward_pass import ForwardPass
 
 
-def repeat_unstored(
+def repeat(
     forward_pass: ForwardPass,
     grads: list,
     graph: tf.Graph,
