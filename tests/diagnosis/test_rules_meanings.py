@@ -119,7 +119,7 @@ def test_targets_below_zero_are_not_divided_by_their_sum():
 def test_inputs_that_are_scaled_twice(scale, highest, before):
     layers = [("flip", before, {})] if before else []
     layers += [("scale", "Rescaling", {"scale": scale, "offset": 0.0})]
-    layers += [("dense_1", "Dense", {})]
+    layers += [("norm", "BatchNormalization", {}), ("dense_1", "Dense", {})]
     record = run(classifier(layers=layers), data_max={"input": highest})
     found = [f for f in gradscope.diagnose(record) if f.layer == "scale"]
     assert bool(found) == bool(before)

@@ -20,7 +20,8 @@ _KEEPING = ("Resizing", "CenterCrop", "ZeroPadding2D", "InputLayer")
 def scaled_twice(view: View, limits: Limits) -> Findings:
     """Pixels from 0 to 1 that a `Rescaling` divides by 255 once more."""
     rows, layer = view.data_rows("input"), _first_rescaling(view)
-    if len(rows) != 1 or layer is None:
+    # Without layers that normalise, `input_too_small` reports this.
+    if len(rows) != 1 or layer is None or not view.is_normalised:
         return
     config = layer.get("config") or {}
     scale, offset = config.get("scale"), config.get("offset") or 0.0
