@@ -165,14 +165,28 @@ class Wiring:
             `"half_index"`: the index of a row of a table was a number of 16
             bits before. `"shuffled_state"`: `fit` shuffles examples between
             which a layer keeps its state. `"idle_plateau"`: a callback may
-            never lower the learning rate.
+            never lower the learning rate. `"monitor"`: a callback compares a
+            number of each epoch with the best one. `"norm_axis"`: a batch norm
+            normalises rows, while the channels come last. `"lost_mask"`: a
+            layer gets a mask and hands none on. `"masked_word"`: an embedding
+            masks 0, which stands between other tokens. `"weight_of_no_class"`:
+            a class weight has no examples, and a class no weight.
+            `"weight_of_many"`: class weights rise with the number of examples.
         name: Name of the activation, or of the place of the operation.
         detail: The operation's type, or both shapes. For `"softmax_into"`,
             `"kernel"` if only linear operations lie between the softmax and a
             kernel, else `"other"`. For `"no_step"`, `"frozen"` if the model had
             no trained weights, else `"idle"`. For `"half_index"`, the dtype
             and the number of rows of the table. For `"idle_plateau"`, the
-            learning rate and the least that the callback sets.
+            learning rate and the least that the callback sets. For
+            `"monitor"`, `min`, `max` or `auto`; the least change that counts;
+            the patience; the epochs of rest; `alone` if no other callback
+            may log numbers, else `others`; and the name of the number. For
+            `"norm_axis"`, the axis and the rank. For `"lost_mask"`, a layer
+            behind it that would read the mask. For `"masked_word"`, the share
+            of the sequences. For `"weight_of_no_class"`, both classes. For
+            `"weight_of_many"`, the share of the most frequent class, and how
+            many times the examples and the weight of the rarest it has.
     """
 
     kind: str

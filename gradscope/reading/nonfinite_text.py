@@ -66,8 +66,10 @@ _REMEDIES = {
     ),
     "loss": (
         "Everything recorded before it was finite. Look at the loss function: "
-        "it may take the log of a probability that is exactly zero. Give it "
-        "logits (`from_logits=True`), and remove the softmax of the model.",
+        "numbers too large for its dtype (float16 ends at 65504), a division "
+        "by zero, or the log of a probability that is exactly zero. In the "
+        "last case give it logits (`from_logits=True`), and remove the softmax "
+        "of the model.",
         "Everything recorded before it was finite. Look at the loss function: "
         "zero times the log of zero, labels outside the range of the classes, "
         "or sample weights that sum to zero.",

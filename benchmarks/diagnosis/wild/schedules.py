@@ -103,6 +103,7 @@ def bound_at_the_start(training):
 
 
 @fault(
+    "wrong-monitor",
     "learning-rate",
     cause="ReduceLROnPlateau watches an accuracy with mode='min', so each "
     "epoch that improves counts as one without improvement",

@@ -20,6 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.format.rows import Wiring
+from gradscope.wrapping.fit import (
+    class_weights,
+    layer_options,
+    masked_words,
+    monitors,
+)
 
 #: Least and most examples of a batch, if training draws them at random.
 _LEAST, _MOST = 32, 256
@@ -60,9 +66,7 @@ def trial_name(model: Any) -> str | None:
     Args:
         model: The model that `fit` trains.
     """
-    # `fit` makes a `CallbackList` of the list before training begins.
-    callbacks = (_running(model) or {}).get("callbacks")
-    for callback in getattr(callbacks, "callbacks", callbacks) or ():
+    for callback in _callbacks(_running(model) or {}):
         name = getattr(getattr(callback, "trial", None), "trial_id", None)
         if isinstance(name, str) and name:
             return name
@@ -70,29 +74,75 @@ def trial_name(model: Any) -> str | None:
 
 
 def odd_choices(model: Any) -> list[Wiring]:
-    """List arguments of the `fit` that is running that are hardly meant.
+    """List arguments of the `fit` that is running that are hardly meant, or
+    that rules compare with what the training did.
 
     Args:
         model: The model that `fit` trains.
     """
     running = _running(model) or {}
-    odd = []
-    if running.get("shuffle") and _is_array_like(running.get("x")):
-        odd += [
-            Wiring("shuffled_state", str(layer.name), type(layer).__name__)
-            for layer in model._flatten_layers()
-            if getattr(layer, "stateful", False) is True
-            and hasattr(layer, "cell")
-        ]
-    callbacks = running.get("callbacks")
-    rate = getattr(model.optimizer, "learning_rate", None)
-    for callback in getattr(callbacks, "callbacks", callbacks) or ():
-        if type(callback).__name__ != "ReduceLROnPlateau" or rate is None:
-            continue
-        if not callable(rate) and callback.min_lr >= float(rate):
-            detail = f"{float(rate):.3g} {callback.min_lr:.3g}"
-            odd.append(Wiring("idle_plateau", "ReduceLROnPlateau", detail))
+    odd: list[Wiring] = []
+    looks = (
+        _shuffled_states,
+        _idle_plateaus,
+        _monitors,
+        _odd_layers,
+        _masked_words,
+        _odd_weights,
+    )
+    for look in looks:
+        with contextlib.suppress(Exception):  # a user's callback may be odd
+            odd += look(model, running)
     return odd
+
+
+def _shuffled_states(model: Any, running: dict) -> list[Wiring]:
+    if not running.get("shuffle") or not _is_array_like(running.get("x")):
+        return []
+    return [
+        Wiring("shuffled_state", str(layer.name), type(layer).__name__)
+        for layer in model._flatten_layers()
+        if getattr(layer, "stateful", False) is True and hasattr(layer, "cell")
+    ]
+
+
+def _idle_plateaus(model: Any, running: dict) -> list[Wiring]:
+    rate = getattr(model.optimizer, "learning_rate", None)
+    if rate is None or callable(rate):
+        return []
+    return [
+        Wiring(
+            "idle_plateau",
+            "ReduceLROnPlateau",
+            f"{float(rate):.3g} {callback.min_lr:.3g}",
+        )
+        for callback in _callbacks(running)
+        if type(callback).__name__ == "ReduceLROnPlateau"
+        and callback.min_lr >= float(rate)
+    ]
+
+
+def _monitors(model: Any, running: dict) -> list[Wiring]:
+    return monitors.monitors(_callbacks(running))
+
+
+def _odd_layers(model: Any, running: dict) -> list[Wiring]:
+    return list(layer_options.odd_layers(model))
+
+
+def _masked_words(model: Any, running: dict) -> list[Wiring]:
+    return list(masked_words.masked_words(model, running.get("x")))
+
+
+def _odd_weights(model: Any, running: dict) -> list[Wiring]:
+    weights = running.get("class_weight")
+    return list(class_weights.odd_weights(running.get("y"), weights))
+
+
+def _callbacks(running: dict) -> list[Any]:
+    """The callbacks of a `fit`, which makes a `CallbackList` of them."""
+    callbacks = running.get("callbacks")
+    return list(getattr(callbacks, "callbacks", callbacks) or ())
 
 
 def _is_array_like(x: Any) -> bool:

@@ -8,7 +8,11 @@ import numpy as np
 
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
-from gradscope.diagnosis.rules.backward import after_nan, layer_lookups
+from gradscope.diagnosis.rules.backward import (
+    after_nan,
+    layer_lookups,
+    missing_targets,
+)
 from gradscope.diagnosis.spells import longest_spell, median, spells
 from gradscope.diagnosis.wording import finding, join_code
 
@@ -68,6 +72,9 @@ def non_finite(view: View, limits: Limits) -> Findings:
     }
     if origin.kind == "layer":
         evidence["operation"] = origin.name
+    if origin.kind == "target" and missing_targets.are_left_out(view):
+        yield missing_targets.left_out_finding(view, origin, spell)
+        return
     aftermath = after_nan.describe_aftermath(view, origin, index)
     yield finding(
         view,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing_loss import chance
+from gradscope.diagnosis.guessing_loss import chance, classes
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, rule
 from gradscope.diagnosis.wording import finding
@@ -21,7 +21,8 @@ declare(
         rank=62,
         ceiling="warning",
         what="The targets of batches differ far more than chance allows, and "
-        "those of consecutive batches are alike: the data are hardly shuffled.",
+        "those of consecutive batches are alike: the data are hardly shuffled; "
+        "or each batch has a few of many classes.",
         needs="model; targets",
         shown_by=Shown(("data_mean",), role="target"),
         is_note_if_learned=True,
@@ -31,13 +32,16 @@ declare(
                 "variance of the batches' mean targets, divided by that of "
                 "random samples of the same size; those have 1",
             ),
+            "apart": Limit(
+                20, "the same, where consecutive batches are not alike"
+            ),
             "order": Limit(
                 0.7,
                 "correlation of the mean targets of consecutive batches; "
                 "random samples have 0",
             ),
         },
-        symptoms=("nothing-learned", "loss-metric-disagree"),
+        symptoms=("nothing-learned", "loss-metric-disagree", "dead-relu"),
         cause_rank=52,
     )
 )
@@ -53,6 +57,7 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
     if not excess > limits["unshuffled-data.excess"]:
         return
     if not order > limits["unshuffled-data.order"]:
+        yield from _batches_apart(view, limits, excess)
         return
     yield finding(
         view,
@@ -77,6 +82,32 @@ def unshuffled_data(view: View, limits: Limits) -> Findings:
         remedy="Shuffle all examples once before they are batched: "
         "`order = np.random.permutation(len(x))`, or "
         "`dataset.shuffle(len(x))` before `batch` and `repeat`.",
+    )
+
+
+def _batches_apart(view: View, limits: Limits, excess: float) -> Findings:
+    """Batches of a few classes each, in no order."""
+    limit = limits["unshuffled-data.apart"]
+    # With two classes, batches may take turns, as an adversary's do.
+    if not excess > limit or not classes(view) > 2:
+        return
+    if "crossentropy" not in view.loss_name:
+        return  # a loss of one's own may ask for such batches
+    yield finding(
+        view,
+        "unshuffled-data",
+        "note" if view.loss_fall > 0.9 else "warning",
+        None,
+        None,
+        what=f"The mean targets of batches vary {excess:.2g} times as much as "
+        "those of random samples would: a batch has a few of the classes",
+        evidence={"excess": excess, "excess_limit": limit},
+        cause="Most likely data in the order of their classes are cut into "
+        "batches before they are shuffled (`batch` before `shuffle`), so whole "
+        "batches change their places. Each step then pulls the network to the "
+        "classes of its batch.",
+        remedy="Shuffle the examples before they are batched: "
+        "`dataset.shuffle(len(x)).batch(32)`.",
     )
 
 

@@ -26,7 +26,7 @@ declare(
         rank=210,
         ceiling="warning",
         what="Inputs far larger than 1, or that hardly vary, reach a kernel "
-        "unscaled.",
+        "unscaled; or a `Rescaling` scales them a second time.",
         needs="model",
         shown_by=Shown(("data_rms",), role="input"),
         limits={

@@ -20,7 +20,8 @@ declare(
         rank=64,
         ceiling="warning",
         what="Most tokens are 0, which is most likely the padding, and no mask "
-        "tells the layers so; or an input for the mask is 1 for these, too.",
+        "tells the layers so; or a layer loses the mask; or an input for the "
+        "mask is 1 for these, too.",
         needs="model; targets or a recurrent layer, or an input for the mask",
         shown_by=Shown(("data_zero_fraction", "data_mean"), role="input"),
         is_note_if_learned=True,
@@ -28,6 +29,7 @@ declare(
             "share": Limit(
                 0.5, "share of the input's tokens that are 0, the padding"
             ),
+            "lost": Limit(0.2, "the same share, where a layer loses the mask"),
             "denied": Limit(
                 0.2,
                 "the same share, where an input for the mask is 1 everywhere",

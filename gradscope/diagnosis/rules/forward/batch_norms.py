@@ -77,6 +77,13 @@ def have_hardly_begun(view: View, limits: Limits) -> bool:
     return share_of_start(view) > limits[f"batchnorm-statistics.{name}"]
 
 
+def have_settled(view: View, limits: Limits) -> bool:
+    """Return whether the moving statistics are those of the last batches."""
+    rows = [row for row, state in view.states if state.kind == "batch_norm"]
+    are_near = [last_norm_distance(view, row) < 0.5 for row in rows]
+    return all(are_near) and not have_hardly_begun(view, limits)
+
+
 def share_of_start(view: View) -> float:
     """Compute the share of its initial values in a moving statistic.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradscope.diagnosis.guessing_loss import chance, guessing_loss
+from gradscope.diagnosis.guessing_loss import chance, classes, guessing_loss
 from gradscope.diagnosis.kinds import Kind, Limit, Shown, declare
 from gradscope.diagnosis.registry import Findings, first_to_find, rule
 from gradscope.diagnosis.rules.results.constant_outputs import (
@@ -44,6 +44,9 @@ declare(
                 "loss at the end, as a share of the loss of the best constant "
                 "answer: ln C for C classes, the variance of the targets for "
                 "a squared error",
+            ),
+            "many": Limit(
+                0.93, "the same, for five or more classes, whose ln C is large"
             ),
             "same": Limit(
                 1e-3,
@@ -124,9 +127,13 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
     guess = guessing_loss(view)
     if view.last_step < limits["nothing-learned.steps"] or view.is_short:
         return
-    limit = limits["nothing-learned.share"]
+    # With many classes, what is learned by heart in some epochs of labels that
+    # do not belong to the inputs is a small part of ln C.
+    has_many = guess == view.uniform_loss and classes(view) >= 5
+    limit = limits[f"nothing-learned.{'many' if has_many else 'share'}"]
     if not guess > 0 or not view.last_loss > limit * guess:
         return
+    share = view.last_loss / guess
     # A GAN's discriminator that only guesses at the end had learned something.
     was_better = running_median(view.loss) < 0.9 * guess
     if was_better.any():
@@ -139,13 +146,14 @@ def _only_guesses(view: View, limits: Limits) -> Findings:
         "warning",
         None,
         None,
-        what=f"The loss ends at {view.last_loss:.3g}, no better than guessing "
-        f"({guess:.3g}), although the weights are updated: check first that "
-        "inputs and targets belong together",
+        what=f"The loss ends at {view.last_loss:.3g}, "
+        f"{'no' if share > limits['nothing-learned.share'] else 'hardly'} "
+        f"better than guessing ({guess:.3g}), although the weights are "
+        "updated: check first that inputs and targets belong together",
         evidence={
             "last_loss": view.last_loss,
             "guessing_loss": guess,
-            "share": view.last_loss / guess,
+            "share": share,
             "share_limit": limit,
         },
         cause="This is what one sees; the record does not tell why. Possible "

@@ -15,7 +15,7 @@ from gradscope.diagnosis.rules.data.data_scale import (
     has_integer_targets,
     target_range,
 )
-from gradscope.diagnosis.spells import median
+from gradscope.diagnosis.spells import median, smallest
 from gradscope.diagnosis.wording import code, finding, percent
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ declare(
             "exploding-gradient",
             "vanishing-gradient",
             "learning-rate",
+            "update-too-large",
         ),
     )
 )
@@ -123,12 +124,25 @@ def output_range(view: View, limits: Limits) -> Findings:
                 "outside_share": outside / width,
                 "outside_share_limit": limits["output-range.share"],
             },
-            cause="The last activation cannot produce these targets. The best "
-            "that the network can do is to stay at the end of its range.",
-            remedy=f"Use {_REMEDIES.get(activation.kind, 'a linear output')}.",
+            cause="The last activation cannot produce targets beyond its "
+            "range. The best that the network can do for these is to stay at "
+            "the end of it.",
+            remedy=_widen(view, activation.kind),
         )
         return
     yield from _raw_output_findings(view)
+
+
+def _widen(view: View, kind: str) -> str:
+    """Advise how outputs and targets come to have one range."""
+    if "binarycrossentropy" in view.loss_name:
+        # A cross-entropy of numbers beyond 0 and 1 has no least value.
+        return (
+            "Bring the targets to between 0 and 1, as the loss asks for "
+            "(divide pixels by 255); or, for numbers, use a linear output and "
+            "a squared error."
+        )
+    return f"Use {_REMEDIES.get(kind, 'a linear output')}."
 
 
 @rule
@@ -158,14 +172,21 @@ def targets_that_are_no_shares(view: View, limits: Limits) -> Findings:
         "warning",
         view.last_layer,
         None,
-        what=f"The targets of an example add up to {total:.3g} on average, and "
-        "a softmax adds up to 1",
+        what="The targets of an example add up to "
+        f"{0.0 if abs(total) < 1e-3 else total:.3g} on average, and a softmax "
+        "adds up to 1",
         evidence={"target_sum": total, "target_sum_limit": limit},
         cause="Examples belong to several classes at once, or to none, or the "
         "targets are weights and no shares. `categorical_crossentropy` cannot "
         "reach such targets, and weighs examples by their sums.",
         remedy="For several classes at once use `sigmoid` outputs and "
-        "`binary_crossentropy`; else divide the targets by their sum.",
+        "`binary_crossentropy`. "
+        + (
+            "Shares are not below zero: give rewards or returns as "
+            "`sample_weight`, and what was chosen as the target."
+            if smallest(view.get("data_min")[:, targets[0]]) < 0
+            else "Else divide the targets by their sum."
+        ),
     )
 
 

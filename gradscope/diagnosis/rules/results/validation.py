@@ -15,6 +15,7 @@ from gradscope.diagnosis.registry import Findings, first_to_find, rule
 from gradscope.diagnosis.rules.forward.batch_norms import (
     has_batch_norm,
     have_hardly_begun,
+    have_settled,
 )
 from gradscope.diagnosis.spells import largest
 from gradscope.diagnosis.wording import finding
@@ -42,7 +43,7 @@ declare(
                 "the same, where training is at least 0.3 better than guessing",
             ),
             "first_epoch": Limit(
-                0.25,
+                0.3,
                 "best validation accuracy beyond guessing, as a share of the "
                 "training accuracy of the first epoch beyond guessing; what "
                 "is overfitted in later epochs keeps more",
@@ -182,8 +183,12 @@ def _stays_below_first_epoch(view: View, limits: Limits) -> Findings:
     guess = chance(view)
     if accuracy is None or validation is None or len(validation) < 2:
         return
+    if not guess > 0 or not view.is_from_start:
+        return
     # A batch norm's moving statistics settle in the first epochs.
-    if not guess > 0 or not view.is_from_start or has_batch_norm(view):
+    if has_batch_norm(view) and not (
+        len(validation) >= 4 and have_settled(view, limits)
+    ):
         return
     first, best = float(accuracy[0]), largest(validation)
     share = (best - guess) / max(first - guess, 1e-12)
@@ -213,7 +218,13 @@ def _stays_below_first_epoch(view: View, limits: Limits) -> Findings:
         "these differ. Possible reasons, the likeliest first, are inputs that "
         "are prepared in another way there (a scaling that is missing, or "
         "another one), labels that are numbered in another way (each folder "
-        "for itself), and other classes.",
+        "for itself), and other classes."
+        + (
+            " A batch norm that goes by the batch in validation, too "
+            "(`training=True`), sees other statistics in batches of one class."
+            if has_batch_norm(view)
+            else ""
+        ),
         remedy="Compare ten rows of both sets as they enter the model: "
         "minimum, maximum, mean and standard deviation of the inputs, and the "
         "names of the classes behind each label.",
