@@ -1,0 +1,266 @@
+"""Losses that ask for something else."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from benchmarks.diagnosis.blind4 import sources
+from benchmarks.diagnosis.case import fault
+
+
+@fault(
+    cause="The loss is the overlap itself, without its minus, so training "
+    "makes the masks and the guesses as different as it can.",
+    layers=["loss"],
+    source="https://github.com/IAmSuyogJadhav/3d-mri-brain-tumor-"
+    "segmentation-using-autoencoder-regularization/issues/7",
+)
+def overlap_that_is_made_small(training):
+    """Segmentation with a Dice loss of one's own."""
+    x, y, xt, yt = sources.split(*sources.blobs())
+    sign = 1.0 if training.broken else -1.0
+
+    def dice(truth, guess):
+        both = tf.reduce_sum(truth * guess, [1, 2, 3])
+        size = tf.reduce_sum(truth**2 + guess**2, [1, 2, 3])
+        return sign * (2 * both + 1e-3) / (size + 1e-3)
+
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)),
+            layers.Conv2D(
+                12, 5, padding="same", activation="relu", name="conv_1"
+            ),
+            layers.Conv2D(
+                12, 5, padding="same", activation="relu", name="conv_2"
+            ),
+            layers.Conv2D(
+                1, 1, activation="sigmoid", name="mask"
+            ),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.003), dice)
+    training.fit(model, x, y, epochs=10, batch_size=16)
+    return sources.overlap(yt, model(xt))
+
+
+@fault(
+    cause="A tenth of the targets is 0, and the error in per cent divides "
+    "them by a tiny epsilon, so they outweigh all others and everything is "
+    "predicted near 0.",
+    layers=["loss"],
+    source="https://github.com/keras-team/keras/issues/2908",
+)
+def per_cent_of_nothing(training):
+    """Sales, of which there are none on some days, with
+    `mean_absolute_percentage_error`. Explained share on the other days."""
+    r = np.random.default_rng(8)
+    x = r.normal(size=(1500, 8)).astype("float32")
+    y = 5 + 2 * np.tanh(x[:, :1]) + np.abs(x[:, 1:2]) * x[:, 2:3]
+    y = np.where(r.random(y.shape) < 0.1, 0.0, np.maximum(y, 0.5))
+    x, y, xt, yt = sources.split(x, y.astype("float32"))
+
+    def sold(truth, guess):
+        there = tf.cast(truth > 0, "float32")
+        error = tf.abs(truth - guess) / tf.maximum(truth, 0.5)
+        return 100 * tf.reduce_mean(there * error, -1)
+
+    loss = "mean_absolute_percentage_error" if training.broken else sold
+    model = sources.perceptron(8, [48, 48], 1)
+    model.compile(keras.optimizers.Adam(0.003), loss)
+    training.fit(model, x, y, epochs=20, batch_size=32)
+    there = yt[:, 0] > 0
+    return sources.explained(yt[there], np.asarray(model(xt))[there])
+
+
+@fault(
+    cause="The target is the noisy picture, which is the input, so the "
+    "network learns to keep the noise.",
+    layers=["data"],
+    source="https://github.com/aapatel09/"
+    "handson-unsupervised-learning/issues/6",
+)
+def noise_as_the_target(training):
+    """A denoising autoencoder. Explained share of the clean pictures."""
+    x, _, xt, _ = sources.digits()
+    r = np.random.default_rng(9)
+    noisy, noisy_t = (
+        (a + r.normal(0, 0.5, a.shape)).astype("float32") for a in (x, xt)
+    )
+    model = sources.perceptron(64, [96], 64)
+    model.compile(keras.optimizers.Adam(0.003), "mse")
+    target = noisy if training.broken else x
+    training.fit(model, noisy, target, epochs=25, batch_size=32)
+    return sources.explained(xt, model(noisy_t))
+
+
+@fault(
+    cause="The epsilon of 1e-8 is 0 in float16, so the logarithm of a "
+    "probability that has become 0 is infinite and the weights become nan.",
+    layers=["loss", "out"],
+    source="https://github.com/keras-team/keras/issues/11832",
+)
+def epsilon_too_small_for_half(training):
+    """A network that computes in float16 throughout, and a cross-entropy of
+    one's own with an epsilon."""
+    x, y, xt, yt = sources.digits()
+    label = sources.one_hot(y)
+    epsilon = 1e-8 if training.broken else 1e-4
+
+    def entropy(truth, guess):
+        small = tf.cast(epsilon, guess.dtype)
+        log = tf.math.log(guess + small)
+        return -tf.reduce_sum(tf.cast(truth, guess.dtype) * log, -1)
+
+    with sources.policy("mixed_float16"):
+        model = sources.perceptron(64, [64], 10, "softmax")
+        model.compile(keras.optimizers.Adam(0.02), entropy)
+        training.fit(model, x, label, epochs=12, batch_size=32)
+    return sources.accuracy(model, xt, yt)
+
+
+@fault(
+    cause="The weights of the classes are given under the classes' names, "
+    "which match no label and are silently ignored, so the rare class is "
+    "never predicted.",
+    layers=["data", "loss"],
+    source="https://github.com/tensorflow/tensorflow/issues/98283",
+)
+def class_weights_under_names(training):
+    """One class in forty is a fraud. Share of them that is found."""
+    r = np.random.default_rng(10)
+    y = (r.random(3000) < 0.025).astype("float32")[:, None]
+    x = r.normal(size=(3000, 8)) + 0.75 * y
+    x, y, xt, yt = sources.split(x.astype("float32"), y)
+    weights = {"honest": 1.0, "fraud": 39.0}
+    if not training.broken:
+        weights = {0: 1.0, 1: 39.0}
+    model = sources.perceptron(8, [16], 1, "sigmoid")
+    model.compile(keras.optimizers.Adam(0.002), "binary_crossentropy")
+    training.fit(
+        model, x, y, epochs=12, batch_size=64, class_weight=weights
+    )
+    guess = np.asarray(model(xt)) > 0.5
+    found, calm = guess[yt > 0].mean(), (~guess)[yt == 0].mean()
+    return {"balanced": float((found + calm) / 2)}
+
+
+@fault(
+    cause="One output is a price in dollars whose squared error is millions "
+    "of times the other's loss, so the layers that both use follow the price "
+    "alone and the class is not learnt.",
+    layers=["price", "loss"],
+    source="https://github.com/keras-team/keras/issues/10306",
+)
+def one_head_in_large_units(training):
+    """Two outputs, one a class and one a number. Accuracy of the class."""
+    x, y, xt, yt = sources.digits()
+    r = np.random.default_rng(11)
+    price = 800 + 60 * (x @ r.normal(size=(64, 1)))
+    inputs = keras.Input((64,))
+    h = layers.Dense(24, activation="relu", name="shared")(inputs)
+    h = layers.Dense(16, activation="relu", name="narrow")(h)
+    outs = [
+        layers.Dense(10, activation="softmax", name="class")(h),
+        layers.Dense(1, name="price")(h),
+    ]
+    model = keras.Model(inputs, outs)
+    if not training.broken:
+        price = (price - price.mean()) / price.std()
+    model.compile(keras.optimizers.Adam(0.003), [sources.SPARSE, "mse"])
+    training.fit(
+        model, x, [y, price.astype("float32")], epochs=12, batch_size=32
+    )
+    guess = np.asarray(model(xt)[0]).argmax(1)
+    return {"accuracy": float(np.mean(guess == yt))}
+
+
+@fault(
+    cause="Labels and logits are swapped in the call, so the loss is linear "
+    "in the outputs and falls without end as they grow.",
+    layers=["loss", "out"],
+    source="https://github.com/keras-team/keras/issues/2115",
+)
+def labels_and_logits_swapped(training):
+    """A weighted cross-entropy from TensorFlow in a loss of one's own."""
+    x, y, xt, yt = sources.cancer()
+
+    def weighted(truth, guess):
+        if training.broken:
+            truth, guess = guess, truth
+        loss = tf.nn.weighted_cross_entropy_with_logits(truth, guess, 1.5)
+        return tf.reduce_mean(loss, -1)
+
+    model = keras.Sequential(
+        [
+            keras.Input((30,)),
+            layers.Dense(16, activation="relu", name="hidden"),
+            layers.Dense(1, name="out"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.005), weighted)
+    training.fit(model, x, y, epochs=15, batch_size=32)
+    guess = np.asarray(model(xt)) > 0
+    return {"accuracy": float(np.mean(guess == (yt > 0.5)))}
+
+
+@fault(
+    cause="The others of the batch are the negatives, and popular items are "
+    "negatives more often; nothing corrects for how often each is drawn, so "
+    "the network ranks popular items too low.",
+    layers=["loss"],
+    source="https://github.com/tensorflow/recommenders/issues/535",
+)
+def popular_items_as_negatives(training):
+    """Two towers, and items of which some are far more popular. Share of
+    users whose next item is among the first three of sixty."""
+    r = np.random.default_rng(12)
+    likes = np.exp(-np.arange(60) / 8)
+    taste = r.normal(size=(200, 4))
+    kind = r.normal(size=(60, 4))
+    score = 0.6 * taste @ kind.T + np.log(likes)
+    share = np.exp(score) / np.exp(score).sum(1, keepdims=True)
+    user = r.integers(0, 200, 12000)
+    u = r.random((12000, 1))
+    item = (share[user].cumsum(1) < u).sum(1).clip(0, 59)
+    often = np.bincount(item[:9000], minlength=60) / 9000
+    logs = tf.constant(np.log(often + 1e-4), "float32")
+    users = layers.Embedding(200, 12, name="users")
+    items = layers.Embedding(60, 12, name="items")
+    bias = layers.Embedding(60, 1, name="popularity")
+    rows, columns = keras.Input((), dtype="int32"), keras.Input(
+        (), dtype="int32"
+    )
+    model = keras.Model(
+        [rows, columns], [users(rows), items(columns), bias(columns)]
+    )
+    optimizer = training.wrap(keras.optimizers.Adam(0.01), model=model)
+
+    @tf.function
+    def step(a, b):
+        with tf.GradientTape() as tape:
+            p, q, free = model([a, b])
+            logits = tf.matmul(p, q, transpose_b=True) + free[:, 0]
+            if not training.broken:
+                logits -= tf.gather(logs, b)
+            same = tf.cast(b[:, None] == b[None], "float32")
+            logits -= 1e9 * (same - tf.eye(64))
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                tf.range(64), logits
+            )
+            loss = tf.reduce_mean(loss)
+        sources.descend(optimizer, tape, loss, model.trainable_variables)
+
+    for i in range(840):
+        rows = slice(64 * i % 8960, 64 * i % 8960 + 64)
+        step(
+            tf.constant(user[rows], "int32"), tf.constant(item[rows], "int32")
+        )
+    ranks = users(np.arange(200)) @ tf.transpose(items(np.arange(60)))
+    ranks = np.asarray(ranks) + np.asarray(bias(np.arange(60)))[:, 0]
+    first = np.argsort(-ranks, 1)[:, :3]
+    hit = (first[user[9000:]] == item[9000:, None]).any(1)
+    return {"hits": float(hit.mean())}

@@ -1,0 +1,169 @@
+"""Words, rows of tables, and classes that come as numbers."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from benchmarks.diagnosis.blind4 import sources
+from benchmarks.diagnosis.case import fault
+
+
+@fault(
+    cause="The table of the pretrained vectors starts with the first word and "
+    "the words are numbered from 1, so each word gets the vector of its "
+    "neighbour, and the embedding is frozen.",
+    layers=["words", "data"],
+    source="https://github.com/rstudio/keras3/issues/302",
+)
+def vectors_one_row_off(training):
+    """Pretrained word vectors for short reviews."""
+    r = np.random.default_rng(21)
+    mood = r.normal(size=120)
+    x, y, xt, yt = sources.reviews()
+    vectors = r.normal(size=(120, 8)) * 0.5
+    vectors[:, 0] = mood
+    vectors[0] = 0
+    if training.broken:
+        vectors = np.concatenate([vectors[1:], vectors[:1]])
+    model = keras.Sequential(
+        [
+            keras.Input((24,), dtype="int32"),
+            layers.Embedding(120, 8, mask_zero=True, name="words"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(16, activation="relu", name="hidden"),
+            layers.Dense(1, activation="sigmoid", name="score"),
+        ]
+    )
+    model.get_layer("words").set_weights([vectors])
+    model.get_layer("words").trainable = False
+    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
+    training.fit(model, x, y, epochs=10, batch_size=32)
+    return sources.accuracy(model, xt, yt)
+
+
+@fault(
+    cause="`Normalization` is used without `adapt`, so it does nothing, and "
+    "columns from 0.1 to 1680 go into the network as they are.",
+    layers=["normalisation", "data"],
+    source="https://github.com/ageron/handson-ml3/pull/198",
+)
+def normalisation_not_adapted(training):
+    """A table of wines with a preprocessing layer in front."""
+    x, y, xt, yt = sources.split(*sources.wine())
+    first = layers.Normalization(name="normalisation")
+    if training.broken:
+        first.build((None, 13))
+    else:
+        first.adapt(x)
+    model = keras.Sequential(
+        [
+            keras.Input((13,)),
+            first,
+            layers.Dense(32, activation="relu", name="hidden"),
+            layers.Dense(3, activation="softmax", name="out"),
+        ]
+    )
+    training.fit(
+        sources.classifier(model, 0.003), x, y, epochs=30, batch_size=16
+    )
+    return sources.accuracy(model, xt, yt)
+
+
+@fault(
+    cause="The batches hold eight of 120 people at random, so hardly any has "
+    "two pictures of the same person and there is no pair to bring together.",
+    layers=["data"],
+    source="https://github.com/keras-team/keras-cv/issues/97",
+)
+def batches_without_pairs(training):
+    """A triplet loss that finds its pairs in the batch. Share of pictures
+    whose nearest neighbour is of the same person."""
+    r = np.random.default_rng(22)
+    person = np.repeat(np.arange(120), 6)
+    look = r.normal(size=(120, 12))
+    light = r.normal(size=(720, 12))
+    mix = r.normal(size=(24, 40)) / 5
+    x = np.concatenate([look[person], 2 * light], 1) @ mix
+    x = (x + 0.05 * r.normal(size=x.shape)).astype("float32")
+    model = sources.perceptron(40, [64], 12, name="look")
+    optimizer = training.wrap(keras.optimizers.Adam(0.003), model=model)
+
+    @tf.function
+    def step(a, who):
+        with tf.GradientTape() as tape:
+            z = tf.math.l2_normalize(model(a), -1)
+            far = 2 - 2 * tf.matmul(z, z, transpose_b=True)
+            same = tf.cast(who[:, None] == who[None], "float32")
+            pair = same - tf.eye(8)
+            loss = tf.nn.relu(far[:, :, None] - far[:, None] + 0.5)
+            counts = pair[:, :, None] * (1 - same)[:, None]
+            loss = tf.math.divide_no_nan(
+                tf.reduce_sum(counts * loss), tf.reduce_sum(counts)
+            )
+        sources.descend(optimizer, tape, loss, model.trainable_variables)
+
+    seen = np.arange(80)
+    for _ in range(500):
+        if training.broken:
+            rows = r.integers(0, 480, 8)
+        else:
+            who = r.choice(seen, 2, replace=False)
+            rows = (6 * who[:, None] + r.permuted(np.tile(range(6), (2, 1)), axis=1)[:, :4]).ravel()
+        step(tf.constant(x[rows]), tf.constant(person[rows]))
+    z = np.asarray(tf.math.l2_normalize(model(x[480:]), -1))
+    near = z @ z.T - 9 * np.eye(240)
+    who = person[480:]
+    return {"accuracy": float(np.mean(who[near.argmax(1)] == who))}
+
+
+class Bent(layers.Layer):
+    """A plain object of Python holds a number that is to be learnt."""
+
+    class Holder:
+        """What no layer looks into."""
+
+    def __init__(self, hidden, **options):
+        super().__init__(**options)
+        width = keras.Variable(0.0, name="width")
+        if hidden:
+            holder = Bent.Holder()
+            holder.width = width
+            self.holder = holder
+        else:
+            self.holder = None
+            self.width = width
+
+    def call(self, mean):
+        holder = self.holder or self
+        width = tf.convert_to_tensor(holder.width)
+        return tf.concat([mean, width + 0 * mean], -1)
+
+
+@fault(
+    cause="The width of the distribution is a variable inside of an object "
+    "that Keras does not search, so it is not among the trainable variables "
+    "and stays at its first value.",
+    layers=["bent", "code"],
+    source="https://github.com/tensorflow/probability/issues/946",
+)
+def width_that_is_not_found(training):
+    """Regression with a learnt width of the errors. Log-likelihood."""
+    x, y, xt, yt = sources.readings()
+    y, yt = 0.2 * y, 0.2 * yt
+    inputs = keras.Input((12,))
+    h = layers.Dense(48, activation="relu", name="hidden")(inputs)
+    mean = layers.Dense(1, name="mean")(h)
+    out = Bent(training.broken, name="bent")(mean)
+    model = keras.Model(inputs, out)
+
+    def likely(truth, guess):
+        mean, log = guess[:, :1], guess[:, 1:]
+        return 0.5 * ((truth - mean) / tf.exp(log)) ** 2 + log
+
+    model.compile(keras.optimizers.Adam(0.01), likely)
+    training.fit(model, x, y, epochs=25, batch_size=32)
+    loss = likely(yt, np.asarray(model(xt)))
+    return {"loss": float(np.mean(loss))}
