@@ -99,7 +99,9 @@ def judge_that_stays_frozen(training):
     generator = _leaky(8, [48, 48], 2, "generator")
     judge = _leaky(2, [48, 48], 1, "judge")
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    judge.compile(keras.optimizers.Adam(0.002, 0.5), loss)
+    judge.compile(
+        training.wrap(keras.optimizers.Adam(0.002, 0.5), model=judge), loss
+    )
     inputs = keras.Input((8,))
     both = keras.Model(inputs, judge(generator(inputs)))
     judge.trainable = False
@@ -109,7 +111,6 @@ def judge_that_stays_frozen(training):
     both.train_on_batch(np.zeros((64, 8), "float32"), np.ones((64, 1)))
     if not training.broken:
         judge.trainable = True
-        training.wrap(judge.optimizer, model=judge)
     labels = np.repeat([1.0, 0.0], 64)[:, None]
     for _ in range(700):
         z = r.normal(size=(64, 8)).astype("float32")

@@ -37,8 +37,7 @@ class Heads(layers.Layer):
 
     def call(self, x, there):
         q, k, v = (
-            self.split(layer(x))
-            for layer in (self.query, self.key, self.value)
+            self.split(layer(x)) for layer in (self.query, self.key, self.value)
         )
         if self.repeats:
             there = ops.repeat(there, self.heads, 0)
@@ -77,15 +76,12 @@ def masks_of_other_examples(training):
     inputs = keras.Input((20,), dtype="int32")
     there = ops.cast(inputs[:, 10:], "float32")
     h = layers.Embedding(20, 32, name="numbers")(inputs[:, :10])
-    h = h + Heads(4, 8, training.broken, name="heads")(h, there)
-    h = layers.Dense(64, activation="relu", name="hidden")(h)
-    h = ops.max(h + 1e9 * (there[:, :, None] - 1), 1)
-    first = Heads(4, 8, training.broken, name="heads_2")
-    h = first(layers.Dense(32, name="middle")(h)[:, None], there[:, :1])
-    out = layers.Dense(20, activation="softmax", name="out")(h[:, 0])
+    found = Heads(4, 8, training.broken, name="heads")(h, there)
+    h = layers.Dense(64, activation="relu", name="hidden")(found[:, 0])
+    out = layers.Dense(20, activation="softmax", name="out")(h)
     model = keras.Model(inputs, out)
     training.fit(
-        sources.classifier(model, 0.005), x, y, epochs=8, batch_size=32
+        sources.classifier(model, 0.005), x, y, epochs=14, batch_size=32
     )
     return sources.accuracy(model, xt, yt)
 
@@ -148,27 +144,27 @@ def future_in_sight(training):
     """The next number of a series that a rule continues. Accuracy where the
     later numbers are not known yet."""
     r = np.random.default_rng(7)
-    rows = [r.integers(0, 12, 1500), r.integers(0, 12, 1500)]
+    rows = [r.integers(0, 7, 1500), r.integers(0, 7, 1500)]
     for _ in range(9):
-        rows.append((rows[-1] + rows[-2]) % 12)
+        rows.append((rows[-1] + rows[-2]) % 7)
     text = np.stack(rows, 1).astype("int32")
     inputs = keras.Input((10,), dtype="int32")
     places = layers.Embedding(10, 32, name="places")(
         0 * inputs + ops.arange(10)
     )
-    h = layers.Embedding(12, 32, name="numbers")(inputs) + places
+    h = layers.Embedding(7, 32, name="numbers")(inputs) + places
     h = h + layers.MultiHeadAttention(2, 16, name="attention")(
         h, h, use_causal_mask=not training.broken
     )
     h = layers.Dense(96, activation="relu", name="hidden")(h)
-    out = layers.Dense(12, activation="softmax", name="out")(h)
+    out = layers.Dense(7, activation="softmax", name="out")(h)
     model = keras.Model(inputs, out)
     x, y, xt, yt = sources.split(text[:, :10], text[:, 1:])
     training.fit(
-        sources.classifier(model, 0.01), x, y, epochs=25, batch_size=32
+        sources.classifier(model, 0.01), x, y, epochs=15, batch_size=32
     )
     known = xt.copy()
-    known[:, 5:] = r.integers(0, 12, known[:, 5:].shape)
+    known[:, 5:] = r.integers(0, 7, known[:, 5:].shape)
     guess = np.asarray(model(known))[:, 4].argmax(1)
     return {"accuracy": float(np.mean(guess == yt[:, 4]))}
 
@@ -198,7 +194,7 @@ class Chosen(layers.Layer):
 @fault(
     cause="Two masks of the lowest number of float16 add up to minus "
     "infinity; a text in which all is masked gives infinity less infinity, "
-    "nan, and so do the loss and all weights.",
+    "nan, so the scaling of the loss skips nearly each step.",
     layers=["chosen"],
     source="https://github.com/tensorflow/tensorflow/pull/59657",
 )
@@ -206,7 +202,7 @@ def masks_beyond_half(training):
     """Mixed precision, padding and words that are left out."""
     x, y, xt, yt = sources.reviews()
     x, xt = x.copy(), xt.copy()
-    x[::40] = 0
+    x[::10] = 0
     low = -65504.0 if training.broken else -1e4
     with sources.policy("mixed_float16"):
         inputs = keras.Input((24,), dtype="int32")

@@ -71,7 +71,6 @@ def texture_of_mixed_channels(training):
     row, column = np.mgrid[:16, :16]
     style = np.sin(1.3 * (row + column))[..., None].astype("float32")
     style = style + 0.1 * r.normal(size=style.shape).astype("float32")
-    keras.utils.set_random_seed(1)
     net = keras.Sequential(
         [
             keras.Input((16, 16, 1)),

@@ -62,9 +62,7 @@ def rewards_that_are_not_summed(training):
     @tf.function
     def step(s, act, credit):
         with tf.GradientTape() as tape:
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                act, model(s)
-            )
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(act, model(s))
             loss = tf.reduce_mean(credit * loss)
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 

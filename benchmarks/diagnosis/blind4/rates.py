@@ -63,9 +63,7 @@ def decay_of_a_decayed_rate(training):
     model = sources.perceptron(12, [48, 48], 1)
     model.compile(keras.optimizers.SGD(start, 0.9), "mse")
     falling = keras.callbacks.LearningRateScheduler(rate)
-    training.fit(
-        model, x, y, epochs=30, batch_size=32, callbacks=[falling]
-    )
+    training.fit(model, x, y, epochs=30, batch_size=32, callbacks=[falling])
     return sources.explained(yt, model(xt))
 
 
@@ -133,7 +131,7 @@ def gradients_added_and_not_averaged(training):
         for total in sums:
             total.assign(tf.zeros_like(total))
 
-    for i, (a, b) in enumerate(sources.batches(x, y, 4, 40), 1):
+    for i, (a, b) in enumerate(sources.batches(x, y, 4, 24), 1):
         collect(tf.constant(a), tf.constant(b))
         if i % 16 == 0:
             apply()

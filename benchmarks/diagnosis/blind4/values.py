@@ -115,9 +115,7 @@ def episodes_that_are_one_list(training):
             )
             later = worth(tf.constant(after, "float32")).numpy()
             learn(s, a, gain + 0.9 * later * ~ends)
-    states = [
-        code(i, p) for i in range(rooms) for p in range(1, length - 1)
-    ]
+    states = [code(i, p) for i in range(rooms) for p in range(1, length - 1)]
     best = np.asarray(model(np.array(states, "float32"))).argmax(1)
     right = best.reshape(rooms, -1) == side[:, None]
     return {"right": float(right.mean())}
