@@ -129,7 +129,8 @@ def epsilon_too_small_for_half(training):
     source="https://github.com/tensorflow/tensorflow/issues/98283",
 )
 def class_weights_under_names(training):
-    """One class in forty is a fraud. Share of them that is found."""
+    """One example in forty is a fraud. Mean of the shares of frauds and of
+    others that are told right."""
     r = np.random.default_rng(10)
     y = (r.random(3000) < 0.025).astype("float32")[:, None]
     x = r.normal(size=(3000, 8)) + 0.75 * y

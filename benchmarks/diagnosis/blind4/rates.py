@@ -47,23 +47,25 @@ def number_of_batches_unknown(training):
 
 
 @fault(
-    cause="The schedule takes the rate it has set itself before and multiplies "
-    "it by the whole decay again, so the rate is gone after a few epochs.",
+    cause="The schedule adds the number of the epoch to the rate it has set "
+    "itself before, so the rate grows faster and faster and never restarts.",
     layers=["optimizer", "callbacks"],
     source="https://github.com/rstudio/keras3/issues/462",
 )
-def decay_of_a_decayed_rate(training):
-    """`LearningRateScheduler` with a function of the epoch and the rate."""
+def rate_that_is_added_to(training):
+    """`LearningRateScheduler`, for restarts, with a function of the epoch and
+    of the present rate, as in an answer."""
     x, y, xt, yt = sources.readings()
-    start = 0.01
 
     def rate(epoch, current):
-        return (current if training.broken else start) * 0.9**epoch
+        if training.broken:
+            return current + 0.004 * epoch
+        return 0.02 * 0.5 ** (epoch % 6)
 
     model = sources.perceptron(12, [48, 48], 1)
-    model.compile(keras.optimizers.SGD(start, 0.9), "mse")
-    falling = keras.callbacks.LearningRateScheduler(rate)
-    training.fit(model, x, y, epochs=30, batch_size=32, callbacks=[falling])
+    model.compile(keras.optimizers.SGD(0.02, 0.9), "mse")
+    varied = keras.callbacks.LearningRateScheduler(rate)
+    training.fit(model, x, y, epochs=24, batch_size=32, callbacks=[varied])
     return sources.explained(yt, model(xt))
 
 
