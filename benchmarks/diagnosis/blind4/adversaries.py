@@ -65,7 +65,7 @@ def scaled_a_second_time(training):
     generator = _leaky(8, [64], 64, "generator")
     generator.add(layers.Activation("tanh", name="tanh"))
     judge = _leaky(64, [64], 1, "judge")
-    compete(training, given, generator, judge, 700)
+    compete(training, given, generator, judge, 500)
     z = np.random.default_rng(5).normal(size=(400, 8)).astype("float32")
     return sources.distance(real[:400], generator(z))
 
@@ -82,7 +82,7 @@ def all_of_it_is_valid(training):
     generator = _leaky(8, [48, 48], 2, "generator")
     judge = _leaky(2, [48, 48], 1, "judge")
     label = 1.0 if training.broken else 0.0
-    return compete(training, real, generator, judge, 1500, label)
+    return compete(training, real, generator, judge, 900, label)
 
 
 @fault(
@@ -112,7 +112,7 @@ def judge_that_stays_frozen(training):
     if not training.broken:
         judge.trainable = True
     labels = np.repeat([1.0, 0.0], 64)[:, None]
-    for _ in range(700):
+    for _ in range(400):
         z = r.normal(size=(64, 8)).astype("float32")
         x = real[r.integers(0, len(real), 64)]
         judge.train_on_batch(np.concatenate([x, generator(z)]), labels)
@@ -150,7 +150,7 @@ def critic_without_clipping(training):
             loss = -tf.reduce_mean(critic(generator(z)))
         sources.descend(outer, tape, loss, generator.trainable_variables)
 
-    for _ in range(500):
+    for _ in range(250):
         for _ in range(4):
             x = real[r.integers(0, len(real), 64)]
             judge(x, r.normal(size=(64, 8)).astype("float32"))
@@ -198,7 +198,7 @@ def codes_without_noise(training):
     def near(truth, guess):
         return 5 * tf.reduce_sum((truth - guess) ** 2, -1)
 
-    model.compile(keras.optimizers.Adam(0.003), near)
-    training.fit(model, x, x, epochs=40, batch_size=32)
+    model.compile(keras.optimizers.Adam(0.005), near)
+    training.fit(model, x, x, epochs=15, batch_size=32)
     z = np.random.default_rng(5).normal(size=(400, 3)).astype("float32")
     return sources.distance(x[:400], decoder(z))

@@ -81,7 +81,7 @@ def masks_of_other_examples(training):
     out = layers.Dense(20, activation="softmax", name="out")(h)
     model = keras.Model(inputs, out)
     training.fit(
-        sources.classifier(model, 0.005), x, y, epochs=14, batch_size=32
+        sources.classifier(model, 0.005), x, y, epochs=10, batch_size=32
     )
     return sources.accuracy(model, xt, yt)
 
@@ -161,7 +161,7 @@ def future_in_sight(training):
     model = keras.Model(inputs, out)
     x, y, xt, yt = sources.split(text[:, :10], text[:, 1:])
     training.fit(
-        sources.classifier(model, 0.01), x, y, epochs=15, batch_size=32
+        sources.classifier(model, 0.01), x, y, epochs=10, batch_size=32
     )
     known = xt.copy()
     known[:, 5:] = r.integers(0, 7, known[:, 5:].shape)
@@ -214,5 +214,5 @@ def masks_beyond_half(training):
         )(h)
         model = keras.Model(inputs, out)
         model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
-        training.fit(model, x, y, epochs=8, batch_size=32)
+        training.fit(model, x, y, epochs=6, batch_size=32)
     return sources.accuracy(model, xt, yt)

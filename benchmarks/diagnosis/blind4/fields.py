@@ -21,7 +21,7 @@ def equation_of_kinks(training):
     Explained share of the solution."""
     kind = "relu" if training.broken else "tanh"
     model = sources.perceptron(1, [32, 32], 1, None, "curve", kind)
-    optimizer = training.wrap(keras.optimizers.Adam(0.005), model=model)
+    optimizer = training.wrap(keras.optimizers.Adam(0.01), model=model)
     r = np.random.default_rng(0)
     ends = tf.constant([[0.0], [3.1416]])
 
@@ -41,7 +41,7 @@ def equation_of_kinks(training):
             loss += 10 * tf.reduce_mean(model(ends) ** 2)
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
-    for _ in range(1000):
+    for _ in range(500):
         step(tf.constant(r.uniform(0, 3.1416, (64, 1)), "float32"))
     x = np.linspace(0, 3.1416, 200, dtype="float32")[:, None]
     return sources.explained(np.sin(x), model(x))
@@ -99,7 +99,7 @@ def texture_of_mixed_channels(training):
             loss = 100 * tf.reduce_mean((made - aim) ** 2)
         sources.descend(optimizer, tape, loss, picture.trainable_variables)
 
-    for _ in range(500):
+    for _ in range(300):
         step()
 
     def apart(image):

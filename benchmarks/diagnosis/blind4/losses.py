@@ -32,16 +32,16 @@ def overlap_that_is_made_small(training):
         [
             keras.Input((16, 16, 1)),
             layers.Conv2D(
-                12, 5, padding="same", activation="relu", name="conv_1"
+                8, 5, padding="same", activation="relu", name="conv_1"
             ),
             layers.Conv2D(
-                12, 5, padding="same", activation="relu", name="conv_2"
+                8, 5, padding="same", activation="relu", name="conv_2"
             ),
             layers.Conv2D(1, 1, activation="sigmoid", name="mask"),
         ]
     )
-    model.compile(keras.optimizers.Adam(0.003), dice)
-    training.fit(model, x, y, epochs=10, batch_size=16)
+    model.compile(keras.optimizers.Adam(0.006), dice)
+    training.fit(model, x, y, epochs=5, batch_size=16)
     return sources.overlap(yt, model(xt))
 
 
@@ -68,8 +68,8 @@ def per_cent_of_nothing(training):
 
     loss = "mean_absolute_percentage_error" if training.broken else sold
     model = sources.perceptron(8, [48, 48], 1)
-    model.compile(keras.optimizers.Adam(0.003), loss)
-    training.fit(model, x, y, epochs=20, batch_size=32)
+    model.compile(keras.optimizers.Adam(0.005), loss)
+    training.fit(model, x, y, epochs=10, batch_size=32)
     there = yt[:, 0] > 0
     return sources.explained(yt[there], np.asarray(model(xt))[there])
 
@@ -89,9 +89,9 @@ def noise_as_the_target(training):
         (a + r.normal(0, 0.5, a.shape)).astype("float32") for a in (x, xt)
     )
     model = sources.perceptron(64, [96], 64)
-    model.compile(keras.optimizers.Adam(0.003), "mse")
+    model.compile(keras.optimizers.Adam(0.005), "mse")
     target = noisy if training.broken else x
-    training.fit(model, noisy, target, epochs=25, batch_size=32)
+    training.fit(model, noisy, target, epochs=10, batch_size=32)
     return sources.explained(xt, model(noisy_t))
 
 
@@ -117,7 +117,7 @@ def epsilon_too_small_for_half(training):
         model = sources.perceptron(64, [64], 10, "softmax")
         rule = keras.optimizers.Adam(0.02)
         model.compile(rule, entropy, auto_scale_loss=False)
-        training.fit(model, x, label, epochs=12, batch_size=32)
+        training.fit(model, x, label, epochs=6, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -139,8 +139,8 @@ def class_weights_under_names(training):
     if not training.broken:
         weights = {0: 1.0, 1: 39.0}
     model = sources.perceptron(8, [16], 1, "sigmoid")
-    model.compile(keras.optimizers.Adam(0.002), "binary_crossentropy")
-    training.fit(model, x, y, epochs=12, batch_size=64, class_weight=weights)
+    model.compile(keras.optimizers.Adam(0.005), "binary_crossentropy")
+    training.fit(model, x, y, epochs=8, batch_size=64, class_weight=weights)
     guess = np.asarray(model(xt)) > 0.5
     found, calm = guess[yt > 0].mean(), (~guess)[yt == 0].mean()
     return {"balanced": float((found + calm) / 2)}
@@ -168,9 +168,9 @@ def one_head_in_large_units(training):
     model = keras.Model(inputs, outs)
     if not training.broken:
         price = (price - price.mean()) / price.std()
-    model.compile(keras.optimizers.Adam(0.003), [sources.SPARSE, "mse"])
+    model.compile(keras.optimizers.Adam(0.005), [sources.SPARSE, "mse"])
     training.fit(
-        model, x, [y, price.astype("float32")], epochs=12, batch_size=32
+        model, x, [y, price.astype("float32")], epochs=8, batch_size=32
     )
     guess = np.asarray(model(xt)[0]).argmax(1)
     return {"accuracy": float(np.mean(guess == yt))}

@@ -57,7 +57,7 @@ def rewards_that_are_not_summed(training):
     """REINFORCE. Share of the steps that poles stand."""
     r = np.random.default_rng(0)
     model = sources.perceptron(2, [24], 2, None, "policy", "tanh")
-    optimizer = training.wrap(keras.optimizers.Adam(0.01), model=model)
+    optimizer = training.wrap(keras.optimizers.Adam(0.02), model=model)
 
     @tf.function
     def step(s, act, credit):
@@ -67,7 +67,7 @@ def rewards_that_are_not_summed(training):
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
     policy = tf.function(lambda s: model(s))
-    for _ in range(60):
+    for _ in range(40):
         s, act, up = play(policy, r)
         if training.broken:
             credit = up * 0.97 ** np.arange(up.shape[1])
@@ -112,10 +112,8 @@ def ratio_that_is_always_one(training):
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
     policy = tf.function(lambda s: model(s))
-    stood = []
-    for _ in range(40):
+    for _ in range(25):
         s, act, up = play(policy, r, 16)
-        stood.append(up.mean())
         gain = up * normalised(to_come(up), up)
         s, act = tf.constant(s.reshape(-1, 2)), tf.constant(act.reshape(-1))
         gain = tf.constant(gain.reshape(-1).astype("float32"))

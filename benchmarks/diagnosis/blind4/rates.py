@@ -40,9 +40,9 @@ def number_of_batches_unknown(training):
     data = data.batch(32)
     count = int(data.cardinality()) if training.broken else 29
     model = sources.perceptron(12, [48, 48], 1)
-    rate = Falling(0.01, count * 15)
+    rate = Falling(0.01, count * 8)
     model.compile(keras.optimizers.Adam(rate), "mse")
-    training.fit(model, data, epochs=15)
+    training.fit(model, data, epochs=8)
     return sources.explained(yt, model(xt))
 
 
@@ -59,13 +59,13 @@ def rate_that_is_added_to(training):
 
     def rate(epoch, current):
         if training.broken:
-            return current + 0.004 * epoch
-        return 0.02 * 0.5 ** (epoch % 6)
+            return current + 0.01 * epoch
+        return 0.02 * 0.5 ** (epoch % 8)
 
     model = sources.perceptron(12, [48, 48], 1)
     model.compile(keras.optimizers.SGD(0.02, 0.9), "mse")
     varied = keras.callbacks.LearningRateScheduler(rate)
-    training.fit(model, x, y, epochs=24, batch_size=32, callbacks=[varied])
+    training.fit(model, x, y, epochs=16, batch_size=32, callbacks=[varied])
     return sources.explained(yt, model(xt))
 
 
@@ -80,14 +80,14 @@ def schedule_that_starts_anew(training):
     x, y, xt, yt = sources.readings()
 
     def rate(epoch, current):
-        return 0.08 * 0.5 ** (epoch // 4)
+        return 0.08 * 0.5 ** (epoch // 2)
 
     model = sources.perceptron(12, [48, 48], 1)
     model.compile(keras.optimizers.Adam(0.08), "mse")
     done = 0
     falling = keras.callbacks.LearningRateScheduler(rate)
-    while done < 28:
-        first, last = (0, 1) if training.broken else (done, done + 28)
+    while done < 12:
+        first, last = (0, 1) if training.broken else (done, done + 12)
         training.fit(
             model,
             x,
@@ -102,8 +102,8 @@ def schedule_that_starts_anew(training):
 
 
 @fault(
-    cause="The gradients of sixteen small batches are added up and never "
-    "divided by sixteen, so each step is sixteen times too long.",
+    cause="The gradients of eight small batches are added up and never divided "
+    "by eight, so each step is eight times too long.",
     layers=["optimizer", "code"],
     source="https://github.com/andreped/GradientAccumulator/issues/132",
 )
@@ -113,7 +113,7 @@ def gradients_added_and_not_averaged(training):
     model = sources.perceptron(12, [48, 48], 1)
     optimizer = training.wrap(keras.optimizers.SGD(0.05, 0.9), model=model)
     sums = [tf.Variable(tf.zeros(w.shape)) for w in model.weights]
-    share = 1.0 if training.broken else 1 / 16
+    share = 1.0 if training.broken else 1 / 8
 
     @tf.function
     def collect(a, b):
@@ -133,9 +133,9 @@ def gradients_added_and_not_averaged(training):
         for total in sums:
             total.assign(tf.zeros_like(total))
 
-    for i, (a, b) in enumerate(sources.batches(x, y, 4, 24), 1):
+    for i, (a, b) in enumerate(sources.batches(x, y, 8, 16), 1):
         collect(tf.constant(a), tf.constant(b))
-        if i % 16 == 0:
+        if i % 8 == 0:
             apply()
     return sources.explained(yt, model(xt))
 
@@ -169,7 +169,7 @@ def decay_that_eats_the_weights(training):
             loss = tf.reduce_mean(tf.abs(model(a) - b))
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
-    for _ in range(1500):
+    for _ in range(700):
         a, b = noised(64)
         step(tf.constant(a), tf.constant(b))
     a, b = noised(1000)

@@ -152,7 +152,7 @@ def pictures_that_never_leave(training):
     seen, ways = (np.array(c) for c in zip(*play(3000, 5), strict=True))
     model = sources.perceptron(3 * width, [48], 2, name="worth")
     learn = _learner(training, model, 0.003)
-    for _ in range(1200):
+    for _ in range(600):
         rows = r.integers(0, len(seen), 32)
         act = r.integers(0, 2, 32)
         learn(seen[rows], act, (2 * act - 1) == ways[rows])

@@ -64,8 +64,8 @@ def one_example_a_step(training):
             layers.Dense(1, activation="sigmoid", name="out"),
         ]
     )
-    model.compile(keras.optimizers.SGD(0.005), "binary_crossentropy")
-    training.fit(model, x, y, epochs=5, batch_size=1)
+    model.compile(keras.optimizers.SGD(0.01), "binary_crossentropy")
+    training.fit(model, x, y, epochs=2, batch_size=1)
     return sources.accuracy(model, xt, yt)
 
 
@@ -88,7 +88,7 @@ def half_precision_with_a_scale(training):
             ]
         )
         sources.classifier(model, 0.003)
-        training.fit(model, x, y, epochs=6, batch_size=32)
+        training.fit(model, x, y, epochs=4, batch_size=32)
     return sources.accuracy(model, xt, yt)
 
 
@@ -120,11 +120,11 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 @healthy(seed=[0])
 def warm_up_and_restarts(training):
     """The first step has the rate 0, the rate rises a hundredfold, and falls
-    to nothing three times."""
+    to nothing twice."""
     x, y, xt, yt = sources.readings()
     model = sources.perceptron(12, [48, 48], 1, hidden="gelu")
     model.compile(keras.optimizers.Adam(WarmUp(0.01, 100, 200)), "mse")
-    training.fit(model, x, y, epochs=21, batch_size=32)
+    training.fit(model, x, y, epochs=14, batch_size=32)
     return sources.explained(yt, model(xt))
 
 
@@ -136,7 +136,7 @@ def mixtures_that_are_never_sure(training):
     r = np.random.default_rng(4)
 
     def mixed():
-        for _ in range(600):
+        for _ in range(400):
             a, b = r.integers(0, len(x), (2, 32))
             share = r.beta(0.8, 0.8, (32, 1))
             yield (
@@ -146,7 +146,7 @@ def mixtures_that_are_never_sure(training):
 
     model = sources.perceptron(64, [96], 10, "softmax")
     model.compile(keras.optimizers.Adam(0.003), "categorical_crossentropy")
-    training.fit(model, mixed(), epochs=1, steps_per_epoch=600)
+    training.fit(model, mixed(), epochs=1, steps_per_epoch=400)
     return sources.accuracy(model, xt, yt)
 
 
@@ -170,7 +170,7 @@ def rare_class_with_its_prior(training):
     )
     loss = keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True)
     model.compile(keras.optimizers.Adam(0.005), loss)
-    training.fit(model, x, y, epochs=15, batch_size=64)
+    training.fit(model, x, y, epochs=8, batch_size=64)
     score, rare = np.asarray(model(xt))[:, 0], yt[:, 0] > 0
     above = score[rare][:, None] > score[~rare][None]
     return {"auc": float(above.mean())}
@@ -186,5 +186,5 @@ def averaged_weights(training):
         0.3, 0.9, use_ema=True, ema_momentum=0.98, ema_overwrite_frequency=None
     )
     model.compile(rule, sources.SPARSE)
-    training.fit(model, x, y, epochs=8, batch_size=16)
+    training.fit(model, x, y, epochs=4, batch_size=16)
     return sources.accuracy(model, xt, yt)

@@ -46,7 +46,7 @@ def two_views_and_a_temperature(training):
             loss = tf.reduce_mean(loss)
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
-    for images, _ in sources.batches(x, y, 64, 20):
+    for images, _ in sources.batches(x, y, 64, 14):
         if len(images) == 64:
             step(tf.constant(images))
     a, b = model(xt[:100])
@@ -60,7 +60,7 @@ def tower_that_is_frozen(training):
     the other learns to meet it."""
     x, y, xt, yt = sources.digits()
     old = sources.perceptron(64, [48], 10, "softmax", name="old")
-    sources.classifier(old, 0.005).fit(x, y, epochs=5, verbose=0)
+    sources.classifier(old, 0.005).fit(x, y, epochs=3, verbose=0)
     tower = keras.Model(old.inputs, old.layers[0].output, name="tower")
     tower.trainable = False
     r = np.random.default_rng(2)
@@ -81,7 +81,7 @@ def tower_that_is_frozen(training):
         model,
         [first, second],
         2 * same[:, None] - 1,
-        epochs=8,
+        epochs=6,
         batch_size=64,
     )
     faces = np.asarray(tower(x))
@@ -121,8 +121,8 @@ def free_bits(training):
     def near(truth, guess):
         return 8 * tf.reduce_sum((truth - guess) ** 2, -1)
 
-    model.compile(keras.optimizers.Adam(0.003), near)
-    training.fit(model, x, x, epochs=25, batch_size=32)
+    model.compile(keras.optimizers.Adam(0.005), near)
+    training.fit(model, x, x, epochs=10, batch_size=32)
     return sources.explained(xt, model(xt))
 
 
@@ -147,7 +147,7 @@ def six_units_of_many(training):
         ]
     )
     model.compile(keras.optimizers.Adam(0.003), "mse")
-    training.fit(model, x, x, epochs=20, batch_size=32)
+    training.fit(model, x, x, epochs=8, batch_size=32)
     return sources.explained(xt, model(xt))
 
 
@@ -165,7 +165,7 @@ def short_ones_first(training):
             layers.Dense(1, name="sum"),
         ]
     )
-    model.compile(keras.optimizers.Adam(0.005), "mse")
+    model.compile(keras.optimizers.Adam(0.01), "mse")
 
     def rows(length, part):
         some = x[part].copy()
@@ -179,7 +179,7 @@ def short_ones_first(training):
         order = r.permutation(1500)
         steps += [
             (a[order[i : i + 32]], b[order[i : i + 32]])
-            for _ in range(3)
+            for _ in range(2)
             for i in range(0, 1500, 32)
         ]
     stream = (pair for pair in steps)
@@ -211,7 +211,7 @@ def judge_with_soft_labels(training):
             loss = tf.reduce_mean(entropy(ones, judge(generator(z))))
         sources.descend(outer, tape, loss, generator.trainable_variables)
 
-    for _ in range(1500):
+    for _ in range(900):
         x = real[r.integers(0, len(real), 64)]
         step(x, r.normal(size=(64, 8)).astype("float32"))
     test = r.normal(size=(400, 8)).astype("float32")
@@ -224,7 +224,7 @@ def reward_in_the_end_alone(training):
     first batches have no reward and no gradient but the entropy's."""
     r = np.random.default_rng(0)
     model = sources.perceptron(2, [24], 2, None, "policy", "tanh")
-    optimizer = training.wrap(keras.optimizers.Adam(0.01), model=model)
+    optimizer = training.wrap(keras.optimizers.Adam(0.02), model=model)
 
     @tf.function
     def step(s, act, credit):
@@ -237,7 +237,7 @@ def reward_in_the_end_alone(training):
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
     policy = tf.function(lambda s: model(s))
-    for _ in range(60):
+    for _ in range(40):
         s, act, up = poles.play(policy, r, 48, 40)
         won = up[:, -1:] - up[:, -1:].mean()
         credit = up * won
@@ -266,7 +266,7 @@ def three_quarters_are_hidden(training):
             loss = tf.reduce_sum(error) / tf.reduce_sum(1 - seen)
         sources.descend(optimizer, tape, loss, model.trainable_variables)
 
-    for images, _ in sources.batches(x, x, 32, 30):
+    for images, _ in sources.batches(x, x, 32, 12):
         seen = (r.random(images.shape) < 0.25).astype("float32")
         step(tf.constant(images), tf.constant(seen))
     seen = (r.random(xt.shape) < 0.25).astype("float32")

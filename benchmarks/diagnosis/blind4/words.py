@@ -163,6 +163,6 @@ def width_that_is_not_found(training):
         return 0.5 * ((truth - mean) / tf.exp(log)) ** 2 + log
 
     model.compile(keras.optimizers.Adam(0.01), likely)
-    training.fit(model, x, y, epochs=25, batch_size=32)
+    training.fit(model, x, y, epochs=12, batch_size=32)
     loss = likely(yt, np.asarray(model(xt)))
     return {"loss": float(np.mean(loss))}
