@@ -73,13 +73,13 @@ def target_network_that_stays(training):
 
 @fault(
     cause="All episodes in the memory are the same list, which is cleared and "
-    "filled again, so only the last episode is ever learned from.",
+    "filled again, so only the last episode is ever learnt from.",
     layers=["data", "code"],
     source="https://github.com/Itomigna2/Muesli-lunarlander/issues/1",
 )
 def episodes_that_are_one_list(training):
     """Rooms of which each has its exit on another side; each episode is in
-    one of them. Share of the states of all rooms with the right action."""
+    one of them, and the memory is filled before anything is learnt. Share of the states of all rooms with the right action."""
     rooms, length, r = 8, 7, np.random.default_rng(1)
     side = np.arange(rooms) % 2
 
@@ -107,14 +107,12 @@ def episodes_that_are_one_list(training):
             if ends:
                 break
         memory.append(episode)
-        for _ in range(8):
-            picked = [memory[i] for i in r.integers(0, len(memory), 32)]
-            rows = [e[r.integers(len(e))] for e in picked]
-            s, a, gain, after, ends = (
-                np.array(c) for c in zip(*rows, strict=True)
-            )
-            later = worth(tf.constant(after, "float32")).numpy()
-            learn(s, a, gain + 0.9 * later * ~ends)
+    for _ in range(600):
+        picked = [memory[i] for i in r.integers(0, len(memory), 32)]
+        rows = [e[r.integers(len(e))] for e in picked]
+        s, a, gain, after, ends = (np.array(c) for c in zip(*rows, strict=True))
+        later = worth(tf.constant(after, "float32")).numpy()
+        learn(s, a, gain + 0.9 * later * ~ends)
     states = [code(i, p) for i in range(rooms) for p in range(1, length - 1)]
     best = np.asarray(model(np.array(states, "float32"))).argmax(1)
     right = best.reshape(rooms, -1) == side[:, None]
