@@ -32,7 +32,8 @@ def _convolutions(shape, outputs, last=None):
     "Micro-Expression-with-Deep-Learning/issues/7",
 )
 def reshaped_and_not_transposed(training):
-    """Channels first for a network that wants them last."""
+    """Channels first for a network that wants them last. Accuracy .80 against
+    .92."""
     x, y, xt, yt = sources.digit_images()
     r = np.random.default_rng(1)
 
@@ -81,7 +82,7 @@ class Brighter(keras.utils.PyDataset):
     source="https://github.com/keras-team/keras-preprocessing/issues/170",
 )
 def bytes_that_go_round(training):
-    """Augmentation by light, of pictures as uint8."""
+    """Augmentation by light, of pictures as uint8. Accuracy .68 against .95."""
     x, y, xt, yt = sources.digits()
     x, xt = (np.round(255 * a).astype("uint8") for a in (x, xt))
     model = sources.perceptron(64, [64], 10, "softmax")
@@ -97,7 +98,8 @@ def bytes_that_go_round(training):
     source="https://github.com/keras-team/keras/issues/8282",
 )
 def the_same_first_batches(training):
-    """Short epochs of a large dataset, which starts anew each time."""
+    """Short epochs of a large dataset, which starts anew each time. Accuracy
+    .84 against .94."""
     x, y, xt, yt = sources.digits()
     model = sources.perceptron(64, [64], 10, "softmax")
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
@@ -123,7 +125,8 @@ def the_same_first_batches(training):
     source="https://github.com/Sentdex/pygta5/issues/51",
 )
 def flipped_without_its_angle(training):
-    """Where to steer, with flipping as augmentation."""
+    """Where to steer, with flipping as augmentation. Explained share -.17
+    against .98."""
     x, y, xt, yt = sources.roads()
     model = _convolutions((12, 12, 1), 1)
     model.pop()
@@ -150,7 +153,8 @@ def flipped_without_its_angle(training):
     source="https://github.com/keras-team/tf-keras/issues/173",
 )
 def normalised_pixel_by_pixel(training):
-    """`LayerNormalization` of pictures with its default axis."""
+    """`LayerNormalization` of pictures with its default axis. Accuracy .10
+    against .96."""
     x, y, xt, yt = sources.digit_images()
     axis = -1 if training.broken else [1, 2, 3]
     model = keras.Sequential(

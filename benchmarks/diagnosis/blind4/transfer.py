@@ -30,7 +30,7 @@ def _low_and_high():
 )
 def scaled_for_a_base_that_scales(training):
     """Pictures from 0 to 1, as for other networks, for a base with its own
-    rescaling; only a head is trained."""
+    rescaling; only a head is trained. Accuracy .31 against .76."""
     low, (x, y), (xt, yt) = _low_and_high()
     base = keras.Sequential(
         [
@@ -76,8 +76,8 @@ def _trunk(width, classes):
     source="https://github.com/keras-team/keras/pull/8462",
 )
 def shapes_that_are_skipped(training):
-    """`load_weights` with `skip_mismatch`, which was meant for the head
-    alone, of a network that is a little narrower."""
+    """`load_weights` with `skip_mismatch`, which was meant for the head alone,
+    of a network that is a little narrower. Accuracy .52 against .95."""
     x, y, xt, yt = sources.digits()
     old = _trunk(16, 10)
     sources.classifier(old, 0.005).fit(x, y, epochs=15, verbose=0)
@@ -133,7 +133,7 @@ class Distiller(keras.Model):
     source="https://github.com/keras-team/keras-io/issues/257",
 )
 def teacher_taught_by_its_student(training):
-    """Distillation."""
+    """Distillation. Accuracy .06 against .92."""
     x, y, xt, yt = sources.digits()
     teacher = sources.perceptron(64, [128, 128], 10, name="teacher")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -40,7 +40,7 @@ def _learner(training, model, rate):
 )
 def target_network_that_stays(training):
     """A row of states with a small reward at the left end and a large one at
-    the right end. Discounted return."""
+    the right end. Discounted return .00 against .53."""
     length, r = 12, np.random.default_rng(0)
     at = r.integers(1, length - 1, 3000)
     act = r.integers(0, 2, 3000)
@@ -78,8 +78,9 @@ def target_network_that_stays(training):
     source="https://github.com/Itomigna2/Muesli-lunarlander/issues/1",
 )
 def episodes_that_are_one_list(training):
-    """Rooms of which each has its exit on another side; each episode is in
-    one of them, and the memory is filled before anything is learnt. Share of the states of all rooms with the right action."""
+    """Rooms of which each has its exit on another side; each episode is in one
+    of them, and the memory is filled before anything is learnt. Share of the
+    states of all rooms with the right action .95 against 1.00."""
     rooms, length, r = 8, 7, np.random.default_rng(1)
     side = np.arange(rooms) % 2
 
@@ -128,7 +129,7 @@ def episodes_that_are_one_list(training):
 )
 def pictures_that_never_leave(training):
     """A ball that turns round now and then is to be followed: the state is a
-    stack of the last three pictures. Mean reward."""
+    stack of the last three pictures. Mean reward .55 against 1.00."""
     r, width = np.random.default_rng(2), 10
 
     def play(steps, seed):
