@@ -19,7 +19,7 @@ from benchmarks.diagnosis.case import fault
     "segmentation-using-autoencoder-regularization/issues/7",
 )
 def overlap_that_is_made_small(training):
-    """Segmentation with a Dice loss of one's own."""
+    """Segmentation with a Dice loss of one's own. Overlap .00 against .83."""
     x, y, xt, yt = sources.split(*sources.blobs())
     sign = 1.0 if training.broken else -1.0
 
@@ -54,7 +54,8 @@ def overlap_that_is_made_small(training):
 )
 def per_cent_of_nothing(training):
     """Sales, of which there are none on some days, with
-    `mean_absolute_percentage_error`. Explained share on the other days."""
+    `mean_absolute_percentage_error`. Explained share on the other days -8.58
+    against .84."""
     r = np.random.default_rng(8)
     x = r.normal(size=(1500, 8)).astype("float32")
     y = 5 + 2 * np.tanh(x[:, :1]) + np.abs(x[:, 1:2]) * x[:, 2:3]
@@ -82,7 +83,8 @@ def per_cent_of_nothing(training):
     "handson-unsupervised-learning/issues/6",
 )
 def noise_as_the_target(training):
-    """A denoising autoencoder. Explained share of the clean pictures."""
+    """A denoising autoencoder. Explained share of the clean pictures -.76
+    against .70."""
     x, _, xt, _ = sources.digits()
     r = np.random.default_rng(9)
     noisy, noisy_t = (
@@ -93,32 +95,6 @@ def noise_as_the_target(training):
     target = noisy if training.broken else x
     training.fit(model, noisy, target, epochs=10, batch_size=32)
     return sources.explained(xt, model(noisy_t))
-
-
-@fault(
-    cause="The epsilon of 1e-8 is 0 in float16, so the logarithm of a "
-    "probability that has become 0 is infinite and the weights become nan.",
-    layers=["loss", "out"],
-    source="https://github.com/keras-team/keras/issues/11832",
-)
-def epsilon_too_small_for_half(training):
-    """A network that computes in float16 throughout, and a cross-entropy of
-    one's own with an epsilon."""
-    x, y, xt, yt = sources.digits()
-    label = sources.one_hot(y)
-    epsilon = 1e-8 if training.broken else 1e-4
-
-    def entropy(truth, guess):
-        small = tf.cast(epsilon, guess.dtype)
-        log = tf.math.log(guess + small)
-        return -tf.reduce_sum(tf.cast(truth, guess.dtype) * log, -1)
-
-    with sources.policy("mixed_float16"):
-        model = sources.perceptron(64, [64], 10, "softmax")
-        rule = keras.optimizers.Adam(0.02)
-        model.compile(rule, entropy, auto_scale_loss=False)
-        training.fit(model, x, label, epochs=6, batch_size=32)
-    return sources.accuracy(model, xt, yt)
 
 
 @fault(

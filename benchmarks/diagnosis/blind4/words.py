@@ -19,7 +19,7 @@ from benchmarks.diagnosis.case import fault
     source="https://github.com/rstudio/keras3/issues/302",
 )
 def vectors_one_row_off(training):
-    """Pretrained word vectors for short reviews."""
+    """Pretrained word vectors for short reviews. Accuracy .55 against .99."""
     r = np.random.default_rng(21)
     mood = r.normal(size=120)
     x, y, xt, yt = sources.reviews()
