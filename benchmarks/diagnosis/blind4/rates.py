@@ -29,7 +29,8 @@ class Falling(keras.optimizers.schedules.LearningRateSchedule):
     source="https://github.com/tensorflow/tensorflow/issues/53284",
 )
 def number_of_batches_unknown(training):
-    """A schedule that asks the dataset how long it is."""
+    """A schedule that asks the dataset how long it is. Explained share .37
+    against .86."""
     x, y, xt, yt = sources.readings()
 
     def rows():

