@@ -25,8 +25,18 @@ from collections.abc import Callable
 
 #: `seen`, `known`, `report` and those named `blind` were reported on when they
 #: were new; the rules were tuned on `tune`, `seen`, `known` and `wild`.
-#: `blind3` names no kinds yet.
-SETS = ["tune", "seen", "known", "report", "wild", "blind", "blind2", "blind3"]
+#: `blind3` and `blind4` name no kinds yet.
+SETS = [
+    "tune",
+    "seen",
+    "known",
+    "report",
+    "wild",
+    "blind",
+    "blind2",
+    "blind3",
+    "blind4",
+]
 
 
 @dataclasses.dataclass(frozen=True)
