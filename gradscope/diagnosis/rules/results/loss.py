@@ -63,9 +63,7 @@ def loss_diverges(view: View, limits: Limits) -> Findings:
         return
     start = view.first_loss
     limit = limits["loss-diverges.growth"]
-    # A ratio to a loss of zero or below says nothing, and none to a loss that
-    # passes zero on its way, such as the difference of a critic's scores.
-    if start <= 0 or np.nanmin(loss) < 0:
+    if start <= 0:  # a ratio to it says nothing
         return
     high_spells = spells(loss > limit * start, 3)
     # A rise that the training has overcome is no divergence.
