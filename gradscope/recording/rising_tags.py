@@ -8,6 +8,7 @@ all, of two notes, of two epochs without any step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from gradscope.format import schema
@@ -76,4 +77,4 @@ class RisingTags:
         return next((name for name in names if self._is_free(name, step)), None)
 
     def _is_free(self, tag: str, step: int) -> bool:
-        return step > self._last_steps.get(tag, -1)
+        return step > self._last_steps.get(tag, -math.inf)

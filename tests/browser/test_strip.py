@@ -1,5 +1,7 @@
 """The story of a training above the heatmaps, and runs that are NaN."""
 
+import re
+
 import pytest
 import runs
 import trained_runs
@@ -50,6 +52,26 @@ def line_of(node):
     """Returns where a cursor's line is, in pixels from the left."""
     box = node.bounding_box()
     return box["x"] + box["width"] / 2
+
+
+def test_curves_that_come_later_have_room_above_the_first_picture(page):
+    held = []
+    page.route("**/curves?*", lambda route: held.append(route))
+    page.reload()
+    frame = frame_of(page)
+    drawn = frame.locator(".heatmap:not(.loading) .axis span").first
+    expect(drawn).to_have_text(re.compile(r"^step \d"), timeout=PATIENCE)
+    strip = frame.locator(".strip")
+    expect(strip.locator(".lane.loss")).to_have_count(0)
+    room = strip.bounding_box()["height"]
+    assert room > 120 and held
+    page.unroute("**/curves?*")
+    for route in held:
+        route.continue_()
+    for name in ("loss", "metric", "global_gradient_norm", "learning_rate"):
+        expect(lane(page, name)).to_be_visible(timeout=PATIENCE)
+    # A learning rate that falls, as here, is the only lane without room.
+    assert abs(strip.bounding_box()["height"] - room) < 45
 
 
 def test_the_whole_story_is_above_the_heatmaps(page):

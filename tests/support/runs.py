@@ -108,6 +108,8 @@ def write(
         if index == 0:
             values.append(event_writer.schema_value(described))
         values += panels(int(step)) if panels else []
+        if step <= file.last_step:
+            file.restart(int(step))
         file.write(int(step), begun + int(step), values)
     file.close()
 

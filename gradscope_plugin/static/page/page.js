@@ -209,6 +209,7 @@ export class Page {
     const {zoom, metric, stripFolded, statistic} = this.#view;
     const shown = this.#runChoice().shown.filter((run) => !run.error);
     this.#parts.strip.update({zoom, metric, folded: stripFolded,
+      isAwaited: this.#curves.awaits(shown),
       axis: this.#axis(), isWide: hasNoFlow(describe(statistic)),
       spans: shown.flatMap((run) => this.#parts.findings.spansOf(run)),
       runs: shown.filter((run) => this.#curves.of(run.name)).map((run) => ({

@@ -91,12 +91,15 @@ export class Strip {
    * @param {{runs: {name: string, color: string, curves: Object}[],
    *     spans: {run: string, key: string, title: string, severity: string,
    *     from: number, to: number}[], axis: Object, zoom: Object,
-   *     metric: string, folded: boolean, isWide: boolean}} now
+   *     metric: string, folded: boolean, isWide: boolean,
+   *     isAwaited: boolean}} now awaited curves have room, so that they move
+   *     nothing that is below them
    */
   update(now) {
     const {lanes, metrics, texts} = lanesOf(now.runs, now.metric);
     this.#now = {...now, lanes};
-    this.node.hidden = !lanes.length && !now.spans.length;
+    this.node.hidden = !lanes.length && !now.spans.length && !now.isAwaited;
+    this.node.classList.toggle('awaited', now.isAwaited);
     this.node.classList.toggle('without-flow', now.isWide);
     this.#fold(now.folded);
     this.#texts.textContent = texts.join(' · ');
