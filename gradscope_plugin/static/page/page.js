@@ -147,15 +147,14 @@ export class Page {
 
   /** Fetches what the view needs; what is on the screen stays until then. */
   async show() {
+    this.#prefetch();
+    this.draw();
+    this.#sight.look();
+    // Not before: where it draws a run that was opened, it may choose another
+    // statistic.
     const {statistic, rows} = this.#view;
     const {listed, shown} = this.#runChoice();
     const readable = shown.filter((run) => !run.error);
-    // The first run is in sight, wherever the others will be.
-    if (!this.#results.size && readable.length && window.innerHeight > 0) {
-      this.#model.prefetch(readable[0], statistic, rows);
-    }
-    this.draw();
-    this.#sight.look();
     const inSight = readable.filter((run) => this.#sight.has(run.name)
       || this.#view.comparing || this.#parts.findings.awaits(run));
     let grids = Promise.resolve();
@@ -178,6 +177,15 @@ export class Page {
     await this.#parts.findings.follow(toDiagnose(listed, readable,
       (run) => this.#sight.has(`card ${run.name}`),
       (run) => Boolean(this.#parts.findings.of(run))));
+  }
+
+  /** Asks for the first picture while the page is drawn. */
+  #prefetch() {
+    if (this.#results.size || window.innerHeight === 0) return;
+    const {statistic, rows} = this.#view;
+    // The first run is in sight, wherever the others will be.
+    const first = this.#runChoice().shown.find((run) => !run.error);
+    if (first) this.#model.prefetch(first, statistic, rows);
   }
 
   /** Draws what was fetched. */
