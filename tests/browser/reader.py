@@ -36,6 +36,10 @@ def heatmap(page, run):
     expect(section.locator(".axis span").first).to_have_text(
         re.compile(r"^step \d"), timeout=PATIENCE
     )
+    # At first there is a picture of some steps.
+    expect(section.locator(".axis em")).not_to_contain_text(
+        "being loaded", timeout=PATIENCE
+    )
     if frame.locator(".card").count():
         card(page, run)
     return section
