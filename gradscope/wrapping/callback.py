@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Any
 
@@ -120,10 +119,8 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]
         # before: then it is the plain program.
         fit = self._fits.begin(self.model)
         fit.arguments = self._fit_probe.arguments_of_fit(fit.model)
-        with contextlib.suppress(Exception):  # a user's callback may be odd
-            fit.observed.seam.run_notes.record_wiring(
-                fit_arguments.odd_choices(fit.model)
-            )
+        choices = fit_arguments.odd_choices(fit.model)
+        fit.observed.seam.run_notes.record_wiring(choices)
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, Any] | None = None

@@ -65,7 +65,7 @@ def build(
     if not megabytes >= _LEAST:
         raise ValueError(
             f"a report must have {_LEAST:g} megabyte or more, since the page "
-            f"alone takes half of that; got {megabytes:g}. Give --max-mb a "
+            f"alone takes a third of that; got {megabytes:g}. Give --max-mb a "
             "larger number."
         )
     # The directory `.` has no name for the title.

@@ -200,7 +200,7 @@ def test_a_report_too_small_for_the_page_is_refused(tmp_path, capsys):
     assert main.main(["report", str(tmp_path), "--max-mb", "0.2"]) == 2
     assert capsys.readouterr().err == (
         "gradscope: a report must have 1 megabyte or more, since the page "
-        "alone takes half of that; got 0.2. Give --max-mb a larger number.\n"
+        "alone takes a third of that; got 0.2. Give --max-mb a larger number.\n"
     )
 
 

@@ -5,6 +5,5 @@ written by somebody who has read neither the rules nor the meanings of the
 findings, so no kind is declared: what a good diagnosis would have to say is
 the `cause`, and the place is in `layers`. What both variants reach is in the
 docstrings, broken against repaired, as printed by
-`python -m benchmarks.diagnosis.measure blind4`. What is not measured yet is
-in `unmeasured`, which is no part of the set.
+`python -m benchmarks.diagnosis.measure blind4`.
 """
